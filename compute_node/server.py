@@ -76,6 +76,8 @@ DRAIN_S = 2.0
 """How long a reader goes on applying what has come before it follows another writer."""
 END_SESSIONS_S = 1.0
 """How long sessions may take to end when the instance changes its role."""
+OPEN_ANYWAY_S = 3.0
+"""How long a reader goes on opening when its writer is gone: what it needs may be there in a moment."""
 LEAVE_S = 0.05
 """Between the answer to StepDown and the end of the process."""
 """Between two looks for tables that need vacuuming."""
@@ -185,7 +187,7 @@ class ComputeServer:
         volume.durable_callbacks.append(lambda vdl: setattr(arena, "durable_lsn", vdl))
         replica = self._replica = Replica(arena, volume, found, now_us)
         place.deliver(replica.received)
-        engine = await HUB.call(self._open_reading_engine, arena, volume, replica)
+        engine = await self._unless_lost(HUB.call(self._open_reading_engine, arena, volume, replica))
         place.reads(volume, engine.storage, replica)
         replica.gap = place.cut
         replica.start()
@@ -193,6 +195,20 @@ class ComputeServer:
         self._staying = asyncio.ensure_future(self._stay_reader())
         self._staying.add_done_callback(self._stayed)
         return True
+
+    async def _unless_lost(self, opening: Coroutine[None, None, DatabaseEngine]) -> DatabaseEngine:
+        """The engine, as long as the writer is there. Without it another one may have fenced it, and storage answers
+        nobody who reads under the older epoch: then this process ends, to begin again with the new one."""
+        task, lost = asyncio.ensure_future(opening), asyncio.ensure_future(self.place.lost.wait())
+        await asyncio.wait({task, lost}, return_when=asyncio.FIRST_COMPLETED)
+        lost.cancel()
+        if not task.done():
+            await asyncio.wait({task}, timeout=OPEN_ANYWAY_S)
+        if not task.done():
+            task.cancel()
+            self._end(exit_status.BROKEN, "the writer went away while this reader began")
+            raise AdminShutdown(self.ended.reason)
+        return task.result()
 
     async def _serve(self, volume: Volume, engine: DatabaseEngine) -> None:
         """Let sessions in: at first by listening, later, in another role, by the same sockets."""

@@ -24,14 +24,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from aurora.rpc.tls import TlsFiles
+from aurora.rpc.tls import INSTANCE_NAME, TlsFiles
 
 AUTHORITY = "ca"
 ROLES = {
     "storage": (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH),
-    "compute": (ExtendedKeyUsageOID.CLIENT_AUTH,),
+    "compute": (ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH),
 }
-"""Role → what its certificate may be used for."""
+"""Role → what its certificate may be used for. That of compute names no host (``INSTANCE_NAME``)."""
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 DAYS_DEFAULT = 365
 _SKEW = datetime.timedelta(minutes=5)
@@ -57,9 +57,9 @@ def _files(folder: Path) -> list[Path]:
 
 
 def make(folder: Path, names: Sequence[str] = (), days: int = DAYS_DEFAULT) -> list[Path]:
-    """Write a new authority and a certificate for each role, good for loopback and ``names`` (host names or IP
-    addresses) and for ``days``; the files written. CertificatesExist when one of them is there already, ValueError for
-    a name that is none.
+    """Write a new authority and a certificate for each role, that of storage good for loopback and ``names`` (host
+    names or IP addresses), for ``days``; the files written. CertificatesExist when one of them is there already,
+    ValueError for a name that is none.
     """
     if days < 1:
         raise ValueError(f"certificates must be good for a day at least, not for {days}")
@@ -73,6 +73,7 @@ def make(folder: Path, names: Sequence[str] = (), days: int = DAYS_DEFAULT) -> l
     authority_key = ec.generate_private_key(ec.SECP256R1())
     authority = _authority(authority_key, start, days)
     _write(folder, AUTHORITY, authority, authority_key)
+    named: dict[str, list[x509.GeneralName]] = {"storage": alternatives, "compute": [x509.DNSName(INSTANCE_NAME)]}
     for role, usages in ROLES.items():
         key = ec.generate_private_key(ec.SECP256R1())
         builder = (
@@ -80,7 +81,7 @@ def make(folder: Path, names: Sequence[str] = (), days: int = DAYS_DEFAULT) -> l
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(signs_certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
-            .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+            .add_extension(x509.SubjectAlternativeName(named[role]), critical=False)
             .add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False
             )

@@ -255,7 +255,7 @@ def end_text(status: int | None) -> str:
             return f"killed by {signal.Signals(status - SIGNALLED).name}"
         except ValueError:
             return f"killed by signal {status - SIGNALLED}"
-    return f"exit status {status}"
+    return f"exit status {status}{': another instance writes' if status == exit_status.FENCED else ''}"
 
 
 def process_start(pid: int) -> str | None:

@@ -51,22 +51,27 @@ class Access(NamedTuple):
 NO_ACCESS: Final = Access()
 
 
-def open_channel(address: str, tls: Tls | None = None) -> grpc.aio.Channel:
+def open_channel(address: str, tls: Tls | None = None, name: str = "") -> grpc.aio.Channel:
     """A channel to a node at ``host:port`` (or ``unix:path``). Belongs to the running event loop; connects when first
-    used. TLS with ``tls``, else with the process's identity (``tls.use``); without both in the clear.
+    used. TLS with ``tls``, else with the process's identity (``tls.use``); without both in the clear. The server's
+    certificate names its host, or ``name``.
     """
     tls = tls or identity()
     if tls is None:
         return grpc.aio.insecure_channel(address, options=OPTIONS)
-    return grpc.aio.secure_channel(address, tls.channel_credentials(), options=OPTIONS)
+    return grpc.aio.secure_channel(address, tls.channel_credentials(), options=_options(name))
 
 
-def open_blocking_channel(address: str, tls: Tls | None = None) -> grpc.Channel:
+def _options(name: str) -> list[tuple[str, int | str]]:
+    return [*OPTIONS, ("grpc.ssl_target_name_override", name)] if name else OPTIONS
+
+
+def open_blocking_channel(address: str, tls: Tls | None = None, name: str = "") -> grpc.Channel:
     """The same for code without an event loop."""
     tls = tls or identity()
     if tls is None:
         return grpc.insecure_channel(address, options=OPTIONS)
-    return grpc.secure_channel(address, tls.channel_credentials(), options=OPTIONS)
+    return grpc.secure_channel(address, tls.channel_credentials(), options=_options(name))
 
 
 def listen(server: grpc.aio.Server, address: str, tls: Tls | None) -> int:

@@ -22,6 +22,7 @@ import grpc.aio
 from aurora.rpc import compute_pb2, compute_pb2_grpc
 from aurora.rpc.channels import NO_ACCESS, Access, open_blocking_channel, open_channel
 from aurora.rpc.secret import SecretStub, held
+from aurora.rpc.tls import INSTANCE_NAME
 
 if TYPE_CHECKING:
     from aurora.rpc.compute_pb2_grpc import InstanceStub
@@ -60,7 +61,7 @@ async def describe(
     address: str, access: Access = NO_ACCESS, timeout_s: float = DESCRIBE_TIMEOUT_S
 ) -> compute_pb2.Topology:
     """What the instance is, and what it knows of the others."""
-    async with open_channel(address, access.tls) as channel:
+    async with open_channel(address, access.tls, INSTANCE_NAME) as channel:
         try:
             request = compute_pb2.DescribeRequest()
             return await instance_stub(channel, access.secret).Describe(request, timeout=timeout_s)
@@ -72,7 +73,7 @@ async def promote(
     address: str, access: Access = NO_ACCESS, reason: str = "", timeout_s: float = CHANGE_TIMEOUT_S
 ) -> compute_pb2.PromoteReply:
     """Have a reader become the writer; returns when it writes."""
-    async with open_channel(address, access.tls) as channel:
+    async with open_channel(address, access.tls, INSTANCE_NAME) as channel:
         try:
             request = compute_pb2.PromoteRequest(reason=reason)
             return _done(await instance_stub(channel, access.secret).Promote(request, timeout=timeout_s))
@@ -84,7 +85,7 @@ async def step_down(
     address: str, successor: str, access: Access = NO_ACCESS, timeout_s: float = CHANGE_TIMEOUT_S
 ) -> compute_pb2.StepDownReply:
     """Have the writer end its writing, for the instance ``successor`` (its id) to take over."""
-    async with open_channel(address, access.tls) as channel:
+    async with open_channel(address, access.tls, INSTANCE_NAME) as channel:
         try:
             request = compute_pb2.StepDownRequest(successor=successor)
             return _done(await instance_stub(channel, access.secret).StepDown(request, timeout=timeout_s))
@@ -114,7 +115,7 @@ class Instances:
     def _stub(self, address: str) -> InstanceStub:
         channel = self._channels.get(address)
         if channel is None:
-            channel = self._channels[address] = open_blocking_channel(address, self._access.tls)
+            channel = self._channels[address] = open_blocking_channel(address, self._access.tls, INSTANCE_NAME)
         return instance_stub(channel, self._access.secret)
 
     def describe(

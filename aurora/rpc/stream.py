@@ -79,9 +79,10 @@ async def open_stream(
     on_closed: Callable[[str], None],
     timeout_s: float = 2.0,
     tls: Tls | None = None,
+    name: str = "",
 ) -> GrpcStream:
-    """Connect to ``host:port`` or ``unix:path`` and open ``method`` (``/package.Service/Name``). TLS as with
-    ``open_channel``; the process's secret is shown.
+    """Connect to ``host:port`` or ``unix:path`` and open ``method`` (``/package.Service/Name``). TLS and ``name`` as
+    with ``open_channel``; the process's secret is shown.
 
     ConnectionError when that does not succeed in time.
     """
@@ -95,11 +96,14 @@ async def open_stream(
     try:
         async with asyncio.timeout(timeout_s):
             if address.startswith("unix:"):
-                name = "localhost" if tls is not None else None  # as gRPC calls the host behind a path
-                _, stream = await loop.create_unix_connection(make, address[5:], ssl=context, server_hostname=name)
+                named = (name or "localhost") if tls is not None else None  # as gRPC calls the host behind a path
+                _, stream = await loop.create_unix_connection(make, address[5:], ssl=context, server_hostname=named)
             else:
                 host, _, port = address.rpartition(":")
-                _, stream = await loop.create_connection(make, host.strip("[]"), int(port), ssl=context)
+                named = name if name and tls is not None else None
+                _, stream = await loop.create_connection(
+                    make, host.strip("[]"), int(port), ssl=context, server_hostname=named
+                )
     except OSError as error:  # TimeoutError is one
         raise ConnectionError(f"cannot connect to {address}: {error or 'no answer'}") from error
     return stream

@@ -15,6 +15,9 @@ from typing import Final
 
 import grpc
 
+INSTANCE_NAME: Final = "instance.aurora.internal"
+"""Whom an instance's certificate names: whoever calls an instance looks for it in place of the host. So a compute
+instance can serve others and cannot pass for a storage node, whose clients look for the node's host."""
 HANDSHAKE_TIMEOUT_S = 10.0
 """How long a client may take to prove who it is."""
 SHUTDOWN_TIMEOUT_S = 2.0

@@ -17,6 +17,7 @@ from typing import Final
 from aurora.ids import Lsn
 from aurora.rpc import compute_pb2 as cpb
 from aurora.rpc.stream import GrpcStream, open_stream
+from aurora.rpc.tls import INSTANCE_NAME
 from compute_node.replica.messages import to_proto
 from compute_node.replica.service import FOLLOW
 from compute_node.replica.topology import InstanceState
@@ -64,7 +65,7 @@ class Following:
         """Open the stream and wait for its beginning; ``volume_id`` as far as it is known. ConnectionError; Moved."""
         self.writer_address = f"{host}:{port}"
         stream = self._stream = await open_stream(
-            self.writer_address, FOLLOW, self._received, self._closed, CONNECT_TIMEOUT_S
+            self.writer_address, FOLLOW, self._received, self._closed, CONNECT_TIMEOUT_S, name=INSTANCE_NAME
         )
         request = cpb.FollowRequest(resume_lsn=resume_lsn, row_horizon=row_horizon, volume_id=volume_id)
         request.self.CopyFrom(to_proto(self._me()))

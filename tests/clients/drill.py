@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from aurora.programs.description import WRITER, InstanceSpec
+from aurora.programs.endpoints import spec as endpoints
 from aurora.programs.instances import AVAILABLE
 from aurora.programs.supervisor import LOOPBACK, Cluster
 from tests.cluster.support import wait_for
@@ -56,6 +57,13 @@ class Drill:
         """libpq's connection string of all instances."""
         told = {"host": ",".join(self.hosts), "port": self.port, "user": "postgres", "dbname": "postgres", **settings}
         return " ".join(f"{name}={value}" for name, value in told.items())
+
+    def endpoint(self, name: str) -> str:
+        """Where an endpoint listens, on the instances' port."""
+        (found,) = [one for one in endpoints.load(self.cluster.data / "endpoints.json") if one.name == name]
+        host, _, port = found.address.rpartition(":")
+        assert int(port) == self.port
+        return host
 
     def kill_writer(self) -> InstanceSpec:
         """SIGKILL; the keeper starts it again. The instance that wrote."""

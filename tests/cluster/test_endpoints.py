@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from dnslib import DNSRecord
 
 from aurora.programs.cli import main
 from aurora.programs.endpoints import command
@@ -150,6 +152,24 @@ def test_custom_endpoints_are_made_and_dropped(cluster: Cluster, capsys: pytest.
     wait_until(refused, "the end of the dropped endpoint")
     names = verb("dns", "--hosts", "--name", "shop")
     assert len(names.splitlines()) == 5 and "\tshop.cluster-ro-c" in names
+
+
+def test_names_lead_to_the_endpoints(cluster: Cluster) -> None:
+    arguments = ["dns", "--name", "shop", "--listen", "127.0.0.1:0", "--data", str(cluster.data)]
+    command_line = [sys.executable, "-m", "aurora.programs.cli", *arguments]
+    with subprocess.Popen(command_line, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        ready = server.stdout.readline().split()
+        assert ready[0] == "ready"
+        host, _, port = ready[1].rpartition(":")
+        name = server.stdout.readline().split()[1]
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.settimeout(10)
+            client.sendto(DNSRecord.question(name).pack(), (host, int(port)))
+            answer = DNSRecord.parse(client.recv(2000))
+        assert f"host={answer.rr[0].rdata} " in dsn(cluster, "cluster")
+        server.terminate()
+    assert server.returncode == 0
 
 
 @pytest.mark.parametrize("how", ["planned", "killed", "stopped"])

@@ -35,12 +35,16 @@ pytestmark = [
 DEADLINE_S = 60.0
 
 
-def up(folder: Path, *flags: str) -> str:
-    """``aurora up --detach`` as a process of its own, which leaves the cluster behind; its output."""
-    command = [sys.executable, "-m", "aurora.programs.cli", "up", "--detach", *flags, "--data", str(folder)]
+def starts(folder: Path, *arguments: str) -> str:
+    """A verb that starts processes, as one of its own, which leaves them behind; its output."""
+    command = [sys.executable, "-m", "aurora.programs.cli", *arguments, "--data", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def up(folder: Path, *flags: str) -> str:
+    return starts(folder, "up", "--detach", *flags)
 
 
 def aurora(folder: Path, *arguments: str) -> str:
@@ -120,7 +124,7 @@ def test_a_writer_and_two_readers_on_one_port(cluster: Cluster) -> None:
 
 
 def test_a_reader_is_added_and_removed_while_all_run(cluster: Cluster) -> None:
-    told = aurora(cluster.data, "instance", "add", "reports", "--promotion-tier", "15", "--cache-mb", "16")
+    told = starts(cluster.data, "instance", "add", "reports", "--promotion-tier", "15", "--cache-mb", "16")
     cluster.read()
     added = cluster.required.instance("reports")
     assert told == f"reports (reader) is up; connect with:\n  psql -h {connect_host(added)} -p {added.port} " + (
@@ -145,7 +149,7 @@ def test_up_adds_the_readers_that_are_missing(cluster: Cluster) -> None:
 
 def test_a_reader_reboots(cluster: Cluster) -> None:
     before = cluster.pid("instance-3")
-    aurora(cluster.data, "instance", "reboot", "instance-3")
+    starts(cluster.data, "instance", "reboot", "instance-3")
     assert cluster.pid("instance-3") not in (None, before)
     written_everywhere(cluster, 3)
     assert shown(cluster)["instance-3"]["restarts"] == 0

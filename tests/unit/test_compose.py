@@ -51,8 +51,16 @@ def _nodes(compose: dict[str, Any]) -> dict[str, storage_config.NodeConfig]:
 
 
 def _writer(compose: dict[str, Any]) -> dict[str, Any]:
-    service: dict[str, Any] = compose["services"]["writer"]
+    service: dict[str, Any] = compose["services"]["instance-1"]
     return service
+
+
+def _instances(compose: dict[str, Any]) -> dict[str, compute_config.Config]:
+    return {
+        name: compute_config.load(_flags(service, "compute_node"), {**_environment(service), "AURORA_PASSWORD": "x"})
+        for name, service in compose["services"].items()
+        if "compute_node" in service["command"]
+    }
 
 
 def test_six_storage_nodes_in_three_zones(compose: dict[str, Any]) -> None:
@@ -107,6 +115,19 @@ def test_the_writers_command_is_understood_and_needs_a_password(compose: dict[st
     assert set(config.storage) == {f"{name}:7000" for name in _nodes(compose)}
 
 
+def test_a_writer_and_two_readers_that_find_each_other(compose: dict[str, Any]) -> None:
+    instances = _instances(compose)
+    assert {name: config.role for name, config in instances.items()} == {
+        "instance-1": "writer", "instance-2": "reader", "instance-3": "reader",
+    }  # fmt: skip
+    feeds = {name: config.feed_listen for name, config in instances.items()}
+    for name, config in instances.items():
+        assert config.id == name and config.host == name, "others are told this address"
+        assert config.feed_listen.startswith(f"{name}:")
+        assert set(config.peers) == {feed for other, feed in feeds.items() if other != name}
+        assert config.storage == instances["instance-1"].storage
+
+
 def test_the_password_comes_from_the_environment_or_not_at_all(compose: dict[str, Any]) -> None:
     given = _writer(compose)["environment"]["AURORA_PASSWORD"]
     assert re.fullmatch(r"\$\{AURORA_PASSWORD:\?.+\}", given), "a missing password must stop compose"
@@ -129,8 +150,8 @@ def test_health_checks_call_programs_that_exist(compose: dict[str, Any]) -> None
     writer = _writer(compose)["healthcheck"]["test"]
     assert writer[1:3] == ["python", "-m"]
     assert (ROOT / (writer[3].replace(".", "/") + ".py")).is_file()
-    port = compute_config.load(_flags(_writer(compose), "compute_node"), {"AURORA_PASSWORD": "x"}).port
-    assert writer[4] == f"127.0.0.1:{port}"
+    for name, config in _instances(compose).items():
+        assert compose["services"][name]["healthcheck"]["test"][1:] == [*writer[1:4], f"{config.host}:{config.port}"]
 
 
 def test_storage_speaks_mutual_tls_with_certificates_that_are_made_first(compose: dict[str, Any]) -> None:
@@ -149,21 +170,25 @@ def test_storage_speaks_mutual_tls_with_certificates_that_are_made_first(compose
         assert "certs:/certs:ro" in service["volumes"]
         check = _parser().parse_args(service["healthcheck"]["test"][2:])
         assert (check.tls_ca, check.tls_cert, check.tls_key) == (client.ca, client.certificate, client.key)
-    given = {**_environment(_writer(compose)), "AURORA_PASSWORD": "x"}
-    assert compute_config.load(_flags(_writer(compose), "compute_node"), given).storage_tls == client
+    assert {config.storage_tls for config in _instances(compose).values()} == {client}
     made = re.search(r"mkdir -p (.+?) &&", (ROOT / "Dockerfile").read_text())
     assert made and str(arguments.dir) in made[1].split()
 
 
 def test_the_writer_waits_for_healthy_nodes(compose: dict[str, Any]) -> None:
-    waits = _writer(compose)["depends_on"]
-    assert set(waits) == set(_nodes(compose))
-    assert {wait["condition"] for wait in waits.values()} == {"service_healthy"}
+    for name in _instances(compose):
+        waits = compose["services"][name]["depends_on"]
+        assert set(waits) == set(_nodes(compose))
+        assert {wait["condition"] for wait in waits.values()} == {"service_healthy"}
 
 
 def test_storage_is_not_published(compose: dict[str, Any]) -> None:
     published = {name for name, service in compose["services"].items() if service.get("ports")}
-    assert published == {"writer"}
+    assert published == set(_instances(compose))
+    ports = [compose["services"][name]["ports"] for name in sorted(published)]
+    assert [re.findall(r":-(\d+)}:(\d+)$", port) for (port,) in ports] == [
+        [("5432", "5432")], [("5433", "5432")], [("5434", "5432")],
+    ]  # fmt: skip
 
 
 def test_everybody_serves_metrics_inside_the_network_alone(compose: dict[str, Any]) -> None:

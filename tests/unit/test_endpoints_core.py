@@ -186,6 +186,16 @@ def test_what_was_not_taken_goes_to_another_within_its_own_time() -> None:
     assert some.turn(core.WAIT_S) == [Refuse(1)]
 
 
+def test_an_instance_in_doubt_gets_nothing_before_it_speaks_again() -> None:
+    some = router()
+    some.heard(writer("a"), [], 0.0)
+    some.doubted("a")
+    assert ask(some, "cluster", 1, 0.0) == []
+    assert some.answers("a", 0.0), "it lives: what it has not taken yet it will"
+    some.heard(writer("a"), [], 0.1)
+    assert given(some.turn(0.1)) == ["a"]
+
+
 def test_full_instances_are_left_alone_for_a_while() -> None:
     some = router()
     some.heard(writer("a"), [], 0.0)

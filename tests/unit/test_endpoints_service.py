@@ -221,6 +221,29 @@ def test_refusals_are_57p03_in_the_form_that_was_asked_for() -> None:
     assert Refusal("why").feed(b"GET / HTTP/1.1\r\n") == (b"", True)
 
 
+def test_instances_are_asked_often_without_a_writer_and_no_more_often_than_that(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with cluster(tmp_path, "handover", "reader", "reader") as (_, (a, b)):
+            before = a.asked, b.asked
+            await asyncio.sleep(0.5)
+            for asked in (a.asked - before[0], b.asked - before[1]):
+                assert 2 <= asked <= 12
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("said", "asked", "expected"),
+    [
+        ("10.0.0.5:5432", "writer:6000", "10.0.0.5:5432"),
+        ("0.0.0.0:5432", "writer:6000", "writer:5432"),
+        ("[::]:5432", "[fd00::1]:6000", "[fd00::1]:5432"),
+    ],
+)
+def test_an_instance_that_listens_everywhere_is_found_where_it_was_asked(said: str, asked: str, expected: str) -> None:
+    assert watch.reachable(said, asked) == expected
+
+
 def test_who_hangs_up_while_it_waits_costs_nothing(tmp_path: Path) -> None:
     async def test() -> None:
         async with endpoints([Feed("a", "writer")], None) as service:

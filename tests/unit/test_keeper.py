@@ -215,7 +215,11 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
 
 @pytest.mark.parametrize(
     ("script", "status", "words"),
-    [("exit 0", 0, "exit status 0"), ("exit 3", 3, "exit status 3"), ("kill -9 $$", 137, "killed by SIGKILL")],
+    [
+        ("exit 0", 0, "exit status 0"),
+        ("exit 3", 3, "exit status 3: another instance writes"),
+        ("kill -9 $$", 137, "killed by SIGKILL"),
+    ],
 )
 def test_how_a_process_ended_is_noted(
     tmp_path: Path, program: Callable[[str], None], script: str, status: int, words: str

@@ -42,6 +42,8 @@ POLL_FAST_S: Final = 0.05
 TROUBLE_S: Final = 30.0
 """For how long an instance that does not answer is asked every ``POLL_FAST_S``."""
 WRITER, READER, AVAILABLE = "writer", "reader", "available"
+DOUBTED: Final = "doubted"
+"""The state of an instance that has given a connection back, or is changing its role."""
 NEVER: Final = float("-inf")
 
 
@@ -168,6 +170,12 @@ class Router:
         """Its process has ended, or refused a connection."""
         self.unheard(instance_id, now_s, refused=True)
 
+    def doubted(self, instance_id: str) -> None:
+        """It lives, and is not, or may not be any more, what it said: nobody is sent there before it speaks again."""
+        instance = self.instances.get(instance_id)
+        if instance is not None:
+            instance.claim = instance.claim._replace(state=DOUBTED)
+
     def full(self, instance_id: str, now_s: float) -> None:
         """It had no room for a connection."""
         if instance_id in self.instances:
@@ -176,6 +184,11 @@ class Router:
     def forget(self, instance_id: str) -> None:
         """It is no instance of the cluster any more."""
         self.instances.pop(instance_id, None)
+
+    def answers(self, instance_id: str, now_s: float) -> bool:
+        """Whether an instance has spoken for itself of late."""
+        instance = self.instances.get(instance_id)
+        return instance is not None and now_s - instance.answered_s <= TRUST_S
 
     def counts(self, instance_id: str, now_s: float) -> bool:
         """Whether what an instance has said of itself is relied on."""

@@ -214,7 +214,7 @@ class Service:
     def _settle(self, now_s: float) -> None:
         """What an instance that does not answer has not taken may go to another."""
         for instance_id in list(self.router.instances):
-            if self.links.untaken(instance_id) and not self.router.counts(instance_id, now_s):
+            if self.links.untaken(instance_id) and not self.router.answers(instance_id, now_s):
                 for number in self.links.settle(instance_id):
                     self.router.returned(number)
 
@@ -245,7 +245,13 @@ class Service:
             return
         client = socket.socket(fileno=fd)
         client.setblocking(False)
-        address = parse_listen(instance.claim.sql_address)
+        try:
+            address = parse_listen(instance.claim.sql_address)
+        except ValueError:
+            LOGGER.warning("%s does not say where it listens: %r", instance_id, instance.claim.sql_address)
+            self._fds[number] = client.detach()
+            self._refuse(number, "The instance does not say where it listens.")
+            return
         if is_loopback(address[0]) and not _is_local(client):
             LOGGER.warning(
                 "%s has no handover socket: a client of another machine would seem to be of this one", address
@@ -327,12 +333,14 @@ class Service:
         """See ``links.Owner``."""
         LOGGER.info("%s has given a connection back", instance_id)
         self.router.full(instance_id, self._loop.time())
+        self.router.doubted(instance_id)
         self.router.returned(number)
+        self._watch.kick()
         self._turn()
 
     def changed(self, instance_id: str) -> None:
         """See ``links.Owner``."""
-        self.router.lost(instance_id, self._loop.time())
+        self.router.doubted(instance_id)
         self._watch.kick()
         self._turn()
 

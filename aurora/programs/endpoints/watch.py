@@ -18,6 +18,7 @@ from aurora.programs.endpoints.core import Claim, Router
 from aurora.rpc import compute_pb2 as pb
 from aurora.rpc.channels import Access, open_channel
 from aurora.rpc.instances import instance_stub
+from aurora.rpc.tls import INSTANCE_NAME
 
 if TYPE_CHECKING:
     from aurora.rpc.compute_pb2 import InstanceState
@@ -32,6 +33,18 @@ FORGET_S: Final = 300.0
 def claim_of(state: InstanceState) -> Claim:
     """What the router needs of it."""
     return Claim(state.id, state.role, state.state, state.epoch, state.sql_address, state.feed_address)
+
+
+def is_everywhere(address: str) -> bool:
+    """Whether an address says only that all of its host's are listened at."""
+    return address.rpartition(":")[0] in ("0.0.0.0", "[::]", "::", "*", "")
+
+
+def reachable(sql_address: str, asked: str) -> str:
+    """Where to connect to an instance that listens at all addresses: where it was asked, at its port."""
+    if not is_everywhere(sql_address):
+        return sql_address
+    return f"{asked.rpartition(':')[0]}:{sql_address.rpartition(':')[2]}"
 
 
 class Watch:
@@ -54,6 +67,7 @@ class Watch:
         self._address_of: dict[str, str] = {}
         """Which address speaks for an instance."""
         self._kick = asyncio.Event()
+        self._has_writer = False
 
     def ask(self, addresses: Iterable[str]) -> None:
         """Poll these addresses, whatever becomes of them."""
@@ -81,7 +95,7 @@ class Watch:
         instance_id = ""
         answered_s = self._clock()
         problem = ""
-        async with open_channel(address, self._access.tls) as channel:
+        async with open_channel(address, self._access.tls, INSTANCE_NAME) as channel:
             stub = instance_stub(channel, self._access.secret)
             while True:
                 kick = self._kick
@@ -102,7 +116,7 @@ class Watch:
                     if not self._speaks(address, topology.self.id):
                         return
                     instance_id = topology.self.id
-                    self._heard(topology)
+                    self._heard(topology, address)
                 pause_s = self._router.poll_after_s(instance_id, self._clock())
                 try:
                     await asyncio.wait_for(kick.wait(), pause_s)
@@ -130,13 +144,15 @@ class Watch:
         self._pollers.pop(address, None)
         return True
 
-    def _heard(self, topology: pb.Topology) -> None:
+    def _heard(self, topology: pb.Topology, address: str) -> None:
         me = claim_of(topology.self)
+        me = me._replace(sql_address=reachable(me.sql_address, address))
         others = [claim_of(state) for state in topology.instances if state.id != me.id]
         self._router.heard(me, others, self._clock())
         for other in others:
-            if other.id not in self._address_of:
+            if other.id not in self._address_of and not is_everywhere(other.feed_address):
                 self._start(other.feed_address)
-        if self._router.writer(self._clock()) is None:
+        had, self._has_writer = self._has_writer, self._router.writer(self._clock()) is not None
+        if had and not self._has_writer:
             self.kick()
         self._on_heard(me.id)
