@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from aurora import notes
+from aurora.errors import IoError
 from aurora.geometry import Descriptor
 from aurora.ids import NO_LSN, Lsn, PageNo
 from aurora.page import PAGE_BYTES
@@ -217,8 +218,10 @@ class Replica:
             self._taking = True
             try:
                 self._take(log)
-            except StreamGap as gap:
-                LOGGER.warning("the replica stream begins anew: %s", gap)
+            except (StreamGap, IoError) as error:
+                # Storage's error: what stands on the pages of the last mini-transaction was not looked at again.
+                LOGGER.warning("the replica stream begins anew: %s", error)
+                self.whole = self.whole and not isinstance(error, IoError)
                 self._drop_inbox()
                 self.gap()
             finally:
