@@ -234,6 +234,11 @@ class TransactionManager:
         """The volume's VDL."""
         return self._volume.vdl
 
+    @property
+    def last_lsn(self) -> Lsn:
+        """Of the newest record, durable or not."""
+        return self._log.last_lsn
+
     def own_snapshot(self, txn: Txn, snapshot: Snapshot) -> Snapshot:
         """What ``snapshot`` sees, and all that ``txn`` has written since."""
         return clog_kernel.Snapshot(snapshot.lsn, txn.own, txn.cid + 1)
@@ -330,10 +335,12 @@ class TransactionManager:
         """Tell those who follow the log of an ACCESS EXCLUSIVE lock, before anything that it protects. May wait."""
         if self.follows:
             return
-        xid = txn.write_xid or self.assign(txn)
+        if not txn.write_xid:
+            self.assign(txn)
         self._volume.reserve(LOCK_REDO_BYTES)
         with self._mtr:
-            self._mtr.note(notes.encode_lock(xid, (oid,)))
+            # In the name of the whole transaction, whose end they are told of.
+            self._mtr.note(notes.encode_lock(txn.levels[0].xid, (oid,)))
 
     def _load_states(self, xids: Iterable[Xid]) -> None:
         again = True
