@@ -379,23 +379,17 @@ class WriterCore:
 
     def _trim(self) -> None:
         vdl = self.tracker.vdl
-        needed = self._first + len(self._retained)
+        needed, early = self._first + len(self._retained), False
         for link in self.links:
             if link.connected and link.acked < needed:
                 needed = link.acked
-                if (
-                    needed <= self._first
-                    and self._retained_bytes <= self._retained_max
-                    and not buggify("writer-trims-early")
-                ):
-                    return  # most acks: another node still needs the oldest flush
+                if needed <= self._first and self._retained_bytes <= self._retained_max and not early:
+                    early = buggify("writer-trims-early")
+                    if not early:
+                        return  # most acks: another node still needs the oldest flush
         retained = self._retained
         while retained and retained[0].last_lsn <= vdl:
-            if (
-                self._first >= needed
-                and self._retained_bytes <= self._retained_max
-                and not buggify("writer-trims-early")
-            ):
+            if self._first >= needed and self._retained_bytes <= self._retained_max and not early:
                 break
             self._retained_bytes -= retained.popleft().bytes
             self._first += 1
