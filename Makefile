@@ -2,7 +2,7 @@
 # make run       a six-node cluster and a writer in the foreground
 # make test      all tests, files in parallel (TEST_JOBS=1: one after the other)
 # make check     lint, types, tests
-# make sim       SEEDS=N seeds of the simulator, on all cores
+# make sim       SEEDS=N seeds of each of the three simulators, on all cores
 # make bench     the comparison with PostgreSQL
 PYTHON ?= python3
 VENV := .venv
@@ -52,6 +52,8 @@ bench: install
 
 sim: install
 	$(BIN)/python -m aurora.sim --seeds $(or $(SEEDS),200) --jobs $(JOBS)
+	$(BIN)/python -m aurora.sim --compute --seeds $(or $(SEEDS),200) --jobs $(JOBS)
+	$(BIN)/python -m aurora.sim --readers --seeds $(or $(SEEDS),200) --jobs $(JOBS)
 
 proto: install
 	$(BIN)/python -m grpc_tools.protoc -Iaurora/rpc=protos --python_out=. --pyi_out=. --grpc_python_out=. protos/storage.proto protos/compute.proto

@@ -33,12 +33,12 @@ from compute_node.config import READER, WRITER, Config
 from compute_node.replica.feed import PACE_S, FeedCore, Follower
 from compute_node.replica.following import Following, Moved
 from compute_node.replica.injected import HeldOutlet, InjectedFailure
-from compute_node.replica.known import AVAILABLE, DISCONNECTED, PROMOTING, STARTING, Known, rank
+from compute_node.replica.known import AVAILABLE, DISCONNECTED, PROMOTING, STARTING, Known, followable, rank
 from compute_node.replica.messages import from_proto, states, topology
 from compute_node.replica.replica import Replica
 from compute_node.replica.service import FOLLOWERS_MAX, InstanceService
 from compute_node.replica.topology import InstanceState
-from compute_node.txn.locks import ACCESS_EXCLUSIVE
+from compute_node.txn.horizon import Holds
 from compute_node.volume.volume import Volume
 
 if TYPE_CHECKING:
@@ -79,6 +79,8 @@ class Place:
         self.known = Known(me, config.peers)
         self.known.refresh = self.me
         self.feed: FeedCore | None = None
+        self._feed: FeedCore
+        """Of the volume that is open, served or not."""
         self.replica: Replica | None = None
         self.following: Following | None = None
         self.promote = promote
@@ -143,21 +145,28 @@ class Place:
 
     # Writing
 
+    def opened(self, volume: Volume) -> None:
+        """This instance has opened the volume for writing, and nothing is logged yet: a follower will need all that
+        is."""
+        self._feed = FeedCore(volume.vdl, volume.epoch, Holds(), self._now_us)
+        if self._service is not None:
+            volume.flushed = self._feed.flushed
+            volume.durable_callbacks.append(lambda vdl: self._feed.advance(Lsn(vdl)))
+
     def writes(self, volume: Volume, storage: Storage) -> None:
-        """This instance has opened the volume for writing: it feeds who follows."""
+        """This instance writes: it feeds who follows."""
         self._volume, self._storage, self.replica = volume, storage, None
         self._descriptor = volume.descriptor
-        feed = self.feed = FeedCore(volume.vdl, volume.epoch, storage.txns.holds, self._now_us)
+        feed = self.feed = self._feed
+        feed.holds = storage.txns.holds
         self.be(role=WRITER, state=AVAILABLE, lag_us=-1)
         if self._service is None:
             return  # nobody can find it
-        volume.flushed = feed.flushed
         volume.pgmrpl_source = lambda: feed.read_point(volume.vdl)
 
         def durable(vdl: int) -> None:
             if volume.descriptor is not self._descriptor:
                 self._tell_descriptor(volume)
-            feed.advance(Lsn(vdl))
             if feed.waiting and not self._send_armed:
                 pause_s = self._sent_s + PACE_S - monotonic()
                 if pause_s <= 0:
@@ -204,10 +213,8 @@ class Place:
         def details(begin: cpb.Begin) -> None:
             begin.first_xid = storage.txns.first_xid
             begin.descriptor = _descriptor_bytes(volume)
-            for lock in storage.locks.relations.values():
-                for holder, modes in lock.holders.items():
-                    if modes >> ACCESS_EXCLUSIVE & 1 and holder.xid:
-                        begin.locks.add(xid=holder.xid, relations=[lock.oid])
+            for xid, relation in storage.locks.exclusive_at(volume.vdl):
+                begin.locks.add(xid=xid, relations=[relation])
 
         outlet = HeldOutlet(stream, self.injected, state.id, asyncio.get_running_loop().call_later)
         follower = feed.join(
@@ -349,13 +356,14 @@ class Place:
         began_s = monotonic()
         while True:
             answering = await self._ask_all()
-            writing = [state for state in answering if state.role == WRITER and state.state == AVAILABLE]
-            if writing:
-                return max(writing, key=lambda state: state.epoch)
+            writer = followable(answering, 0 if self._volume is None else self._volume.epoch)
+            if writer is not None:
+                return writer
             waited_s = monotonic() - began_s
             if not any(state.state == PROMOTING for state in answering):
                 me = self.me()
-                ready = [state for state in (*answering, me) if state.state in (AVAILABLE, DISCONNECTED)]
+                readers = [state for state in answering if state.role != WRITER]
+                ready = [state for state in (*readers, me) if state.state in (AVAILABLE, DISCONNECTED)]
                 best = min(ready or [*answering, me], key=rank)
                 patient_s = COMING_S if not ready else HESITATE_S
                 if (best is me and ready) or waited_s > patient_s:

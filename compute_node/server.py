@@ -37,6 +37,7 @@ from compute_node.engine import Engine
 from compute_node.hub import HUB
 from compute_node.metrics import INSTANCE_METRICS, InstanceSource, describe_turn
 from compute_node.replica.catch_up import changed_pages, missing_log
+from compute_node.replica.keep import behind, drop_changed
 from compute_node.replica.known import PROMOTING, STARTING
 from compute_node.replica.replica import Replica, descriptor_of
 from compute_node.replica.volume import ReplicaVolume
@@ -152,6 +153,7 @@ class ComputeServer:
         """Open the volume for writing and serve it."""
         volume = self._volume = await self._open_volume()
         volume.on_over = self._over
+        self.place.opened(volume)
         arena = self._arena
         await self._catch_up(arena, volume)
         arena.durable_lsn = volume.vdl
@@ -374,7 +376,8 @@ class ComputeServer:
             await stopping
         self._replica = None
         if volume is not None:
-            self._applied = dict(volume.recovered.pg_last)
+            # A stream that was to begin anew and could not has left pages of several points: none of them is kept.
+            self._applied = dict(volume.recovered.pg_last) if replica is None or replica.whole else {}
             await volume.close()
         self._arena.pins[:] = 0
         await self._write()
@@ -414,12 +417,8 @@ class ComputeServer:
         known, self._applied = self._applied, None
         if known is None:
             return
-        behind = {pg: known.get(pg, 0) for pg, last in volume.recovered.pg_last.items() if last > known.get(pg, 0)}
-        for pg, after in behind.items():
-            changed = await changed_pages(volume, pg, after)
-            for page_no in [int(page_no) for page_no in arena.page_of if page_no >= 0]:
-                if volume.descriptor.pg_of(page_no) == pg and (changed is None or page_no in changed):
-                    arena.drop(page_no)
+        for pg, after in behind(known, volume.recovered.pg_last).items():
+            drop_changed(arena, volume.descriptor.pg_of, pg, await changed_pages(volume, pg, after))
         LOGGER.info("%d pages of the cache are kept", len(arena))
 
     def _measure(self, volume: Volume, engine: DatabaseEngine, wire: Server) -> None:
@@ -434,11 +433,15 @@ class ComputeServer:
         self._heartbeat = Heartbeat(HUB.stalls, source.work)
 
     def _problem(self) -> str:
-        """What ``/healthz`` says: empty while the instance takes connections and may write."""
+        """What ``/healthz`` says: empty while the instance takes connections, and may write or follows the writer."""
         volume = self._volume
         if volume is None or self._heartbeat is None:
             return "starting"
-        return volume.state if volume.over else "read only: no write quorum yet" if volume.read_only else ""
+        if volume.over:
+            return volume.state
+        if self._replica is not None:
+            return "" if self.place.following is not None else "no writer to follow"
+        return "read only: no write quorum yet" if volume.read_only else ""
 
     def _open_engine(self, arena: Arena, volume: Volume) -> DatabaseEngine:
         storage = Storage(arena, volume, clock=now_us)

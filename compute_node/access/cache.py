@@ -112,7 +112,9 @@ class PageCache:
         try:
             image = self.volume.read_page(PageNo(page_no))
             self.pages_read += 1
-            self._install(page_no, self.arrived(page_no, image), load)
+            if self._loading.get(page_no) is load:
+                image = self.arrived(page_no, image)
+            self._install(page_no, image, load)
         except (IoError, DataCorrupted, AdminShutdown) as error:
             # Storage's errors are everybody's. Not so a cancel of this session: others read for themselves then.
             if not isinstance(error, AdminShutdown) or self.volume.fenced:
@@ -133,6 +135,11 @@ class PageCache:
         for page_no in load.pages:
             if self._loading.get(page_no) is load:
                 del self._loading[page_no]
+
+    def abandon_loads(self) -> None:
+        """What is on its way is of an earlier point, and is not wanted any more (a reader instance that begins
+        anew)."""
+        self._loading.clear()
 
     # Ahead of a scan
 

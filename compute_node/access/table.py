@@ -505,7 +505,10 @@ class Table:
                 self._load(-outcome)
             elif not pruned:
                 pruned = True
-                removed = self.heap.prune(tid >> 16, self.storage.row_horizon())
+                txns = self.storage.txns
+                removed = self.heap.prune(tid >> 16, txns.recent_horizon()) or self.heap.prune(
+                    tid >> 16, txns.row_horizon()
+                )
                 if removed < 0:
                     self._load(-removed)
                     pruned = False

@@ -66,8 +66,8 @@ class Follower:
 
 
 class FeedCore:
-    """``holds``: of the writer's transactions. ``clock_us``: µs since 2000-01-01 UTC, for lag. ``epoch``: the volume
-    epoch that this writer has."""
+    """Made when the volume is opened, before anything is logged. ``holds``: of the writer's transactions, once there
+    are any. ``clock_us``: µs since 2000-01-01 UTC, for lag. ``epoch``: the volume epoch that this writer has."""
 
     def __init__(self, vdl: Lsn, epoch: int, holds: Holds, clock_us: Callable[[], int]) -> None:
         self.vdl = vdl
@@ -76,7 +76,7 @@ class FeedCore:
         self.followers: dict[str, Follower] = {}
         self._parked: dict[str, Follower] = {}
         """Those whose stream has ended, until they come back or have been silent for too long."""
-        self._holds = holds
+        self.holds = holds
         self._clock_us = clock_us
         self._pending: deque[tuple[int, list[Run]]] = deque()
         self._durable: list[Run] = []
@@ -163,7 +163,7 @@ class FeedCore:
         at = resume_lsn if resumed else vdl
         held = parked is not None and resumed and parked.hold.lsn <= row_horizon
         # What nobody has held may have been removed up to the VDL: below it the reader must show nothing any more.
-        hold = self._holds.add(parked.hold.lsn if parked is not None and held else vdl, f"reader {state.id}")
+        hold = self.holds.add(parked.hold.lsn if parked is not None and held else vdl, f"reader {state.id}")
         follower = Follower(state, outlet, hold, now_s)
         follower.read_point = min(at, hold.lsn)
         if parked is not None:

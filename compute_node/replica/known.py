@@ -89,6 +89,13 @@ def rank(state: InstanceState) -> tuple[int, int, str]:
     return (state.promotion_tier, -state.applied_lsn, state.id)
 
 
+def followable(answering: Iterable[InstanceState], epoch: int) -> InstanceState | None:
+    """Whom of those that answer a reader follows that has followed ``epoch``. One that writes under an older epoch does
+    not know yet that it is over, and what it tells is older than what has been shown here."""
+    writing = [state for state in answering if state.role == WRITER and state.state == AVAILABLE]
+    return max((each for each in writing if each.epoch >= epoch), key=lambda state: state.epoch, default=None)
+
+
 def successor(answering: Iterable[InstanceState]) -> InstanceState | None:
     """Of the readers that answer, the one that takes over."""
     ready = [state for state in answering if state.role == READER and state.state in (AVAILABLE, DISCONNECTED)]

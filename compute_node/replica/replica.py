@@ -19,8 +19,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from aurora import notes
+from aurora.errors import IoError
 from aurora.geometry import Descriptor
-from aurora.ids import Lsn, PageNo
+from aurora.ids import NO_LSN, Lsn, PageNo
 from aurora.page import PAGE_BYTES
 from aurora.rpc import compute_pb2 as cpb
 from aurora.rpc import storage_pb2 as pb
@@ -78,6 +79,12 @@ class Replica:
         """Told when more has come than is applied soon, and when that is over."""
         self._waiter: Waiter | None = None
         self._storage: Storage
+        self.whole = True
+        """False while the stream begins anew: what is here is not of one point"""
+        self._turn: cpb.Begin | None = None
+        """Of another writer, until what the one before has logged is applied."""
+        self._taking = self._discarding = False
+        self._idle: Waiter | None = None
         self._locks: dict[int, Txn] = {}
         """Transactions of the writer that hold strong locks, by xid."""
         self._task: asyncio.Task[None] | None = None
@@ -103,10 +110,15 @@ class Replica:
         if waiter is not None:
             waiter.wake()
 
+    @property
+    def is_drained(self) -> bool:
+        """Whether all that has come is applied."""
+        return self.whole and not self._inbox and not self.core.waiting
+
     async def drained(self, patience_s: float) -> bool:
         """Whether all that has come is applied; waits for it that long."""
         deadline_s = HUB.loop.time() + patience_s
-        while self._inbox or self.core.waiting:
+        while not self.is_drained:
             if HUB.loop.time() > deadline_s:
                 return False
             await asyncio.sleep(0.005)
@@ -149,8 +161,15 @@ class Replica:
         self._began(self._begin)
 
     def another_writer(self, begin: cpb.Begin) -> None:
-        """Whom it follows now has opened the volume anew: what the one before had not committed is aborted."""
-        self._release_locks()
+        """Whom it follows now has opened the volume anew: what the one before had not committed is aborted, once all of
+        it is applied."""
+        self._turn = begin
+        self._wake()
+
+    def _turned(self, begin: cpb.Begin) -> None:
+        self._turn = None
+        for xid in [xid for xid in self._locks if xid < begin.first_xid]:
+            self._storage.txns.abort(self._locks.pop(xid))
         self._began(begin)
 
     def _release_locks(self) -> None:
@@ -167,18 +186,27 @@ class Replica:
 
     def start(self) -> None:
         """Begin to apply."""
-        self._task = self.volume.background(HUB.call(self._run))
+        self._task = self.volume.background(HUB.call(self.run))
+
+    def halt(self) -> None:
+        """Begin nothing further."""
+        self._stopping = True
+        self._wake()
 
     async def stop(self) -> None:
         """Apply nothing more: what has come and is not applied is dropped."""
         task, self._task = self._task, None
         if task is not None:
-            self._stopping = True
-            self._wake()
+            self.halt()
             await asyncio.wait({task})
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """The loop, until ``halt``. In a greenlet."""
         while not self._stopping:
+            turn = self._turn
+            if turn is not None and not self._discarding and self.core.applied_lsn >= turn.vdl:
+                self._turned(turn)
+                continue
             if not self._inbox or self.paused or self.between:
                 self._waiter = Waiter()
                 HUB.wait(self._waiter)
@@ -187,18 +215,28 @@ class Replica:
             self._inbox_bytes -= log.ByteSize()
             if self._inbox_bytes <= INBOX_BYTES_MAX // 2:
                 self.hold_back(False)
+            self._taking = True
             try:
                 self._take(log)
-            except StreamGap as gap:
-                LOGGER.warning("the replica stream begins anew: %s", gap)
+            except (StreamGap, IoError) as error:
+                # Storage's error: what stands on the pages of the last mini-transaction was not looked at again.
+                LOGGER.warning("the replica stream begins anew: %s", error)
+                self.whole = self.whole and not isinstance(error, IoError)
                 self._drop_inbox()
                 self.gap()
+            finally:
+                self._taking = False
+                idle, self._idle = self._idle, None
+                if idle is not None:
+                    idle.wake()
 
     def _take(self, log: cpb.Log) -> None:
         core = self.core
         self.volume.follow(log.epoch)
         core.receive((run.pg, run.prev_lsn, run.records) for run in log.runs)
-        while not self._stopping and core is self.core:  # a note may wait, and the stream begin anew meanwhile
+        while not self._stopping and not self._discarding:
+            if self._turn is not None and core.applied_lsn >= self._turn.vdl:
+                self._turned(self._turn)
             done = core.step()
             if done is None:
                 break
@@ -238,6 +276,9 @@ class Replica:
         if txn is None:
             txn = self._locks[xid] = self._storage.txns.begin()
         for relation in relations:
+            for other in [each for each, txn in self._locks.items() if each != xid and relation in txn.table_locks]:
+                # Nobody has it beside another on the writer: that one was cut off with its writer.
+                self._ended(other, notes.ABORT)
             timer = HUB.loop.call_later(self.max_delay_s, self.conflict, relation)
             try:
                 self._storage.locks.lock_relation(txn, relation, ACCESS_EXCLUSIVE)
@@ -254,10 +295,17 @@ class Replica:
 
     def begin_anew(self, begin: cpb.Begin) -> None:
         """The stream has begun again, elsewhere: the cache is dropped but for what is pinned, which is read again. In a
-        greenlet; may wait. Sessions have been told before."""
+        greenlet; may wait. Sessions have been told before. When it fails (storage has nothing of that point any more,
+        for there is another writer by now), it is for the next stream to try."""
         arena, volume, storage = self._storage.arena, self.volume, self._storage
         self._drop_inbox()
+        self._discarding, self._turn, self.whole = True, None, False
+        while self._taking:
+            self._idle = Waiter()
+            HUB.wait(self._idle)
+        self._discarding = False
         self._release_locks()
+        storage.cache.abandon_loads()
         pg_last = {point.pg: int(point.lsn) for point in begin.pg_last}
         volume.begin_anew(Lsn(begin.vdl), pg_last)
         core = self.core = ApplyCore(arena, volume.vdl, volume.recovered.pg_last, storage.cache.is_loading)
@@ -277,10 +325,13 @@ class Replica:
         storage.extents.reread()
         storage.superblock.reread()
         self._began(begin)
+        self.whole = True
 
     @property
     def received_lsn(self) -> Lsn:
-        """Up to where log has come, applied or not."""
+        """Up to where log has come, applied or not; 0 when what is here is no beginning to go on from."""
+        if not self.whole:
+            return NO_LSN
         return Lsn(self._inbox[-1].vdl) if self._inbox else self.core.received_lsn
 
     def redescribed(self, descriptor: bytes) -> None:

@@ -23,7 +23,7 @@ Sources: PostgreSQL manual, chapter 13.3 (lock modes and their conflicts).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from aurora.errors import DeadlockDetected, InvariantViolation, LockNotAvailable, OutOfMemory
@@ -174,6 +174,8 @@ class LockManager:
         self.waited = waits.Waits()
         """for what, and how long"""
         self.deadlocks = 0
+        self._gone: deque[tuple[int, int, int]] = deque()
+        """ACCESS EXCLUSIVE locks released lately: the LSN by which that was, xid, relation"""
 
     # Relations
 
@@ -298,6 +300,22 @@ class LockManager:
                 self._grant(lock, txn, mode)
                 waiter.wake()
         self._settle(lock)
+
+    def exclusive_at(self, vdl: Lsn) -> Iterator[tuple[int, int]]:
+        """(xid, relation) of the ACCESS EXCLUSIVE locks held at ``vdl``, by what the log up to there tells: a holder
+        whose end is not durable has it still."""
+        self._forget_gone(vdl)
+        for _, xid, oid in self._gone:
+            yield xid, oid
+        for lock in self.relations.values():
+            for holder, modes in lock.holders.items():
+                if modes >> ACCESS_EXCLUSIVE & 1 and holder.xid:
+                    yield holder.xid, lock.oid
+
+    def _forget_gone(self, vdl: Lsn) -> None:
+        gone = self._gone
+        while gone and gone[0][0] <= vdl:
+            gone.popleft()
 
     # Rows
 
@@ -610,6 +628,9 @@ class LockManager:
         for oid, modes in ties.table_locks.items():
             lock = self.relations[oid]
             del lock.holders[txn]
+            if modes >> ACCESS_EXCLUSIVE & 1 and txn.xid:
+                self._forget_gone(self._manager.vdl)
+                self._gone.append((self._manager.last_lsn, txn.xid, oid))
             if commit_lsn and modes >= 1 << FIRST_STRONG:
                 self._released(lock, commit_lsn)
             self._settle(lock)

@@ -32,6 +32,8 @@ COMMIT_REDO_BYTES = 160
 LOCK_REDO_BYTES = 64
 XID_RANGE = 4096
 """Xids reserved by one logged write of the superblock's limit."""
+RECENT_USES = 8
+"""How often a row horizon is used before it is looked up again."""
 WEAK_LOCKS_KEPT = 16
 """Statements whose weak locks a retired transaction keeps for its next life."""
 
@@ -51,6 +53,8 @@ class TransactionManager:
         self.active: dict[Txn, None] = {}
         self.by_xid: dict[int, Txn] = {}
         self.holds = Holds()
+        self._recent_horizon: Lsn = NO_LSN
+        self._recent_uses = 0
         self.xid_range = XID_RANGE
         self._reserving: list[Waiter] | None = None
         self.commits = 0
@@ -230,6 +234,11 @@ class TransactionManager:
         """The volume's VDL."""
         return self._volume.vdl
 
+    @property
+    def last_lsn(self) -> Lsn:
+        """Of the newest record, durable or not."""
+        return self._log.last_lsn
+
     def own_snapshot(self, txn: Txn, snapshot: Snapshot) -> Snapshot:
         """What ``snapshot`` sees, and all that ``txn`` has written since."""
         return clog_kernel.Snapshot(snapshot.lsn, txn.own, txn.cid + 1)
@@ -241,6 +250,14 @@ class TransactionManager:
             if txn.oldest_lsn and txn.oldest_lsn < horizon:
                 horizon = txn.oldest_lsn
         return self.holds.oldest(horizon)
+
+    def recent_horizon(self) -> Lsn:
+        """A row horizon of a moment ago, which is never above the one of now: to look at every transaction for each
+        page that is pruned would cost more than the pruning."""
+        if not self._recent_uses:
+            self._recent_uses, self._recent_horizon = RECENT_USES, self.row_horizon()
+        self._recent_uses -= 1
+        return self._recent_horizon
 
     def state(self, xid: int) -> int:
         """0 in progress, 1 aborted, or a commit LSN; may wait for a page of the commit log."""
@@ -318,10 +335,12 @@ class TransactionManager:
         """Tell those who follow the log of an ACCESS EXCLUSIVE lock, before anything that it protects. May wait."""
         if self.follows:
             return
-        xid = txn.write_xid or self.assign(txn)
+        if not txn.write_xid:
+            self.assign(txn)
         self._volume.reserve(LOCK_REDO_BYTES)
         with self._mtr:
-            self._mtr.note(notes.encode_lock(xid, (oid,)))
+            # In the name of the whole transaction, whose end they are told of.
+            self._mtr.note(notes.encode_lock(txn.levels[0].xid, (oid,)))
 
     def _load_states(self, xids: Iterable[Xid]) -> None:
         again = True

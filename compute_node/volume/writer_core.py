@@ -379,7 +379,16 @@ class WriterCore:
 
     def _trim(self) -> None:
         vdl = self.tracker.vdl
-        needed = min((link.acked for link in self.links if link.connected), default=self._first + len(self._retained))
+        needed = self._first + len(self._retained)
+        for link in self.links:
+            if link.connected and link.acked < needed:
+                needed = link.acked
+                if (
+                    needed <= self._first
+                    and self._retained_bytes <= self._retained_max
+                    and not buggify("writer-trims-early")
+                ):
+                    return  # most acks: another node still needs the oldest flush
         retained = self._retained
         while retained and retained[0].last_lsn <= vdl:
             if (

@@ -14,6 +14,7 @@ from aurora.rpc import compute_pb2 as cpb
 from compute_node.replica import feed as feeds
 from compute_node.replica.apply import ApplyCore, StreamGap
 from compute_node.replica.feed import FeedCore, Follower
+from compute_node.replica.known import followable
 from compute_node.replica.topology import InstanceState
 from compute_node.txn.horizon import Holds
 
@@ -272,3 +273,14 @@ def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     _, soon = writer.join("r2", resume=wire.logs[-2].vdl)
     assert soon.begin.resumed
     assert [log.vdl for log in soon.logs] == [writer.vdl]
+
+
+def test_a_writer_of_an_older_epoch_is_not_followed() -> None:
+    def writes(name: str, epoch: int, state: str = "available") -> InstanceState:
+        return InstanceState(name, "writer", state=state, epoch=epoch)
+
+    old, new = writes("a", 3), writes("b", 4)
+    assert followable([old, new], 3) is new
+    assert followable([old], 3) is old
+    assert followable([old], 4) is None, "it does not know yet that it is over"
+    assert followable([old, writes("b", 4, "promoting"), InstanceState("c", "reader", epoch=5)], 0) is old

@@ -62,9 +62,8 @@ class Instance:
         self.checks = checks
         self.life = life
         self.rng: random.Random = world.stream(f"life {life}")
-        self.loop = SimLoop(world, world.stream(f"loop {life}"), knobs.jitter_s)
-        HUB.bind(self.loop, turn_s=float("inf"))  # type: ignore[arg-type]
-        self.volume = SimVolume(self.loop, world.stream(f"volume {life}"), knobs, before)
+        self.loop = self._make_loop()
+        self.volume = self._make_volume(before)
         self.readings: dict[Reading, None] = {}
         self.descriptors = Descriptors()
         self.index_lsn: dict[int, int] = {}
@@ -77,6 +76,21 @@ class Instance:
         self._free: dict[int, tuple[int, bool]] = {}
         """start of each free extent → since when, whether its pages hold nothing"""
 
+    def _make_loop(self) -> SimLoop:
+        loop = SimLoop(self.world, self.world.stream(f"loop {self.life}"), self.knobs.jitter_s)
+        HUB.bind(loop, turn_s=float("inf"))  # type: ignore[arg-type]
+        return loop
+
+    def _make_volume(self, before: SimVolume | None) -> SimVolume:
+        return SimVolume(self.loop, self.world.stream(f"volume {self.life}"), self.knobs, before)
+
+    def _make_arena(self) -> Arena:
+        return arena_kernel.Arena(self.knobs.frames)
+
+    def _everybody(self) -> Iterator[Reading]:
+        """All whose snapshots this writer must keep."""
+        yield from self.readings
+
     @property
     def storage(self) -> Storage:
         """The storage, once it is open."""
@@ -88,7 +102,7 @@ class Instance:
 
     def open(self) -> None:
         """Open the volume as the server does, or make what a new one needs. In a greenlet."""
-        storage = self._storage = Storage(arena_kernel.Arena(self.knobs.frames), self.volume)
+        storage = self._storage = Storage(self._make_arena(), self.volume)
         storage.mtr.verify = self.knobs.verify
         storage.txns.xid_range = self.knobs.xid_range
         if storage.is_new:
@@ -169,6 +183,10 @@ class Instance:
         """Fail what a greenlet waits for."""
         return HUB.interrupt(worker, error)
 
+    def acknowledged(self, lsn: int) -> None:
+        """A client has been told that the commit at ``lsn`` is done."""
+        self.oracle.acknowledged(lsn)
+
     # Inspection
 
     def tables(self) -> list[tuple[int, Table]]:
@@ -208,12 +226,12 @@ class Instance:
     def trim(self) -> None:
         """Let the oracle forget what nobody can see any more, after a crash neither."""
         held = [txn.snapshot_lsn for txn in self.oracle.running if txn.repeatable and txn.snapshot_lsn]
-        self.oracle.trim(min([self.volume.vdl, *held, *(reading.lsn for reading in self.readings)]))
+        self.oracle.trim(min([self.volume.vdl, *held, *(reading.lsn for reading in self._everybody())]))
 
     def look_at_horizon(self) -> None:
         """The row horizon is at or below everybody's snapshot."""
         horizon = self.storage.txns.row_horizon()
-        for reading in self.readings:
+        for reading in self._everybody():
             self.checks.require(
                 HORIZON, horizon <= reading.lsn, f"the horizon is {horizon}, {reading.what} reads at {reading.lsn}"
             )
@@ -254,7 +272,7 @@ class Instance:
     def look_at_extents(self) -> None:
         """Free extents that have an owner now, or were given back, were free since an LSN that no reader needs."""
         now = {each.start: (int(each.freed), bool(each.flags & CLEAN)) for each in self.storage.extents._free}
-        oldest = min([self.volume.vdl, *(reading.lsn for reading in self.readings)])
+        oldest = min([self.volume.vdl, *(reading.lsn for reading in self._everybody())])
         for start, (freed, clean) in self._free.items():
             if start not in now or now[start][1] != clean:
                 self.checks.require(

@@ -252,6 +252,21 @@ class Oracle:
         """A client has been told that the commit at ``lsn`` is done."""
         self.acknowledged_lsn = max(self.acknowledged_lsn, lsn)
 
+    def copy(self) -> Oracle:
+        """The same once more: for a writer that goes on without knowing that there is another one."""
+        made = Oracle()
+        for relfile, rows in self.files.items():
+            made.files[relfile] = {number: list(versions) for number, versions in rows.items()}
+        made.unique, made.running = dict(self.unique), dict(self.running)
+        made.commits, made.last_commit_lsn, made.acknowledged_lsn = (
+            self.commits, self.last_commit_lsn, self.acknowledged_lsn
+        )  # fmt: skip
+        made._changes = {relfile: list(lsns) for relfile, lsns in self._changes.items()}
+        made._number = self._number
+        made._row_released = {key: dict(found) for key, found in self._row_released.items()}
+        made._table_released = {oid: dict(found) for oid, found in self._table_released.items()}
+        return made
+
     def crashed(self, vdl: int) -> None:
         """The writer has died, and its log ends at ``vdl``."""
         self.running.clear()

@@ -151,7 +151,7 @@ class Scenario:
 
         def told(_: object = None) -> None:
             self.checks.require(DURABLE, lsn <= session.instance.volume.vdl, f"{lsn} is acknowledged too early")
-            self.oracle.acknowledged(lsn)
+            session.instance.acknowledged(lsn)
 
         if session.rng.random() < self.knobs.pipelined:
             session.instance.volume.when_durable(session.dependency.lsn, told)

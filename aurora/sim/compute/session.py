@@ -24,7 +24,7 @@ from aurora.errors import (
     UniqueViolation,
 )
 from aurora.sim.compute.checks import GATE, LOCKS, NEWEST, SNAPSHOT_ROWS, UNIQUE
-from aurora.sim.compute.model import ModelTxn, Write
+from aurora.sim.compute.model import ModelTxn, Oracle, Write
 from aurora.sim.compute.tables import CATALOG_DESC, COLUMNS, Shape, changed_columns, lock_id, values_of
 from compute_node.access.index_access import IndexAccess, ScanKey
 from compute_node.txn.dependency import Dependency
@@ -88,9 +88,13 @@ class SimSession:
         self.own_commit_lsn = 0
         self.cursors: list[Cursor] = []
         self.storage = instance.storage
-        self.oracle = instance.oracle
         self.checks = instance.checks
         self._count = 0
+
+    @property
+    def oracle(self) -> Oracle:
+        """What is true for this instance."""
+        return self.instance.oracle
 
     def catalog_function(self, name: str, *args: Datum) -> Datum:
         """What the access layer asks of a session: it is a superuser's."""

@@ -13,6 +13,7 @@ from aurora.datum import Row
 from aurora.errors import UniqueViolation
 from aurora.sim.compute.checks import LOCKS, NEWEST, SNAPSHOT_ROWS
 from aurora.sim.compute.instance import BANK_ACCOUNTS, BANK_START, FIRST_TABLE_OID, OIDS_A_TABLE, Instance
+from aurora.sim.compute.model import Oracle
 from aurora.sim.compute.session import SimSession
 from aurora.sim.compute.tables import (
     CATALOG_DESC,
@@ -66,7 +67,11 @@ class Workload:
     def __init__(self, instance: Instance) -> None:
         self.instance = instance
         self.knobs = instance.knobs
-        self.oracle = instance.oracle
+
+    @property
+    def oracle(self) -> Oracle:
+        """What is true for this writer."""
+        return self.instance.oracle
 
     def script(self, session: SimSession, rng: random.Random) -> None:
         """The statements of one transaction."""
