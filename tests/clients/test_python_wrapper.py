@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
@@ -33,6 +35,9 @@ def _monitors_end() -> Iterator[None]:
     """The wrapper's monitors are threads that outlive its connections, and caches that outlive a test."""
     yield
     wrapper.release_resources()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        gc.collect()  # connections that its monitors did not close tell so now, not in somebody else's test
 
 
 @contextmanager
