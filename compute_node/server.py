@@ -620,7 +620,7 @@ class ComputeServer:
     async def _keep_counters(self) -> None:
         """At a clean stop: what autovacuum and free-space maps know is logged, if that takes no time."""
         engine, volume = self.engine, self._volume
-        if engine is None or volume is None or volume.over or volume.read_only:
+        if engine is None or volume is None or volume.over or volume.read_only or self.ended.status:
             return
 
         def keep() -> None:
