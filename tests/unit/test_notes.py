@@ -174,7 +174,7 @@ def test_access_exclusive_locks_are_told_before_what_they_protect() -> None:
     writer.txns.commit(txn)
     assert [note for _, note in writer.new()] == [
         Locked(top, (9000,)),
-        Locked(sub, (9001,)),
+        Locked(top, (9001,)),  # the transaction's: a reader holds it until that ends
         Ended(UNDO, top, (sub,), 1000),
         Ended(COMMIT, top, (), 1000),
     ]
