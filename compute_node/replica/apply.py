@@ -154,9 +154,11 @@ class ApplyCore:
             return image
         page = bytearray(image) if image is not None else bytearray(PAGE_BYTES)
         for lsn, _, _, page_prev_lsn, _, offset, end, data, _ in late:
+            if int.from_bytes(page[:8], "little") >= lsn:
+                continue  # kept for a load that failed: this one was asked for later
             if is_free(page_prev_lsn, offset, end):
                 page = bytearray(PAGE_BYTES)
-            elif int.from_bytes(page[:8], "little") < lsn:
+            else:
                 redo.apply(page, data, offset, end, lsn)
         return bytes(page) if any(page) else None
 

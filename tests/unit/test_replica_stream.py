@@ -164,6 +164,28 @@ def test_a_page_that_is_being_read_gets_the_log_that_came_meanwhile() -> None:
     assert reader.core.patched(5, asked) == asked, "what was kept is used once"
 
 
+def test_what_was_kept_for_a_load_that_failed_does_no_harm_to_the_next() -> None:
+    """A FREE among it above all: the page may have been written anew since."""
+    writer = Writer()
+    writer.write(5)
+    writer.durable(writer.flush())
+    _, wire = writer.join()
+    reader = Reader(wire.begin)
+    reader.loading.add(5)
+    writer.arena.drop(5)
+    with writer.mtr:
+        writer.mtr.free_page(5)
+    writer.durable(writer.flush())
+    reader.take(wire.logs[-1])
+    reader.loading.remove(5)  # the read has failed
+    writer.write(5)
+    writer.durable(writer.flush())
+    reader.take(wire.logs[-1])
+    reader.loading.add(5)
+    asked = page(writer.arena, 5)
+    assert reader.core.patched(5, asked) == asked
+
+
 def test_a_page_that_was_never_written_begins_with_the_log() -> None:
     writer = Writer()
     _, wire = writer.join()
