@@ -31,7 +31,7 @@ from aurora.rpc.instances import describe
 from aurora.rpc.stream_server import ServedStream
 from compute_node.config import READER, WRITER, Config
 from compute_node.replica.feed import PACE_S, FeedCore, Follower
-from compute_node.replica.following import Following, Moved
+from compute_node.replica.following import Following
 from compute_node.replica.injected import HeldOutlet, InjectedFailure
 from compute_node.replica.known import AVAILABLE, DISCONNECTED, PROMOTING, STARTING, Known, followable, rank
 from compute_node.replica.messages import from_proto, states, topology
@@ -407,6 +407,3 @@ class _Reader:
 def _descriptor_bytes(volume: Volume) -> bytes:
     made: bytes = volume.descriptor.to_proto(pb.Descriptor()).SerializeToString()
     return made
-
-
-__all__ = ["Moved", "Place"]

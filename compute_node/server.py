@@ -37,11 +37,12 @@ from compute_node.engine import Engine
 from compute_node.hub import HUB
 from compute_node.metrics import INSTANCE_METRICS, InstanceSource, describe_turn
 from compute_node.replica.catch_up import changed_pages, missing_log
+from compute_node.replica.following import Moved
 from compute_node.replica.keep import behind, drop_changed
 from compute_node.replica.known import PROMOTING, STARTING
 from compute_node.replica.replica import Replica, descriptor_of
 from compute_node.replica.volume import ReplicaVolume
-from compute_node.roles import Moved, Place
+from compute_node.roles import Place
 from compute_node.session.settings import SettingValue
 from compute_node.txn.recovery import Conflict
 from compute_node.volume.commands import FleetCommands

@@ -73,10 +73,6 @@ class Known:
         if known is not None:
             self.others[instance_id] = replace(known, state=DISCONNECTED)
 
-    def forget(self, instance_id: str) -> None:
-        """It was removed."""
-        self.others.pop(instance_id, None)
-
     def tick(self, now_s: float) -> None:
         """Forget those that nobody has told of for long."""
         for instance_id in [each for each, heard_s in self.heard_s.items() if now_s - heard_s > GONE_S]:
@@ -94,9 +90,3 @@ def followable(answering: Iterable[InstanceState], epoch: int) -> InstanceState 
     not know yet that it is over, and what it tells is older than what has been shown here."""
     writing = [state for state in answering if state.role == WRITER and state.state == AVAILABLE]
     return max((each for each in writing if each.epoch >= epoch), key=lambda state: state.epoch, default=None)
-
-
-def successor(answering: Iterable[InstanceState]) -> InstanceState | None:
-    """Of the readers that answer, the one that takes over."""
-    ready = [state for state in answering if state.role == READER and state.state in (AVAILABLE, DISCONNECTED)]
-    return min(ready, key=rank, default=None)

@@ -24,7 +24,7 @@ from compute_node.catalog.ddl.relation import class_record, relation
 from compute_node.catalog.reloptions import option_text
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.relations.schema import CATALOGS_BY_OID, FIRST_NORMAL_OID, NAMESPACE_CATALOG
-from compute_node.txn.locks import ACCESS_EXCLUSIVE, SHARE
+from compute_node.txn.locks import ACCESS_EXCLUSIVE
 
 _T = enums.ReindexObjectType
 _BOOLEANS = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
@@ -41,7 +41,7 @@ def reindex_statement(ctx: DdlContext, node: ast.ReindexStmt) -> str:
         _reindex_table(ctx, _find_table(ctx, node, concurrently), concurrently, verbose)
     else:
         for desc in _tables(ctx, node, concurrently):
-            ctx.lock(desc, SHARE)
+            ctx.lock(desc, ACCESS_EXCLUSIVE)
             now = ctx.view.relation(desc.oid)
             if now is not None and (now.indexes or now.toast is not None):
                 _rebuild(ctx, now, list(now.indexes), verbose)
@@ -86,7 +86,8 @@ def _refuse_catalogs(ctx: DdlContext, desc: RelationDesc, concurrently: bool) ->
 
 
 def _find_index(ctx: DdlContext, node: ast.ReindexStmt, concurrently: bool) -> tuple[RelationDesc, IndexDesc]:
-    """The index and its table, the table locked against writers, the index against readers."""
+    """The index and its table. Queries lock tables and not their indexes, so what PostgreSQL has by the index's lock,
+    that nobody reads an index whose storage is replaced, the table's lock has to give."""
     desc = ctx.find(node.relation)
     if desc is None:
         raise InvariantViolation("desc is not there")
@@ -98,7 +99,7 @@ def _find_index(ctx: DdlContext, node: ast.ReindexStmt, concurrently: bool) -> t
     table = None if record is None else ctx.view.relation(record.indrelid)
     if table is None:
         raise UndefinedTable(f'relation "{node.relation.relname}" does not exist')
-    ctx.lock(table, SHARE)
+    ctx.lock(table, ACCESS_EXCLUSIVE)
     ctx.lock(desc, ACCESS_EXCLUSIVE)
     table = ctx.view.relation(table.oid)
     for index in table.indexes if table is not None else ():
@@ -114,7 +115,7 @@ def _find_table(ctx: DdlContext, node: ast.ReindexStmt, concurrently: bool) -> R
     if desc.kind != "r":
         raise WrongObjectType(f'"{desc.name}" is not a table or materialized view')
     _refuse_catalogs(ctx, desc, concurrently)
-    return ctx.table(node.relation, SHARE)
+    return ctx.table(node.relation, ACCESS_EXCLUSIVE)
 
 
 def _reindex_table(ctx: DdlContext, desc: RelationDesc, concurrently: bool, verbose: bool) -> None:
