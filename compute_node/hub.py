@@ -121,7 +121,7 @@ class Hub:
         self.turn_s = turn_s
         self._loop = loop
         self._main = greenlet.getcurrent()
-        self._idle.clear()
+        self._forget()
 
     def run(self, function: Callable[[Unpack[_Args]], object], *args: *_Args) -> None:
         """Run ``function(*args)`` in a pooled greenlet until it ends or first waits. It must handle its exceptions."""
@@ -215,6 +215,10 @@ class Hub:
         """The process has died (in a simulation): whoever waits ends where it stands."""
         for waiting in list(self._waiting):
             waiting.throw(greenlet.GreenletExit)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Nobody waits any more; greenlets of an earlier loop, whose thread may have ended, cannot be woken."""
         self._waiting.clear()
         self._shielded.clear()
         self._idle.clear()

@@ -617,6 +617,8 @@ class ComputeServer:
         await self._keep_counters()
         if self._volume is not None:
             await self._volume.close()
+        for stack in HUB.waiting_stacks():
+            LOGGER.warning("closed while somebody waits:\n%s", stack)
 
     async def _keep_counters(self) -> None:
         """At a clean stop: what autovacuum and free-space maps know is logged, if that takes no time."""

@@ -331,10 +331,13 @@ class SessionState:
         self.waited.note(event, seconds)
 
     def sleep(self, seconds: float) -> None:
-        """Wait without holding up the loop; ends early with what interrupts the session."""
+        """Wait at least that long without holding up the loop; ends early with what interrupts the session."""
         began_s = HUB.now_s()
         try:
-            HUB.sleep(seconds)
+            left_s = seconds
+            while left_s > 0:
+                HUB.sleep(left_s)  # the loop's timers are exact to a millisecond, early as well as late
+                left_s = began_s + seconds - HUB.now_s()
         finally:
             took_s = HUB.now_s() - began_s
             self.has_waited(SLEEP, took_s)
