@@ -23,8 +23,8 @@ import psycopg
 import pytest
 
 from aurora.programs import certs
-from aurora.programs.endpoints.command import ENDPOINTS, command_line
-from aurora.programs.endpoints.spec import Endpoint, Kind, dump, load
+from aurora.programs.endpoints.command import ENDPOINTS
+from aurora.programs.endpoints.spec import load
 from aurora.programs.places import free_ports
 from aurora.programs.supervisor import LOOPBACK, Cluster
 from tests.cluster.support import wait_for
@@ -113,19 +113,16 @@ def encrypted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Encrypted]:
 
 
 class _Copying:
-    """Endpoints that have no socket of any instance to hand connections over to, as on another host."""
+    """Endpoints that have no socket of any instance to hand connections over to, as on another host or in compose."""
 
     def __init__(self, cluster: Cluster, folder: Path) -> None:
-        ports = free_ports(2)
-        kinds = {"cluster": Kind.WRITER, "reader": Kind.READER}
-        made = [Endpoint(name, kind, f"{LOOPBACK}:{port}") for (name, kind), port in zip(kinds.items(), ports)]
-        self.addresses = {each.name: each.address for each in made}
-        (folder / "endpoints.json").write_text(dump(made))
+        self.addresses = {name: f"{LOOPBACK}:{port}" for name, port in zip(NAMES, free_ports(2), strict=True)}
         own = certs.tls_files(cluster.certs, "compute")
-        words = command_line(cluster.data, cluster.required, cluster.secret_path, own)
-        words[words.index("--endpoints") + 1] = str(folder / "endpoints.json")
-        at = words.index("--handover-dir")
-        del words[at : at + 2]
+        feeds = ",".join(instance.feed for instance in cluster.required.instances)
+        words = ["aurora.programs.endpoints", "--peers", feeds]
+        words += ["--cluster-listen", self.addresses["cluster"], "--reader-listen", self.addresses["reader"]]
+        words += ["--storage-tls-ca", str(own.ca), "--storage-tls-cert", str(own.certificate)]
+        words += ["--storage-tls-key", str(own.key), "--storage-secret-file", str(cluster.secret_path)]
         # What the instances show their clients is in the environment of whoever starts all of them.
         shown = certs.tls_files(folder / "tls", "storage")
         environment = {**os.environ, "AURORA_TLS_CERT": str(shown.certificate), "AURORA_TLS_KEY": str(shown.key)}

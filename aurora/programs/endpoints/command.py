@@ -82,4 +82,6 @@ def command_line(data: Path, spec: ClusterSpec, secret: Path, tls: TlsFiles | No
     if tls is not None:
         arguments += ["--storage-tls-ca", str(tls.ca), "--storage-tls-cert", str(tls.certificate)]
         arguments += ["--storage-tls-key", str(tls.key)]
+    if spec.endpoints_metrics:
+        arguments += ["--metrics-listen", spec.endpoints_metrics]
     return arguments
