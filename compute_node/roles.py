@@ -12,6 +12,7 @@ closes volumes and engines as it says.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import uuid
@@ -27,6 +28,7 @@ from aurora.ids import Lsn
 from aurora.rpc import compute_pb2 as cpb
 from aurora.rpc import storage_pb2 as pb
 from aurora.rpc import tls
+from aurora.rpc.instances import cancel as cancel_at
 from aurora.rpc.instances import describe
 from aurora.rpc.stream_server import ServedStream
 from compute_node.config import READER, WRITER, Config
@@ -53,6 +55,8 @@ ASK_TIMEOUT_S: Final = 0.5
 ASK_AGAIN_S: Final = 0.05
 HESITATE_S: Final = 1.5
 """How long a reader waits for a better one to take over."""
+CANCELS_MAX: Final = 64
+"""Cancel requests that are being passed on; more are dropped, as a client must expect of any."""
 COMING_S: Final = 3.0
 """How long an instance that has just begun, and follows nobody, waits for others to be there."""
 
@@ -85,6 +89,9 @@ class Place:
         self.following: Following | None = None
         self.promote = promote
         self.step_down = step_down
+        self.cancel: Callable[[int, int], bool] = lambda pid, secret: False
+        """Cancels a session here; see ``InstanceCalls``."""
+        self._cancels: set[asyncio.Task[None]] = set()
         self._now_us = now_us
         self._cpu = CpuMeter()
         self._volume: Volume | None = None
@@ -115,6 +122,8 @@ class Place:
         """Leave."""
         if self._ticking is not None:
             self._ticking.cancel()
+        for cancel in self._cancels:
+            cancel.cancel()
         if self.following is not None:
             self.following.close()
         if self.feed is not None:
@@ -363,6 +372,21 @@ class Place:
         answering = await self._ask_all()
         writing = [state for state in answering if state.role == WRITER or state.state == PROMOTING]
         return max(writing, key=lambda state: state.epoch, default=None)
+
+    def cancel_elsewhere(self, pid: int, secret: int) -> None:
+        """A cancel request that fits no session here: an endpoint may have brought it to another instance than its
+        session's. The others are asked."""
+        if len(self._cancels) < CANCELS_MAX:
+            task = asyncio.ensure_future(self._cancel_elsewhere(pid, secret))
+            self._cancels.add(task)
+            task.add_done_callback(self._cancels.discard)
+
+    async def _cancel_elsewhere(self, pid: int, secret: int) -> None:
+        async def ask(address: str) -> None:
+            with contextlib.suppress(ConnectionError):
+                await cancel_at(address, pid, secret)
+
+        await asyncio.gather(*(ask(address) for address in self.known.addresses))
 
     async def settle(self) -> InstanceState | None:
         """Find out whom to follow; None: this instance is to take over."""

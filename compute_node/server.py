@@ -219,6 +219,7 @@ class ComputeServer:
         authenticator = _Authenticator(engine, self.config.password)
         if self._served is None:
             self._served = Server(engine, authenticator, self._wire_config(), now_us)
+            self._served.on_stray_cancel, self.place.cancel = self.place.cancel_elsewhere, self._served.cancel_here
             await self._served.start()
             if self.config.handover is not None:
                 self._receiver = Receiver(self._served, self.config.handover)

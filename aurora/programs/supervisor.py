@@ -67,6 +67,8 @@ INSTANCE_SETTINGS = (
     "memory-mb",
     "authentication-timeout-s",
     "hba-file",
+    "tls-cert",
+    "tls-key",
 )
 """Flags of an instance that the cluster's settings may hold."""
 KEEPER = "keeper"

@@ -203,3 +203,17 @@ class StepDownReply(_message.Message):
     problem: str
     vdl: int
     def __init__(self, problem: _Optional[str] = ..., vdl: _Optional[int] = ...) -> None: ...
+
+class CancelRequest(_message.Message):
+    __slots__ = ("pid", "secret")
+    PID_FIELD_NUMBER: _ClassVar[int]
+    SECRET_FIELD_NUMBER: _ClassVar[int]
+    pid: int
+    secret: int
+    def __init__(self, pid: _Optional[int] = ..., secret: _Optional[int] = ...) -> None: ...
+
+class CancelReply(_message.Message):
+    __slots__ = ("found",)
+    FOUND_FIELD_NUMBER: _ClassVar[int]
+    found: bool
+    def __init__(self, found: _Optional[bool] = ...) -> None: ...

@@ -96,7 +96,7 @@ class Server:
         self._shutting_down = False
         self.holds_input = False
         self.on_stray_cancel: Callable[[int, int], None] | None = None
-        """Told of cancel requests that fit no session here (``handover``)."""
+        """Told of cancel requests that fit no session here (``handover``, ``roles``)."""
         self.on_away: Callable[[], None] | None = None
         """Told when ``away`` changes (``handover``)."""
         self._away = ""
@@ -298,8 +298,12 @@ class Server:
             raise HbaUnusable(f"{file}: {error.strerror or error}") from error
 
     def reload(self) -> None:
-        """Read the rules again (SIGHUP, pg_reload_conf); rules that cannot be used leave those in force as they
-        are."""
+        """Read rules and certificate again (SIGHUP, pg_reload_conf); those that cannot be used leave those in force as
+        they are."""
+        try:
+            self.tls_context = _tls(self.config)
+        except OSError as error:
+            LOGGER.error("%s: %s; the certificate stays as it was", self.config.tls_cert, error)
         try:
             rules = hba.parse(self._rules_text())
         except HbaUnusable as error:

@@ -48,10 +48,11 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     flag("--peers", required=True, help="--feed-listen addresses of instances, comma separated; they tell the rest")
     flag("--handover-dir", type=Path, default=None, help="folder of the instances' handover sockets, ID.sock")
     flag("--wait-s", type=float, default=WAIT_S, help="how long a connection waits for a writer (%(default)g)")
-    flag("--secret-file", type=Path, default=None, help="the cluster's secret, which instances ask for")
-    flag("--tls-ca", type=Path, default=None, help="instances' feeds speak TLS: certificate (PEM) of their authority")
-    flag("--tls-cert", type=Path, default=None, help="this program's certificate (PEM)")
-    flag("--tls-key", type=Path, default=None, help="its private key (PEM)")
+    # As an instance's: --tls-cert and --tls-key are what clients are shown, and this program shows them nothing.
+    flag("--storage-secret-file", type=Path, default=None, help="the cluster's secret, which instances ask for")
+    flag("--storage-tls-ca", type=Path, default=None, help="instances' feeds speak TLS: certificate of their authority")
+    flag("--storage-tls-cert", type=Path, default=None, help="this program's certificate (PEM)")
+    flag("--storage-tls-key", type=Path, default=None, help="its private key (PEM)")
     return parser
 
 
@@ -105,8 +106,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = _parser(os.environ).parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     try:
-        files = files_of(args.tls_ca, args.tls_cert, args.tls_key, "--tls-ca, --tls-cert and --tls-key")
-        shown = secret.read(args.secret_file) if args.secret_file is not None else None
+        files = files_of(
+            args.storage_tls_ca,
+            args.storage_tls_cert,
+            args.storage_tls_key,
+            "--storage-tls-ca, --storage-tls-cert and --storage-tls-key",
+        )
+        shown = secret.read(args.storage_secret_file) if args.storage_secret_file is not None else None
         access = Access(Tls(files) if files is not None else None, shown)
     except (ValueError, TlsUnusable, secret.SecretUnusable) as error:
         print(f"endpoints: {error}", file=sys.stderr)
