@@ -32,7 +32,7 @@ from aurora.rpc.instances import cancel as cancel_at
 from aurora.rpc.instances import describe
 from aurora.rpc.stream_server import ServedStream
 from compute_node.config import READER, WRITER, Config
-from compute_node.replica.feed import PACE_S, FeedCore, Follower
+from compute_node.replica.feed import PACE_S, FeedCore, Follower, LastWord
 from compute_node.replica.following import Following
 from compute_node.replica.injected import HeldOutlet, InjectedFailure
 from compute_node.replica.known import AVAILABLE, DISCONNECTED, PROMOTING, STARTING, Known, followable, rank
@@ -103,6 +103,8 @@ class Place:
         self.injected = InjectedFailure(monotonic, random.random)
         """failures of replication that somebody asks for"""
         self._ticking: asyncio.Task[None] | None = None
+        self._word = LastWord()
+        """Of the writer that this instance followed last."""
         self._early: list[cpb.Log] = []
         self._sink: Callable[[cpb.Log], None] = self._early.append
         self.lost = asyncio.Event()
@@ -150,28 +152,35 @@ class Place:
 
     def topology(self) -> cpb.Topology:
         """See ``InstanceCalls``."""
-        return topology(self.me(), {state.id: state for state in self.known.instances()})
+        told = topology(self.me(), {state.id: state for state in self.known.instances()})
+        if self.feed is not None:
+            told.held.extend(self.feed.holding(monotonic()))
+        return told
 
     # Writing
 
     def opened(self, volume: Volume) -> None:
         """This instance has opened the volume for writing, and nothing is logged yet: a follower will need all that
-        is."""
-        self._feed = FeedCore(volume.vdl, volume.epoch, Holds(), self._now_us)
+        is. What the writer before held for its readers is held on."""
+        feed = self._feed = FeedCore(volume.vdl, volume.epoch, Holds(), self._now_us)
         if self._service is not None:
-            volume.flushed = self._feed.flushed
-            volume.durable_callbacks.append(lambda vdl: self._feed.advance(Lsn(vdl)))
+            feed.expect(self._word, monotonic())
+            volume.flushed = feed.flushed
+            volume.durable_callbacks.append(lambda vdl: feed.advance(Lsn(vdl)))
+            volume.pgmrpl_source = lambda: feed.read_point(volume.vdl)
+
+    def opens(self, storage: Storage) -> None:
+        """The storage of the opened volume is there, and has removed nothing yet."""
+        self._feed.hold_in(storage.txns.holds)
 
     def writes(self, volume: Volume, storage: Storage) -> None:
         """This instance writes: it feeds who follows."""
         self._volume, self._storage, self.replica = volume, storage, None
         self._descriptor = volume.descriptor
         feed = self.feed = self._feed
-        feed.holds = storage.txns.holds
         self.be(role=WRITER, state=AVAILABLE, lag_us=-1)
         if self._service is None:
             return  # nobody can find it
-        volume.pgmrpl_source = lambda: feed.read_point(volume.vdl)
 
         def durable(vdl: int) -> None:
             if volume.descriptor is not self._descriptor:
@@ -299,7 +308,7 @@ class Place:
         """Follow the writer from where this instance is. ConnectionError; Moved."""
         self.lost.clear()
         replica = self.replica
-        following = Following(self.me, lambda log: self._sink(log), self._told, self._redescribed, self._ended)
+        following = Following(self.me, lambda log: self._sink(log), self._heard, self._redescribed, self._ended)
         begin = await following.connect(
             writer.feed_address.rpartition(":")[0].strip("[]"),
             writer.stream_port,
@@ -317,6 +326,10 @@ class Place:
         replica.hold_back = self.hold_back
         if self.following is not None:
             self.following.keep_telling(replica.needs)
+
+    def _heard(self, told: cpb.Topology) -> None:
+        self._word = LastWord(told.held, told.epoch, monotonic())
+        self._told(told)
 
     def _told(self, told: cpb.Topology) -> None:
         self.known.told(states(told.instances).values(), monotonic())

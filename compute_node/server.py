@@ -21,7 +21,7 @@ import grpc
 from aurora import exit_status
 from aurora.errors import AdminShutdown, InvariantViolation, NotSupported, SerializationFailure, SqlError, VolumeTooNew
 from aurora.geometry import Member
-from aurora.ids import Lsn
+from aurora.ids import NO_LSN, Lsn
 from aurora.kernels import arena as arena_kernel
 from aurora.metrics import MetricsServer
 from aurora.rpc import compute_pb2 as cpb
@@ -113,6 +113,8 @@ class ComputeServer:
         self._receiver: Receiver | None = None
         self._served: Server | None = None
         self._replica: Replica | None = None
+        self._held_from = NO_LSN
+        """What this reader shows begins here at the earliest: below it nobody has held what its sessions read."""
         self._applied: dict[int, int] | None = None
         """What the reader had applied that becomes the writer: each protection group's last LSN."""
         self._staying: asyncio.Task[None] | None = None
@@ -283,6 +285,7 @@ class ComputeServer:
                 place.lost.set()
                 continue
             if not begin.held:
+                self._held_from = max(self._held_from, Lsn(begin.held_from))
                 await self._end_snapshots()
             others = begin.epoch != replica.volume.epoch
             replica.volume.follow(begin.epoch, descriptor_of(begin.descriptor))  # nodes refuse reads of an older epoch
@@ -298,7 +301,7 @@ class ComputeServer:
                 engine.databases.replayed_unknown()
                 replica.go_on()
             place.reads(replica.volume, engine.storage, replica)
-            if begin.held or await replica.reached(Lsn(begin.held_from), place.lost):
+            if await replica.reached(self._held_from, place.lost):
                 self._wire.release_input()
 
     async def _end_snapshots(self) -> None:
@@ -447,6 +450,7 @@ class ComputeServer:
 
     def _open_engine(self, arena: Arena, volume: Volume) -> DatabaseEngine:
         storage = Storage(arena, volume, clock=now_us)
+        self.place.opens(storage)
         storage.mtr.verify = self.config.verify_redo
         volume.siblings = storage.txns.by_xid.__len__
         started, fleet = now_us(), FleetCommands(volume, member_at)

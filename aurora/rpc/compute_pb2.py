@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x61urora/rpc/compute.proto\x12\x11\x61urora.compute.v1\"\xc6\x02\n\rInstanceState\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04role\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x13\n\x0bsql_address\x18\x04 \x01(\t\x12\x14\n\x0c\x66\x65\x65\x64_address\x18\x05 \x01(\t\x12\x16\n\x0epromotion_tier\x18\x06 \x01(\r\x12\x13\n\x0b\x61pplied_lsn\x18\x07 \x01(\x04\x12\x17\n\x0foldest_read_lsn\x18\x08 \x01(\x04\x12\x0e\n\x06lag_us\x18\t \x01(\x12\x12\x12\n\nsession_id\x18\n \x01(\t\x12\x16\n\x0elast_update_us\x18\x0b \x01(\x12\x12\x13\n\x0b\x63pu_percent\x18\x0c \x01(\x01\x12\r\n\x05\x65poch\x18\r \x01(\x04\x12\x12\n\nstarted_us\x18\x0e \x01(\x12\x12\x12\n\nfeed_bytes\x18\x0f \x01(\x04\x12\x13\n\x0bstream_port\x18\x10 \x01(\r\"\x11\n\x0f\x44\x65scribeRequest\"\x91\x01\n\x08Topology\x12.\n\x04self\x18\x01 \x01(\x0b\x32 .aurora.compute.v1.InstanceState\x12\x33\n\tinstances\x18\x02 \x03(\x0b\x32 .aurora.compute.v1.InstanceState\x12\x11\n\twriter_id\x18\x03 \x01(\t\x12\r\n\x05\x65poch\x18\x04 \x01(\x04\"\xa4\x01\n\rFollowRequest\x12.\n\x04self\x18\x01 \x01(\x0b\x32 .aurora.compute.v1.InstanceState\x12\x12\n\nresume_lsn\x18\x02 \x01(\x04\x12\x11\n\tvolume_id\x18\x03 \x01(\x0c\x12\x13\n\x0b\x61pplied_lsn\x18\x04 \x01(\x04\x12\x13\n\x0brow_horizon\x18\x05 \x01(\x04\x12\x12\n\nread_point\x18\x06 \x01(\x04\"[\n\x05PgRun\x12\n\n\x02pg\x18\x01 \x01(\r\x12\x10\n\x08prev_lsn\x18\x02 \x01(\x04\x12\x11\n\tfirst_lsn\x18\x03 \x01(\x04\x12\x10\n\x08last_lsn\x18\x04 \x01(\x04\x12\x0f\n\x07records\x18\x05 \x01(\x0c\"\"\n\x07PgPoint\x12\n\n\x02pg\x18\x01 \x01(\r\x12\x0b\n\x03lsn\x18\x02 \x01(\x04\"\xd9\x01\n\x0b\x46ollowReply\x12)\n\x05\x62\x65gin\x18\x01 \x01(\x0b\x32\x18.aurora.compute.v1.BeginH\x00\x12%\n\x03log\x18\x02 \x01(\x0b\x32\x16.aurora.compute.v1.LogH\x00\x12/\n\x08topology\x18\x03 \x01(\x0b\x32\x1b.aurora.compute.v1.TopologyH\x00\x12)\n\x05moved\x18\x04 \x01(\x0b\x32\x18.aurora.compute.v1.MovedH\x00\x12\x14\n\ndescriptor\x18\x05 \x01(\x0cH\x00\x42\x06\n\x04\x62ody\"\xd1\x01\n\x05\x42\x65gin\x12\x0b\n\x03vdl\x18\x01 \x01(\x04\x12\x0f\n\x07resumed\x18\x02 \x01(\x08\x12+\n\x07pg_last\x18\x03 \x03(\x0b\x32\x1a.aurora.compute.v1.PgPoint\x12\r\n\x05\x65poch\x18\x04 \x01(\x04\x12\x11\n\tfirst_xid\x18\x05 \x01(\x04\x12\x12\n\ndescriptor\x18\x06 \x01(\x0c\x12&\n\x05locks\x18\x07 \x03(\x0b\x32\x17.aurora.compute.v1.Lock\x12\x0c\n\x04held\x18\x08 \x01(\x08\x12\x11\n\theld_from\x18\t \x01(\x04\"&\n\x04Lock\x12\x0b\n\x03xid\x18\x01 \x01(\x04\x12\x11\n\trelations\x18\x02 \x03(\x04\"Z\n\x03Log\x12&\n\x04runs\x18\x01 \x03(\x0b\x32\x18.aurora.compute.v1.PgRun\x12\x0b\n\x03vdl\x18\x02 \x01(\x04\x12\x0f\n\x07sent_us\x18\x03 \x01(\x12\x12\r\n\x05\x65poch\x18\x04 \x01(\x04\"7\n\x05Moved\x12\x1b\n\x13writer_feed_address\x18\x01 \x01(\t\x12\x11\n\twriter_id\x18\x02 \x01(\t\" \n\x0ePromoteRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\";\n\x0cPromoteReply\x12\x0f\n\x07problem\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x0b\n\x03vdl\x18\x03 \x01(\x04\"$\n\x0fStepDownRequest\x12\x11\n\tsuccessor\x18\x01 \x01(\t\"-\n\rStepDownReply\x12\x0f\n\x07problem\x18\x01 \x01(\t\x12\x0b\n\x03vdl\x18\x02 \x01(\x04\",\n\rCancelRequest\x12\x0b\n\x03pid\x18\x01 \x01(\r\x12\x0e\n\x06secret\x18\x02 \x01(\x07\"\x1c\n\x0b\x43\x61ncelReply\x12\r\n\x05\x66ound\x18\x01 \x01(\x08\x32\x94\x03\n\x08Instance\x12N\n\x06\x46ollow\x12 .aurora.compute.v1.FollowRequest\x1a\x1e.aurora.compute.v1.FollowReply(\x01\x30\x01\x12K\n\x08\x44\x65scribe\x12\".aurora.compute.v1.DescribeRequest\x1a\x1b.aurora.compute.v1.Topology\x12M\n\x07Promote\x12!.aurora.compute.v1.PromoteRequest\x1a\x1f.aurora.compute.v1.PromoteReply\x12P\n\x08StepDown\x12\".aurora.compute.v1.StepDownRequest\x1a .aurora.compute.v1.StepDownReply\x12J\n\x06\x43\x61ncel\x12 .aurora.compute.v1.CancelRequest\x1a\x1e.aurora.compute.v1.CancelReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x61urora/rpc/compute.proto\x12\x11\x61urora.compute.v1\"\xc6\x02\n\rInstanceState\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04role\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x13\n\x0bsql_address\x18\x04 \x01(\t\x12\x14\n\x0c\x66\x65\x65\x64_address\x18\x05 \x01(\t\x12\x16\n\x0epromotion_tier\x18\x06 \x01(\r\x12\x13\n\x0b\x61pplied_lsn\x18\x07 \x01(\x04\x12\x17\n\x0foldest_read_lsn\x18\x08 \x01(\x04\x12\x0e\n\x06lag_us\x18\t \x01(\x12\x12\x12\n\nsession_id\x18\n \x01(\t\x12\x16\n\x0elast_update_us\x18\x0b \x01(\x12\x12\x13\n\x0b\x63pu_percent\x18\x0c \x01(\x01\x12\r\n\x05\x65poch\x18\r \x01(\x04\x12\x12\n\nstarted_us\x18\x0e \x01(\x12\x12\x12\n\nfeed_bytes\x18\x0f \x01(\x04\x12\x13\n\x0bstream_port\x18\x10 \x01(\r\"\x11\n\x0f\x44\x65scribeRequest\"\xbc\x01\n\x08Topology\x12.\n\x04self\x18\x01 \x01(\x0b\x32 .aurora.compute.v1.InstanceState\x12\x33\n\tinstances\x18\x02 \x03(\x0b\x32 .aurora.compute.v1.InstanceState\x12\x11\n\twriter_id\x18\x03 \x01(\t\x12\r\n\x05\x65poch\x18\x04 \x01(\x04\x12)\n\x04held\x18\x05 \x03(\x0b\x32\x1b.aurora.compute.v1.HeldBack\"R\n\x08HeldBack\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0brow_horizon\x18\x02 \x01(\x04\x12\x12\n\nread_point\x18\x03 \x01(\x04\x12\x11\n\tsilent_ms\x18\x04 \x01(\r\"\xa4\x01\n\rFollowRequest\x12.\n\x04self\x18\x01 \x01(\x0b\x32 .aurora.compute.v1.InstanceState\x12\x12\n\nresume_lsn\x18\x02 \x01(\x04\x12\x11\n\tvolume_id\x18\x03 \x01(\x0c\x12\x13\n\x0b\x61pplied_lsn\x18\x04 \x01(\x04\x12\x13\n\x0brow_horizon\x18\x05 \x01(\x04\x12\x12\n\nread_point\x18\x06 \x01(\x04\"[\n\x05PgRun\x12\n\n\x02pg\x18\x01 \x01(\r\x12\x10\n\x08prev_lsn\x18\x02 \x01(\x04\x12\x11\n\tfirst_lsn\x18\x03 \x01(\x04\x12\x10\n\x08last_lsn\x18\x04 \x01(\x04\x12\x0f\n\x07records\x18\x05 \x01(\x0c\"\"\n\x07PgPoint\x12\n\n\x02pg\x18\x01 \x01(\r\x12\x0b\n\x03lsn\x18\x02 \x01(\x04\"\xd9\x01\n\x0b\x46ollowReply\x12)\n\x05\x62\x65gin\x18\x01 \x01(\x0b\x32\x18.aurora.compute.v1.BeginH\x00\x12%\n\x03log\x18\x02 \x01(\x0b\x32\x16.aurora.compute.v1.LogH\x00\x12/\n\x08topology\x18\x03 \x01(\x0b\x32\x1b.aurora.compute.v1.TopologyH\x00\x12)\n\x05moved\x18\x04 \x01(\x0b\x32\x18.aurora.compute.v1.MovedH\x00\x12\x14\n\ndescriptor\x18\x05 \x01(\x0cH\x00\x42\x06\n\x04\x62ody\"\xd1\x01\n\x05\x42\x65gin\x12\x0b\n\x03vdl\x18\x01 \x01(\x04\x12\x0f\n\x07resumed\x18\x02 \x01(\x08\x12+\n\x07pg_last\x18\x03 \x03(\x0b\x32\x1a.aurora.compute.v1.PgPoint\x12\r\n\x05\x65poch\x18\x04 \x01(\x04\x12\x11\n\tfirst_xid\x18\x05 \x01(\x04\x12\x12\n\ndescriptor\x18\x06 \x01(\x0c\x12&\n\x05locks\x18\x07 \x03(\x0b\x32\x17.aurora.compute.v1.Lock\x12\x0c\n\x04held\x18\x08 \x01(\x08\x12\x11\n\theld_from\x18\t \x01(\x04\"&\n\x04Lock\x12\x0b\n\x03xid\x18\x01 \x01(\x04\x12\x11\n\trelations\x18\x02 \x03(\x04\"Z\n\x03Log\x12&\n\x04runs\x18\x01 \x03(\x0b\x32\x18.aurora.compute.v1.PgRun\x12\x0b\n\x03vdl\x18\x02 \x01(\x04\x12\x0f\n\x07sent_us\x18\x03 \x01(\x12\x12\r\n\x05\x65poch\x18\x04 \x01(\x04\"7\n\x05Moved\x12\x1b\n\x13writer_feed_address\x18\x01 \x01(\t\x12\x11\n\twriter_id\x18\x02 \x01(\t\" \n\x0ePromoteRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\";\n\x0cPromoteReply\x12\x0f\n\x07problem\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x0b\n\x03vdl\x18\x03 \x01(\x04\"$\n\x0fStepDownRequest\x12\x11\n\tsuccessor\x18\x01 \x01(\t\"-\n\rStepDownReply\x12\x0f\n\x07problem\x18\x01 \x01(\t\x12\x0b\n\x03vdl\x18\x02 \x01(\x04\",\n\rCancelRequest\x12\x0b\n\x03pid\x18\x01 \x01(\r\x12\x0e\n\x06secret\x18\x02 \x01(\x07\"\x1c\n\x0b\x43\x61ncelReply\x12\r\n\x05\x66ound\x18\x01 \x01(\x08\x32\x94\x03\n\x08Instance\x12N\n\x06\x46ollow\x12 .aurora.compute.v1.FollowRequest\x1a\x1e.aurora.compute.v1.FollowReply(\x01\x30\x01\x12K\n\x08\x44\x65scribe\x12\".aurora.compute.v1.DescribeRequest\x1a\x1b.aurora.compute.v1.Topology\x12M\n\x07Promote\x12!.aurora.compute.v1.PromoteRequest\x1a\x1f.aurora.compute.v1.PromoteReply\x12P\n\x08StepDown\x12\".aurora.compute.v1.StepDownRequest\x1a .aurora.compute.v1.StepDownReply\x12J\n\x06\x43\x61ncel\x12 .aurora.compute.v1.CancelRequest\x1a\x1e.aurora.compute.v1.CancelReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,35 +36,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DESCRIBEREQUEST']._serialized_start=376
   _globals['_DESCRIBEREQUEST']._serialized_end=393
   _globals['_TOPOLOGY']._serialized_start=396
-  _globals['_TOPOLOGY']._serialized_end=541
-  _globals['_FOLLOWREQUEST']._serialized_start=544
-  _globals['_FOLLOWREQUEST']._serialized_end=708
-  _globals['_PGRUN']._serialized_start=710
-  _globals['_PGRUN']._serialized_end=801
-  _globals['_PGPOINT']._serialized_start=803
-  _globals['_PGPOINT']._serialized_end=837
-  _globals['_FOLLOWREPLY']._serialized_start=840
-  _globals['_FOLLOWREPLY']._serialized_end=1057
-  _globals['_BEGIN']._serialized_start=1060
-  _globals['_BEGIN']._serialized_end=1269
-  _globals['_LOCK']._serialized_start=1271
-  _globals['_LOCK']._serialized_end=1309
-  _globals['_LOG']._serialized_start=1311
-  _globals['_LOG']._serialized_end=1401
-  _globals['_MOVED']._serialized_start=1403
-  _globals['_MOVED']._serialized_end=1458
-  _globals['_PROMOTEREQUEST']._serialized_start=1460
-  _globals['_PROMOTEREQUEST']._serialized_end=1492
-  _globals['_PROMOTEREPLY']._serialized_start=1494
-  _globals['_PROMOTEREPLY']._serialized_end=1553
-  _globals['_STEPDOWNREQUEST']._serialized_start=1555
-  _globals['_STEPDOWNREQUEST']._serialized_end=1591
-  _globals['_STEPDOWNREPLY']._serialized_start=1593
-  _globals['_STEPDOWNREPLY']._serialized_end=1638
-  _globals['_CANCELREQUEST']._serialized_start=1640
-  _globals['_CANCELREQUEST']._serialized_end=1684
-  _globals['_CANCELREPLY']._serialized_start=1686
-  _globals['_CANCELREPLY']._serialized_end=1714
-  _globals['_INSTANCE']._serialized_start=1717
-  _globals['_INSTANCE']._serialized_end=2121
+  _globals['_TOPOLOGY']._serialized_end=584
+  _globals['_HELDBACK']._serialized_start=586
+  _globals['_HELDBACK']._serialized_end=668
+  _globals['_FOLLOWREQUEST']._serialized_start=671
+  _globals['_FOLLOWREQUEST']._serialized_end=835
+  _globals['_PGRUN']._serialized_start=837
+  _globals['_PGRUN']._serialized_end=928
+  _globals['_PGPOINT']._serialized_start=930
+  _globals['_PGPOINT']._serialized_end=964
+  _globals['_FOLLOWREPLY']._serialized_start=967
+  _globals['_FOLLOWREPLY']._serialized_end=1184
+  _globals['_BEGIN']._serialized_start=1187
+  _globals['_BEGIN']._serialized_end=1396
+  _globals['_LOCK']._serialized_start=1398
+  _globals['_LOCK']._serialized_end=1436
+  _globals['_LOG']._serialized_start=1438
+  _globals['_LOG']._serialized_end=1528
+  _globals['_MOVED']._serialized_start=1530
+  _globals['_MOVED']._serialized_end=1585
+  _globals['_PROMOTEREQUEST']._serialized_start=1587
+  _globals['_PROMOTEREQUEST']._serialized_end=1619
+  _globals['_PROMOTEREPLY']._serialized_start=1621
+  _globals['_PROMOTEREPLY']._serialized_end=1680
+  _globals['_STEPDOWNREQUEST']._serialized_start=1682
+  _globals['_STEPDOWNREQUEST']._serialized_end=1718
+  _globals['_STEPDOWNREPLY']._serialized_start=1720
+  _globals['_STEPDOWNREPLY']._serialized_end=1765
+  _globals['_CANCELREQUEST']._serialized_start=1767
+  _globals['_CANCELREQUEST']._serialized_end=1811
+  _globals['_CANCELREPLY']._serialized_start=1813
+  _globals['_CANCELREPLY']._serialized_end=1841
+  _globals['_INSTANCE']._serialized_start=1844
+  _globals['_INSTANCE']._serialized_end=2248
 # @@protoc_insertion_point(module_scope)
