@@ -135,7 +135,7 @@ def test_the_endpoints_tell_prometheus_what_they_do(cluster: Cluster) -> None:
     assert grown["aurora_endpoints_given_total", "cluster", here] == 4
     others = [one.id for one in cluster.required.instances if one.id != here]
     assert [grown["aurora_endpoints_given_total", "reader", name] for name in others] == [1, 1]
-    assert grown["aurora_endpoints_wait_seconds_count"] == 6
+    assert grown[("aurora_endpoints_wait_seconds_count",)] == 6
     assert after["aurora_endpoints_connections", "cluster", here] >= 3
     assert [after["aurora_endpoints_leads_to", "reader", name] for name in others] == [1, 1]
     assert after["aurora_endpoints_waiting", "cluster"] == 0
