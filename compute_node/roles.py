@@ -205,6 +205,16 @@ class Place:
         if self.feed is not None:
             self.feed.tell(cpb.FollowReply(descriptor=_descriptor_bytes(volume)).SerializeToString())
 
+    def steps_back(self) -> None:
+        """This instance writes no more, and follows nobody yet."""
+        feed, self.feed = self.feed, None
+        if feed is not None:
+            feed.close()
+        self._storage = None
+        self._early = []
+        self._sink = self._early.append
+        self.be(role=READER, state=STARTING)
+
     def follow(self, stream: ServedStream) -> _Reader:
         """See ``InstanceCalls``."""
         return _Reader(self, stream)
