@@ -12,6 +12,7 @@ closes volumes and engines as it says.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import uuid
@@ -27,10 +28,11 @@ from aurora.ids import Lsn
 from aurora.rpc import compute_pb2 as cpb
 from aurora.rpc import storage_pb2 as pb
 from aurora.rpc import tls
+from aurora.rpc.instances import cancel as cancel_at
 from aurora.rpc.instances import describe
 from aurora.rpc.stream_server import Receiver, ServedStream
 from compute_node.config import READER, WRITER, Config
-from compute_node.replica.feed import PACE_S, FeedCore, Follower
+from compute_node.replica.feed import PACE_S, FeedCore, Follower, LastWord
 from compute_node.replica.following import Following
 from compute_node.replica.injected import HeldOutlet, InjectedFailure
 from compute_node.replica.known import AVAILABLE, DISCONNECTED, PROMOTING, STARTING, Known, followable, rank
@@ -54,6 +56,8 @@ ASK_TIMEOUT_S: Final = 0.5
 ASK_AGAIN_S: Final = 0.05
 HESITATE_S: Final = 1.5
 """How long a reader waits for a better one to take over."""
+CANCELS_MAX: Final = 64
+"""Cancel requests that are being passed on; more are dropped, as a client must expect of any."""
 COMING_S: Final = 3.0
 """How long an instance that has just begun, and follows nobody, waits for others to be there."""
 
@@ -86,6 +90,9 @@ class Place:
         self.following: Following | None = None
         self.promote = promote
         self.step_down = step_down
+        self.cancel: Callable[[int, int], bool] = lambda pid, secret: False
+        """Cancels a session here; see ``InstanceCalls``."""
+        self._cancels: set[asyncio.Task[None]] = set()
         self._now_us = now_us
         self._cpu = CpuMeter()
         self._volume: Volume | None = None
@@ -97,6 +104,8 @@ class Place:
         self.injected = InjectedFailure(monotonic, random.random)
         """failures of replication that somebody asks for"""
         self._ticking: asyncio.Task[None] | None = None
+        self._word = LastWord()
+        """Of the writer that this instance followed last."""
         self._early: list[cpb.Log] = []
         self._sink: Callable[[cpb.Log], None] = self._early.append
         self.lost = asyncio.Event()
@@ -118,6 +127,8 @@ class Place:
         """Leave."""
         if self._ticking is not None:
             self._ticking.cancel()
+        for cancel in self._cancels:
+            cancel.cancel()
         if self.following is not None:
             self.following.close()
         if self.feed is not None:
@@ -146,28 +157,35 @@ class Place:
 
     def topology(self) -> cpb.Topology:
         """See ``InstanceCalls``."""
-        return topology(self.me(), {state.id: state for state in self.known.instances()})
+        told = topology(self.me(), {state.id: state for state in self.known.instances()})
+        if self.feed is not None:
+            told.held.extend(self.feed.holding(monotonic()))
+        return told
 
     # Writing
 
     def opened(self, volume: Volume) -> None:
         """This instance has opened the volume for writing, and nothing is logged yet: a follower will need all that
-        is."""
-        self._feed = FeedCore(volume.vdl, volume.epoch, Holds(), self._now_us)
+        is. What the writer before held for its readers is held on."""
+        feed = self._feed = FeedCore(volume.vdl, volume.epoch, Holds(), self._now_us)
         if self._service is not None:
-            volume.flushed = self._feed.flushed
-            volume.durable_callbacks.append(lambda vdl: self._feed.advance(Lsn(vdl)))
+            feed.expect(self._word, monotonic())
+            volume.flushed = feed.flushed
+            volume.durable_callbacks.append(lambda vdl: feed.advance(Lsn(vdl)))
+            volume.pgmrpl_source = lambda: feed.read_point(volume.vdl)
+
+    def opens(self, storage: Storage) -> None:
+        """The storage of the opened volume is there, and has removed nothing yet."""
+        self._feed.hold_in(storage.txns.holds)
 
     def writes(self, volume: Volume, storage: Storage) -> None:
         """This instance writes: it feeds who follows."""
         self._volume, self._storage, self.replica = volume, storage, None
         self._descriptor = volume.descriptor
         feed = self.feed = self._feed
-        feed.holds = storage.txns.holds
         self.be(role=WRITER, state=AVAILABLE, lag_us=-1)
         if self._service is None:
             return  # nobody can find it
-        volume.pgmrpl_source = lambda: feed.read_point(volume.vdl)
 
         def durable(vdl: int) -> None:
             if volume.descriptor is not self._descriptor:
@@ -191,6 +209,16 @@ class Place:
         self._descriptor = volume.descriptor
         if self.feed is not None:
             self.feed.tell(cpb.FollowReply(descriptor=_descriptor_bytes(volume)).SerializeToString())
+
+    def steps_back(self) -> None:
+        """This instance writes no more, and follows nobody yet."""
+        feed, self.feed = self.feed, None
+        if feed is not None:
+            feed.close()
+        self._storage = None
+        self._early = []
+        self._sink = self._early.append
+        self.be(role=READER, state=STARTING)
 
     def follow(self, stream: ServedStream) -> _Reader:
         """See ``InstanceCalls``."""
@@ -306,7 +334,7 @@ class Place:
         """Follow the writer from where this instance is. ConnectionError; Moved."""
         self.lost.clear()
         replica = self.replica
-        following = Following(self.me, lambda log: self._sink(log), self._told, self._redescribed, self._ended)
+        following = Following(self.me, lambda log: self._sink(log), self._heard, self._redescribed, self._ended)
         begin = await following.connect(
             writer.feed_address.rpartition(":")[0].strip("[]"),
             writer.stream_port,
@@ -324,6 +352,10 @@ class Place:
         replica.hold_back = self.hold_back
         if self.following is not None:
             self.following.keep_telling(replica.needs)
+
+    def _heard(self, told: cpb.Topology) -> None:
+        self._word = LastWord(told.held, told.epoch, monotonic())
+        self._told(told)
 
     def _told(self, told: cpb.Topology) -> None:
         self.known.told(states(told.instances).values(), monotonic())
@@ -368,6 +400,21 @@ class Place:
         answering = await self._ask_all()
         writing = [state for state in answering if state.role == WRITER or state.state == PROMOTING]
         return max(writing, key=lambda state: state.epoch, default=None)
+
+    def cancel_elsewhere(self, pid: int, secret: int) -> None:
+        """A cancel request that fits no session here: an endpoint may have brought it to another instance than its
+        session's. The others are asked."""
+        if len(self._cancels) < CANCELS_MAX:
+            task = asyncio.ensure_future(self._cancel_elsewhere(pid, secret))
+            self._cancels.add(task)
+            task.add_done_callback(self._cancels.discard)
+
+    async def _cancel_elsewhere(self, pid: int, secret: int) -> None:
+        async def ask(address: str) -> None:
+            with contextlib.suppress(ConnectionError):
+                await cancel_at(address, pid, secret)
+
+        await asyncio.gather(*(ask(address) for address in self.known.addresses))
 
     async def settle(self) -> InstanceState | None:
         """Find out whom to follow; None: this instance is to take over."""

@@ -47,16 +47,30 @@ class DescribeRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class Topology(_message.Message):
-    __slots__ = ("self", "instances", "writer_id", "epoch")
+    __slots__ = ("self", "instances", "writer_id", "epoch", "held")
     SELF_FIELD_NUMBER: _ClassVar[int]
     INSTANCES_FIELD_NUMBER: _ClassVar[int]
     WRITER_ID_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
     self: InstanceState
     instances: _containers.RepeatedCompositeFieldContainer[InstanceState]
     writer_id: str
     epoch: int
-    def __init__(self_, self: _Optional[_Union[InstanceState, _Mapping]] = ..., instances: _Optional[_Iterable[_Union[InstanceState, _Mapping]]] = ..., writer_id: _Optional[str] = ..., epoch: _Optional[int] = ...) -> None: ...
+    held: _containers.RepeatedCompositeFieldContainer[HeldBack]
+    def __init__(self_, self: _Optional[_Union[InstanceState, _Mapping]] = ..., instances: _Optional[_Iterable[_Union[InstanceState, _Mapping]]] = ..., writer_id: _Optional[str] = ..., epoch: _Optional[int] = ..., held: _Optional[_Iterable[_Union[HeldBack, _Mapping]]] = ...) -> None: ...
+
+class HeldBack(_message.Message):
+    __slots__ = ("id", "row_horizon", "read_point", "silent_ms")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    ROW_HORIZON_FIELD_NUMBER: _ClassVar[int]
+    READ_POINT_FIELD_NUMBER: _ClassVar[int]
+    SILENT_MS_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    row_horizon: int
+    read_point: int
+    silent_ms: int
+    def __init__(self, id: _Optional[str] = ..., row_horizon: _Optional[int] = ..., read_point: _Optional[int] = ..., silent_ms: _Optional[int] = ...) -> None: ...
 
 class FollowRequest(_message.Message):
     __slots__ = ("self", "resume_lsn", "volume_id", "applied_lsn", "row_horizon", "read_point")
@@ -189,6 +203,20 @@ class StepDownReply(_message.Message):
     problem: str
     vdl: int
     def __init__(self, problem: _Optional[str] = ..., vdl: _Optional[int] = ...) -> None: ...
+
+class CancelRequest(_message.Message):
+    __slots__ = ("pid", "secret")
+    PID_FIELD_NUMBER: _ClassVar[int]
+    SECRET_FIELD_NUMBER: _ClassVar[int]
+    pid: int
+    secret: int
+    def __init__(self, pid: _Optional[int] = ..., secret: _Optional[int] = ...) -> None: ...
+
+class CancelReply(_message.Message):
+    __slots__ = ("found",)
+    FOUND_FIELD_NUMBER: _ClassVar[int]
+    found: bool
+    def __init__(self, found: _Optional[bool] = ...) -> None: ...
 
 class ForwardRequest(_message.Message):
     __slots__ = ("open", "begin", "settings", "command_id", "input", "more", "cancel", "ask")

@@ -37,6 +37,8 @@ class InstanceCalls(Protocol):
     """Become the writer; the argument is why."""
     step_down: Callable[[str], Awaitable[cpb.StepDownReply]]
     """Stop writing; the argument is who will."""
+    cancel: Callable[[int, int], bool]
+    """A cancel request (pid, secret) that has come to another instance; whether it fits a session here."""
 
     def topology(self) -> cpb.Topology:
         """What it is and whom it knows."""
@@ -60,6 +62,9 @@ class _Service(compute_pb2_grpc.InstanceServicer):
 
     async def StepDown(self, request: cpb.StepDownRequest, context: Any) -> cpb.StepDownReply:
         return await self._calls.step_down(request.successor)
+
+    async def Cancel(self, request: cpb.CancelRequest, context: Any) -> cpb.CancelReply:
+        return cpb.CancelReply(found=self._calls.cancel(request.pid, request.secret))
 
 
 class InstanceService:

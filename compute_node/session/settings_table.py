@@ -255,6 +255,7 @@ wal_keep_size|integer|0|sighup|MB|0|2147483647|
 wal_sender_timeout|integer|60000|user|ms|0|2147483647|
 """,
     "Replication / Standby Servers": """
+aurora.failover_keeps_connections|bool|off|sighup||||
 aurora.read_after_lsn|string||user||||
 hot_standby|bool|on|postmaster||||
 hot_standby_feedback|bool|on|sighup||||

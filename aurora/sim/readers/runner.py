@@ -26,6 +26,7 @@ class Totals:
     commits: int = 0
     openings: int = 0
     resumed: int = 0
+    taken_over: int = 0
     anew: int = 0
     checked: Counter[str] = field(default_factory=Counter)
     struck: Counter[str] = field(default_factory=Counter)
@@ -38,6 +39,7 @@ class Totals:
         self.commits += outcome.commits
         self.openings += outcome.openings
         self.resumed += outcome.resumed
+        self.taken_over += outcome.taken_over
         self.anew += outcome.anew
         self.checked.update(outcome.checked)
         self.struck.update(outcome.struck)
@@ -48,6 +50,7 @@ class Totals:
         """Lines for people."""
         yield f"{self.seeds} seeds: {self.commits} commits, {self.openings} writers opened"
         yield f"streams that went on: {self.resumed}, that began anew: {self.anew}"
+        yield f"held on by another writer: {self.taken_over}"
         yield "checked:"
         for kind in CATALOGUE:
             yield f"  {self.checked[kind.name]:>10}  {kind.name}: {kind.promise}"
