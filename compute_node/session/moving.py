@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 def can_move(session: SessionState) -> bool:
     """Whether nothing runs and nothing is open: no transaction, portal, temporary table, advisory lock, LISTEN."""
     return (
-        session.greenlet is None
+        session.port.stays
+        and session.greenlet is None
         and session.block == IDLE
         and session.txn is None
         and not session.portals
@@ -36,6 +37,9 @@ def move(session: SessionState, engine: Engine, plans: PlanCache) -> None:
     """Go on in the engine of the same database. What was prepared is planned again before it runs."""
     session.engine, session.plans = engine, plans
     session.point_context = session.routine_plans = None
+    if session.forwarding is not None:
+        session.forwarding.close()
+        session.forwarding = None
     session.environment_changed()
     session.role_changed()
     engine.recovery.listeners.add(session)
