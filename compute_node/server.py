@@ -664,7 +664,7 @@ class ComputeServer:
         if self._volume is not None:
             await self._volume.close()
         for stack in HUB.waiting_stacks():
-            LOGGER.warning("closed while somebody waits:\n%s", stack)
+            LOGGER.info("closed while somebody waits:\n%s", stack)
 
     async def _end_tasks(self) -> None:
         tasks, self._tasks = self._tasks, []
