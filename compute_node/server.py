@@ -34,6 +34,8 @@ from compute_node.catalog import bootstrap, reading, reconcile
 from compute_node.catalog.databases import Databases
 from compute_node.config import READER, WRITER, Config
 from compute_node.engine import Engine
+from compute_node.forward.reader import ReaderForwarder
+from compute_node.forward.writer import Forwarded
 from compute_node.hub import HUB
 from compute_node.metrics import INSTANCE_METRICS, InstanceSource, describe_turn
 from compute_node.replica.catch_up import changed_pages, missing_log
@@ -235,6 +237,7 @@ class ComputeServer:
         engine.topology = self.place.known
         engine.databases.crash = self.crash
         engine.databases.injected = self.place.injected
+        self.place.take_forwarded = lambda stream: Forwarded(stream, wire, self.place.is_writing)
         self._measure(volume, engine, wire)
         wire.away = ""
         wire.release_input()
@@ -254,6 +257,9 @@ class ComputeServer:
         delay_ms = self._wire_config().settings.get("max_standby_streaming_delay", 14000)
         reading.attach(databases, replica, self._sender, int(delay_ms))
         storage.txns.recovery.promote = self._promote_soon
+        databases.forwarder = self.place.forwarder = ReaderForwarder(
+            self.place.known.writer, self.config.id, volume.descriptor.volume_id
+        )
         databases.initial.catalog.warm()
         return databases.initial
 
