@@ -45,7 +45,6 @@ from compute_node.replica.known import PROMOTING, STARTING
 from compute_node.replica.replica import Replica, descriptor_of
 from compute_node.replica.volume import ReplicaVolume
 from compute_node.roles import Place
-from compute_node.session.moving import can_move
 from compute_node.session.settings import SettingValue, define_or_raise, parse_value
 from compute_node.txn.recovery import Conflict
 from compute_node.volume.commands import FleetCommands
@@ -441,7 +440,7 @@ class ComputeServer:
         wire = self._wire
         if but_idle:
             wire.hold_input()
-        await wire.end_sessions(END_SESSIONS_S, lambda session: not (but_idle and can_move(session)))
+        await wire.end_sessions(END_SESSIONS_S, lambda session: not (but_idle and wire.can_move(session)))
 
     async def _step_back(self, volume: Volume) -> None:
         """Become a reader as this process, for whoever writes next."""

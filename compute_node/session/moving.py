@@ -36,6 +36,9 @@ def move(session: SessionState, engine: Engine, plans: PlanCache) -> None:
     """Go on in the engine of the same database. What was prepared is planned again before it runs."""
     session.engine, session.plans = engine, plans
     session.point_context = session.routine_plans = None
+    if session.forwarding is not None:
+        session.forwarding.close()
+        session.forwarding = None
     session.environment_changed()
     session.role_changed()
     engine.recovery.listeners.add(session)
