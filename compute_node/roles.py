@@ -30,7 +30,7 @@ from aurora.rpc import storage_pb2 as pb
 from aurora.rpc import tls
 from aurora.rpc.instances import cancel as cancel_at
 from aurora.rpc.instances import describe
-from aurora.rpc.stream_server import ServedStream
+from aurora.rpc.stream_server import Receiver, ServedStream
 from compute_node.config import READER, WRITER, Config
 from compute_node.replica.feed import PACE_S, FeedCore, Follower, LastWord
 from compute_node.replica.following import Following, Moved
@@ -45,6 +45,7 @@ from compute_node.volume.volume import Volume
 
 if TYPE_CHECKING:
     from compute_node.access.storage import Storage
+    from compute_node.forward.reader import ReaderForwarder
 
 
 LOGGER = logging.getLogger(__name__)
@@ -119,6 +120,10 @@ class Place:
         self._sink: Callable[[cpb.Log], None] = self._early.append
         self.lost = asyncio.Event()
         """The stream from the writer has ended."""
+        self.forwarder: ReaderForwarder | None = None
+        """of this reader"""
+        self.take_forwarded: Callable[[ServedStream], Receiver] | None = None
+        """serves a reader's session; None while nobody is served"""
 
     async def start(self) -> None:
         """Answer the other instances, if they are to find this one."""
@@ -219,9 +224,30 @@ class Place:
         if self.feed is not None:
             self.feed.tell(cpb.FollowReply(descriptor=_descriptor_bytes(volume)).SerializeToString())
 
+    def steps_back(self) -> None:
+        """This instance writes no more, and follows nobody yet."""
+        feed, self.feed = self.feed, None
+        if feed is not None:
+            feed.close()
+        self._storage = None
+        self._early = []
+        self._sink = self._early.append
+        self.be(role=READER, state=STARTING)
+
     def follow(self, stream: ServedStream) -> _Reader:
         """See ``InstanceCalls``."""
         return _Reader(self, stream)
+
+    def forward(self, stream: ServedStream) -> Receiver | None:
+        """See ``InstanceCalls``."""
+        return None if self.take_forwarded is None else self.take_forwarded(stream)
+
+    def is_writing(self, volume_id: bytes) -> bool:
+        """Whether this instance writes that volume."""
+        volume = self._volume
+        if self.feed is None or volume is None or volume.over or volume.read_only:
+            return False
+        return bool(volume.descriptor.volume_id == volume_id)
 
     def joins(self, stream: ServedStream, request: cpb.FollowRequest) -> Follower | None:
         """A reader introduces itself; None: this is not the writer."""
@@ -390,6 +416,8 @@ class Place:
         self.following = None
         self.be(state=DISCONNECTED)
         self.lost.set()
+        if self.forwarder is not None:
+            self.forwarder.writer_lost(f"the stream from the writer has ended: {reason}")
 
     # Who writes
 

@@ -34,6 +34,8 @@ from compute_node.catalog import bootstrap, reading, reconcile
 from compute_node.catalog.databases import Databases
 from compute_node.config import READER, WRITER, Config
 from compute_node.engine import Engine
+from compute_node.forward.reader import ReaderForwarder
+from compute_node.forward.writer import Forwarded
 from compute_node.hub import HUB
 from compute_node.metrics import INSTANCE_METRICS, InstanceSource, describe_turn
 from compute_node.replica.catch_up import changed_pages, missing_log
@@ -43,7 +45,8 @@ from compute_node.replica.known import PROMOTING, STARTING
 from compute_node.replica.replica import Replica, descriptor_of
 from compute_node.replica.volume import ReplicaVolume
 from compute_node.roles import NameTaken, Place
-from compute_node.session.settings import SettingValue
+from compute_node.session.moving import can_move
+from compute_node.session.settings import SettingValue, define_or_raise, parse_value
 from compute_node.txn.recovery import Conflict
 from compute_node.volume.commands import FleetCommands
 from compute_node.volume.volume import Volume, VolumeNotFound
@@ -79,6 +82,7 @@ END_SESSIONS_S = 1.0
 """How long sessions may take to end when the instance changes its role."""
 OPEN_ANYWAY_S = 3.0
 """How long a reader goes on opening when its writer is gone: what it needs may be there in a moment."""
+KEEPS_CONNECTIONS = "aurora.failover_keeps_connections"
 LEAVE_S = 0.05
 """Between the answer to StepDown and the end of the process."""
 """Between two looks for tables that need vacuuming."""
@@ -123,6 +127,8 @@ class ComputeServer:
         self._source: InstanceSource | None = None
         self._arena: Arena = arena_kernel.Arena(config.cache_frames)
         self.place = Place(config, now_us, self.promote, self.step_down)
+        self._returning: asyncio.Task[None] | None = None
+        """Its way back to being a reader."""
         self._tasks: list[asyncio.Task[None]] = []
         self.metrics = MetricsServer(self._problem)
         self._heartbeat: Heartbeat | None = None
@@ -228,12 +234,13 @@ class ComputeServer:
                 self._receiver = Receiver(self._served, self.config.handover)
                 self._receiver.start()
         else:
-            self._served.replace_engine(engine, authenticator)
+            await HUB.call(self._served.replace_engine, engine, authenticator)
         wire = self._served
         engine.databases.sessions = lambda: list(wire.sessions.values())
         engine.topology = self.place.known
         engine.databases.crash = self.crash
         engine.databases.injected = self.place.injected
+        self.place.take_forwarded = lambda stream: Forwarded(stream, wire, self.place.is_writing)
         self._measure(volume, engine, wire)
         wire.away = ""
         wire.release_input()
@@ -253,6 +260,9 @@ class ComputeServer:
         delay_ms = self._wire_config().settings.get("max_standby_streaming_delay", 14000)
         reading.attach(databases, replica, self._sender, int(delay_ms))
         storage.txns.recovery.promote = self._promote_soon
+        databases.forwarder = self.place.forwarder = ReaderForwarder(
+            self.place.known.writer, self.config.id, volume.descriptor.volume_id
+        )
         databases.initial.catalog.warm()
         return databases.initial
 
@@ -381,8 +391,9 @@ class ComputeServer:
             place.following.close()
             place.following = None
         # What is applied may wait for a lock that a session holds.
+        stays = await HUB.call(self._keeps_connections)
         stopping = asyncio.ensure_future(replica.stop()) if replica is not None else None
-        await wire.end_sessions(END_SESSIONS_S)
+        await self._end_sessions(stays)
         if stopping is not None:
             await stopping
         self._replica = None
@@ -413,14 +424,51 @@ class ComputeServer:
         volume = self._volume
         if self.place.feed is None or volume is None:
             return cpb.StepDownReply(problem=f"{self.config.id} does not write")
-        wire = self._wire
+        wire, stays = self._wire, await HUB.call(self._keeps_connections)
         wire.away = "the database system is shutting down"
-        await wire.end_sessions(END_SESSIONS_S)
+        await self._end_sessions(stays)
         await HUB.call(volume.wait_durable, volume.log.last_cpl)
-        self.place.be(role=READER, state=STARTING)
-        self.ended = Ended(exit_status.FENCED, f"{successor or 'another instance'} takes over")
-        HUB.loop.call_later(LEAVE_S, self._done.set)
-        return cpb.StepDownReply(vdl=volume.vdl)
+        vdl = volume.vdl
+        if stays:
+            await self._step_back(volume)
+        else:
+            self.place.be(role=READER, state=STARTING)
+            self.ended = Ended(exit_status.FENCED, f"{successor or 'another instance'} takes over")
+            HUB.loop.call_later(LEAVE_S, self._done.set)
+        return cpb.StepDownReply(vdl=vdl)
+
+    def _keeps_connections(self) -> bool:
+        engine = self.engine
+        value = None if engine is None else engine.session_function(None, "system_setting", KEEPS_CONNECTIONS)
+        return bool(value) and parse_value(define_or_raise(KEEPS_CONNECTIONS), str(value)) is True
+
+    async def _end_sessions(self, but_idle: bool) -> None:
+        """Before the role changes. Those that are idle may stay: nothing is heard of them until it has changed."""
+        wire = self._wire
+        if but_idle:
+            wire.hold_input()
+        await wire.end_sessions(END_SESSIONS_S, lambda session: not (but_idle and can_move(session)))
+
+    async def _step_back(self, volume: Volume) -> None:
+        """Become a reader as this process, for whoever writes next."""
+        LOGGER.warning("%s becomes a reader, and its connections stay", self.config.id)
+        self.place.steps_back()
+        await self._end_tasks()
+        volume.on_over = lambda: None
+        await volume.close()
+        self._changing = self._applied = None
+        self._arena.pins[:] = 0
+        for page_no in list(self._arena.page_of[self._arena.page_of >= 0]):
+            self._arena.drop(int(page_no))
+        self._returning = asyncio.ensure_future(self._return())
+
+    async def _return(self) -> None:
+        try:
+            if not await self._read():
+                await self._write()
+        except Exception:
+            LOGGER.exception("%s does not become a reader", self.config.id)
+            self._end(exit_status.BROKEN, "becoming a reader met a defect")
 
     async def _catch_up(self, arena: Arena, volume: Volume) -> None:
         """Of the cache of a reader that becomes the writer keep what is still right: pages that were written after what
@@ -610,17 +658,16 @@ class ComputeServer:
         self.metrics.close()
         if self._staying is not None and self._staying is not asyncio.current_task():
             self._staying.cancel()
-        if self._changing is not None and not self._changing.done():
-            self._changing.cancel()
-            await asyncio.wait({self._changing})
+        for changing in (self._changing, self._returning):
+            if changing is not None and not changing.done():
+                changing.cancel()
+                await asyncio.wait({changing})
         if self._replica is not None:
             await self._replica.stop()
         await self.place.close()
         if self._heartbeat is not None:
             self._heartbeat.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._end_tasks()
         if self._receiver is not None:
             self._receiver.close()
         if self._served is not None:
@@ -629,7 +676,13 @@ class ComputeServer:
         if self._volume is not None:
             await self._volume.close()
         for stack in HUB.waiting_stacks():
-            LOGGER.warning("closed while somebody waits:\n%s", stack)
+            LOGGER.info("closed while somebody waits:\n%s", stack)
+
+    async def _end_tasks(self) -> None:
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _keep_counters(self) -> None:
         """At a clean stop: what autovacuum and free-space maps know is logged, if that takes no time."""

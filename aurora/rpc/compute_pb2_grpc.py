@@ -64,6 +64,11 @@ class InstanceStub:
                 request_serializer=aurora_dot_rpc_dot_compute__pb2.ForgetRequest.SerializeToString,
                 response_deserializer=aurora_dot_rpc_dot_compute__pb2.ForgetReply.FromString,
                 _registered_method=True)
+        self.Forward = channel.stream_stream(
+                '/aurora.compute.v1.Instance/Forward',
+                request_serializer=aurora_dot_rpc_dot_compute__pb2.ForwardRequest.SerializeToString,
+                response_deserializer=aurora_dot_rpc_dot_compute__pb2.ForwardReply.FromString,
+                _registered_method=True)
 
 
 class InstanceServicer:
@@ -112,6 +117,14 @@ class InstanceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Forward(self, request_iterator, context):
+        """Reader → writer: write forwarding, one stream for each session of the reader that has writes run there. Served on
+        the port of Follow.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_InstanceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -144,6 +157,11 @@ def add_InstanceServicer_to_server(servicer, server):
                     servicer.Forget,
                     request_deserializer=aurora_dot_rpc_dot_compute__pb2.ForgetRequest.FromString,
                     response_serializer=aurora_dot_rpc_dot_compute__pb2.ForgetReply.SerializeToString,
+            ),
+            'Forward': grpc.stream_stream_rpc_method_handler(
+                    servicer.Forward,
+                    request_deserializer=aurora_dot_rpc_dot_compute__pb2.ForwardRequest.FromString,
+                    response_serializer=aurora_dot_rpc_dot_compute__pb2.ForwardReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -308,6 +326,33 @@ class Instance:
             '/aurora.compute.v1.Instance/Forget',
             aurora_dot_rpc_dot_compute__pb2.ForgetRequest.SerializeToString,
             aurora_dot_rpc_dot_compute__pb2.ForgetReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Forward(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/aurora.compute.v1.Instance/Forward',
+            aurora_dot_rpc_dot_compute__pb2.ForwardRequest.SerializeToString,
+            aurora_dot_rpc_dot_compute__pb2.ForwardReply.FromString,
             options,
             channel_credentials,
             insecure,

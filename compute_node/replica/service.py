@@ -1,7 +1,7 @@
 """What an instance answers to the others: ``aurora.compute.v1.Instance`` (``protos/compute.proto``).
 
-Unary calls on the feed port, by any gRPC client; ``Follow`` on a port of its own, one stream a connection, which costs
-the writer little (``docs/decisions/append-stream-server.md``). ``Describe`` tells that port.
+Unary calls on the feed port, by any gRPC client; ``Follow`` and ``Forward`` on a port of their own, one stream a
+connection, which costs the writer little (``docs/decisions/append-stream-server.md``). ``Describe`` tells that port.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from aurora.rpc.stream_server import Receiver, ServedStream, serve_streams
 from aurora.rpc.tls import Tls
 
 FOLLOW = "/aurora.compute.v1.Instance/Follow"
+FORWARD = "/aurora.compute.v1.Instance/Forward"
 CALLS_MAX = 64
 FOLLOWERS_MAX = 15
 """Readers of a cluster, as Aurora has it."""
@@ -47,6 +48,9 @@ class InstanceCalls(Protocol):
 
     def follow(self, stream: ServedStream) -> Receiver:
         """A reader wants to follow."""
+
+    def forward(self, stream: ServedStream) -> Receiver | None:
+        """A session of a reader wants to write; None: not here."""
 
 
 class _Service(compute_pb2_grpc.InstanceServicer):
@@ -95,6 +99,8 @@ class InstanceService:
         return self.address
 
     def _make_receiver(self, stream: ServedStream, path: str) -> Receiver | None:
+        if path == FORWARD:
+            return self._calls.forward(stream)
         return self._calls.follow(stream) if path == FOLLOW else None
 
     async def close(self) -> None:

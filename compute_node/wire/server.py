@@ -33,6 +33,7 @@ from aurora.errors import (
 from aurora.histogram import Histogram
 from compute_node.session import audit
 from compute_node.session.engine import Engine
+from compute_node.session.moving import move
 from compute_node.session.plans import PlanCache
 from compute_node.session.session import Session
 from compute_node.session.settings import REPORTED, SettingValue, define_or_raise, parse_value
@@ -118,9 +119,18 @@ class Server:
         return not self._away and not self._shutting_down
 
     def replace_engine(self, engine: Engine, authenticator: Authenticator) -> None:
-        """Another engine from now on: the instance has changed its role, and its sessions have ended."""
+        """Another engine from now on: the instance has changed its role. Sessions that have not ended go on in it. In a
+        greenlet."""
         self.engine, self._authenticator = engine, authenticator
         self.plans = PlanCache()
+        for session in list(self.sessions.values()):
+            try:
+                with engine.connecting(session.database, session.role_oid, session.login_superuser) as its:
+                    move(session, its, self.plans)
+            except SqlError as error:
+                connection = session.port
+                if isinstance(connection, Connection):
+                    connection.terminate(error)
 
     @property
     def addresses(self) -> list[tuple[str, int]]:

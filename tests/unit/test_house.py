@@ -36,6 +36,7 @@ STAGES = (
     "session",
     "catalog",
     "wire",
+    "forward",
     "engine",
     "health",
     "metrics",
