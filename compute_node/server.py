@@ -44,7 +44,7 @@ from compute_node.replica.keep import behind, drop_changed
 from compute_node.replica.known import PROMOTING, STARTING
 from compute_node.replica.replica import Replica, descriptor_of
 from compute_node.replica.volume import ReplicaVolume
-from compute_node.roles import Place
+from compute_node.roles import NameTaken, Place
 from compute_node.session.settings import SettingValue, define_or_raise, parse_value
 from compute_node.txn.recovery import Conflict
 from compute_node.volume.commands import FleetCommands
@@ -182,6 +182,9 @@ class ComputeServer:
                 return False
             try:
                 found = await place.connect(writer)
+            except NameTaken as error:
+                self._end(1, str(error))
+                raise AdminShutdown(str(error)) from error
             except (ConnectionError, Moved) as error:
                 LOGGER.info("instance %s cannot be followed: %s", writer.id, error)
                 await asyncio.sleep(FOLLOW_AGAIN_S)
@@ -287,6 +290,9 @@ class ComputeServer:
             replica.between = True
             try:
                 begin = await place.connect(writer)
+            except NameTaken as error:
+                self._end(1, str(error))
+                return
             except (ConnectionError, Moved) as error:
                 LOGGER.info("instance %s cannot be followed: %s", writer.id, error)
                 replica.go_on()
