@@ -197,6 +197,7 @@ class Place:
         self._volume, self._storage, self.replica = volume, storage, None
         self._descriptor = volume.descriptor
         feed = self.feed = self._feed
+        feed.removed_below = lambda: storage.txns.removed_below
         self.be(role=WRITER, state=AVAILABLE, lag_us=-1)
         if self._service is None:
             return  # nobody can find it

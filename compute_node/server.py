@@ -227,6 +227,7 @@ class ComputeServer:
         authenticator = _Authenticator(engine, self.config.password)
         if self._served is None:
             self._served = Server(engine, authenticator, self._wire_config(), now_us)
+            self._served.on_reload = self._reloaded
             self._served.on_stray_cancel, self.place.cancel = self.place.cancel_elsewhere, self._served.cancel_here
             await self._served.start()
             if self.config.handover is not None:
@@ -256,13 +257,13 @@ class ComputeServer:
             return engine
 
         databases = Databases(storage, make)
-        delay_ms = self._wire_config().settings.get("max_standby_streaming_delay", 14000)
-        reading.attach(databases, replica, self._sender, int(delay_ms))
+        reading.attach(databases, replica, self._sender)
         storage.txns.recovery.promote = self._promote_soon
         databases.forwarder = self.place.forwarder = ReaderForwarder(
             self.place.known.writer, self.config.id, volume.descriptor.volume_id
         )
         databases.initial.catalog.warm()
+        reading.load_settings(databases, replica)
         return databases.initial
 
     def _promote_soon(self) -> None:
@@ -299,7 +300,7 @@ class ComputeServer:
                 await asyncio.sleep(FOLLOW_AGAIN_S)
                 place.lost.set()
                 continue
-            if not begin.held:
+            if not begin.held or not (replica.feedback or begin.resumed):
                 self._held_from = max(self._held_from, Lsn(begin.held_from))
                 await self._end_snapshots()
             others = begin.epoch != replica.volume.epoch
@@ -635,6 +636,11 @@ class ComputeServer:
         """SIGHUP: read again what may change while the instance runs."""
         if self._served is not None:
             self._wire.reload()
+
+    def _reloaded(self) -> None:
+        """A reader's replay has settings of its own, which are read again."""
+        if self._replica is not None and self.engine is not None:
+            HUB.beside(HUB.call(reading.load_settings, self.engine.databases, self._replica), lambda done: None)
 
     def crash(self) -> None:
         """End the process at once, as a crash does; 0A000 where it is not this instance's own."""

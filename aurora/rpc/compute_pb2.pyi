@@ -155,16 +155,18 @@ class Lock(_message.Message):
     def __init__(self, xid: _Optional[int] = ..., relations: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Log(_message.Message):
-    __slots__ = ("runs", "vdl", "sent_us", "epoch")
+    __slots__ = ("runs", "vdl", "sent_us", "epoch", "removed_below")
     RUNS_FIELD_NUMBER: _ClassVar[int]
     VDL_FIELD_NUMBER: _ClassVar[int]
     SENT_US_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
+    REMOVED_BELOW_FIELD_NUMBER: _ClassVar[int]
     runs: _containers.RepeatedCompositeFieldContainer[PgRun]
     vdl: int
     sent_us: int
     epoch: int
-    def __init__(self, runs: _Optional[_Iterable[_Union[PgRun, _Mapping]]] = ..., vdl: _Optional[int] = ..., sent_us: _Optional[int] = ..., epoch: _Optional[int] = ...) -> None: ...
+    removed_below: int
+    def __init__(self, runs: _Optional[_Iterable[_Union[PgRun, _Mapping]]] = ..., vdl: _Optional[int] = ..., sent_us: _Optional[int] = ..., epoch: _Optional[int] = ..., removed_below: _Optional[int] = ...) -> None: ...
 
 class Moved(_message.Message):
     __slots__ = ("writer_feed_address", "writer_id", "problem")
