@@ -11,7 +11,7 @@ from aurora.sim.compute.checks import DURABLE, HORIZON, INDEXES, SNAPSHOT_ROWS, 
 from aurora.sim.readers import writer
 from aurora.sim.readers.checks import DURABLE_ONLY, NEEDED, NOTED, ONE_WRITER, PAGES
 from aurora.sim.readers.volume import WriterVolume
-from aurora.sim.runner import CORES_OWN
+from aurora.sim.runs import CORES_OWN
 from compute_node.access.extents import Extents
 from compute_node.replica.apply import ApplyCore, StreamGap
 from compute_node.replica.feed import FeedCore

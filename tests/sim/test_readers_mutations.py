@@ -11,7 +11,7 @@ import pytest
 from aurora.sim.compute import checks as compute_checks
 from aurora.sim.readers.checks import CATALOGUE, FORWARD
 from aurora.sim.readers.runner import run_one
-from aurora.sim.runner import CORES_OWN, Failure, quiet
+from aurora.sim.runs import CORES_OWN, Failure, quiet
 from tests.sim.mutations import Mutation
 from tests.sim.readers_mutations import MUTATIONS
 
