@@ -77,6 +77,7 @@ class Scenario:
             self._settle()
             self._last_words()
         finally:
+            self.instance.loop.end()
             HUB.abandon()
         self.world.note(f"ends at {self.instance.volume.vdl}, {self.rng.random()}")
         return Outcome(

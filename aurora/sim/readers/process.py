@@ -86,7 +86,7 @@ class Process:
     def end(self) -> None:
         """SIGKILL."""
         if not self.dead:
-            self.loop.dead = True
+            self.loop.end()
             with self:
                 HUB.abandon()
             self.world.forget(self.name)
