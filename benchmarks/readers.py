@@ -1,9 +1,11 @@
 """Readers and failover in figures: ``python -m benchmarks.readers``.
 
-A cluster with readers is started by ``aurora up`` in a temporary folder. Measured: how long a new reader takes to
-answer, how far readers lag under TPC-B and when it is quiet, what they cost the writer (beside a cluster without any,
-in turns), reads on a reader against the writer (both caches warm), and how long writes are away when the writer is
-killed and in a planned failover, asked through every instance as a client with several hosts does.
+Clusters with one reader, with three and with none are started by ``aurora up`` in a temporary folder. Measured: how
+far readers lag under TPC-B and when it is quiet, what one and three cost the writer (beside the cluster without any, in
+turns), reads on a reader against the writer (caches warm), what a writer and readers answer together against one of
+them, how long a new reader takes to answer, and how long writes through the cluster endpoint are away when the writer
+is killed and in a planned failover, under TPC-B at 16 clients. ``--volume-scale 70`` repeats the last two with 1 GB in
+the volume.
 """
 
 from __future__ import annotations
@@ -60,6 +62,12 @@ class Cluster:
         """The one that writes."""
         [found] = [each for each in self.instances if each["role"] == "writer"]
         return found
+
+    @property
+    def endpoint(self) -> str:
+        """The cluster endpoint's address."""
+        [found] = [each["address"] for each in self.status["endpoints"] if each["name"] == "cluster"]
+        return str(found)
 
     def close(self) -> None:
         """Stop everything."""
@@ -133,25 +141,65 @@ def lags_ms(cluster: Cluster, seconds: float, load: bool) -> list[float]:
     return found
 
 
-def writer_cost(with_readers: Cluster, without: Cluster, rounds: int) -> float:
-    """CPU time a TPC-B transaction costs the writer with readers, to that without, in turns: median of the ratios."""
-    ratios = []
-    for _ in range(rounds):
+def writer_costs(clusters: list[Cluster], without: Cluster, rounds: int) -> list[float]:
+    """CPU time a TPC-B transaction costs the writer of each cluster, to that of ``without``, in turns: medians of the
+    ratios."""
+    pids = {cluster: cluster.writer["pid"] for cluster in (*clusters, without)}
+    addresses = {cluster: cluster.writer["address"] for cluster in pids}
+    ratios: dict[Cluster, list[float]] = {cluster: [] for cluster in clusters}
+    for number in range(rounds):
         cost = {}
-        for cluster in (with_readers, without):
-            writer = cluster.writer
-            before_s = cpu_s(writer["pid"])
-            pgbench(writer["address"], "-n", "-M", "prepared", "-c", "16", "-t", "200")
-            cost[cluster] = cpu_s(writer["pid"]) - before_s
-        ratios.append(cost[with_readers] / cost[without])
-    return statistics.median(ratios)
+        order = list(pids)
+        for cluster in order[number % len(order) :] + order[: number % len(order)]:
+            before_s = cpu_s(pids[cluster])
+            pgbench(addresses[cluster], "-n", "-M", "prepared", "-c", "16", "-t", "150")
+            cost[cluster] = cpu_s(pids[cluster]) - before_s
+        for cluster in clusters:
+            ratios[cluster].append(cost[cluster] / cost[without])
+    return [statistics.median(found) for found in ratios.values()]
+
+
+def together(addresses: list[str], seconds: int) -> float:
+    """Selects a second that these instances answer at the same time, in all."""
+    command = ("pgbench", "-n", "-S", "-M", "prepared", "-c", "8", "-T", str(seconds), "-U", "postgres")
+    running = []
+    for address in addresses:
+        host, _, port = address.rpartition(":")
+        running.append(
+            subprocess.Popen((*command, "-h", host, "-p", port, "postgres"), stdout=subprocess.PIPE, text=True)
+        )
+    return sum(tps(each.communicate()[0]) for each in running)
+
+
+def report_reads(cluster: Cluster, rounds: int) -> None:
+    """Reads on a reader, and on several instances at once."""
+    writer = cluster.writer
+    readers = [each for each in cluster.instances if each["role"] == "reader"]
+    for instance in (writer, *readers[:2]):
+        with psycopg.connect(dsn(instance["address"])) as connection:
+            connection.execute("select count(*), sum(abalance) from pgbench_accounts")
+        together([instance["address"]], 2)
+    shares, sums = [], []
+    costs_us = []
+    for _ in range(rounds):
+        before_s = cpu_s(readers[0]["pid"])
+        of_reader, of_writer = together([readers[0]["address"]], 3), together([writer["address"]], 3)
+        costs_us.append((cpu_s(readers[0]["pid"]) - before_s) / (3 * of_reader) * 1e6)
+        shares.append(of_reader / of_writer)
+        sums.append(together([each["address"] for each in (writer, *readers[:2])], 3) / of_writer)
+    print(f"select-only on a reader: {statistics.median(shares):.2f} times the writer's")
+    print(
+        f"a writer and two readers at once: {statistics.median(sums):.2f} times the writer alone, on"
+        f" {os.cpu_count()} cores that pgbench shares; a select costs an instance {statistics.median(costs_us):.0f} µs"
+        " of its core"
+    )
 
 
 class Writes:
-    """A client that writes to whoever takes it, and notes when writes were away."""
+    """A client that writes through an endpoint, and notes when writes were away."""
 
-    def __init__(self, addresses: list[str]) -> None:
-        self._addresses = addresses
+    def __init__(self, address: str) -> None:
+        self._address = address
         self._stop = threading.Event()
         self.last_s = time.monotonic()
         self.away_s: list[float] = []
@@ -159,10 +207,9 @@ class Writes:
         self._thread.start()
 
     def _run(self) -> None:
-        at = 0
         while not self._stop.is_set():
             try:
-                with psycopg.connect(dsn(self._addresses[at]), autocommit=True) as connection:
+                with psycopg.connect(dsn(self._address), autocommit=True) as connection:
                     while not self._stop.is_set():
                         connection.execute("insert into lag values (-1)")
                         now_s = time.monotonic()
@@ -170,7 +217,6 @@ class Writes:
                         self.last_s = now_s
                         time.sleep(ANSWER_PAUSE_S)
             except psycopg.Error:
-                at = (at + 1) % len(self._addresses)
                 time.sleep(ANSWER_PAUSE_S)
 
     def close(self) -> None:
@@ -190,8 +236,9 @@ def _settled(cluster: Cluster, readers: int) -> None:
 def failovers(cluster: Cluster, times: int, planned: bool) -> list[float]:
     """How long writes were away in each failover under TPC-B at 16 clients, in s."""
     found = []
+    readers = len(cluster.instances) - 1
     for _ in range(times):
-        _settled(cluster, 2)
+        _settled(cluster, readers)
         writer = cluster.writer
         host, _, port = writer["address"].rpartition(":")
         load = subprocess.Popen(
@@ -200,7 +247,7 @@ def failovers(cluster: Cluster, times: int, planned: bool) -> list[float]:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        writes = Writes([each["address"] for each in cluster.instances])
+        writes = Writes(cluster.endpoint)
         time.sleep(1.0)
         writes.away_s.clear()
         if planned:
@@ -214,48 +261,49 @@ def failovers(cluster: Cluster, times: int, planned: bool) -> list[float]:
     return found
 
 
+def report_changes(cluster: Cluster, times: int, what: str) -> None:
+    """How soon a new reader answers, and failovers of both kinds."""
+    began_s = time.monotonic()
+    cluster.aurora("instance", "add", "late")
+    print(f"a new reader answers after {time.monotonic() - began_s:.2f} s{what}")
+    cluster.aurora("instance", "remove", "late")
+    for name, planned in (("SIGKILL of the writer", False), ("planned", True)):
+        away = failovers(cluster, times, planned)
+        print(
+            f"failover, {name}{what}, {len(away)} times: writes away for {statistics.median(away):.2f} s (median),"
+            f" {max(away):.2f} s (longest)"
+        )
+
+
 def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.readers", description=__doc__.partition("\n")[0])
     parser.add_argument("--scale", type=int, default=5, help="pgbench's scale")
+    parser.add_argument("--volume-scale", type=int, default=0, help="the scale of a second, larger volume; 0: none")
     parser.add_argument("--seconds", type=float, default=8.0, help="of each measurement of lag")
     parser.add_argument("--rounds", type=int, default=9, help="of each comparison in turns")
     parser.add_argument("--failovers", type=int, default=20, help="of each kind")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="aurora-readers-") as folder:
-        cluster, alone = Cluster(Path(folder) / "readers", 2), Cluster(Path(folder) / "alone", 0)
+        clusters = {readers: Cluster(Path(folder) / f"readers-{readers}", readers) for readers in (3, 1, 0)}
         try:
-            for each in (cluster, alone):
+            for each in clusters.values():
                 pgbench(each.writer["address"], "-i", "-q", "-s", str(args.scale))
+            cluster = clusters[3]
             for name, load in (("quiet", False), ("under TPC-B", True)):
                 lags = lags_ms(cluster, args.seconds, load)
                 print(f"lag {name}: median {statistics.median(lags):.1f} ms, p99 {percentile(lags, 0.99):.1f} ms")
-            print(
-                f"the writer's CPU a transaction with two readers: {writer_cost(cluster, alone, args.rounds):.3f} times"
-            )
-            reader = next(each for each in cluster.instances if each["role"] == "reader")
-            select = ("-n", "-S", "-M", "prepared", "-c", "8", "-T", "3")
-            for instance in (reader, cluster.writer):
-                with psycopg.connect(dsn(instance["address"])) as connection:
-                    connection.execute("select count(*), sum(abalance) from pgbench_accounts")
-                pgbench(instance["address"], *select)
-            shares = [
-                tps(pgbench(reader["address"], *select)) / tps(pgbench(cluster.writer["address"], *select))
-                for _ in range(max(3, args.rounds // 2))
-            ]
-            print(f"select-only on a reader: {statistics.median(shares):.2f} times the writer's")
-            began_s = time.monotonic()
-            cluster.aurora("instance", "add", "late")
-            print(f"a new reader answers after {time.monotonic() - began_s:.2f} s")
-            for name, planned in (("SIGKILL of the writer", False), ("planned", True)):
-                away = failovers(cluster, args.failovers, planned)
-                print(
-                    f"failover, {name}, {len(away)} times: writes away for {statistics.median(away):.2f} s (median),"
-                    f" {max(away):.2f} s (longest)"
-                )
+            costs = writer_costs([clusters[1], clusters[3]], clusters[0], args.rounds)
+            for readers, cost in zip((1, 3), costs, strict=True):
+                print(f"the writer's CPU a transaction with readers: {readers}: {cost:.3f} times that without")
+            report_reads(cluster, max(3, args.rounds // 3))
+            report_changes(cluster, args.failovers, "")
+            if args.volume_scale:
+                pgbench(cluster.writer["address"], "-i", "-q", "-s", str(args.volume_scale))
+                report_changes(cluster, max(5, args.failovers // 4), f" (pgbench scale {args.volume_scale})")
         finally:
-            cluster.close()
-            alone.close()
+            for each in clusters.values():
+                each.close()
     return 0
 
 

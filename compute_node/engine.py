@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from compute_node.catalog.engine import DatabaseEngine
     from compute_node.replica.topology import TopologySource
     from compute_node.session.engine import OptionValue
+    from compute_node.session.forwarding import Forwarder
 
 
 class Told(NamedTuple):
@@ -125,6 +126,11 @@ class Engine:
     @topology.setter
     def topology(self, source: TopologySource) -> None:
         self.databases.topology = source
+
+    @property
+    def forwarder(self) -> Forwarder | None:
+        """See ``session.engine.Engine``."""
+        return self.databases.forwarder
 
     def _running_session(self) -> Any:
         """Whose statement the running greenlet is."""

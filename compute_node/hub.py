@@ -18,7 +18,7 @@ from typing import Any, Final, Protocol, TypeVar, TypeVarTuple, Unpack
 
 import greenlet
 
-from aurora.errors import InvariantViolation, SqlError
+from aurora.errors import AdminShutdown, InvariantViolation, SqlError
 from aurora.stalls import STALL_S, Stalls
 
 TURN_S: Final = 0.01
@@ -276,10 +276,13 @@ class Hub:
         return task
 
     async def call(self, function: Callable[[Unpack[_Args]], _T], *args: *_Args) -> _T:
-        """Run ``function(*args)`` in a greenlet and await its result from asyncio code."""
+        """Run ``function(*args)`` in a greenlet and await its result from asyncio code. Who cancels the wait interrupts
+        the greenlet (57P01)."""
         future: asyncio.Future[_T] = self.loop.create_future()
+        running: list[greenlet.greenlet] = []
 
         def body() -> None:
+            running.append(greenlet.getcurrent())
             try:
                 result = function(*args)
             except BaseException as error:
@@ -290,7 +293,12 @@ class Hub:
                     future.set_result(result)
 
         self.run(body)
-        return await future
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if future.cancelled():
+                self.interrupt(running[0], AdminShutdown("terminating background work: nobody waits for it"))
+            raise
 
     def yield_turn(self) -> None:
         """Let the loop run other work. Raises what interrupts this greenlet's session meanwhile."""

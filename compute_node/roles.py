@@ -12,6 +12,7 @@ closes volumes and engines as it says.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import uuid
@@ -27,11 +28,12 @@ from aurora.ids import Lsn
 from aurora.rpc import compute_pb2 as cpb
 from aurora.rpc import storage_pb2 as pb
 from aurora.rpc import tls
+from aurora.rpc.instances import cancel as cancel_at
 from aurora.rpc.instances import describe
-from aurora.rpc.stream_server import ServedStream
+from aurora.rpc.stream_server import Receiver, ServedStream
 from compute_node.config import READER, WRITER, Config
-from compute_node.replica.feed import PACE_S, FeedCore, Follower
-from compute_node.replica.following import Following
+from compute_node.replica.feed import PACE_S, FeedCore, Follower, LastWord
+from compute_node.replica.following import Following, Moved
 from compute_node.replica.injected import HeldOutlet, InjectedFailure
 from compute_node.replica.known import AVAILABLE, DISCONNECTED, PROMOTING, STARTING, Known, followable, rank
 from compute_node.replica.messages import from_proto, states, topology
@@ -43,6 +45,7 @@ from compute_node.volume.volume import Volume
 
 if TYPE_CHECKING:
     from compute_node.access.storage import Storage
+    from compute_node.forward.reader import ReaderForwarder
 
 
 LOGGER = logging.getLogger(__name__)
@@ -53,8 +56,18 @@ ASK_TIMEOUT_S: Final = 0.5
 ASK_AGAIN_S: Final = 0.05
 HESITATE_S: Final = 1.5
 """How long a reader waits for a better one to take over."""
+CANCELS_MAX: Final = 64
+"""Cancel requests that are being passed on; more are dropped, as a client must expect of any."""
+ALIVE_S: Final = 2.0
+"""A follower that has told something within this time lives; it tells ten times a second."""
+NAME_TAKEN_S: Final = 5.0
+"""How long an instance tries to follow while another process has its name: that one may be about to be missed."""
 COMING_S: Final = 3.0
 """How long an instance that has just begun, and follows nobody, waits for others to be there."""
+
+
+class NameTaken(Exception):
+    """Another process is the instance of this name; the message says where."""
 
 
 class Place:
@@ -85,6 +98,11 @@ class Place:
         self.following: Following | None = None
         self.promote = promote
         self.step_down = step_down
+        self.cancel: Callable[[int, int], bool] = lambda pid, secret: False
+        """Cancels a session here; see ``InstanceCalls``."""
+        self._cancels: set[asyncio.Task[None]] = set()
+        self._taken_s: float | None = None
+        """Since when another process has this instance's name."""
         self._now_us = now_us
         self._cpu = CpuMeter()
         self._volume: Volume | None = None
@@ -96,10 +114,16 @@ class Place:
         self.injected = InjectedFailure(monotonic, random.random)
         """failures of replication that somebody asks for"""
         self._ticking: asyncio.Task[None] | None = None
+        self._word = LastWord()
+        """Of the writer that this instance followed last."""
         self._early: list[cpb.Log] = []
         self._sink: Callable[[cpb.Log], None] = self._early.append
         self.lost = asyncio.Event()
         """The stream from the writer has ended."""
+        self.forwarder: ReaderForwarder | None = None
+        """of this reader"""
+        self.take_forwarded: Callable[[ServedStream], Receiver] | None = None
+        """serves a reader's session; None while nobody is served"""
 
     async def start(self) -> None:
         """Answer the other instances, if they are to find this one."""
@@ -113,6 +137,8 @@ class Place:
         """Leave."""
         if self._ticking is not None:
             self._ticking.cancel()
+        for cancel in self._cancels:
+            cancel.cancel()
         if self.following is not None:
             self.following.close()
         if self.feed is not None:
@@ -141,28 +167,39 @@ class Place:
 
     def topology(self) -> cpb.Topology:
         """See ``InstanceCalls``."""
-        return topology(self.me(), {state.id: state for state in self.known.instances()})
+        told = topology(self.me(), {state.id: state for state in self.known.instances()})
+        if self.feed is not None:
+            told.held.extend(self.feed.holding(monotonic()))
+        return told
+
+    def forget(self, instance_id: str) -> None:
+        """See ``InstanceCalls``."""
+        self.known.forget(instance_id)
 
     # Writing
 
     def opened(self, volume: Volume) -> None:
         """This instance has opened the volume for writing, and nothing is logged yet: a follower will need all that
-        is."""
-        self._feed = FeedCore(volume.vdl, volume.epoch, Holds(), self._now_us)
+        is. What the writer before held for its readers is held on."""
+        feed = self._feed = FeedCore(volume.vdl, volume.epoch, Holds(), self._now_us)
         if self._service is not None:
-            volume.flushed = self._feed.flushed
-            volume.durable_callbacks.append(lambda vdl: self._feed.advance(Lsn(vdl)))
+            feed.expect(self._word, monotonic())
+            volume.flushed = feed.flushed
+            volume.durable_callbacks.append(lambda vdl: feed.advance(Lsn(vdl)))
+            volume.pgmrpl_source = lambda: feed.read_point(volume.vdl)
+
+    def opens(self, storage: Storage) -> None:
+        """The storage of the opened volume is there, and has removed nothing yet."""
+        self._feed.hold_in(storage.txns.holds)
 
     def writes(self, volume: Volume, storage: Storage) -> None:
         """This instance writes: it feeds who follows."""
         self._volume, self._storage, self.replica = volume, storage, None
         self._descriptor = volume.descriptor
         feed = self.feed = self._feed
-        feed.holds = storage.txns.holds
         self.be(role=WRITER, state=AVAILABLE, lag_us=-1)
         if self._service is None:
             return  # nobody can find it
-        volume.pgmrpl_source = lambda: feed.read_point(volume.vdl)
 
         def durable(vdl: int) -> None:
             if volume.descriptor is not self._descriptor:
@@ -187,9 +224,30 @@ class Place:
         if self.feed is not None:
             self.feed.tell(cpb.FollowReply(descriptor=_descriptor_bytes(volume)).SerializeToString())
 
+    def steps_back(self) -> None:
+        """This instance writes no more, and follows nobody yet."""
+        feed, self.feed = self.feed, None
+        if feed is not None:
+            feed.close()
+        self._storage = None
+        self._early = []
+        self._sink = self._early.append
+        self.be(role=READER, state=STARTING)
+
     def follow(self, stream: ServedStream) -> _Reader:
         """See ``InstanceCalls``."""
         return _Reader(self, stream)
+
+    def forward(self, stream: ServedStream) -> Receiver | None:
+        """See ``InstanceCalls``."""
+        return None if self.take_forwarded is None else self.take_forwarded(stream)
+
+    def is_writing(self, volume_id: bytes) -> bool:
+        """Whether this instance writes that volume."""
+        volume = self._volume
+        if self.feed is None or volume is None or volume.over or volume.read_only:
+            return False
+        return bool(volume.descriptor.volume_id == volume_id)
 
     def joins(self, stream: ServedStream, request: cpb.FollowRequest) -> Follower | None:
         """A reader introduces itself; None: this is not the writer."""
@@ -202,9 +260,10 @@ class Place:
             stream.send(cpb.FollowReply(moved=moved).SerializeToString())
             return None
         problem = self._refusal(request, feed, volume)
-        if problem:
-            LOGGER.info("reader %s is sent away: %s", request.self.id, problem)
-            stream.send(cpb.FollowReply(moved=cpb.Moved()).SerializeToString())
+        taken = self._who_has_its_name(request, feed)
+        if problem or taken:
+            LOGGER.info("reader %s is sent away: %s", request.self.id, problem or taken)
+            stream.send(cpb.FollowReply(moved=cpb.Moved(problem=taken)).SerializeToString())
             return None
         state = from_proto(request.self)
         LOGGER.info("reader %s follows from %d", state.id, request.resume_lsn)
@@ -240,6 +299,18 @@ class Place:
         if len(feed.followers) >= FOLLOWERS_MAX and request.self.id not in feed.followers:
             return f"{FOLLOWERS_MAX} follow already"
         return ""
+
+    def _who_has_its_name(self, request: cpb.FollowRequest, feed: FeedCore) -> str:
+        """The other living process of a reader's name, in words; empty: there is none. Who is there stays: it has
+        sessions, and the one that comes has none."""
+        me, it = self.known.me, request.self
+        if it.id == me.id:
+            return f"{it.id} is the name of the writer, at {me.sql_address}; start this one with another --id"
+        there = feed.followers.get(it.id)
+        if there is None or there.state.session_id == it.session_id or monotonic() - there.heard_s > ALIVE_S:
+            return ""
+        where = there.state.sql_address
+        return f"another process is {it.id} already, at {where}; stop that one, or start this one with another --id"
 
     def hears(self, follower: Follower, request: cpb.FollowRequest) -> None:
         """A follower tells how far it is."""
@@ -287,19 +358,36 @@ class Place:
             sink(log)
 
     async def connect(self, writer: InstanceState) -> cpb.Begin:
-        """Follow the writer from where this instance is. ConnectionError; Moved."""
+        """Follow the writer from where this instance is. ConnectionError; Moved; NameTaken."""
         self.lost.clear()
         replica = self.replica
-        following = Following(self.me, lambda log: self._sink(log), self._told, self._redescribed, self._ended)
-        begin = await following.connect(
-            writer.feed_address.rpartition(":")[0].strip("[]"),
-            writer.stream_port,
-            Lsn(0) if replica is None else replica.received_lsn,
-            Lsn(0) if replica is None else replica.needs()[0],
-            b"" if replica is None else replica.volume.descriptor.volume_id,
-        )
+        following = Following(self.me, lambda log: self._sink(log), self._heard, self._redescribed, self._ended)
+        try:
+            begin = await following.connect(
+                writer.feed_address.rpartition(":")[0].strip("[]"),
+                writer.stream_port,
+                Lsn(0) if replica is None else replica.received_lsn,
+                Lsn(0) if replica is None else replica.needs()[0],
+                b"" if replica is None else replica.volume.descriptor.volume_id,
+            )
+        except Moved as moved:
+            self._mind_the_name(moved)
+            raise
+        self._taken_s = None
         self.following = following
         return begin
+
+    def _mind_the_name(self, moved: Moved) -> None:
+        """NameTaken when another process has had this one's name for too long."""
+        if not moved.problem:
+            self._taken_s = None
+            return
+        now_s = monotonic()
+        if self._taken_s is None:
+            self._taken_s = now_s
+            LOGGER.warning("%s", moved.problem)
+        if now_s - self._taken_s > NAME_TAKEN_S:
+            raise NameTaken(moved.problem)
 
     def reads(self, volume: Volume, storage: Storage, replica: Replica) -> None:
         """This instance follows."""
@@ -308,6 +396,10 @@ class Place:
         replica.hold_back = self.hold_back
         if self.following is not None:
             self.following.keep_telling(replica.needs)
+
+    def _heard(self, told: cpb.Topology) -> None:
+        self._word = LastWord(told.held, told.epoch, monotonic())
+        self._told(told)
 
     def _told(self, told: cpb.Topology) -> None:
         self.known.told(states(told.instances).values(), monotonic())
@@ -324,6 +416,8 @@ class Place:
         self.following = None
         self.be(state=DISCONNECTED)
         self.lost.set()
+        if self.forwarder is not None:
+            self.forwarder.writer_lost(f"the stream from the writer has ended: {reason}")
 
     # Who writes
 
@@ -338,8 +432,13 @@ class Place:
             self._told(told)
             return from_proto(told.self)
 
-        found = await asyncio.gather(*(ask(address) for address in self.known.addresses))
-        answering = [state for state in found if state is not None and state.id != self.known.me.id]
+        asked: set[str] = set()
+        found: list[InstanceState | None] = []
+        while new := self.known.addresses - asked:  # who is asked tells of more
+            asked |= new
+            found += await asyncio.gather(*(ask(address) for address in new))
+        # One that has this one's name is another process all the same, and may be the writer.
+        answering = [state for state in found if state is not None and state.session_id != self.known.me.session_id]
         self.known.told(answering, monotonic())
         for instance_id in set(self.known.others) - {state.id for state in answering}:
             self.known.lost(instance_id)
@@ -350,6 +449,21 @@ class Place:
         answering = await self._ask_all()
         writing = [state for state in answering if state.role == WRITER or state.state == PROMOTING]
         return max(writing, key=lambda state: state.epoch, default=None)
+
+    def cancel_elsewhere(self, pid: int, secret: int) -> None:
+        """A cancel request that fits no session here: an endpoint may have brought it to another instance than its
+        session's. The others are asked."""
+        if len(self._cancels) < CANCELS_MAX:
+            task = asyncio.ensure_future(self._cancel_elsewhere(pid, secret))
+            self._cancels.add(task)
+            task.add_done_callback(self._cancels.discard)
+
+    async def _cancel_elsewhere(self, pid: int, secret: int) -> None:
+        async def ask(address: str) -> None:
+            with contextlib.suppress(ConnectionError):
+                await cancel_at(address, pid, secret)
+
+        await asyncio.gather(*(ask(address) for address in self.known.addresses))
 
     async def settle(self) -> InstanceState | None:
         """Find out whom to follow; None: this instance is to take over."""

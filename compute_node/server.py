@@ -12,21 +12,15 @@ import asyncio
 import logging
 import os
 import signal
-import time
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, NamedTuple
 
-import grpc
-
 from aurora import exit_status
 from aurora.errors import AdminShutdown, InvariantViolation, NotSupported, SerializationFailure, SqlError, VolumeTooNew
-from aurora.geometry import Member
-from aurora.ids import Lsn
+from aurora.ids import NO_LSN, Lsn
 from aurora.kernels import arena as arena_kernel
 from aurora.metrics import MetricsServer
 from aurora.rpc import compute_pb2 as cpb
-from aurora.rpc import storage_pb2 as pb
-from aurora.rpc.channels import open_channel, storage_stub
 from aurora.stalls import Heartbeat, stalls_of_running_loop
 from compute_node.access.storage import Storage
 from compute_node.access.vacuum import AUTOVACUUM_NAP_S, AutoVacuum
@@ -34,23 +28,24 @@ from compute_node.catalog import bootstrap, reading, reconcile
 from compute_node.catalog.databases import Databases
 from compute_node.config import READER, WRITER, Config
 from compute_node.engine import Engine
+from compute_node.forward.reader import ReaderForwarder
+from compute_node.forward.writer import Forwarded
 from compute_node.hub import HUB
 from compute_node.metrics import INSTANCE_METRICS, InstanceSource, describe_turn
+from compute_node.opening import Authenticator, member_at, now_us, open_volume, wire_config
 from compute_node.replica.catch_up import changed_pages, missing_log
 from compute_node.replica.following import Moved
 from compute_node.replica.keep import behind, drop_changed
 from compute_node.replica.known import PROMOTING, STARTING
 from compute_node.replica.replica import Replica, descriptor_of
 from compute_node.replica.volume import ReplicaVolume
-from compute_node.roles import Place
-from compute_node.session.settings import SettingValue
+from compute_node.roles import NameTaken, Place
+from compute_node.session.settings import define_or_raise, parse_value
 from compute_node.txn.recovery import Conflict
 from compute_node.volume.commands import FleetCommands
-from compute_node.volume.volume import Volume, VolumeNotFound
-from compute_node.wire import hba, scram
+from compute_node.volume.volume import Volume
 from compute_node.wire.handover import Receiver
-from compute_node.wire.server import Server, WireConfig
-from compute_node.wire.startup import Role
+from compute_node.wire.server import Server
 from compute_node.work.account import INSTANCE
 
 if TYPE_CHECKING:
@@ -63,15 +58,9 @@ if TYPE_CHECKING:
 
 LOGGER = logging.getLogger(__name__)
 
-POSTGRES_EPOCH_US = 946_684_800_000_000
-"""2000-01-01 UTC in µs since 1970."""
-FIND_TIMEOUT_S = 60.0
-SUPERUSER = "postgres"
-DEFAULT_PORT = 5432
-RESERVED_CONNECTIONS = 3
-"""Of ``max_connections``, for superusers alone."""
 KEEP_PATIENCE_S = 1.0
 VACUUM_NAP_S = 5.0
+"""Between two looks for tables that need vacuuming."""
 FOLLOW_AGAIN_S = 0.1
 DRAIN_S = 2.0
 """How long a reader goes on applying what has come before it follows another writer."""
@@ -79,9 +68,9 @@ END_SESSIONS_S = 1.0
 """How long sessions may take to end when the instance changes its role."""
 OPEN_ANYWAY_S = 3.0
 """How long a reader goes on opening when its writer is gone: what it needs may be there in a moment."""
+KEEPS_CONNECTIONS = "aurora.failover_keeps_connections"
 LEAVE_S = 0.05
 """Between the answer to StepDown and the end of the process."""
-"""Between two looks for tables that need vacuuming."""
 
 
 class Ended(NamedTuple):
@@ -89,11 +78,6 @@ class Ended(NamedTuple):
 
     status: int = 0
     reason: str = ""
-
-
-def now_us() -> int:
-    """µs since 2000-01-01 UTC."""
-    return time.time_ns() // 1000 - POSTGRES_EPOCH_US
 
 
 class ComputeServer:
@@ -113,6 +97,8 @@ class ComputeServer:
         self._receiver: Receiver | None = None
         self._served: Server | None = None
         self._replica: Replica | None = None
+        self._held_from = NO_LSN
+        """What this reader shows begins here at the earliest: below it nobody has held what its sessions read."""
         self._applied: dict[int, int] | None = None
         """What the reader had applied that becomes the writer: each protection group's last LSN."""
         self._staying: asyncio.Task[None] | None = None
@@ -121,6 +107,8 @@ class ComputeServer:
         self._source: InstanceSource | None = None
         self._arena: Arena = arena_kernel.Arena(config.cache_frames)
         self.place = Place(config, now_us, self.promote, self.step_down)
+        self._returning: asyncio.Task[None] | None = None
+        """Its way back to being a reader."""
         self._tasks: list[asyncio.Task[None]] = []
         self.metrics = MetricsServer(self._problem)
         self._heartbeat: Heartbeat | None = None
@@ -152,7 +140,7 @@ class ComputeServer:
 
     async def _write(self) -> None:
         """Open the volume for writing and serve it."""
-        volume = self._volume = await self._open_volume()
+        volume = self._volume = await open_volume(self.config)
         volume.on_over = self._over
         self.place.opened(volume)
         arena = self._arena
@@ -175,6 +163,9 @@ class ComputeServer:
                 return False
             try:
                 found = await place.connect(writer)
+            except NameTaken as error:
+                self._end(1, str(error))
+                raise AdminShutdown(str(error)) from error
             except (ConnectionError, Moved) as error:
                 LOGGER.info("instance %s cannot be followed: %s", writer.id, error)
                 await asyncio.sleep(FOLLOW_AGAIN_S)
@@ -214,20 +205,22 @@ class ComputeServer:
     async def _serve(self, volume: Volume, engine: DatabaseEngine) -> None:
         """Let sessions in: at first by listening, later, in another role, by the same sockets."""
         self.engine = engine
-        authenticator = _Authenticator(engine, self.config.password)
+        authenticator = Authenticator(engine, self.config.password)
         if self._served is None:
-            self._served = Server(engine, authenticator, self._wire_config(), now_us)
+            self._served = Server(engine, authenticator, wire_config(self.config), now_us)
+            self._served.on_stray_cancel, self.place.cancel = self.place.cancel_elsewhere, self._served.cancel_here
             await self._served.start()
             if self.config.handover is not None:
                 self._receiver = Receiver(self._served, self.config.handover)
                 self._receiver.start()
         else:
-            self._served.replace_engine(engine, authenticator)
+            await HUB.call(self._served.replace_engine, engine, authenticator)
         wire = self._served
         engine.databases.sessions = lambda: list(wire.sessions.values())
         engine.topology = self.place.known
         engine.databases.crash = self.crash
         engine.databases.injected = self.place.injected
+        self.place.take_forwarded = lambda stream: Forwarded(stream, wire, self.place.is_writing)
         self._measure(volume, engine, wire)
         wire.away = ""
         wire.release_input()
@@ -244,9 +237,12 @@ class ComputeServer:
             return engine
 
         databases = Databases(storage, make)
-        delay_ms = self._wire_config().settings.get("max_standby_streaming_delay", 14000)
+        delay_ms = wire_config(self.config).settings.get("max_standby_streaming_delay", 14000)
         reading.attach(databases, replica, self._sender, int(delay_ms))
         storage.txns.recovery.promote = self._promote_soon
+        databases.forwarder = self.place.forwarder = ReaderForwarder(
+            self.place.known.writer, self.config.id, volume.descriptor.volume_id
+        )
         databases.initial.catalog.warm()
         return databases.initial
 
@@ -275,6 +271,9 @@ class ComputeServer:
             replica.between = True
             try:
                 begin = await place.connect(writer)
+            except NameTaken as error:
+                self._end(1, str(error))
+                return
             except (ConnectionError, Moved) as error:
                 LOGGER.info("instance %s cannot be followed: %s", writer.id, error)
                 replica.go_on()
@@ -282,6 +281,7 @@ class ComputeServer:
                 place.lost.set()
                 continue
             if not begin.held:
+                self._held_from = max(self._held_from, Lsn(begin.held_from))
                 await self._end_snapshots()
             others = begin.epoch != replica.volume.epoch
             replica.volume.follow(begin.epoch, descriptor_of(begin.descriptor))  # nodes refuse reads of an older epoch
@@ -297,7 +297,7 @@ class ComputeServer:
                 engine.databases.replayed_unknown()
                 replica.go_on()
             place.reads(replica.volume, engine.storage, replica)
-            if begin.held or await replica.reached(Lsn(begin.held_from), place.lost):
+            if await replica.reached(self._held_from, place.lost):
                 self._wire.release_input()
 
     async def _end_snapshots(self) -> None:
@@ -371,8 +371,9 @@ class ComputeServer:
             place.following.close()
             place.following = None
         # What is applied may wait for a lock that a session holds.
+        stays = await HUB.call(self._keeps_connections)
         stopping = asyncio.ensure_future(replica.stop()) if replica is not None else None
-        await wire.end_sessions(END_SESSIONS_S)
+        await self._end_sessions(stays)
         if stopping is not None:
             await stopping
         self._replica = None
@@ -403,14 +404,51 @@ class ComputeServer:
         volume = self._volume
         if self.place.feed is None or volume is None:
             return cpb.StepDownReply(problem=f"{self.config.id} does not write")
-        wire = self._wire
+        wire, stays = self._wire, await HUB.call(self._keeps_connections)
         wire.away = "the database system is shutting down"
-        await wire.end_sessions(END_SESSIONS_S)
+        await self._end_sessions(stays)
         await HUB.call(volume.wait_durable, volume.log.last_cpl)
-        self.place.be(role=READER, state=STARTING)
-        self.ended = Ended(exit_status.FENCED, f"{successor or 'another instance'} takes over")
-        HUB.loop.call_later(LEAVE_S, self._done.set)
-        return cpb.StepDownReply(vdl=volume.vdl)
+        vdl = volume.vdl
+        if stays:
+            await self._step_back(volume)
+        else:
+            self.place.be(role=READER, state=STARTING)
+            self.ended = Ended(exit_status.FENCED, f"{successor or 'another instance'} takes over")
+            HUB.loop.call_later(LEAVE_S, self._done.set)
+        return cpb.StepDownReply(vdl=vdl)
+
+    def _keeps_connections(self) -> bool:
+        engine = self.engine
+        value = None if engine is None else engine.session_function(None, "system_setting", KEEPS_CONNECTIONS)
+        return bool(value) and parse_value(define_or_raise(KEEPS_CONNECTIONS), str(value)) is True
+
+    async def _end_sessions(self, but_idle: bool) -> None:
+        """Before the role changes. Those that are idle may stay: nothing is heard of them until it has changed."""
+        wire = self._wire
+        if but_idle:
+            wire.hold_input()
+        await wire.end_sessions(END_SESSIONS_S, lambda session: not (but_idle and wire.can_move(session)))
+
+    async def _step_back(self, volume: Volume) -> None:
+        """Become a reader as this process, for whoever writes next."""
+        LOGGER.warning("%s becomes a reader, and its connections stay", self.config.id)
+        self.place.steps_back()
+        await self._end_tasks()
+        volume.on_over = lambda: None
+        await volume.close()
+        self._changing = self._applied = None
+        self._arena.pins[:] = 0
+        for page_no in list(self._arena.page_of[self._arena.page_of >= 0]):
+            self._arena.drop(int(page_no))
+        self._returning = asyncio.ensure_future(self._return())
+
+    async def _return(self) -> None:
+        try:
+            if not await self._read():
+                await self._write()
+        except Exception:
+            LOGGER.exception("%s does not become a reader", self.config.id)
+            self._end(exit_status.BROKEN, "becoming a reader met a defect")
 
     async def _catch_up(self, arena: Arena, volume: Volume) -> None:
         """Of the cache of a reader that becomes the writer keep what is still right: pages that were written after what
@@ -446,6 +484,7 @@ class ComputeServer:
 
     def _open_engine(self, arena: Arena, volume: Volume) -> DatabaseEngine:
         storage = Storage(arena, volume, clock=now_us)
+        self.place.opens(storage)
         storage.mtr.verify = self.config.verify_redo
         volume.siblings = storage.txns.by_xid.__len__
         started, fleet = now_us(), FleetCommands(volume, member_at)
@@ -471,56 +510,6 @@ class ComputeServer:
             volume.on_writable = writable
         engine.catalog.warm()
         return engine
-
-    def _wire_config(self) -> WireConfig:
-        config = self.config
-        return WireConfig(
-            host=config.host,
-            port=config.port,
-            max_connections=config.max_connections,
-            reserved_connections=min(RESERVED_CONNECTIONS, config.max_connections - 1),
-            authentication_timeout_s=config.authentication_timeout_s,
-            hba_file=config.hba_file,
-            default_rules=hba.DEFAULT_PASSWORD if config.password else hba.DEFAULT_TRUST,
-            tls_cert=config.tls_cert,
-            tls_key=config.tls_key,
-            settings=self._settings(),
-        )
-
-    def _settings(self) -> dict[str, SettingValue]:
-        """What SHOW tells of this instance's own configuration."""
-        config = self.config
-        return {
-            "listen_addresses": config.host,
-            "port": config.port or DEFAULT_PORT,
-            "max_connections": config.max_connections,
-            "aurora.memory_limit": INSTANCE.limit_bytes // 1024,
-            "superuser_reserved_connections": min(RESERVED_CONNECTIONS, config.max_connections - 1),
-            "authentication_timeout": int(config.authentication_timeout_s),
-            "hba_file": str(config.hba_file or ""),
-            "ssl": config.tls_cert is not None,
-        }
-
-    async def _open_volume(self) -> Volume:
-        config = self.config
-        try:
-            return await self._find_volume()
-        except VolumeNotFound:
-            LOGGER.info("the storage nodes are empty: creating a volume")
-        members = [await member_at(address) for address in config.storage]
-        await Volume.create(members, config.pages_per_pg, tails=config.tails)
-        return await self._find_volume()
-
-    async def _find_volume(self) -> Volume:
-        config = self.config
-        return await Volume.open(
-            config.storage,
-            config.id,
-            read_only_after_s=config.read_only_after_s or None,
-            find_timeout_s=FIND_TIMEOUT_S,
-            replace_after_s=config.replace_after_s,
-            away_after_s=config.zone_away_after_s,
-        )
 
     async def _autovacuum(self, engine: DatabaseEngine) -> None:
         storage, databases = engine.storage, engine.databases
@@ -599,17 +588,16 @@ class ComputeServer:
         self.metrics.close()
         if self._staying is not None and self._staying is not asyncio.current_task():
             self._staying.cancel()
-        if self._changing is not None and not self._changing.done():
-            self._changing.cancel()
-            await asyncio.wait({self._changing})
+        for changing in (self._changing, self._returning):
+            if changing is not None and not changing.done():
+                changing.cancel()
+                await asyncio.wait({changing})
         if self._replica is not None:
             await self._replica.stop()
         await self.place.close()
         if self._heartbeat is not None:
             self._heartbeat.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._end_tasks()
         if self._receiver is not None:
             self._receiver.close()
         if self._served is not None:
@@ -618,7 +606,13 @@ class ComputeServer:
         if self._volume is not None:
             await self._volume.close()
         for stack in HUB.waiting_stacks():
-            LOGGER.warning("closed while somebody waits:\n%s", stack)
+            LOGGER.info("closed while somebody waits:\n%s", stack)
+
+    async def _end_tasks(self) -> None:
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _keep_counters(self) -> None:
         """At a clean stop: what autovacuum and free-space maps know is logged, if that takes no time."""
@@ -638,39 +632,6 @@ class ComputeServer:
             LOGGER.warning("counters were not kept: %s", keeping.exception())
 
 
-class _Authenticator:
-    """Roles from the catalog; the superuser's password may come from the configuration."""
-
-    def __init__(self, engine: DatabaseEngine, password: str | None) -> None:
-        self._engine = engine
-        self._verifier = scram.make_verifier(password).text() if password else None
-
-    def lookup(self, user: str) -> Role | None:
-        """The role of that name; called in a greenlet."""
-        role = self._engine.catalog.role(user)
-        if role is None:
-            return None
-        verifier = role.verifier
-        if user == SUPERUSER and self._verifier is not None:
-            verifier = self._verifier
-        if role.valid_until is not None and role.valid_until <= now_us():
-            verifier = None
-        return Role(verifier, role.superuser, role.can_login, role.oid, role.connection_limit)
-
-    def is_member(self, user: str, role: str) -> bool:
-        """Whether a role belongs to another, directly or through others; called in a greenlet."""
-        member, wanted = self._engine.catalog.role(user), self._engine.catalog.role(role)
-        if member is None or wanted is None:
-            return False
-        seen, queue = {member.oid}, [member.oid]
-        while queue:
-            for record in self._engine.catalog.shared().reader.find("pg_auth_members", member=queue.pop()):
-                if record.roleid not in seen:
-                    seen.add(record.roleid)
-                    queue.append(record.roleid)
-        return wanted.oid in seen
-
-
 async def _to_the_end(step: Coroutine[None, None, None]) -> None:
     """What must not be left half done: a cancellation is heard when it is over."""
     task = asyncio.ensure_future(step)
@@ -679,22 +640,6 @@ async def _to_the_end(step: Coroutine[None, None, None]) -> None:
     except asyncio.CancelledError:
         await asyncio.wait({task})
         raise
-
-
-async def member_at(address: str) -> Member:
-    """What the node at an address calls itself; waits until it answers."""
-    channel = open_channel(address)
-    try:
-        while True:
-            try:
-                reply = await storage_stub(channel).Status(pb.StatusRequest(), timeout=2.0)
-            except grpc.aio.AioRpcError as error:
-                LOGGER.info("storage node %s does not answer yet: %s", address, error.code().name)
-                await asyncio.sleep(0.1)
-                continue
-            return Member(reply.node_id, reply.az, address)
-    finally:
-        await channel.close()
 
 
 async def serve(config: Config, ready: Callable[[str], None], server_made: Callable[[ComputeServer], None]) -> Ended:

@@ -92,6 +92,10 @@ def _parser() -> argparse.ArgumentParser:
         "a superuser's password this machine alone, unasked)",
     )
     up.add_argument(
+        "--tls-cert", type=Path, default=None, help="instances' certificate chain (PEM): clients may use TLS"
+    )
+    up.add_argument("--tls-key", type=Path, default=None, help="its private key (PEM)")
+    up.add_argument(
         "--backup",
         default=None,
         metavar="URL",
@@ -235,6 +239,8 @@ def _up(args: argparse.Namespace) -> int:
         raise ClusterError("with readers each instance has an address of its own; --host cannot be given")
     if args.names_by_address and not args.readers:
         raise ClusterError("--names-by-address is for a cluster with readers: only they have addresses of their own")
+    if (args.tls_cert is None) != (args.tls_key is None):
+        raise ClusterError("--tls-cert and --tls-key go together")
     cluster = Cluster(args.data)
     keys = _keys(args.master_key_file, args.key_provider)
     if cluster.spec is None:
@@ -261,9 +267,11 @@ def _up(args: argparse.Namespace) -> int:
             cluster.move_writer(args.host, args.port)
         if args.backup is not None:
             cluster.set_backup(args.backup)
-    if args.hba_file is not None:
+    files = {"hba-file": args.hba_file, "tls-cert": args.tls_cert, "tls-key": args.tls_key}
+    given = {name: str(file.absolute()) for name, file in files.items() if file is not None}
+    if given:
         with cluster.changing() as spec:
-            spec.settings["hba-file"] = str(args.hba_file.absolute())
+            spec.settings.update(given)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
     ready = False

@@ -71,6 +71,8 @@ class ClusterSpec:
     """URL of the backup's object store; empty: the folder ``backup`` beside the rest, ``off``: none."""
     block: int = 0
     """The instances' block of addresses (``places``); 0 while there is one instance, which needs none."""
+    endpoints_metrics: str = ""
+    """Where the endpoints' process serves /metrics and /healthz; empty until its first start."""
     names_by_address: bool = False
     """An instance in the block is named by the last number of its address, if nobody names it: a driver's host
     pattern ``127.0.0.?`` then finds it by the name that ``aurora_replica_status()`` gives, and nothing is resolved."""

@@ -240,6 +240,7 @@ def _endpoints(cluster: Cluster) -> list[JsonObject]:
             "state": state,
             "pid": pid,
             "leads_to": leads_to(each),
+            "metrics": cluster.required.endpoints_metrics,
             **_ends(cluster, ENDPOINTS),
         }
         for each in endpoints_of(cluster.data, cluster.required)

@@ -67,6 +67,8 @@ INSTANCE_SETTINGS = (
     "memory-mb",
     "authentication-timeout-s",
     "hba-file",
+    "tls-cert",
+    "tls-key",
 )
 """Flags of an instance that the cluster's settings may hold."""
 KEEPER = "keeper"
@@ -745,6 +747,9 @@ class Cluster:
         if spec.block:
             if not (self.data / endpoint_files.FILE).exists():
                 endpoint_files.write(self.data, endpoint_files.endpoints_of(self.data, spec))
+            if not spec.endpoints_metrics:
+                with self.changing() as spec:
+                    spec.endpoints_metrics = spec.endpoints_metrics or f"{LOOPBACK}:{free_ports(1)[0]}"
             self._start(ENDPOINTS, self._endpoints_command)
 
     def wait_endpoints(self, timeout_s: float = 60.0) -> None:

@@ -47,16 +47,30 @@ class DescribeRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class Topology(_message.Message):
-    __slots__ = ("self", "instances", "writer_id", "epoch")
+    __slots__ = ("self", "instances", "writer_id", "epoch", "held")
     SELF_FIELD_NUMBER: _ClassVar[int]
     INSTANCES_FIELD_NUMBER: _ClassVar[int]
     WRITER_ID_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
     self: InstanceState
     instances: _containers.RepeatedCompositeFieldContainer[InstanceState]
     writer_id: str
     epoch: int
-    def __init__(self_, self: _Optional[_Union[InstanceState, _Mapping]] = ..., instances: _Optional[_Iterable[_Union[InstanceState, _Mapping]]] = ..., writer_id: _Optional[str] = ..., epoch: _Optional[int] = ...) -> None: ...
+    held: _containers.RepeatedCompositeFieldContainer[HeldBack]
+    def __init__(self_, self: _Optional[_Union[InstanceState, _Mapping]] = ..., instances: _Optional[_Iterable[_Union[InstanceState, _Mapping]]] = ..., writer_id: _Optional[str] = ..., epoch: _Optional[int] = ..., held: _Optional[_Iterable[_Union[HeldBack, _Mapping]]] = ...) -> None: ...
+
+class HeldBack(_message.Message):
+    __slots__ = ("id", "row_horizon", "read_point", "silent_ms")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    ROW_HORIZON_FIELD_NUMBER: _ClassVar[int]
+    READ_POINT_FIELD_NUMBER: _ClassVar[int]
+    SILENT_MS_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    row_horizon: int
+    read_point: int
+    silent_ms: int
+    def __init__(self, id: _Optional[str] = ..., row_horizon: _Optional[int] = ..., read_point: _Optional[int] = ..., silent_ms: _Optional[int] = ...) -> None: ...
 
 class FollowRequest(_message.Message):
     __slots__ = ("self", "resume_lsn", "volume_id", "applied_lsn", "row_horizon", "read_point")
@@ -153,12 +167,14 @@ class Log(_message.Message):
     def __init__(self, runs: _Optional[_Iterable[_Union[PgRun, _Mapping]]] = ..., vdl: _Optional[int] = ..., sent_us: _Optional[int] = ..., epoch: _Optional[int] = ...) -> None: ...
 
 class Moved(_message.Message):
-    __slots__ = ("writer_feed_address", "writer_id")
+    __slots__ = ("writer_feed_address", "writer_id", "problem")
     WRITER_FEED_ADDRESS_FIELD_NUMBER: _ClassVar[int]
     WRITER_ID_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
     writer_feed_address: str
     writer_id: str
-    def __init__(self, writer_feed_address: _Optional[str] = ..., writer_id: _Optional[str] = ...) -> None: ...
+    problem: str
+    def __init__(self, writer_feed_address: _Optional[str] = ..., writer_id: _Optional[str] = ..., problem: _Optional[str] = ...) -> None: ...
 
 class PromoteRequest(_message.Message):
     __slots__ = ("reason",)
@@ -189,3 +205,101 @@ class StepDownReply(_message.Message):
     problem: str
     vdl: int
     def __init__(self, problem: _Optional[str] = ..., vdl: _Optional[int] = ...) -> None: ...
+
+class CancelRequest(_message.Message):
+    __slots__ = ("pid", "secret")
+    PID_FIELD_NUMBER: _ClassVar[int]
+    SECRET_FIELD_NUMBER: _ClassVar[int]
+    pid: int
+    secret: int
+    def __init__(self, pid: _Optional[int] = ..., secret: _Optional[int] = ...) -> None: ...
+
+class CancelReply(_message.Message):
+    __slots__ = ("found",)
+    FOUND_FIELD_NUMBER: _ClassVar[int]
+    found: bool
+    def __init__(self, found: _Optional[bool] = ...) -> None: ...
+
+class ForgetRequest(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    def __init__(self, id: _Optional[str] = ...) -> None: ...
+
+class ForgetReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ForwardRequest(_message.Message):
+    __slots__ = ("open", "begin", "settings", "command_id", "input", "more", "cancel", "ask")
+    OPEN_FIELD_NUMBER: _ClassVar[int]
+    BEGIN_FIELD_NUMBER: _ClassVar[int]
+    SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    COMMAND_ID_FIELD_NUMBER: _ClassVar[int]
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    MORE_FIELD_NUMBER: _ClassVar[int]
+    CANCEL_FIELD_NUMBER: _ClassVar[int]
+    ASK_FIELD_NUMBER: _ClassVar[int]
+    open: ForwardOpen
+    begin: ForwardBegin
+    settings: _containers.RepeatedCompositeFieldContainer[ForwardSetting]
+    command_id: int
+    input: bytes
+    more: bool
+    cancel: bool
+    ask: bool
+    def __init__(self, open: _Optional[_Union[ForwardOpen, _Mapping]] = ..., begin: _Optional[_Union[ForwardBegin, _Mapping]] = ..., settings: _Optional[_Iterable[_Union[ForwardSetting, _Mapping]]] = ..., command_id: _Optional[int] = ..., input: _Optional[bytes] = ..., more: _Optional[bool] = ..., cancel: _Optional[bool] = ..., ask: _Optional[bool] = ...) -> None: ...
+
+class ForwardOpen(_message.Message):
+    __slots__ = ("user", "database", "reader_id", "volume_id", "idle_timeout_ms", "idle_in_transaction_timeout_ms")
+    USER_FIELD_NUMBER: _ClassVar[int]
+    DATABASE_FIELD_NUMBER: _ClassVar[int]
+    READER_ID_FIELD_NUMBER: _ClassVar[int]
+    VOLUME_ID_FIELD_NUMBER: _ClassVar[int]
+    IDLE_TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    IDLE_IN_TRANSACTION_TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    user: str
+    database: str
+    reader_id: str
+    volume_id: bytes
+    idle_timeout_ms: int
+    idle_in_transaction_timeout_ms: int
+    def __init__(self, user: _Optional[str] = ..., database: _Optional[str] = ..., reader_id: _Optional[str] = ..., volume_id: _Optional[bytes] = ..., idle_timeout_ms: _Optional[int] = ..., idle_in_transaction_timeout_ms: _Optional[int] = ...) -> None: ...
+
+class ForwardBegin(_message.Message):
+    __slots__ = ("isolation", "snapshot_lsn", "started_us", "alone")
+    ISOLATION_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_LSN_FIELD_NUMBER: _ClassVar[int]
+    STARTED_US_FIELD_NUMBER: _ClassVar[int]
+    ALONE_FIELD_NUMBER: _ClassVar[int]
+    isolation: str
+    snapshot_lsn: int
+    started_us: int
+    alone: bool
+    def __init__(self, isolation: _Optional[str] = ..., snapshot_lsn: _Optional[int] = ..., started_us: _Optional[int] = ..., alone: _Optional[bool] = ...) -> None: ...
+
+class ForwardSetting(_message.Message):
+    __slots__ = ("name", "value")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    value: str
+    def __init__(self, name: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+
+class ForwardReply(_message.Message):
+    __slots__ = ("output", "position")
+    OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    output: bytes
+    position: ForwardPosition
+    def __init__(self, output: _Optional[bytes] = ..., position: _Optional[_Union[ForwardPosition, _Mapping]] = ...) -> None: ...
+
+class ForwardPosition(_message.Message):
+    __slots__ = ("lsn", "xids", "command_id")
+    LSN_FIELD_NUMBER: _ClassVar[int]
+    XIDS_FIELD_NUMBER: _ClassVar[int]
+    COMMAND_ID_FIELD_NUMBER: _ClassVar[int]
+    lsn: int
+    xids: _containers.RepeatedScalarFieldContainer[int]
+    command_id: int
+    def __init__(self, lsn: _Optional[int] = ..., xids: _Optional[_Iterable[int]] = ..., command_id: _Optional[int] = ...) -> None: ...

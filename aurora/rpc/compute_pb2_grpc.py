@@ -54,6 +54,21 @@ class InstanceStub:
                 request_serializer=aurora_dot_rpc_dot_compute__pb2.StepDownRequest.SerializeToString,
                 response_deserializer=aurora_dot_rpc_dot_compute__pb2.StepDownReply.FromString,
                 _registered_method=True)
+        self.Cancel = channel.unary_unary(
+                '/aurora.compute.v1.Instance/Cancel',
+                request_serializer=aurora_dot_rpc_dot_compute__pb2.CancelRequest.SerializeToString,
+                response_deserializer=aurora_dot_rpc_dot_compute__pb2.CancelReply.FromString,
+                _registered_method=True)
+        self.Forget = channel.unary_unary(
+                '/aurora.compute.v1.Instance/Forget',
+                request_serializer=aurora_dot_rpc_dot_compute__pb2.ForgetRequest.SerializeToString,
+                response_deserializer=aurora_dot_rpc_dot_compute__pb2.ForgetReply.FromString,
+                _registered_method=True)
+        self.Forward = channel.stream_stream(
+                '/aurora.compute.v1.Instance/Forward',
+                request_serializer=aurora_dot_rpc_dot_compute__pb2.ForwardRequest.SerializeToString,
+                response_deserializer=aurora_dot_rpc_dot_compute__pb2.ForwardReply.FromString,
+                _registered_method=True)
 
 
 class InstanceServicer:
@@ -88,6 +103,28 @@ class InstanceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Cancel(self, request, context):
+        """A client's cancel request that fits no session of the instance that got it. It is not passed on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Forget(self, request, context):
+        """An instance is none of the cluster any more. Without this it is forgotten when nobody has told of it for a while.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Forward(self, request_iterator, context):
+        """Reader → writer: write forwarding, one stream for each session of the reader that has writes run there. Served on
+        the port of Follow.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_InstanceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -110,6 +147,21 @@ def add_InstanceServicer_to_server(servicer, server):
                     servicer.StepDown,
                     request_deserializer=aurora_dot_rpc_dot_compute__pb2.StepDownRequest.FromString,
                     response_serializer=aurora_dot_rpc_dot_compute__pb2.StepDownReply.SerializeToString,
+            ),
+            'Cancel': grpc.unary_unary_rpc_method_handler(
+                    servicer.Cancel,
+                    request_deserializer=aurora_dot_rpc_dot_compute__pb2.CancelRequest.FromString,
+                    response_serializer=aurora_dot_rpc_dot_compute__pb2.CancelReply.SerializeToString,
+            ),
+            'Forget': grpc.unary_unary_rpc_method_handler(
+                    servicer.Forget,
+                    request_deserializer=aurora_dot_rpc_dot_compute__pb2.ForgetRequest.FromString,
+                    response_serializer=aurora_dot_rpc_dot_compute__pb2.ForgetReply.SerializeToString,
+            ),
+            'Forward': grpc.stream_stream_rpc_method_handler(
+                    servicer.Forward,
+                    request_deserializer=aurora_dot_rpc_dot_compute__pb2.ForwardRequest.FromString,
+                    response_serializer=aurora_dot_rpc_dot_compute__pb2.ForwardReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -220,6 +272,87 @@ class Instance:
             '/aurora.compute.v1.Instance/StepDown',
             aurora_dot_rpc_dot_compute__pb2.StepDownRequest.SerializeToString,
             aurora_dot_rpc_dot_compute__pb2.StepDownReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Cancel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aurora.compute.v1.Instance/Cancel',
+            aurora_dot_rpc_dot_compute__pb2.CancelRequest.SerializeToString,
+            aurora_dot_rpc_dot_compute__pb2.CancelReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Forget(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aurora.compute.v1.Instance/Forget',
+            aurora_dot_rpc_dot_compute__pb2.ForgetRequest.SerializeToString,
+            aurora_dot_rpc_dot_compute__pb2.ForgetReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Forward(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/aurora.compute.v1.Instance/Forward',
+            aurora_dot_rpc_dot_compute__pb2.ForwardRequest.SerializeToString,
+            aurora_dot_rpc_dot_compute__pb2.ForwardReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -263,6 +263,11 @@ class GrpcPeer(asyncio.Protocol):
             self._push()
 
     @property
+    def peer(self) -> object:
+        """The other end's address; None when it is gone."""
+        return None if self._transport is None else self._transport.get_extra_info("peername")
+
+    @property
     def backlog_bytes(self) -> int:
         """Bytes of messages that are not handed to the system yet: flow control, or a peer that does not read."""
         if self._transport is None:

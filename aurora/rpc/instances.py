@@ -5,10 +5,12 @@
     HOST:PORT of an instance's --feed-listen ─ Describe ─► Topology
                                              ─ Promote ──► PromoteReply    (a reader becomes the writer)
                                              ─ StepDown ─► StepDownReply   (the writer ends its writing)
+                                             ─ Cancel ───► CancelReply     (a client's cancel request, by another)
+                                             ─ Forget ───► ForgetReply     (another instance is removed)
 
-``describe``, ``promote`` and ``step_down`` are for an event loop; ``Instances`` is the same for code without one, which
-asks several at the same time. Both raise ConnectionError for an instance that does not answer, and InstanceRefused with
-its reason for one that will not.
+``describe``, ``promote``, ``step_down`` and ``cancel`` are for an event loop; ``Instances`` is the same for code
+without one, which asks several at the same time. Both raise ConnectionError for an instance that does not answer, and
+InstanceRefused with its reason for one that will not.
 """
 
 from __future__ import annotations
@@ -93,6 +95,16 @@ async def step_down(
             raise _unreachable(address, error) from error
 
 
+async def cancel(address: str, pid: int, secret: int, timeout_s: float = DESCRIBE_TIMEOUT_S) -> bool:
+    """Pass a client's cancel request on; whether it fits a session of the instance."""
+    async with open_channel(address, None, INSTANCE_NAME) as channel:
+        try:
+            request = compute_pb2.CancelRequest(pid=pid, secret=secret)
+            return (await instance_stub(channel).Cancel(request, timeout=timeout_s)).found
+        except grpc.aio.AioRpcError as error:
+            raise _unreachable(address, error) from error
+
+
 class Instances:
     """Blocking calls of several instances by address, over channels that stay open until ``close``."""
 
@@ -144,6 +156,13 @@ class Instances:
         try:
             request = compute_pb2.StepDownRequest(successor=successor)
             return _done(self._stub(address).StepDown(request, timeout=timeout_s))
+        except grpc.RpcError as error:
+            raise _unreachable(address, error) from error
+
+    def forget(self, address: str, instance_id: str, timeout_s: float = DESCRIBE_TIMEOUT_S) -> None:
+        """Tell the instance at ``address`` that another one is none of the cluster any more."""
+        try:
+            self._stub(address).Forget(compute_pb2.ForgetRequest(id=instance_id), timeout=timeout_s)
         except grpc.RpcError as error:
             raise _unreachable(address, error) from error
 

@@ -77,7 +77,7 @@ async def open_stream(
     method: str,
     on_message: Callable[[bytes], None],
     on_closed: Callable[[str], None],
-    timeout_s: float = 2.0,
+    timeout_s: float | None = 2.0,
     tls: Tls | None = None,
     name: str = "",
 ) -> GrpcStream:

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from compute_node.access.table import Table
     from compute_node.catalog.engine import DatabaseEngine
     from compute_node.replica.topology import TopologySource
+    from compute_node.session.forwarding import Forwarder
     from compute_node.session.state import SessionState
 
 
@@ -91,6 +92,8 @@ class Databases:
         """the instances of the cluster, for the engines of all databases"""
         self.injected = InjectedFailure(HUB.now_s, random.random)
         """what the feed of log to readers has to suffer"""
+        self.forwarder: Forwarder | None = None
+        """what has the writer run the statements of this reader"""
         self.crash: Callable[[], None] = _no_process
         """ends the instance's process at once"""
         initial = self._add(INITIAL)

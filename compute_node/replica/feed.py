@@ -13,19 +13,20 @@ encoded. Nobody waits for a follower: one whose backlog grows past ``BACKLOG_BYT
 
 What followers still read holds the row horizon and the PGMRPL down: each has a ``Hold``, moved by what it tells. It
 outlives a cut of the stream; one that is silent for ``SILENT_S`` loses it, and is told so when it comes back
-(``held``): what its sessions read at older points may be gone.
+(``held``): what its sessions read at older points may be gone. It outlives the writer, too: followers are told of all
+holds (``holding``), and who takes over within ``SILENT_S`` has them from its first moment (``expect``).
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
-from typing import Final, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple, Protocol
 
 from aurora.ids import Lsn
 from aurora.kernels.python.mtr import Run
 from aurora.rpc import compute_pb2 as cpb
-from compute_node.replica.topology import InstanceState
+from compute_node.replica.topology import READER, InstanceState
 from compute_node.txn.horizon import Hold, Holds
 
 BACKLOG_BYTES_MAX: Final = 64 << 20
@@ -33,6 +34,8 @@ BACKLOG_BYTES_MAX: Final = 64 << 20
 KEPT_BYTES_MAX: Final = 16 << 20
 """Messages kept for followers that come back after a cut."""
 SILENT_S: Final = 5.0
+SURE: Final = 0.9
+"""Part of it that is not over by any other clock, when it is not by one's own."""
 PACE_S: Final = 0.004
 """Between two messages of log while the writer is busy."""
 
@@ -49,6 +52,26 @@ class Outlet(Protocol):
 
     def close(self) -> None:
         """End the stream at once."""
+
+
+class LastWord(NamedTuple):
+    """What a writer said last of what it holds for its readers (``FeedCore.holding``): its epoch, and when it came."""
+
+    held: Sequence[cpb.HeldBack] = ()
+    epoch: int = 0
+    told_s: float = 0.0
+
+
+class _Nowhere:
+    """The outlet of a reader that has not come yet."""
+
+    backlog_bytes = 0
+
+    def send(self, message: bytes) -> None:
+        """See ``Outlet``."""
+
+    def close(self) -> None:
+        """See ``Outlet``."""
 
 
 class Follower:
@@ -75,8 +98,9 @@ class FeedCore:
         self.epoch = epoch
         self.followers: dict[str, Follower] = {}
         self._parked: dict[str, Follower] = {}
-        """Those whose stream has ended, until they come back or have been silent for too long."""
-        self.holds = holds
+        """Those whose stream has ended, until they come back or have been silent for too long; and those that are
+        expected."""
+        self._holds = holds
         self._clock_us = clock_us
         self._pending: deque[tuple[int, list[Run]]] = deque()
         self._durable: list[Run] = []
@@ -128,7 +152,7 @@ class FeedCore:
             follower.outlet.send(message)
             follower.sent_bytes += len(message)
             if follower.outlet.backlog_bytes > BACKLOG_BYTES_MAX:
-                self.leave(follower)
+                self.cut(follower)
 
     def _keep(self, message: bytes) -> None:
         self._kept.append((self.vdl, message))
@@ -137,6 +161,39 @@ class FeedCore:
             upto, old = self._kept.popleft()
             self._kept_bytes -= len(old)
             self._kept_from = upto
+
+    # Holds
+
+    def holding(self, now_s: float) -> list[cpb.HeldBack]:
+        """What is held for whom: followers are told, for one of them may be the next writer."""
+        return [
+            cpb.HeldBack(
+                id=name,
+                row_horizon=each.hold.lsn,
+                read_point=each.read_point,
+                silent_ms=int((now_s - each.heard_s) * 1000) + 1,
+            )
+            for group in (self.followers, self._parked)
+            for name, each in group.items()
+        ]
+
+    def expect(self, word: LastWord, now_s: float) -> None:
+        """This writer has just opened the volume. If nobody has in between, the one before has not given up a hold
+        whose reader has not been silent for ``SILENT_S`` by now: none of its log comes any more."""
+        if word.epoch != self.epoch - 1:
+            return
+        for each in word.held:
+            silent_s = each.silent_ms / 1000 + (now_s - word.told_s)
+            if silent_s < SILENT_S * SURE and each.row_horizon <= self.vdl:
+                hold = self._holds.add(Lsn(each.row_horizon), f"reader {each.id}")
+                follower = self._parked[each.id] = Follower(InstanceState(each.id, READER), _Nowhere(), hold, now_s)
+                follower.read_point = Lsn(each.read_point)
+
+    def hold_in(self, holds: Holds) -> None:
+        """``holds`` are the writer's from now on: its storage is open, and nothing has been removed yet."""
+        for each in (*self.followers.values(), *self._parked.values()):
+            each.hold = holds.add(each.hold.lsn, each.hold.owner)
+        self._holds = holds
 
     # Followers
 
@@ -161,13 +218,14 @@ class FeedCore:
         parked = self._parked.pop(state.id, None)
         resumed = bool(resume_lsn) and self._kept_from <= resume_lsn <= self.vdl
         at = resume_lsn if resumed else vdl
-        held = parked is not None and resumed and parked.hold.lsn <= row_horizon
+        held = parked is not None and parked.hold.lsn <= row_horizon
         # What nobody has held may have been removed up to the VDL: below it the reader must show nothing any more.
-        hold = self.holds.add(parked.hold.lsn if parked is not None and held else vdl, f"reader {state.id}")
+        hold = self._holds.add(parked.hold.lsn if parked is not None and held else vdl, f"reader {state.id}")
         follower = Follower(state, outlet, hold, now_s)
         follower.read_point = min(at, hold.lsn)
         if parked is not None:
             follower.sent_bytes = parked.sent_bytes
+            follower.read_point = min(follower.read_point, parked.read_point)
             parked.hold.release()
         begin = cpb.Begin(vdl=at, resumed=resumed, epoch=self.epoch, held=held, held_from=hold.lsn)
         if not resumed:

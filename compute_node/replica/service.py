@@ -1,7 +1,7 @@
 """What an instance answers to the others: ``aurora.compute.v1.Instance`` (``protos/compute.proto``).
 
-Unary calls on the feed port, by any gRPC client; ``Follow`` on a port of its own, one stream a connection, which costs
-the writer little (``docs/decisions/append-stream-server.md``). ``Describe`` tells that port.
+Unary calls on the feed port, by any gRPC client; ``Follow`` and ``Forward`` on a port of their own, one stream a
+connection, which costs the writer little (``docs/decisions/append-stream-server.md``). ``Describe`` tells that port.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from aurora.rpc.stream_server import Receiver, ServedStream, serve_streams
 from aurora.rpc.tls import Tls
 
 FOLLOW = "/aurora.compute.v1.Instance/Follow"
+FORWARD = "/aurora.compute.v1.Instance/Forward"
 CALLS_MAX = 64
 FOLLOWERS_MAX = 15
 """Readers of a cluster, as Aurora has it."""
@@ -36,12 +37,20 @@ class InstanceCalls(Protocol):
     """Become the writer; the argument is why."""
     step_down: Callable[[str], Awaitable[cpb.StepDownReply]]
     """Stop writing; the argument is who will."""
+    cancel: Callable[[int, int], bool]
+    """A cancel request (pid, secret) that has come to another instance; whether it fits a session here."""
+
+    def forget(self, instance_id: str) -> None:
+        """An instance is none of the cluster any more."""
 
     def topology(self) -> cpb.Topology:
         """What it is and whom it knows."""
 
     def follow(self, stream: ServedStream) -> Receiver:
         """A reader wants to follow."""
+
+    def forward(self, stream: ServedStream) -> Receiver | None:
+        """A session of a reader wants to write; None: not here."""
 
 
 class _Service(compute_pb2_grpc.InstanceServicer):
@@ -56,6 +65,13 @@ class _Service(compute_pb2_grpc.InstanceServicer):
 
     async def StepDown(self, request: cpb.StepDownRequest, context: Any) -> cpb.StepDownReply:
         return await self._calls.step_down(request.successor)
+
+    async def Cancel(self, request: cpb.CancelRequest, context: Any) -> cpb.CancelReply:
+        return cpb.CancelReply(found=self._calls.cancel(request.pid, request.secret))
+
+    async def Forget(self, request: cpb.ForgetRequest, context: Any) -> cpb.ForgetReply:
+        self._calls.forget(request.id)
+        return cpb.ForgetReply()
 
 
 class InstanceService:
@@ -83,6 +99,8 @@ class InstanceService:
         return self.address
 
     def _make_receiver(self, stream: ServedStream, path: str) -> Receiver | None:
+        if path == FORWARD:
+            return self._calls.forward(stream)
         return self._calls.follow(stream) if path == FOLLOW else None
 
     async def close(self) -> None:

@@ -15,7 +15,7 @@ from aurora.errors import (
     NotSupported,
     SqlSyntaxError,
 )
-from compute_node.session import door, prepare, transactions
+from compute_node.session import door, forwarding, prepare, transactions
 from compute_node.session.portals import Portal
 from compute_node.session.prepared import Prepared, current_statement
 from compute_node.session.sinks import RowList, Sink
@@ -45,6 +45,8 @@ def declare(session: SessionState, node: ast.Node, source: str, param_types: tup
     statement, _ = prepare.compile_statement(session, raw, source, list(param_types))
     if statement.writes and not node.query.lockingClause:
         raise NotSupported("DECLARE CURSOR must not contain data-modifying statements in WITH")
+    if statement.writes and session.txn is not None and session.txn.read_only:
+        forwarding.refuse_cursor(session)
     portal = Portal(name, statement, params, b"\0\1" if node.options & _BINARY else b"", source)
     portal.declared = True
     portal.created = session.clock()

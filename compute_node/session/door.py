@@ -36,15 +36,17 @@ ALL = 9223372036854775807
 
 def begin(session: SessionState, statement: Statement, snapshot: Snapshot | None = None) -> ExecContext:
     """Begin one run: who may, since when, under which snapshot. The statement is current, and its relation locks are
-    held (``prepare.is_ready``). Raises 25006. ``snapshot``: run under this one; None: under one of now."""
-    if statement.writes:
-        txn = session.txn or transactions.ensure(session)
-        if txn.read_only:
-            check_write(session, statement)
+    held (``prepare.is_ready``). ``snapshot``: run under this one; None: under one of now."""
     if not statement.executable.sound:
         statement.executable.check()
     statement.tally.runs += 1
     return begin_text(session, statement.source, snapshot)
+
+
+def allowed(session: SessionState, statement: Statement) -> Statement:
+    """What runs for a statement that writes: itself, or on a reader perhaps one that has the writer run it. 25006."""
+    txn = session.txn or transactions.ensure(session)
+    return check_write(session, statement) if txn.read_only else statement
 
 
 def begin_text(session: SessionState, source: str, snapshot: Snapshot | None = None) -> ExecContext:
@@ -63,6 +65,8 @@ def run(
     session: SessionState, statement: Statement, params: Params, sink: Sink, snapshot: Snapshot | None = None
 ) -> int:
     """Run a statement to its end; returns how many rows it gave or, without a result, affected."""
+    if statement.writes:
+        statement = allowed(session, statement)
     context = begin(session, statement, snapshot)
     executable = statement.executable
     if statement.columns is None:
@@ -84,6 +88,8 @@ def run(
 
 def start(session: SessionState, statement: Statement, params: Params, snapshot: Snapshot | None = None) -> Execution:
     """Begin a statement with a result; its rows come as they are taken."""
+    if statement.writes:
+        statement = allowed(session, statement)
     return Execution(begin(session, statement, snapshot), statement, params)
 
 

@@ -25,6 +25,7 @@ from compute_node.volume.interface import PagedVolume
 if TYPE_CHECKING:
     from aurora.kernels.python.clog import Snapshot
     from compute_node.session.exported_snapshots import ExportedSnapshots
+    from compute_node.session.forwarding import Forwarder
     from compute_node.session.notifications import Channels
     from compute_node.session.read_after import LsnWaits
     from compute_node.session.state import SessionState
@@ -127,6 +128,10 @@ class Engine(Protocol):
     @property
     def lsn_waits(self) -> LsnWaits:
         """Who waits until this instance shows an LSN."""
+
+    @property
+    def forwarder(self) -> Forwarder | None:
+        """What has the writer run a reader's statements; None where nobody does."""
 
     @property
     def exported_snapshots(self) -> ExportedSnapshots:

@@ -113,6 +113,7 @@ def compile_statement(
         private = session.txn is not None and session.txn.catalog_changed
         made = Statement(source, version, param_types, executable, shareable=not private)
         made.tally = session.plans.tally(session.engine, made.tag)
+        made.span = None if lifted else (statement.start, statement.length)
         if private or made.validate(session):
             return made, kept
         param_types[:] = given
@@ -120,7 +121,7 @@ def compile_statement(
 
 def is_ready(session: SessionState, statement: Statement) -> bool:
     """Whether it may run now: its plan is valid, and the transaction has its relation locks. May wait for them."""
-    if session.read_after_lsn:
+    if session.read_after_lsn and not (statement.writes and session.forwarding is not None):
         read_after.wait(session)
     txn = session.txn
     if statement.version != session.engine.catalog.version or (txn is not None and txn.catalog_changed):

@@ -7,11 +7,13 @@ reader that is the point applied. Once it has passed the setting's LSN, the sett
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aurora.errors import SqlError
 from aurora.ids import NO_LSN, Lsn
 from compute_node.hub import HUB, Waiter
+from compute_node.session import forwarding
+from compute_node.work.waits import FORWARD_CONSISTENCY
 
 if TYPE_CHECKING:
     from compute_node.session.state import SessionState
@@ -57,9 +59,34 @@ def wait_for(session: SessionState, lsn: int, timeout_s: float | None = None) ->
     return session.engine.lsn_waits.wait(session, Lsn(lsn), timeout_s)
 
 
+ASKS: Final = Lsn(1)
+"""As ``read_after_lsn``: every instance shows it, and ``wait`` is called before each query."""
+
+
+def must_show(session: SessionState, lsn: Lsn) -> None:
+    """The session's next queries wait until this instance shows ``lsn``."""
+    if lsn > session.read_after_lsn:
+        session.read_after_lsn = lsn
+        session.guarded = True
+
+
 def wait(session: SessionState) -> None:
-    """What ``aurora.read_after_lsn`` asks of the query that is about to be planned or to run."""
+    """What ``aurora.read_after_lsn`` and write forwarding ask of the query that is about to be planned or to run."""
     lsn = session.read_after_lsn
-    wait_for(session, lsn)
-    if session.read_after_lsn == lsn:
-        session.read_after_lsn = NO_LSN
+    asks = session.settings.get(forwarding.MODE) == forwarding.GLOBAL and session.engine.in_recovery
+    forwards = session.forwarding or (forwarding.of(session) if asks else None)
+    if forwards is None:
+        wait_for(session, lsn)
+    elif (position := forwards.position()) > lsn:
+        lsn = position
+    if forwards is not None:
+        began_s = HUB.now_s()
+        forwards.waiting = FORWARD_CONSISTENCY
+        try:
+            wait_for(session, lsn)
+        finally:
+            forwards.waiting = 0
+            session.has_waited(FORWARD_CONSISTENCY, HUB.now_s() - began_s)
+    if session.read_after_lsn <= lsn:
+        session.read_after_lsn = ASKS if asks else NO_LSN
+    session.guarded = bool(session.statement_timeout_ms or session.read_after_lsn)

@@ -15,6 +15,7 @@ from pglast import ast, enums
 from aurora.errors import ReadOnlySqlTransaction, SqlError
 from compute_node.exec.plan_walk import plan_nodes
 from compute_node.exec.statement_locks import planned_tag
+from compute_node.session import forwarding
 from compute_node.sql.command_tags import command_tag
 from compute_node.sql.plan import Delete, Insert, LockRows, PlannedStmt, Update
 from compute_node.txn.locks import ROW_EXCLUSIVE
@@ -34,12 +35,13 @@ def refused_in_recovery(what: str) -> SqlError:
     return ReadOnlySqlTransaction(f"cannot execute {what} during recovery")
 
 
-def check_write(session: SessionState, statement: Statement) -> None:
-    """A statement that writes is about to run in a read-only transaction: the one place where it is refused (25006).
-    Whoever has the writer run it instead does so from here. Temporary tables may be written all the same."""
+def check_write(session: SessionState, statement: Statement) -> Statement:
+    """What runs when a statement that writes is about to run in a read-only transaction: the one place where it is
+    refused (25006), or forwarded to the writer (``forwarding``). Temporary tables may be written all the same."""
     planned = statement.executable.planned
-    if not _writes_temporary_only(planned):
-        raise refused(planned_tag(planned))
+    if statement.is_forwarded or _writes_temporary_only(planned):
+        return statement
+    return forwarding.forwarded(session, statement, refused(planned_tag(planned)))
 
 
 def _writes_temporary_only(planned: PlannedStmt) -> bool:

@@ -20,6 +20,8 @@ class Session(FunctionView):
         self.disarm_timeout()
         self.drop_portals()
         self.statements.clear()
+        if self.forwarding is not None:
+            self.forwarding.close()
         transactions.abort(self)
         notifications.end(self)
         self.engine.end_session(self)

@@ -424,6 +424,10 @@ class Settings:
         merged = {**self._startup, **self._session, **self._local}
         return {key: value for key, value in merged.items() if key in DEFINITIONS}
 
+    def overridden_names(self) -> set[str]:
+        """Lower-cased names of what differs from the server's own, custom settings among them."""
+        return {*self._startup, *self._session, *self._local}
+
     def names(self) -> list[str]:
         """Every setting that SHOW ALL lists, in its order."""
         return [s.name for _, s in sorted(DEFINITIONS.items()) if s.name not in _NOT_LISTED]

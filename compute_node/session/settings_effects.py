@@ -112,7 +112,7 @@ def _synchronous_commit(session: SessionState, value: SettingValue) -> None:
 
 def _statement_timeout(session: SessionState, value: SettingValue) -> None:
     session.statement_timeout_ms = int(value)
-    session.guarded = bool(value)
+    session.guarded = bool(session.statement_timeout_ms or session.read_after_lsn)
 
 
 def _lock_timeout(session: SessionState, value: SettingValue) -> None:
@@ -190,6 +190,12 @@ def _default_deferrable(session: SessionState, value: SettingValue) -> None:
 
 def _read_after(session: SessionState, value: SettingValue) -> None:
     session.read_after_lsn = Lsn(parse_lsn(str(value)) or 0)
+    session.guarded = bool(session.statement_timeout_ms or session.read_after_lsn)
+
+
+def _consistency_mode(session: SessionState, value: SettingValue) -> None:
+    if value == "global" and not session.read_after_lsn:
+        session.read_after_lsn, session.guarded = Lsn(1), True  # ``read_after`` asks before each query
 
 
 def _defaults(session: SessionState) -> None:
@@ -223,6 +229,7 @@ _EFFECTS: dict[str, Effect] = {
     "session_authorization": _session_authorization,
     "role": _role,
     "aurora.read_after_lsn": _read_after,
+    "apg_write_forward.consistency_mode": _consistency_mode,
     "default_transaction_isolation": _default_isolation,
     "default_transaction_read_only": _default_read_only,
     "default_transaction_deferrable": _default_deferrable,

@@ -49,10 +49,11 @@ apg_plan_mgmt.plan_retention_period|integer|32|sighup||32|2147483647|
 apg_plan_mgmt.unapproved_plan_execution_threshold|integer|0|user||0|2147483647|
 apg_plan_mgmt.use_plan_baselines|bool|off|user||||
 apg_write_forward.connect_timeout|integer|30|user|s|0|2147483647|
-apg_write_forward.consistency_mode|enum|off|user||||off,eventual,session,global
+apg_write_forward.consistency_mode|enum|session|user||||off,eventual,session,global
 apg_write_forward.idle_in_transaction_session_timeout|integer|86400000|user|ms|0|2147483647|
 apg_write_forward.idle_session_timeout|integer|300000|user|ms|0|2147483647|
 apg_write_forward.max_forwarding_connections_percent|integer|25|postmaster||1|100|
+aurora.local_write_forwarding|bool|off|sighup||||
 aurora.refuse_wal_functions|bool|off|user||||
 aurora_compute_plan_id|bool|off|sighup||||
 rds.accepted_password_auth_method|enum|md5+scram|sighup||||md5+scram,scram
@@ -254,6 +255,7 @@ wal_keep_size|integer|0|sighup|MB|0|2147483647|
 wal_sender_timeout|integer|60000|user|ms|0|2147483647|
 """,
     "Replication / Standby Servers": """
+aurora.failover_keeps_connections|bool|off|sighup||||
 aurora.read_after_lsn|string||user||||
 hot_standby|bool|on|postmaster||||
 hot_standby_feedback|bool|on|sighup||||

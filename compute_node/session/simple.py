@@ -9,6 +9,7 @@ from aurora.kernels import lifter
 from compute_node.hub import HUB
 from compute_node.protocol import messages
 from compute_node.session import door, prepare, referential, transactions, utility
+from compute_node.session.forwarding import AsWritten
 from compute_node.session.long_insert import LONG_BYTES, LongInsert, long_insert
 from compute_node.session.results import ResultFormat, decode_text
 from compute_node.session.sinks import NO_ROWS, UtilityRows, WireRows
@@ -49,12 +50,18 @@ def _query(session: SessionState, sql: bytes) -> None:
         if session.lift_literals:
             ready = _lifted(session, sql)
             if ready is not None:
-                _run_query(session, *ready)
+                try:
+                    _run_query(session, *ready)
+                except AsWritten as whole:
+                    _run_query(session, *_as_written(session, whole.statement, sql))
                 return
             if long and sql[:256].lstrip()[:6].lower() == b"insert":
                 insert = long_insert(decode_text(sql))
                 if insert is not None:
-                    _run_pieces(session, insert)
+                    try:
+                        _run_pieces(session, insert)
+                    except AsWritten as whole:  # from the first piece
+                        _run_query(session, *_as_written(session, whole.statement, sql))
                     return
         found = None if long else session.space.texts.get((sql, ()))
         # One with parameters is Parse's: a simple query has none, and says so when it is analyzed.
@@ -98,6 +105,13 @@ def _run_pieces(session: SessionState, insert: LongInsert) -> None:
         session.gathering = False
     referential.fire(session)
     session.out.append(messages.command_complete("INSERT", count))
+
+
+def _as_written(session: SessionState, statement: Statement, sql: bytes) -> tuple[Statement, Params]:
+    """What runs on the writer, by its text."""
+    if statement.columns is None and session.forwarding is not None:
+        return session.forwarding.as_written(statement, sql), ()
+    return _unlifted(session, sql)
 
 
 def _unlifted(session: SessionState, sql: bytes) -> tuple[Statement, Params]:

@@ -30,6 +30,7 @@ from compute_node.work.waits import SLEEP, Waits
 
 if TYPE_CHECKING:
     from aurora.histogram import Histogram
+    from compute_node.session.forwarding import Forwarding
     from compute_node.session.notifications import Notifying
     from compute_node.session.portals import Portal
     from compute_node.session.prepared import Prepared
@@ -134,6 +135,7 @@ class SessionState:
         "depth",
         "engine",
         "env",
+        "forwarding",
         "gated",
         "gathering",
         "greenlet",
@@ -274,6 +276,8 @@ class SessionState:
         self.sync_commit = True
         self.read_after_lsn = NO_LSN
         """what this instance must show before the next query (``read_after``); none once it does"""
+        self.forwarding: Forwarding | None = None
+        """what of it runs on the writer, once something does"""
         self.lift_literals = True
         self.notice_level = settings_effects.NOTICE_LEVELS["notice"]
         self.plain_defaults, self.default_isolation = True, "read committed"

@@ -64,8 +64,8 @@ class Statement:
     """
 
     __slots__ = (
-        "codes", "columns", "executable", "fast", "formats", "is_point", "kinds", "locks", "node", "param_types",
-        "point", "shareable", "source", "tag", "tally", "version", "writes",
+        "codes", "columns", "executable", "fast", "formats", "is_forwarded", "is_point", "kinds", "locks", "node",
+        "param_types", "point", "shareable", "source", "span", "tag", "tally", "version", "writes",
     )  # fmt: skip
 
     executable: Executable
@@ -93,7 +93,9 @@ class Statement:
         self.formats: dict[bytes, ResultFormat] = {}
         self.tag: str = ""
         self.tally = _UNCOUNTED
-        self.is_point = self.writes = False
+        self.is_point = self.writes = self.is_forwarded = False
+        self.span: tuple[int, int] | None = None
+        """where in ``source`` it is (offset and length in characters); None: its literals are parameters"""
         self.shareable = shareable
         self.columns: tuple[Column, ...] | None = None
         self.point: Callable[[ExecContext, Params], Datum] | None = None

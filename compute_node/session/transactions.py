@@ -19,8 +19,9 @@ from aurora.errors import (
     NotSupported,
 )
 from compute_node.protocol import messages
+from compute_node.session import forwarding
 from compute_node.session.state import FAILED, IDLE, IN_BLOCK, SessionState
-from compute_node.txn.transaction import SERIALIZABLE, Txn
+from compute_node.txn.transaction import SERIALIZABLE, ReadingTxn, Txn
 
 if TYPE_CHECKING:
     from compute_node.session.engine import OptionValue
@@ -78,6 +79,8 @@ def commit(session: SessionState) -> None:
             from compute_node.session import notifications
 
             notifications.before_commit(session, notifying)
+        if session.forwarding is not None:
+            session.forwarding.commit(txn)
         before_lsn = session.dependency.gate_lsn
         lsn = session.engine.txns.commit(txn)
         if notifying is not None:
@@ -117,6 +120,8 @@ def abort(session: SessionState) -> None:
     if session.settings.undo:
         session.settings.end_transaction(False)
     if txn is not None:
+        if session.forwarding is not None:
+            session.forwarding.rollback(txn)
         session.engine.txns.abort(txn)
 
 
@@ -141,6 +146,8 @@ def statement_failed(session: SessionState) -> None:
         session.settings.end_transaction(False)
     session.txn = session.notifying = None
     if txn is not None:
+        if session.forwarding is not None:
+            session.forwarding.rollback(txn)
         session.engine.txns.abort(txn)
 
 
@@ -212,7 +219,12 @@ def apply_options(session: SessionState, values: dict[str, OptionValue]) -> None
         session.engine.txns.abort(txn)
         txn = session.txn = session.engine.txns.begin(isolation, txn.read_only, txn.deferrable, session)
     read_only = values.get("transaction_read_only")
-    if read_only is not None and read_only != txn.read_only:
+    if read_only is not None and isinstance(txn, ReadingTxn) and (read_only or forwarding.is_on(session)):
+        # It stays read-only here; what the session asks for decides whether the writer may write for it.
+        if txn.declared_read_only and not read_only:
+            _check_read_write(session)
+        txn.declared_read_only = bool(read_only)
+    elif read_only is not None and read_only != txn.read_only:
         if not read_only:
             _check_read_write(session)
         txn.read_only = bool(read_only)
@@ -231,7 +243,7 @@ def _check_read_write(session: SessionState) -> None:
         raise ActiveSqlTransaction("cannot set transaction read-write mode inside a read-only transaction")
     if session.statements_in_txn:
         raise ActiveSqlTransaction("transaction read-write mode must be set before any query")
-    if session.engine.in_recovery:
+    if session.engine.in_recovery and not forwarding.is_on(session):
         raise NotSupported("cannot set transaction read-write mode during recovery")
 
 
@@ -258,6 +270,8 @@ def end(session: SessionState, committing: bool, chain: bool) -> bytes:
     if session.block == IDLE:
         raise NoActiveSqlTransaction(f"{word} AND CHAIN can only be used in transaction blocks")
     kept = session.characteristics()
+    if isinstance(session.txn, ReadingTxn):
+        kept = (kept[0], session.txn.declared_read_only, kept[2])
     tag = plain_commit(session) if committing else plain_rollback(session)
     session.txn = session.engine.txns.begin(*kept, session)
     session.env.transaction_timestamp = session.clock()
@@ -281,6 +295,7 @@ def _find(session: SessionState, name: str) -> int:
 def savepoint(session: SessionState, name: str) -> str:
     """SAVEPOINT."""
     _require_block(session, "SAVEPOINT")
+    forwarding.refuse(session, "SAVEPOINT")
     session.engine.txns.savepoint(ensure(session), name)
     if session.savepoints is None:
         session.savepoints = []

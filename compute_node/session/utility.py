@@ -26,6 +26,7 @@ from compute_node.session import (
     copy_statement,
     cursors,
     door,
+    forwarding,
     notifications,
     prepare,
     read_after,
@@ -223,7 +224,13 @@ def _explain(session: SessionState, call: Call) -> str:
         raise
     if explanation.executable is not None:
         measured = Statement(source, 0, types, explanation.executable)
-        explanation.measure(lambda: door.run(session, measured, params, NO_ROWS))
+        measured.span = (0, len(source))
+        running = door.allowed(session, measured) if measured.writes else measured
+        if running.is_forwarded and session.forwarding is not None:
+            lines = session.forwarding.explain(measured, _options(call.node), params)
+            call.sink.rows([(line,) for line in lines])
+            return "EXPLAIN"
+        explanation.measure(lambda: door.run(session, running, params, NO_ROWS))
     call.sink.rows([(line,) for line in explanation.lines()])
     return "EXPLAIN"
 
@@ -251,6 +258,7 @@ def _notify(session: SessionState, call: Call) -> str:
 def _set_constraints(session: SessionState, call: Call) -> str:
     if session.block == IDLE and not session.several_statements and not session.depth:
         session.notice(NoActiveSqlTransaction("SET CONSTRAINTS can only be used in transaction blocks"), "WARNING")
+    forwarding.refuse(session, "SET CONSTRAINTS")
     names = [(each.schemaname, each.relname) for each in call.node.constraints or ()]
     found = session.engine.session_function(session, "deferrable_constraints", names) if names else None
     referential.set_constraints(session, found, bool(call.node.deferred))

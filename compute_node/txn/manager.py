@@ -21,7 +21,7 @@ from compute_node.txn.horizon import Hold, Holds
 from compute_node.txn.locks import LockManager
 from compute_node.txn.recovery import Recovery
 from compute_node.txn.serializable import Serializables, serial_snapshot
-from compute_node.txn.transaction import READ_COMMITTED, SERIALIZABLE, Level, Txn
+from compute_node.txn.transaction import READ_COMMITTED, SERIALIZABLE, Level, ReadingTxn, Txn
 
 if TYPE_CHECKING:
     from aurora.kernels.python.clog import Snapshot
@@ -83,7 +83,19 @@ class TransactionManager:
         session: TxnSession | None = None,
     ) -> Txn:
         """A new transaction; it costs nothing until it writes."""
-        txn = Txn(isolation, read_only or self.reader, deferrable, session)
+        txn = Txn(isolation, read_only, deferrable, session)
+        self.active[txn] = None
+        return txn
+
+    def _begin_reading(
+        self,
+        isolation: str = READ_COMMITTED,
+        read_only: bool = False,
+        deferrable: bool = False,
+        session: TxnSession | None = None,
+    ) -> Txn:
+        """``begin`` on a reader."""
+        txn = ReadingTxn(isolation, read_only, deferrable, session)
         self.active[txn] = None
         return txn
 
@@ -91,9 +103,10 @@ class TransactionManager:
         """See ``Recovery.set``. On a reader what is under way goes on read-only; one that began there stays so."""
         self.reader = reader
         if not reader:
-            del self.retire  # the class's own again
+            del self.retire, self.begin  # the class's own again
             return
         self.retire = self._retire_reading  # type: ignore[method-assign] # the writer's hot path asks nothing
+        self.begin = self._begin_reading  # type: ignore[method-assign]
         for txn in self.active:
             txn.read_only = True
 
@@ -109,6 +122,8 @@ class TransactionManager:
     def _retire_reading(self, txn: Txn) -> bool:
         """``retire`` on a reader, where a plain transaction is read-only."""
         if txn.ties is not None or txn.isolation != READ_COMMITTED or txn.deferrable:
+            return False
+        if not isinstance(txn, ReadingTxn) or txn.declared_read_only:
             return False
         if len(txn.weak_locks) > WEAK_LOCKS_KEPT:
             return False

@@ -162,3 +162,15 @@ class Txn:
         """Savepoint level ``level`` is released: what it did is its parent's."""
         ties = self.tie()
         ties.on_undo[:] = [(min(each, level - 1), callback) for each, callback in ties.on_undo]
+
+
+class ReadingTxn(Txn):
+    """One of a reader, which is read-only whatever was asked for. ``own`` and ``cid`` may be those that the writer has
+    given to its part of the transaction (write forwarding)."""
+
+    __slots__ = ("declared_read_only",)
+
+    def __init__(self, isolation: str, read_only: bool, deferrable: bool, session: TxnSession | None) -> None:
+        super().__init__(isolation, True, deferrable, session)
+        self.declared_read_only = read_only
+        """it was asked for"""

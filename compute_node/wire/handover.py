@@ -63,11 +63,13 @@ class Receiver:
         self._listener: socket.socket | None = None
         self._links: set[FrameLink] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._ask_instances: Callable[[int, int], None] | None = None
+        """Asks the other instances without a router."""
 
     def start(self) -> None:
         """Listen. OSError when the path cannot be bound."""
         self._listener = frames.listen(self._path)
-        self._server.on_stray_cancel = self._ask_others
+        self._ask_instances, self._server.on_stray_cancel = self._server.on_stray_cancel, self._ask_others
         self._server.on_away = self._changed
         asyncio.get_running_loop().add_reader(self._listener.fileno(), self._accept)
 
@@ -152,6 +154,8 @@ class Receiver:
             link.send(Frame(Kind.CHANGED))
 
     def _ask_others(self, pid: int, secret: int) -> None:
-        """A cancel request for no session of this instance."""
+        """A cancel request for no session of this instance: a router, which knows all instances, asks them."""
+        if not self._links and self._ask_instances is not None:
+            self._ask_instances(pid, secret)
         for link in list(self._links):
             link.send(Frame(Kind.CANCEL, pid & 0xFFFFFFFF, secret))

@@ -33,6 +33,7 @@ from aurora.errors import (
 from aurora.histogram import Histogram
 from compute_node.session import audit
 from compute_node.session.engine import Engine
+from compute_node.session.moving import can_move, move
 from compute_node.session.plans import PlanCache
 from compute_node.session.session import Session
 from compute_node.session.settings import REPORTED, SettingValue, define_or_raise, parse_value
@@ -96,7 +97,7 @@ class Server:
         self._shutting_down = False
         self.holds_input = False
         self.on_stray_cancel: Callable[[int, int], None] | None = None
-        """Told of cancel requests that fit no session here (``handover``)."""
+        """Told of cancel requests that fit no session here (``handover``, ``roles``)."""
         self.on_away: Callable[[], None] | None = None
         """Told when ``away`` changes (``handover``)."""
         self._away = ""
@@ -117,10 +118,25 @@ class Server:
         """Whether it makes sense to connect now."""
         return not self._away and not self._shutting_down
 
+    @staticmethod
+    def can_move(session: Session) -> bool:
+        """Whether a session could go on in another engine. Those of a reader's forwarded statements begin anew, at
+        whoever writes then."""
+        return type(session.port) is Connection and can_move(session)
+
     def replace_engine(self, engine: Engine, authenticator: Authenticator) -> None:
-        """Another engine from now on: the instance has changed its role, and its sessions have ended."""
+        """Another engine from now on: the instance has changed its role. Sessions that have not ended go on in it. In a
+        greenlet."""
         self.engine, self._authenticator = engine, authenticator
         self.plans = PlanCache()
+        for session in list(self.sessions.values()):
+            try:
+                with engine.connecting(session.database, session.role_oid, session.login_superuser) as its:
+                    move(session, its, self.plans)
+            except SqlError as error:
+                connection = session.port
+                if isinstance(connection, Connection):
+                    connection.terminate(error)
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
@@ -298,8 +314,12 @@ class Server:
             raise HbaUnusable(f"{file}: {error.strerror or error}") from error
 
     def reload(self) -> None:
-        """Read the rules again (SIGHUP, pg_reload_conf); rules that cannot be used leave those in force as they
-        are."""
+        """Read rules and certificate again (SIGHUP, pg_reload_conf); those that cannot be used leave those in force as
+        they are."""
+        try:
+            self.tls_context = _tls(self.config)
+        except OSError as error:
+            LOGGER.error("%s: %s; the certificate stays as it was", self.config.tls_cert, error)
         try:
             rules = hba.parse(self._rules_text())
         except HbaUnusable as error:

@@ -15,11 +15,18 @@ TYPES: Final = {
 }  # fmt: skip
 """Aurora's types of events by number."""
 
-_LOCK, _TIMEOUT, _IO, _LSN = 3 << 24, 9 << 24, 10 << 24, 11 << 24
+_LOCK, _IPC, _TIMEOUT, _IO, _LSN = 3 << 24, 8 << 24, 9 << 24, 10 << 24, 11 << 24
 RELATION: Final = _LOCK
 TUPLE: Final = _LOCK | 4
 TRANSACTION: Final = _LOCK | 5
 ADVISORY: Final = _LOCK | 10
+FORWARD_CONNECT: Final = _IPC | 1
+FORWARD_CONSISTENCY: Final = _IPC | 2
+FORWARD_EXECUTE: Final = _IPC | 3
+FORWARD_ASK: Final = _IPC | 4
+FORWARD_ABORT: Final = _IPC | 5
+FORWARD_COMMIT: Final = _IPC | 6
+FORWARD_START: Final = _IPC | 7
 SLEEP: Final = _TIMEOUT | 2
 PAGE_READ: Final = _IO | 17
 LSN_DURABLE: Final = _LSN
@@ -29,6 +36,13 @@ EVENTS: Final = {
     TUPLE: "tuple",
     TRANSACTION: "transactionid",
     ADVISORY: "advisory",
+    FORWARD_CONNECT: "AuroraWriteForwardConnect",
+    FORWARD_CONSISTENCY: "AuroraWriteForwardConsistencyPoint",
+    FORWARD_EXECUTE: "AuroraWriteForwardExecute",
+    FORWARD_ASK: "AuroraWriteForwardGetGlobalConsistencyPoint",
+    FORWARD_ABORT: "AuroraWriteForwardXactAbort",
+    FORWARD_COMMIT: "AuroraWriteForwardXactCommit",
+    FORWARD_START: "AuroraWriteForwardXactStart",
     SLEEP: "PgSleep",
     PAGE_READ: "DataFileRead",
     LSN_DURABLE: "LsnDurable",

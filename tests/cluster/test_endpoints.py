@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,10 +19,12 @@ from typing import Any
 import psycopg
 import pytest
 from dnslib import DNSRecord
+from prometheus_client.parser import text_string_to_metric_families
 
 from aurora.programs.cli import main
 from aurora.programs.endpoints import command
 from aurora.programs.endpoints.command import ENDPOINTS
+from aurora.programs.endpoints.metrics import ENDPOINTS_METRICS
 from aurora.programs.supervisor import Cluster
 
 pytestmark = [
@@ -104,6 +108,37 @@ def test_new_connections_go_where_the_endpoint_leads(cluster: Cluster) -> None:
     some = [connect(cluster, "reader") for _ in range(6)]
     counts = [[who(each) for each in some].count(name) for name in {who(each) for each in some}]
     assert counts == [3, 3]
+    for each in some:
+        each.close()
+
+
+def test_the_endpoints_tell_prometheus_what_they_do(cluster: Cluster) -> None:
+    wait_until(lambda: all_read(cluster), "both readers")
+    (address,) = {each["metrics"] for each in cluster.status()["endpoints"]}
+
+    def get(path: str) -> str:
+        with urllib.request.urlopen(f"http://{address}{path}", timeout=20) as answer:
+            return str(answer.read().decode())
+
+    def scrape() -> dict[tuple[str, ...], float]:
+        samples = [one for family in text_string_to_metric_families(get("/metrics")) for one in family.samples]
+        return {(one.name, *one.labels.values()): one.value for one in samples}
+
+    assert get("/healthz") == "ok\n"
+    before = scrape()
+    here = writer(cluster)
+    some = [connect(cluster, "cluster") for _ in range(3)] + [connect(cluster, "reader") for _ in range(2)]
+    after = scrape()
+    assert {m.name for m in ENDPOINTS_METRICS} <= {re.sub("_(sum|count|bucket)$", "", name) for name, *_ in after}
+    grown = {name: value - before.get(name, 0) for name, value in after.items()}
+    assert grown["aurora_endpoints_accepted_total", "cluster"] == 4
+    assert grown["aurora_endpoints_given_total", "cluster", here] == 4
+    others = [one.id for one in cluster.required.instances if one.id != here]
+    assert [grown["aurora_endpoints_given_total", "reader", name] for name in others] == [1, 1]
+    assert grown[("aurora_endpoints_wait_seconds_count",)] == 6
+    assert after["aurora_endpoints_connections", "cluster", here] >= 3
+    assert [after["aurora_endpoints_leads_to", "reader", name] for name in others] == [1, 1]
+    assert after["aurora_endpoints_waiting", "cluster"] == 0
     for each in some:
         each.close()
 

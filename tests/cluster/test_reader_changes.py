@@ -73,8 +73,12 @@ SUMS = (
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    yield from running(tmp_path, 1)
+
+
+def running(tmp_path: Path, readers: int) -> Iterator[Cluster]:
     made = Cluster(tmp_path / "cluster")
-    made.create(host=LOOPBACK, port=0, pages_per_pg=512, cache_mb=64, password=None, readers=1)
+    made.create(host=LOOPBACK, port=0, pages_per_pg=512, cache_mb=64, password=None, readers=readers)
     WATCH.follow(made.data / "log")
     made.up()
     with psycopg.connect(made.dsn(), autocommit=True) as connection:
@@ -88,6 +92,11 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
         )
     yield made
     made.down()
+
+
+@pytest.fixture
+def cluster_of_three(tmp_path: Path) -> Iterator[Cluster]:
+    yield from running(tmp_path, 2)
 
 
 def the_reader(cluster: Cluster) -> str:
@@ -183,3 +192,38 @@ def test_a_lock_that_a_reader_waits_for_keeps_it_from_no_promotion(cluster: Clus
     with psycopg.connect(cluster.dsn(reader), autocommit=True) as connection:
         connection.execute("UPDATE kept SET v = v WHERE id = 1")
         assert connection.execute("SELECT count(*) FROM after_lock").fetchone() == (0,)
+
+
+def test_a_snapshot_on_another_reader_outlives_the_writer(cluster_of_three: Cluster) -> None:
+    """The reader that takes over holds from its first moment what the writer before held."""
+    cluster, before = cluster_of_three, cluster_of_three.writer.id
+    readers = [one.id for one in cluster.required.instances if one.id != before]
+    counted = "SELECT count(*), sum(v) FROM kept"
+    with contextlib.ExitStack() as stack:
+        reading = {
+            each: stack.enter_context(contextlib.closing(psycopg.connect(cluster.dsn(each)))) for each in readers
+        }
+        for connection in reading.values():
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            assert connection.execute(counted).fetchone() == (ROWS, 0)
+        held = "SELECT count(*) FROM aurora_replica_status() WHERE session_id <> 'MASTER_SESSION_ID'"
+        with psycopg.connect(cluster.dsn(before), autocommit=True) as writing:
+            assert writing.execute(held).fetchone() == (len(readers),)
+            writing.execute("DELETE FROM kept WHERE id <= 50")
+        time.sleep(1.2)  # the writer tells its readers twice a second what it holds: nothing shows that from outside
+        cluster.signal(before, signal.SIGKILL)
+        settled(lambda: who_writes(cluster) in readers, "a reader to write", 20)
+        after = who_writes(cluster)
+        [other] = [each for each in readers if each != after]
+        with psycopg.connect(cluster.dsn(after), autocommit=True) as writing:
+            assert writing.execute("SELECT count(*) FROM kept").fetchone() == (ROWS - 50,)
+            writing.execute("UPDATE kept SET v = 7")
+            writing.execute("VACUUM kept")
+            row = writing.execute("SELECT aurora_last_commit_lsn()").fetchone()
+        with psycopg.connect(cluster.dsn(other), autocommit=True) as newer:
+            assert row is not None
+            assert newer.execute("SELECT aurora_wait_for_lsn(%s, 20000)", row).fetchone() == (True,)
+            assert newer.execute(counted).fetchone() == (ROWS - 50, 7 * (ROWS - 50))
+        assert reading[other].execute(counted).fetchone() == (ROWS, 0)
+        with pytest.raises(psycopg.Error):
+            reading[after].execute(counted)

@@ -125,6 +125,16 @@ def _readable(message: bytes) -> bytes:
     return bytes(reply.SerializeToString())
 
 
+def _what_the_writer_before_held_is_not_held() -> Iterable[Any]:
+    def make(hold_in: Any) -> Any:
+        def mutated(self: Any, holds: Any) -> None:
+            self._holds = holds
+
+        return mutated
+
+    yield _replace(FeedCore, "hold_in", make)
+
+
 def _a_refusal_counts_as_an_ack() -> Iterable[Any]:
     def make(arrived: Any) -> Any:
         def mutated(self: Any, runs: Any, cpl: int, *args: Any) -> None:
@@ -165,6 +175,7 @@ MUTATIONS = (
     Mutation("lock notes are not honoured", (NOTED, *WRONG), _lock_notes_are_not_honoured),
     Mutation("the whole cache is kept at a promotion", (DURABLE, INDEXES, *WRONG), _the_whole_cache_is_kept),
     Mutation("who was not held reads on", (HORIZON, SNAPSHOT_ROWS), _who_was_not_held_reads_on),
+    Mutation("what the writer before held is not held", (HORIZON,), _what_the_writer_before_held_is_not_held),
     Mutation("a refusal counts as an acknowledgement", (ONE_WRITER, WAITS), _a_refusal_counts_as_an_ack),
     Mutation("a log of an older epoch is followed", (FORWARD,), _an_older_epoch_is_followed),
     Mutation("loads of pages are kept over a new beginning", WRONG, _loads_are_kept_over_a_new_beginning),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import shlex
 from collections import Counter
@@ -11,8 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
+from aurora.programs.endpoints import __main__ as endpoints_program
 from aurora.programs.supervisor import NODES
 from aurora.quorum import SEGMENTS
+from aurora.rpc.tls import TlsFiles
 from compute_node import config as compute_config
 from storage_node import config as storage_config
 
@@ -128,6 +131,24 @@ def test_a_writer_and_two_readers_that_find_each_other(compose: dict[str, Any]) 
         assert config.storage == instances["instance-1"].storage
 
 
+def _endpoints(compose: dict[str, Any]) -> argparse.Namespace:
+    service = compose["services"]["endpoints"]
+    return endpoints_program.parse(_flags(service, "aurora.programs.endpoints"), _environment(service))
+
+
+def test_the_endpoints_find_the_instances_and_lead_to_writer_and_readers(compose: dict[str, Any]) -> None:
+    args = _endpoints(compose)
+    assert {each.name: (str(each.kind), each.address) for each in endpoints_program.given(args)} == {
+        "cluster": ("writer", "0.0.0.0:5432"), "reader": ("reader", "0.0.0.0:5433"),
+    }  # fmt: skip
+    assert set(args.peers.split(",")) == {config.feed_listen for config in _instances(compose).values()}
+    files = {config.storage_tls for config in _instances(compose).values()}
+    assert files == {TlsFiles(args.storage_tls_ca, args.storage_tls_cert, args.storage_tls_key)}
+    assert args.metrics_listen == "0.0.0.0:9100"
+    assert compose["services"]["endpoints"]["healthcheck"]["test"][-1] == "127.0.0.1:5432"
+    assert compose["services"]["endpoints"]["depends_on"] == {"certs": {"condition": "service_completed_successfully"}}
+
+
 def test_the_password_comes_from_the_environment_or_not_at_all(compose: dict[str, Any]) -> None:
     given = _writer(compose)["environment"]["AURORA_PASSWORD"]
     assert re.fullmatch(r"\$\{AURORA_PASSWORD:\?.+\}", given), "a missing password must stop compose"
@@ -184,11 +205,13 @@ def test_the_writer_waits_for_healthy_nodes(compose: dict[str, Any]) -> None:
 
 def test_storage_is_not_published(compose: dict[str, Any]) -> None:
     published = {name for name, service in compose["services"].items() if service.get("ports")}
-    assert published == set(_instances(compose))
-    ports = [compose["services"][name]["ports"] for name in sorted(published)]
-    assert [re.findall(r":-(\d+)}:(\d+)$", port) for (port,) in ports] == [
-        [("5432", "5432")], [("5433", "5432")], [("5434", "5432")],
+    assert published == {*_instances(compose), "endpoints"}
+    ports = [port for name in sorted(published) for port in compose["services"][name]["ports"]]
+    assert [re.findall(r":-(\d+)}:(\d+)$", port) for port in ports] == [
+        [("5432", "5432")], [("5433", "5433")], [("5441", "5432")], [("5442", "5432")], [("5443", "5432")],
     ]  # fmt: skip
+    variables = [re.findall(r"\$\{(\w+)", port) for port in ports]
+    assert len({name for (name,) in variables}) == len(ports)
 
 
 def test_everybody_serves_metrics_inside_the_network_alone(compose: dict[str, Any]) -> None:

@@ -213,6 +213,33 @@ def test_who_hung_up_while_it_waited_is_forgotten() -> None:
     assert list(some.waiting()) == [2]
 
 
+def test_what_becomes_of_connections_is_counted() -> None:
+    some = router()
+    some.wait_s = 30.0
+    for number in range(1, 5):
+        some.arrived(number, "cluster", 0.0)
+    some.turn(0.0)
+    assert some.waiting_at() == {"cluster": 4, "reader": 0}
+    some.hung_up({2})
+    some.heard(writer("a"), [], 7.0)
+    some.turn(7.0)
+    some.unusable(3, "too far")
+    assert some.turn(7.0) == [Refuse(3, "too far")]
+    some.heard(writer("b", 2), [], 9.5)
+    assert set(some.turn(9.5)) == {Cut(1), Cut(4)}
+    some.arrived(9, "reader", 9.5)
+    assert given(some.turn(9.5)) == ["b"]
+    some.unheard("b", 9.5, refused=True)
+    some.arrived(10, "cluster", 10.0)
+    assert some.turn(40.0) == [Refuse(10)]
+    tally = some.tally
+    assert tally.accepted == {"cluster": 5, "reader": 1}
+    assert tally.given == {("cluster", "a"): 3, ("reader", "b"): 1}
+    assert (tally.refused, tally.hung_up, tally.cut) == ({"cluster": 2}, {"cluster": 1}, {"cluster": 2})
+    assert (tally.wait_seconds.count, tally.wait_seconds.sum) == (4, 21.0)
+    assert some.waiting_at() == {"cluster": 0, "reader": 0}
+
+
 def test_a_dropped_endpoint_refuses_what_waits_there() -> None:
     some = router()
     some.arrived(1, "cluster", 0.0)

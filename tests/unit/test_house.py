@@ -36,11 +36,13 @@ STAGES = (
     "session",
     "catalog",
     "wire",
+    "forward",
     "engine",
     "health",
     "metrics",
     "config",
     "roles",
+    "opening",
     "server",
     "__main__",
 )

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from storage_tools import Writer, append, make_node, read
 
 from aurora.metrics import Exporter, Metric
+from aurora.programs.endpoints.metrics import ENDPOINTS_METRICS
 from aurora.rpc import storage_pb2 as pb
 from aurora.sim.disk import SimDisk
 from aurora.stalls import Stalls
@@ -35,15 +36,16 @@ def _listed(section: str) -> list[tuple[str, ...]]:
 
 
 @pytest.mark.parametrize(
-    ("section", "metrics"), [("Storage node", NODE_METRICS), ("Compute instance", INSTANCE_METRICS)]
+    ("section", "metrics"),
+    [("Storage node", NODE_METRICS), ("Compute instance", INSTANCE_METRICS), ("Endpoints", ENDPOINTS_METRICS)],
 )
 def test_the_page_lists_each_metric_as_it_is_declared(section: str, metrics: tuple[Metric[Any], ...]) -> None:
     assert _listed(section) == [(m.name, m.kind, ", ".join(m.labels), m.help) for m in metrics]
 
 
 def test_every_metric_that_the_page_speaks_of_exists() -> None:
-    declared = {metric.name for metric in (*NODE_METRICS, *INSTANCE_METRICS)}
-    assert set(re.findall(r"aurora_(?:storage|compute)_\w+", PAGE.read_text())) == declared
+    declared = {metric.name for metric in (*NODE_METRICS, *INSTANCE_METRICS, *ENDPOINTS_METRICS)}
+    assert set(re.findall(r"aurora_(?:storage|compute|endpoints)_\w+", PAGE.read_text())) == declared
 
 
 def test_a_storage_nodes_metrics_can_all_be_read_and_move(tmp_path: Path) -> None:

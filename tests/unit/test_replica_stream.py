@@ -13,7 +13,7 @@ from aurora.page import OFF_KIND, PageKind
 from aurora.rpc import compute_pb2 as cpb
 from compute_node.replica import feed as feeds
 from compute_node.replica.apply import ApplyCore, StreamGap
-from compute_node.replica.feed import FeedCore, Follower
+from compute_node.replica.feed import SILENT_S, FeedCore, Follower, LastWord
 from compute_node.replica.known import followable
 from compute_node.replica.topology import InstanceState
 from compute_node.txn.horizon import Holds
@@ -306,3 +306,69 @@ def test_a_writer_of_an_older_epoch_is_not_followed() -> None:
     assert followable([old], 3) is old
     assert followable([old], 4) is None, "it does not know yet that it is over"
     assert followable([old, writes("b", 4, "promoting"), InstanceState("c", "reader", epoch=5)], 0) is old
+
+
+# -- holds over a change of the writer
+
+
+def successor(word: LastWord, *, epoch: int = 8, now_s: float = 3.0) -> Writer:
+    """The writer after ``Writer``, whose log it goes on with; it has heard that word."""
+    made = Writer()
+    made.feed = FeedCore(made.vdl, epoch, Holds(), lambda: 0)
+    made.feed.expect(word, now_s)
+    made.feed.hold_in(made.holds)
+    return made
+
+
+def last_word(now_s: float = 2.0) -> tuple[LastWord, Lsn]:
+    """Of a writer whose reader ``r`` has sessions that read at its beginning."""
+    writer = Writer()
+    follower, _ = writer.join("r")
+    horizon = follower.hold.lsn
+    writer.feed.heard(follower, InstanceState("r", "reader"), horizon, horizon, 1.9)
+    return LastWord(writer.feed.holding(now_s), writer.feed.epoch, now_s), horizon
+
+
+def test_who_takes_over_holds_what_the_writer_before_held_until_its_reader_comes() -> None:
+    word, horizon = last_word()
+    writer = successor(word)
+    writer.write(1)
+    writer.durable(writer.flush())
+    assert writer.holds.oldest(writer.vdl) == horizon < writer.vdl
+    assert writer.feed.read_point(writer.vdl) == horizon
+    _, wire = writer.join("r", resume=int(horizon), horizon=int(horizon), now_s=5.0)
+    assert wire.begin.held
+    assert wire.begin.resumed
+    assert writer.holds.oldest(writer.vdl) == horizon
+    writer.feed.tick(9.0)
+    assert "r" in writer.feed.followers
+
+
+def test_who_reads_below_what_was_held_is_not_told_that_it_was() -> None:
+    word, horizon = last_word()
+    writer = successor(word)
+    writer.write(1)
+    writer.durable(writer.flush())
+    _, wire = writer.join("r", resume=int(horizon), horizon=int(horizon) - 1, now_s=5.0)
+    assert not wire.begin.held
+    assert wire.begin.held_from == writer.vdl
+
+
+def test_a_reader_that_does_not_come_is_not_held_for_ever() -> None:
+    word, _ = last_word()
+    writer = successor(word)
+    writer.write(1)
+    writer.durable(writer.flush())
+    writer.feed.tick(3.0 + SILENT_S + 0.1)
+    assert writer.holds.oldest(writer.vdl) == writer.vdl == writer.feed.read_point(writer.vdl)
+
+
+@pytest.mark.parametrize(
+    ("epoch", "now_s"),
+    [pytest.param(9, 3.0, id="another wrote in between"), pytest.param(8, 2.0 + SILENT_S, id="long ago")],
+)
+def test_a_word_that_may_not_hold_any_more_counts_for_nothing(epoch: int, now_s: float) -> None:
+    word, horizon = last_word()
+    writer = successor(word, epoch=epoch, now_s=now_s)
+    _, wire = writer.join("r", resume=int(horizon), horizon=int(horizon), now_s=now_s)
+    assert not wire.begin.held

@@ -22,8 +22,8 @@ from compute_node.wire.server import Server, WireConfig
 
 async def connect(server: Server, **options: Any) -> psycopg.AsyncConnection[Any]:
     host, port = server.addresses[0]
-    settings = {"user": "postgres", "dbname": "postgres", "sslmode": "disable", **options}
-    db = await psycopg.AsyncConnection.connect(host=host, port=port, autocommit=True, **settings)
+    settings = {"host": host, "port": port, "user": "postgres", "dbname": "postgres", "sslmode": "disable", **options}
+    db = await psycopg.AsyncConnection.connect(autocommit=True, **settings)
     CLIENTS.append(db.close)
     return db
 

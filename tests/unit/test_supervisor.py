@@ -466,3 +466,15 @@ def test_node_and_az_verbs_reach_the_supervisor(tmp_path: Path, monkeypatch: pyt
         ("start_node", "az2-a"), ("start_node", "az2-b"), ("wait_node", "az2-a"), ("wait_node", "az2-b"),
         ("stop", "instance-1"), ("start_instance", "instance-1"), ("wait_instance", "instance-1"),
     ]  # fmt: skip
+
+
+def test_what_clients_are_shown_is_passed_to_all_instances(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["up", "--data", str(tmp_path / "c"), "--tls-cert", "x.crt"]) == 1
+    assert "--tls-cert and --tls-key go together" in capsys.readouterr().err
+    assert not (tmp_path / "c").exists()
+    cluster = make(tmp_path / "c", readers=1)
+    with cluster.changing() as spec:
+        spec.settings.update({"tls-cert": "/x.crt", "tls-key": "/x.key"})
+    for instance, role in (("instance-1", "writer"), ("instance-2", "reader")):
+        config = compute_config.load(cluster.instance_command(instance, role)[1:], {})
+        assert (config.tls_cert, config.tls_key) == (Path("/x.crt"), Path("/x.key"))

@@ -75,3 +75,31 @@ def test_rds_force_ssl_refuses_who_comes_in_the_clear(certificate: tuple[Path, P
 
     cert, key = certificate if has_certificate else (None, None)
     serve_engine(body, WireConfig(port=0, tls_cert=cert, tls_key=key))
+
+
+@pytest.mark.logs("the certificate stays as it was")
+def test_a_reload_shows_the_certificate_that_is_there_now(
+    certificate: tuple[Path, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As PostgreSQL: who connects from then on sees it; one that cannot be used leaves the old one."""
+    from aurora.programs import certs
+
+    cert, key = certificate
+    certs.make(tmp_path / "new", ["db.example"])
+    files = certs.tls_files(tmp_path / "new", "storage")
+
+    async def body(server: Server, _: object) -> None:
+        checked = {"sslmode": "verify-full", "sslrootcert": str(files.ca), "host": "db.example"}
+        with pytest.raises(psycopg.OperationalError, match="certificate"):
+            await connect(server, hostaddr="127.0.0.1", **checked)
+        cert.write_bytes(files.certificate.read_bytes())
+        server.reload()  # the key is not its key
+        with pytest.raises(psycopg.OperationalError, match="certificate"):
+            await connect(server, hostaddr="127.0.0.1", **checked)
+        key.write_bytes(files.key.read_bytes())
+        server.reload()
+        db = await connect(server, hostaddr="127.0.0.1", **checked)
+        assert db.pgconn.ssl_in_use
+
+    serve_engine(body, WireConfig(port=0, tls_cert=cert, tls_key=key))
+    assert "the certificate stays as it was" in caplog.text

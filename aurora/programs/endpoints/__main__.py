@@ -18,12 +18,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from aurora.metrics import MetricsServer
 from aurora.programs.endpoints.core import WAIT_S
+from aurora.programs.endpoints.metrics import ENDPOINTS_METRICS, EndpointsSource
 from aurora.programs.endpoints.service import Service
-from aurora.programs.endpoints.spec import BadEndpoints, load
+from aurora.programs.endpoints.spec import CLUSTER, READER, BadEndpoints, Endpoint, Kind, check_all, load
 from aurora.rpc import secret
 from aurora.rpc.channels import Access
 from aurora.rpc.tls import Tls, TlsUnusable, files_of
+from aurora.stalls import Heartbeat, stalls_of_running_loop
 
 LOGGER = logging.getLogger("endpoints")
 LOOK_S: Final = 0.25
@@ -44,15 +47,33 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
             options.pop("required", None)
         parser.add_argument(name, **options)  # type: ignore[arg-type]
 
-    flag("--endpoints", type=Path, required=True, help="JSON file of the endpoints; read again when it changes")
+    flag("--endpoints", type=Path, default=None, help="JSON file of the endpoints; read again when it changes")
+    flag("--cluster-listen", default="", help="in place of a file: HOST:PORT of the cluster endpoint")
+    flag("--reader-listen", default="", help="in place of a file: HOST:PORT of the reader endpoint")
     flag("--peers", required=True, help="--feed-listen addresses of instances, comma separated; they tell the rest")
     flag("--handover-dir", type=Path, default=None, help="folder of the instances' handover sockets, ID.sock")
     flag("--wait-s", type=float, default=WAIT_S, help="how long a connection waits for a writer (%(default)g)")
-    flag("--secret-file", type=Path, default=None, help="the cluster's secret, which instances ask for")
-    flag("--tls-ca", type=Path, default=None, help="instances' feeds speak TLS: certificate (PEM) of their authority")
-    flag("--tls-cert", type=Path, default=None, help="this program's certificate (PEM)")
-    flag("--tls-key", type=Path, default=None, help="its private key (PEM)")
+    # As an instance's: --tls-cert and --tls-key are what clients are shown, and this program shows them nothing.
+    flag("--storage-secret-file", type=Path, default=None, help="the cluster's secret, which instances ask for")
+    flag("--storage-tls-ca", type=Path, default=None, help="instances' feeds speak TLS: certificate of their authority")
+    flag("--storage-tls-cert", type=Path, default=None, help="this program's certificate (PEM)")
+    flag("--storage-tls-key", type=Path, default=None, help="its private key (PEM)")
+    flag("--metrics-listen", default="", help="HOST:PORT for /metrics and /healthz, port 0 a free one; off by default")
     return parser
+
+
+def parse(arguments: Sequence[str] | None, environment: Mapping[str, str]) -> argparse.Namespace:
+    """The flags."""
+    return _parser(environment).parse_args(arguments)
+
+
+def given(args: argparse.Namespace) -> list[Endpoint]:
+    """The endpoints that there are, by file or by flags. BadEndpoints."""
+    by_flag = {CLUSTER: (Kind.WRITER, args.cluster_listen), READER: (Kind.READER, args.reader_listen)}
+    made = [Endpoint(name, kind, address) for name, (kind, address) in by_flag.items() if address]
+    if (args.endpoints is not None) == bool(made):
+        raise BadEndpoints("either --endpoints, or --cluster-listen and --reader-listen, or one of these two")
+    return check_all(made) if made else load(args.endpoints)
 
 
 def _allow_open_files() -> None:
@@ -63,8 +84,10 @@ def _allow_open_files() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _version(file: Path) -> tuple[int, int] | None:
+def _version(file: Path | None) -> tuple[int, int] | None:
     """What changes when the file is written anew; None: it is not there."""
+    if file is None:
+        return None
     try:
         found = file.stat()
     except OSError:
@@ -86,27 +109,39 @@ async def _serve(args: argparse.Namespace, access: Access) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, done.set)
 
+    metrics, stalls = MetricsServer(service.problem), stalls_of_running_loop()
+    source = EndpointsSource(service, stalls)
+    heartbeat = Heartbeat(stalls, source.work)
     try:
         seen = _version(args.endpoints)
-        service.start(load(args.endpoints))
+        service.start(given(args))
+        metrics.add(ENDPOINTS_METRICS, source)
+        await metrics.start(args.metrics_listen)
         print("ready", *(f"{name}={address}" for name, address in service.addresses.items()), flush=True)
         while not done.is_set():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(done.wait(), LOOK_S)
+                await asyncio.wait_for(done.wait(), LOOK_S if args.endpoints is not None else None)
             if (now := _version(args.endpoints)) != seen:
                 seen = now
                 _reload(service, args.endpoints)
     finally:
+        heartbeat.close()
+        metrics.close()
         await service.close()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run until SIGTERM or SIGINT; exit status 1 for a bad flag or file, or an address that cannot be had."""
-    args = _parser(os.environ).parse_args(arguments)
+    args = parse(arguments, os.environ)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     try:
-        files = files_of(args.tls_ca, args.tls_cert, args.tls_key, "--tls-ca, --tls-cert and --tls-key")
-        shown = secret.read(args.secret_file) if args.secret_file is not None else None
+        files = files_of(
+            args.storage_tls_ca,
+            args.storage_tls_cert,
+            args.storage_tls_key,
+            "--storage-tls-ca, --storage-tls-cert and --storage-tls-key",
+        )
+        shown = secret.read(args.storage_secret_file) if args.storage_secret_file is not None else None
         access = Access(Tls(files) if files is not None else None, shown)
     except (ValueError, TlsUnusable, secret.SecretUnusable) as error:
         print(f"endpoints: {error}", file=sys.stderr)

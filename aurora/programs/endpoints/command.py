@@ -78,7 +78,10 @@ def command_line(data: Path, spec: ClusterSpec, secret: Path, tls: TlsFiles | No
     """What serves the endpoints, which are in the file."""
     feeds = ",".join(instance.feed for instance in spec.instances if instance.feed)
     arguments = ["aurora.programs.endpoints", "--endpoints", str(data / FILE), "--peers", feeds]
-    arguments += ["--handover-dir", str(data / "run"), "--secret-file", str(secret)]
+    arguments += ["--handover-dir", str(data / "run"), "--storage-secret-file", str(secret)]
     if tls is not None:
-        arguments += ["--tls-ca", str(tls.ca), "--tls-cert", str(tls.certificate), "--tls-key", str(tls.key)]
+        arguments += ["--storage-tls-ca", str(tls.ca), "--storage-tls-cert", str(tls.certificate)]
+        arguments += ["--storage-tls-key", str(tls.key)]
+    if spec.endpoints_metrics:
+        arguments += ["--metrics-listen", spec.endpoints_metrics]
     return arguments

@@ -22,11 +22,12 @@ become a reader has ended its sessions, or kept them, itself.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from aurora.histogram import Histogram
 from aurora.programs.endpoints.spec import Endpoint, Kind, Type
 
 TRUST_S: Final = 2.0
@@ -66,9 +67,10 @@ class Give(NamedTuple):
 
 
 class Refuse(NamedTuple):
-    """Nobody can take it: answer 57P03 and close."""
+    """Nobody can take it: answer 57P03 with this DETAIL and close."""
 
     number: int
+    detail: str = "No instance that this endpoint leads to is known."
 
 
 class Cut(NamedTuple):
@@ -113,6 +115,19 @@ class Held(NamedTuple):
 
 
 @dataclass(slots=True)
+class Tally:
+    """What has become of connections, by endpoint (``metrics``)."""
+
+    accepted: Counter[str] = field(default_factory=Counter)
+    given: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """by endpoint and instance"""
+    refused: Counter[str] = field(default_factory=Counter)
+    hung_up: Counter[str] = field(default_factory=Counter)
+    cut: Counter[str] = field(default_factory=Counter)
+    wait_seconds: Histogram = field(default_factory=Histogram)
+
+
+@dataclass(slots=True)
 class Router:
     """All of it. Times are seconds of one monotonic clock."""
 
@@ -122,6 +137,7 @@ class Router:
     epoch: int = 0
     """The highest under which an instance is known to write."""
     held: dict[int, Held] = field(default_factory=dict)
+    tally: Tally = field(default_factory=Tally)
     _waiting: dict[str, deque[Waiting]] = field(default_factory=dict)
     _superseded: dict[str, float] = field(default_factory=dict)
     """Instances with connections given to them as the writer under an older epoch, and since when."""
@@ -219,8 +235,9 @@ class Router:
 
     def arrived(self, number: int, endpoint: str, now_s: float) -> None:
         """A client has connected to an endpoint."""
+        self.tally.accepted[endpoint] += 1
         if sum(len(queue) for queue in self._waiting.values()) >= WAITING_MAX:
-            self._effects.append(Refuse(number))
+            self._turn_away(number, endpoint)
             return
         self._waiting.setdefault(endpoint, deque()).append(Waiting(number, endpoint, now_s + self.wait_s))
 
@@ -235,11 +252,27 @@ class Router:
         """It is closed."""
         self._release(number)
 
+    def unusable(self, number: int, detail: str) -> None:
+        """The instance that it was given to cannot be connected to: the client is told why."""
+        held = self._release(number)
+        if held is not None:
+            self.tally.refused[held.endpoint] += 1
+            self._effects.append(Refuse(number, detail))
+
+    def _turn_away(self, number: int, endpoint: str) -> None:
+        self.tally.refused[endpoint] += 1
+        self._effects.append(Refuse(number))
+
     def hung_up(self, numbers: set[int]) -> None:
         """Clients that waited have gone."""
         for endpoint, queue in self._waiting.items():
             if any(waiting.number in numbers for waiting in queue):
-                self._waiting[endpoint] = deque(each for each in queue if each.number not in numbers)
+                left = self._waiting[endpoint] = deque(each for each in queue if each.number not in numbers)
+                self.tally.hung_up[endpoint] += len(queue) - len(left)
+
+    def waiting_at(self) -> dict[str, int]:
+        """How many wait, by endpoint."""
+        return {name: len(self._waiting.get(name, ())) for name in self.endpoints}
 
     def waiting(self) -> Iterator[int]:
         """The connections that nobody has yet."""
@@ -259,15 +292,17 @@ class Router:
         """What is to be done now."""
         for endpoint, queue in self._waiting.items():
             while queue and (instance := self._choose(endpoint, now_s)) is not None:
-                self._give(queue.popleft(), instance)
+                self._give(queue.popleft(), instance, now_s)
             while queue and (queue[0].deadline_s <= now_s or endpoint not in self.endpoints):
-                self._effects.append(Refuse(queue.popleft().number))
+                self._turn_away(queue.popleft().number, endpoint)
         self._cut(now_s)
         effects, self._effects = self._effects, []
         return effects
 
-    def _give(self, waiting: Waiting, instance: Instance) -> None:
+    def _give(self, waiting: Waiting, instance: Instance, now_s: float) -> None:
         self._turns += 1
+        self.tally.given[waiting.endpoint, instance.claim.id] += 1
+        self.tally.wait_seconds.observe(now_s - (waiting.deadline_s - self.wait_s))
         instance.connections += 1
         instance.given = self._turns
         as_writer = instance.claim.role == WRITER
@@ -305,11 +340,10 @@ class Router:
                 del self._superseded[instance_id]
             elif not answers or now_s >= since_s + STALE_S:
                 del self._superseded[instance_id]
-                self._effects += [
-                    Cut(number)
-                    for number, held in self.held.items()
-                    if held.as_writer and held.instance_id == instance_id
-                ]
+                for number, held in self.held.items():
+                    if held.as_writer and held.instance_id == instance_id:
+                        self.tally.cut[held.endpoint] += 1
+                        self._effects.append(Cut(number))
 
     def next_s(self, now_s: float) -> float | None:
         """When ``turn`` is to be called if nothing happens before; None: not at all."""

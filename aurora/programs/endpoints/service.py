@@ -62,6 +62,8 @@ class Service:
         self._refusing = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._cancels = 0
+        self.stray_cancels = 0
+        """Cancel requests that were passed on to other instances."""
         self._timer: asyncio.TimerHandle | None = None
         self._look_timer: asyncio.TimerHandle | None = None
         self._turning = False
@@ -227,7 +229,7 @@ class Service:
             else:
                 self._spawn(self._forward(effect.number, effect.instance_id))
         elif isinstance(effect, Refuse):
-            self._refuse(effect.number, "No instance that this endpoint leads to is known.")
+            self._refuse(effect.number, effect.detail)
         elif isinstance(effect, Cut):
             self._cut(effect.number)
 
@@ -250,14 +252,16 @@ class Service:
         except ValueError:
             LOGGER.warning("%s does not say where it listens: %r", instance_id, instance.claim.sql_address)
             self._fds[number] = client.detach()
-            self._refuse(number, "The instance does not say where it listens.")
+            self.router.unusable(number, "The instance does not say where it listens.")
+            self._turn()
             return
         if is_loopback(address[0]) and not _is_local(client):
             LOGGER.warning(
                 "%s has no handover socket: a client of another machine would seem to be of this one", address
             )
             self._fds[number] = client.detach()
-            self._refuse(number, "The instance takes connections of its own machine alone.")
+            self.router.unusable(number, "The instance takes connections of its own machine alone.")
+            self._turn()
             return
         try:
             self._pairs[number] = await forward(
@@ -354,6 +358,7 @@ class Service:
 
     def stray_cancel(self, instance_id: str, cancel: Cancel) -> None:
         """See ``links.Owner``: the other instances are asked."""
+        self.stray_cancels += 1
         now_s = self._loop.time()
         for other_id in list(self.router.instances):
             if other_id == instance_id or not self.router.counts(other_id, now_s):
@@ -375,10 +380,15 @@ class Service:
             self._cancels -= 1
 
     def leads_to(self) -> dict[str, list[str]]:
-        """Whom each endpoint leads to now, for its status."""
+        """Whom each endpoint leads to now."""
         router, now_s = self.router, self._loop.time()
         members = {name: router.members(endpoint, now_s) for name, endpoint in router.endpoints.items()}
         return {name: [instance.claim.id for instance in found] for name, found in members.items()}
+
+    def problem(self) -> str:
+        """What ``/healthz`` says: the endpoints that lead nowhere now, empty when there is none."""
+        nowhere = [name for name, found in self.leads_to().items() if not found]
+        return f"no instance for {', '.join(nowhere)}" if nowhere else ""
 
 
 def _is_local(client: socket.socket) -> bool:

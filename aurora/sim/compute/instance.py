@@ -105,12 +105,16 @@ class Instance:
         storage = self._storage = Storage(self._make_arena(), self.volume)
         storage.mtr.verify = self.knobs.verify
         storage.txns.xid_range = self.knobs.xid_range
+        self._storage_made()
         if storage.is_new:
             self._create()
         else:
             storage.reclaim(storage.orphans())
             self._recovered()
         self.opened = True
+
+    def _storage_made(self) -> None:
+        """The storage stands on the volume, and has changed nothing yet."""
 
     def _create(self) -> None:
         session = SimSession(self, 0, self.rng)

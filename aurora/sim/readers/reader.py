@@ -28,6 +28,7 @@ from aurora.sim.readers.session import ReaderSession
 from aurora.sim.readers.volume import ReaderVolume
 from compute_node.access.storage import Storage
 from compute_node.hub import HUB
+from compute_node.replica.feed import LastWord
 from compute_node.replica.messages import to_proto
 from compute_node.replica.replica import Replica
 from compute_node.replica.topology import READER, InstanceState
@@ -78,6 +79,8 @@ class Reader:
         self.promoting = False
         self.anew = False
         """The stream has begun anew, and what is here is not of one point yet."""
+        self._word = LastWord()
+        self._held_from = 0
         self._seen_lsn = self._seen_epoch = 0
         self._patient_until_s = 0.0
         self._opening = self._going_on = self._drained = self._applying = False
@@ -138,6 +141,8 @@ class Reader:
             self._begun(link, reply.begin)
         elif kind == "log":
             self._sink(reply.log)
+        elif kind == "topology":
+            self._word = LastWord(reply.topology.held, reply.topology.epoch, self.world.now)
 
     def ended(self, link: Link) -> None:
         """The stream has ended."""
@@ -171,8 +176,10 @@ class Reader:
         self._going_on = True
         replica = self.replica
         if not begin.held:
+            self._held_from = max(self._held_from, begin.held_from)
             self.end_sessions()
         another = begin.epoch != self.volume.epoch
+        self.scenario.taken_over += another and begin.held
         self.volume.follow(begin.epoch)
         if another:
             replica.another_writer(begin)
@@ -191,9 +198,9 @@ class Reader:
             self.anew = False
         replica.go_on(missing)
         link.settled = True
-        while not begin.held and self.applied_lsn < begin.held_from and link is self.link:
+        while self.applied_lsn < self._held_from and link is self.link:
             HUB.sleep(0.001)
-        if (begin.held or self.applied_lsn >= begin.held_from) and not self.promoting:
+        if self.applied_lsn >= self._held_from and not self.promoting:
             self.away = False
         self._going_on = False
 
@@ -356,7 +363,7 @@ class Reader:
             HUB.sleep(0.001)
         applied = dict(self.volume.pg_last) if self.replica.whole else {}
         self.arena.pins[:] = 0
-        self.scenario.opens(self.process, self, applied)
+        self.scenario.opens(self.process, self, applied, self._word)
 
     # Inspection
 

@@ -20,6 +20,7 @@ class Totals(runs.Totals):
 
     openings: int = 0
     resumed: int = 0
+    taken_over: int = 0
     anew: int = 0
     errors: Counter[str] = field(default_factory=Counter)
     ran: Counter[str] = field(default_factory=Counter)
@@ -28,6 +29,7 @@ class Totals(runs.Totals):
         """Lines for people."""
         yield f"{self.seeds} seeds: {self.commits} commits, {self.openings} writers opened"
         yield f"streams that went on: {self.resumed}, that began anew: {self.anew}"
+        yield f"held on by another writer: {self.taken_over}"
         yield from self.promises((kind.name, kind.promise) for kind in CATALOGUE)
         yield runs.counts("faults", self.struck)
         yield runs.counts("errors", self.errors)

@@ -32,6 +32,7 @@ from aurora.sim.readers.session import READER_WORKLOADS, ReaderSession
 from aurora.sim.readers.writer import Writer
 from aurora.sim.world import CALM, World
 from compute_node.hub import HUB
+from compute_node.replica.feed import LastWord
 from compute_node.replica.known import followable, rank
 from compute_node.replica.topology import WRITER, InstanceState
 
@@ -53,6 +54,8 @@ class Outcome:
     openings: int
     resumed: int
     anew: int
+    taken_over: int
+    """streams that went on with another writer that held what the one before had held"""
     checked: dict[str, int] = field(default_factory=dict)
     struck: dict[str, int] = field(default_factory=dict)
     errors: dict[str, int] = field(default_factory=dict)
@@ -77,7 +80,7 @@ class Scenario(compute.Scenario):
         self.nodes = Nodes(self.knobs.pages_per_pg)
         self.index_lsn: dict[int, int] = {}
         self.calm = False
-        self.openings = self.resumed = self.anew = 0
+        self.openings = self.resumed = self.anew = self.taken_over = 0
         self.struck: dict[str, int] = {}
         self.errors: dict[str, int] = {}
         self.ran: dict[str, int] = {}
@@ -91,7 +94,7 @@ class Scenario(compute.Scenario):
         """The storm, then the calm."""
         try:
             with settings(self.knobs):
-                self.opens(self._process("first"), None, {})
+                self.opens(self._process("first"), None, {}, LastWord())
                 self._until(lambda: self.serving, "opening")
                 for _ in range(self.knobs.readers):
                     self.new_reader()
@@ -104,7 +107,7 @@ class Scenario(compute.Scenario):
         self.world.note(f"ends at {self.instance.volume.vdl}, {self.rng.random()}")
         return Outcome(
             self.seed, self.world.trace, self.oracle.commits, self.openings, self.resumed, self.anew,
-            dict(self.checks.checked), self.struck, self.errors, self.ran,
+            self.taken_over, dict(self.checks.checked), self.struck, self.errors, self.ran,
         )  # fmt: skip
 
     def waiting(self) -> list[str]:
@@ -165,7 +168,7 @@ class Scenario(compute.Scenario):
 
     # Who writes
 
-    def opens(self, process: Process, reader: Reader | None, applied: dict[int, int]) -> None:
+    def opens(self, process: Process, reader: Reader | None, applied: dict[int, int], word: LastWord) -> None:
         """An instance opens the volume for writing: fencing comes first."""
         before = self.instance if self.nodes.epoch else None
         used = 0 if before is None else int(before.volume.log.next_lsn)
@@ -190,7 +193,7 @@ class Scenario(compute.Scenario):
             self.readers.remove(reader)
             self._names.append(reader.name)
             self.world.after(self.rng.uniform(0.01, 0.2), self._brought_back)
-        writer = self.instance = Writer(self, process, opened, arena, applied)
+        writer = self.instance = Writer(self, process, opened, arena, applied, word)
         process.run(lambda: self._open(writer))
 
     def _open(self, writer: Writer) -> None:
@@ -241,7 +244,7 @@ class Scenario(compute.Scenario):
                 self.world.after(0.3, choose)  # it may die over it
             else:
                 process = self._process("anew")
-                process.run(lambda: self.opens(process, None, {}))
+                process.run(lambda: self.opens(process, None, {}, LastWord()))
 
         self.world.after(after_s, choose)
 

@@ -18,7 +18,7 @@ from aurora.sim.readers.link import Link
 from aurora.sim.readers.nodes import Opened
 from aurora.sim.readers.process import Process
 from aurora.sim.readers.volume import WriterVolume
-from compute_node.replica.feed import FeedCore
+from compute_node.replica.feed import FeedCore, LastWord
 from compute_node.replica.keep import behind, drop_changed
 from compute_node.replica.messages import from_proto
 from compute_node.txn.horizon import Holds
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 TICK_S: Final = 0.05
 PROBE: Final = 0.3
 """How often a tick asks whether this is the writer still."""
+TELL: Final = 0.5
+"""How often it tells its readers what it holds."""
 UNREADABLE: Final = 0.2
 """How often no node tells which pages a protection group's newer log has changed."""
 
@@ -44,7 +46,13 @@ class Writer(Instance):
     knobs: ReaderKnobs
 
     def __init__(
-        self, scenario: Scenario, process: Process, opened: Opened, arena: Arena | None, applied: dict[int, int]
+        self,
+        scenario: Scenario,
+        process: Process,
+        opened: Opened,
+        arena: Arena | None,
+        applied: dict[int, int],
+        word: LastWord,
     ) -> None:
         self.scenario = scenario
         self.process = process
@@ -59,9 +67,16 @@ class Writer(Instance):
         self._applied = applied
         super().__init__(scenario.world, scenario.knobs, scenario.oracle, scenario.checks, opened.epoch)
         self.index_lsn = scenario.index_lsn
-        self._feed = FeedCore(self.volume.vdl, self.epoch, Holds(), self.now_us)
-        self.volume.flushed = self._feed.flushed
-        self.volume.durable_callbacks.append(lambda vdl: self._feed.advance(Lsn(vdl)))
+        self._opened_volume(word)
+
+    def _opened_volume(self, word: LastWord) -> None:
+        """As ``Place.opened``."""
+        volume = self.volume
+        feed = self._feed = FeedCore(volume.vdl, self.epoch, Holds(), self.now_us)
+        feed.expect(word, self.world.now)
+        volume.flushed = feed.flushed
+        volume.durable_callbacks.append(lambda vdl: feed.advance(Lsn(vdl)))
+        volume.pgmrpl_source = lambda: feed.read_point(volume.vdl)
 
     def _make_loop(self) -> SimLoop:
         return self.process.loop
@@ -101,6 +116,9 @@ class Writer(Instance):
         """Whether another one has opened the volume, known here or not."""
         return self.scenario.nodes.epoch != self.epoch
 
+    def _storage_made(self) -> None:
+        self._feed.hold_in(self.storage.txns.holds)
+
     def _recovered(self) -> None:
         if not self.fenced:
             super()._recovered()
@@ -120,11 +138,8 @@ class Writer(Instance):
 
     def serve(self) -> None:
         """As ``Place.writes``: the volume is open, the storage stands on it."""
-        volume, storage = self.volume, self.storage
-        feed = self.feed = self._feed
-        feed.holds = storage.txns.holds
-        volume.pgmrpl_source = lambda: feed.read_point(volume.vdl)
-        volume.durable_callbacks.append(self._durable)
+        self.feed = self._feed
+        self.volume.durable_callbacks.append(self._durable)
         self.process.soon(TICK_S, self._tick)
 
     def _durable(self, vdl: int) -> None:
@@ -146,6 +161,9 @@ class Writer(Instance):
     def _tick(self) -> None:
         if self.feed is not None:
             self.feed.tick(self.world.now)
+            if self.rng.random() < TELL:
+                told = cpb.Topology(epoch=self.epoch, held=self.feed.holding(self.world.now))
+                self.feed.tell(cpb.FollowReply(topology=told).SerializeToString())
         if self.rng.random() < PROBE:
             self.volume.probe()
         if not self.dead:
@@ -216,3 +234,10 @@ class Writer(Instance):
         for reader in self.scenario.readers:
             if self.holds_for(reader):
                 yield from reader.readings
+            elif (expected := self._expected(reader)) is not None:
+                yield from (reading for reading in reader.readings if reading.lsn >= expected)
+
+    def _expected(self, reader: Reader) -> Lsn | None:
+        """From where on what the reader reads is held here, because the writer before held it."""
+        parked = None if self.feed is None or self.dead else self.feed._parked.get(reader.name)
+        return None if parked is None or isinstance(parked.outlet, Link) else parked.hold.lsn
