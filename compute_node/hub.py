@@ -18,7 +18,7 @@ from typing import Any, Final, Protocol, TypeVar, TypeVarTuple, Unpack
 
 import greenlet
 
-from aurora.errors import InvariantViolation, SqlError
+from aurora.errors import AdminShutdown, InvariantViolation, SqlError
 from aurora.stalls import STALL_S, Stalls
 
 TURN_S: Final = 0.01
@@ -212,10 +212,12 @@ class Hub:
         return greenlet.getcurrent()
 
     def abandon(self) -> None:
-        """The process has died (in a simulation): whoever waits ends where it stands."""
-        for waiting in list(self._waiting):
-            waiting.throw(greenlet.GreenletExit)
-        self._forget()
+        """The process has died (in a simulation): whoever waits ends where it stands, and so does the pool. A greenlet
+        that is left standing keeps what it was started with, and nothing can collect it."""
+        while standing := [*self._waiting, *self._idle]:
+            self._forget()
+            for each in standing:
+                each.throw(greenlet.GreenletExit)
 
     def _forget(self) -> None:
         """Nobody waits any more; greenlets of an earlier loop, whose thread may have ended, cannot be woken."""
@@ -274,10 +276,13 @@ class Hub:
         return task
 
     async def call(self, function: Callable[[Unpack[_Args]], _T], *args: *_Args) -> _T:
-        """Run ``function(*args)`` in a greenlet and await its result from asyncio code."""
+        """Run ``function(*args)`` in a greenlet and await its result from asyncio code. Who cancels the wait interrupts
+        the greenlet (57P01)."""
         future: asyncio.Future[_T] = self.loop.create_future()
+        running: list[greenlet.greenlet] = []
 
         def body() -> None:
+            running.append(greenlet.getcurrent())
             try:
                 result = function(*args)
             except BaseException as error:
@@ -288,7 +293,12 @@ class Hub:
                     future.set_result(result)
 
         self.run(body)
-        return await future
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if future.cancelled():
+                self.interrupt(running[0], AdminShutdown("terminating background work: nobody waits for it"))
+            raise
 
     def yield_turn(self) -> None:
         """Let the loop run other work. Raises what interrupts this greenlet's session meanwhile."""

@@ -33,7 +33,7 @@ from aurora.rpc.instances import describe
 from aurora.rpc.stream_server import Receiver, ServedStream
 from compute_node.config import READER, WRITER, Config
 from compute_node.replica.feed import PACE_S, FeedCore, Follower, LastWord
-from compute_node.replica.following import Following
+from compute_node.replica.following import Following, Moved
 from compute_node.replica.injected import HeldOutlet, InjectedFailure
 from compute_node.replica.known import AVAILABLE, DISCONNECTED, PROMOTING, STARTING, Known, followable, rank
 from compute_node.replica.messages import from_proto, states, topology
@@ -58,8 +58,16 @@ HESITATE_S: Final = 1.5
 """How long a reader waits for a better one to take over."""
 CANCELS_MAX: Final = 64
 """Cancel requests that are being passed on; more are dropped, as a client must expect of any."""
+ALIVE_S: Final = 2.0
+"""A follower that has told something within this time lives; it tells ten times a second."""
+NAME_TAKEN_S: Final = 5.0
+"""How long an instance tries to follow while another process has its name: that one may be about to be missed."""
 COMING_S: Final = 3.0
 """How long an instance that has just begun, and follows nobody, waits for others to be there."""
+
+
+class NameTaken(Exception):
+    """Another process is the instance of this name; the message says where."""
 
 
 class Place:
@@ -93,6 +101,8 @@ class Place:
         self.cancel: Callable[[int, int], bool] = lambda pid, secret: False
         """Cancels a session here; see ``InstanceCalls``."""
         self._cancels: set[asyncio.Task[None]] = set()
+        self._taken_s: float | None = None
+        """Since when another process has this instance's name."""
         self._now_us = now_us
         self._cpu = CpuMeter()
         self._volume: Volume | None = None
@@ -162,6 +172,10 @@ class Place:
             told.held.extend(self.feed.holding(monotonic()))
         return told
 
+    def forget(self, instance_id: str) -> None:
+        """See ``InstanceCalls``."""
+        self.known.forget(instance_id)
+
     # Writing
 
     def opened(self, volume: Volume) -> None:
@@ -183,6 +197,7 @@ class Place:
         self._volume, self._storage, self.replica = volume, storage, None
         self._descriptor = volume.descriptor
         feed = self.feed = self._feed
+        feed.removed_below = lambda: storage.txns.removed_below
         self.be(role=WRITER, state=AVAILABLE, lag_us=-1)
         if self._service is None:
             return  # nobody can find it
@@ -246,9 +261,10 @@ class Place:
             stream.send(cpb.FollowReply(moved=moved).SerializeToString())
             return None
         problem = self._refusal(request, feed, volume)
-        if problem:
-            LOGGER.info("reader %s is sent away: %s", request.self.id, problem)
-            stream.send(cpb.FollowReply(moved=cpb.Moved()).SerializeToString())
+        taken = self._who_has_its_name(request, feed)
+        if problem or taken:
+            LOGGER.info("reader %s is sent away: %s", request.self.id, problem or taken)
+            stream.send(cpb.FollowReply(moved=cpb.Moved(problem=taken)).SerializeToString())
             return None
         state = from_proto(request.self)
         LOGGER.info("reader %s follows from %d", state.id, request.resume_lsn)
@@ -284,6 +300,18 @@ class Place:
         if len(feed.followers) >= FOLLOWERS_MAX and request.self.id not in feed.followers:
             return f"{FOLLOWERS_MAX} follow already"
         return ""
+
+    def _who_has_its_name(self, request: cpb.FollowRequest, feed: FeedCore) -> str:
+        """The other living process of a reader's name, in words; empty: there is none. Who is there stays: it has
+        sessions, and the one that comes has none."""
+        me, it = self.known.me, request.self
+        if it.id == me.id:
+            return f"{it.id} is the name of the writer, at {me.sql_address}; start this one with another --id"
+        there = feed.followers.get(it.id)
+        if there is None or there.state.session_id == it.session_id or monotonic() - there.heard_s > ALIVE_S:
+            return ""
+        where = there.state.sql_address
+        return f"another process is {it.id} already, at {where}; stop that one, or start this one with another --id"
 
     def hears(self, follower: Follower, request: cpb.FollowRequest) -> None:
         """A follower tells how far it is."""
@@ -331,19 +359,36 @@ class Place:
             sink(log)
 
     async def connect(self, writer: InstanceState) -> cpb.Begin:
-        """Follow the writer from where this instance is. ConnectionError; Moved."""
+        """Follow the writer from where this instance is. ConnectionError; Moved; NameTaken."""
         self.lost.clear()
         replica = self.replica
         following = Following(self.me, lambda log: self._sink(log), self._heard, self._redescribed, self._ended)
-        begin = await following.connect(
-            writer.feed_address.rpartition(":")[0].strip("[]"),
-            writer.stream_port,
-            Lsn(0) if replica is None else replica.received_lsn,
-            Lsn(0) if replica is None else replica.needs()[0],
-            b"" if replica is None else replica.volume.descriptor.volume_id,
-        )
+        try:
+            begin = await following.connect(
+                writer.feed_address.rpartition(":")[0].strip("[]"),
+                writer.stream_port,
+                Lsn(0) if replica is None else replica.received_lsn,
+                Lsn(0) if replica is None else replica.needs()[0],
+                b"" if replica is None else replica.volume.descriptor.volume_id,
+            )
+        except Moved as moved:
+            self._mind_the_name(moved)
+            raise
+        self._taken_s = None
         self.following = following
         return begin
+
+    def _mind_the_name(self, moved: Moved) -> None:
+        """NameTaken when another process has had this one's name for too long."""
+        if not moved.problem:
+            self._taken_s = None
+            return
+        now_s = monotonic()
+        if self._taken_s is None:
+            self._taken_s = now_s
+            LOGGER.warning("%s", moved.problem)
+        if now_s - self._taken_s > NAME_TAKEN_S:
+            raise NameTaken(moved.problem)
 
     def reads(self, volume: Volume, storage: Storage, replica: Replica) -> None:
         """This instance follows."""
@@ -388,8 +433,13 @@ class Place:
             self._told(told)
             return from_proto(told.self)
 
-        found = await asyncio.gather(*(ask(address) for address in self.known.addresses))
-        answering = [state for state in found if state is not None and state.id != self.known.me.id]
+        asked: set[str] = set()
+        found: list[InstanceState | None] = []
+        while new := self.known.addresses - asked:  # who is asked tells of more
+            asked |= new
+            found += await asyncio.gather(*(ask(address) for address in new))
+        # One that has this one's name is another process all the same, and may be the writer.
+        answering = [state for state in found if state is not None and state.session_id != self.known.me.session_id]
         self.known.told(answering, monotonic())
         for instance_id in set(self.known.others) - {state.id for state in answering}:
             self.known.lost(instance_id)

@@ -12,21 +12,15 @@ import asyncio
 import logging
 import os
 import signal
-import time
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, NamedTuple
 
-import grpc
-
 from aurora import exit_status
 from aurora.errors import AdminShutdown, InvariantViolation, NotSupported, SerializationFailure, SqlError, VolumeTooNew
-from aurora.geometry import Member
 from aurora.ids import NO_LSN, Lsn
 from aurora.kernels import arena as arena_kernel
 from aurora.metrics import MetricsServer
 from aurora.rpc import compute_pb2 as cpb
-from aurora.rpc import storage_pb2 as pb
-from aurora.rpc.channels import open_channel, storage_stub
 from aurora.stalls import Heartbeat, stalls_of_running_loop
 from compute_node.access.storage import Storage
 from compute_node.access.vacuum import AUTOVACUUM_NAP_S, AutoVacuum
@@ -38,22 +32,20 @@ from compute_node.forward.reader import ReaderForwarder
 from compute_node.forward.writer import Forwarded
 from compute_node.hub import HUB
 from compute_node.metrics import INSTANCE_METRICS, InstanceSource, describe_turn
+from compute_node.opening import Authenticator, member_at, now_us, open_volume, wire_config
 from compute_node.replica.catch_up import changed_pages, missing_log
 from compute_node.replica.following import Moved
 from compute_node.replica.keep import behind, drop_changed
 from compute_node.replica.known import PROMOTING, STARTING
 from compute_node.replica.replica import Replica, descriptor_of
 from compute_node.replica.volume import ReplicaVolume
-from compute_node.roles import Place
-from compute_node.session.moving import can_move
-from compute_node.session.settings import SettingValue, define_or_raise, parse_value
+from compute_node.roles import NameTaken, Place
+from compute_node.session.settings import define_or_raise, parse_value
 from compute_node.txn.recovery import Conflict
 from compute_node.volume.commands import FleetCommands
-from compute_node.volume.volume import Volume, VolumeNotFound
-from compute_node.wire import hba, scram
+from compute_node.volume.volume import Volume
 from compute_node.wire.handover import Receiver
-from compute_node.wire.server import Server, WireConfig
-from compute_node.wire.startup import Role
+from compute_node.wire.server import Server
 from compute_node.work.account import INSTANCE
 
 if TYPE_CHECKING:
@@ -66,15 +58,9 @@ if TYPE_CHECKING:
 
 LOGGER = logging.getLogger(__name__)
 
-POSTGRES_EPOCH_US = 946_684_800_000_000
-"""2000-01-01 UTC in µs since 1970."""
-FIND_TIMEOUT_S = 60.0
-SUPERUSER = "postgres"
-DEFAULT_PORT = 5432
-RESERVED_CONNECTIONS = 3
-"""Of ``max_connections``, for superusers alone."""
 KEEP_PATIENCE_S = 1.0
 VACUUM_NAP_S = 5.0
+"""Between two looks for tables that need vacuuming."""
 FOLLOW_AGAIN_S = 0.1
 DRAIN_S = 2.0
 """How long a reader goes on applying what has come before it follows another writer."""
@@ -85,7 +71,6 @@ OPEN_ANYWAY_S = 3.0
 KEEPS_CONNECTIONS = "aurora.failover_keeps_connections"
 LEAVE_S = 0.05
 """Between the answer to StepDown and the end of the process."""
-"""Between two looks for tables that need vacuuming."""
 
 
 class Ended(NamedTuple):
@@ -93,11 +78,6 @@ class Ended(NamedTuple):
 
     status: int = 0
     reason: str = ""
-
-
-def now_us() -> int:
-    """µs since 2000-01-01 UTC."""
-    return time.time_ns() // 1000 - POSTGRES_EPOCH_US
 
 
 class ComputeServer:
@@ -160,7 +140,7 @@ class ComputeServer:
 
     async def _write(self) -> None:
         """Open the volume for writing and serve it."""
-        volume = self._volume = await self._open_volume()
+        volume = self._volume = await open_volume(self.config)
         volume.on_over = self._over
         self.place.opened(volume)
         arena = self._arena
@@ -183,6 +163,9 @@ class ComputeServer:
                 return False
             try:
                 found = await place.connect(writer)
+            except NameTaken as error:
+                self._end(1, str(error))
+                raise AdminShutdown(str(error)) from error
             except (ConnectionError, Moved) as error:
                 LOGGER.info("instance %s cannot be followed: %s", writer.id, error)
                 await asyncio.sleep(FOLLOW_AGAIN_S)
@@ -222,9 +205,10 @@ class ComputeServer:
     async def _serve(self, volume: Volume, engine: DatabaseEngine) -> None:
         """Let sessions in: at first by listening, later, in another role, by the same sockets."""
         self.engine = engine
-        authenticator = _Authenticator(engine, self.config.password)
+        authenticator = Authenticator(engine, self.config.password)
         if self._served is None:
-            self._served = Server(engine, authenticator, self._wire_config(), now_us)
+            self._served = Server(engine, authenticator, wire_config(self.config), now_us)
+            self._served.on_reload = self._reloaded
             self._served.on_stray_cancel, self.place.cancel = self.place.cancel_elsewhere, self._served.cancel_here
             await self._served.start()
             if self.config.handover is not None:
@@ -254,13 +238,13 @@ class ComputeServer:
             return engine
 
         databases = Databases(storage, make)
-        delay_ms = self._wire_config().settings.get("max_standby_streaming_delay", 14000)
-        reading.attach(databases, replica, self._sender, int(delay_ms))
+        reading.attach(databases, replica, self._sender)
         storage.txns.recovery.promote = self._promote_soon
         databases.forwarder = self.place.forwarder = ReaderForwarder(
             self.place.known.writer, self.config.id, volume.descriptor.volume_id
         )
         databases.initial.catalog.warm()
+        reading.load_settings(databases, replica)
         return databases.initial
 
     def _promote_soon(self) -> None:
@@ -288,13 +272,16 @@ class ComputeServer:
             replica.between = True
             try:
                 begin = await place.connect(writer)
+            except NameTaken as error:
+                self._end(1, str(error))
+                return
             except (ConnectionError, Moved) as error:
                 LOGGER.info("instance %s cannot be followed: %s", writer.id, error)
                 replica.go_on()
                 await asyncio.sleep(FOLLOW_AGAIN_S)
                 place.lost.set()
                 continue
-            if not begin.held:
+            if not begin.held or not (replica.feedback or begin.resumed):
                 self._held_from = max(self._held_from, Lsn(begin.held_from))
                 await self._end_snapshots()
             others = begin.epoch != replica.volume.epoch
@@ -441,7 +428,7 @@ class ComputeServer:
         wire = self._wire
         if but_idle:
             wire.hold_input()
-        await wire.end_sessions(END_SESSIONS_S, lambda session: not (but_idle and can_move(session)))
+        await wire.end_sessions(END_SESSIONS_S, lambda session: not (but_idle and wire.can_move(session)))
 
     async def _step_back(self, volume: Volume) -> None:
         """Become a reader as this process, for whoever writes next."""
@@ -525,56 +512,6 @@ class ComputeServer:
         engine.catalog.warm()
         return engine
 
-    def _wire_config(self) -> WireConfig:
-        config = self.config
-        return WireConfig(
-            host=config.host,
-            port=config.port,
-            max_connections=config.max_connections,
-            reserved_connections=min(RESERVED_CONNECTIONS, config.max_connections - 1),
-            authentication_timeout_s=config.authentication_timeout_s,
-            hba_file=config.hba_file,
-            default_rules=hba.DEFAULT_PASSWORD if config.password else hba.DEFAULT_TRUST,
-            tls_cert=config.tls_cert,
-            tls_key=config.tls_key,
-            settings=self._settings(),
-        )
-
-    def _settings(self) -> dict[str, SettingValue]:
-        """What SHOW tells of this instance's own configuration."""
-        config = self.config
-        return {
-            "listen_addresses": config.host,
-            "port": config.port or DEFAULT_PORT,
-            "max_connections": config.max_connections,
-            "aurora.memory_limit": INSTANCE.limit_bytes // 1024,
-            "superuser_reserved_connections": min(RESERVED_CONNECTIONS, config.max_connections - 1),
-            "authentication_timeout": int(config.authentication_timeout_s),
-            "hba_file": str(config.hba_file or ""),
-            "ssl": config.tls_cert is not None,
-        }
-
-    async def _open_volume(self) -> Volume:
-        config = self.config
-        try:
-            return await self._find_volume()
-        except VolumeNotFound:
-            LOGGER.info("the storage nodes are empty: creating a volume")
-        members = [await member_at(address) for address in config.storage]
-        await Volume.create(members, config.pages_per_pg, tails=config.tails)
-        return await self._find_volume()
-
-    async def _find_volume(self) -> Volume:
-        config = self.config
-        return await Volume.open(
-            config.storage,
-            config.id,
-            read_only_after_s=config.read_only_after_s or None,
-            find_timeout_s=FIND_TIMEOUT_S,
-            replace_after_s=config.replace_after_s,
-            away_after_s=config.zone_away_after_s,
-        )
-
     async def _autovacuum(self, engine: DatabaseEngine) -> None:
         storage, databases = engine.storage, engine.databases
         vacuum = AutoVacuum(
@@ -631,6 +568,11 @@ class ComputeServer:
         if self._served is not None:
             self._wire.reload()
 
+    def _reloaded(self) -> None:
+        """A reader's replay has settings of its own, which are read again."""
+        if self._replica is not None and self.engine is not None:
+            HUB.beside(HUB.call(reading.load_settings, self.engine.databases, self._replica), lambda done: None)
+
     def crash(self) -> None:
         """End the process at once, as a crash does; 0A000 where it is not this instance's own."""
         if not self.owns_process:
@@ -670,7 +612,7 @@ class ComputeServer:
         if self._volume is not None:
             await self._volume.close()
         for stack in HUB.waiting_stacks():
-            LOGGER.warning("closed while somebody waits:\n%s", stack)
+            LOGGER.info("closed while somebody waits:\n%s", stack)
 
     async def _end_tasks(self) -> None:
         tasks, self._tasks = self._tasks, []
@@ -696,39 +638,6 @@ class ComputeServer:
             LOGGER.warning("counters were not kept: %s", keeping.exception())
 
 
-class _Authenticator:
-    """Roles from the catalog; the superuser's password may come from the configuration."""
-
-    def __init__(self, engine: DatabaseEngine, password: str | None) -> None:
-        self._engine = engine
-        self._verifier = scram.make_verifier(password).text() if password else None
-
-    def lookup(self, user: str) -> Role | None:
-        """The role of that name; called in a greenlet."""
-        role = self._engine.catalog.role(user)
-        if role is None:
-            return None
-        verifier = role.verifier
-        if user == SUPERUSER and self._verifier is not None:
-            verifier = self._verifier
-        if role.valid_until is not None and role.valid_until <= now_us():
-            verifier = None
-        return Role(verifier, role.superuser, role.can_login, role.oid, role.connection_limit)
-
-    def is_member(self, user: str, role: str) -> bool:
-        """Whether a role belongs to another, directly or through others; called in a greenlet."""
-        member, wanted = self._engine.catalog.role(user), self._engine.catalog.role(role)
-        if member is None or wanted is None:
-            return False
-        seen, queue = {member.oid}, [member.oid]
-        while queue:
-            for record in self._engine.catalog.shared().reader.find("pg_auth_members", member=queue.pop()):
-                if record.roleid not in seen:
-                    seen.add(record.roleid)
-                    queue.append(record.roleid)
-        return wanted.oid in seen
-
-
 async def _to_the_end(step: Coroutine[None, None, None]) -> None:
     """What must not be left half done: a cancellation is heard when it is over."""
     task = asyncio.ensure_future(step)
@@ -737,22 +646,6 @@ async def _to_the_end(step: Coroutine[None, None, None]) -> None:
     except asyncio.CancelledError:
         await asyncio.wait({task})
         raise
-
-
-async def member_at(address: str) -> Member:
-    """What the node at an address calls itself; waits until it answers."""
-    channel = open_channel(address)
-    try:
-        while True:
-            try:
-                reply = await storage_stub(channel).Status(pb.StatusRequest(), timeout=2.0)
-            except grpc.aio.AioRpcError as error:
-                LOGGER.info("storage node %s does not answer yet: %s", address, error.code().name)
-                await asyncio.sleep(0.1)
-                continue
-            return Member(reply.node_id, reply.az, address)
-    finally:
-        await channel.close()
 
 
 async def serve(config: Config, ready: Callable[[str], None], server_made: Callable[[ComputeServer], None]) -> Ended:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import shutil
@@ -65,6 +66,19 @@ def _no_unexpected_log_lines(request: pytest.FixtureRequest) -> Iterator[None]:
             file.writelines(f"{request.node.nodeid}\t{line}\n" for line in lines)
     elif lines:
         pytest.fail("log lines that the test does not expect:\n" + "\n".join(lines), pytrace=False)
+
+
+def pytest_collection_finish() -> None:
+    """What is there now stays: ``_nothing_left_open`` need not look at it again and again."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _nothing_left_open() -> Iterator[None]:
+    """A connection or file that a test leaves open is told by its module, and not wherever the collector comes by."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ used::
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -99,6 +100,14 @@ class FreshDatabases:
         self._work.put(database.name)
 
     def _main(self) -> None:
+        with contextlib.ExitStack() as open_now:
+            try:
+                self._work_through(open_now)
+            except BaseException as error:
+                self._ready.put(error)
+
+    def _work_through(self, open_now: contextlib.ExitStack) -> None:
+        """Until the end is asked for. Raises what cannot be helped by another connection."""
         import psycopg
 
         connection, template, deadline = None, False, 0.0
@@ -106,24 +115,21 @@ class FreshDatabases:
         while todo is not None:
             try:
                 if connection is None:
-                    connection = psycopg.connect(self._cluster.dsn, autocommit=True)
+                    connection = open_now.enter_context(
+                        contextlib.closing(psycopg.connect(self._cluster.dsn, autocommit=True))
+                    )
                 if not template:
                     self._make_template(connection)
                     template = True
                 self._do(connection, todo)
-            except psycopg.OperationalError as error:
+            except psycopg.OperationalError:
+                open_now.close()
                 connection, deadline = None, deadline or time.monotonic() + TAKE_TIMEOUT_S
                 if time.monotonic() > deadline:
-                    self._ready.put(error)
-                    return
+                    raise
                 time.sleep(AGAIN_S)
                 continue
-            except BaseException as error:
-                self._ready.put(error)
-                return
             deadline, todo = 0.0, self._work.get()
-        if connection is not None:
-            connection.close()
 
     def _make_template(self, connection: psycopg.Connection) -> None:
         import psycopg

@@ -11,6 +11,7 @@ same time end with one writer.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -80,7 +81,19 @@ def remove(cluster: Cluster, name: str) -> str:
         spec.instances = [one for one in spec.instances if one.id != name]
         if all(one.role != WRITER for one in spec.instances):
             spec.instances[0].role = WRITER
+    _tell_removed(cluster, name)
     return f"{said}{name} is removed"
+
+
+def _tell_removed(cluster: Cluster, name: str) -> None:
+    """Have the other instances forget one: the writer first, which tells the others whom it knows. One that does not
+    answer hears from nobody of it any more, and forgets it by itself."""
+    writer = cluster.writer.id
+    with Instances(cluster.access()) as calls:
+        for one in sorted(cluster.required.instances, key=lambda one: one.id != writer):
+            if cluster.pid(one.id) is not None:
+                with contextlib.suppress(ConnectionError):
+                    calls.forget(one.feed, name)
 
 
 def reboot(cluster: Cluster, name: str) -> None:

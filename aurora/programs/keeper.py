@@ -74,6 +74,8 @@ class Keeper:
         now = self._now()
         processes = self._cluster.processes
         names = self._cluster.process_ids()
+        for removed in self._watched.keys() - set(names):
+            processes.let_go(removed)
         self._watched = {name: self._watched.get(name) or Watched() for name in names}
         sleep_s = LOOK_S
         for name, watched in self._watched.items():

@@ -155,24 +155,28 @@ class Lock(_message.Message):
     def __init__(self, xid: _Optional[int] = ..., relations: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Log(_message.Message):
-    __slots__ = ("runs", "vdl", "sent_us", "epoch")
+    __slots__ = ("runs", "vdl", "sent_us", "epoch", "removed_below")
     RUNS_FIELD_NUMBER: _ClassVar[int]
     VDL_FIELD_NUMBER: _ClassVar[int]
     SENT_US_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
+    REMOVED_BELOW_FIELD_NUMBER: _ClassVar[int]
     runs: _containers.RepeatedCompositeFieldContainer[PgRun]
     vdl: int
     sent_us: int
     epoch: int
-    def __init__(self, runs: _Optional[_Iterable[_Union[PgRun, _Mapping]]] = ..., vdl: _Optional[int] = ..., sent_us: _Optional[int] = ..., epoch: _Optional[int] = ...) -> None: ...
+    removed_below: int
+    def __init__(self, runs: _Optional[_Iterable[_Union[PgRun, _Mapping]]] = ..., vdl: _Optional[int] = ..., sent_us: _Optional[int] = ..., epoch: _Optional[int] = ..., removed_below: _Optional[int] = ...) -> None: ...
 
 class Moved(_message.Message):
-    __slots__ = ("writer_feed_address", "writer_id")
+    __slots__ = ("writer_feed_address", "writer_id", "problem")
     WRITER_FEED_ADDRESS_FIELD_NUMBER: _ClassVar[int]
     WRITER_ID_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
     writer_feed_address: str
     writer_id: str
-    def __init__(self, writer_feed_address: _Optional[str] = ..., writer_id: _Optional[str] = ...) -> None: ...
+    problem: str
+    def __init__(self, writer_feed_address: _Optional[str] = ..., writer_id: _Optional[str] = ..., problem: _Optional[str] = ...) -> None: ...
 
 class PromoteRequest(_message.Message):
     __slots__ = ("reason",)
@@ -217,6 +221,16 @@ class CancelReply(_message.Message):
     FOUND_FIELD_NUMBER: _ClassVar[int]
     found: bool
     def __init__(self, found: _Optional[bool] = ...) -> None: ...
+
+class ForgetRequest(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    def __init__(self, id: _Optional[str] = ...) -> None: ...
+
+class ForgetReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class ForwardRequest(_message.Message):
     __slots__ = ("open", "begin", "settings", "command_id", "input", "more", "cancel", "ask")

@@ -59,6 +59,11 @@ class InstanceStub:
                 request_serializer=aurora_dot_rpc_dot_compute__pb2.CancelRequest.SerializeToString,
                 response_deserializer=aurora_dot_rpc_dot_compute__pb2.CancelReply.FromString,
                 _registered_method=True)
+        self.Forget = channel.unary_unary(
+                '/aurora.compute.v1.Instance/Forget',
+                request_serializer=aurora_dot_rpc_dot_compute__pb2.ForgetRequest.SerializeToString,
+                response_deserializer=aurora_dot_rpc_dot_compute__pb2.ForgetReply.FromString,
+                _registered_method=True)
         self.Forward = channel.stream_stream(
                 '/aurora.compute.v1.Instance/Forward',
                 request_serializer=aurora_dot_rpc_dot_compute__pb2.ForwardRequest.SerializeToString,
@@ -105,6 +110,13 @@ class InstanceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Forget(self, request, context):
+        """An instance is none of the cluster any more. Without this it is forgotten when nobody has told of it for a while.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Forward(self, request_iterator, context):
         """Reader → writer: write forwarding, one stream for each session of the reader that has writes run there. Served on
         the port of Follow.
@@ -140,6 +152,11 @@ def add_InstanceServicer_to_server(servicer, server):
                     servicer.Cancel,
                     request_deserializer=aurora_dot_rpc_dot_compute__pb2.CancelRequest.FromString,
                     response_serializer=aurora_dot_rpc_dot_compute__pb2.CancelReply.SerializeToString,
+            ),
+            'Forget': grpc.unary_unary_rpc_method_handler(
+                    servicer.Forget,
+                    request_deserializer=aurora_dot_rpc_dot_compute__pb2.ForgetRequest.FromString,
+                    response_serializer=aurora_dot_rpc_dot_compute__pb2.ForgetReply.SerializeToString,
             ),
             'Forward': grpc.stream_stream_rpc_method_handler(
                     servicer.Forward,
@@ -282,6 +299,33 @@ class Instance:
             '/aurora.compute.v1.Instance/Cancel',
             aurora_dot_rpc_dot_compute__pb2.CancelRequest.SerializeToString,
             aurora_dot_rpc_dot_compute__pb2.CancelReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Forget(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aurora.compute.v1.Instance/Forget',
+            aurora_dot_rpc_dot_compute__pb2.ForgetRequest.SerializeToString,
+            aurora_dot_rpc_dot_compute__pb2.ForgetReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,6 +6,7 @@
                                              ─ Promote ──► PromoteReply    (a reader becomes the writer)
                                              ─ StepDown ─► StepDownReply   (the writer ends its writing)
                                              ─ Cancel ───► CancelReply     (a client's cancel request, by another)
+                                             ─ Forget ───► ForgetReply     (another instance is removed)
 
 ``describe``, ``promote``, ``step_down`` and ``cancel`` are for an event loop; ``Instances`` is the same for code
 without one, which asks several at the same time. Both raise ConnectionError for an instance that does not answer, and
@@ -155,6 +156,13 @@ class Instances:
         try:
             request = compute_pb2.StepDownRequest(successor=successor)
             return _done(self._stub(address).StepDown(request, timeout=timeout_s))
+        except grpc.RpcError as error:
+            raise _unreachable(address, error) from error
+
+    def forget(self, address: str, instance_id: str, timeout_s: float = DESCRIBE_TIMEOUT_S) -> None:
+        """Tell the instance at ``address`` that another one is none of the cluster any more."""
+        try:
+            self._stub(address).Forget(compute_pb2.ForgetRequest(id=instance_id), timeout=timeout_s)
         except grpc.RpcError as error:
             raise _unreachable(address, error) from error
 

@@ -32,11 +32,13 @@ SILENT_S: Final = 2.0
 
 
 class Moved(Exception):
-    """The instance is not the writer; ``address`` is where it thinks that one is, may be empty."""
+    """The instance is not the writer; ``address`` is where it thinks that one is, may be empty. Or it is, and has a
+    ``problem`` with this reader."""
 
-    def __init__(self, address: str) -> None:
-        super().__init__(address or "nobody writes")
+    def __init__(self, address: str, problem: str = "") -> None:
+        super().__init__(problem or address or "nobody writes")
         self.address = address
+        self.problem = problem
 
 
 class Following:
@@ -93,7 +95,7 @@ class Following:
         elif kind == "begin" and not self._begun.done():
             self._begun.set_result(reply.begin)
         elif kind == "moved" and not self._begun.done():
-            self._begun.set_exception(Moved(reply.moved.writer_feed_address))
+            self._begun.set_exception(Moved(reply.moved.writer_feed_address, reply.moved.problem))
             self.close()
 
     def _closed(self, reason: str) -> None:

@@ -6,6 +6,7 @@ is no danger, for who opens the volume fences all others (``docs/architecture/vo
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final
@@ -14,6 +15,7 @@ from compute_node.replica.topology import LAG_UNKNOWN, READER, WRITER, InstanceS
 
 GONE_S: Final = 30.0
 """An instance that has not been heard of for so long is forgotten."""
+FORGOTTEN_MAX: Final = 64
 AVAILABLE, PROMOTING, STARTING, DISCONNECTED = "available", "promoting", "starting", "disconnected"
 
 
@@ -27,6 +29,8 @@ class Known:
         self.refresh: Callable[[], object] = lambda: None
         """Brings ``me`` up to date."""
         self._peers = set(peers)
+        self._forgotten: deque[str] = deque(maxlen=FORGOTTEN_MAX)
+        """Lives of instances that were removed: others tell of them until they have heard of it too."""
 
     @property
     def self_id(self) -> str:
@@ -61,6 +65,10 @@ class Known:
         """Somebody tells of instances: of what is known of one, the newer word counts."""
         for state in states:
             if state.id == self.me.id:
+                if state.session_id != self.me.session_id:  # an earlier life, or another process of this name
+                    self._peers.add(state.feed_address)
+                continue
+            if state.session_id in self._forgotten:
                 continue
             known = self.others.get(state.id)
             if known is None or (state.epoch, state.last_update_us) >= (known.epoch, known.last_update_us):
@@ -72,6 +80,15 @@ class Known:
         known = self.others.get(instance_id)
         if known is not None:
             self.others[instance_id] = replace(known, state=DISCONNECTED)
+
+    def forget(self, instance_id: str) -> None:
+        """An instance is none of the cluster any more; another life of that name may come."""
+        known = self.others.pop(instance_id, None)
+        self.heard_s.pop(instance_id, None)
+        if known is not None:
+            self._peers.discard(known.feed_address)
+            if known.session_id:
+                self._forgotten.append(known.session_id)
 
     def tick(self, now_s: float) -> None:
         """Forget those that nobody has told of for long."""

@@ -40,6 +40,9 @@ class InstanceCalls(Protocol):
     cancel: Callable[[int, int], bool]
     """A cancel request (pid, secret) that has come to another instance; whether it fits a session here."""
 
+    def forget(self, instance_id: str) -> None:
+        """An instance is none of the cluster any more."""
+
     def topology(self) -> cpb.Topology:
         """What it is and whom it knows."""
 
@@ -65,6 +68,10 @@ class _Service(compute_pb2_grpc.InstanceServicer):
 
     async def Cancel(self, request: cpb.CancelRequest, context: Any) -> cpb.CancelReply:
         return cpb.CancelReply(found=self._calls.cancel(request.pid, request.secret))
+
+    async def Forget(self, request: cpb.ForgetRequest, context: Any) -> cpb.ForgetReply:
+        self._calls.forget(request.id)
+        return cpb.ForgetReply()
 
 
 class InstanceService:

@@ -33,7 +33,7 @@ from aurora.errors import (
 from aurora.histogram import Histogram
 from compute_node.session import audit
 from compute_node.session.engine import Engine
-from compute_node.session.moving import move
+from compute_node.session.moving import can_move, move
 from compute_node.session.plans import PlanCache
 from compute_node.session.session import Session
 from compute_node.session.settings import REPORTED, SettingValue, define_or_raise, parse_value
@@ -98,6 +98,8 @@ class Server:
         self.holds_input = False
         self.on_stray_cancel: Callable[[int, int], None] | None = None
         """Told of cancel requests that fit no session here (``handover``, ``roles``)."""
+        self.on_reload: Callable[[], None] = lambda: None
+        """Told at each reload."""
         self.on_away: Callable[[], None] | None = None
         """Told when ``away`` changes (``handover``)."""
         self._away = ""
@@ -117,6 +119,12 @@ class Server:
     def lets_in(self) -> bool:
         """Whether it makes sense to connect now."""
         return not self._away and not self._shutting_down
+
+    @staticmethod
+    def can_move(session: Session) -> bool:
+        """Whether a session could go on in another engine. Those of a reader's forwarded statements begin anew, at
+        whoever writes then."""
+        return type(session.port) is Connection and can_move(session)
 
     def replace_engine(self, engine: Engine, authenticator: Authenticator) -> None:
         """Another engine from now on: the instance has changed its role. Sessions that have not ended go on in it. In a
@@ -310,6 +318,7 @@ class Server:
     def reload(self) -> None:
         """Read rules and certificate again (SIGHUP, pg_reload_conf); those that cannot be used leave those in force as
         they are."""
+        self.on_reload()
         try:
             self.tls_context = _tls(self.config)
         except OSError as error:

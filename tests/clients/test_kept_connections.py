@@ -111,3 +111,23 @@ def test_another_roles_connection_keeps_that_roles_rights(keeping: Drill) -> Non
         assert other.execute("SELECT current_user, pg_is_in_recovery()").fetchone() == ("kept_other", True)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             other.execute("SELECT * FROM kept_rows")
+
+
+def test_a_session_that_has_forwarded_goes_on_by_itself_when_its_reader_writes(keeping: Drill) -> None:
+    before, (one, _) = keeping.writer, keeping.readers
+    _set(keeping, "SET aurora.local_write_forwarding = on")
+    try:
+        with closing(_to(one, keeping)) as session:
+            session.execute("INSERT INTO kept_rows VALUES (20)")
+            assert session.execute(WHO).fetchone() == (one.id, True)
+            assert instances.failover(keeping.cluster, one.id).after == one.id
+            session.execute("INSERT INTO kept_rows VALUES (21)")
+            assert session.execute("SELECT n FROM kept_rows ORDER BY n").fetchall() == [(20,), (21,)]
+            keeping.settle()
+            assert instances.failover(keeping.cluster, before.id).after == before.id
+            session.execute("INSERT INTO kept_rows VALUES (22)")
+            assert session.execute(WHO).fetchone() == (one.id, True)
+            assert session.execute("SELECT n FROM kept_rows ORDER BY n").fetchall() == [(20,), (21,), (22,)]
+    finally:
+        keeping.settle()
+        _set(keeping, "RESET aurora.local_write_forwarding")

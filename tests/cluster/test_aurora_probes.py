@@ -12,8 +12,8 @@ import pytest
 
 import aurora
 from aurora.programs.embedded import EmbeddedCluster
+from compute_node.opening import now_us
 from compute_node.replica.topology import LAG_UNKNOWN, READER, WRITER, InstanceState
-from compute_node.server import now_us
 
 pytestmark = pytest.mark.cluster
 

@@ -102,9 +102,14 @@ def test_strangers_on_the_ports_of_the_instances(cluster: Cluster) -> None:
                 with pytest.raises(grpc.RpcError) as refused:
                     call()
                 assert refused.value.code() == grpc.StatusCode.UNAUTHENTICATED
-        asyncio.run(_without_secret(stream))
-        secret.use(cluster.secret())
-        asyncio.run(_misbehaving(stream, feed, writing))
+        before = secret.held()
+        try:
+            secret.use(None)
+            asyncio.run(_without_secret(stream))
+            secret.use(cluster.secret())
+            asyncio.run(_misbehaving(stream, feed, writing))
+        finally:
+            secret.use(before)
         writing.execute("INSERT INTO seen VALUES (1)")
 
         def shown() -> bool:
@@ -115,7 +120,6 @@ def test_strangers_on_the_ports_of_the_instances(cluster: Cluster) -> None:
 
 
 async def _without_secret(stream: str) -> None:
-    secret.use(None)
     stranger = await Stranger().follow(stream, request("stranger"))
     await stranger.until(lambda each: each.ended)
     assert not stranger.replies, "a stranger is told of the log"

@@ -16,9 +16,12 @@ from typing import Any
 import psycopg
 import pytest
 
+from aurora.exit_status import HELD
 from aurora.programs import cli
 from aurora.programs.description import connect_host
-from aurora.programs.supervisor import KEEPER, Cluster
+from aurora.programs.places import free_ports
+from aurora.programs.supervisor import KEEPER, LOOPBACK, Cluster
+from compute_node.roles import TELL_S
 
 pytestmark = [
     pytest.mark.cluster,
@@ -132,10 +135,56 @@ def test_a_reader_is_added_and_removed_while_all_run(cluster: Cluster) -> None:
     )
     written_everywhere(cluster, 2)
     assert shown(cluster)["reports"]["promotion_tier"] == 15
+    wait_until(lambda: held(cluster, "reports"), "another process held ready for it")
     assert aurora(cluster.data, "instance", "remove", "reports") == "reports is removed\n"
     cluster.read()
-    assert [one.id for one in cluster.required.instances] == ["instance-1", "instance-2", "instance-3"]
+    rest = ["instance-1", "instance-2", "instance-3"]
+    assert [one.id for one in cluster.required.instances] == rest
     assert cluster.pid("reports") is None
+    known = "SELECT array_agg(server_id ORDER BY server_id) FROM aurora_replica_status()"
+    assert [ask(cluster, name, known) for name in rest] == [rest] * 3
+    wait_until(lambda: not held(cluster, "reports"), "its end")
+    time.sleep(2 * TELL_S)  # the writer tells its readers again
+    assert [ask(cluster, name, known) for name in rest] == [rest] * 3
+
+
+def held(cluster: Cluster, name: str) -> bool:
+    """Whether a process waits to begin in the place of an instance."""
+    wanted = [HELD.encode(), str(cluster.data).encode(), name.encode()]
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if file.read_bytes().split(b"\0")[-4:-1] == wanted:
+                return True
+    return False
+
+
+def test_a_second_process_of_a_readers_name_is_refused_and_the_first_goes_on(cluster: Cluster) -> None:
+    def life() -> Any:
+        one = "SELECT session_id FROM aurora_replica_status() WHERE server_id = 'instance-2'"
+        return ask(cluster, "instance-1", one)
+
+    wait_until(lambda: all_well(cluster), "all instances")
+    before = life()
+    whom = {
+        ("instance-2", "reader"): "another process is instance-2 already",
+        ("instance-1", "reader"): "instance-1 is the name of the writer",
+        ("instance-1", "writer"): "instance-1 is the name of the writer",
+    }
+    running = {}
+    for name, role in whom:
+        words = cluster.instance_command(name, role)
+        for flag, port in zip(("--listen", "--feed-listen", "--metrics-listen"), free_ports(3), strict=True):
+            words[words.index(flag) + 1] = f"{LOOPBACK}:{port}"
+        at = words.index("--handover")
+        del words[at : at + 2]
+        running[name, role] = subprocess.Popen([sys.executable, "-m", *words], stderr=subprocess.PIPE, text=True)
+    for (name, role), process in running.items():
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 1, said
+        there = cluster.required.instance(name).address
+        assert f"compute_node: {whom[name, role]}, at {there}; " in said.splitlines()[-1], said
+    assert life() == before
+    assert all_well(cluster)
 
 
 def test_up_adds_the_readers_that_are_missing(cluster: Cluster) -> None:

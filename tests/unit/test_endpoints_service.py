@@ -296,7 +296,7 @@ def test_thousands_of_idle_connections_cost_the_router_no_task(tmp_path: Path) -
                     await asyncio.sleep(0)
             await until(lambda: sessions(a) == [count], "all of them", 15)
             assert len(asyncio.all_tasks()) - tasks < 10
-            assert len(service._fds) == count
+            await until(lambda: len(service._fds) == count, "the router to know of all of them", 15)
             for each in clients:
                 each.close()
             await until(lambda: not service._fds, "nothing left", 15)

@@ -42,6 +42,7 @@ STAGES = (
     "metrics",
     "config",
     "roles",
+    "opening",
     "server",
     "__main__",
 )

@@ -55,9 +55,10 @@ class FakeCluster:
         self.processes = FakeProcesses()
         self.given_up: list[str] = []
         self.others = False
+        self.names = ["a"]
 
     def process_ids(self) -> list[str]:
-        return ["a"]
+        return self.names
 
     def alone(self, name: str) -> bool:
         return not self.others
@@ -162,6 +163,17 @@ def test_another_is_held_ready_for_one_that_has_begun_well() -> None:
     world.die()
     world.run(1)
     assert not processes.held
+
+
+def test_the_held_one_of_an_instance_that_is_removed_ends() -> None:
+    """Between two looks it is stopped and its name is gone."""
+    world = World()
+    world.run(HOLD_AFTER_S + 1)
+    assert world.cluster.processes.held == {"a"}
+    world.die()
+    world.cluster.names = []
+    world.run(1)
+    assert not world.cluster.processes.held
 
 
 def test_a_superseded_writer_is_not_started_again() -> None:
