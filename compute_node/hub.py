@@ -207,6 +207,10 @@ class Hub:
         finally:
             self._shielded.discard(me)
 
+    def is_shielded(self) -> bool:
+        """Whether the caller runs within ``shield``."""
+        return greenlet.getcurrent() in self._shielded
+
     def current(self) -> greenlet.greenlet:
         """The greenlet that asks, for ``interrupt``."""
         return greenlet.getcurrent()

@@ -239,6 +239,8 @@ class ReaderForwarding:
         began_s = HUB.now_s()
         self.waiting = event
         try:
+            if not HUB.is_shielded():
+                session.check_interrupts()  # one that came while nothing was waited for
             link.wait()
         except SqlError as error:
             self._interrupted(link, error)
@@ -268,9 +270,8 @@ class ReaderForwarding:
     def _lost(self, loss: LinkLost, unknown: bool) -> SqlError:
         """The error of a statement, or a commit if ``unknown``, whose answer will not come."""
         interrupt, self._interrupt = self._interrupt, None
-        link, self._link = self._link, None
-        if link is not None:
-            link.close()
+        link = self._link
+        self._drop_link()
         said = None if link is None else link.error_at_end
         if unknown and isinstance(said, SqlError) and said.sqlstate != TransactionResolutionUnknown.sqlstate:
             unknown = False  # a session that is told to end has ended its statement first
@@ -401,6 +402,7 @@ class ReaderForwarding:
                         self._forwarder.links.add(link)
                         return link
                 HUB.sleep(AGAIN_S)
+                session.check_interrupts()
         finally:
             self.waiting = 0
             session.has_waited(FORWARD_CONNECT, HUB.now_s() - began_s)

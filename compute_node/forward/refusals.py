@@ -33,7 +33,7 @@ def check(session: SessionState, statement: Statement, text: str) -> None:
         if name is None:
             name = session.engine.catalog.view(session).function(oid).name
         # Defaults, views and triggers may call what they like: they run on the writer. What the text itself calls …
-        if _calls(text, name):
+        if calls(text, name):
             if oid < FIRST_NORMAL_OID:
                 raise NotSupported(f"{name}() cannot be forwarded to the writer", hint=_HINT)
             raise NotSupported(
@@ -42,7 +42,7 @@ def check(session: SessionState, statement: Statement, text: str) -> None:
             )
 
 
-def _calls(text: str, name: str) -> bool:
+def calls(text: str, name: str) -> bool:
     """Whether the text calls a function of that name."""
     if not re.search(rf'\b{re.escape(name)}"?\s*\(', text, re.IGNORECASE):
         return False

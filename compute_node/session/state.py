@@ -137,6 +137,7 @@ class SessionState:
         "depth",
         "engine",
         "env",
+        "failed_characteristics",
         "forwarding",
         "gated",
         "gathering",
@@ -226,6 +227,8 @@ class SessionState:
         """a transaction that has ended without a trace and can begin again"""
         self.point_context: ExecContext | None = None
         """the context of point statements, used again and again"""
+        self.failed_characteristics = ("read committed", False, False)
+        """(isolation, read only, deferrable) of the transaction of a failed block, for COMMIT AND CHAIN"""
         self.savepoints: list[tuple[str, int]] | None = None
         self.statements_in_txn = 0
         self.definers = 0

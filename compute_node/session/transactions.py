@@ -146,6 +146,7 @@ def statement_failed(session: SessionState) -> None:
         session.settings.end_transaction(False)
     session.txn = session.notifying = None
     if txn is not None:
+        session.failed_characteristics = _characteristics(txn)
         if session.forwarding is not None:
             session.forwarding.rollback(txn)
         session.engine.txns.abort(txn)
@@ -263,6 +264,11 @@ def begin(session: SessionState, values: dict[str, OptionValue]) -> bytes:
     return tag
 
 
+def _characteristics(txn: Txn) -> tuple[str, bool, bool]:
+    """(isolation, read only, deferrable) as they were asked for."""
+    return txn.isolation, forwarding.is_declared_read_only(txn), txn.deferrable
+
+
 def end(session: SessionState, committing: bool, chain: bool) -> bytes:
     """COMMIT or ROLLBACK, perhaps AND CHAIN."""
     if not chain:
@@ -270,9 +276,7 @@ def end(session: SessionState, committing: bool, chain: bool) -> bytes:
     word = "COMMIT" if committing else "ROLLBACK"
     if session.block == IDLE:
         raise NoActiveSqlTransaction(f"{word} AND CHAIN can only be used in transaction blocks")
-    kept = session.characteristics()
-    if isinstance(session.txn, ReadingTxn):
-        kept = (kept[0], session.txn.declared_read_only, kept[2])
+    kept = session.failed_characteristics if session.txn is None else _characteristics(session.txn)
     tag = plain_commit(session) if committing else plain_rollback(session)
     session.txn = session.engine.txns.begin(*kept, session)
     session.env.transaction_timestamp = session.clock()

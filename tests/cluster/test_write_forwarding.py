@@ -15,6 +15,7 @@ from psycopg import errors
 
 import aurora
 from aurora.programs.embedded import EmbeddedCluster
+from tests.cluster import forwarding_twins
 
 Db = psycopg.Connection[Any]
 
@@ -581,7 +582,12 @@ def test_the_writer_has_only_so_many_connections_for_readers(db: Sessions) -> No
     assert opened[-1].execute("insert into t values (1001, 'a')").rowcount == 1
 
 
-# The writer goes away: these come last
+@pytest.mark.parametrize("seed", [1, 2])
+def test_random_statements_are_answered_as_on_the_writer(db: Sessions, seed: int) -> None:
+    assert forwarding_twins.run(db.cluster, seed) == 80
+
+
+# The writer goes away: this comes last
 
 
 def test_another_instance_takes_over(db: Sessions) -> None:
