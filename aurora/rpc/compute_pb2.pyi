@@ -267,20 +267,22 @@ class ForwardRequest(_message.Message):
     def __init__(self, open: _Optional[_Union[ForwardOpen, _Mapping]] = ..., begin: _Optional[_Union[ForwardBegin, _Mapping]] = ..., settings: _Optional[_Iterable[_Union[ForwardSetting, _Mapping]]] = ..., command_id: _Optional[int] = ..., input: _Optional[bytes] = ..., more: _Optional[bool] = ..., cancel: _Optional[bool] = ..., ask: _Optional[bool] = ...) -> None: ...
 
 class ForwardOpen(_message.Message):
-    __slots__ = ("user", "database", "reader_id", "volume_id", "idle_timeout_ms", "idle_in_transaction_timeout_ms")
+    __slots__ = ("user", "database", "reader_id", "volume_id", "idle_timeout_ms", "idle_in_transaction_timeout_ms", "application_name")
     USER_FIELD_NUMBER: _ClassVar[int]
     DATABASE_FIELD_NUMBER: _ClassVar[int]
     READER_ID_FIELD_NUMBER: _ClassVar[int]
     VOLUME_ID_FIELD_NUMBER: _ClassVar[int]
     IDLE_TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
     IDLE_IN_TRANSACTION_TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    APPLICATION_NAME_FIELD_NUMBER: _ClassVar[int]
     user: str
     database: str
     reader_id: str
     volume_id: bytes
     idle_timeout_ms: int
     idle_in_transaction_timeout_ms: int
-    def __init__(self, user: _Optional[str] = ..., database: _Optional[str] = ..., reader_id: _Optional[str] = ..., volume_id: _Optional[bytes] = ..., idle_timeout_ms: _Optional[int] = ..., idle_in_transaction_timeout_ms: _Optional[int] = ...) -> None: ...
+    application_name: str
+    def __init__(self, user: _Optional[str] = ..., database: _Optional[str] = ..., reader_id: _Optional[str] = ..., volume_id: _Optional[bytes] = ..., idle_timeout_ms: _Optional[int] = ..., idle_in_transaction_timeout_ms: _Optional[int] = ..., application_name: _Optional[str] = ...) -> None: ...
 
 class ForwardBegin(_message.Message):
     __slots__ = ("isolation", "snapshot_lsn", "started_us", "alone")
