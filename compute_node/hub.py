@@ -212,10 +212,12 @@ class Hub:
         return greenlet.getcurrent()
 
     def abandon(self) -> None:
-        """The process has died (in a simulation): whoever waits ends where it stands."""
-        for waiting in list(self._waiting):
-            waiting.throw(greenlet.GreenletExit)
-        self._forget()
+        """The process has died (in a simulation): whoever waits ends where it stands, and so does the pool. A greenlet
+        that is left standing keeps what it was started with, and nothing can collect it."""
+        while standing := [*self._waiting, *self._idle]:
+            self._forget()
+            for each in standing:
+                each.throw(greenlet.GreenletExit)
 
     def _forget(self) -> None:
         """Nobody waits any more; greenlets of an earlier loop, whose thread may have ended, cannot be woken."""

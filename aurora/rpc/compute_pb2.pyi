@@ -155,16 +155,18 @@ class Lock(_message.Message):
     def __init__(self, xid: _Optional[int] = ..., relations: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Log(_message.Message):
-    __slots__ = ("runs", "vdl", "sent_us", "epoch")
+    __slots__ = ("runs", "vdl", "sent_us", "epoch", "removed_below")
     RUNS_FIELD_NUMBER: _ClassVar[int]
     VDL_FIELD_NUMBER: _ClassVar[int]
     SENT_US_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
+    REMOVED_BELOW_FIELD_NUMBER: _ClassVar[int]
     runs: _containers.RepeatedCompositeFieldContainer[PgRun]
     vdl: int
     sent_us: int
     epoch: int
-    def __init__(self, runs: _Optional[_Iterable[_Union[PgRun, _Mapping]]] = ..., vdl: _Optional[int] = ..., sent_us: _Optional[int] = ..., epoch: _Optional[int] = ...) -> None: ...
+    removed_below: int
+    def __init__(self, runs: _Optional[_Iterable[_Union[PgRun, _Mapping]]] = ..., vdl: _Optional[int] = ..., sent_us: _Optional[int] = ..., epoch: _Optional[int] = ..., removed_below: _Optional[int] = ...) -> None: ...
 
 class Moved(_message.Message):
     __slots__ = ("writer_feed_address", "writer_id", "problem")
@@ -230,6 +232,20 @@ class ForgetReply(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class UseDatabaseRequest(_message.Message):
+    __slots__ = ("oid",)
+    OID_FIELD_NUMBER: _ClassVar[int]
+    oid: int
+    def __init__(self, oid: _Optional[int] = ...) -> None: ...
+
+class UseDatabaseReply(_message.Message):
+    __slots__ = ("problem", "lsn")
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    LSN_FIELD_NUMBER: _ClassVar[int]
+    problem: str
+    lsn: int
+    def __init__(self, problem: _Optional[str] = ..., lsn: _Optional[int] = ...) -> None: ...
+
 class ForwardRequest(_message.Message):
     __slots__ = ("open", "begin", "settings", "command_id", "input", "more", "cancel", "ask")
     OPEN_FIELD_NUMBER: _ClassVar[int]
@@ -251,20 +267,22 @@ class ForwardRequest(_message.Message):
     def __init__(self, open: _Optional[_Union[ForwardOpen, _Mapping]] = ..., begin: _Optional[_Union[ForwardBegin, _Mapping]] = ..., settings: _Optional[_Iterable[_Union[ForwardSetting, _Mapping]]] = ..., command_id: _Optional[int] = ..., input: _Optional[bytes] = ..., more: _Optional[bool] = ..., cancel: _Optional[bool] = ..., ask: _Optional[bool] = ...) -> None: ...
 
 class ForwardOpen(_message.Message):
-    __slots__ = ("user", "database", "reader_id", "volume_id", "idle_timeout_ms", "idle_in_transaction_timeout_ms")
+    __slots__ = ("user", "database", "reader_id", "volume_id", "idle_timeout_ms", "idle_in_transaction_timeout_ms", "application_name")
     USER_FIELD_NUMBER: _ClassVar[int]
     DATABASE_FIELD_NUMBER: _ClassVar[int]
     READER_ID_FIELD_NUMBER: _ClassVar[int]
     VOLUME_ID_FIELD_NUMBER: _ClassVar[int]
     IDLE_TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
     IDLE_IN_TRANSACTION_TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    APPLICATION_NAME_FIELD_NUMBER: _ClassVar[int]
     user: str
     database: str
     reader_id: str
     volume_id: bytes
     idle_timeout_ms: int
     idle_in_transaction_timeout_ms: int
-    def __init__(self, user: _Optional[str] = ..., database: _Optional[str] = ..., reader_id: _Optional[str] = ..., volume_id: _Optional[bytes] = ..., idle_timeout_ms: _Optional[int] = ..., idle_in_transaction_timeout_ms: _Optional[int] = ...) -> None: ...
+    application_name: str
+    def __init__(self, user: _Optional[str] = ..., database: _Optional[str] = ..., reader_id: _Optional[str] = ..., volume_id: _Optional[bytes] = ..., idle_timeout_ms: _Optional[int] = ..., idle_in_transaction_timeout_ms: _Optional[int] = ..., application_name: _Optional[str] = ...) -> None: ...
 
 class ForwardBegin(_message.Message):
     __slots__ = ("isolation", "snapshot_lsn", "started_us", "alone")

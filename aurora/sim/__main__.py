@@ -27,7 +27,7 @@ from aurora.sim.points import points
 from aurora.sim.readers import checks as readers_checks
 from aurora.sim.readers import knobs as readers_knobs
 from aurora.sim.readers import runner as readers_runner
-from aurora.sim.runner import Failure, quiet
+from aurora.sim.runs import Failure, quiet
 from aurora.sim.workloads import WORKLOADS
 
 PROGRESS_S = 10.0

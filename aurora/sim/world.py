@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from aurora.errors import InvariantViolation
+
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
@@ -23,6 +25,8 @@ WALL_START_S = 1_700_000_000.0
 
 TRACE_LINES: Final = 200
 RETRANSMIT_S: Final = 0.2
+EVENTS_MAX: Final = 2_000_000
+"""A seed's run has some ten thousand; one that has so many does not end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +44,16 @@ class Weather:
 CALM = Weather(slow=0.0, loss=0.0, duplicate=0.0)
 
 
+class Endless(InvariantViolation):
+    """A run that does not come to its end."""
+
+
 class StreamBroken(Exception):
     """The server of a streamed answer ends it with an error."""
 
 
 class World:
-    """Clock (``monotonic``), queue and network. Endpoints are names.
+    """Clock (``monotonic``), queue and network. Endpoints are names. ``waiting`` tells what waits, for a failure.
 
     ``cuts`` separate two of them in both directions, ``one_way`` cuts ``(source, target)``, ``slow_links`` delay.
     """
@@ -60,6 +68,7 @@ class World:
         self.cuts: set[frozenset[str]] = set()
         self.one_way: set[tuple[str, str]] = set()
         self.slow_links: dict[tuple[str, str], float] = {}
+        self.waiting: Callable[[], list[str]] = list
         self._queue: list[tuple[float, int, Action]] = []
         self._count = 0
         self._stopped: dict[str, int] = {}
@@ -93,6 +102,9 @@ class World:
         while self._queue and self._queue[0][0] <= until_s:
             self.now, _, action = heapq.heappop(self._queue)
             action()
+            if self._count > EVENTS_MAX:
+                stacks = "\n".join(self.waiting())
+                raise Endless(f"{self._count} events up to {self.now:.6f} s, and no end of them\n{stacks}")
         self.now = until_s
 
     # Processes that stand still

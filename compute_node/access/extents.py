@@ -104,13 +104,21 @@ class RelationFile:
 
 
 class Extents:
-    """The directory in memory. ``horizon`` gives the row horizon (an LSN) for the reuse of freed extents."""
+    """The directory in memory. ``horizon`` gives the row horizon (an LSN) for the reuse of freed extents,
+    ``removed`` is told when one that was freed at an LSN loses what it held."""
 
-    def __init__(self, cache: PageCache, mtr: Mtr, superblock: Superblock, horizon: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        cache: PageCache,
+        mtr: Mtr,
+        superblock: Superblock,
+        horizon: Callable[[], int],
+        removed: Callable[[int], None] = lambda below: None,
+    ) -> None:
         self._cache = cache
         self._mtr = mtr
         self._superblock = superblock
-        self._horizon = horizon
+        self._horizon, self._removed = horizon, removed
         self._ensured_pages = 0
         """The volume is known to have the protection groups of the pages below."""
         self.used_pages = 1
@@ -350,6 +358,7 @@ class Extents:
         for entry in sorted(fitting, key=lambda each: not each.flags & CLEAN):
             if entry.freed <= horizon:
                 self._free.remove(entry)
+                self._removed(entry.freed)
                 return entry
         return None
 
@@ -460,6 +469,7 @@ class Extents:
         horizon = self._horizon()
         for entry in self._free:
             if not entry.flags & CLEAN and entry.freed <= horizon:
+                self._removed(entry.freed)
                 return entry
         return None
 

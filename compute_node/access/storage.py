@@ -69,7 +69,7 @@ class Storage:
         """for indexes on expressions and partial ones; set by the engine"""
         self.superblock = Superblock(self.cache, self.mtr)
         self.is_new = self.superblock.is_new
-        self.extents = Extents(self.cache, self.mtr, self.superblock, self.row_horizon)
+        self.extents = Extents(self.cache, self.mtr, self.superblock, self.row_horizon, self._removed)
         self.clog_file = self.extents.files.get(CLOG_RELFILE) or self.extents.create(CLOG_RELFILE, 0)
         self.clog_file.end_known = True  # TransactionManager knows it
         self.clog: Clog = clog_kernel.Clog(arena, self.mtr, self.clog_file.map)
@@ -77,6 +77,9 @@ class Storage:
         self.locks = self.txns.locks
         self._tables: dict[int, tuple[RelationDesc, Table]] = {}
         volume.flush_soon("opened")
+
+    def _removed(self, below: int) -> None:
+        self.txns.removed(below)
 
     def row_horizon(self) -> int:
         """See ``TransactionManager.row_horizon``."""

@@ -506,9 +506,13 @@ class Table:
             elif not pruned:
                 pruned = True
                 txns = self.storage.txns
-                removed = self.heap.prune(tid >> 16, txns.recent_horizon()) or self.heap.prune(
-                    tid >> 16, txns.row_horizon()
-                )
+                horizon = txns.recent_horizon()
+                removed = self.heap.prune(tid >> 16, horizon)
+                if not removed:
+                    horizon = txns.row_horizon()
+                    removed = self.heap.prune(tid >> 16, horizon)
+                if removed > 0:
+                    txns.removed(horizon)
                 if removed < 0:
                     self._load(-removed)
                     pruned = False

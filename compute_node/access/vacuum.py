@@ -95,9 +95,14 @@ class Vacuum:
                 ahead.missed(block)
             storage.volume.reserve(PAGE_BYTES)
             horizon = storage.row_horizon()
-            self.stats.versions += self._retry(table.heap.prune, block, horizon)
+            removed = self._retry(table.heap.prune, block, horizon)
+            self.stats.versions += removed
             if self._freeze_before:
-                self.stats.frozen += self._retry(table.heap.freeze, block, horizon, self._freeze_before)
+                frozen = self._retry(table.heap.freeze, block, horizon, self._freeze_before)
+                removed += frozen
+                self.stats.frozen += frozen
+            if removed:
+                storage.txns.removed(horizon)
             dead = self._list(table.heap.dead_slots, block)
             if dead:
                 self._dead[block] = dead

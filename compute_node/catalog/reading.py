@@ -5,6 +5,7 @@
     Replica ─ positions, last commit ─► Recovery ─► sessions
             ◄─ pause ──────────────────┘
             ── relation lock held too long, database dropped ─► conflicts ─► sessions that hold it, are in it
+            ── rows removed that nobody has held ────────────► conflicts ─► sessions that may need them
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from typing import TYPE_CHECKING
 from aurora.ids import Lsn
 from aurora.notes import Invalidations
 from compute_node.catalog.rows import CatalogReader
+from compute_node.hub import HUB
 from compute_node.relations.schema import CATALOGS
 from compute_node.replica.replica import Replica
 from compute_node.session.conflicts import cancel_for_conflict
+from compute_node.session.settings import SettingValue, define_or_raise, parse_value
 from compute_node.txn.recovery import Conflict, Receiver
 
 if TYPE_CHECKING:
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from compute_node.session.state import SessionState
 
 _PG_DATABASE = CATALOGS["pg_database"].desc.oid
+LOOK_S = 0.01
+"""Between two looks whether somebody still reads what is to be removed."""
 FOREVER_S = 10 * 365 * 86400.0
 """a delay of -1"""
 
@@ -76,12 +81,58 @@ def holders(databases: Databases, relation: int) -> Iterator[SessionState]:
             yield session
 
 
-def attach(databases: Databases, replica: Replica, sender: Callable[[], str], delay_ms: int = 14000) -> None:
-    """Put them together. ``delay_ms``: max_standby_streaming_delay, -1 for ever."""
+def _in_the_way(session: SessionState, below: Lsn) -> bool:
+    """Whether a session's transaction may read below an LSN: by the snapshot of its statement, or of the transaction,
+    or by what outlives a statement, as a cursor."""
+    txn = session.txn
+    if txn is None:
+        return False
+    snapshots = [hold.lsn for hold in txn.ties.holds] if txn.ties is not None else []
+    if txn.snapshot_lsn or session.greenlet is not None:
+        snapshots.append(txn.oldest_lsn)
+    return any(lsn and lsn < below for lsn in snapshots)
+
+
+def make_way(databases: Databases, replica: Replica, below: Lsn, patience_s: float) -> None:
+    """Wait until nobody reads below ``below``; whoever still does after ``patience_s`` ends. In a greenlet."""
+    holds, deadline_s = databases.storage.txns.holds, HUB.loop.time() + patience_s
+    ended: set[int] = set()
+    while not replica.stopping:
+        there = [session for session in databases.sessions() if _in_the_way(session, below)]
+        is_over = HUB.loop.time() >= deadline_s
+        if not there and (is_over or holds.oldest(below) >= below):  # others that hold something are soon done
+            return
+        if is_over:
+            for session in there:
+                if session.pid not in ended:
+                    ended.add(session.pid)
+                    cancel_for_conflict(session, Conflict.SNAPSHOT)
+        HUB.sleep(LOOK_S)
+
+
+def load_settings(databases: Databases, replica: Replica) -> None:
+    """What ALTER SYSTEM has set of the replay; at the start, and at each reload. In a greenlet; may wait."""
+    stored = dict(databases.initial.catalog.stored_settings(0, 0))
+
+    def value(name: str) -> SettingValue:
+        setting = define_or_raise(name)
+        return parse_value(setting, stored[name]) if name in stored else setting.boot
+
+    def seconds(name: str) -> float:
+        delay_ms = int(value(name))
+        return delay_ms / 1000 if delay_ms >= 0 else FOREVER_S
+
+    replica.max_delay_s = seconds("max_standby_streaming_delay")
+    replica.archive_delay_s = seconds("max_standby_archive_delay")
+    replica.feedback = bool(value("hot_standby_feedback"))
+
+
+def attach(databases: Databases, replica: Replica, sender: Callable[[], str]) -> None:
+    """Put them together."""
     recovery = databases.storage.txns.recovery
     recovery.replay = ReplicaReplay(replica, sender)
     recovery.on_pause = lambda: replica.pause(recovery.pause_requested)
-    replica.max_delay_s = delay_ms / 1000 if delay_ms >= 0 else FOREVER_S
+    replica.removed = lambda below, patience_s: make_way(databases, replica, below, patience_s)
 
     def conflict(relation: int) -> None:
         for session in list(holders(databases, relation)):

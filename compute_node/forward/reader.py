@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from aurora.datum import Row
 from aurora.errors import (
+    CannotConnectNow,
     ConnectionFailure,
     QueryCanceled,
     SerializationFailure,
@@ -32,6 +33,7 @@ from compute_node.session.results import decode_text
 from compute_node.session.state import IDLE, Disconnected, SessionState
 from compute_node.session.statement import Params, Statement
 from compute_node.txn.transaction import Txn
+from compute_node.types.oids import TEXT
 from compute_node.work.waits import (
     FORWARD_ABORT,
     FORWARD_ASK,
@@ -82,6 +84,8 @@ class ReaderForwarding:
         self._link: Link | None = None
         self._txn: Txn | None = None
         """the transaction that the writer has a part of"""
+        self._before_lsn: Lsn = NO_LSN
+        """what the session's queries had to see before it"""
         self._sent: dict[str, str] = {}
         """the settings that went along with it"""
         self._interrupt: SqlError | None = None
@@ -114,7 +118,9 @@ class ReaderForwarding:
     def explain(self, statement: Statement, options: Mapping[str, OptionValue], params: Params) -> list[str]:
         """See ``Forwarding``."""
         inner = statement.source[texts.inner_start(statement.source) :]
-        remote = RemoteStatement(self._rows, statement, texts.explain(options, inner), 0, [self._session.type_of(25)])
+        text = self._session.type_of(TEXT)
+        remote = RemoteStatement(self._rows, statement, texts.explain(options, inner), 0, [text])
+        remote.kinds = tuple(map(self._session.type_of, statement.param_types))
         remote.checked = False
         door.begin_text(self._session, self._session.query)
         return [str(line) for batch in self._rows(remote, params) for (line,) in batch]
@@ -172,7 +178,7 @@ class ReaderForwarding:
                 )
             )
             if not alone:
-                self._txn = txn
+                self._txn, self._before_lsn = txn, session.read_after_lsn
                 txn.tie()  # so that it has an end
         self._add_settings(request)
         return self._live_link().send(request)
@@ -313,12 +319,21 @@ class ReaderForwarding:
 
     def _connect(self, with_session: bool = True) -> None:
         """See to it that there is a link, and a session behind it."""
-        link = self._link
-        if link is None or link.lost:
-            self._drop_link()
-            link = self._link = self._open_stream()
-        if not with_session or link.opened:
-            return
+        began_s = HUB.now_s()
+        while True:
+            link = self._link
+            if link is None or link.lost:
+                self._drop_link()
+                link = self._link = self._open_stream(began_s)
+            if not with_session or link.opened:
+                return
+            try:
+                self._open_session(link)
+            except CannotConnectNow:
+                # An instance that is about to change its role, or has just done so.
+                self._sleep(began_s)
+
+    def _open_session(self, link: Link) -> None:
         session = self._session
         get = session.settings.get
         answer = link.send(
@@ -328,6 +343,7 @@ class ReaderForwarding:
                     database=session.database,
                     reader_id=self._forwarder.reader_id,
                     volume_id=self._forwarder.volume_id,
+                    application_name=session.application_name,
                     idle_timeout_ms=int(get("apg_write_forward.idle_session_timeout")),
                     idle_in_transaction_timeout_ms=int(get("apg_write_forward.idle_in_transaction_session_timeout")),
                 )
@@ -349,16 +365,25 @@ class ReaderForwarding:
         link.opened = True
         self._raise_interrupt()
 
-    def _open_stream(self) -> Link:
+    def _left_s(self, began_s: float) -> float | None:
+        """How much of ``apg_write_forward.connect_timeout`` is left; None: there is none."""
+        timeout_s = int(self._session.settings.get("apg_write_forward.connect_timeout"))
+        return timeout_s - (HUB.now_s() - began_s) if timeout_s else None
+
+    def _sleep(self, began_s: float) -> None:
+        left_s = self._left_s(began_s)
+        if left_s is not None and left_s <= 0:
+            raise ConnectionFailure("could not connect to the writer in time", detail="No instance writes now.")
+        HUB.sleep(AGAIN_S)
+
+    def _open_stream(self, began_s: float) -> Link:
         """To whoever writes; until then, at most ``apg_write_forward.connect_timeout``."""
         session = self._session
-        timeout_s = int(session.settings.get("apg_write_forward.connect_timeout"))
-        began_s = HUB.now_s()
         self.waiting = FORWARD_CONNECT
         reason = "no writer is known"
         try:
             while True:
-                left_s = timeout_s - (HUB.now_s() - began_s) if timeout_s else None
+                left_s = self._left_s(began_s)
                 if left_s is not None and left_s <= 0:
                     break
                 writer = self._forwarder.writer()
@@ -379,9 +404,7 @@ class ReaderForwarding:
         finally:
             self.waiting = 0
             session.has_waited(FORWARD_CONNECT, HUB.now_s() - began_s)
-        raise ConnectionFailure(
-            f"could not connect to the writer within {timeout_s} s", detail=reason, hint="Try again later."
-        )
+        raise ConnectionFailure("could not connect to the writer in time", detail=reason)
 
     def _drop_link(self) -> None:
         link, self._link = self._link, None
@@ -448,6 +471,8 @@ class ReaderForwarding:
         if self._txn is not txn:
             return
         self._left(txn)
+        # What it has written is nothing to wait for.
+        read_after.restore(self._session, self._before_lsn)
         if self._link is None or self._link.lost:
             return
         self._drain(self._link.send(cpb.ForwardRequest(input=requests.query("ROLLBACK"))))

@@ -54,6 +54,7 @@ class ForwardedConnection(Connection):
     """A reader's session as the wire sees it."""
 
     __slots__ = ("_request",)
+    stays = False
 
     def __init__(self, server: Server, transport: Forwarded) -> None:
         super().__init__(server)
@@ -100,7 +101,7 @@ class ForwardedConnection(Connection):
                 "remaining connection slots of the writer are not for forwarded sessions",
                 detail=f"{limit} sessions of readers are connected to it ({PERCENT} = {percent}).",
             )
-        return Authenticated(request.user, request.database, role)
+        return Authenticated(request.user, request.database, role, {"application_name": request.application_name})
 
     def take(self, request: cpb.ForwardRequest, data: bytes) -> None:
         """A whole request and its input."""
@@ -221,7 +222,8 @@ class Forwarded:
         if not self._is_over:
             self._is_over = True
             if self._connection is not None:
-                self._connection.connection_lost(None)
+                # From the loop, as transports do: who ends it may be another session's greenlet.
+                HUB.loop.call_soon(self._connection.connection_lost, None)
 
     # The connection's transport
 
@@ -279,7 +281,7 @@ class Forwarded:
     def abort(self) -> None:
         """End it at once."""
         self._stream.close()
-        HUB.loop.call_soon(self.ended)
+        self.ended()
 
     def get_extra_info(self, name: str, default: object = None) -> object:
         """The reader's address as the client's."""

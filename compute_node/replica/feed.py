@@ -102,6 +102,9 @@ class FeedCore:
         expected."""
         self._holds = holds
         self._clock_us = clock_us
+        self.removed_below: Callable[[], int] = lambda: 0
+        """See ``TransactionManager.removed_below``; of the writer's transactions, once there are any."""
+        self._told_removed = 0
         self._pending: deque[tuple[int, list[Run]]] = deque()
         self._durable: list[Run] = []
         self._durable_lsn = vdl
@@ -144,6 +147,10 @@ class FeedCore:
         reply = cpb.FollowReply()
         log = reply.log
         log.vdl, log.sent_us, log.epoch = self.vdl, self._clock_us(), self.epoch
+        # A removal's records are above the LSN below which it removes: those that this message has are covered.
+        removed = min(self.removed_below(), self.vdl)
+        if removed > self._told_removed:
+            log.removed_below = self._told_removed = removed
         for pg, prev, first, last, _, records in runs:
             log.runs.add(pg=pg, prev_lsn=prev, first_lsn=first, last_lsn=last, records=records)
         message = reply.SerializeToString()

@@ -7,7 +7,8 @@
 
 The loop is one greenlet. It may wait for a page of the extent directory and for a relation lock that sessions here
 hold: then nothing further is applied, as in a hot standby (PostgreSQL 15, 27.4.2), and after ``max_delay_s`` those in
-the way are told to go (``conflict``).
+the way are told to go (``conflict``). Without ``feedback`` the writer holds nothing for sessions here, and says what it
+removes: those who may still need it are in the way too (``removed``).
 """
 
 from __future__ import annotations
@@ -62,8 +63,17 @@ class Replica:
         self.last_commit_us: int | None = None
         """Time of the last commit applied, µs since 2000-01-01 UTC."""
         self.max_delay_s = MAX_DELAY_S
+        """max_standby_streaming_delay"""
+        self.archive_delay_s = MAX_DELAY_S
+        """max_standby_archive_delay: of log that is fetched from storage"""
+        self.feedback = True
+        """hot_standby_feedback: the writer is told what sessions here still read"""
+        self._fetched: cpb.Log | None = None
+        self._delay_s = MAX_DELAY_S
         self.catalog_changed: CatalogChanged = lambda invalidations, lsn: None
         self.conflict: Conflict = lambda relation: None
+        self.removed: Callable[[Lsn, float], None] = lambda below, patience_s: None
+        """Waits until nobody reads below an LSN, and sees to it after so long. In a greenlet."""
         self.paused = False
         self.between = False
         """Between two streams: what comes waits until it is known how it goes on."""
@@ -88,7 +98,8 @@ class Replica:
         self._locks: dict[int, Txn] = {}
         """Transactions of the writer that hold strong locks, by xid."""
         self._task: asyncio.Task[None] | None = None
-        self._stopping = False
+        self.stopping = False
+        """Nothing further is to begin."""
 
     # What comes
 
@@ -135,6 +146,7 @@ class Replica:
     def go_on(self, missing: cpb.Log | None = None) -> None:
         """The stream goes on, after ``missing``."""
         if missing is not None:
+            self._fetched = missing
             self._inbox.appendleft(missing)
             self._inbox_bytes += missing.ByteSize()
         self.between = False
@@ -190,7 +202,7 @@ class Replica:
 
     def halt(self) -> None:
         """Begin nothing further."""
-        self._stopping = True
+        self.stopping = True
         self._wake()
 
     async def stop(self) -> None:
@@ -202,7 +214,7 @@ class Replica:
 
     def run(self) -> None:
         """The loop, until ``halt``. In a greenlet."""
-        while not self._stopping:
+        while not self.stopping:
             turn = self._turn
             if turn is not None and not self._discarding and self.core.applied_lsn >= turn.vdl:
                 self._turned(turn)
@@ -232,9 +244,12 @@ class Replica:
 
     def _take(self, log: cpb.Log) -> None:
         core = self.core
+        self._delay_s = self.archive_delay_s if log is self._fetched else self.max_delay_s
         self.volume.follow(log.epoch)
+        if log.removed_below > self._storage.row_horizon():
+            self.removed(Lsn(log.removed_below), self._delay_s)
         core.receive((run.pg, run.prev_lsn, run.records) for run in log.runs)
-        while not self._stopping and not self._discarding:
+        while not self.stopping and not self._discarding:
             if self._turn is not None and core.applied_lsn >= self._turn.vdl:
                 self._turned(self._turn)
             done = core.step()
@@ -279,7 +294,7 @@ class Replica:
             for other in [each for each, txn in self._locks.items() if each != xid and relation in txn.table_locks]:
                 # Nobody has it beside another on the writer: that one was cut off with its writer.
                 self._ended(other, notes.ABORT)
-            timer = HUB.loop.call_later(self.max_delay_s, self.conflict, relation)
+            timer = HUB.loop.call_later(self._delay_s, self.conflict, relation)
             try:
                 self._storage.locks.lock_relation(txn, relation, ACCESS_EXCLUSIVE)
             finally:
@@ -341,11 +356,12 @@ class Replica:
     # What the writer is told
 
     def needs(self) -> tuple[Lsn, Lsn]:
-        """(row horizon, read point): the lowest LSN that sessions read at, and the lowest at which pages are asked
-        for."""
+        """(row horizon, read point): the lowest LSN that sessions read at, without ``feedback`` only what those to come
+        read at; and the lowest at which pages are asked for."""
         reading = self.volume.reader.lowest_read_point()
         applied = self.core.applied_lsn
-        return Lsn(self._storage.row_horizon()), Lsn(min(applied, reading) if reading is not None else applied)
+        horizon = self._storage.row_horizon() if self.feedback else applied
+        return Lsn(horizon), Lsn(min(applied, reading) if reading is not None else applied)
 
     @property
     def lag_now_us(self) -> int:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 def can_move(session: SessionState) -> bool:
     """Whether nothing runs and nothing is open: no transaction, portal, temporary table, advisory lock, LISTEN."""
     return (
-        session.greenlet is None
+        session.port.stays
+        and session.greenlet is None
         and session.block == IDLE
         and session.txn is None
         and not session.portals

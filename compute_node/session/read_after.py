@@ -70,6 +70,12 @@ def must_show(session: SessionState, lsn: Lsn) -> None:
         session.guarded = True
 
 
+def restore(session: SessionState, lsn: Lsn) -> None:
+    """What ``must_show`` has asked for since is not needed any more."""
+    session.read_after_lsn = lsn
+    session.guarded = bool(session.statement_timeout_ms or lsn)
+
+
 def wait(session: SessionState) -> None:
     """What ``aurora.read_after_lsn`` and write forwarding ask of the query that is about to be planned or to run."""
     lsn = session.read_after_lsn

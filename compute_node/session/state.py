@@ -51,6 +51,8 @@ class Port(Protocol):
     position: int
     eager: bool
     """Whether the turn has waited, so that each answer is sent as it is complete."""
+    stays: bool
+    """Whether it may outlive the instance's role."""
 
     def flush(self) -> None:
         """Send what the session has put out so far; waits when the client does not read."""

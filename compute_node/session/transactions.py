@@ -217,7 +217,8 @@ def apply_options(session: SessionState, values: dict[str, OptionValue]) -> None
             )
         # Nothing has run in it, so a new one takes its place.
         session.engine.txns.abort(txn)
-        txn = session.txn = session.engine.txns.begin(isolation, txn.read_only, txn.deferrable, session)
+        declared = forwarding.is_declared_read_only(txn)
+        txn = session.txn = session.engine.txns.begin(isolation, declared, txn.deferrable, session)
     read_only = values.get("transaction_read_only")
     if read_only is not None and isinstance(txn, ReadingTxn) and (read_only or forwarding.is_on(session)):
         # It stays read-only here; what the session asks for decides whether the writer may write for it.

@@ -54,6 +54,8 @@ class TransactionManager:
         self.by_xid: dict[int, Txn] = {}
         self.holds = Holds()
         self._recent_horizon: Lsn = NO_LSN
+        self.removed_below: Lsn = NO_LSN
+        """What only snapshots below it see may be gone: readers that hold nothing here are told."""
         self._recent_uses = 0
         self.xid_range = XID_RANGE
         self._reserving: list[Waiter] | None = None
@@ -273,6 +275,11 @@ class TransactionManager:
             self._recent_uses, self._recent_horizon = RECENT_USES, self.row_horizon()
         self._recent_uses -= 1
         return self._recent_horizon
+
+    def removed(self, below: int) -> None:
+        """What only snapshots below ``below`` see has just been removed: row versions, or what freed pages held."""
+        if below > self.removed_below:
+            self.removed_below = Lsn(below)
 
     def state(self, xid: int) -> int:
         """0 in progress, 1 aborted, or a commit LSN; may wait for a page of the commit log."""

@@ -62,6 +62,7 @@ class Connection(asyncio.Protocol):
         "_running", "_server", "_startup", "_transport", "_unsure", "_waiting_input", "data", "eager",
         "position", "session",
     )  # fmt: skip
+    stays = True
 
     def __init__(self, server: Server) -> None:
         self._server = server

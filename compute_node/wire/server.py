@@ -97,7 +97,9 @@ class Server:
         self._shutting_down = False
         self.holds_input = False
         self.on_stray_cancel: Callable[[int, int], None] | None = None
-        """Told of cancel requests that fit no session here (``handover``, ``roles``)."""
+        """Told of cancel requests that fit no session here (``handover``, ``replica.elsewhere``)."""
+        self.on_reload: Callable[[], None] = lambda: None
+        """Told at each reload."""
         self.on_away: Callable[[], None] | None = None
         """Told when ``away`` changes (``handover``)."""
         self._away = ""
@@ -316,6 +318,7 @@ class Server:
     def reload(self) -> None:
         """Read rules and certificate again (SIGHUP, pg_reload_conf); those that cannot be used leave those in force as
         they are."""
+        self.on_reload()
         try:
             self.tls_context = _tls(self.config)
         except OSError as error:

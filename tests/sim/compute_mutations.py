@@ -22,7 +22,7 @@ from aurora.sim.compute.checks import (
     SNAPSHOT_ROWS,
     UNIQUE,
 )
-from aurora.sim.runner import CORES_OWN
+from aurora.sim.runs import CORES_OWN
 from compute_node.access.btree.index import BTreeIndex
 from compute_node.access.btree.shrink import TreeShrinker
 from compute_node.access.btree.unique import ConflictCheck

@@ -15,7 +15,7 @@ from aurora import geometry
 from aurora.kernels import redo
 from aurora.rpc import storage_pb2 as pb
 from aurora.sim.disk import SimDisk
-from aurora.sim.runner import CORES_OWN
+from aurora.sim.runs import CORES_OWN
 from compute_node.volume import fleet, recovery, writer_core
 from storage_node import gossip, hot_log, membership, meta, node, page_cache, page_store, segment
 

@@ -8,14 +8,16 @@ from typing import Any
 from aurora.kernels import redo
 from aurora.rpc import compute_pb2 as cpb
 from aurora.sim.compute.checks import DURABLE, HORIZON, INDEXES, SNAPSHOT_ROWS, WAITS
-from aurora.sim.readers import writer
-from aurora.sim.readers.checks import DURABLE_ONLY, NEEDED, NOTED, ONE_WRITER, PAGES
+from aurora.sim.readers import scenario, writer
+from aurora.sim.readers.checks import DURABLE_ONLY, FORWARD, NEEDED, NOTED, ONE_WRITER, PAGES
 from aurora.sim.readers.volume import WriterVolume
-from aurora.sim.runner import CORES_OWN
+from aurora.sim.runs import CORES_OWN
+from compute_node.access.cache import PageCache
 from compute_node.access.extents import Extents
 from compute_node.replica.apply import ApplyCore, StreamGap
 from compute_node.replica.feed import FeedCore
 from compute_node.replica.replica import Replica
+from compute_node.txn.locks import LockManager
 from tests.sim.mutations import Mutation, _replace
 
 WRONG = (PAGES, SNAPSHOT_ROWS, CORES_OWN)
@@ -147,6 +149,21 @@ def _a_refusal_counts_as_an_ack() -> Iterable[Any]:
     yield _replace(WriterVolume, "probe", lambda _: lambda self: None)
 
 
+def _an_older_epoch_is_followed() -> Iterable[Any]:
+    def make(followable: Any) -> Any:
+        return lambda answering, epoch: followable(answering, 0)
+
+    yield _replace(scenario, "followable", make)
+
+
+def _loads_are_kept_over_a_new_beginning() -> Iterable[Any]:
+    yield _replace(PageCache, "abandon_loads", lambda _: lambda self: None)
+
+
+def _locks_are_not_told_at_the_join() -> Iterable[Any]:
+    yield _replace(LockManager, "exclusive_at", lambda _: lambda self, vdl: iter(()))
+
+
 MUTATIONS = (
     Mutation("log is sent before it is durable", (DURABLE_ONLY, *WRONG), _sent_before_durable),
     Mutation("late records of a page on its way are dropped", WRONG, _late_records_are_dropped),
@@ -160,4 +177,7 @@ MUTATIONS = (
     Mutation("who was not held reads on", (HORIZON, SNAPSHOT_ROWS), _who_was_not_held_reads_on),
     Mutation("what the writer before held is not held", (HORIZON,), _what_the_writer_before_held_is_not_held),
     Mutation("a refusal counts as an acknowledgement", (ONE_WRITER, WAITS), _a_refusal_counts_as_an_ack),
+    Mutation("a log of an older epoch is followed", (FORWARD,), _an_older_epoch_is_followed),
+    Mutation("loads of pages are kept over a new beginning", WRONG, _loads_are_kept_over_a_new_beginning),
+    Mutation("locks are not told at the join", (NOTED, *WRONG), _locks_are_not_told_at_the_join, 45),
 )

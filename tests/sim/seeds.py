@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from aurora.sim.runner import Failure
+from aurora.sim.runs import Failure
 
 
 def kept(path: Path) -> Iterator[int]:

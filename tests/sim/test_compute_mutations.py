@@ -10,7 +10,7 @@ import pytest
 from aurora.sim.__main__ import main
 from aurora.sim.compute.checks import CATALOGUE, LOG, WAITS
 from aurora.sim.compute.runner import run_one, shrink
-from aurora.sim.runner import CORES_OWN, Failure, quiet
+from aurora.sim.runs import CORES_OWN, Failure, quiet
 from tests.sim.compute_mutations import MUTATIONS
 from tests.sim.mutations import Mutation
 

@@ -14,7 +14,7 @@ from aurora.sim.compute.knobs import FAULT_NAMES, SERVICE_NAMES, WORKLOAD_NAMES,
 from aurora.sim.compute.runner import Totals, run_many, run_one
 from aurora.sim.compute.scenario import EXPECTED, FAULTS
 from aurora.sim.compute.workloads import SERVICES, WORKLOADS
-from aurora.sim.runner import Failure, quiet
+from aurora.sim.runs import Failure, quiet
 from tests.sim.seeds import kept, told, traces
 
 SEEDS = 64

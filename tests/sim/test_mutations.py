@@ -10,7 +10,8 @@ import pytest
 from aurora.sim.__main__ import main
 from aurora.sim.checks import CATALOGUE, CheckFailed
 from aurora.sim.points import points
-from aurora.sim.runner import CORES_OWN, Failure, quiet, run_one, shrink
+from aurora.sim.runner import run_one, shrink
+from aurora.sim.runs import CORES_OWN, Failure, quiet
 from tests.log_rule import DAMAGE, DISK_REFUSES, FLEET_CHANGES
 from tests.sim.mutations import MUTATIONS, Mutation
 

@@ -15,7 +15,7 @@ from aurora.sim.readers.faults import FAULTS
 from aurora.sim.readers.knobs import FAULT_NAMES, READER_WORKLOAD_NAMES, draw
 from aurora.sim.readers.runner import Totals, run_many, run_one
 from aurora.sim.readers.session import READER_WORKLOADS
-from aurora.sim.runner import Failure, quiet
+from aurora.sim.runs import Failure, quiet
 from tests.sim.seeds import kept, told, traces
 
 SEEDS = 24

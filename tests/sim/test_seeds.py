@@ -12,7 +12,8 @@ from aurora.sim.faults import FAULTS
 from aurora.sim.knobs import FAULT_NAMES, WORKLOAD_NAMES, draw
 from aurora.sim.model import STEPS
 from aurora.sim.points import points
-from aurora.sim.runner import Failure, Totals, run_many, run_one
+from aurora.sim.runner import Totals, run_many, run_one
+from aurora.sim.runs import Failure
 from aurora.sim.workloads import WORKLOADS
 from tests.log_rule import DAMAGE, DISK_REFUSES, FLEET_CHANGES
 from tests.sim.seeds import kept, told, traces

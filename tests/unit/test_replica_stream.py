@@ -248,6 +248,26 @@ def test_a_reader_that_comes_back_goes_on_where_it_was() -> None:
     assert page(reader.arena, 1) == page(writer.arena, 1)
 
 
+def test_followers_are_told_once_of_what_is_removed_and_of_nothing_that_is_still_to_come() -> None:
+    writer = Writer()
+    _, wire = writer.join()
+    removed = 0
+    writer.feed.removed_below = lambda: removed
+
+    def told() -> int:
+        writer.write(1)
+        writer.durable(writer.flush())
+        return int(wire.logs[-1].removed_below)
+
+    assert told() == 0
+    first = removed = writer.vdl
+    assert told() == first
+    assert told() == 0
+    removed = writer.vdl + 10_000  # its records are above that, and no message has them yet
+    assert told() == writer.vdl
+    assert told() == writer.vdl
+
+
 def test_what_a_reader_needs_is_held_until_it_is_silent_for_long() -> None:
     writer = Writer()
     writer.write(1)

@@ -165,7 +165,7 @@ class Instance:
 
     def die(self) -> int:
         """The process is gone; the VDL that its log leaves."""
-        self.loop.dead = True
+        self.loop.end()
         HUB.abandon()
         self.readings.clear()
         vdl = self.volume.crash()

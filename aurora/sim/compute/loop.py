@@ -71,6 +71,7 @@ class SimTask:
 
     def _finish(self, result: Any, error: BaseException | None) -> None:
         self._done, self._result, self._error = True, result, error
+        self._loop.tasks.pop(self, None)
         for callback in self._callbacks:
             self._loop.call_soon(callback, self)
 
@@ -114,6 +115,8 @@ class SimLoop:
     def __init__(self, world: World, rng: random.Random, jitter_s: float) -> None:
         self.world = world
         self.dead = False
+        self.tasks: dict[SimTask, None] = {}
+        """Those that are not over."""
         self._rng = rng
         self._jitter_s = jitter_s
 
@@ -133,7 +136,15 @@ class SimLoop:
 
     def create_task(self, coroutine: Coroutine[float, None, object]) -> SimTask:
         """Run a coroutine that awaits ``Delay`` alone."""
-        return SimTask(self, coroutine)
+        task = SimTask(self, coroutine)
+        self.tasks[task] = None
+        return task
+
+    def end(self) -> None:
+        """The process dies: no task goes on."""
+        self.dead = True
+        for task in list(self.tasks):
+            task.cancel()
 
     def call_exception_handler(self, context: dict[str, BaseException]) -> None:
         """Whatever a greenlet did not handle ends the run."""

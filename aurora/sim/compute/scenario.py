@@ -56,6 +56,7 @@ class Scenario:
         self.seed = seed
         self.knobs: Knobs = draw(seed, without)
         self.world = World(seed, CALM)
+        self.world.waiting = self.waiting
         self.oracle = Oracle()
         self.checks = Checks()
         self.rng = self.world.stream("scenario")
@@ -76,12 +77,17 @@ class Scenario:
             self._settle()
             self._last_words()
         finally:
+            self.instance.loop.end()
             HUB.abandon()
         self.world.note(f"ends at {self.instance.volume.vdl}, {self.rng.random()}")
         return Outcome(
             self.seed, self.world.trace, self.oracle.commits, self.crashes, self.evictions,
             dict(self.checks.checked), self.struck, self.errors, self.ran,
         )  # fmt: skip
+
+    def waiting(self) -> list[str]:
+        """Where each greenlet that waits stands."""
+        return HUB.waiting_stacks()
 
     # Lives
 
@@ -199,7 +205,7 @@ class Scenario:
         until_s = self.world.now + CALM_S
         while not happened():  # type: ignore[operator]
             if self.world.now >= until_s:
-                stacks = "\n".join(HUB.waiting_stacks())
+                stacks = "\n".join(self.waiting())
                 raise CheckFailed(WAITS, f"{what} does not end in {CALM_S} s\n{stacks}")
             self.world.run(self.world.now + LOOK_S)
             self._look()

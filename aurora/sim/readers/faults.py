@@ -11,6 +11,11 @@ from aurora.sim.readers.process import Process
 if TYPE_CHECKING:
     from aurora.sim.readers.reader import Reader
     from aurora.sim.readers.scenario import Scenario
+    from aurora.sim.readers.writer import Writer
+
+
+WATCH_S: Final = 0.002
+WATCHES_MAX: Final = 100
 
 
 class Fault:
@@ -99,6 +104,43 @@ class BothPromote(Fault):
         if self.rng.random() < 0.5 and scenario.serving:
             scenario.ended(scenario.instance, "killed")
         return True
+
+
+class OldWriter(Fault):
+    """The writer stands still, a reader takes over, and is away in its turn as soon as others follow it. When the old
+    one wakes up beside them it does not know yet that it is over."""
+
+    name = "old-writer"
+    weight = 0.5
+
+    def strike(self) -> bool:
+        scenario = self.scenario
+        if not scenario.serving or scenario.instance.process.stands_still or self.some_reader() is None:
+            return False
+        old = scenario.instance
+        scenario.world.stop(old.process.name)
+        scenario.elect(0.0)
+        self._followed(old, WATCHES_MAX)
+        return True
+
+    def _followed(self, old: Writer, left: int) -> None:
+        """Wait until somebody follows the next writer, for a while."""
+        scenario, new = self.scenario, self.scenario.instance
+        links = [reader.link for reader in scenario.readers if reader.link is not None and reader.link.settled]
+        followers = [link for link in links if link.writer is new and not link.is_cut]
+        if new is not old and scenario.serving and followers:
+            self.stop(new.process, 0.2)
+            for link in followers:
+                link.cut()
+            scenario.world.after(self.rng.random() * 0.06, lambda: self._wakes_up(old))
+        elif left and not scenario.calm:
+            scenario.world.after(WATCH_S, lambda: self._followed(old, left - 1))
+        else:
+            self._wakes_up(old)
+
+    def _wakes_up(self, old: Writer) -> None:
+        if not old.dead:
+            self.scenario.world.go_on(old.process.name)
 
 
 class CutStream(Fault):
@@ -225,7 +267,7 @@ class SlowPages(Fault):
 FAULTS: Final[dict[str, type[Fault]]] = {
     kind.name: kind
     for kind in (
-        KillWriter, PauseWriter, SecondWriter, BothPromote, CutStream, SlowStream, PauseReader, KillReader, Cancel,
-        CancelReader, SlowLog, SlowPages,
+        KillWriter, PauseWriter, SecondWriter, BothPromote, OldWriter, CutStream, SlowStream, PauseReader, KillReader,
+        Cancel, CancelReader, SlowLog, SlowPages,
     )
 }  # fmt: skip

@@ -11,10 +11,10 @@ from aurora.sim.compute import knobs as compute
 from aurora.sim.compute.knobs import SERVICE_NAMES, WORKLOAD_NAMES, Knobs
 
 FAULT_NAMES: Final = (
-    "kill-writer", "pause-writer", "second-writer", "both-promote", "cut-stream", "slow-stream", "pause-reader",
-    "kill-reader", "cancel", "cancel-reader", "slow-log", "slow-pages",
+    "kill-writer", "pause-writer", "second-writer", "both-promote", "old-writer", "cut-stream", "slow-stream",
+    "pause-reader", "kill-reader", "cancel", "cancel-reader", "slow-log", "slow-pages",
 )  # fmt: skip
-READER_WORKLOAD_NAMES: Final = ("scans", "totals", "lookups", "open-cursors")
+READER_WORKLOAD_NAMES: Final = ("scans", "totals", "lookups", "open-cursors", "holders")
 
 
 @dataclass(frozen=True, slots=True)

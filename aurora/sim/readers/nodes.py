@@ -167,6 +167,10 @@ class Nodes:
             if page_no // self.pages_per_pg == pg and any(after_lsn < each.lsn <= upto_lsn for each in changes)
         }
 
+    def changed_since(self, lsn: int) -> list[int]:
+        """The pages that the log after ``lsn`` touches."""
+        return [page_no for page_no in self._pages() if (made := self._changes.get(page_no)) and made[-1].lsn > lsn]
+
     def trim(self, lsn: int) -> None:
         """Nobody reads or compares below ``lsn`` any more: forget how pages came to be what they are there."""
         for page_no, changes in list(self._changes.items()):

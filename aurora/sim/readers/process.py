@@ -78,10 +78,15 @@ class Process:
         """Run something in a greenlet of the process, soon: one may ask for another."""
         self.soon(0.0, lambda: HUB.run(function))
 
+    def waiting_stacks(self) -> list[str]:
+        """Where each of its greenlets that wait stands."""
+        with self:
+            return HUB.waiting_stacks()
+
     def end(self) -> None:
         """SIGKILL."""
         if not self.dead:
-            self.loop.dead = True
+            self.loop.end()
             with self:
                 HUB.abandon()
             self.world.forget(self.name)

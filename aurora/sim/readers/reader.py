@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 TELL_S: Final = 0.02
 AGAIN_S: Final = 0.01
 DRAIN_S: Final = 0.05
+GRACE_S: Final = 0.005
 UNREADABLE: Final = 0.3
 """How often no node tells the log in between."""
 FOREVER: Final = 1 << 62
@@ -62,6 +63,7 @@ class Reader:
         self.checks = scenario.checks
         self.index_lsn = scenario.index_lsn
         self.rng: random.Random = self.world.stream(f"reader {process.name}")
+        self._stray_rng: random.Random = self.world.stream(f"stray reads {process.name}")
         self.loop = process.loop
         self.readings: dict[Reading, None] = {}
         self.descriptors = Descriptors()
@@ -79,7 +81,7 @@ class Reader:
         """The stream has begun anew, and what is here is not of one point yet."""
         self._word = LastWord()
         self._held_from = 0
-        self._seen_lsn = 0
+        self._seen_lsn = self._seen_epoch = 0
         self._patient_until_s = 0.0
         self._opening = self._going_on = self._drained = self._applying = False
         self._early: list[cpb.Log] = []
@@ -184,6 +186,7 @@ class Reader:
         missing = None if begin.resumed or not self._drained else self._missing(begin)
         if not begin.resumed and missing is None:
             self.end_sessions()
+            self._one_is_left()
             self.anew = True
             try:
                 replica.begin_anew(begin)
@@ -200,6 +203,16 @@ class Reader:
         if self.applied_lsn >= self._held_from and not self.promoting:
             self.away = False
         self._going_on = False
+
+    def _one_is_left(self) -> None:
+        """A session does not end in its time of grace: what it has asked for comes when nobody waits any more."""
+        rng, cache = self._stray_rng, self.storage.cache
+        changed = self.scenario.nodes.changed_since(self.applied_lsn)
+        wanted = rng.sample(changed, min(len(changed), cache.read_ahead_pages))
+        for page_no in wanted:
+            cache.forget((page_no,))
+        if cache.read_ahead(wanted) is not None:
+            HUB.sleep(rng.random() * GRACE_S)
 
     def _missing(self, begin: cpb.Begin) -> cpb.Log | None:
         """As ``ComputeServer._missing``."""
@@ -365,7 +378,11 @@ class Reader:
             return
         applied, nodes = self.applied_lsn, self.scenario.nodes
         self.checks.require(FORWARD, applied >= self._seen_lsn, f"{self.name} was at {self._seen_lsn}, is at {applied}")
-        self._seen_lsn = applied
+        epoch = self.volume.epoch
+        self.checks.require(
+            FORWARD, epoch >= self._seen_epoch, f"{self.name} has followed epoch {self._seen_epoch}, follows {epoch}"
+        )
+        self._seen_lsn, self._seen_epoch = applied, epoch
         self.checks.require(
             DURABLE_ONLY, applied <= nodes.acked_lsn, f"{self.name} has applied {applied}, of {nodes.acked_lsn} durable"
         )

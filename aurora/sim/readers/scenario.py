@@ -72,6 +72,7 @@ class Scenario(compute.Scenario):
         self.seed = seed
         self.knobs = draw(seed, without)
         self.world = World(seed, CALM)
+        self.world.waiting = self.waiting
         self.oracle = Oracle()
         self.checks = Checks()
         self.rng = self.world.stream("scenario")
@@ -108,6 +109,9 @@ class Scenario(compute.Scenario):
             self.seed, self.world.trace, self.oracle.commits, self.openings, self.resumed, self.anew,
             self.taken_over, dict(self.checks.checked), self.struck, self.errors, self.ran,
         )  # fmt: skip
+
+    def waiting(self) -> list[str]:
+        return [f"{each.name}: {stack}" for each in self.processes if not each.dead for stack in each.waiting_stacks()]
 
     # Who is there
 

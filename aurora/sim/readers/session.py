@@ -126,4 +126,19 @@ class OpenCursors(Workload):
             session.fetch(cursor, 1 << 30)
 
 
-READER_WORKLOADS: Final[dict[str, type[Workload]]] = {kind.name: kind for kind in (Scans, Totals, Lookups, OpenCursors)}
+class Holders(Workload):
+    """Locks on several tables, which stay what they are while log is applied."""
+
+    name: ClassVar[str] = "holders"
+
+    def script(self, session: SimSession, rng: random.Random) -> None:
+        opened = [session.open(oid) for oid in rng.sample(OTHER_OIDS, rng.randint(1, len(OTHER_OIDS)))]
+        HUB.sleep(rng.random() * self.knobs.flush_s[1] * 2)
+        for each in opened:
+            if each is not None and rng.random() < 0.5:
+                session.scan(each[0])
+
+
+READER_WORKLOADS: Final[dict[str, type[Workload]]] = {
+    kind.name: kind for kind in (Scans, Totals, Lookups, OpenCursors, Holders)
+}

@@ -171,6 +171,7 @@ class BTreeWriter:
         page = self._cache.arena.page(frame)
         is_deleted = _is_deleted(page)
         if is_deleted and self._cache.arena.page_lsn(frame) <= storage.row_horizon():
+            storage.txns.removed(self._cache.arena.page_lsn(frame))
             return block
         if is_deleted:
             file.free.put(block, free_space.WHOLE_BLOCK)

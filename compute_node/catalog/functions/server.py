@@ -28,6 +28,7 @@ from compute_node.session import notifications, read_only, setting_statements
 from compute_node.session.settings import SECRET, define_or_raise, show_value
 from compute_node.txn.locks import FIRST_ADVISORY, MODE_NAMES
 from compute_node.types.acl import SELECT, UPDATE, USAGE
+from compute_node.work.waits import EVENTS
 
 if TYPE_CHECKING:
     from compute_node.session.settings import Setting
@@ -210,12 +211,13 @@ def stat_get_activity(call: Call, pid: int | None) -> Iterator[Row]:
             yield (*base, None, "<insufficient privilege>", *(None,) * 9, xid, *(None,) * 14)
             continue
         waiting = txn is not None and txn.waiting is not None
+        forwards = EVENTS.get(session.forwarding.waiting) if session.forwarding is not None else None
         yield (
             *base,
             "active" if session is call.session else session.state,
             session.query,
-            "Lock" if waiting else None,
-            "transactionid" if waiting else None,
+            "Lock" if waiting else "IPC" if forwards else None,
+            "transactionid" if waiting else forwards,
             session.xact_start or None,
             session.query_start,
             session.backend_start,
