@@ -12,7 +12,6 @@ closes volumes and engines as it says.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
 import uuid
@@ -28,10 +27,10 @@ from aurora.ids import Lsn
 from aurora.rpc import compute_pb2 as cpb
 from aurora.rpc import storage_pb2 as pb
 from aurora.rpc import tls
-from aurora.rpc.instances import cancel as cancel_at
 from aurora.rpc.instances import describe
 from aurora.rpc.stream_server import Receiver, ServedStream
 from compute_node.config import READER, WRITER, Config
+from compute_node.replica.elsewhere import Elsewhere
 from compute_node.replica.feed import PACE_S, FeedCore, Follower, LastWord
 from compute_node.replica.following import Following, Moved
 from compute_node.replica.injected import HeldOutlet, InjectedFailure
@@ -56,8 +55,6 @@ ASK_TIMEOUT_S: Final = 0.5
 ASK_AGAIN_S: Final = 0.05
 HESITATE_S: Final = 1.5
 """How long a reader waits for a better one to take over."""
-CANCELS_MAX: Final = 64
-"""Cancel requests that are being passed on; more are dropped, as a client must expect of any."""
 ALIVE_S: Final = 2.0
 """A follower that has told something within this time lives; it tells ten times a second."""
 NAME_TAKEN_S: Final = 5.0
@@ -100,7 +97,9 @@ class Place:
         self.step_down = step_down
         self.cancel: Callable[[int, int], bool] = lambda pid, secret: False
         """Cancels a session here; see ``InstanceCalls``."""
-        self._cancels: set[asyncio.Task[None]] = set()
+        self.use_database: Callable[[int], Awaitable[cpb.UseDatabaseReply]] = self._writes_none
+        """Of the writer; see ``InstanceCalls``."""
+        self.elsewhere = Elsewhere(self.known)
         self._taken_s: float | None = None
         """Since when another process has this instance's name."""
         self._now_us = now_us
@@ -137,8 +136,7 @@ class Place:
         """Leave."""
         if self._ticking is not None:
             self._ticking.cancel()
-        for cancel in self._cancels:
-            cancel.cancel()
+        self.elsewhere.close()
         if self.following is not None:
             self.following.close()
         if self.feed is not None:
@@ -401,6 +399,8 @@ class Place:
     def _heard(self, told: cpb.Topology) -> None:
         self._word = LastWord(told.held, told.epoch, monotonic())
         self._told(told)
+        if self.replica is not None:
+            self.replica.measured(Lsn(told.self.applied_lsn), told.self.last_update_us)
 
     def _told(self, told: cpb.Topology) -> None:
         self.known.told(states(told.instances).values(), monotonic())
@@ -451,20 +451,8 @@ class Place:
         writing = [state for state in answering if state.role == WRITER or state.state == PROMOTING]
         return max(writing, key=lambda state: state.epoch, default=None)
 
-    def cancel_elsewhere(self, pid: int, secret: int) -> None:
-        """A cancel request that fits no session here: an endpoint may have brought it to another instance than its
-        session's. The others are asked."""
-        if len(self._cancels) < CANCELS_MAX:
-            task = asyncio.ensure_future(self._cancel_elsewhere(pid, secret))
-            self._cancels.add(task)
-            task.add_done_callback(self._cancels.discard)
-
-    async def _cancel_elsewhere(self, pid: int, secret: int) -> None:
-        async def ask(address: str) -> None:
-            with contextlib.suppress(ConnectionError):
-                await cancel_at(address, pid, secret)
-
-        await asyncio.gather(*(ask(address) for address in self.known.addresses))
+    async def _writes_none(self, _oid: int) -> cpb.UseDatabaseReply:
+        return cpb.UseDatabaseReply(problem=f"{self.config.id} does not write")
 
     async def settle(self) -> InstanceState | None:
         """Find out whom to follow; None: this instance is to take over."""

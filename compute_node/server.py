@@ -30,7 +30,7 @@ from compute_node.config import READER, WRITER, Config
 from compute_node.engine import Engine
 from compute_node.forward.reader import ReaderForwarder
 from compute_node.forward.writer import Forwarded
-from compute_node.hub import HUB
+from compute_node.hub import HUB, Waiter
 from compute_node.metrics import INSTANCE_METRICS, InstanceSource, describe_turn
 from compute_node.opening import Authenticator, member_at, now_us, open_volume, wire_config
 from compute_node.replica.catch_up import changed_pages, missing_log
@@ -209,7 +209,7 @@ class ComputeServer:
         if self._served is None:
             self._served = Server(engine, authenticator, wire_config(self.config), now_us)
             self._served.on_reload = self._reloaded
-            self._served.on_stray_cancel, self.place.cancel = self.place.cancel_elsewhere, self._served.cancel_here
+            self._served.on_stray_cancel, self.place.cancel = self.place.elsewhere.cancel, self._served.cancel_here
             await self._served.start()
             if self.config.handover is not None:
                 self._receiver = Receiver(self._served, self.config.handover)
@@ -221,6 +221,7 @@ class ComputeServer:
         engine.topology = self.place.known
         engine.databases.crash = self.crash
         engine.databases.injected = self.place.injected
+        self.place.use_database = self._use_database
         self.place.take_forwarded = lambda stream: Forwarded(stream, wire, self.place.is_writing)
         self._measure(volume, engine, wire)
         wire.away = ""
@@ -240,12 +241,35 @@ class ComputeServer:
         databases = Databases(storage, make)
         reading.attach(databases, replica, self._sender)
         storage.txns.recovery.promote = self._promote_soon
+        databases.write_elsewhere = lambda oid: self._used_by_writer(storage, oid)
         databases.forwarder = self.place.forwarder = ReaderForwarder(
             self.place.known.writer, self.config.id, volume.descriptor.volume_id
         )
         databases.initial.catalog.warm()
         reading.load_settings(databases, replica)
         return databases.initial
+
+    def _used_by_writer(self, storage: Storage, oid: int) -> None:
+        lsn = HUB.await_(self.place.elsewhere.use_database(oid))
+        waiter = Waiter()
+        storage.volume.when_durable(Lsn(lsn), lambda error: waiter.wake() if error is None else waiter.fail(error))
+        HUB.wait(waiter)
+
+    async def _use_database(self, oid: int) -> cpb.UseDatabaseReply:
+        """See ``InstanceCalls``."""
+        engine, volume = self.engine, self._volume
+        if engine is None or volume is None or self.place.feed is None:
+            return cpb.UseDatabaseReply(problem=f"{self.config.id} does not write")
+
+        def use() -> Lsn:
+            engine.databases.use(oid)
+            volume.wait_durable(volume.log.last_cpl)
+            return volume.vdl
+
+        try:
+            return cpb.UseDatabaseReply(lsn=await HUB.call(use))
+        except SqlError as error:
+            return cpb.UseDatabaseReply(problem=error.message)
 
     def _promote_soon(self) -> None:
         """pg_promote: the sessions of a reader end when it becomes the writer, and so does the one that asks."""

@@ -232,6 +232,20 @@ class ForgetReply(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class UseDatabaseRequest(_message.Message):
+    __slots__ = ("oid",)
+    OID_FIELD_NUMBER: _ClassVar[int]
+    oid: int
+    def __init__(self, oid: _Optional[int] = ...) -> None: ...
+
+class UseDatabaseReply(_message.Message):
+    __slots__ = ("problem", "lsn")
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    LSN_FIELD_NUMBER: _ClassVar[int]
+    problem: str
+    lsn: int
+    def __init__(self, problem: _Optional[str] = ..., lsn: _Optional[int] = ...) -> None: ...
+
 class ForwardRequest(_message.Message):
     __slots__ = ("open", "begin", "settings", "command_id", "input", "more", "cancel", "ask")
     OPEN_FIELD_NUMBER: _ClassVar[int]

@@ -59,6 +59,11 @@ class InstanceStub:
                 request_serializer=aurora_dot_rpc_dot_compute__pb2.CancelRequest.SerializeToString,
                 response_deserializer=aurora_dot_rpc_dot_compute__pb2.CancelReply.FromString,
                 _registered_method=True)
+        self.UseDatabase = channel.unary_unary(
+                '/aurora.compute.v1.Instance/UseDatabase',
+                request_serializer=aurora_dot_rpc_dot_compute__pb2.UseDatabaseRequest.SerializeToString,
+                response_deserializer=aurora_dot_rpc_dot_compute__pb2.UseDatabaseReply.FromString,
+                _registered_method=True)
         self.Forget = channel.unary_unary(
                 '/aurora.compute.v1.Instance/Forget',
                 request_serializer=aurora_dot_rpc_dot_compute__pb2.ForgetRequest.SerializeToString,
@@ -110,6 +115,13 @@ class InstanceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UseDatabase(self, request, context):
+        """Reader → writer: write the catalogs of a database that nobody has used yet, for somebody connects to it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Forget(self, request, context):
         """An instance is none of the cluster any more. Without this it is forgotten when nobody has told of it for a while.
         """
@@ -152,6 +164,11 @@ def add_InstanceServicer_to_server(servicer, server):
                     servicer.Cancel,
                     request_deserializer=aurora_dot_rpc_dot_compute__pb2.CancelRequest.FromString,
                     response_serializer=aurora_dot_rpc_dot_compute__pb2.CancelReply.SerializeToString,
+            ),
+            'UseDatabase': grpc.unary_unary_rpc_method_handler(
+                    servicer.UseDatabase,
+                    request_deserializer=aurora_dot_rpc_dot_compute__pb2.UseDatabaseRequest.FromString,
+                    response_serializer=aurora_dot_rpc_dot_compute__pb2.UseDatabaseReply.SerializeToString,
             ),
             'Forget': grpc.unary_unary_rpc_method_handler(
                     servicer.Forget,
@@ -299,6 +316,33 @@ class Instance:
             '/aurora.compute.v1.Instance/Cancel',
             aurora_dot_rpc_dot_compute__pb2.CancelRequest.SerializeToString,
             aurora_dot_rpc_dot_compute__pb2.CancelReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UseDatabase(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aurora.compute.v1.Instance/UseDatabase',
+            aurora_dot_rpc_dot_compute__pb2.UseDatabaseRequest.SerializeToString,
+            aurora_dot_rpc_dot_compute__pb2.UseDatabaseReply.FromString,
             options,
             channel_credentials,
             insecure,

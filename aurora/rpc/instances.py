@@ -7,10 +7,10 @@
                                              ─ StepDown ─► StepDownReply   (the writer ends its writing)
                                              ─ Cancel ───► CancelReply     (a client's cancel request, by another)
                                              ─ Forget ───► ForgetReply     (another instance is removed)
+                                             ─ UseDatabase ► its reply     (a reader's session needs its catalogs)
 
-``describe``, ``promote``, ``step_down`` and ``cancel`` are for an event loop; ``Instances`` is the same for code
-without one, which asks several at the same time. Both raise ConnectionError for an instance that does not answer, and
-InstanceRefused with its reason for one that will not.
+``Instances`` is for code without an event loop, which asks several at the same time. All raise ConnectionError for an
+instance that does not answer, and InstanceRefused with its reason for one that will not.
 """
 
 from __future__ import annotations
@@ -103,6 +103,19 @@ async def cancel(address: str, pid: int, secret: int, timeout_s: float = DESCRIB
             return (await instance_stub(channel).Cancel(request, timeout=timeout_s)).found
         except grpc.aio.AioRpcError as error:
             raise _unreachable(address, error) from error
+
+
+async def use_database(address: str, oid: int, timeout_s: float = CHANGE_TIMEOUT_S) -> int:
+    """Have the writer write the catalogs of a database that nobody has used yet; the LSN as of which they are there."""
+    async with open_channel(address, None, INSTANCE_NAME) as channel:
+        try:
+            request = compute_pb2.UseDatabaseRequest(oid=oid)
+            reply = await instance_stub(channel).UseDatabase(request, timeout=timeout_s)
+        except grpc.aio.AioRpcError as error:
+            raise _unreachable(address, error) from error
+    if reply.problem:
+        raise InstanceRefused(reply.problem)
+    return reply.lsn
 
 
 class Instances:

@@ -9,7 +9,7 @@ volume that no catalog lists, written in the same transaction as pg_database:
 A database is locked under its OID: ROW EXCLUSIVE by who connects, SHARE while it is copied, ACCESS EXCLUSIVE while it
 is dropped. A database without rows in the map has never been used: template0, and template1 at first. Its catalogs are
 those of the image that a new volume is made of, and they are written when somebody connects to it. So a new volume need
-not hold them three times.
+not hold them three times. A reader has the writer write them.
 """
 
 from __future__ import annotations
@@ -94,6 +94,8 @@ class Databases:
         """what the feed of log to readers has to suffer"""
         self.forwarder: Forwarder | None = None
         """what has the writer run the statements of this reader"""
+        self.write_elsewhere: Callable[[int], None] | None = None
+        """of a reader: has the writer write a database's catalogs, and waits until they are here; in a greenlet"""
         self.crash: Callable[[], None] = _no_process
         """ends the instance's process at once"""
         initial = self._add(INITIAL)
@@ -177,8 +179,20 @@ class Databases:
         """The engine of a database that has been used since the instance began."""
         return self._engines.get(oid)
 
+    def use(self, oid: int) -> None:
+        """See that a database has its catalogs, for a reader's session. 3D000."""
+        if CatalogReader(self.storage).one("pg_database", oid=oid) is None:
+            raise InvalidCatalogName(f"database {oid} does not exist")
+        self.engine(oid)
+
     def _write_unused(self, oid: int) -> dict[int, RelFile]:
         txns = self.storage.txns
+        if self.write_elsewhere is not None:
+            self.write_elsewhere(oid)
+            relfiles = self.relfiles(oid)
+            if relfiles is None:  # it was dropped meanwhile
+                raise InvalidCatalogName(f"database {oid} does not exist", severity="FATAL")
+            return relfiles
         txn = txns.begin()
         try:
             # One session writes them; the others find them written.

@@ -40,6 +40,9 @@ class InstanceCalls(Protocol):
     cancel: Callable[[int, int], bool]
     """A cancel request (pid, secret) that has come to another instance; whether it fits a session here."""
 
+    use_database: Callable[[int], Awaitable[cpb.UseDatabaseReply]]
+    """Have a database's catalogs written; the argument is its OID."""
+
     def forget(self, instance_id: str) -> None:
         """An instance is none of the cluster any more."""
 
@@ -68,6 +71,9 @@ class _Service(compute_pb2_grpc.InstanceServicer):
 
     async def Cancel(self, request: cpb.CancelRequest, context: Any) -> cpb.CancelReply:
         return cpb.CancelReply(found=self._calls.cancel(request.pid, request.secret))
+
+    async def UseDatabase(self, request: cpb.UseDatabaseRequest, context: Any) -> cpb.UseDatabaseReply:
+        return await self._calls.use_database(request.oid)
 
     async def Forget(self, request: cpb.ForgetRequest, context: Any) -> cpb.ForgetReply:
         self._calls.forget(request.id)

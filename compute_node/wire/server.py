@@ -97,7 +97,7 @@ class Server:
         self._shutting_down = False
         self.holds_input = False
         self.on_stray_cancel: Callable[[int, int], None] | None = None
-        """Told of cancel requests that fit no session here (``handover``, ``roles``)."""
+        """Told of cancel requests that fit no session here (``handover``, ``replica.elsewhere``)."""
         self.on_reload: Callable[[], None] = lambda: None
         """Told at each reload."""
         self.on_away: Callable[[], None] | None = None

@@ -153,6 +153,22 @@ def test_without_feedback_a_snapshot_may_lose_its_rows_and_is_told_so(cluster: a
         replay_with(writer, reader)
 
 
+def test_a_database_that_nobody_has_used_yet_lets_a_readers_session_in(cluster: aurora.EmbeddedCluster) -> None:
+    with psycopg.connect(cluster.reader_dsn, dbname="template1", autocommit=True) as reader:
+        assert value(reader, "SELECT current_database()") == "template1"
+        assert value(reader, "SELECT count(*) FROM pg_class WHERE relname = 'pg_class'") == 1
+        with pytest.raises(errors.ReadOnlySqlTransaction):
+            reader.execute("CREATE TABLE t (n int)")
+    with psycopg.connect(cluster.dsn, dbname="template1", autocommit=True) as writer:
+        writer.execute("CREATE TABLE of_all (n int)")
+        with psycopg.connect(cluster.reader_dsn, dbname="template1", autocommit=True) as reader:
+            shows(writer, reader)
+            assert value(reader, "SELECT count(*) FROM of_all") == 0
+        writer.execute("DROP TABLE of_all")
+    with pytest.raises(psycopg.OperationalError, match='database "nowhere" does not exist'):
+        psycopg.connect(cluster.reader_dsn, dbname="nowhere")
+
+
 def test_a_reader_shows_one_s_own_writes_pauses_and_is_promoted(cluster: aurora.EmbeddedCluster) -> None:
     writer = psycopg.connect(cluster.dsn, autocommit=True)
     reader = psycopg.connect(cluster.reader_dsn, autocommit=True)
