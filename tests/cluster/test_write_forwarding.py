@@ -67,12 +67,14 @@ def cluster() -> Iterator[EmbeddedCluster]:
 
 
 @pytest.fixture(scope="module")
-def all_sessions(cluster: EmbeddedCluster) -> Sessions:
+def all_sessions(cluster: EmbeddedCluster) -> Iterator[Sessions]:
     made = Sessions(cluster)
     made.writer.execute("alter system set aurora.local_write_forwarding = on")
     made.writer.execute("create type mood as enum ('sad', 'happy')")
     made.writer.execute("create role clerk login; create role guest login")
-    return made
+    yield made
+    made.close()
+    made.writer.close()
 
 
 @pytest.fixture
