@@ -399,6 +399,8 @@ class Place:
     def _heard(self, told: cpb.Topology) -> None:
         self._word = LastWord(told.held, told.epoch, monotonic())
         self._told(told)
+        if self.replica is not None:
+            self.replica.measured(Lsn(told.self.applied_lsn), told.self.last_update_us)
 
     def _told(self, told: cpb.Topology) -> None:
         self.known.told(states(told.instances).values(), monotonic())

@@ -374,3 +374,9 @@ class Replica:
         """The writer says where it is, so that lag is known also while no log comes."""
         if self.received_lsn >= self._told[0]:
             self._told = (vdl, self._now_us())
+
+    def measured(self, vdl: Lsn, sent_us: int) -> None:
+        """The same from its stream: when nothing is missing, that is a measurement as good as a message of log. After a
+        late one, no other may come for long."""
+        if self.is_drained and self.core.applied_lsn >= vdl:
+            self.lag_us = max(0, self._now_us() - sent_us)

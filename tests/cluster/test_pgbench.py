@@ -14,14 +14,14 @@ pytestmark = [pytest.mark.cluster, needs("pgbench")]
 
 
 def test_scripts_modes_and_clients(shared_cluster: Cluster) -> None:
-    pgbench(shared_cluster, "-i", "-q", "-s", "10")
+    pgbench(shared_cluster, "-i", "-q", "-s", "4")
     for script in ("tpcb-like", "simple-update", "select-only"):
         for mode in ("simple", "extended", "prepared"):
             for clients in (1, 16, 64):
                 output = pgbench(
-                    shared_cluster, "-n", "-b", script, "-M", mode, "-c", str(clients), "-t", str(640 // clients)
+                    shared_cluster, "-n", "-b", script, "-M", mode, "-c", str(clients), "-t", str(256 // clients)
                 )
-                assert assert_no_failures(output) == 640 // clients * clients
+                assert assert_no_failures(output) == 256 // clients * clients
         if script == "tpcb-like":
             assert_balanced(shared_cluster)
 

@@ -17,7 +17,7 @@ from aurora.sim.compute.workloads import SERVICES, WORKLOADS
 from aurora.sim.runs import Failure, quiet
 from tests.sim.seeds import kept, told, traces
 
-SEEDS = 100
+SEEDS = 64
 KEPT = Path(__file__).with_name("compute_seeds.txt")
 REPLAYED = 7
 

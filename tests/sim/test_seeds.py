@@ -20,7 +20,7 @@ from tests.sim.seeds import kept, told, traces
 
 pytestmark = pytest.mark.logs(DAMAGE, DISK_REFUSES, FLEET_CHANGES)
 
-SEEDS = 300
+SEEDS = 200
 KEPT = Path(__file__).with_name("seeds.txt")
 REPLAYED = 7
 HARDLY_EVER = {"fetch-log-cut", "recovery-looks-again", "recovery-fetches-part"}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -15,8 +17,12 @@ from compute_node.replica import feed as feeds
 from compute_node.replica.apply import ApplyCore, StreamGap
 from compute_node.replica.feed import SILENT_S, FeedCore, Follower, LastWord
 from compute_node.replica.known import followable
+from compute_node.replica.replica import Replica
 from compute_node.replica.topology import InstanceState
 from compute_node.txn.horizon import Holds
+
+if TYPE_CHECKING:
+    from compute_node.replica.volume import ReplicaVolume
 
 PAGES_PER_PG = 16
 FIRST_LSN = 100
@@ -326,6 +332,22 @@ def test_a_writer_of_an_older_epoch_is_not_followed() -> None:
     assert followable([old], 3) is old
     assert followable([old], 4) is None, "it does not know yet that it is over"
     assert followable([old, writes("b", 4, "promoting"), InstanceState("c", "reader", epoch=5)], 0) is old
+
+
+# -- lag
+
+
+def test_a_late_message_is_not_the_lag_of_a_reader_that_has_caught_up() -> None:
+    writer = Writer()
+    _, wire = writer.join()
+    now_us = 10_000_000
+    volume = SimpleNamespace(vdl=Lsn(wire.begin.vdl), recovered=SimpleNamespace(pg_last={}))
+    replica = Replica(arena_kernel.Arena(8), cast("ReplicaVolume", volume), wire.begin, lambda: now_us)
+    replica.lag_us = 4_000_000  # of the last message of log
+    replica.measured(Lsn(wire.begin.vdl), now_us - 300)
+    assert replica.lag_now_us == 300
+    replica.measured(Lsn(wire.begin.vdl + 1), now_us - 5_000_000)  # something is missing: no measurement
+    assert replica.lag_now_us == 300
 
 
 # -- holds over a change of the writer
