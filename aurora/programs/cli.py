@@ -91,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
         help="who may connect and how: rules in the form of pg_hba.conf (default: everybody with a password; without "
         "a superuser's password this machine alone, unasked)",
     )
+    up.add_argument("--rds-roles", action="store_true", help="make rds_superuser and Aurora's other roles")
     up.add_argument(
         "--tls-cert", type=Path, default=None, help="instances' certificate chain (PEM): clients may use TLS"
     )
@@ -280,6 +281,10 @@ def _up(args: argparse.Namespace) -> int:
         ready = True
         while len(cluster.required.instances) <= args.readers:
             instances.add(cluster)
+        if args.rds_roles:
+            from aurora.programs import rds_roles
+
+            rds_roles.make(cluster.dsn())
         _tell(cluster)
         if args.detach:
             return 0

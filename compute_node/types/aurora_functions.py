@@ -42,6 +42,22 @@ _DATABASE = (
     " local_blks_read int8, storage_blk_read_time float8, local_blk_read_time float8, orcache_blk_read_time float8"
 )
 
+_STATEMENTS = (
+    "userid oid, dbid oid, toplevel bool, queryid int8, query text, plans int8, total_plan_time float8,"
+    " min_plan_time float8, max_plan_time float8, mean_plan_time float8, stddev_plan_time float8, calls int8,"
+    " total_exec_time float8, min_exec_time float8, max_exec_time float8, mean_exec_time float8,"
+    " stddev_exec_time float8, rows int8, shared_blks_hit int8, shared_blks_read int8, shared_blks_dirtied int8,"
+    " shared_blks_written int8, local_blks_hit int8, local_blks_read int8, local_blks_dirtied int8,"
+    " local_blks_written int8, temp_blks_read int8, temp_blks_written int8, blk_read_time float8,"
+    " blk_write_time float8, temp_blk_read_time float8, temp_blk_write_time float8, wal_records int8, wal_fpi int8,"
+    " wal_bytes numeric, jit_functions int8, jit_generation_time float8, jit_inlining_count int8,"
+    " jit_inlining_time float8, jit_optimization_count int8, jit_optimization_time float8, jit_emission_count int8,"
+    " jit_emission_time float8, storage_blks_read int8, orcache_blks_hit int8, storage_blk_read_time float8,"
+    " local_blk_read_time float8, orcache_blk_read_time float8, total_plan_peakmem int8, min_plan_peakmem int8,"
+    " max_plan_peakmem int8, total_exec_peakmem int8, min_exec_peakmem int8, max_exec_peakmem int8"
+)
+"""pg_stat_statements 1.10 and what Aurora adds."""
+
 _COLUMNS: Final = {
     "aurora_replica_status": "server_id text, session_id text, durable_lsn int8, highest_lsn_rcvd int8,"
     " current_read_lsn int8, cur_replay_latency_in_usec int8, active_txns int8, is_current bool,"
@@ -72,6 +88,9 @@ _COLUMNS: Final = {
     "aurora_stat_logical_wal_cache": "name text, active_pid int4, cache_hit int8, cache_miss int8, blks_read int8,"
     " hit_rate text, last_reset_timestamp timestamptz",
     "aurora_stat_memctx_usage": "pid int4, name text, allocated int8, used int8, instances int4",
+    "aurora_stat_statements": _STATEMENTS,
+    "aurora_stat_plans": _STATEMENTS
+    + ", planid int8, explain_plan text, plan_type text, plan_captured_time timestamptz",
     "aurora_stat_optimized_reads_cache": "total_size int8, used_size int8",
     "aurora_stat_file": "filename text, allocated_bytes int8, used_bytes int8",
     "aurora_show_volume_status": "disks int4, nodes int4",
@@ -109,6 +128,9 @@ DECLARED: Final = """
 8040 aurora_stat_reset_wal_cache(slot_name text) text volatile nullable : Begins the counters of that cache anew
 8041 aurora_stat_memctx_usage() setof record volatile : Memory that statements keep
 8042 aurora_stat_optimized_reads_cache() setof record volatile : The size of the local cache
+8050 aurora_stat_statements(showtext bool) setof record volatile : pg_stat_statements with reads by where they were \
+answered
+8051 aurora_stat_plans(showtext bool) setof record volatile : The same by plan
 8043 aurora_stat_file() setof record volatile : The files of the volume
 8044 aurora_show_volume_status() setof record volatile : How many logical blocks and storage nodes the volume has
 8045 aurora_volume_logical_start_lsn() pg_lsn volatile : The LSN up to which the volume is durable

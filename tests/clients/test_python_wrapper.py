@@ -12,6 +12,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from aurora.programs.description import InstanceSpec
+from aurora.programs.endpoints import verbs
+from aurora.programs.endpoints.spec import Type
 from tests.clients.drill import KILLED, Drill, first_success, tell
 
 wrapper = pytest.importorskip("aws_advanced_python_wrapper", reason="aws-advanced-python-wrapper is not installed")
@@ -141,3 +144,30 @@ def test_it_finds_all_instances_through_the_cluster_endpoint(drill: Drill) -> No
     with connected(drill, drill.endpoint("reader")) as connection:
         ((name, in_recovery),) = rows(connection, WHO)
         assert name in {one.id for one in drill.readers} and in_recovery is True
+
+
+@pytest.fixture
+def reports(drill: Drill) -> Iterator[InstanceSpec]:
+    """The one member of a custom endpoint of readers."""
+    member = drill.readers[0]
+    verbs.create(drill.cluster, "reports", Type.READER, (member.id,))
+    yield member
+    verbs.drop(drill.cluster, "reports")
+
+
+@pytest.mark.parametrize("plugins", [None, "custom_endpoint,failover_v2"])
+def test_a_custom_endpoint_leads_to_its_members(drill: Drill, reports: InstanceSpec, plugins: str | None) -> None:
+    """The plugin for custom endpoints acts on names of AWS's shape alone, for it asks the RDS API about them; with an
+    address it lets every connection pass."""
+    given = {} if plugins is None else {"plugins": plugins}
+    for _ in range(2):
+        with connected(drill, drill.endpoint("reports"), **given) as connection:
+            assert rows(connection, WHO) == [(reports.id, True)]
+            learn_topology(connection)
+            assert topology(connection) == expected(drill)
+
+
+def learn_topology(connection: Any) -> None:
+    """The first connection of a process to an address does so by itself, to find out what is there; later ones when
+    they need it."""
+    connection._plugin_service.refresh_host_list()

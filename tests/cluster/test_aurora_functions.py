@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 import aurora
+from aurora.programs import rds_roles
 from aurora.programs.embedded import EmbeddedCluster
 
 pytestmark = pytest.mark.cluster
@@ -206,7 +207,9 @@ def test_the_builtins_list_themselves(db: psycopg.Connection[Any]) -> None:
         ("SELECT aurora_inject_crash('disk')", "22023", 'invalid crash type: "disk"'),
         ("SELECT aurora_inject_replica_failure(100, 5, 'nobody')", "22023", 'there is no reader "nobody"'),
         ("SELECT aurora_inject_replica_failure(101, 5, '')", "22023", "from 0 to 100"),
-        ("SELECT * FROM aurora_stat_statements(true)", "42883", "does not exist"),
+        ("SELECT count(*) FROM aurora_stat_statements(true)", "0A000", "no statistics are kept by statement"),
+        ("SELECT planid, plan_type FROM aurora_stat_plans(false)", "0A000", "no statistics are kept by plan"),
+        ("SELECT plan_type FROM aurora_stat_statements(true)", "42703", "does not exist"),
         ("SELECT * FROM aurora_wait_report(-1)", "55000", "from 0 to 3600"),
     ],
 )  # fmt: skip
@@ -316,6 +319,27 @@ def test_passwords_may_be_left_to_rds_password(db: psycopg.Connection[Any], clus
     finally:
         db.execute("ALTER SYSTEM RESET rds.restrict_password_commands")
         db.execute("DROP ROLE IF EXISTS rds_password, maker, other, third")
+
+
+@pytest.mark.logs("is kept back")
+def test_auroras_roles_are_made_on_request(db: psycopg.Connection[Any], cluster: EmbeddedCluster) -> None:
+    assert db.execute("SELECT rolname FROM pg_roles WHERE rolname LIKE 'rds%'").fetchall() == []
+    db.execute("CREATE ROLE rds_iam LOGIN")
+    assert rds_roles.make(cluster.dsn) == [name for name in rds_roles.ROLES if name != "rds_iam"]
+    assert rds_roles.make(cluster.dsn) == []
+    try:
+        login = "SELECT rolname FROM pg_roles WHERE rolname LIKE 'rds%' AND (rolcanlogin OR rolsuper)"
+        assert db.execute(login).fetchall() == [("rds_iam",)], "it is left as it was"
+        db.execute("GRANT rds_superuser TO plain")
+        with connect(cluster, "plain") as plain:
+            plain.execute("SELECT aurora_stat_reset_wal_cache(NULL)")  # by rds_replication
+            plain.execute("SELECT aurora_inject_replica_failure(0, 0, '')")
+            plain.execute("CHECKPOINT")
+            plain.execute("SET ROLE rds_superuser")
+            plain.execute("GRANT pg_monitor TO plain")
+    finally:
+        db.execute("REVOKE pg_monitor FROM plain")
+        db.execute(f"DROP ROLE {', '.join(rds_roles.ROLES)}")
 
 
 def test_rds_superuser_may_set_what_is_named_for_it(db: psycopg.Connection[Any], cluster: EmbeddedCluster) -> None:
