@@ -100,7 +100,7 @@ def make_way(databases: Databases, replica: Replica, below: Lsn, patience_s: flo
     while not replica.stopping:
         there = [session for session in databases.sessions() if _in_the_way(session, below)]
         is_over = HUB.loop.time() >= deadline_s
-        if not there and (is_over or holds.oldest(below) >= below):  # others that hold something are soon done
+        if not there and holds.oldest(below) >= below:  # others that hold something, catalog readers, are soon done
             return
         if is_over:
             for session in there:
