@@ -338,7 +338,7 @@ class Reader:
         while not self.replica.stopping:
             there = [each for each in self.sessions if each.active and each.may_read_below(below)]
             is_over = self.world.now >= deadline_s
-            if not there and (is_over or self.storage.txns.holds.oldest(below) >= below):
+            if not there and self.storage.txns.holds.oldest(below) >= below:
                 return
             for session in there if is_over else ():
                 self.stop_session(session, SerializationFailure("canceling statement due to conflict with recovery"))

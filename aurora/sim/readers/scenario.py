@@ -292,6 +292,8 @@ class Scenario(compute.Scenario):
     def _trim(self) -> None:
         read = [int(reading.lsn) for reader in self.readers for reading in reader.readings]
         read += [reader.applied_lsn for reader in self.readers]
+        txns = [session.txn for reader in self.readers for session in reader.sessions if session.txn is not None]
+        read += [int(txn.oldest_lsn) for txn in txns if txn.oldest_lsn]
         read += [min(reader.volume.reads, default=FOREVER) for reader in self.readers if reader.opened]
         for writer in (self.instance, *self.zombies):  # readers that have not begun yet with what they were told
             read += [int(hold.lsn) for hold in writer.storage.txns.holds.current] if writer.opened else []
