@@ -406,6 +406,9 @@ class ComputeServer:
             # A stream that was to begin anew and could not has left pages of several points: none of them is kept.
             self._applied = dict(volume.recovered.pg_last) if replica is None or replica.whole else {}
             await volume.close()
+        if self.engine is not None:
+            # What is still on its way is of the reader's last point: it must not come after what the log has changed.
+            self.engine.storage.cache.abandon_loads()
         self._arena.pins[:] = 0
         await self._write()
 
@@ -462,6 +465,8 @@ class ComputeServer:
         volume.on_over = lambda: None
         await volume.close()
         self._changing = self._applied = None
+        if self.engine is not None:
+            self.engine.storage.cache.abandon_loads()
         self._arena.pins[:] = 0
         for page_no in list(self._arena.page_of[self._arena.page_of >= 0]):
             self._arena.drop(int(page_no))

@@ -25,7 +25,7 @@ WALL_START_S = 1_700_000_000.0
 
 TRACE_LINES: Final = 200
 RETRANSMIT_S: Final = 0.2
-EVENTS_MAX: Final = 2_000_000
+EVENTS_MAX: Final = 500_000
 """A seed's run has some ten thousand; one that has so many does not end."""
 
 

@@ -137,8 +137,8 @@ class PageCache:
                 del self._loading[page_no]
 
     def abandon_loads(self) -> None:
-        """What is on its way is of an earlier point, and is not wanted any more (a reader instance that begins
-        anew)."""
+        """What is on its way is of an earlier point, and is not wanted any more (a reader instance that begins anew, or
+        becomes the writer)."""
         self._loading.clear()
 
     # Ahead of a scan

@@ -95,14 +95,9 @@ class Vacuum:
                 ahead.missed(block)
             storage.volume.reserve(PAGE_BYTES)
             horizon = storage.row_horizon()
-            removed = self._retry(table.heap.prune, block, horizon)
-            self.stats.versions += removed
+            self.stats.versions += self._removing(table.heap.prune, block, horizon)
             if self._freeze_before:
-                frozen = self._retry(table.heap.freeze, block, horizon, self._freeze_before)
-                removed += frozen
-                self.stats.frozen += frozen
-            if removed:
-                storage.txns.removed(horizon)
+                self.stats.frozen += self._removing(table.heap.freeze, block, horizon, self._freeze_before)
             dead = self._list(table.heap.dead_slots, block)
             if dead:
                 self._dead[block] = dead
@@ -122,6 +117,14 @@ class Vacuum:
                 HUB.sleep(self._nap_s)
             else:
                 HUB.yield_turn()
+
+    def _removing(self, kernel: Any, block: int, horizon: int, *args: Any) -> int:
+        """What older snapshots than the horizon may still need goes: told before anything is waited for, for the log of
+        it must not become durable first."""
+        removed = self._retry(kernel, block, horizon, *args)
+        if removed:
+            self._storage.txns.removed(horizon)
+        return removed
 
     def _retry(self, kernel: Any, *args: Any) -> int:
         while (outcome := kernel(*args)) < 0:

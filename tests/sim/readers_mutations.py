@@ -18,6 +18,7 @@ from compute_node.replica.apply import ApplyCore, StreamGap
 from compute_node.replica.feed import FeedCore
 from compute_node.replica.replica import Replica
 from compute_node.txn.locks import LockManager
+from compute_node.txn.manager import TransactionManager
 from tests.sim.mutations import Mutation, _replace
 
 WRONG = (PAGES, SNAPSHOT_ROWS, CORES_OWN)
@@ -149,6 +150,10 @@ def _a_refusal_counts_as_an_ack() -> Iterable[Any]:
     yield _replace(WriterVolume, "probe", lambda _: lambda self: None)
 
 
+def _what_is_removed_is_not_told() -> Iterable[Any]:
+    yield _replace(TransactionManager, "removed", lambda _: lambda self, below: None)
+
+
 def _an_older_epoch_is_followed() -> Iterable[Any]:
     def make(followable: Any) -> Any:
         return lambda answering, epoch: followable(answering, 0)
@@ -177,6 +182,7 @@ MUTATIONS = (
     Mutation("who was not held reads on", (HORIZON, SNAPSHOT_ROWS), _who_was_not_held_reads_on),
     Mutation("what the writer before held is not held", (HORIZON,), _what_the_writer_before_held_is_not_held),
     Mutation("a refusal counts as an acknowledgement", (ONE_WRITER, WAITS), _a_refusal_counts_as_an_ack),
+    Mutation("what is removed is not told", WRONG, _what_is_removed_is_not_told, 50),
     Mutation("a log of an older epoch is followed", (FORWARD,), _an_older_epoch_is_followed),
     Mutation("loads of pages are kept over a new beginning", WRONG, _loads_are_kept_over_a_new_beginning),
     Mutation("locks are not told at the join", (NOTED, *WRONG), _locks_are_not_told_at_the_join, 45),

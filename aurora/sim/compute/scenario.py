@@ -29,6 +29,10 @@ from compute_node.txn.locks import SHARE_UPDATE_EXCLUSIVE
 STEP_S: Final = 0.02
 CALM_S: Final = 60.0
 LOOK_S: Final = 0.002
+AT_ONCE_MAX: Final = 20
+"""Transactions of a client without thinking and without waiting, which take no virtual time at all: after so many it
+pauses, or nobody else's time would come."""
+PAUSE_S: Final = 0.002
 EXPECTED: Final = frozenset(("40001", "40P01", "23505", "55P03", "57014"))
 """What PostgreSQL answers to such transactions as well."""
 
@@ -73,7 +77,7 @@ class Scenario:
         """The storm, then the calm."""
         try:
             self._begin()
-            self._storm()
+            self._storm(self.knobs.storm_s)
             self._settle()
             self._last_words()
         finally:
@@ -126,11 +130,16 @@ class Scenario:
         session.greenlet = HUB.current()
         rng = session.rng
         workloads = [WORKLOADS[name](session.instance) for name in self.knobs.workloads]
+        moment_s, at_once = 0.0, 0
         while not self.calm:
+            at_once = at_once + 1 if self.world.now == moment_s else 0
+            moment_s = self.world.now
             if self.knobs.think_s:
                 HUB.sleep(rng.expovariate(1 / self.knobs.think_s))
-            else:
+            elif at_once < AT_ONCE_MAX:
                 HUB.yield_turn()
+            else:
+                HUB.sleep(PAUSE_S)
             session.active, session.interrupt_error = True, None
             self._transaction(session, rng.choice(workloads))
             session.active = False
@@ -210,17 +219,23 @@ class Scenario:
             self.world.run(self.world.now + LOOK_S)
             self._look()
 
-    def _storm(self) -> None:
+    def _storm(self, end_s: float) -> None:
         weights = [fault.weight for fault in self.faults]
-        while self.world.now < self.knobs.storm_s:
+        while self.world.now < end_s:
             if self.faults and self.rng.random() < self.knobs.strike:
                 fault = self.rng.choices(self.faults, weights)[0]
                 if fault.strike():
                     self.struck[fault.name] = self.struck.get(fault.name, 0) + 1
             self._run(self.world.now + STEP_S)
-            self.instance.trim()
-            if self.rng.random() < self.knobs.inspect:
-                self.instance.inspect()
+            self._trim()
+            self._inspect(self.knobs.inspect)
+
+    def _trim(self) -> None:
+        self.instance.trim()
+
+    def _inspect(self, chance: float) -> None:
+        if self.rng.random() < chance:
+            self.instance.inspect()
 
     def _settle(self) -> None:
         """Nobody begins anything new; what is under way must come to its end."""

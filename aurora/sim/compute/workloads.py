@@ -441,6 +441,7 @@ class ManualVacuum(Service):
             if table is not None:
                 freeze = rng.random() < 0.5
                 for each in self.instance.with_toast(table):
+                    storage.locks.lock_relation(txn, each.desc.lock_id, SHARE_UPDATE_EXCLUSIVE, each.name, WAIT)
                     storage.vacuum(each, freeze)
                     if oid != CATALOG_DESC.oid:
                         truncate_tail(txn, each)

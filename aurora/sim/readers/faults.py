@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import random
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Final
 
 from aurora.errors import QueryCanceled
+from aurora.sim.compute import faults as compute
 from aurora.sim.readers.process import Process
 
 if TYPE_CHECKING:
@@ -18,22 +18,10 @@ WATCH_S: Final = 0.002
 WATCHES_MAX: Final = 100
 
 
-class Fault:
-    """What goes wrong. ``strike`` says whether it did something."""
+class Fault(compute.Fault):
+    """What goes wrong where there are readers."""
 
-    name: ClassVar[str]
-    weight: ClassVar[float] = 1.0
-
-    def __init__(self, scenario: Scenario) -> None:
-        self.scenario = scenario
-        self.rng: random.Random = scenario.world.stream(f"fault {self.name}")
-
-    def strike(self) -> bool:
-        """Do it now."""
-        raise NotImplementedError
-
-    def heal(self) -> None:
-        """The storm is over."""
+    scenario: Scenario
 
     def some_reader(self) -> Reader | None:
         """One that is open."""
@@ -233,19 +221,6 @@ class CancelReader(Fault):
         return True
 
 
-class SlowLog(Fault):
-    """The log becomes durable much later for a while."""
-
-    name = "slow-log"
-
-    def strike(self) -> bool:
-        self.scenario.instance.volume.slow_log = self.rng.choice((1.0, 5.0, 20.0))
-        return True
-
-    def heal(self) -> None:
-        self.scenario.instance.volume.slow_log = 1.0
-
-
 class SlowPages(Fault):
     """A reader's pages come much later for a while."""
 
@@ -264,10 +239,10 @@ class SlowPages(Fault):
                 reader.volume.slow_pages = 1.0
 
 
-FAULTS: Final[dict[str, type[Fault]]] = {
+FAULTS: Final[dict[str, type[compute.Fault]]] = {
     kind.name: kind
     for kind in (
         KillWriter, PauseWriter, SecondWriter, BothPromote, OldWriter, CutStream, SlowStream, PauseReader, KillReader,
-        Cancel, CancelReader, SlowLog, SlowPages,
+        Cancel, CancelReader, compute.SlowLog, SlowPages,
     )
 }  # fmt: skip

@@ -34,6 +34,9 @@ class ReaderKnobs(Knobs):
     """``BACKLOG_BYTES_MAX`` of the feed"""
     max_delay_s: float
     """How long a lock of the writer waits for sessions on a reader."""
+    feedback: bool
+    """``hot_standby_feedback``: else the writer holds nothing for what sessions on readers read, and tells what it
+    removes"""
 
     def __str__(self) -> str:
         return ", ".join(f"{field.name} {getattr(self, field.name)}" for field in fields(self))
@@ -70,6 +73,7 @@ def draw(seed: int, without: Collection[str] = ()) -> ReaderKnobs:
         kept_bytes=rng.choice((2_000, 20_000, 500_000)),
         backlog_bytes=rng.choice((20_000, 100_000, 1_000_000)),
         max_delay_s=rng.choice((0.005, 0.05, 0.2)),
+        feedback=random.Random(f"{seed}/reader feedback").random() < 0.7,
     )
 
 

@@ -175,7 +175,7 @@ class Reader:
         """As ``ComputeServer._stay_reader``: the stream goes on, and not for those who read already."""
         self._going_on = True
         replica = self.replica
-        if not begin.held:
+        if not begin.held or not (replica.feedback or begin.resumed):
             self._held_from = max(self._held_from, begin.held_from)
             self.end_sessions()
         another = begin.epoch != self.volume.epoch
@@ -260,8 +260,9 @@ class Reader:
         self._durable(volume.vdl)
         volume.durable_callbacks.append(self._durable)
         replica = self.replica = Replica(self.arena, cast("ReplicaVolume", volume), begin, self.now_us)
-        replica.max_delay_s = self.knobs.max_delay_s
-        replica.conflict, replica.gap = self._conflict, self.cut
+        replica.max_delay_s = replica.archive_delay_s = self.knobs.max_delay_s
+        replica.feedback = self.knobs.feedback
+        replica.conflict, replica.gap, replica.removed = self._conflict, self.cut, self._make_way
         HUB.run(self._open_storage)
 
     def _open_storage(self) -> None:
@@ -331,6 +332,18 @@ class Reader:
                         session, SerializationFailure("canceling statement due to conflict with recovery")
                     )
 
+    def _make_way(self, below: Lsn, patience_s: float) -> None:
+        """As ``reading.make_way``."""
+        deadline_s = self.world.now + patience_s
+        while not self.replica.stopping:
+            there = [each for each in self.sessions if each.active and each.may_read_below(below)]
+            is_over = self.world.now >= deadline_s
+            if not there and (is_over or self.storage.txns.holds.oldest(below) >= below):
+                return
+            for session in there if is_over else ():
+                self.stop_session(session, SerializationFailure("canceling statement due to conflict with recovery"))
+            HUB.sleep(0.001)
+
     def end_sessions(self) -> None:
         """As ``Server.end_sessions``. In a greenlet; waits until all have ended."""
         self.away = True
@@ -362,6 +375,7 @@ class Reader:
         while self._applying:
             HUB.sleep(0.001)
         applied = dict(self.volume.pg_last) if self.replica.whole else {}
+        self.storage.cache.abandon_loads()
         self.arena.pins[:] = 0
         self.scenario.opens(self.process, self, applied, self._word)
 

@@ -20,10 +20,9 @@ from aurora.errors import SqlError
 from aurora.sim.compute import scenario as compute
 from aurora.sim.compute.checks import DURABLE, Checks
 from aurora.sim.compute.model import Oracle
-from aurora.sim.compute.scenario import STEP_S
 from aurora.sim.compute.session import SimSession
 from aurora.sim.compute.workloads import SERVICES
-from aurora.sim.readers.faults import FAULTS, Fault
+from aurora.sim.readers.faults import FAULTS
 from aurora.sim.readers.knobs import ReaderKnobs, draw
 from aurora.sim.readers.nodes import Nodes
 from aurora.sim.readers.process import Process
@@ -88,7 +87,7 @@ class Scenario(compute.Scenario):
         self.zombies: list[Writer] = []
         self.processes: list[Process] = []
         self._names = [f"r{number}" for number in range(self.knobs.readers, 0, -1)]
-        self.faults: list[Fault] = [FAULTS[name](self) for name in self.knobs.faults]  # type: ignore[assignment]
+        self.faults = [FAULTS[name](self) for name in self.knobs.faults]
 
     def run(self) -> Outcome:  # type: ignore[override]
         """The storm, then the calm."""
@@ -98,7 +97,7 @@ class Scenario(compute.Scenario):
                 self._until(lambda: self.serving, "opening")
                 for _ in range(self.knobs.readers):
                     self.new_reader()
-                self._storm()
+                self._storm(self.world.now + self.knobs.storm_s)
                 self._settle()
                 self._last_words()
         finally:
@@ -289,18 +288,6 @@ class Scenario(compute.Scenario):
             self.instance.look_at_extents()
         for reader in self.readers:
             reader.look()
-
-    def _storm(self) -> None:
-        end_s = self.world.now + self.knobs.storm_s
-        weights = [fault.weight for fault in self.faults]
-        while self.world.now < end_s:
-            if self.faults and self.rng.random() < self.knobs.strike:
-                fault = self.rng.choices(self.faults, weights)[0]
-                if fault.strike():
-                    self.struck[fault.name] = self.struck.get(fault.name, 0) + 1
-            self._run(self.world.now + STEP_S)
-            self._trim()
-            self._inspect(self.knobs.inspect)
 
     def _trim(self) -> None:
         read = [int(reading.lsn) for reader in self.readers for reading in reader.readings]

@@ -66,6 +66,14 @@ class ReaderSession(SimSession):
         self.read_lsn = int(snapshot.lsn)
         return snapshot
 
+    def may_read_below(self, below: int) -> bool:
+        """As ``_in_the_way`` of ``compute_node/catalog/reading.py``."""
+        txn = self.txn
+        if txn is None:
+            return False
+        held = [hold.lsn for hold in txn.ties.holds] if txn.ties is not None else []
+        return any(lsn and lsn < below for lsn in (*held, txn.oldest_lsn))
+
     def look_at_locks(self) -> None:
         """The tables that it has locked are what they were."""
         if not self.locked:

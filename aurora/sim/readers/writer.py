@@ -138,7 +138,9 @@ class Writer(Instance):
 
     def serve(self) -> None:
         """As ``Place.writes``: the volume is open, the storage stands on it."""
-        self.feed = self._feed
+        feed, storage = self._feed, self.storage
+        feed.removed_below = lambda: storage.txns.removed_below
+        self.feed = feed
         self.volume.durable_callbacks.append(self._durable)
         self.process.soon(TICK_S, self._tick)
 
@@ -231,7 +233,7 @@ class Writer(Instance):
 
     def _everybody(self) -> Iterator[Reading]:
         yield from self.readings
-        for reader in self.scenario.readers:
+        for reader in self.scenario.readers if self.knobs.feedback else ():
             if self.holds_for(reader):
                 yield from reader.readings
             elif (expected := self._expected(reader)) is not None:
