@@ -57,7 +57,7 @@ HESITATE_S: Final = 1.5
 """How long a reader waits for a better one to take over."""
 ALIVE_S: Final = 2.0
 """A follower that has told something within this time lives; it tells ten times a second."""
-NAME_TAKEN_S: Final = 5.0
+NAME_TAKEN_S: Final = 3.0
 """How long an instance tries to follow while another process has its name: that one may be about to be missed."""
 COMING_S: Final = 3.0
 """How long an instance that has just begun, and follows nobody, waits for others to be there."""
