@@ -7,6 +7,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 
 from tests.clients.drill import Drill, running
@@ -33,6 +34,9 @@ def left_behind() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         gc.collect()
+        for left in gc.get_objects():  # some monitor's thread has it for a while yet
+            if isinstance(left, psycopg.Connection):
+                left.close()
 
 
 @pytest.fixture

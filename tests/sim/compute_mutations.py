@@ -52,8 +52,8 @@ def _vacuum_at_the_vdl() -> Iterable[Any]:
     yield _replace(Storage, "row_horizon", lambda _: lambda self: int(self.volume.vdl))
 
     def make(begin: Any) -> Any:
-        def extents_keep_the_rule(self: Any, cache: Any, mtr: Any, superblock: Any, horizon: Any) -> None:
-            begin(self, cache, mtr, superblock, lambda: horizon.__self__.txns.row_horizon())
+        def extents_keep_the_rule(self: Any, cache: Any, mtr: Any, superblock: Any, horizon: Any, *more: Any) -> None:
+            begin(self, cache, mtr, superblock, lambda: horizon.__self__.txns.row_horizon(), *more)
 
         return extents_keep_the_rule
 
