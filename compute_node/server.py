@@ -628,7 +628,10 @@ class ComputeServer:
                 changing.cancel()
                 await asyncio.wait({changing})
         if self._replica is not None:
-            await self._replica.stop()
+            stopping = asyncio.ensure_future(self._replica.stop())
+            if self._served is not None:
+                await self._wire.shutdown()  # what is applied may wait for a lock that a session holds
+            await stopping
         await self.place.close()
         if self._heartbeat is not None:
             self._heartbeat.close()

@@ -203,6 +203,26 @@ def test_a_reader_reboots(cluster: Cluster) -> None:
     assert shown(cluster)["instance-3"]["restarts"] == 0
 
 
+def test_a_reader_stops_in_good_order_while_the_log_waits_for_a_session(cluster: Cluster) -> None:
+    """Its sessions end first: one of them holds the lock that the writer's next change needs there."""
+    wait_until(lambda: all_well(cluster), "all instances")
+    with (
+        psycopg.connect(cluster.dsn("instance-3")) as holding,
+        psycopg.connect(cluster.dsn(), autocommit=True) as writer,
+    ):
+        assert holding.execute("SELECT count(*) >= 0 FROM written").fetchone() == (True,)
+        writer.execute("ALTER TABLE written ADD COLUMN IF NOT EXISTS more int")
+        lag = "SELECT pg_last_wal_receive_lsn() > pg_last_wal_replay_lsn()"
+        wait_until(lambda: ask(cluster, "instance-3", lag), "the log to wait")
+        aurora(cluster.data, "instance", "stop", "instance-3")
+        with pytest.raises(psycopg.errors.AdminShutdown):
+            holding.execute("SELECT 1")
+    wait_until(lambda: cluster.processes.exit_status("instance-3") is not None, "its exit status")
+    ended = cluster.processes.exit_status("instance-3")
+    starts(cluster.data, "instance", "start", "instance-3")
+    assert ended == 0, "it was killed"
+
+
 def test_planned_failover_there_and_back(cluster: Cluster) -> None:
     wait_until(lambda: all_well(cluster), "all instances")
     told = aurora(cluster.data, "failover", "--to", "instance-3")
