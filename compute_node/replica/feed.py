@@ -36,7 +36,7 @@ KEPT_BYTES_MAX: Final = 16 << 20
 SILENT_S: Final = 5.0
 SURE: Final = 0.9
 """Part of it that is not over by any other clock, when it is not by one's own."""
-PACE_S: Final = 0.004
+PACE_S: Final = 0.008
 """Between two messages of log while the writer is busy."""
 
 

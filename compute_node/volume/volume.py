@@ -122,6 +122,7 @@ class Volume:
         self._in_flight_max = in_flight_max
         self._durable = DurableQueue()
         self.doubt = Doubt(monotonic())
+        self.closed = False
         self._space: OrderedDict[Waiter, int] = OrderedDict()
         """Who waits for log space, in turn, and for how many bytes; one that is cancelled leaves."""
         self._loop = asyncio.get_running_loop()
@@ -379,7 +380,10 @@ class Volume:
 
     def when_sure(self, done: Done) -> None:
         """Call ``done(None)`` once nothing is held back any more (``holds_back``), ``done(error)`` when it is over."""
-        self.doubt.when_sure(done)
+        if self.over:
+            done(self.over_error())
+        else:
+            self.doubt.when_sure(done)
 
     def wait_durable(self, lsn: Lsn) -> None:
         """Wait in a session greenlet until ``lsn`` is durable. ``over_error`` when it is over."""
@@ -568,8 +572,8 @@ class Volume:
 
     @property
     def over(self) -> bool:
-        """Whether nothing is acknowledged any more."""
-        return self.fenced or self.broken
+        """Whether nothing is acknowledged any more, and nothing read."""
+        return self.fenced or self.broken or self.closed
 
     def over_error(self) -> SqlError:
         """What sessions get once it is over, and those that wait when it is closed: CrashShutdown (57P02) after a
@@ -622,9 +626,9 @@ class Volume:
 
     @property
     def state(self) -> str:
-        """In a word: fenced, broken, read only or open."""
+        """In a word: broken, fenced, closed, read only or open."""
         if self.over:
-            return "broken" if self.broken else "fenced"
+            return "broken" if self.broken else "fenced" if self.fenced else "closed"
         return "read only" if self.read_only else "open"
 
     def status(self) -> JsonObject:
@@ -687,6 +691,7 @@ class Volume:
 
     async def close(self) -> None:
         """Stop streaming and close the channels; what waits for durability fails. Does not flush."""
+        self.closed = True
         for task in self._tasks:
             task.cancel()
         ended = await asyncio.gather(*(stream.close() for stream in self.streams), *self._tasks, return_exceptions=True)

@@ -133,6 +133,8 @@ class Server:
         self.plans = PlanCache()
         for session in list(self.sessions.values()):
             try:
+                if not self.can_move(session):
+                    raise AdminShutdown("terminating connection due to administrator command")
                 with engine.connecting(session.database, session.role_oid, session.login_superuser) as its:
                     move(session, its, self.plans)
             except SqlError as error:
@@ -258,6 +260,7 @@ class Server:
                     session.settings.set_startup(key, text)
             else:
                 session.settings.set_startup(name, value)
+        self.check_open()  # the instance may have begun to change its role while this one waited
         self.sessions[pid] = session
         engine.recovery.listeners.add(session)
         audit.logged_in(session)

@@ -13,7 +13,7 @@ import pytest
 from storage_tools import VOLUME
 
 from aurora import exit_status
-from aurora.errors import CrashShutdown
+from aurora.errors import AdminShutdown, CrashShutdown
 from aurora.geometry import Member
 from aurora.kernels import mtr, redo
 from aurora.placement import initial
@@ -90,6 +90,26 @@ def test_housekeeping_that_breaks_ends_the_writer(caplog: pytest.LogCaptureFixtu
     run(body)
     [record] = [record for record in caplog.records if record.levelname == "CRITICAL"]
     assert record.exc_info is not None and isinstance(record.exc_info[1], Injected)
+
+
+def test_a_closed_volume_keeps_nobody_waiting() -> None:
+    """Whoever still reads it, after its instance has another role, would try for half a minute."""
+
+    async def body() -> None:
+        volume = opened()
+        told: list[Any] = []
+        volume.doubt.since_s = 0.0
+        volume.when_sure(told.append)
+        await volume.close()
+        assert [type(error) for error in told] == [AdminShutdown]
+        volume.when_sure(told.append)
+        volume.when_durable(commit(volume), told.append)
+        assert [type(error) for error in told] == [AdminShutdown] * 3
+        with pytest.raises(AdminShutdown):
+            await asyncio.wait_for(volume.read_pages([0]), 5)
+        assert volume.state == "closed"
+
+    run(body)
 
 
 def fill_and_reserve(volume: Volume) -> None:
