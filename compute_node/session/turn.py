@@ -241,9 +241,12 @@ def fail(session: SessionState, error: Exception) -> None:
     try:
         transactions.statement_failed(session)
     except Exception as second:
-        LOGGER.exception("rollback failed")
         session.terminating = True
-        reported = InternalError(f"could not roll back: {second}", severity="FATAL")
+        if isinstance(second, SqlError) and second.severity == "FATAL":
+            reported = second  # the volume is over, or closed: whoever opens it rolls back
+        else:
+            LOGGER.exception("rollback failed")
+            reported = InternalError(f"could not roll back: {second}", severity="FATAL")
         session.txn, session.block = None, IDLE
     session.out.append(messages.error_response(reported))
     if reported.severity in ("FATAL", "PANIC"):

@@ -43,6 +43,23 @@ def _monitors_end() -> Iterator[None]:
         gc.collect()  # connections that its monitors did not close tell so now, not in somebody else's test
 
 
+@pytest.fixture(autouse=True)
+def _broken_is_no_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The monitor of an instance takes a broken connection for a reader's, and keeps it for ever: an error there counts
+    as "not the writer" (``docs/drivers.md``). Who is connected to the reader that takes over meets that. Its caller is
+    ready for the error, so here it gets it."""
+    from aws_advanced_python_wrapper.host_list_provider import TopologyUtils
+
+    asks = TopologyUtils.get_writer_id_if_connected
+
+    def writer_id(self: Any, connection: Any, driver_dialect: Any) -> Any:
+        if getattr(connection, "broken", False):
+            raise psycopg.OperationalError("the connection is broken")
+        return asks(self, connection, driver_dialect)
+
+    monkeypatch.setattr(TopologyUtils, "get_writer_id_if_connected", writer_id)
+
+
 @contextmanager
 def connected(drill: Drill, host: str, **settings: object) -> Iterator[Any]:
     """A connection by the wrapper."""
