@@ -9,6 +9,7 @@ one state.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
@@ -105,8 +106,19 @@ class CatalogLayer:
         try:
             return self._answers[question]
         except KeyError:
-            # Loading may wait, and another session may have asked meanwhile.
-            return self._answers.setdefault(question, _LOADERS[kind](self, *key))
+            return self._load(question)
+
+    def _load(self, question: Question) -> Datum:
+        """Loading may wait: what it reads is of one moment all the same, or the rows of an object that somebody drops
+        meanwhile would be half there. Another session may have asked, too."""
+        with self.reader.at_one_moment() as reader:
+            loading = copy(self)
+            loading.reader = reader
+            try:
+                answer = _LOADERS[question[0]](loading, *question[1:])
+            finally:
+                loading.reader = self.reader  # an answer may ask on later
+        return self._answers.setdefault(question, answer)
 
     def successor(self, reader: CatalogReader, version: int, change: Change) -> CatalogLayer:
         """The layer after a change; it keeps the answers that the change cannot have altered."""

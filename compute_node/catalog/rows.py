@@ -8,7 +8,8 @@ read sees it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from aurora.datum import Datum, Row
@@ -71,12 +72,26 @@ class CatalogReader:
         self.new_labels: set[int] = set()
         """OIDs of the labels that the transaction has added to enums"""
 
+    @contextmanager
+    def at_one_moment(self) -> Iterator[CatalogReader]:
+        """A reader that sees what is committed now for as long as the ``with`` lasts: pages may have to be waited for,
+        and meanwhile rows may be replaced and pruned."""
+        if self._snapshot is not None:
+            yield self
+            return
+        with self._moment() as snapshot:
+            made = CatalogReader(self.storage, snapshot, self.catalogs)
+            made.new_labels = self.new_labels
+            yield made
+
+    def _moment(self) -> AbstractContextManager[Snapshot]:
+        return self.storage.txns.reading("catalog")
+
     def find(self, catalog: str, **key: Datum) -> list[Record]:
         """The rows whose columns equal ``key``: by the index on exactly these leading columns, else by a scan."""
         if self._snapshot is not None:
             return self._find(self._snapshot, catalog, key)
-        # A page may have to be waited for, and meanwhile the rows may be replaced and pruned.
-        with self.storage.txns.reading("catalog") as snapshot:
+        with self._moment() as snapshot:
             return self._find(snapshot, catalog, key)
 
     def _find(self, snapshot: Snapshot, catalog: str, key: dict[str, Datum]) -> list[Record]:
@@ -134,9 +149,8 @@ class CatalogRows(CatalogReader):
         """The committed state now, and this transaction's own changes; the transaction holds it."""
         return self.storage.txns.latest_snapshot(self.txn)
 
-    def find(self, catalog: str, **key: Datum) -> list[Record]:
-        """As ``CatalogReader.find``, as the transaction sees it."""
-        return self._find(self.snapshot(), catalog, key)
+    def _moment(self) -> AbstractContextManager[Snapshot]:
+        return nullcontext(self.snapshot())
 
     def insert(self, catalog: str, **values: Datum) -> None:
         """Add one row."""

@@ -237,8 +237,16 @@ class Server:
             held = sum(session.session_user == who.user for session in self.sessions.values())
             if held >= who.role.connection_limit:
                 raise TooManyConnections(f'too many connections for role "{who.user}"', severity="FATAL")
-        with self.engine.connecting(who.database, who.role.oid, who.role.superuser) as engine:
-            return self._new_session(engine, connection, who)
+        initial = self.engine
+        with initial.connecting(who.database, who.role.oid, who.role.superuser) as engine:
+            session = self._new_session(engine, connection, who)
+            self.check_open()
+            if self.engine is not initial:  # the instance has changed its role while this one waited
+                raise CannotConnectNow("the database system is starting up", severity="FATAL")
+            self.sessions[session.pid] = session
+        engine.recovery.listeners.add(session)
+        audit.logged_in(session)
+        return session
 
     def _new_session(self, engine: Engine, connection: Connection, who: Authenticated) -> Session:
         pid = next(self._pids)
@@ -260,10 +268,6 @@ class Server:
                     session.settings.set_startup(key, text)
             else:
                 session.settings.set_startup(name, value)
-        self.check_open()  # the instance may have begun to change its role while this one waited
-        self.sessions[pid] = session
-        engine.recovery.listeners.add(session)
-        audit.logged_in(session)
         return session
 
     def forget(self, session: Session) -> None:

@@ -9,9 +9,11 @@ import pytest
 from support_catalog import Engine, Session, in_greenlet, open_databases
 
 from aurora.errors import SqlError, UndefinedObject
+from compute_node.access.vacuum import vacuum
 from compute_node.catalog.cache import split_path
 from compute_node.catalog.functions.call import quote_identifier
 from compute_node.catalog.functions.names import split_name
+from compute_node.catalog.rows import CatalogReader
 from compute_node.relations.schema import CATALOGS
 
 _SESSIONS: list[Session] = []
@@ -203,5 +205,38 @@ def test_roles_and_databases_without_a_session() -> None:
             assert caught.value.sqlstate == sqlstate
         with pytest.raises(UndefinedObject):
             engine.session().run("alter role nobody login")
+
+    in_greenlet(body)
+
+
+@pytest.mark.parametrize("at", ["pg_class", "pg_attribute", "pg_index"])
+def test_an_object_that_is_dropped_while_it_is_loaded_is_whole(monkeypatch: pytest.MonkeyPatch, at: str) -> None:
+    """A load waits for pages between its reads, and there the rows may go: each read by itself would see the drop."""
+
+    def body() -> None:
+        engine = Engine()
+        session, other = engine.session(), engine.session(2)
+        session.run("create table torn (a int primary key, b text); create index torn_b on torn (b)")
+        oid = session.run("select 'torn'::regclass::oid")[0][0]
+        engine.catalog.begin_anew()
+        layer, find, dropped = engine.catalog.shared(), CatalogReader._find, []
+
+        def then_drop(self: CatalogReader, snapshot: Any, catalog: str, key: dict[str, Any]) -> Any:
+            found = find(self, snapshot, catalog, key)
+            if catalog == at and oid in key.values() and not dropped:
+                dropped.append(True)
+                other.run("drop table torn")
+                for each in ("pg_class", "pg_attribute", "pg_index"):
+                    vacuum(engine.storage.table(engine.catalog.catalogs.tables[each].desc))
+            return found
+
+        monkeypatch.setattr(CatalogReader, "_find", then_drop)
+        found = layer.relation(oid)
+        monkeypatch.undo()
+        assert dropped and found is not None
+        assert [column.name for column in found.columns] == ["a", "b"]
+        assert sorted(index.name for index in found.indexes) == ["torn_b", "torn_pkey"]
+        assert engine.catalog.shared().relation(oid) is None
+        assert not engine.storage.txns.holds.current
 
     in_greenlet(body)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import copy
+from typing import Any
 
 import pytest
 from support_server import serve_engine
@@ -48,6 +51,33 @@ def test_who_connects_while_the_role_changes_is_told_after_the_question_for_tls(
         server.away = ""
         writer.write(STARTUP)
         assert await reader.readexactly(1) == b"R"
+        writer.close()
+
+    serve_engine(test)
+
+
+@pytest.mark.parametrize("over", [False, True], ids=["under way", "over"])
+def test_who_waited_to_be_let_in_while_the_role_changed_gets_no_session_of_the_role_before(
+    monkeypatch: pytest.MonkeyPatch, over: bool
+) -> None:
+    async def test(server: Server, engine: Engine) -> None:
+        connecting = engine.connecting
+
+        @contextmanager
+        def slowly(*arguments: Any) -> Iterator[Any]:
+            with connecting(*arguments) as its:
+                if over:
+                    server.engine = copy(engine)
+                else:
+                    server.away = "the database system is starting up"
+                yield its
+
+        monkeypatch.setattr(engine, "connecting", slowly)
+        host, port = server.addresses[0]
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(STARTUP)
+        assert b"57P03" in await reader.read()
+        assert not server.sessions
         writer.close()
 
     serve_engine(test)
