@@ -40,7 +40,7 @@ from compute_node.replica.known import PROMOTING, STARTING
 from compute_node.replica.replica import Replica, descriptor_of
 from compute_node.replica.volume import ReplicaVolume
 from compute_node.roles import NameTaken, Place
-from compute_node.session.settings import define_or_raise, parse_value
+from compute_node.session.moving import can_move
 from compute_node.txn.recovery import Conflict
 from compute_node.volume.commands import FleetCommands
 from compute_node.volume.volume import Volume
@@ -447,15 +447,14 @@ class ComputeServer:
 
     def _keeps_connections(self) -> bool:
         engine = self.engine
-        value = None if engine is None else engine.session_function(None, "system_setting", KEEPS_CONNECTIONS)
-        return bool(value) and parse_value(define_or_raise(KEEPS_CONNECTIONS), str(value)) is True
+        return engine is not None and bool(engine.session_function(None, "system_setting", KEEPS_CONNECTIONS))
 
     async def _end_sessions(self, but_idle: bool) -> None:
         """Before the role changes. Those that are idle may stay: nothing is heard of them until it has changed."""
         wire = self._wire
         if but_idle:
             wire.hold_input()
-        await wire.end_sessions(END_SESSIONS_S, lambda session: not (but_idle and wire.can_move(session)))
+        await wire.end_sessions(END_SESSIONS_S, lambda session: not (but_idle and can_move(session)))
 
     async def _step_back(self, volume: Volume) -> None:
         """Become a reader as this process, for whoever writes next."""

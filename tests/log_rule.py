@@ -77,5 +77,14 @@ DAMAGE = (
 DISK_REFUSES = r"storage_node\.\w+: .*(the disk refuses|No space left on device|File too large)"
 DAMAGED_KEYS = r"aurora\.keys: .*damaged"
 STORE_FAILS = r"storage_node\.node: the backup's object store fails"
+WRITER_CHANGES = (
+    r"keeper: instance-\d has ended",
+    "the stream from the writer has ended",
+    "becomes the writer",
+    "the stream begins anew",
+    "is fenced by epoch",
+    "instance .* cannot be followed",
+)
+"""What instances and the keeper say when another instance becomes the writer."""
 FLEET_CHANGES = r"compute_node\.volume\.monitor: "
 """What the monitor does by itself about silent nodes and zones."""

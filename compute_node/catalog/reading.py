@@ -20,7 +20,7 @@ from compute_node.hub import HUB
 from compute_node.relations.schema import CATALOGS
 from compute_node.replica.replica import Replica
 from compute_node.session.conflicts import cancel_for_conflict
-from compute_node.session.settings import SettingValue, define_or_raise, parse_value
+from compute_node.session.settings import SettingValue
 from compute_node.txn.recovery import Conflict, Receiver
 
 if TYPE_CHECKING:
@@ -112,11 +112,10 @@ def make_way(databases: Databases, replica: Replica, below: Lsn, patience_s: flo
 
 def load_settings(databases: Databases, replica: Replica) -> None:
     """What ALTER SYSTEM has set of the replay; at the start, and at each reload. In a greenlet; may wait."""
-    stored = dict(databases.initial.catalog.stored_settings(0, 0))
 
     def value(name: str) -> SettingValue:
-        setting = define_or_raise(name)
-        return parse_value(setting, stored[name]) if name in stored else setting.boot
+        found: SettingValue = databases.initial.session_function(None, "system_setting", name)
+        return found
 
     def seconds(name: str) -> float:
         delay_ms = int(value(name))

@@ -17,11 +17,9 @@ from google.protobuf.message import DecodeError
 
 from aurora.errors import (
     CannotConnectNow,
-    InternalError,
     InvalidAuthorizationSpecification,
     ProtocolViolation,
     SerializationFailure,
-    SqlError,
     TooManyConnections,
 )
 from aurora.ids import Lsn
@@ -30,7 +28,7 @@ from aurora.rpc.stream_server import ServedStream
 from compute_node.forward import along
 from compute_node.hub import HUB
 from compute_node.session import transactions, turn
-from compute_node.session.state import IDLE, IN_BLOCK, Disconnected
+from compute_node.session.state import IDLE, IN_BLOCK
 from compute_node.wire.connection import Connection
 from compute_node.wire.startup import Authenticated
 
@@ -65,26 +63,14 @@ class ForwardedConnection(Connection):
     def admit(self, request: cpb.ForwardOpen, is_writing: Callable[[bytes], bool]) -> None:
         """Make the session; runs in a greenlet. What forbids it is told, and ends the stream."""
         self._running = True
-        try:
-            self._welcome(self._authenticated(request, is_writing))
-            session = self.session
-            if session is not None:
-                session.idle_timeout_ms = request.idle_timeout_ms
-                session.idle_in_txn_timeout_ms = request.idle_in_transaction_timeout_ms
-        except Disconnected:
-            self._lost = True
-        except SqlError as error:
-            error.severity = "FATAL"
-            self._refuse(error)
-        except Exception:
-            LOGGER.exception("internal error while a reader's session is let in")
-            self._refuse(InternalError("internal error while connecting", severity="FATAL"))
-        finally:
-            self._running = False
-            if self.session is not None:
-                self.session.greenlet = None
-        if self._lost and self.session is not None:
-            self._bury()
+        self._admit(self._open, request, is_writing)
+
+    def _open(self, request: cpb.ForwardOpen, is_writing: Callable[[bytes], bool]) -> None:
+        self._welcome(self._authenticated(request, is_writing))
+        session = self.session
+        if session is not None:
+            session.idle_timeout_ms = request.idle_timeout_ms
+            session.idle_in_txn_timeout_ms = request.idle_in_transaction_timeout_ms
 
     def _authenticated(self, request: cpb.ForwardOpen, is_writing: Callable[[bytes], bool]) -> Authenticated:
         server = self._server
@@ -94,7 +80,7 @@ class ForwardedConnection(Connection):
         if role is None or not role.can_login:
             raise InvalidAuthorizationSpecification(f'role "{request.user}" does not exist on the writer')
         engine = server.engine
-        percent = int(str(engine.session_function(None, "system_setting", PERCENT) or server_default(PERCENT)))
+        percent = int(engine.session_function(None, "system_setting", PERCENT))
         limit = max(1, server.config.max_connections * percent // 100)
         if sum(isinstance(session.port, ForwardedConnection) for session in server.sessions.values()) >= limit:
             raise TooManyConnections(
@@ -121,13 +107,6 @@ class ForwardedConnection(Connection):
                 turn.fail(session, error)
                 session.out.append(turn.READY[session.block])
         super()._turn()
-
-
-def server_default(name: str) -> str:
-    """The text of a setting's built-in value."""
-    from compute_node.session.settings import define_or_raise
-
-    return str(define_or_raise(name).boot)
 
 
 def _prepare(session: Session, request: cpb.ForwardRequest) -> None:

@@ -81,10 +81,7 @@ def is_on(session: SessionState) -> bool:
     engine = session.engine
     if not engine.in_recovery or engine.forwarder is None or session.settings.get(MODE) == OFF:
         return False
-    stored = engine.session_function(None, "system_setting", FLAG)
-    if stored is None:
-        return bool(session.settings.get(FLAG))
-    return str(stored).lower() in ("on", "true", "yes", "1")
+    return bool(engine.session_function(None, "system_setting", FLAG))
 
 
 def of(session: SessionState) -> Forwarding | None:

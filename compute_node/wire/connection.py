@@ -13,9 +13,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 from io import BytesIO
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVarTuple, Unpack
 
 import greenlet
 
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     from compute_node.wire.server import Server
 
 LOGGER = logging.getLogger(__name__)
+
+_Args = TypeVarTuple("_Args")
 
 COPY_DATA = 100
 READ_LIMIT_BYTES = 1 << 20
@@ -241,12 +244,16 @@ class Connection(asyncio.Protocol):
         session.fail(error)
 
     def _startup_turn(self) -> None:
+        data, self.data, self.position = self.data[self.position :], b"", 0
+        self._admit(self._greet, data)
+        if not self._lost and self.position < len(self.data) and not self._closing:
+            rest, self.data, self.position = self.data[self.position :], b"", 0
+            self.data_received(rest)
+
+    def _admit(self, step: Callable[[Unpack[_Args]], object], *args: *_Args) -> None:
+        """A step on the way to a session; what forbids it is told, and ends the connection."""
         try:
-            startup = self._startup
-            if startup is None:
-                return
-            data, self.data, self.position = self.data[self.position :], b"", 0
-            self._greet(startup, data)
+            step(*args)
         except Disconnected:
             self._lost = True
         except SqlError as error:
@@ -262,14 +269,12 @@ class Connection(asyncio.Protocol):
                 self.session.greenlet = None
         if self._lost and self.session is not None:
             self._bury()
-        elif self.position < len(self.data) and not self._closing:
-            rest, self.data, self.position = self.data[self.position :], b"", 0
-            self.data_received(rest)
 
-    def _greet(self, startup: Startup, data: bytes) -> None:
-        """Feed the machine, and again after each wait that it asks for."""
+    def _greet(self, data: bytes) -> None:
+        """Feed the startup machine, and again after each wait that it asks for."""
+        startup = self._startup
         more: bytes | None = data
-        while more is not None and not self._closing:
+        while startup is not None and more is not None and not self._closing:
             fed, more = more, None
             for action in startup.feed(fed):
                 if isinstance(action, Wait):

@@ -36,7 +36,7 @@ from compute_node.session.engine import Engine
 from compute_node.session.moving import can_move, move
 from compute_node.session.plans import PlanCache
 from compute_node.session.session import Session
-from compute_node.session.settings import REPORTED, SettingValue, define_or_raise, parse_value
+from compute_node.session.settings import REPORTED, SettingValue
 from compute_node.wire import hba
 from compute_node.wire.connection import Connection
 from compute_node.wire.startup import Authenticated, Authenticator, Role, Startup
@@ -120,12 +120,6 @@ class Server:
         """Whether it makes sense to connect now."""
         return not self._away and not self._shutting_down
 
-    @staticmethod
-    def can_move(session: Session) -> bool:
-        """Whether a session could go on in another engine. Those of a reader's forwarded statements begin anew, at
-        whoever writes then."""
-        return type(session.port) is Connection and can_move(session)
-
     def replace_engine(self, engine: Engine, authenticator: Authenticator) -> None:
         """Another engine from now on: the instance has changed its role. Sessions that have not ended go on in it. In a
         greenlet."""
@@ -133,7 +127,7 @@ class Server:
         self.plans = PlanCache()
         for session in list(self.sessions.values()):
             try:
-                if not self.can_move(session):
+                if not can_move(session):
                     raise AdminShutdown("terminating connection due to administrator command")
                 with engine.connecting(session.database, session.role_oid, session.login_superuser) as its:
                     move(session, its, self.plans)
@@ -364,8 +358,7 @@ class Server:
         """Whether rds.force_ssl is on and there is a certificate to begin TLS with; called in a greenlet."""
         if self.tls_context is None:
             return False
-        value = self.engine.session_function(None, "system_setting", "rds.force_ssl")
-        return bool(value) and parse_value(define_or_raise("rds.force_ssl"), str(value)) is True
+        return bool(self.engine.session_function(None, "system_setting", "rds.force_ssl"))
 
     def is_member(self, user: str, role: str) -> bool:
         """Whether a user belongs to a role."""

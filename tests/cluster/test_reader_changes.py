@@ -28,7 +28,7 @@ pytestmark = [
 ]
 
 ROWS, GROUPS, LONG_ROWS = 200, 10, 10
-SECONDS = float(os.environ.get("AURORA_READER_CHANGES_S", "5"))
+SECONDS = float(os.environ.get("AURORA_READER_CHANGES_S", "8"))
 CHANGES = (
     "CREATE TABLE made (a int PRIMARY KEY, b text)",
     "INSERT INTO made SELECT i, repeat('y', i % 200) FROM generate_series(1, 500) i ON CONFLICT DO NOTHING",

@@ -28,18 +28,11 @@ from aurora.programs.endpoints.spec import load
 from aurora.programs.places import free_ports
 from aurora.programs.supervisor import LOOPBACK, Cluster
 from tests.cluster.support import wait_for
-from tests.log_rule import WATCH
+from tests.log_rule import WATCH, WRITER_CHANGES
 
 pytestmark = [
     pytest.mark.cluster,
-    pytest.mark.logs(
-        r"keeper: instance-\d has ended",
-        "the stream from the writer has ended",
-        "becomes the writer",
-        "the stream begins anew",
-        "is fenced by epoch",
-        "instance .* cannot be followed",
-    ),
+    pytest.mark.logs(*WRITER_CHANGES),
 ]
 
 NAMES = {"cluster": "shop.example", "reader": "shop-ro.example"}

@@ -22,17 +22,11 @@ from aurora.programs.description import connect_host
 from aurora.programs.places import free_ports
 from aurora.programs.supervisor import KEEPER, LOOPBACK, Cluster
 from compute_node.roles import TELL_S
+from tests.log_rule import WRITER_CHANGES
 
 pytestmark = [
     pytest.mark.cluster,
-    pytest.mark.logs(
-        r"keeper: instance-\d has ended",
-        "the stream from the writer has ended",
-        "becomes the writer",
-        "the stream begins anew",
-        "is fenced by epoch",
-        "instance .* cannot be followed",
-    ),
+    pytest.mark.logs(*WRITER_CHANGES),
 ]
 
 DEADLINE_S = 60.0

@@ -25,7 +25,7 @@ from compute_node.catalog.roles import PG_READ_ALL_STATS, PG_SIGNAL_BACKEND
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import CATALOGS, CATALOGS_BY_OID
 from compute_node.session import notifications, read_only, setting_statements
-from compute_node.session.settings import SECRET, define_or_raise, show_value
+from compute_node.session.settings import SECRET, SettingValue, define_or_raise, parse_value, show_value
 from compute_node.txn.locks import FIRST_ADVISORY, MODE_NAMES
 from compute_node.types.acl import SELECT, UPDATE, USAGE
 from compute_node.work.waits import EVENTS
@@ -453,9 +453,11 @@ def stored_settings(call: Call, database: str, role: int) -> list[tuple[str, str
     return [] if record is None else call.engine.catalog.stored_settings(int(record.oid), role)
 
 
-def system_setting(call: Call, name: str) -> str | None:
-    """What ALTER SYSTEM has set, for the server itself."""
-    return dict(call.engine.catalog.stored_settings(0, 0)).get(name)
+def system_setting(call: Call, name: str) -> SettingValue:
+    """The value that ALTER SYSTEM has given a setting, else its built-in one: what an instance acts on."""
+    setting = define_or_raise(name)
+    text = dict(call.engine.catalog.stored_settings(0, 0)).get(name)
+    return setting.boot if text is None else parse_value(setting, text)
 
 
 def role_is_superuser(call: Call, role: int) -> bool:
