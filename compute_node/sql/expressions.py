@@ -332,6 +332,12 @@ class AggregateCall(Expr):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GroupingCall(AggregateCall):
+    """GROUPING(…): a bit for each argument, the first one the highest: whether the row's grouping set is without it.
+    It stands where an aggregate may; ``function`` is 0."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WindowCall(Expr):
     """A window function, or an aggregate over a window, in a target list; the planner turns it into a Column of a
     WindowAgg node. ``window`` is the number of its window in ``Query.windows``."""

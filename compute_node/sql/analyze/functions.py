@@ -467,25 +467,28 @@ def given_arguments(scope: Scope, node: ast.FuncCall) -> tuple[list[Expr], list[
 
 
 _PLACES = {
-    "WHERE": "aggregate functions are not allowed in WHERE",
-    "JOIN/ON": "aggregate functions are not allowed in JOIN conditions",
-    "GROUP BY": "aggregate functions are not allowed in GROUP BY",
-    "FRAME ROWS": "aggregate functions are not allowed in window ROWS",
-    "FRAME RANGE": "aggregate functions are not allowed in window RANGE",
-    "FRAME GROUPS": "aggregate functions are not allowed in window GROUPS",
-    "LIMIT": "aggregate functions are not allowed in LIMIT",
-    "OFFSET": "aggregate functions are not allowed in OFFSET",
-    "UPDATE": "aggregate functions are not allowed in UPDATE",
-    "VALUES": "aggregate functions are not allowed in VALUES",
-    "RETURNING": "aggregate functions are not allowed in RETURNING",
-    "FILTER": "aggregate functions are not allowed in FILTER",
-    "FROM": "aggregate functions are not allowed in functions in FROM",
-    "CHECK": "aggregate functions are not allowed in check constraints",
-    "DEFAULT": "aggregate functions are not allowed in DEFAULT expressions",
-    "INDEX": "aggregate functions are not allowed in index expressions",
-    "TRANSFORM": "aggregate functions are not allowed in transform expressions",
-    "CALL": "aggregate functions are not allowed in CALL arguments",
+    "WHERE": "WHERE",
+    "JOIN/ON": "JOIN conditions",
+    "GROUP BY": "GROUP BY",
+    "FRAME ROWS": "window ROWS",
+    "FRAME RANGE": "window RANGE",
+    "FRAME GROUPS": "window GROUPS",
+    "LIMIT": "LIMIT",
+    "OFFSET": "OFFSET",
+    "UPDATE": "UPDATE",
+    "VALUES": "VALUES",
+    "RETURNING": "RETURNING",
+    "FILTER": "FILTER",
+    "FROM": "functions in FROM",
+    "FROM SUBSELECT": "FROM clause of their own query level",
+    "CHECK": "check constraints",
+    "DEFAULT": "DEFAULT expressions",
+    "INDEX": "index expressions",
+    "TRANSFORM": "transform expressions",
+    "CALL": "CALL arguments",
+    "MERGE": "MERGE WHEN conditions",
 }
+"""Clauses without aggregates, as messages name them"""
 
 
 def _check_nested(scope: Scope, arguments: tuple[Expr, ...], location: int) -> None:
@@ -546,14 +549,7 @@ def _aggregate(
     for item in (part for each in inner for part in walk(each)):
         if isinstance(item, WindowCall):
             raise fail(GroupingError, "aggregate function calls cannot contain window function calls", item.location)
-    level = _level_of(inner)
-    owner = scope
-    for _ in range(level):
-        if owner.parent is not None:
-            owner = owner.parent
-    message = _PLACES.get(owner.clause)
-    if message is not None:
-        raise fail(GroupingError, message, location)
+    owner, level = owner_of_aggregate(scope, inner, location)
     owner.query.has_aggregates = True
     return AggregateCall(
         type=result,
@@ -566,6 +562,22 @@ def _aggregate(
         levels_up=level,
         location=location,
     )
+
+
+def owner_of_aggregate(
+    scope: Scope, inner: Sequence[Expr], location: int, what: str = "aggregate functions"
+) -> tuple[Scope, int]:
+    """The query level that an aggregate over these expressions belongs to, and how many levels out that is; 42803 where
+    that level may have none."""
+    level = _level_of(inner)
+    owner = scope
+    for _ in range(level):
+        if owner.parent is not None:
+            owner = owner.parent
+    place = _PLACES.get(owner.clause)
+    if place is not None:
+        raise fail(GroupingError, f"{what} are not allowed in {place}", location)
+    return owner, level
 
 
 def resolve_unknown(scope: Scope, node: Expr) -> Expr:
