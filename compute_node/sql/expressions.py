@@ -320,7 +320,8 @@ class ElementStore(Expr):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AggregateCall(Expr):
     """An aggregate in a target list or HAVING; the planner turns it into a Column of the Aggregate node. The keys of
-    ``order_by`` are expressions over the same row as ``arguments``."""
+    ``order_by`` are expressions over the same row as ``arguments``. An ordered-set aggregate's ``arguments`` are what
+    it sorts by; its ``direct`` ones use only grouped columns, and in a plan the group's keys are their row."""
 
     function: int
     arguments: tuple[Expr, ...]
@@ -329,6 +330,7 @@ class AggregateCall(Expr):
     filter: Expr | None = None
     star: bool = False
     levels_up: int = 0
+    direct: tuple[Expr, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,6 +72,15 @@ class GroupingSetsNode(Node):
         kept.close()
 
 
+def _with_keys(call: ex.AggregateCall, row: list[ex.Expr]) -> ex.AggregateCall:
+    """The call with its direct arguments over one set's keys."""
+
+    def placed(node: ex.Expr) -> ex.Expr:
+        return row[node.index] if isinstance(node, ex.Column) else ex.map_children(node, placed)
+
+    return dataclasses.replace(call, direct=tuple([placed(item) for item in call.direct])) if call.direct else call
+
+
 def _of_set(plan: pl.GroupingSetsPlan, keys: tuple[int, ...], source: _Kept) -> pl.AggregatePlan:
     """The aggregation of one set, whose rows are the internal row of all."""
     chosen = list(dict.fromkeys(keys))
@@ -93,7 +102,7 @@ def _of_set(plan: pl.GroupingSetsPlan, keys: tuple[int, ...], source: _Kept) -> 
     return pl.AggregatePlan(
         child=source,
         keys=tuple(plan.keys[index] for index in chosen),
-        aggregates=plan.aggregates,
+        aggregates=tuple(_with_keys(call, row) for call in plan.aggregates),
         plain=not chosen,
         output=tuple(row),
     )

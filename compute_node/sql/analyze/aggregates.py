@@ -68,6 +68,8 @@ class _Checker:
                         raise not_grouped(argument.location)
             return
         if isinstance(node, AggregateCall) and node.levels_up >= depth:
+            if node.levels_up == depth and node.direct:
+                self._check_direct(node, depth)
             return
         if isinstance(node, Var):
             if node.levels_up == depth and not self._is_determined(node.rte):
@@ -78,6 +80,14 @@ class _Checker:
         if isinstance(node, SubLink):
             for expr, level in query_expressions(node.query, depth + 1):
                 self.check(expr, level)
+
+    def _check_direct(self, node: AggregateCall, depth: int) -> None:
+        try:
+            for argument in node.direct:
+                self.check(argument, depth)
+        except GroupingError as error:
+            error.detail = "Direct arguments of an ordered-set aggregate must use only grouped columns."
+            raise
 
     def _refuse(self, node: Var, depth: int) -> None:
         entry = self.query.range_table[node.rte]

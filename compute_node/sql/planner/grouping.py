@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+from aurora.errors import NotSupported
 from compute_node.sql.expressions import (
     AggregateCall,
     Column,
@@ -14,12 +16,15 @@ from compute_node.sql.expressions import (
     Var,
     children,
     map_children,
+    walk,
 )
 from compute_node.sql.plan import AggregatePlan, GroupingSetsPlan, Plan
 from compute_node.sql.planner.create import replace_columns
 from compute_node.sql.planner.quals import local_vars
 from compute_node.sql.planner.query_planner import QueryPlanner
 from compute_node.sql.planner.upper_nodes import Emit, cost, widen
+
+_BTREE, _HASH = 403, 405
 
 
 def plan_grouping(planner: QueryPlanner, emit: Emit, targets: list[Expr], having: Expr | None) -> Emit:
@@ -36,7 +41,11 @@ class _Grouping:
         grouped = [targets[index] for index in query.group_by]
         self._sets = query.grouping_sets
         self._plain = not query.group_by and self._sets is None
-        self._keys = [item for item in dict.fromkeys(grouped) if self._sets is not None or not isinstance(item, Const)]
+        self._keys = [item for item in dict.fromkeys(grouped) if not isinstance(item, Const)]
+        if self._sets is not None:
+            # Each target is a key of its own, though two may be the same expression.
+            self._keys = grouped
+        self._check_types()
         self._aggregates: list[AggregateCall] = []
         self._groupings: list[GroupingCall] = []
         determined: list[Var] = []
@@ -50,6 +59,38 @@ class _Grouping:
         if grouped and not self._keys:
             self._keys = [grouped[0]]
 
+    def _check_types(self) -> None:
+        """A type may be only hashed, or only sorted: 0A000 where neither groups all keys."""
+        catalog, query = self._planner.catalog, self._planner.query
+        if not query.group_by:
+            return
+        kinds = [catalog.type(item.type).root for item in self._keys]
+        plain = [kind.kind in "be" and not kind.element for kind in kinds]
+        sorted_only, hashed_only = (
+            {
+                index
+                for index, kind in enumerate(kinds)
+                if plain[index] and catalog.default_operator_class(kind.oid, method) is None
+            }
+            for method in (_HASH, _BTREE)
+        )
+        if not hashed_only:
+            return
+        ordered = any(
+            isinstance(item, AggregateCall) and (item.distinct or item.order_by) and not item.levels_up
+            for target in [*self._targets, *([] if self._having is None else [self._having])]
+            for item in walk(target)
+        )
+        sets = [list(range(len(kinds)))]
+        if self._sets is not None:
+            sets = [[query.group_by.index(each) for each in item] for item in self._sets]
+        for chosen in sets:
+            if hashed_only & set(chosen) and (ordered or sorted_only & set(chosen)):
+                raise NotSupported(
+                    "could not implement GROUP BY",
+                    detail="Some of the datatypes only support hashing, while others only support sorting.",
+                )
+
     def _collect(self, node: Expr, bound: list[Var]) -> None:
         if isinstance(node, GroupingCall):
             if node not in self._groupings:
@@ -60,6 +101,8 @@ class _Grouping:
         if isinstance(node, AggregateCall):
             if node not in self._aggregates:
                 self._aggregates.append(node)
+            for item in node.direct:
+                self._collect(item, bound)
             return
         if isinstance(node, Var):
             bound.append(node)
@@ -71,7 +114,7 @@ class _Grouping:
         """The node whose rows are ``needs``."""
         keys, aggregates = self._keys, self._aggregates
         wanted: list[Expr] = []
-        for item in [*keys, *aggregates]:
+        for item in [*keys, *(dataclasses.replace(each, direct=()) for each in aggregates)]:
             wanted += [var for var in local_vars(item) if var not in wanted]
         child = self._emit(wanted)
         positions = {
@@ -86,6 +129,9 @@ class _Grouping:
         internal: list[Expr] = [*keys, *aggregates, *(self._groupings if self._sets is not None else [])]
 
         def inner(node: Expr) -> Expr:
+            for index, item in enumerate(keys):
+                if item is node and not isinstance(item, Const):
+                    return Column(type=node.type, typmod=node.typmod, index=index)
             if isinstance(node, GroupingCall) and self._sets is None:
                 return Const(type=node.type, value=0)
             for index, item in enumerate(internal):
@@ -99,10 +145,17 @@ class _Grouping:
                 return Column(type=node.type, typmod=node.typmod, index=keys.index(node))
             return inner(node)
 
+        def computed(call: AggregateCall) -> Expr:
+            """The call over the child's rows; its direct arguments over the group's keys."""
+            changed = below(dataclasses.replace(call, direct=()))
+            if isinstance(changed, AggregateCall) and call.direct:
+                return dataclasses.replace(changed, direct=tuple(above(item) for item in call.direct))
+            return changed
+
         fields: dict[str, Any] = {
             "child": child,
             "keys": tuple(below(item) for item in keys),
-            "aggregates": tuple(below(each) for each in aggregates),
+            "aggregates": tuple(computed(each) for each in aggregates),
             "having": None if self._having is None else above(self._having),
             "plain": self._plain,
             "output": tuple(above(item) for item in needs),
@@ -118,6 +171,7 @@ class _Grouping:
         grouped = {targets[index] for index in self._planner.query.group_by}
         # What a grouped primary key determines is the same in each of its groups.
         always = [index for index, key in enumerate(keys) if key not in grouped]
-        sets = [(*(keys.index(targets[each]) for each in item), *always) for item in self._sets or ()]
+        places = {target: index for index, target in enumerate(self._planner.query.group_by)}
+        sets = [(*(places[each] for each in item), *always) for item in self._sets or ()]
         groupings = [tuple([keys.index(each) for each in call.arguments]) for call in self._groupings]
         return GroupingSetsPlan(**fields, sets=tuple(sets), groupings=tuple(groupings))
