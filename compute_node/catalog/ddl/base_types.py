@@ -367,7 +367,9 @@ def _apply(ctx: DdlContext, record: Record, changed: dict[str, Any]) -> None:
     replaced = [oid for column, oid in changed.items() if column != "typstorage" and oid]
     for oid in replaced:
         ctx.depend((CLASS_TYPE, record.oid, 0), (CLASS_PROC, oid, 0), "n")
-    inherited = {column: changed[column] for column in ("typstorage", "typsend", "typanalyze") if column in changed}
+    inherited: dict[str, Any] = {
+        column: changed[column] for column in ("typstorage", "typsend", "typanalyze") if column in changed
+    }
     for domain in ctx.rows.find("pg_type", typbasetype=record.oid) if inherited else ():
         _apply(ctx, domain, inherited)
         ctx.changes.touch(domain.oid)
