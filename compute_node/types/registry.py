@@ -367,11 +367,28 @@ class Function:
     """the same for a function that asks for the columns' names and types themselves"""
     cost: float = 1.0
     rows: float = 1000.0
+    missing: str = ""
+    """of a built-in function whose code is not here: what a call is told (0A000)"""
 
     @property
     def signature(self) -> tuple[int, ...]:
         """What tells it from others of its name."""
         return self.arguments
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Moving:
+    """How an aggregate runs over a frame that rows leave again, in the order in which they came (manual, 38.12.1):
+    ``inverse(state, *args)`` takes a row out; None when it cannot, and then the frame is aggregated anew. ``final`` may
+    not change the state. A strict step and its inverse skip rows with a NULL argument."""
+
+    initial: Callable[[], Datum]
+    step: Callable[..., Datum]
+    inverse: Callable[..., Datum]
+    final: Callable[..., Value]
+    strict: bool = True
+    needs_context: bool = False
+    """step, inverse and final get a ``FunctionContext`` first"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -398,6 +415,9 @@ class Aggregate:
     """how it runs over arguments of these types, for polymorphic ones"""
     parts: tuple[int, ...] = ()
     """the functions that a user's aggregate is made of: its owner must be allowed to call them"""
+    moving: Moving | None = None
+    windowed: bool = True
+    """whether its final function may be called again and again, as a window needs it"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
