@@ -94,7 +94,8 @@ class Call(Expr):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Relabel(Expr):
-    """Binary-coercible cast: the same value under another type."""
+    """Binary-coercible cast: the same value under another type, or the same type under a collation
+    (``compute_node/types/collation``)."""
 
     argument: Expr
     implicit: bool = True
@@ -117,6 +118,14 @@ def value_change(node: Relabel) -> str:
     if source in _VECTORS and node.type not in _VECTORS:
         return "bounds"
     return "signed" if node.type == oids.INT4 and source in _UNSIGNED else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collate(Expr):
+    """COLLATE: the value itself; what compares it does so by that collation. ``location`` is the clause's."""
+
+    argument: Expr
+    collation: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -70,6 +70,7 @@ _FAMILIES = (
     "ranges.aggregates",
     "json.aggregates",
     "io_functions",
+    "collation.code",
 )
 """In the order of their needs: a family may use those before it."""
 

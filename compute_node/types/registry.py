@@ -18,6 +18,7 @@ from aurora.errors import InvariantViolation, SqlError
 
 if TYPE_CHECKING:
     from aurora.kernels.python.clog import Snapshot
+    from compute_node.types.collation.collation import Collation
 
 
 Value: TypeAlias = Datum
@@ -243,6 +244,8 @@ class PgType:
     Arrays and composite types have it when a part of them has."""
     parts: frozenset[int] = frozenset()
     """OIDs of the users' types and relations that this one is made of"""
+    collated: Collation | None = None
+    """of a type under a collation: that collation (``compute_node/types/collation``)"""
 
     @property
     def root(self) -> PgType:

@@ -126,7 +126,7 @@ def make_index(
         primary=options.primary,
         descending=tuple(key.descending for key in keys),
         nulls_first=tuple(key.nulls_first for key in keys),
-        key_types=tuple(stored_key_type(key.operator_class, key.type) for key in keys),
+        key_types=tuple(stored_key_type(ctx.view.layer, key.operator_class, key.type, key.collation) for key in keys),
         operator_classes=tuple(key.operator_class for key in keys),
         collations=tuple(key.collation for key in keys),
         included=options.included,

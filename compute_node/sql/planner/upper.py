@@ -14,6 +14,7 @@ from compute_node.sql.expressions import (
     Column,
     Const,
     Expr,
+    Relabel,
     SortKey,
     SubPlan,
     Var,
@@ -42,6 +43,7 @@ from compute_node.sql.planner.recheck import RecheckCreator, carried
 from compute_node.sql.planner.recheck import describe as describe_recheck
 from compute_node.sql.query import Query
 from compute_node.types import oids
+from compute_node.types.collation import collated, collation_of
 
 Emit = Callable[[Sequence[Expr]], Plan]
 
@@ -117,6 +119,25 @@ def _simple_order(planner: QueryPlanner, targets: list[Expr]) -> tuple[SortKey[E
     return tuple(keys)
 
 
+def _merging_type(planner: QueryPlanner, kind: int, collation: int) -> int:
+    """The type as which values are compared for equality: under the collation where that holds different texts for
+    equal."""
+    found = planner.catalog.collation(collation) if collation > 0 else None
+    return kind if found is None or found.deterministic else collated(kind, collation)
+
+
+def _under(node: Expr, kind: int) -> Expr:
+    return node if kind == node.type else Relabel(type=kind, typmod=node.typmod, argument=node)
+
+
+def _merging_types(planner: QueryPlanner) -> tuple[int, ...]:
+    """The same of the visible targets; empty when all are the types themselves."""
+    visible = [item for item in planner.query.targets if not item.junk]
+    if not any(item.collation > 0 for item in visible):
+        return ()
+    return tuple([_merging_type(planner, item.expression.type, item.collation) for item in visible])
+
+
 # --- grouping -------------------------------------------------------------------------------------------------------
 
 
@@ -125,6 +146,11 @@ def _grouping(planner: QueryPlanner, emit: Emit, targets: list[Expr], having: Ex
     keys = [targets[index] for index in query.group_by]
     constants = [item for item in keys if isinstance(item, Const)]
     keys = list(dict.fromkeys(item for item in keys if not isinstance(item, Const)))
+    merging = {
+        targets[index]: _merging_type(planner, targets[index].type, query.targets[index].collation)
+        for index in query.group_by
+        if query.targets[index].collation > 0
+    }
     plain = not query.group_by
     aggregates: list[AggregateCall] = []
 
@@ -176,7 +202,7 @@ def _grouping(planner: QueryPlanner, emit: Emit, targets: list[Expr], having: Ex
 
         plan = AggregatePlan(
             child=child,
-            keys=tuple(below(item) for item in keys),
+            keys=tuple(_under(below(item), merging.get(item, item.type)) for item in keys),
             aggregates=tuple(item for item in (below(each) for each in aggregates) if isinstance(item, AggregateCall)),
             having=None if having is None else above(having),
             plain=plain,
@@ -267,7 +293,8 @@ def _finish(planner: QueryPlanner, emit: Emit, targets: list[Expr], ordered: boo
     with_ties = keys if query.with_ties else ()
     if query.distinct and not query.distinct_on:
         child = emit(visible)
-        plan: Plan = Unique(child=child, count=count, output=identity(visible))
+        merging = _merging_types(planner)
+        plan: Plan = Unique(child=child, count=count, key_types=merging, output=identity(visible))
         _widen(planner, _cost(plan, child, child.rows * 0.5, child.rows * 0.01, startup=True))
         if keys:
             plan = _sort(planner, plan, keys, identity(visible), limit if offset is None and not with_ties else None)
@@ -275,7 +302,14 @@ def _finish(planner: QueryPlanner, emit: Emit, targets: list[Expr], ordered: boo
         child = emit(targets)
         child = _sort(planner, child, keys, identity(targets), None)
         indexes = tuple(query.distinct_on)
-        plan = Unique(child=child, count=len(targets), sorted_on=indexes, output=identity(targets)[:count])
+        merging = tuple([_merging_type(planner, item.expression.type, item.collation) for item in query.targets])
+        plan = Unique(
+            child=child,
+            count=len(targets),
+            sorted_on=indexes,
+            key_types=merging if any(map(collation_of, merging)) else (),
+            output=identity(targets)[:count],
+        )
         _widen(planner, _cost(plan, child, child.rows * 0.5, child.rows * 0.0025))
     else:
         tids: list[Expr] = []
@@ -419,7 +453,14 @@ def _set_plan(planner: QueryPlanner) -> Plan:
             members += side.children if isinstance(side, Append) else (side,)
         plan: Plan = Append(children=tuple(members), output=identity(sides[0].output))
     else:
-        plan = SetOp(kind=kind, all=keep_all, left=sides[0], right=sides[1], output=identity(sides[0].output))
+        plan = SetOp(
+            kind=kind,
+            all=keep_all,
+            left=sides[0],
+            right=sides[1],
+            key_types=_merging_types(planner),
+            output=identity(sides[0].output),
+        )
         cost += rows * 0.0125
         if kind != "union":
             rows = max(1.0, sides[0].rows * 0.5)
