@@ -17,6 +17,7 @@ from aurora.datum import Row
 from aurora.errors import NotSupported
 from compute_node.catalog.ddl import (
     alter_table,
+    collations,
     composites,
     create_table,
     database,
@@ -56,6 +57,8 @@ def define(ctx: DdlContext, node: ast.DefineStmt) -> str:
         return aggregates.create_aggregate(ctx, node)
     if node.kind == enums.ObjectType.OBJECT_TYPE:
         return types.create_shell(ctx, node)
+    if node.kind == enums.ObjectType.OBJECT_COLLATION:
+        return collations.create_collation(ctx, node)
     if node.kind != enums.ObjectType.OBJECT_OPERATOR:
         what = node.kind.name.removeprefix("OBJECT_").replace("_", " ")
         raise NotSupported(f"CREATE {what} is not supported")
@@ -103,6 +106,7 @@ _HANDLERS: dict[type, Handler] = {
     ast.AlterFunctionStmt: alter.alter_function,
     ast.AlterObjectDependsStmt: alter.alter_depends,
     ast.DefineStmt: define,
+    ast.AlterCollationStmt: collations.refresh_version,
     ast.CreateCastStmt: operators.create_cast,
     ast.CreateOpClassStmt: operator_classes.create_operator_class,
     ast.CreateOpFamilyStmt: operator_classes.create_operator_family,

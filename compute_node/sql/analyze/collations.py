@@ -17,6 +17,7 @@ from aurora.errors import CollationMismatch
 from compute_node.hub import HUB
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.analyze.context import Scope, fail
+from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import (
     AggregateCall,
     ArrayCoerce,
@@ -83,8 +84,8 @@ def start_of(node: Expr) -> int:
 class Collations:
     """The pass over one statement. ``relation``: of a stored expression, what its Vars are columns of."""
 
-    def __init__(self, scope: Scope, relation: RelationDesc | None = None) -> None:
-        self._catalog = scope.catalog
+    def __init__(self, catalog: CatalogView, relation: RelationDesc | None = None) -> None:
+        self._catalog = catalog
         self._relation = relation
         self._queries: list[Query] = []
         self._sub_queries: list[Query] = []
@@ -517,14 +518,14 @@ _HANDLERS: dict[type, Callable[..., tuple[Expr, State]]] = {
 
 def collate_query(scope: Scope, query: Query) -> None:
     """The pass over a whole statement."""
-    Collations(scope).query(query)
+    Collations(scope.catalog).query(query)
 
 
 def collate_stored(scope: Scope, relation: RelationDesc | None, node: Expr) -> Expr:
     """The pass over one expression of a relation."""
-    return Collations(scope, relation).expression(node)
+    return Collations(scope.catalog, relation).expression(node)
 
 
-def expression_collation(scope: Scope, relation: RelationDesc | None, node: Expr) -> int:
+def collation_of_expression(catalog: CatalogView, relation: RelationDesc, node: Expr) -> int:
     """The collation of an expression of a relation; -1 where its parts disagree."""
-    return Collations(scope, relation).state(node)[1].effective
+    return Collations(catalog, relation).state(node)[1].effective
