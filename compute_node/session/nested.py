@@ -47,8 +47,9 @@ def run(
         HUB.pulse()
         for statement in _statements(session, text, types):
             rows = RowList()
+            columns = utility.columns_of(session, statement)
             count, tag = run_one(session, statement, params, snapshot, rows)
-            result = SqlResult(rows.found, count if statement.node is None else len(rows.found), tag)
+            result = SqlResult(rows.found, count if statement.node is None else len(rows.found), tag, columns)
     return result
 
 

@@ -371,6 +371,19 @@ class SqlValue(Expr):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class XmlExpr(Expr):
+    """XMLELEMENT, XMLFOREST … (SQL/XML): ``kind`` is the construct in lower case, ``name`` the element's or
+    instruction's, ``names`` those of the ``named`` arguments; ``document``: DOCUMENT rather than CONTENT."""
+
+    kind: str
+    name: str = ""
+    named: tuple[Expr, ...] = ()
+    names: tuple[str, ...] = ()
+    arguments: tuple[Expr, ...] = ()
+    document: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RowsFrom(Expr):
     """ROWS FROM (f(…), g(…)): the functions' rows side by side, a shorter one's with NULLs. Of a range entry alone.
     ``widths``: how many columns each gives."""

@@ -52,6 +52,7 @@ _FAMILIES = (
     "regex",
     "jsonpath",
     "textsearch",
+    "xml",
     "any_functions",
     "json.functions",
     "json.json_functions",

@@ -36,6 +36,9 @@ class TypeEnv:
     stack_kb: int = 2048
     """max_stack_depth: bounds how deeply what is read may be nested"""
     bytea_output: str = "hex"
+    xml_document: bool = False
+    """xmloption = document: xml's text input takes documents alone"""
+    xml_binary: str = "base64"
     qualified_set: bool = False
     """ansi_qualified_update_set_target: UPDATE … SET may qualify a column by its table"""
     transaction_timestamp: int = 0
@@ -98,6 +101,18 @@ class SessionView(Protocol):
         """Cancel or end another session; False when there is no such session."""
 
 
+class ResultColumn(Protocol):
+    """One column of a statement's rows."""
+
+    @property
+    def name(self) -> str:
+        """As it is shown."""
+
+    @property
+    def kind(self) -> PgType:
+        """Its type."""
+
+
 @dataclass(frozen=True, slots=True)
 class SqlResult:
     """What a function's statement gave: its rows, how many it gave or affected, its command tag."""
@@ -105,6 +120,8 @@ class SqlResult:
     rows: list[tuple[Value, ...]]
     count: int
     tag: str
+    columns: Sequence[ResultColumn] | None = None
+    """of its rows; None when it gives none"""
 
 
 class Caller(Protocol):

@@ -89,7 +89,7 @@ _INT4_MAX, _INT8_MAX = 2**31 - 1, 2**63 - 1
 
 def transform(scope: Scope, node: ast.Node) -> Expr:
     """A parse node as a typed expression (possibly still of type unknown). 54001 when nested too deeply."""
-    handler = _HANDLERS.get(type(node))
+    handler = HANDLERS.get(type(node))
     if handler is None:
         raise NotSupported(f"{type(node).__name__} expressions are not supported")
     HUB.pulse()
@@ -828,15 +828,6 @@ def _grouping(scope: Scope, node: ast.Node) -> Expr:
     raise fail(NotSupported, "GROUPING is not supported yet", _location(node))
 
 
-def _xml(scope: Scope, node: ast.Node) -> Expr:
-    raise fail(
-        NotSupported,
-        "unsupported XML feature",
-        _location(node),
-        detail="This functionality requires the server to be built with libxml support.",
-    )
-
-
 def _multi_assign(scope: Scope, node: ast.MultiAssignRef) -> Expr:
     """One column of ``SET (a, b) = (…)``."""
     source = node.source
@@ -861,7 +852,7 @@ def _multi_assign(scope: Scope, node: ast.MultiAssignRef) -> Expr:
     )
 
 
-_HANDLERS: dict[type, Callable[[Scope, Any], Expr]] = {
+HANDLERS: dict[type, Callable[[Scope, Any], Expr]] = {
     ast.A_Const: _constant,
     ast.ParamRef: _parameter,
     ast.ColumnRef: _column,
@@ -883,9 +874,8 @@ _HANDLERS: dict[type, Callable[[Scope, Any], Expr]] = {
     ast.SetToDefault: _default,
     ast.MultiAssignRef: _multi_assign,
     ast.GroupingFunc: _grouping,
-    ast.XmlExpr: _xml,
-    ast.XmlSerialize: _xml,
 }
+"""By class of node; ``xml`` adds its own."""
 
 
 def transform_where(scope: Scope, node: ast.Node, clause: str) -> Expr | None:
