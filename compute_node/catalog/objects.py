@@ -16,6 +16,7 @@ from compute_node.catalog.aggregates import aggregate
 from compute_node.catalog.domains import domain_type
 from compute_node.catalog.routines import sql_function
 from compute_node.catalog.rows import Record
+from compute_node.catalog.uncoded import SQL_LANGUAGE, builtin_function, builtin_type
 from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.types.array import make_array_type
 from compute_node.types.composite import make_composite_type
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from compute_node.catalog.layer import CatalogLayer
 
 INTERNAL_LANGUAGE = 12
-SQL_LANGUAGE = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,8 @@ def user_type(layer: CatalogLayer, oid: int) -> PgType | None:
         return domain_type(layer, row)
     if not row.typisdefined:
         return make_shell_type(oid, row.typname, row.typnamespace)
+    if oid < FIRST_NORMAL_OID:
+        return builtin_type(row)
     raise InternalError(f'type "{row.typname}" has kind "{row.typtype}", which is not known here')
 
 
@@ -193,14 +195,16 @@ def _function(row: Record) -> Function:
 
 
 def functions(layer: CatalogLayer, name: str) -> tuple[Function, ...]:
-    """Users' functions of that name, of all schemas."""
-    rows = [row for row in layer.reader.find("pg_proc", proname=name) if row.oid >= FIRST_NORMAL_OID]
+    """The functions of that name that are not declared, of all schemas: users', and built-in ones without code."""
+    rows = [row for row in layer.reader.find("pg_proc", proname=name) if row.oid not in REGISTRY.functions]
     return tuple(layer.ask("function", row.oid) for row in sorted(rows, key=lambda row: row.oid))
 
 
 def function(layer: CatalogLayer, oid: int) -> Function | None:
-    """A user's function."""
+    """A function that is not declared."""
     row = layer.reader.one("pg_proc", oid=oid)
+    if row is not None and oid < FIRST_NORMAL_OID:
+        return builtin_function(layer, row)
     return None if row is None else _function(row)
 
 

@@ -382,6 +382,8 @@ class Function:
     """the same for a function that asks for the columns' names and types themselves"""
     cost: float = 1.0
     rows: float = 1000.0
+    missing: str = ""
+    """of a built-in function whose code is not here: what a call is told (0A000)"""
 
     @property
     def signature(self) -> tuple[int, ...]:

@@ -232,6 +232,8 @@ def choose_function(
             raise fail(AmbiguousFunction, f"{noun} {shown} is not unique", location, hint=_NO_BEST % noun)
         raise fail(UndefinedFunction, f"{noun} {shown} does not exist", location, hint=_NO_MATCH % noun)
     function = chosen.function
+    if function.missing:
+        raise fail(NotSupported, function.missing, location)
     given, declared = _with_defaults(scope, function, chosen, list(arguments))
     values, result = match_declared(scope, given, declared, function.result, location)
     if not chosen.expanded:

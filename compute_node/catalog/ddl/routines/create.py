@@ -25,9 +25,10 @@ from compute_node.catalog.ddl.routines.find import shown_routine
 from compute_node.catalog.ddl.routines.parameters import Parameters, check_polymorphic, read_parameters, shell_of
 from compute_node.catalog.ddl.shared_depend import record_owner
 from compute_node.catalog.ddl.types import type_of
-from compute_node.catalog.objects import INTERNAL_LANGUAGE, SQL_LANGUAGE, internal_function
+from compute_node.catalog.objects import INTERNAL_LANGUAGE, internal_function
 from compute_node.catalog.routines import parameters_of, split_texts, sql_function
 from compute_node.catalog.rows import Record
+from compute_node.catalog.uncoded import SQL_LANGUAGE
 from compute_node.relations.schema import CATALOGS, FIRST_NORMAL_OID
 from compute_node.sql.analyze.routines import row_columns
 from compute_node.sql.analyze.stored import analyze_stored
