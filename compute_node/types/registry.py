@@ -122,6 +122,8 @@ class SqlResult:
     tag: str
     columns: Sequence[ResultColumn] | None = None
     """of its rows; None when it gives none"""
+    kinds: Sequence[PgType] = ()
+    """of a query's: their types, where ``columns`` has the types that domains are over"""
 
 
 class Caller(Protocol):

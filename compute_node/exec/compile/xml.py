@@ -32,7 +32,9 @@ def _run(node: ex.XmlExpr, named: list[PgType], types: list[PgType]) -> Run:
         has_text = bool(types)
         return lambda given, values, env: publish.instruction(name, has_text, values[0] if has_text else None)
     if kind == "xmlroot":
-        return lambda given, values, env: publish.root(values[0], values[1], _DEFAULT if values[2] is None else values[2])
+        return lambda given, values, env: publish.root(
+            values[0], values[1], _DEFAULT if values[2] is None else values[2]
+        )
     if kind == "xmlserialize":
         return lambda given, values, env: publish.serialized(values[0], document)
     return lambda given, values, env: None if values[0] is None else is_document(values[0])

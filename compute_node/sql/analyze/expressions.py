@@ -89,7 +89,7 @@ _INT4_MAX, _INT8_MAX = 2**31 - 1, 2**63 - 1
 
 def transform(scope: Scope, node: ast.Node) -> Expr:
     """A parse node as a typed expression (possibly still of type unknown). 54001 when nested too deeply."""
-    handler = HANDLERS.get(type(node))
+    handler = _HANDLERS.get(type(node))
     if handler is None:
         raise NotSupported(f"{type(node).__name__} expressions are not supported")
     HUB.pulse()
@@ -852,7 +852,7 @@ def _multi_assign(scope: Scope, node: ast.MultiAssignRef) -> Expr:
     )
 
 
-HANDLERS: dict[type, Callable[[Scope, Any], Expr]] = {
+_HANDLERS: dict[type, Callable[[Scope, Any], Expr]] = {
     ast.A_Const: _constant,
     ast.ParamRef: _parameter,
     ast.ColumnRef: _column,
@@ -875,7 +875,11 @@ HANDLERS: dict[type, Callable[[Scope, Any], Expr]] = {
     ast.MultiAssignRef: _multi_assign,
     ast.GroupingFunc: _grouping,
 }
-"""By class of node; ``xml`` adds its own."""
+
+
+def handle(kind: type, handler: Callable[[Scope, ast.Node], Expr]) -> None:
+    """Have nodes of a class transformed by a function of another module."""
+    _HANDLERS[kind] = handler
 
 
 def transform_where(scope: Scope, node: ast.Node, clause: str) -> Expr | None:

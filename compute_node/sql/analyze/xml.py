@@ -8,10 +8,10 @@ from typing import Final
 from pglast import ast
 
 from aurora.datum import Datum
-from aurora.errors import CannotCoerce, DuplicateColumn, InvalidTableDefinition, NotSupported, SqlSyntaxError
+from aurora.errors import CannotCoerce, InvalidColumnReference, InvalidTableDefinition, SqlSyntaxError
 from compute_node.sql.analyze.coercion import coerce, coerce_to
 from compute_node.sql.analyze.context import NameItem, Scope, fail
-from compute_node.sql.analyze.expressions import HANDLERS, transform
+from compute_node.sql.analyze.expressions import handle, transform
 from compute_node.sql.analyze.from_clause import column_aliases, entry_columns
 from compute_node.sql.analyze.functions import resolve_unknown
 from compute_node.sql.analyze.naming import column_name
@@ -34,6 +34,7 @@ _ARGUMENTS: Final[dict[str, tuple[int, ...]]] = {
     "document": (XML,),
 }
 """The types of a construct's arguments, the last one's repeated; none: any type"""
+_ONE_DEFAULT: Final = "only one default namespace is allowed"
 
 
 def _place(node: ast.Node) -> int:
@@ -103,8 +104,8 @@ def _serialize(scope: Scope, node: ast.XmlSerialize) -> Expr:
     return result
 
 
-HANDLERS[ast.XmlExpr] = _expression
-HANDLERS[ast.XmlSerialize] = _serialize
+handle(ast.XmlExpr, _expression)
+handle(ast.XmlSerialize, _serialize)
 
 
 # XMLTABLE
@@ -141,6 +142,10 @@ def _xmltable(scope: Scope, node: ast.RangeTableFunc) -> NameItem:
         location=_place(node),
     )  # fmt: skip
     alias = node.alias
+    given = len(alias.colnames or ()) if alias is not None else 0
+    if given > len(names):
+        message = f"XMLTABLE function has {len(names)} columns available but {given} columns specified"
+        raise InvalidColumnReference(message)
     shown = alias.aliasname if alias is not None else "xmltable"
     entry = RangeEntry(
         "function",
@@ -166,7 +171,7 @@ def _columns(scope: Scope, nodes: Sequence[ast.RangeTableFuncCol]) -> _Columns:
     own: list[Expr] = []
     for item in nodes:
         if item.colname in names:
-            raise fail(DuplicateColumn, f'column name "{item.colname}" is not unique', _place(item))
+            raise fail(SqlSyntaxError, f'column name "{item.colname}" is not unique', _place(item))
         names.append(item.colname)
         if item.for_ordinality:
             if ORDINALITY in kinds:
@@ -192,16 +197,15 @@ def _default(scope: Scope, item: ast.RangeTableFuncCol, kind: int, typmod: int) 
     return coerce(scope, value, kind, typmod, "a", _place(item)) or value
 
 
-def _namespaces(scope: Scope, nodes: Sequence[ast.ResTarget]) -> tuple[list[str], list[Expr]]:
-    """Prefixes and URIs. 42601 for a prefix given twice, 0A000 for a default namespace."""
-    prefixes: list[str] = []
+def _namespaces(scope: Scope, nodes: Sequence[ast.ResTarget]) -> tuple[list[str | None], list[Expr]]:
+    """Prefixes (None: the default namespace) and URIs. 42601 for a prefix given twice."""
+    prefixes: list[str | None] = []
     uris: list[Expr] = []
     for item in nodes:
         uri = _text(scope, item.val)
-        if item.name is None:
-            raise NotSupported("DEFAULT namespace is not supported")
         if item.name in prefixes:
-            raise fail(SqlSyntaxError, f'namespace name "{item.name}" is not unique', _place(item))
+            what = f'namespace name "{item.name}" is not unique' if item.name else _ONE_DEFAULT
+            raise fail(SqlSyntaxError, what, _place(item))
         prefixes.append(item.name)
         uris.append(uri)
     return prefixes, uris

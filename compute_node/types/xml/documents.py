@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from aurora.datum import Datum, Row
-from aurora.errors import DataException, InvalidSchemaName
+from aurora.errors import DataException, InvalidSchemaName, SqlError
 from compute_node.types.declare import fn
 from compute_node.types.long_text import joined, paced
-from compute_node.types.registry import FunctionContext, PgType, ResultColumn
+from compute_node.types.registry import FunctionContext, PgType, SqlResult
 from compute_node.types.xml.mapping import writer
 from compute_node.types.xml.names import xml_name
 from compute_node.types.xml.schemas import (
@@ -67,16 +67,23 @@ def _rows(
         yield "".join([*parts, end])
 
 
-def _columns(found: Sequence[ResultColumn]) -> Columns:
-    return [(column.name, column.kind) for column in found]
+def _columns(result: SqlResult) -> Columns:
+    found = result.columns or ()
+    kinds = result.kinds or [column.kind for column in found]
+    return [(column.name, kind) for column, kind in zip(found, kinds, strict=True)]
 
 
 def _query(context: FunctionContext, text: str) -> tuple[list[Row], Columns]:
     """A query's rows and columns. 22000 for what is no query."""
-    result = context.run(text)
+    try:
+        result = context.run(text)
+    except SqlError as error:
+        if error.position is not None and error.internal_query is None:
+            error.internal_position, error.internal_query, error.position = error.position, text, None
+        raise
     if result.columns is None or not result.tag.startswith("SELECT"):
         raise DataException("invalid query")
-    return result.rows, _columns(result.columns)
+    return result.rows, _columns(result)
 
 
 def _document(
@@ -143,9 +150,7 @@ def _types_of(context: FunctionContext, table: Table) -> Columns:
 
 def _schemas(context: FunctionContext) -> Schemas:
     def namespace_of(item: PgType) -> str:
-        rows = context.run(
-            "SELECT nspname FROM pg_catalog.pg_namespace WHERE oid = $1", (item.namespace,), (26,)
-        ).rows
+        rows = context.run("SELECT nspname FROM pg_catalog.pg_namespace WHERE oid = $1", (item.namespace,), (26,)).rows
         return str(rows[0][0]) if rows else ""
 
     return Schemas(context.session.database, namespace_of, context.env.xml_binary)
@@ -206,7 +211,7 @@ def _query_schema(context: FunctionContext, text: str, style: Style) -> str:
 def _cursor(context: FunctionContext, name: str, count: int) -> tuple[list[Row], Columns]:
     quoted = '"' + name.replace('"', '""') + '"'
     result = context.run(f"FETCH {'FORWARD' if count >= 0 else 'BACKWARD'} {abs(count)} FROM {quoted}")
-    return result.rows, _columns(result.columns or ())
+    return result.rows, _columns(result)
 
 
 def _cursor_parts(context: FunctionContext, name: str, count: int, style: Style) -> Iterator[str]:

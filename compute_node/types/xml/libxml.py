@@ -1,7 +1,7 @@
 """Parsing, by libxml2 through lxml: documents and content, and what PostgreSQL says of those that are not well formed.
 
-Nothing outside the text is ever read: external entities and DTDs are empty, as in PostgreSQL, and libxml2 bounds how far
-internal ones may grow. A long text is parsed in a worker thread, which lxml lets run beside the loop.
+Nothing outside the text is ever read: external entities and DTDs are empty, as in PostgreSQL, and libxml2 bounds how
+far internal ones may grow. A long text is parsed in a worker thread, which lxml lets run beside the loop.
 
 This module imports lxml; others import it where they need it.
 """
@@ -9,15 +9,16 @@ This module imports lxml; others import it where they need it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from lxml import etree
 
+from aurora.datum import Datum
 from aurora.errors import InvalidXmlContent, InvalidXmlDocument, SqlError, Warning_
 from compute_node.types.xml.declaration import DeclarationError, has_doctype, read_declaration
 from compute_node.work.workers import run_in_thread
 
-XmlNode: TypeAlias = Any
+XmlNode: TypeAlias = Datum
 """An lxml element, comment or processing instruction"""
 
 LONG: Final = 1 << 15
@@ -39,7 +40,7 @@ class Problem(NamedTuple):
     level: int
 
 
-class _External(etree.Resolver):
+class _External(etree.Resolver):  # type: ignore[misc]  # lxml has no types
     """All that a text can name outside itself: empty, but for the content that is to be parsed."""
 
     def __init__(self, content: str) -> None:
@@ -52,7 +53,7 @@ class _External(etree.Resolver):
         return self.resolve_string(text, context)
 
 
-def _parser(expand: bool, content: str = "", defaults: bool = True) -> Any:
+def _parser(expand: bool, content: str = "", defaults: bool = True) -> etree.XMLParser:
     made = etree.XMLParser(
         encoding="utf-8",
         resolve_entities=expand,
@@ -66,7 +67,7 @@ def _parser(expand: bool, content: str = "", defaults: bool = True) -> Any:
     return made
 
 
-def _run(data: bytes, parser: Any) -> tuple[XmlNode | None, list[Problem]]:
+def _run(data: bytes, parser: etree.XMLParser) -> tuple[XmlNode | None, list[Problem]]:
     try:
         root = etree.fromstring(data, parser)
     except etree.XMLSyntaxError:
@@ -79,7 +80,7 @@ def _run(data: bytes, parser: Any) -> tuple[XmlNode | None, list[Problem]]:
     return root, found
 
 
-def _parsed(text: str, parser: Any) -> tuple[XmlNode | None, list[Problem]]:
+def _parsed(text: str, parser: etree.XMLParser) -> tuple[XmlNode | None, list[Problem]]:
     data = text.encode()
     return run_in_thread(_run, data, parser) if len(text) > LONG else _run(data, parser)
 
@@ -189,6 +190,6 @@ def document(text: str) -> Parsed:
     return Parsed(root, [each for each in problems if each.level == _WARNING], text)
 
 
-def warning_of(text: str, problem: Problem) -> SqlError:
+def warning_of(text: str, problem: Problem, where: str | None) -> SqlError:
     """What the client is told of something suspicious."""
-    return Warning_(_located(text, problem))
+    return Warning_(_located(text, problem), where=where)

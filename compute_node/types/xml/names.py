@@ -50,7 +50,7 @@ def _following() -> re.Pattern[str]:
     return re.compile(f"[{_class(_LETTERS)}{_class(_OTHERS)}_:.\\-]")
 
 
-_PLAIN: Final = re.compile(r"[A-Za-wyz][A-Za-z0-9]*")
+_PLAIN: Final = re.compile(r"[A-WYZa-wyz][A-Za-z0-9]*")
 _WRITTEN: Final = re.compile(r"_x([0-9A-Fa-f]{4})_")
 
 

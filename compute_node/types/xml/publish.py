@@ -21,7 +21,7 @@ from compute_node.types.xml.declaration import declaration_text, leniently
 from compute_node.types.xml.mapping import writer
 from compute_node.types.xml.value import checked, is_document
 
-_IN_ATTRIBUTE: Final = re.compile("[&<>\"\t\n\r]|[^\0-\x7f]")
+_IN_ATTRIBUTE: Final = re.compile('[&<>"\t\n\r]|[^\0-\x7f]')
 _NAMED: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
 YES, NO, NO_VALUE = 0, 1, 2
 """STANDALONE of XMLROOT; another number: not said"""
@@ -47,9 +47,7 @@ def element(
         if value is not None:
             parts.append(f' {key}="{attribute_text(writer(item, False)(value, env))}"')
     inner = [
-        writer(item, True)(value, env)
-        for value, item in zip(contents, content_types, strict=True)
-        if value is not None
+        writer(item, True)(value, env) for value, item in zip(contents, content_types, strict=True) if value is not None
     ]
     parts += [">", *inner, f"</{name}>"] if inner else ["/>"]
     return joined(parts)

@@ -85,8 +85,7 @@ class Schemas(NamedTuple):
         if oid in _PATTERNS:
             base, pattern = _PATTERNS[oid]
             return (
-                f'  <xsd:restriction base="xsd:{base}">\n    <xsd:pattern value="{pattern}"/>\n'
-                "  </xsd:restriction>\n"
+                f'  <xsd:restriction base="xsd:{base}">\n    <xsd:pattern value="{pattern}"/>\n  </xsd:restriction>\n'
             )
         return "" if item.base is None else f'  <xsd:restriction base="{self.type_name(item.root)}"/>\n'
 

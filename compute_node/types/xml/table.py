@@ -10,7 +10,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from aurora.datum import Datum, Row
-from aurora.errors import CardinalityViolation, DataException, InternalError, NullValueNotAllowed, SqlSyntaxError
+from aurora.errors import (
+    CardinalityViolation,
+    DataException,
+    InternalError,
+    NotSupported,
+    NullValueNotAllowed,
+    SqlSyntaxError,
+)
 from compute_node.types.long_text import paced
 from compute_node.types.oids import TYPE_OIDS
 from compute_node.types.registry import REGISTRY, FieldDesc, Function, FunctionContext, PgType
@@ -128,6 +135,8 @@ def _namespaces(names: Sequence[str | None], uris: Sequence[str | None]) -> Name
     for name, uri in zip(names, uris, strict=True):
         if uri is None:
             raise NullValueNotAllowed("namespace URI must not be null")
+        if name is None:
+            raise NotSupported("DEFAULT namespace is not supported")
         if not name or not uri:
             raise InternalError(f'could not register XML namespace with name "{name}" and URI "{uri}"')
         found[name] = uri
@@ -145,9 +154,7 @@ def _rows(context: FunctionContext, fields: Sequence[FieldDesc], arguments: Row)
     if not path:
         raise DataException("row path filter must not be empty string")
     own = rest[len(names) :]
-    columns = [
-        _Column(field, kind, own[2 * at]) for at, (field, kind) in enumerate(zip(fields, kinds, strict=True))
-    ]
+    columns = [_Column(field, kind, own[2 * at]) for at, (field, kind) in enumerate(zip(fields, kinds, strict=True))]
     defaults = own[1::2]
     try:
         nodes = document.find(path, namespaces)
@@ -172,7 +179,7 @@ def _uncalled(*_: Datum) -> Datum:
 
 REGISTRY.functions[XMLTABLE] = Function(
     oid=XMLTABLE,
-    name="xmltable",
+    name="aurora_xmltable",
     arguments=(TYPE_OIDS["xml"], TYPE_OIDS["text"]),
     result=TYPE_OIDS["record"],
     implementation=_uncalled,

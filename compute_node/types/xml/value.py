@@ -121,4 +121,3 @@ casts("""
 10202 xml bpchar 0 a b
 10203 bpchar xml 2896 e f
 """)
-

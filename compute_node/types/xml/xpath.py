@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from aurora.datum import Datum
-from aurora.errors import DataException, InternalError, NullValueNotAllowed, OutOfMemory
+from aurora.errors import DataException, InternalError, NullValueNotAllowed, OutOfMemory, SqlError
 from compute_node.types.array_value import dimensions
 from compute_node.types.declare import fn
 from compute_node.types.floating import float8_text
@@ -17,7 +17,7 @@ from compute_node.types.xml.mapping import escaped
 from compute_node.types.xml.xpath_text import from_document, is_simple
 
 Namespaces: TypeAlias = dict[str, str]
-Found: TypeAlias = Any
+Found: TypeAlias = Datum
 """What an expression gives: a bool, a float, a str, or a list of nodes (lxml's)"""
 _WHOLE: Final = frozenset(("/", ".", "/."))
 """Expressions that give the document itself"""
@@ -29,13 +29,13 @@ _BEYOND_ASCII: Final = re.compile("[^\0-\x7f]")
 class Document:
     """A document to look for things in. Raises 2200M for what is none."""
 
-    def __init__(self, context: FunctionContext, value: str) -> None:
+    def __init__(self, context: FunctionContext, value: str, where: str | None = None) -> None:
         from compute_node.types.xml import libxml
 
         text = value[leniently(value).end :]
         parsed = libxml.document(text)
         for problem in parsed.warnings:
-            context.session.notice(libxml.warning_of(text, problem), "WARNING")
+            context.session.notice(libxml.warning_of(text, problem, where), "WARNING")
         self.root = parsed.root
         self.size = len(text)
         self.has_cdata = "<![CDATA[" in text
@@ -79,7 +79,10 @@ def node_text(node: Found) -> str:
 
     alone = copy.copy(node) if isinstance(node.tag, str) else node
     text: str = etree.tostring(alone, encoding="unicode", with_tail=False)
-    return text if text.isascii() else _MARKUP.sub(_numbered, text)
+    if text.isascii():
+        return text
+    numbered: str = _MARKUP.sub(_numbered, text)
+    return numbered
 
 
 def _numbered(match: re.Match[str]) -> str:
@@ -179,27 +182,46 @@ def _namespaces(given: list[Datum]) -> Namespaces:
     return found
 
 
-def _found(context: FunctionContext, path: str, value: str, given: Sequence[Datum]) -> tuple[Found, Document]:
+def _found(
+    context: FunctionContext, path: str, value: str, given: Sequence[Datum], where: str | None = None
+) -> tuple[Found, Document]:
     namespaces = _namespaces(list(given))
     if not path:
         raise DataException("empty XPath expression")
-    document = Document(context, value)
+    document = Document(context, value, where)
     return document.find(path, namespaces), document
 
 
-def _xpath(context: FunctionContext, path: str, value: str, given: Sequence[Datum] = ()) -> list[str]:
-    found, document = _found(context, path, value, given)
+def _in_sql(context: FunctionContext, name: str, path: str, value: str) -> tuple[Found, Document]:
+    """Without namespaces: in PostgreSQL a function in SQL, which its errors and warnings name."""
+    where = f'SQL function "{name}" statement 1'
+    try:
+        return _found(context, path, value, (), where)
+    except SqlError as error:
+        error.where = where
+        raise
+
+
+def _xpath(context: FunctionContext, path: str, value: str, given: list[Datum] | None = None) -> list[str]:
+    found, document = (
+        _found(context, path, value, given) if given is not None else _in_sql(context, "xpath", path, value)
+    )
     return values(found, document)
 
 
-def _exists(context: FunctionContext, path: str, value: str, given: Sequence[Datum] = ()) -> bool:
-    found, _ = _found(context, path, value, given)
+def _exists(context: FunctionContext, path: str, value: str, given: list[Datum] | None = None) -> bool:
+    found, _ = (
+        _found(context, path, value, given) if given is not None else _in_sql(context, "xpath_exists", path, value)
+    )
     return bool(found) if isinstance(found, list) else True
 
 
+def _xmlexists(context: FunctionContext, path: str, value: str) -> bool:
+    return _exists(context, path, value, [])
+
 
 for _oid, _signature, _run in (
-    (2614, "xmlexists(text, xml) bool", _exists),
+    (2614, "xmlexists(text, xml) bool", _xmlexists),
     (2931, "xpath(text, xml, text[]) xml[]", _xpath),
     (2932, "xpath(text, xml) xml[]", _xpath),
     (3049, "xpath_exists(text, xml, text[]) bool", _exists),

@@ -10,12 +10,14 @@ from typing import Final
 
 _TOKEN: Final = re.compile(
     r"""\s+|"[^"]*"|'[^']*'|\.\.|::|//|!=|<=|>=|\d+(?:\.\d*)?|\.\d+|\$?[^\W\d][\w.\-·]*(?::(?:[^\W\d][\w.\-·]*|\*))?"""
-    r"|."
-    , re.VERBOSE | re.DOTALL
+    r"|.",
+    re.VERBOSE | re.DOTALL,
 )
 _OPERATORS: Final = frozenset(("|", "+", "-", "=", "!=", "<", "<=", ">", ">=", "and", "or", "div", "mod", "*"))
 _NODE_TYPES: Final = frozenset(("comment", "text", "processing-instruction", "node"))
-_OF_CONTEXT: Final = frozenset(("name", "local-name", "namespace-uri", "string", "string-length", "normalize-space", "number"))
+_OF_CONTEXT: Final = frozenset(
+    ("name", "local-name", "namespace-uri", "string", "string-length", "normalize-space", "number")
+)
 """Functions that, without an argument, are of the context node."""
 SIMPLE: Final = re.compile(r"[\w.\-/@:*]*(?:(?:\[\d+\]|\(\))[\w.\-/@:*]*)*")
 """Expressions that take no more time than a few passes over the document."""
