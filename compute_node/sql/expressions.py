@@ -332,6 +332,18 @@ class AggregateCall(Expr):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WindowCall(Expr):
+    """A window function, or an aggregate over a window, in a target list; the planner turns it into a Column of a
+    WindowAgg node. ``window`` is the number of its window in ``Query.windows``."""
+
+    function: int
+    arguments: tuple[Expr, ...]
+    window: int
+    filter: Expr | None = None
+    star: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SubLink(Expr):
     """A sub-select in an expression.
 

@@ -394,6 +394,21 @@ class Function:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Moving:
+    """How an aggregate runs over a frame that rows leave again, in the order in which they came (manual, 38.12.1):
+    ``inverse(state, *args)`` takes a row out; None when it cannot, and then the frame is aggregated anew. ``final`` may
+    not change the state. A strict step and its inverse skip rows with a NULL argument."""
+
+    initial: Callable[[], Datum]
+    step: Callable[..., Datum]
+    inverse: Callable[..., Datum]
+    final: Callable[..., Value]
+    strict: bool = True
+    needs_context: bool = False
+    """step, inverse and final get a ``FunctionContext`` first"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Aggregate:
     """How an aggregate of the same OID in pg_proc runs: ``state = step(state, *args)`` from ``initial()``, then
     ``final(state)``. A strict step skips rows with a NULL argument. ``batch`` is optional:
@@ -417,6 +432,9 @@ class Aggregate:
     """how it runs over arguments of these types, for polymorphic ones"""
     parts: tuple[int, ...] = ()
     """the functions that a user's aggregate is made of: its owner must be allowed to call them"""
+    moving: Moving | None = None
+    windowed: bool = True
+    """whether its final function may be called again and again, as a window needs it"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -111,6 +111,8 @@ class Describer:
             return self._names(plan.outer, plan.inner)
         if isinstance(plan, pl.AggregatePlan):
             return self._aggregate_names(plan)
+        if isinstance(plan, pl.WindowAgg):
+            return self._window_names(plan)
         if isinstance(plan, pl.SetOp):
             return self._names(plan.left)
         if isinstance(plan, pl.Append):
@@ -147,6 +149,14 @@ class Describer:
         def name(side: int, index: int) -> str:
             items = (*plan.keys, *plan.aggregates)
             return self._wording.text(items[index], below)
+
+        return name
+
+    def _window_names(self, plan: pl.WindowAgg) -> Names:
+        below, width = self._names(plan.child), len(plan.child.output)
+
+        def name(side: int, index: int) -> str:
+            return below(0, index) if index < width else self._wording.text(plan.calls[index - width], below)
 
         return name
 
@@ -323,5 +333,6 @@ class Describer:
             case pl.RecursiveUnion():
                 return self._over(plan, "Recursive Union", plan.initial, plan.recursive)
         titles: dict[type, str] = {pl.ProjectSet: "ProjectSet", pl.Limit: "Limit", pl.LockRows: "LockRows"}
+        titles[pl.WindowAgg] = "WindowAgg"
         children: Sequence[pl.Plan] = [plan.child] if hasattr(plan, "child") else []
         return self._over(plan, titles.get(type(plan), type(plan).__name__), *children)

@@ -55,7 +55,7 @@ _NOT_STRICT = (
 )  # fmt: skip
 _EXPENSIVE = 10.0
 """The cost, in calls of a plain function, from which an argument is not evaluated twice."""
-_NO_ROW = ("set_op", "group_by", "having", "has_aggregates", "distinct", "distinct_on", "order_by")
+_NO_ROW = ("set_op", "group_by", "having", "has_aggregates", "distinct", "distinct_on", "order_by", "has_windows")
 
 
 def names_routines(query: Query) -> bool:
