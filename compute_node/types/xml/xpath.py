@@ -151,8 +151,8 @@ def values(found: Found, document: Document) -> list[str]:
 
 
 def _value(node: Found, document: Document, sections: _Sections | None) -> str:
-    if node is document:
-        return document.text()
+    if isinstance(node, Document):
+        return node.text()
     if isinstance(node, tuple):
         raise OutOfMemory("could not copy node")
     if not isinstance(node, str):
