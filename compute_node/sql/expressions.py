@@ -101,7 +101,8 @@ class Relabel(Expr):
 
 
 _UNSIGNED = frozenset(
-    {oids.OID, oids.REGCLASS, oids.REGTYPE, oids.REGPROC, oids.REGNAMESPACE, 2202, 2203, 2204, 4096, 4191}
+    {oids.OID, oids.REGCLASS, oids.REGTYPE, oids.REGPROC, oids.REGNAMESPACE}
+    | {2202, 2203, 2204, 3734, 3769, 4096, 4191}  # regprocedure, regoper(ator), regconfig, regdictionary, regrole …
 )
 
 

@@ -257,6 +257,8 @@ class PgType:
     base_typmod: int = -1
     domain: Domain | None = None
     """a domain's rules"""
+    default: str | None = None
+    """of a user's base type: what columns of it hold without a default of their own, as its input reads it"""
     check: Callable[[Value, TypeEnv], None] | None = None
     """what a value read in binary form, or a NULL, must satisfy besides: raises the error of a domain's constraint.
     Arrays and composite types have it when a part of them has."""
