@@ -1,13 +1,12 @@
 """The rows of a new volume's catalogs: declarations and recorded facts → ``{catalog: rows}``, in a fixed order.
 
-Types, functions, operators, casts and operator classes come from ``REGISTRY``; the catalogs' own entries from
-``schema``; views from ``views``. Pure: no storage is touched here. Rows that PostgreSQL's initdb numbers as it goes
-(pg_amop, pg_amproc) get OIDs from 10000 up here too.
+Types, functions, operators, casts and operator classes are PostgreSQL's (``facts``), with what ``REGISTRY`` has
+besides; the catalogs' own entries come from ``schema``; views from ``views``. Pure: no storage is touched here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -17,12 +16,11 @@ from aurora.datum import Datum, Row
 from compute_node.catalog.builders import (
     array_type_row,
     attribute_row,
-    builtin_type_row,
     class_row,
     composite_type_row,
     index_row,
-    range_values,
 )
+from compute_node.catalog.facts import fact_rows
 from compute_node.catalog.roles import PG_MONITOR, PG_READ_ALL_SETTINGS, PG_READ_ALL_STATS, PG_STAT_SCAN_TABLES
 from compute_node.catalog.rows import make_row
 from compute_node.catalog.views import view_sql
@@ -36,10 +34,22 @@ from compute_node.relations.schema import (
     SystemView,
     load_json,
 )
-from compute_node.types.registry import REGISTRY, FamilyOperators, Function, OperatorClass
+from compute_node.types.registry import REGISTRY, Function
 from compute_node.types.textsearch.configurations import builtin
 
-_FIRST_GENERATED_OID = 10000
+_ONLY_FACTS = (
+    "pg_type",
+    "pg_operator",
+    "pg_cast",
+    "pg_opclass",
+    "pg_opfamily",
+    "pg_amop",
+    "pg_amproc",
+    "pg_aggregate",
+    "pg_range",
+    "pg_description",
+)
+"""Catalogs whose built-in rows are PostgreSQL's and no others"""
 _NAMESPACES = {"pg_catalog": 11, "information_schema": 13207}
 _C_UTF8 = "C.UTF-8"
 _UTF8 = 6
@@ -49,14 +59,13 @@ _TEXT = 25
 
 def bootstrap_rows() -> dict[str, list[Row]]:
     """All rows, by catalog."""
-    seeds, io = load_json("seeds.json"), load_json("io.json")
+    seeds = load_json("seeds.json")
     out: dict[str, list[Row]] = {name: [] for name in CATALOGS}
     _relations(out)
     _views(out)
-    _types(out, io)
-    _functions(out, io)
-    _operators(out)
-    _operator_classes(out, seeds)
+    _functions(out)
+    for name in _ONLY_FACTS:
+        _facts(out, name)
     _cluster(out, seeds)
     _text_search(out)
     _privileges(out, load_json("acls.json"))
@@ -168,34 +177,23 @@ def _add_view(out: dict[str, list[Row]], view: SystemView, namespace: int, sql: 
     )
 
 
-def _types(out: dict[str, list[Row]], io: dict[str, Datum]) -> None:
-    for item in REGISTRY.types.values():
-        out["pg_type"].append(builtin_type_row(item, io["types"].get(str(item.oid))))
-        if item.kind == "r" and item.range_form is not None:
-            _add(out, "pg_range", **range_values(item.range_form))
+def _facts(out: dict[str, list[Row]], catalog: str) -> set[int]:
+    """The recorded rows of a catalog; returns their OIDs."""
+    found = set()
+    for values in fact_rows(catalog):
+        row = make_row(catalog, values)
+        out[catalog].append(row)
+        found.add(row[0])
+    return found
 
 
-def _functions(out: dict[str, list[Row]], io: dict[str, Datum]) -> None:
+def _functions(out: dict[str, list[Row]]) -> None:
+    """PostgreSQL's, with or without code, and our own."""
+    known = _facts(out, "pg_proc")
     for item in REGISTRY.functions.values():
-        if not item.namespace:
-            # One that only analysis puts into plans.
-            continue
-        out["pg_proc"].append(_function_row(item))
-        if item.kind == "a":
-            aggregate = REGISTRY.aggregates[item.oid]
-            _add(
-                out,
-                "pg_aggregate",
-                aggfnoid=item.oid,
-                aggkind="o" if aggregate.ordered_set else "n",
-                aggfinalmodify="r",
-                aggmfinalmodify="r",
-                aggtranstype=aggregate.transition_type,
-            )
-    for oid, name, arguments, result, strict, volatility in io["functions"]:
-        if oid not in REGISTRY.functions:
-            types = [int(each) for each in arguments.split()]
-            out["pg_proc"].append(_proc_row(oid, name, types, result, strict, volatility))
+        # Those without a schema are only put into plans, by analysis.
+        if item.namespace and item.oid not in known:
+            out["pg_proc"].append(_function_row(item))
 
 
 def _proc_row(
@@ -237,8 +235,6 @@ def _function_row(item: Function) -> Row:
         more["proargnames"] = [*names, *(name for name, _ in item.out_columns)]
     elif item.argument_names:
         more["proargnames"] = list(item.argument_names)
-    if item.kind == "a":
-        more["prosrc"] = "aggregate_dummy"
     return _proc_row(item.oid, item.name, list(item.arguments), item.result, item.strict, item.volatility, **more)
 
 
@@ -250,95 +246,6 @@ def _default_text(value: Datum) -> str:
     if isinstance(value, str):
         return "'" + value.replace("'", "''") + "'"
     return str(value)
-
-
-def _operators(out: dict[str, list[Row]]) -> None:
-    for item in REGISTRY.operators.values():
-        _add(
-            out,
-            "pg_operator",
-            oid=item.oid,
-            oprname=item.name,
-            oprnamespace=NAMESPACE_CATALOG,
-            oprowner=ROLE_POSTGRES,
-            oprkind="b" if item.left else "l",
-            oprcanmerge=item.can_merge,
-            oprcanhash=item.can_hash,
-            oprleft=item.left,
-            oprright=item.right,
-            oprresult=item.result,
-            oprcom=item.commutator,
-            oprnegate=item.negator,
-            oprcode=item.function,
-        )
-    for cast in REGISTRY.casts.values():
-        _add(
-            out,
-            "pg_cast",
-            oid=cast.oid,
-            castsource=cast.source,
-            casttarget=cast.target,
-            castfunc=cast.function,
-            castcontext=cast.context,
-            castmethod=cast.method,
-        )
-
-
-def _operator_classes(out: dict[str, list[Row]], seeds: dict[str, Datum]) -> None:
-    oids = iter(range(_FIRST_GENERATED_OID, _FIRST_GENERATED_OID + 2000))
-    for oid, method, name in seeds["pg_opfamily"]:
-        _add(out, "pg_opfamily", oid=oid, opfmethod=method, opfname=name, opfnamespace=11, opfowner=ROLE_POSTGRES)
-    seen: set[tuple[int, int, int]] = set()
-    for item in REGISTRY.operator_classes.values():
-        _add(
-            out,
-            "pg_opclass",
-            oid=item.oid,
-            opcmethod=item.method,
-            opcname=item.name,
-            opcnamespace=11,
-            opcowner=ROLE_POSTGRES,
-            opcfamily=item.family,
-            opcintype=item.input_type,
-            opcdefault=item.default,
-        )
-        if (item.family, item.input_type, item.method) not in seen:
-            seen.add((item.family, item.input_type, item.method))
-            _family_members(out, item, oids)
-    for members in REGISTRY.cross_type_operators:
-        _members(out, members, oids)
-
-
-def _members(out: dict[str, list[Row]], item: FamilyOperators, oids: Iterator[int]) -> None:
-    for strategy, operator in enumerate(item.operators, 1):
-        _add(
-            out,
-            "pg_amop",
-            oid=next(oids),
-            amopfamily=item.family,
-            amoplefttype=item.left,
-            amoprighttype=item.right,
-            amopstrategy=strategy,
-            amoppurpose="s",
-            amopopr=operator,
-            amopmethod=item.method,
-        )
-
-
-def _family_members(out: dict[str, list[Row]], item: OperatorClass, oids: Iterator[int]) -> None:
-    _members(out, FamilyOperators(item.family, item.method, item.input_type, item.input_type, item.operators), oids)
-    for number, function in enumerate(item.support, 1):
-        if function:
-            _add(
-                out,
-                "pg_amproc",
-                oid=next(oids),
-                amprocfamily=item.family,
-                amproclefttype=item.input_type,
-                amprocrighttype=item.input_type,
-                amprocnum=number,
-                amproc=function,
-            )
 
 
 _PG_CATALOG = 11
@@ -428,8 +335,6 @@ def _cluster(out: dict[str, list[Row]], seeds: dict[str, Datum]) -> None:
             datcollate=_C_UTF8,
             datctype=_C_UTF8,
         )
-    for class_oid, oid, text in seeds["descriptions"]:
-        _add(out, "pg_description", objoid=oid, classoid=class_oid, description=text)
     for class_oid, oid, text in seeds["shared_descriptions"]:
         _add(out, "pg_shdescription", objoid=oid, classoid=class_oid, description=text)
 

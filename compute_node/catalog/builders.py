@@ -11,12 +11,13 @@ from aurora.datum import Datum, Row
 from compute_node.catalog.rows import Record, make_row
 from compute_node.relations.descriptors import ColumnDesc, IndexDesc
 from compute_node.relations.schema import BTREE_AM, HEAP_AM, ROLE_POSTGRES
-from compute_node.types.registry import PgType, RangeForm
+from compute_node.types.registry import PgType
 
 RECORD_IN, RECORD_OUT, RECORD_RECV, RECORD_SEND = 2290, 2291, 2402, 2403
 DOMAIN_IN, DOMAIN_RECV = 2597, 2598
 SHELL_IN, SHELL_OUT = 2398, 2399
 ARRAY_IN, ARRAY_OUT, ARRAY_RECV, ARRAY_SEND, ARRAY_SUBSCRIPT = 750, 751, 2400, 2401, 6179
+ARRAY_ANALYZE, RANGE_ANALYZE = 3816, 3916
 _NEUTRAL_TYPE = (-1, False, "i", "x")
 
 
@@ -193,19 +194,6 @@ def enum_type_row(oid: int, name: str, namespace: int, array: int, owner: int) -
     )
 
 
-def range_values(form: RangeForm) -> dict[str, Datum]:
-    """The columns of a pg_range row."""
-    return {
-        "rngtypid": form.range,
-        "rngsubtype": form.subtype.oid,
-        "rngmultitypid": form.multirange,
-        "rngcollation": form.collation,
-        "rngsubopc": form.operator_class,
-        "rngcanonical": form.canonical_function,
-        "rngsubdiff": form.difference_function,
-    }
-
-
 def range_type_row(oid: int, name: str, namespace: int, array: int, owner: int, kind: str, align: str) -> Row:
     """A range type (``kind`` r) or a multirange type (m)."""
     functions = (3834, 3835, 3836, 3837) if kind == "r" else (4231, 4232, 4233, 4234)
@@ -219,6 +207,7 @@ def range_type_row(oid: int, name: str, namespace: int, array: int, owner: int, 
             "typcategory": "R",
             "typdelim": ",",
             "typarray": array,
+            "typanalyze": RANGE_ANALYZE,
             "typalign": align,
             "typstorage": "x",
         }
@@ -244,6 +233,11 @@ def shell_type_row(oid: int, name: str, namespace: int, owner: int) -> Row:
             "typstorage": "p",
         },
     )
+
+
+def base_type_row(oid: int, name: str, namespace: int, owner: int, values: dict[str, Datum]) -> Row:
+    """A user's base type; ``values`` are the columns that say what it is."""
+    return make_row("pg_type", _type_values(oid, name, namespace, owner) | {"typtype": "b"} | values)
 
 
 def domain_type_row(
@@ -312,36 +306,8 @@ def array_type_row(
             "typoutput": ARRAY_OUT,
             "typreceive": ARRAY_RECV,
             "typsend": ARRAY_SEND,
+            "typanalyze": ARRAY_ANALYZE,
             "typalign": align,
             "typstorage": "x",
-        },
-    )
-
-
-def builtin_type_row(item: PgType, io: list[Datum] | None) -> Row:
-    """A declared type with its recorded support functions ``io`` (see ``schema/record.py``)."""
-    functions = io or [0] * 7 + [item.align, item.storage]
-    return make_row(
-        "pg_type",
-        _type_values(item.oid, item.name, 11, ROLE_POSTGRES)
-        | {
-            "typlen": item.length,
-            "typbyval": item.by_value,
-            "typtype": item.kind,
-            "typcategory": item.category,
-            "typispreferred": item.preferred,
-            "typdelim": item.delimiter,
-            "typelem": item.element,
-            "typarray": item.array,
-            "typinput": functions[0],
-            "typoutput": functions[1],
-            "typreceive": functions[2],
-            "typsend": functions[3],
-            "typmodin": functions[4],
-            "typmodout": functions[5],
-            "typsubscript": functions[6],
-            "typalign": functions[7],
-            "typstorage": functions[8],
-            "typcollation": item.collation,
         },
     )

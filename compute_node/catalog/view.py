@@ -208,9 +208,7 @@ class CatalogView:
 
     def function(self, oid: int) -> Function:
         """By OID; XX000 for an unknown one."""
-        found: Function | None = REGISTRY.functions.get(oid)
-        if found is None and oid >= FIRST_NORMAL_OID:
-            found = self._ask("function", oid)
+        found: Function | None = REGISTRY.functions.get(oid) or self._ask("function", oid)
         if found is None:
             raise InternalError(f"cache lookup failed for function {oid}")
         return found

@@ -1,8 +1,7 @@
-"""Records facts and behaviour of PostgreSQL's built-in types: ``python tests/golden/record_types.py DSN``.
+"""Records behaviour of PostgreSQL's built-in types: ``python tests/golden/record_types.py DSN``.
 
-PostgreSQL at DSN → ``pg15_facts.json`` (what ``compute_node.types`` declares, as PostgreSQL has it) and
-``pg15_types.json``
-(answers to ``type_cases``). Run it after new declarations or cases; the tests need only the files.
+PostgreSQL at DSN → ``pg15_types.json`` (answers to ``type_cases``). Run it after new cases; the tests need only the
+file. What the catalog says of types, functions and operators is in ``compute_node/relations/schema/facts_*.json``.
 """
 
 from __future__ import annotations
@@ -16,49 +15,6 @@ import psycopg
 from type_cases import INPUTS, TYPMODS, calls
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parents[1]))
-
-import compute_node.catalog.system_functions  # noqa: E402, F401  (declares the rest)
-from compute_node.types import REGISTRY  # noqa: E402
-
-_FACTS = {
-    "functions": (
-        "select oid::int8, proname::text, proargtypes::oid[]::int8[], prorettype::int8, proisstrict, provolatile::text,"
-        " prokind::text, proretset, provariadic::int8 from pg_proc where oid = any(%s) order by oid",
-        list(REGISTRY.functions),
-    ),
-    "operators": (
-        "select oid::int8, oprname::text, oprleft::int8, oprright::int8, oprresult::int8, oprcode::oid::int8, "
-        "oprcom::int8,"
-        " oprnegate::int8, oprcanmerge, oprcanhash from pg_operator where oid = any(%s) order by oid",
-        list(REGISTRY.operators),
-    ),
-    "casts": (
-        "select oid::int8, castsource::int8, casttarget::int8, castfunc::int8, castcontext::text, castmethod::text"
-        " from pg_cast where oid = any(%s) order by oid",
-        [each.oid for each in REGISTRY.casts.values()],
-    ),
-    "types": (
-        "select oid::int8, typname::text, typlen::int4, typbyval, typcategory::text, typispreferred, typtype::text,"
-        " typdelim::text, typelem::int8, typarray::int8, typalign::text, typstorage::text, typcollation::int8,"
-        " format_type(oid, null) from pg_type where oid = any(%s) order by oid",
-        list(REGISTRY.types),
-    ),
-    "operator_classes": (
-        "select c.oid::int8, opcname::text, opcfamily::int8, opfname::text, opcintype::int8, opcmethod::int8, "
-        "opcdefault"
-        " from pg_opclass c join pg_opfamily f on f.oid = opcfamily where c.oid = any(%s) order by c.oid",
-        list(REGISTRY.operator_classes),
-    ),
-}
-
-
-def facts(connection: psycopg.Connection[Any]) -> dict[str, Any]:
-    """Catalog rows of every declared OID, by kind and OID."""
-    return {
-        kind: {str(row[0]): list(row[1:]) for row in connection.execute(sql, (oids,))}  # type: ignore[arg-type]
-        for kind, (sql, oids) in _FACTS.items()
-    }
 
 
 def ask(connection: psycopg.Connection[Any], sql: str, arguments: list[str | None]) -> dict[str, Any]:
@@ -142,10 +98,9 @@ def to_json(data: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Ask and write both files."""
+    """Ask and write the file."""
     with psycopg.connect(sys.argv[1], autocommit=True) as connection:
         connection.execute("set timezone = 'UTC'")
-        (HERE / "pg15_facts.json").write_text(to_json(facts(connection)))
         answers = {
             "inputs": input_answers(connection),
             "typmods": typmod_answers(connection),

@@ -10,13 +10,18 @@ from typing import Any
 import pytest
 
 from aurora.errors import SqlError
+from compute_node.catalog.facts import fact_rows
 from compute_node.types import REGISTRY
 from compute_node.types.oids import TYPE_OIDS
 from compute_node.types.registry import Function, FunctionContext, PgType, TypeEnv
 from compute_node.types.typenames import format_builtin
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
-FACTS: dict[str, dict[str, list[Any]]] = json.loads((GOLDEN / "pg15_facts.json").read_text())
+FACTS: dict[str, dict[int, dict[str, Any]]] = {
+    catalog: {row.get("oid", row.get("rngtypid", 0)): row for row in fact_rows(catalog)}
+    for catalog in ("pg_amop", "pg_cast", "pg_opclass", "pg_operator", "pg_opfamily", "pg_proc", "pg_range", "pg_type")
+}
+"""Rows recorded from PostgreSQL 15, by OID."""
 ANSWERS: dict[str, list[dict[str, Any]]] = json.loads((GOLDEN / "pg15_types.json").read_text())
 ENV = TypeEnv(zoneinfo.ZoneInfo("UTC"))
 CONTEXT = FunctionContext(ENV, None)  # type: ignore[arg-type]
@@ -46,25 +51,48 @@ def expect(case: dict[str, Any], run: Any) -> None:
         assert error.hint == case["hint"]
 
 
+def values(row: dict[str, Any], *columns: str) -> list[Any]:
+    """Some of a row's columns."""
+    return [row[column] for column in columns]
+
+
 def test_functions_are_postgresql_s() -> None:
     for function in REGISTRY.functions.values():
         if function.name.startswith("aurora_"):
             assert 8000 <= function.oid < 10000, "OIDs that PostgreSQL leaves to forks"
             continue
-        ours = [
+        row = FACTS["pg_proc"][function.oid]
+        assert [
             function.name,
             list(function.arguments),
             function.result,
-            function.strict,
+            row["proisstrict"] if function.kind == "a" else function.strict,
             function.volatility,
             function.kind,
             function.returns_set,
             function.variadic,
-        ]
-        theirs = FACTS["functions"][str(function.oid)]
-        if function.kind == "a":
-            ours[3] = theirs[3]
-        assert ours == theirs
+        ] == values(
+            row, "proname", "proargtypes", "prorettype", "proisstrict", "provolatile", "prokind", "proretset",
+            "provariadic",
+        )  # fmt: skip
+
+
+def test_argument_names_and_defaults_are_postgresql_s() -> None:
+    for function in REGISTRY.functions.values():
+        row = FACTS["pg_proc"].get(function.oid)
+        if row is None:
+            continue
+        assert len(function.defaults) == row["pronargdefaults"], function.name
+        if row["proargmodes"] is None:
+            names, outputs = row["proargnames"] or [], []
+        else:
+            columns = list(zip(row["proargmodes"], row["proargnames"] or (), row["proallargtypes"], strict=False))
+            names = [name for mode, name, _ in columns if mode in "ibv"]
+            outputs = [(name, kind) for mode, name, kind in columns if mode in "obt"]
+        if function.out_columns:
+            assert [tuple(column) for column in function.out_columns] == outputs, function.name
+        if function.argument_names:
+            assert list(function.argument_names) == names, function.name
 
 
 def test_operators_are_postgresql_s() -> None:
@@ -79,13 +107,18 @@ def test_operators_are_postgresql_s() -> None:
             operator.negator,
             operator.can_merge,
             operator.can_hash,
-        ] == FACTS["operators"][str(operator.oid)]
+        ] == values(
+            FACTS["pg_operator"][operator.oid], "oprname", "oprleft", "oprright", "oprresult", "oprcode", "oprcom",
+            "oprnegate", "oprcanmerge", "oprcanhash",
+        )  # fmt: skip
         assert operator.function in REGISTRY.functions
 
 
 def test_casts_are_postgresql_s() -> None:
     for cast in REGISTRY.casts.values():
-        assert [cast.source, cast.target, cast.function, cast.context, cast.method] == FACTS["casts"][str(cast.oid)]
+        assert [cast.source, cast.target, cast.function, cast.context, cast.method] == values(
+            FACTS["pg_cast"][cast.oid], "castsource", "casttarget", "castfunc", "castcontext", "castmethod"
+        )
         assert not cast.function or cast.function in REGISTRY.functions
 
 
@@ -104,22 +137,44 @@ def test_types_are_postgresql_s() -> None:
             item.align,
             item.storage,
             item.collation,
-        ] == FACTS["types"][str(item.oid)][:-1]
-        spelled = FACTS["types"][str(item.oid)][-1]
-        assert (item.formatted_name or item.name) == spelled
+        ] == values(
+            FACTS["pg_type"][item.oid], "typname", "typlen", "typbyval", "typcategory", "typispreferred", "typtype",
+            "typdelim", "typelem", "typarray", "typalign", "typstorage", "typcollation",
+        )  # fmt: skip
 
 
 def test_operator_classes_are_postgresql_s() -> None:
     for item in REGISTRY.operator_classes.values():
-        assert [
-            item.name,
-            item.family,
-            item.family_name,
-            item.input_type,
-            item.method,
-            item.default,
-        ] == FACTS["operator_classes"][str(item.oid)]
+        row = FACTS["pg_opclass"][item.oid]
+        assert [item.name, item.family, item.input_type, item.method, item.default] == values(
+            row, "opcname", "opcfamily", "opcintype", "opcmethod", "opcdefault"
+        )
+        assert item.family_name == FACTS["pg_opfamily"][item.family]["opfname"]
         assert all(each in REGISTRY.operators for each in item.operators)
+
+
+def test_members_of_operator_families_are_postgresql_s() -> None:
+    operators = {
+        (row["amopfamily"], row["amoplefttype"], row["amoprighttype"], row["amopstrategy"]): row["amopopr"]
+        for row in FACTS["pg_amop"].values()
+    }
+    for key, operator in REGISTRY.family_operators.items():
+        assert operators[key] == operator
+
+
+def test_ranges_are_postgresql_s() -> None:
+    for item in REGISTRY.types.values():
+        form = item.range_form
+        if form is None or item.kind != "r":
+            continue
+        row = FACTS["pg_range"][item.oid]
+        assert [
+            form.subtype.oid,
+            form.multirange,
+            form.operator_class,
+            form.canonical_function,
+            form.difference_function,
+        ] == values(row, "rngsubtype", "rngmultitypid", "rngsubopc", "rngcanonical", "rngsubdiff")
 
 
 @pytest.mark.parametrize("case", ANSWERS["inputs"], ids=label)

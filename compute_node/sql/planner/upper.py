@@ -4,12 +4,10 @@ operations."""
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from aurora.errors import InvariantViolation
 from compute_node.sql.expressions import (
-    AggregateCall,
     Call,
     Column,
     Const,
@@ -23,7 +21,6 @@ from compute_node.sql.expressions import (
     walk,
 )
 from compute_node.sql.plan import (
-    AggregatePlan,
     Append,
     Limit,
     LockRows,
@@ -31,21 +28,20 @@ from compute_node.sql.plan import (
     ProjectSet,
     Result,
     SetOp,
-    Sort,
     Unique,
 )
 from compute_node.sql.planner.create import identity, replace_columns
 from compute_node.sql.planner.fold import fold
-from compute_node.sql.planner.paths import row_width
+from compute_node.sql.planner.grouping import plan_grouping
 from compute_node.sql.planner.quals import conjunction, contains_set, contains_volatile, local_vars
 from compute_node.sql.planner.query_planner import QueryPlanner
 from compute_node.sql.planner.recheck import RecheckCreator, carried
 from compute_node.sql.planner.recheck import describe as describe_recheck
+from compute_node.sql.planner.upper_nodes import Emit, cost, sorted_plan, widen
+from compute_node.sql.planner.windows import first_order, plan_windows
 from compute_node.sql.query import Query
 from compute_node.types import oids
 from compute_node.types.collation import collated, collation_of
-
-Emit = Callable[[Sequence[Expr]], Plan]
 
 
 def plan_upper(planner: QueryPlanner) -> Plan:
@@ -60,28 +56,21 @@ def plan_upper(planner: QueryPlanner) -> Plan:
         targets = [planner.prepare(item.expression) for item in query.targets]
         having = None if query.having is None else planner.prepare(query.having)
         grouped = query.has_aggregates or bool(query.group_by) or having is not None
-        order = () if grouped or query.distinct else _simple_order(planner, targets)
+        order: tuple[SortKey[Expr], ...] = ()
+        if query.has_windows:
+            order = () if grouped else _simple_order(planner, targets, first_order(query, targets))
+        elif not (grouped or query.distinct):
+            order = _simple_order(planner, targets, query.order_by)
         path, ordered = planner.join_path(order)
         planner.path = path
         emit = _gate(planner, lambda needs: planner.creator.create(path, needs))
         if grouped:
-            emit = _grouping(planner, emit, targets, having)
+            emit = plan_grouping(planner, emit, targets, having)
+        if query.has_windows:
+            emit, ordered = plan_windows(planner, emit, targets, ordered, grouped)
         if query.has_srfs or any(contains_set(planner.catalog, item) for item in targets):
             emit = _project_set(planner, emit)
     return _finish(planner, emit, targets, ordered)
-
-
-def _cost(plan: Plan, child: Plan, rows: float, extra: float, startup: bool = False) -> Plan:
-    """Fill a node's estimates from its child's."""
-    plan.rows = max(1.0, round(rows))
-    plan.total_cost = child.total_cost + extra
-    plan.startup_cost = plan.total_cost if startup else child.startup_cost
-    return plan
-
-
-def _widen(planner: QueryPlanner, plan: Plan) -> Plan:
-    plan.width = row_width(planner.catalog, plan.output)
-    return plan
 
 
 def _gate(planner: QueryPlanner, emit: Emit) -> Emit:
@@ -97,17 +86,19 @@ def _gate(planner: QueryPlanner, emit: Emit) -> Emit:
             return plan
         if isinstance(condition, Const) and condition.value is not True:
             nothing = tuple(Const(type=item.type, typmod=item.typmod, value=None) for item in plan.output)
-            return _widen(planner, Result(filter=condition, one_time=True, output=nothing))
+            return widen(planner, Result(filter=condition, one_time=True, output=nothing))
         gate = Result(child=plan, filter=condition, one_time=True, output=identity(plan.output))
-        return _widen(planner, _cost(gate, plan, plan.rows, 0.0))
+        return widen(planner, cost(gate, plan, plan.rows, 0.0))
 
     return gated
 
 
-def _simple_order(planner: QueryPlanner, targets: list[Expr]) -> tuple[SortKey[Expr], ...]:
-    """ORDER BY as keys over the table's columns, when an index might give it."""
+def _simple_order(
+    planner: QueryPlanner, targets: list[Expr], order: Sequence[SortKey[int]]
+) -> tuple[SortKey[Expr], ...]:
+    """An order of targets as keys over the table's columns, when an index might give it."""
     keys = []
-    for key in planner.query.order_by:
+    for key in order:
         expr = targets[key.expression]
         if isinstance(expr, Var) and expr.attno <= 0:
             return ()
@@ -119,6 +110,7 @@ def _simple_order(planner: QueryPlanner, targets: list[Expr]) -> tuple[SortKey[E
     return tuple(keys)
 
 
+<<<<<<< HEAD
 def _merging_type(planner: QueryPlanner, kind: int, collation: int) -> int:
     """The type as which values are compared for equality: under the collation where that holds different texts for
     equal."""
@@ -215,10 +207,12 @@ def _grouping(planner: QueryPlanner, emit: Emit, targets: list[Expr], having: Ex
     return grouped
 
 
+=======
+>>>>>>> main
 def _project_set(planner: QueryPlanner, emit: Emit) -> Emit:
     """Set-returning functions in the target list, over a plan that gives the columns they need. With grouping below,
     the aggregates and keys are what it gives."""
-    grouped = planner.query.has_aggregates or bool(planner.query.group_by)
+    grouped = planner.query.has_aggregates or bool(planner.query.group_by) or planner.query.has_windows
 
     def project(needs: Sequence[Expr]) -> Plan:
         if not any(contains_set(planner.catalog, item) for item in needs):
@@ -239,7 +233,7 @@ def _project_set(planner: QueryPlanner, emit: Emit) -> Emit:
         while max(_set_depth(planner, item) for item in output) > 1:
             child, output = _innermost_sets(planner, child, output)
         plan = ProjectSet(child=child, output=output)
-        return _widen(planner, _cost(plan, child, child.rows * 10, child.rows * 0.1))
+        return widen(planner, cost(plan, child, child.rows * 10, child.rows * 0.1))
 
     return project
 
@@ -268,7 +262,7 @@ def _innermost_sets(planner: QueryPlanner, child: Plan, output: tuple[Expr, ...]
 
     above = tuple([place(item) for item in output])
     plan = ProjectSet(child=child, output=(*identity(child.output), *sets))
-    return _widen(planner, _cost(plan, child, child.rows * 10, child.rows * 0.1)), above
+    return widen(planner, cost(plan, child, child.rows * 10, child.rows * 0.1)), above
 
 
 # --- DISTINCT, ORDER BY, LIMIT --------------------------------------------------------------------------------------
@@ -293,15 +287,23 @@ def _finish(planner: QueryPlanner, emit: Emit, targets: list[Expr], ordered: boo
     with_ties = keys if query.with_ties else ()
     if query.distinct and not query.distinct_on:
         child = emit(visible)
+<<<<<<< HEAD
         merging = _merging_types(planner)
         plan: Plan = Unique(child=child, count=count, key_types=merging, output=identity(visible))
         _widen(planner, _cost(plan, child, child.rows * 0.5, child.rows * 0.01, startup=True))
+=======
+        plan: Plan = Unique(child=child, count=count, output=identity(visible))
+        widen(planner, cost(plan, child, child.rows * 0.5, child.rows * 0.01, startup=True))
+>>>>>>> main
         if keys:
-            plan = _sort(planner, plan, keys, identity(visible), limit if offset is None and not with_ties else None)
+            plan = sorted_plan(
+                planner, plan, keys, identity(visible), limit if offset is None and not with_ties else None
+            )
     elif query.distinct_on:
         child = emit(targets)
-        child = _sort(planner, child, keys, identity(targets), None)
+        child = sorted_plan(planner, child, keys, identity(targets), None)
         indexes = tuple(query.distinct_on)
+<<<<<<< HEAD
         merging = tuple([_merging_type(planner, item.expression.type, item.collation) for item in query.targets])
         plan = Unique(
             child=child,
@@ -311,6 +313,10 @@ def _finish(planner: QueryPlanner, emit: Emit, targets: list[Expr], ordered: boo
             output=identity(targets)[:count],
         )
         _widen(planner, _cost(plan, child, child.rows * 0.5, child.rows * 0.0025))
+=======
+        plan = Unique(child=child, count=len(targets), sorted_on=indexes, output=identity(targets)[:count])
+        widen(planner, cost(plan, child, child.rows * 0.5, child.rows * 0.0025))
+>>>>>>> main
     else:
         tids: list[Expr] = []
         for _, _, rte in locks:
@@ -323,7 +329,9 @@ def _finish(planner: QueryPlanner, emit: Emit, targets: list[Expr], ordered: boo
             child = emit([*visible, *tids, *targets[count:]])
             moved = _moved_keys(keys, count, len(tids))
             kept = identity([*visible, *tids])
-            plan = _sort(planner, child, moved, kept, limit if offset is None and not locks and not with_ties else None)
+            plan = sorted_plan(
+                planner, child, moved, kept, limit if offset is None and not locks and not with_ties else None
+            )
         elif with_ties:
             plan = emit([*visible, *tids] if locks else targets)
         else:
@@ -361,14 +369,6 @@ def _moved_keys(keys: tuple[SortKey[Expr], ...], count: int, added: int) -> tupl
     return tuple(moved)
 
 
-def _sort(
-    planner: QueryPlanner, child: Plan, keys: tuple[SortKey[Expr], ...], output: tuple[Expr, ...], limit: Expr | None
-) -> Plan:
-    plan = Sort(child=child, keys=keys, limit=limit, output=output)
-    _cost(plan, child, child.rows, child.rows * 0.005 * max(1.0, math.log2(child.rows + 1)), startup=True)
-    return _widen(planner, plan)
-
-
 def _lock(
     planner: QueryPlanner,
     child: Plan,
@@ -394,7 +394,7 @@ def _lock(
         planner.creator, creator = RecheckCreator(planner.catalog, planner.level), planner.creator
         plan.recheck = describe_recheck(planner.path, carried_row, emit(row))
         planner.creator = creator
-    return _widen(planner, _cost(plan, child, child.rows, child.rows * 0.01))
+    return widen(planner, cost(plan, child, child.rows, child.rows * 0.01))
 
 
 def _limit(
@@ -412,9 +412,9 @@ def _limit(
     elif limit is not None:
         rows = max(1.0, rows * 0.1)
     share = rows / max(child.rows, 1.0)
-    _cost(plan, child, rows, 0.0)
+    cost(plan, child, rows, 0.0)
     plan.total_cost = child.startup_cost + (child.total_cost - child.startup_cost) * share
-    return _widen(planner, plan)
+    return widen(planner, plan)
 
 
 # --- set operations -------------------------------------------------------------------------------------------------
@@ -434,7 +434,7 @@ def _set_operation(planner: QueryPlanner) -> Emit:
         if columns == identity(plan.output):
             return plan
         result = Result(child=plan, output=columns)
-        return _widen(planner, _cost(result, plan, plan.rows, plan.rows * 0.0025))
+        return widen(planner, cost(result, plan, plan.rows, plan.rows * 0.0025))
 
     return emit
 
@@ -465,4 +465,4 @@ def _set_plan(planner: QueryPlanner) -> Plan:
         if kind != "union":
             rows = max(1.0, sides[0].rows * 0.5)
     plan.rows, plan.total_cost, plan.startup_cost = rows, cost, sides[0].startup_cost
-    return _widen(planner, plan)
+    return widen(planner, plan)

@@ -25,9 +25,10 @@ from compute_node.catalog.ddl.routines.find import shown_routine
 from compute_node.catalog.ddl.routines.parameters import Parameters, check_polymorphic, read_parameters, shell_of
 from compute_node.catalog.ddl.shared_depend import record_owner
 from compute_node.catalog.ddl.types import type_of
-from compute_node.catalog.objects import INTERNAL_LANGUAGE, SQL_LANGUAGE, internal_function
+from compute_node.catalog.objects import INTERNAL_LANGUAGE, internal_function
 from compute_node.catalog.routines import parameters_of, split_texts, sql_function
 from compute_node.catalog.rows import Record
+from compute_node.catalog.uncoded import SQL_LANGUAGE
 from compute_node.relations.schema import CATALOGS, FIRST_NORMAL_OID
 from compute_node.sql.analyze.routines import row_columns
 from compute_node.sql.analyze.stored import analyze_stored
@@ -153,7 +154,8 @@ class Definition:
         self.columns["prosrc"] = texts[0].sval
         if self.language == "internal":
             symbol = texts[0].sval or self.name
-            if internal_function(symbol, len(self.parameters.inputs)) is None:
+            known = internal_function(symbol, len(self.parameters.inputs))
+            if known is None and not self.ctx.rows.find("pg_proc", prosrc=symbol, prolang=INTERNAL_LANGUAGE):
                 raise UndefinedFunction(f'there is no built-in function named "{symbol}"')
             if any(item.mode != "i" for item in self.parameters.items) or self.parameters.defaults:
                 raise NotSupported("OUT, VARIADIC and default arguments are not supported for internal functions")

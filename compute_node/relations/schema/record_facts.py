@@ -1,0 +1,103 @@
+"""Records the built-in rows of PostgreSQL 15's catalogs of types, functions and operators: run once, by a developer.
+
+    python -m compute_node.relations.schema.record_facts "host=… user=postgres dbname=postgres"
+
+Input: a pristine PostgreSQL 15. Output, beside this file: ``facts_CATALOG.json`` for each of ``CATALOGS_OF_FACTS``: one
+row a line, without the columns that have the catalog's usual value (``usual``, the first line). Rows of relations' row
+types and what initdb numbers for the information schema are left out: they follow from ``tables.json`` and
+``views.json``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+_HERE = Path(__file__).parent
+
+CATALOGS_OF_FACTS = {
+    "pg_type": "typtype <> 'c' and typrelid = 0 and oid < 12000 and not exists (select from pg_type e"
+    " where e.oid = t.typelem and e.typtype = 'c')",
+    "pg_proc": "oid < 12000",
+    "pg_operator": "true",
+    "pg_cast": "true",
+    "pg_opclass": "true",
+    "pg_opfamily": "true",
+    "pg_amop": "true",
+    "pg_amproc": "true",
+    "pg_aggregate": "true",
+    "pg_range": "true",
+    "pg_description": "objoid < 12000",
+}
+"""Each catalog and which of its rows (``t``) are recorded."""
+
+_FORMS = {
+    "regproc": "{0}::oid::int8",
+    "oid": "{0}::int8",
+    "oidvector": "{0}::oid[]::int8[]",
+    "oid[]": "{0}::int8[]",
+    '"char"': "{0}::text",
+    '"char"[]': "{0}::text[]",
+    "name": "{0}::text",
+}
+"""How the values of a type are asked for."""
+_DEFAULTS = """(select string_agg(pg_get_function_arg_default(t.oid, n), E'\\n' order by n)
+ from generate_series(1, t.pronargs) n where pg_get_function_arg_default(t.oid, n) is not null)"""
+_TEXTS = {"proargdefaults": _DEFAULTS, "prosqlbody": "pg_get_function_sqlbody(t.oid)"}
+"""Parse trees as the SQL that the catalog keeps."""
+_COLUMNS = """
+select attname, format_type(atttypid, -1) from pg_attribute
+where attrelid = %s::regclass and attnum > 0 and attname !~ 'acl$' order by attnum"""
+
+
+def _rows(connection: psycopg.Connection[Any], catalog: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+    columns = connection.execute(_COLUMNS, (catalog,)).fetchall()
+    asked = [_TEXTS.get(name) or _FORMS.get(kind, "{0}").format(f"t.{name}") for name, kind in columns]
+    order = "1, 2, 3" if catalog == "pg_description" else "1"
+    text = f"select {', '.join(asked)} from {catalog} t where {CATALOGS_OF_FACTS[catalog]} order by {order}"
+    return [name for name, _ in columns], connection.execute(text).fetchall()
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _derived(catalog: str, row: dict[str, Any]) -> dict[str, Any]:
+    """What follows from the other columns of a row, and is written down only where it does not hold."""
+    if catalog != "pg_proc":
+        return {}
+    return {"prosrc": row["proname"], "pronargs": len(row["proargtypes"])}
+
+
+def _shortened(catalog: str, names: list[str], rows: list[tuple[Any, ...]]) -> tuple[dict[str, Any], list[Any]]:
+    """The usual values, and of each row what differs from them."""
+    usual = {}
+    for at, name in enumerate(names[1:], 1):
+        value, count = Counter(_hashable(row[at]) for row in rows).most_common(1)[0]
+        if count > len(rows) // 2:
+            usual[name] = list(value) if isinstance(value, tuple) else value
+    out = []
+    for row in rows:
+        values = dict(zip(names, row, strict=True))
+        known = usual | _derived(catalog, values)
+        out.append({name: value for name, value in values.items() if name not in known or known[name] != value})
+    return usual, out
+
+
+def record(dsn: str) -> None:
+    """Write the files."""
+    with psycopg.connect(dsn) as connection:
+        for catalog in CATALOGS_OF_FACTS:
+            usual, rows = _shortened(catalog, *_rows(connection, catalog))
+            lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+            text = f'{{"usual": {json.dumps(usual)},\n"rows": [\n{lines}\n]}}\n'
+            (_HERE / f"facts_{catalog}.json").write_text(text)
+
+
+if __name__ == "__main__":
+    record(sys.argv[1])

@@ -1,0 +1,84 @@
+"""What the catalog says of types, functions and operators is PostgreSQL 15's; what has no code says so when called."""
+
+from __future__ import annotations
+
+import pytest
+from support_catalog import Engine, in_greenlet
+
+from aurora.errors import NotSupported
+from compute_node.catalog.bootstrap_rows import bootstrap_rows
+from compute_node.catalog.facts import fact_rows
+from compute_node.catalog.rows import make_row
+from compute_node.relations.schema import CATALOGS
+from compute_node.relations.schema.record_facts import CATALOGS_OF_FACTS
+from compute_node.types.registry import REGISTRY
+
+ROWS = bootstrap_rows()
+
+
+@pytest.mark.parametrize("catalog", CATALOGS_OF_FACTS)
+def test_rows_are_those_that_were_recorded(catalog: str) -> None:
+    acl = [at for name, at in CATALOGS[catalog].position.items() if name.endswith("acl")]
+
+    def plain(row: tuple[object, ...]) -> str:
+        return repr([value for at, value in enumerate(row) if at not in acl])
+
+    ours = {plain(row) for row in ROWS[catalog]}
+    recorded = {plain(make_row(catalog, values)) for values in fact_rows(catalog)}
+    assert len(recorded) > 5
+    assert recorded <= ours
+    if catalog == "pg_proc":
+        added = {row[1] for row in ROWS[catalog]} - {values["proname"] for values in fact_rows(catalog)}
+        assert all(str(name).startswith("aurora_") for name in added)
+
+
+@pytest.mark.parametrize(
+    ("catalog", "column", "target"),
+    [
+        ("pg_operator", "oprcode", "pg_proc"),
+        ("pg_operator", "oprrest", "pg_proc"),
+        ("pg_operator", "oprcom", "pg_operator"),
+        ("pg_operator", "oprnegate", "pg_operator"),
+        ("pg_type", "typinput", "pg_proc"),
+        ("pg_type", "typanalyze", "pg_proc"),
+        ("pg_type", "typelem", "pg_type"),
+        ("pg_type", "typarray", "pg_type"),
+        ("pg_proc", "prorettype", "pg_type"),
+        ("pg_proc", "prosupport", "pg_proc"),
+        ("pg_aggregate", "aggtransfn", "pg_proc"),
+        ("pg_aggregate", "aggsortop", "pg_operator"),
+        ("pg_amop", "amopopr", "pg_operator"),
+        ("pg_amop", "amopfamily", "pg_opfamily"),
+        ("pg_amproc", "amproc", "pg_proc"),
+        ("pg_opclass", "opcfamily", "pg_opfamily"),
+        ("pg_opclass", "opcmethod", "pg_am"),
+        ("pg_cast", "castfunc", "pg_proc"),
+    ],
+)
+def test_what_a_row_names_is_there(catalog: str, column: str, target: str) -> None:
+    known = {row[CATALOGS[target].position["oid"]] for row in ROWS[target]} | {0}
+    assert {row[CATALOGS[catalog].position[column]] for row in ROWS[catalog]} <= known
+
+
+def test_a_function_without_code_is_there_and_says_so() -> None:
+    """gin_clean_pending_list needs an index method that is not here."""
+
+    def body() -> None:
+        session = Engine().session()
+        assert 3789 not in REGISTRY.functions
+        assert session.run("select 'gin_clean_pending_list'::regproc::text") == [("gin_clean_pending_list",)]
+        assert session.run("select 'gin_clean_pending_list(regclass)'::regprocedure::oid") == [(3789,)]
+        with pytest.raises(NotSupported, match=r"function gin_clean_pending_list\(regclass\) is not supported"):
+            session.run("select gin_clean_pending_list('pg_class')")
+
+    in_greenlet(body)
+
+
+def test_a_function_of_internal_values_is_called_with_null_only() -> None:
+    def body() -> None:
+        session = Engine().session()
+        assert session.run("select eqsel(null, 96, null, 0), btint4sortsupport(null) is null") == [(None, True)]
+        with pytest.raises(NotSupported, match="cannot accept a value of type internal"):
+            session.run("select eqsel('x', 96, null, 0)")
+
+    in_greenlet(body)
