@@ -96,13 +96,13 @@ def user_type(layer: CatalogLayer, oid: int) -> PgType | None:
     raise InternalError(f'type "{row.typname}" has kind "{row.typtype}", which is not known here')
 
 
-<<<<<<< HEAD
 def _collated(layer: CatalogLayer, oid: int, collation: int) -> PgType | None:
     kind, under = layer.type(oid), layer.ask("collation", collation)
     if kind is None or under is None:
         return None
     return collated_type(kind, under)
-=======
+
+
 def model_of_base_type(layer: CatalogLayer, input_function: int) -> PgType | None:
     """The built-in type whose input function that is, under whatever name; None when it is none's."""
     entry = REGISTRY.functions.get(input_function)
@@ -148,7 +148,6 @@ def _base_type(layer: CatalogLayer, row: Record) -> PgType:
 def _received(model: PgType) -> Callable[[bytes], Datum] | None:
     receive = model.receive
     return None if receive is None else lambda data: receive(data, -1)
->>>>>>> main
 
 
 def _range_type(layer: CatalogLayer, row: Record) -> PgType:

@@ -17,11 +17,8 @@ from aurora.datum import Row
 from aurora.errors import NotSupported
 from compute_node.catalog.ddl import (
     alter_table,
-<<<<<<< HEAD
-    collations,
-=======
     base_types,
->>>>>>> main
+    collations,
     composites,
     create_table,
     database,
@@ -60,13 +57,9 @@ def define(ctx: DdlContext, node: ast.DefineStmt) -> str:
     if node.kind == enums.ObjectType.OBJECT_AGGREGATE:
         return aggregates.create_aggregate(ctx, node)
     if node.kind == enums.ObjectType.OBJECT_TYPE:
-<<<<<<< HEAD
-        return types.create_shell(ctx, node)
+        return base_types.create_type(ctx, node)
     if node.kind == enums.ObjectType.OBJECT_COLLATION:
         return collations.create_collation(ctx, node)
-=======
-        return base_types.create_type(ctx, node)
->>>>>>> main
     if node.kind != enums.ObjectType.OBJECT_OPERATOR:
         what = node.kind.name.removeprefix("OBJECT_").replace("_", " ")
         raise NotSupported(f"CREATE {what} is not supported")

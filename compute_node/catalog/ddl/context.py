@@ -131,18 +131,13 @@ class DdlContext:
         severity: str = "NOTICE",
         sqlstate: str = "00000",
         detail: str | None = None,
-<<<<<<< HEAD
         hint: str | None = None,
-    ) -> None:
-        """Tell the client."""
-        self.session.notice(SQLSTATES.get(sqlstate, Notice)(message, detail=detail, hint=hint), severity)
-=======
         location: int | None = None,
     ) -> None:
         """Tell the client. ``location``: the offset in the statement of what it is about."""
         position = None if location is None or location < 0 else location + 1
-        self.session.notice(SQLSTATES.get(sqlstate, Notice)(message, detail=detail, position=position), severity)
->>>>>>> main
+        notice = SQLSTATES.get(sqlstate, Notice)(message, detail=detail, hint=hint, position=position)
+        self.session.notice(notice, severity)
 
     # names
 

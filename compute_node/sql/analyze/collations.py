@@ -105,6 +105,8 @@ class Collations:
         if query.source is not None:
             self.query(query.source)
         sorted_on = {*query.group_by, *query.distinct_on, *(key.expression for key in query.order_by)}
+        for window in query.windows:
+            sorted_on |= {key.expression for key in (*window.partition, *window.order)}
         if query.distinct:
             sorted_on |= {index for index, target in enumerate(query.targets) if not target.junk}
         for index, target in enumerate(query.targets):
@@ -122,6 +124,13 @@ class Collations:
         query.order_by = tuple(
             [dataclasses.replace(key, type=self._sort_type(query, key.expression)) for key in query.order_by]
         )
+        for window in query.windows:
+            for name in ("partition", "order"):
+                keys = [
+                    dataclasses.replace(key, type=self._sort_type(query, key.expression))
+                    for key in getattr(window, name)
+                ]
+                setattr(window, name, tuple(keys))
         self._queries.pop()
 
     def expression(self, node: Expr) -> Expr:

@@ -12,7 +12,6 @@ from compute_node.sql.expressions import (
     Column,
     Const,
     Expr,
-    Relabel,
     SortKey,
     SubPlan,
     Var,
@@ -37,11 +36,11 @@ from compute_node.sql.planner.quals import conjunction, contains_set, contains_v
 from compute_node.sql.planner.query_planner import QueryPlanner
 from compute_node.sql.planner.recheck import RecheckCreator, carried
 from compute_node.sql.planner.recheck import describe as describe_recheck
-from compute_node.sql.planner.upper_nodes import Emit, cost, sorted_plan, widen
+from compute_node.sql.planner.upper_nodes import Emit, cost, merging_type, merging_types, sorted_plan, widen
 from compute_node.sql.planner.windows import first_order, plan_windows
 from compute_node.sql.query import Query
 from compute_node.types import oids
-from compute_node.types.collation import collated, collation_of
+from compute_node.types.collation import collation_of
 
 
 def plan_upper(planner: QueryPlanner) -> Plan:
@@ -110,105 +109,6 @@ def _simple_order(
     return tuple(keys)
 
 
-<<<<<<< HEAD
-def _merging_type(planner: QueryPlanner, kind: int, collation: int) -> int:
-    """The type as which values are compared for equality: under the collation where that holds different texts for
-    equal."""
-    found = planner.catalog.collation(collation) if collation > 0 else None
-    return kind if found is None or found.deterministic else collated(kind, collation)
-
-
-def _under(node: Expr, kind: int) -> Expr:
-    return node if kind == node.type else Relabel(type=kind, typmod=node.typmod, argument=node)
-
-
-def _merging_types(planner: QueryPlanner) -> tuple[int, ...]:
-    """The same of the visible targets; empty when all are the types themselves."""
-    visible = [item for item in planner.query.targets if not item.junk]
-    if not any(item.collation > 0 for item in visible):
-        return ()
-    return tuple([_merging_type(planner, item.expression.type, item.collation) for item in visible])
-
-
-# --- grouping -------------------------------------------------------------------------------------------------------
-
-
-def _grouping(planner: QueryPlanner, emit: Emit, targets: list[Expr], having: Expr | None) -> Emit:
-    query = planner.query
-    keys = [targets[index] for index in query.group_by]
-    constants = [item for item in keys if isinstance(item, Const)]
-    keys = list(dict.fromkeys(item for item in keys if not isinstance(item, Const)))
-    merging = {
-        targets[index]: _merging_type(planner, targets[index].type, query.targets[index].collation)
-        for index in query.group_by
-        if query.targets[index].collation > 0
-    }
-    plain = not query.group_by
-    aggregates: list[AggregateCall] = []
-
-    def collect(node: Expr, bound: list[Var]) -> None:
-        if node in keys:
-            return
-        if isinstance(node, AggregateCall):
-            if node not in aggregates:
-                aggregates.append(node)
-            return
-        if isinstance(node, Var):
-            bound.append(node)
-            return
-        for child in children(node):
-            collect(child, bound)
-
-    determined: list[Var] = []
-    # aggregates that sub-selects of this level refer to are computed here too
-    for item in [*targets, *([having] if having is not None else [])]:
-        collect(item, determined)
-    for outer in list(planner.level.params):
-        if isinstance(outer, AggregateCall):
-            collect(outer, determined)
-    keys += [item for item in dict.fromkeys(determined) if item not in keys]
-    if constants and not keys and not plain:
-        keys = [constants[0]]
-
-    def grouped(needs: Sequence[Expr]) -> Plan:
-        wanted: list[Expr] = []
-        for item in [*keys, *aggregates]:
-            wanted += [var for var in local_vars(item) if var not in wanted]
-        child = emit(wanted)
-        positions = {
-            (var.rte, var.attno): Column(type=var.type, typmod=var.typmod, index=index)
-            for index, var in enumerate(wanted)
-            if isinstance(var, Var)
-        }
-
-        def below(node: Expr) -> Expr:
-            return replace_columns(node, lambda var: positions[var.rte, var.attno])
-
-        internal: list[Expr] = [*keys, *aggregates]
-
-        def above(node: Expr) -> Expr:
-            for index, item in enumerate(internal):
-                if item == node:
-                    return Column(type=node.type, typmod=node.typmod, index=index)
-            return map_children(node, above)
-
-        plan = AggregatePlan(
-            child=child,
-            keys=tuple(_under(below(item), merging.get(item, item.type)) for item in keys),
-            aggregates=tuple(item for item in (below(each) for each in aggregates) if isinstance(item, AggregateCall)),
-            having=None if having is None else above(having),
-            plain=plain,
-            output=tuple(above(item) for item in needs),
-        )
-        rows = 1.0 if plain else max(1.0, min(child.rows, child.rows * 0.1 if child.rows > 200 else child.rows))
-        _cost(plan, child, rows, child.rows * 0.0025 * max(1, len(aggregates) + len(keys)) + rows * 0.01, startup=True)
-        return _widen(planner, plan)
-
-    return grouped
-
-
-=======
->>>>>>> main
 def _project_set(planner: QueryPlanner, emit: Emit) -> Emit:
     """Set-returning functions in the target list, over a plan that gives the columns they need. With grouping below,
     the aggregates and keys are what it gives."""
@@ -287,14 +187,9 @@ def _finish(planner: QueryPlanner, emit: Emit, targets: list[Expr], ordered: boo
     with_ties = keys if query.with_ties else ()
     if query.distinct and not query.distinct_on:
         child = emit(visible)
-<<<<<<< HEAD
-        merging = _merging_types(planner)
+        merging = merging_types(planner)
         plan: Plan = Unique(child=child, count=count, key_types=merging, output=identity(visible))
-        _widen(planner, _cost(plan, child, child.rows * 0.5, child.rows * 0.01, startup=True))
-=======
-        plan: Plan = Unique(child=child, count=count, output=identity(visible))
         widen(planner, cost(plan, child, child.rows * 0.5, child.rows * 0.01, startup=True))
->>>>>>> main
         if keys:
             plan = sorted_plan(
                 planner, plan, keys, identity(visible), limit if offset is None and not with_ties else None
@@ -303,8 +198,7 @@ def _finish(planner: QueryPlanner, emit: Emit, targets: list[Expr], ordered: boo
         child = emit(targets)
         child = sorted_plan(planner, child, keys, identity(targets), None)
         indexes = tuple(query.distinct_on)
-<<<<<<< HEAD
-        merging = tuple([_merging_type(planner, item.expression.type, item.collation) for item in query.targets])
+        merging = tuple([merging_type(planner, item.expression.type, item.collation) for item in query.targets])
         plan = Unique(
             child=child,
             count=len(targets),
@@ -312,11 +206,7 @@ def _finish(planner: QueryPlanner, emit: Emit, targets: list[Expr], ordered: boo
             key_types=merging if any(map(collation_of, merging)) else (),
             output=identity(targets)[:count],
         )
-        _widen(planner, _cost(plan, child, child.rows * 0.5, child.rows * 0.0025))
-=======
-        plan = Unique(child=child, count=len(targets), sorted_on=indexes, output=identity(targets)[:count])
         widen(planner, cost(plan, child, child.rows * 0.5, child.rows * 0.0025))
->>>>>>> main
     else:
         tids: list[Expr] = []
         for _, _, rte in locks:
@@ -458,7 +348,7 @@ def _set_plan(planner: QueryPlanner) -> Plan:
             all=keep_all,
             left=sides[0],
             right=sides[1],
-            key_types=_merging_types(planner),
+            key_types=merging_types(planner),
             output=identity(sides[0].output),
         )
         cost += rows * 0.0125
