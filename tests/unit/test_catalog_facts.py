@@ -6,6 +6,7 @@ import pytest
 from support_catalog import Engine, in_greenlet
 
 from aurora.errors import NotSupported
+from compute_node.catalog import coverage
 from compute_node.catalog.bootstrap_rows import bootstrap_rows
 from compute_node.catalog.facts import fact_rows
 from compute_node.catalog.rows import make_row
@@ -80,5 +81,26 @@ def test_sql_has_no_value_of_type_internal() -> None:
         for call in ("eqsel(null, 96, null, 0)", "eqsel('x', 96, null, 0)", "array_agg_transfn(null, 1)"):
             with pytest.raises(NotSupported, match="cannot accept a value of type internal"):
                 session.run(f"select {call}")
+
+    in_greenlet(body)
+
+
+def test_the_page_of_functions_is_current() -> None:
+    """``python -m compute_node.catalog.coverage`` writes it."""
+    assert coverage.PAGE.read_text() == coverage.page()
+
+
+def test_what_the_page_calls_missing_is_refused() -> None:
+    rows = [row for row in fact_rows("pg_proc") if coverage.function_state(row) == coverage.GAP]
+    assert rows
+
+    def body() -> None:
+        engine = Engine()
+        session = engine.session()
+        session.begin()
+        view = engine.catalog.view(session)
+        for row in rows:
+            assert row["oid"] not in REGISTRY.functions
+            assert view.function(row["oid"]).missing, row["proname"]
 
     in_greenlet(body)
