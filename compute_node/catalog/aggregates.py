@@ -14,7 +14,7 @@ from aurora.errors import InternalError
 from compute_node.catalog.rows import Record
 from compute_node.sql.analyze.context import DEFAULT_ENV
 from compute_node.sql.analyze.polymorphism import POLYMORPHIC, resolve
-from compute_node.types.registry import REGISTRY, Aggregate, Function, PgType
+from compute_node.types.registry import REGISTRY, Aggregate, Function, Moving, PgType
 
 if TYPE_CHECKING:
     from compute_node.catalog.layer import CatalogLayer
@@ -88,47 +88,90 @@ def _code(layer: CatalogLayer, function: Function, types: Sequence[int], result:
 def _made(
     layer: CatalogLayer, row: Record, arguments: Sequence[int], state: int, result: int, *, bound: bool = True
 ) -> Aggregate:
-    transition = function_of(layer, row.aggtransfn)
-    final = function_of(layer, row.aggfinalfn) if row.aggfinalfn else None
-    kind = _Types(layer).type(state)
-    text, extra = row.agginitval, len(arguments) if row.aggfinalextra else 0
-    strict = transition.strict
+    plain = _Functions(
+        layer, arguments, state, result, function_of(layer, row.aggtransfn),
+        function_of(layer, row.aggfinalfn) if row.aggfinalfn else None, row.agginitval, row.aggfinalextra, bound=bound,
+    )  # fmt: skip
+    final = plain.final
+    return Aggregate(
+        oid=row.aggfnoid, initial=plain.initial, step=plain.step, final=plain.finish,
+        strict=plain.strict and bool(arguments),
+        transition_type=state, needs_context=True, final_needs_context=True,
+        volatile="v" in (plain.transition.volatility, "" if final is None else final.volatility),
+        parts=(plain.transition.oid,) if final is None else (plain.transition.oid, final.oid),
+        moving=_moving(layer, row, arguments, result) if row.aggmtransfn and bound else None,
+        windowed=row.aggfinalmodify == "r",
+    )  # fmt: skip
 
-    def initial() -> Any:
-        if text is not None:
-            return kind.input(text, -1, DEFAULT_ENV)
-        return _UNSET if strict else None
 
-    step_code: Callable[..., Datum] = _unbound
-    final_code: Callable[..., Datum] | None = None
-    if bound:
-        step_code = _code(layer, transition, (state, *arguments), state)
-        if final is not None:
-            final_code = _code(layer, final, (state, *arguments[:extra]), result)
+def _moving(layer: CatalogLayer, row: Record, arguments: Sequence[int], result: int) -> Moving:
+    """How it runs over frames that rows leave. The state counts the rows, for one of no rows begins anew."""
+    state = row.aggmtranstype
+    functions = _Functions(
+        layer, arguments, state, result, function_of(layer, row.aggmtransfn),
+        function_of(layer, row.aggmfinalfn) if row.aggmfinalfn else None, row.aggminitval, row.aggmfinalextra,
+    )  # fmt: skip
+    inverse = _code(layer, function_of(layer, row.aggminvtransfn), (state, *arguments), state)
 
-    def step(context: Any, value: Datum, *given: Any) -> Any:
-        if strict:
+    def step(context: Any, value: Any, *given: Any) -> Any:
+        return value[0] + 1, functions.step(context, value[1], *given)
+
+    def back(context: Any, value: Any, *given: Any) -> Any:
+        if value[0] == 1:
+            return 0, functions.initial()
+        if value[1] is None and functions.strict:
+            return None
+        changed = inverse(context, value[1], *given)
+        return None if changed is None else (value[0] - 1, changed)
+
+    return Moving(
+        initial=lambda: (0, functions.initial()), step=step, inverse=back,
+        final=lambda context, value: functions.finish(context, value[1]),
+        strict=functions.strict and bool(arguments), needs_context=True,
+    )  # fmt: skip
+
+
+class _Functions:
+    """The functions of a user's aggregate, plain or moving, as an ``Aggregate`` wants them."""
+
+    def __init__(
+        self, layer: CatalogLayer, arguments: Sequence[int], state: int, result: int, transition: Function,
+        final: Function | None, text: str | None, finish_extra: bool, *, bound: bool = True,
+    ) -> None:  # fmt: skip
+        self.transition, self.final, self.strict = transition, final, transition.strict
+        self._kind = _Types(layer).type(state)
+        self._text, self._extra = text, len(arguments) if finish_extra else 0
+        self._step: Callable[..., Datum] = _unbound
+        self._final: Callable[..., Datum] | None = None
+        if bound:
+            self._step = _code(layer, transition, (state, *arguments), state)
+            if final is not None:
+                self._final = _code(layer, final, (state, *arguments[: self._extra]), result)
+
+    def initial(self) -> Any:
+        """The state of no rows."""
+        if self._text is not None:
+            return self._kind.input(self._text, -1, DEFAULT_ENV)
+        return _UNSET if self.strict else None
+
+    def step(self, context: Any, value: Datum, *given: Any) -> Any:
+        """One row more."""
+        if self.strict:
             if value is _UNSET:
                 return given[0]
             if value is None:
                 return None
-        return step_code(context, value, *given)
+        return self._step(context, value, *given)
 
-    def finish(context: Any, value: Datum) -> Any:
+    def finish(self, context: Any, value: Datum) -> Any:
+        """The result of a state."""
         if value is _UNSET:
             value = None
-        if final_code is None or final is None:
+        if self._final is None or self.final is None:
             return value
-        if final.strict and (value is None or extra):
+        if self.final.strict and (value is None or self._extra):
             return None
-        return final_code(context, value, *(None,) * extra)
-
-    return Aggregate(
-        oid=row.aggfnoid, initial=initial, step=step, final=finish, strict=strict and bool(arguments),
-        transition_type=state, needs_context=True, final_needs_context=True,
-        volatile="v" in (transition.volatility, "" if final is None else final.volatility),
-        parts=(transition.oid,) if final is None else (transition.oid, final.oid),
-    )  # fmt: skip
+        return self._final(context, value, *(None,) * self._extra)
 
 
 def _unbound(*_: Any) -> Any:

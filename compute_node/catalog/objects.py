@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from aurora.datum import Datum
 from aurora.errors import InternalError, NotSupported
 from compute_node.catalog.aggregates import aggregate
+from compute_node.catalog.builders import ARRAY_SUBSCRIPT
 from compute_node.catalog.domains import domain_type
 from compute_node.catalog.routines import sql_function
 from compute_node.catalog.rows import Record
@@ -73,7 +74,7 @@ def user_type(layer: CatalogLayer, oid: int) -> PgType | None:
         return make_enum_type(oid, row.typname, row.typnamespace, row.typarray, labels)
     if row.typtype in "rm":
         return _range_type(layer, row)
-    if row.typelem:
+    if row.typsubscript == ARRAY_SUBSCRIPT:
         element = layer.type(row.typelem)
         if element is None:
             raise InternalError(f"cache lookup failed for type {row.typelem}")
@@ -88,7 +89,56 @@ def user_type(layer: CatalogLayer, oid: int) -> PgType | None:
         return make_shell_type(oid, row.typname, row.typnamespace)
     if oid < FIRST_NORMAL_OID:
         return builtin_type(row)
+    if row.typtype == "b":
+        return _base_type(layer, row)
     raise InternalError(f'type "{row.typname}" has kind "{row.typtype}", which is not known here')
+
+
+def model_of_base_type(layer: CatalogLayer, input_function: int) -> PgType | None:
+    """The built-in type whose input function that is, under whatever name; None when it is none's."""
+    entry = REGISTRY.functions.get(input_function)
+    if entry is None:
+        row = layer.reader.one("pg_proc", oid=input_function)
+        entry = None if row is None else internal_function(row.prosrc, len(row.proargtypes))
+    model = None if entry is None else REGISTRY.types.get(entry.result)
+    return model if model is not None and model.kind == "b" and not model.element_type else None
+
+
+def _base_type(layer: CatalogLayer, row: Record) -> PgType:
+    """A base type: the built-in type whose functions it names, under its own name and with what it says of itself."""
+    model = model_of_base_type(layer, row.typinput)
+    if model is None:
+        raise InternalError(f'type "{row.typname}" has no input function')
+    return replace(
+        model,
+        oid=row.oid,
+        name=row.typname,
+        namespace=row.typnamespace,
+        length=row.typlen,
+        by_value=row.typbyval,
+        category=row.typcategory,
+        preferred=row.typispreferred,
+        receive=model.receive if row.typreceive else None,
+        send=model.send if row.typsend else None,
+        array=row.typarray,
+        align=row.typalign,
+        storage=row.typstorage,
+        delimiter=row.typdelim,
+        collation=row.typcollation,
+        element=row.typelem,
+        typmod_in=model.typmod_in if row.typmodin else None,
+        typmod_out=model.typmod_out if row.typmodin else None,
+        typmod_cast=None,
+        formatted_name=None,
+        element_bytes=model.element_bytes or model.send,
+        element_value=model.element_value or _received(model),
+        default=row.typdefault,
+    )
+
+
+def _received(model: PgType) -> Callable[[bytes], Datum] | None:
+    receive = model.receive
+    return None if receive is None else lambda data: receive(data, -1)
 
 
 def _range_type(layer: CatalogLayer, row: Record) -> PgType:

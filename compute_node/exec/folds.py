@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _NEVER_NULL = frozenset((2147, 2803))
 """the two counts"""
-_GROWS = frozenset((2335, 4053, 3538, 3545, 3175, 3197, 3267, 3270, 2901, 4301, 6227))
+GROWS = frozenset((2335, 4053, 3538, 3545, 3175, 3197, 3267, 3270, 2901, 4301, 6227))
 """aggregates whose state keeps every row: arrays, strings, JSON, ranges"""
 
 
@@ -46,7 +46,7 @@ class Fold:
         self._aggregate: Aggregate = aggregate
         self._collects = call.distinct or bool(call.order_by)
         of_user = call.function >= FIRST_NORMAL_OID and builder.type(aggregate.transition_type).length < 0
-        self.grows = self._collects or call.function in _GROWS or of_user
+        self.grows = self._collects or call.function in GROWS or of_user
         """whether a state takes more memory with every row"""
         self.nullable = call.function not in _NEVER_NULL
         self._finish: Callable[[Datum], Datum] = aggregate.final

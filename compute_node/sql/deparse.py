@@ -51,13 +51,16 @@ from compute_node.sql.expressions import (
     SubColumn,
     Subscript,
     Var,
+    XmlExpr,
 )
 from compute_node.types import oids
 from compute_node.types.registry import Function, TypeEnv
+from compute_node.types.xml.names import identifier_of
 
 Namer = Callable[[Expr], str]
 
 _PLAIN = re.compile(r"[a-z_][a-z0-9_$]*")
+_STANDALONE: dict[Any, str] = {0: ", STANDALONE YES", 1: ", STANDALONE NO", 2: ", STANDALONE NO VALUE"}
 _BARE_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
@@ -315,6 +318,30 @@ class Deparser:
     def element(self, node: ElementValue, _: bool) -> str:
         return "CASE_TEST_EXPR"
 
+    def xml(self, node: XmlExpr, _: bool) -> str:
+        option = "DOCUMENT" if node.document else "CONTENT"
+        values = [self.text(item, True) for item in node.arguments]
+        if node.kind == "document":
+            return f"({values[0]} IS DOCUMENT)"
+        if node.kind == "xmlparse":
+            spaces = "PRESERVE" if isinstance(kept := node.arguments[1], Const) and kept.value else "STRIP"
+            return f"XMLPARSE({option} {values[0]} {spaces} WHITESPACE)"
+        if node.kind == "xmlserialize":
+            return f"XMLSERIALIZE({option} {values[0]} AS {self.type(node.type)})"
+        if node.kind == "xmlroot":
+            version = node.arguments[1]
+            shown = "NO VALUE" if isinstance(version, Const) and version.value is None else values[1]
+            said = node.arguments[2].value if isinstance(node.arguments[2], Const) else None
+            return f"XMLROOT({values[0]}, VERSION {shown}{_STANDALONE.get(said, '')})"
+        named = [
+            f"{self.text(item, True)} AS {quote_identifier(identifier_of(name))}"
+            for item, name in zip(node.named, node.names, strict=True)
+        ]
+        parts = [f"NAME {quote_identifier(identifier_of(node.name))}"] if node.kind in ("xmlelement", "xmlpi") else []
+        if named:
+            parts.append(f"XMLATTRIBUTES({', '.join(named)})" if node.kind == "xmlelement" else ", ".join(named))
+        return f"{node.kind.upper()}({', '.join([*parts, *values])})"
+
     def sub_column(self, node: SubColumn, _: bool) -> str:
         return f"${node.index}"
 
@@ -351,6 +378,7 @@ _HANDLERS: dict[type, Callable[[Deparser, Any, bool], str]] = {
     SetDefault: Deparser.default,
     ElementValue: Deparser.element,
     SubColumn: Deparser.sub_column,
+    XmlExpr: Deparser.xml,
 }
 
 

@@ -101,7 +101,8 @@ class Relabel(Expr):
 
 
 _UNSIGNED = frozenset(
-    {oids.OID, oids.REGCLASS, oids.REGTYPE, oids.REGPROC, oids.REGNAMESPACE, 2202, 2203, 2204, 4096, 4191}
+    {oids.OID, oids.REGCLASS, oids.REGTYPE, oids.REGPROC, oids.REGNAMESPACE}
+    | {2202, 2203, 2204, 3734, 3769, 4096, 4191}  # regprocedure, regoper(ator), regconfig, regdictionary, regrole …
 )
 
 
@@ -332,6 +333,18 @@ class AggregateCall(Expr):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WindowCall(Expr):
+    """A window function, or an aggregate over a window, in a target list; the planner turns it into a Column of a
+    WindowAgg node. ``window`` is the number of its window in ``Query.windows``."""
+
+    function: int
+    arguments: tuple[Expr, ...]
+    window: int
+    filter: Expr | None = None
+    star: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SubLink(Expr):
     """A sub-select in an expression.
 
@@ -368,6 +381,19 @@ class SqlValue(Expr):
     """CURRENT_DATE, CURRENT_TIMESTAMP, CURRENT_USER …; ``name`` in lower case."""
 
     name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class XmlExpr(Expr):
+    """XMLELEMENT, XMLFOREST … (SQL/XML): ``kind`` is the construct in lower case, ``name`` the element's or
+    instruction's, ``names`` those of the ``named`` arguments; ``document``: DOCUMENT rather than CONTENT."""
+
+    kind: str
+    name: str = ""
+    named: tuple[Expr, ...] = ()
+    names: tuple[str, ...] = ()
+    arguments: tuple[Expr, ...] = ()
+    document: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

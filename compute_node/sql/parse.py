@@ -19,7 +19,14 @@ from typing import Any, NamedTuple
 from pglast import ast
 from pglast.parser import ParseError, parse_sql, parse_sql_json
 
-from aurora.errors import InvalidEscapeSequence, NotSupported, ReservedName, SqlError, SqlSyntaxError
+from aurora.errors import (
+    InvalidEscapeSequence,
+    NotSupported,
+    ReservedName,
+    SqlError,
+    SqlSyntaxError,
+    WindowingError,
+)
 from compute_node.sql.long_literals import Cut, cut, moved, restore
 from compute_node.work.account import Account
 from compute_node.work.workers import NoCollection, run_in_thread
@@ -45,6 +52,11 @@ _GRAMMAR_ERRORS: dict[str, tuple[type[SqlError], str | None]] = {
         NotSupported,
         "Remove UNENCRYPTED to store the password in encrypted form instead.",
     ),
+    "frame start cannot be UNBOUNDED FOLLOWING": (WindowingError, None),
+    "frame end cannot be UNBOUNDED PRECEDING": (WindowingError, None),
+    "frame starting from current row cannot have preceding rows": (WindowingError, None),
+    "frame starting from following row cannot have preceding rows": (WindowingError, None),
+    "frame starting from following row cannot end with current row": (WindowingError, None),
     'role name "public" is reserved': (ReservedName, None),
     'role name "none" is reserved': (ReservedName, None),
 }

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
-from compute_node.sql.expressions import AggregateCall, Expr, SortKey
+from compute_node.sql.expressions import AggregateCall, Expr, SortKey, WindowCall
+from compute_node.sql.query import Frame
 from compute_node.sql.required import NOTHING, Required
 from compute_node.types.registry import RoutineCall
 
@@ -239,6 +240,20 @@ class AggregatePlan(Plan):
     aggregates: tuple[AggregateCall, ...] = ()
     having: Expr | None = None
     plain: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class WindowAgg(Plan):
+    """Window functions of one window over input sorted by ``partition`` and ``order``. The internal row is the child's
+    row and the values of ``calls``, which ``output`` sees as Columns. ``start`` and ``end`` are the frame's offsets."""
+
+    child: Plan
+    partition: tuple[Expr, ...] = ()
+    order: tuple[SortKey[Expr], ...] = ()
+    frame: Frame
+    start: Expr | None = None
+    end: Expr | None = None
+    calls: tuple[WindowCall, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)

@@ -102,6 +102,36 @@ class OnConflict:
     inference: ArbiterInference | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Which rows of a partition a window function sees (manual, 4.2.8), offsets apart.
+
+    ``mode``: rows, range or groups. ``start`` and ``end``: unbounded preceding, preceding, current row, following or
+    unbounded following. ``exclude``: current row, group, ties, or nothing. ``start_in_range`` and ``end_in_range``: the
+    functions that compare with an offset of mode range.
+    """
+
+    mode: str = "range"
+    start: str = "unbounded preceding"
+    end: str = "current row"
+    exclude: str = ""
+    start_in_range: int = 0
+    end_in_range: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A window, of a WINDOW or an OVER clause; ``partition`` and ``order`` name targets."""
+
+    name: str
+    partition: tuple[SortKey[int], ...]
+    order: tuple[SortKey[int], ...]
+    frame: Frame
+    start: Expr | None = None
+    """the offset of the frame's start"""
+    end: Expr | None = None
+
+
 @dataclass(slots=True)
 class Query:
     """SELECT, INSERT, UPDATE or DELETE after analysis.
@@ -122,6 +152,9 @@ class Query:
     group_by: tuple[int, ...] = ()
     having: Expr | None = None
     has_aggregates: bool = False
+    windows: list[Window] = field(default_factory=list)
+    has_windows: bool = False
+    """its targets have window functions"""
     distinct: bool = False
     distinct_on: tuple[int, ...] = ()
     order_by: tuple[SortKey[int], ...] = ()

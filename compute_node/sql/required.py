@@ -178,6 +178,7 @@ def _expressions(query: Query) -> list[Expr]:
     """The top expressions of this level alone; a join's aliases stand for columns that somebody names, or nobody."""
     found = [target.expression for target in (*query.targets, *query.returning)]
     found += [expr for expr in (query.where, query.having, query.limit, query.offset) if expr is not None]
+    found += [expr for window in query.windows for expr in (window.start, window.end) if expr is not None]
     found += [expr for _, expr in query.assignments]
     if query.on_conflict is not None:
         found += [expr for _, expr in query.on_conflict.assignments]

@@ -72,6 +72,9 @@ def map_query_expressions(
         having=optional(query.having),
         limit=optional(query.limit),
         offset=optional(query.offset),
+        windows=[
+            dataclasses.replace(item, start=optional(item.start), end=optional(item.end)) for item in query.windows
+        ],
         ctes=[CommonTable(item.name, nested(item.query), item.recursive, item.materialized) for item in query.ctes],
         set_op=None
         if query.set_op is None
@@ -105,6 +108,10 @@ def query_expressions(query: Query, depth: int = 1) -> Iterator[tuple[Expr, int]
     for expr in (query.where, query.having, query.limit, query.offset):
         if expr is not None:
             yield expr, depth
+    for window in query.windows:
+        for expr in (window.start, window.end):
+            if expr is not None:
+                yield expr, depth
     for item in query.from_items:
         for expr in join(item):
             yield expr, depth

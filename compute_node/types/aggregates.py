@@ -332,7 +332,7 @@ def _numeric_moments_step(state: tuple[int, Decimal, Decimal], value: Decimal) -
     return (state[0] + 1, numeric.add(state[1], value), numeric.add(state[2], numeric.multiply(value, value)))
 
 
-def _deviation(sample: bool, root: bool) -> Callable[[tuple[int, Value, Value]], Decimal | None]:
+def deviation(sample: bool, root: bool) -> Callable[[tuple[int, Value, Value]], Decimal | None]:
     """Final function: variance or standard deviation of a sample (n - 1) or a population (n)."""
 
     def final(state: tuple[int, Value, Value]) -> Decimal | None:
@@ -449,8 +449,8 @@ for _sample, _root, _integers, _numerics, _floats in (
 """,
     ),
 ):
-    aggs(_integers, lambda: (0, 0, 0), _moments_step, _deviation(_sample, _root))
-    aggs(_numerics, lambda: (0, Decimal(0), Decimal(0)), _numeric_moments_step, _deviation(_sample, _root))
+    aggs(_integers, lambda: (0, 0, 0), _moments_step, deviation(_sample, _root))
+    aggs(_numerics, lambda: (0, Decimal(0), Decimal(0)), _numeric_moments_step, deviation(_sample, _root))
     aggs(_floats, lambda: (0.0, 0.0, 0.0), _float_moments_step, _float_deviation(_sample, _root), transition_type=1022)
 
 # intervals, dates of other kinds, arrays

@@ -11,6 +11,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from aurora.datum import Datum
@@ -22,6 +23,7 @@ from compute_node.types.registry import (
     Cast,
     FamilyOperators,
     Function,
+    Moving,
     Operator,
     OperatorClass,
     Specialize,
@@ -61,12 +63,11 @@ def _declare(
             arguments=tuple(TYPE_OIDS[each] for each in names),
             result=TYPE_OIDS[result],
             implementation=implementation,
-            strict="nullable" not in words and kind == "f",
             volatility=volatility,
             kind=kind,
             returns_set=setof is not None,
             variadic=variadic,
-            **extra,
+            **{"strict": "nullable" not in words and kind == "f", **extra},
         )
     )
 
@@ -109,6 +110,19 @@ def agg(
     """Declare an aggregate: its pg_proc row and how it runs; ``extra`` are further fields of ``Aggregate``."""
     _declare(oid, signature, _not_a_function, "a", {})
     REGISTRY.add_aggregate(Aggregate(oid=oid, initial=initial, step=step, final=final, **extra))
+
+
+def window(block: str) -> None:
+    """Declare window functions, as a block of ``oid signature`` lines; how they run is the executor's."""
+    for line in block.strip().splitlines():
+        oid, signature = line.strip().split(" ", 1)
+        strict = "nullable" not in signature
+        _declare(int(oid), signature, _not_a_function, "w", {"strict": strict})
+
+
+def moving(oid: int, item: Moving) -> None:
+    """Declare how an aggregate runs over a window whose rows leave it again."""
+    REGISTRY.aggregates[oid] = replace(REGISTRY.aggregates[oid], moving=item)
 
 
 def aggs(

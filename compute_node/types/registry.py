@@ -36,6 +36,9 @@ class TypeEnv:
     stack_kb: int = 2048
     """max_stack_depth: bounds how deeply what is read may be nested"""
     bytea_output: str = "hex"
+    xml_document: bool = False
+    """xmloption = document: xml's text input takes documents alone"""
+    xml_binary: str = "base64"
     qualified_set: bool = False
     """ansi_qualified_update_set_target: UPDATE … SET may qualify a column by its table"""
     transaction_timestamp: int = 0
@@ -98,6 +101,18 @@ class SessionView(Protocol):
         """Cancel or end another session; False when there is no such session."""
 
 
+class ResultColumn(Protocol):
+    """One column of a statement's rows."""
+
+    @property
+    def name(self) -> str:
+        """As it is shown."""
+
+    @property
+    def kind(self) -> PgType:
+        """Its type."""
+
+
 @dataclass(frozen=True, slots=True)
 class SqlResult:
     """What a function's statement gave: its rows, how many it gave or affected, its command tag."""
@@ -105,6 +120,10 @@ class SqlResult:
     rows: list[tuple[Value, ...]]
     count: int
     tag: str
+    columns: Sequence[ResultColumn] | None = None
+    """of its rows; None when it gives none"""
+    kinds: Sequence[PgType] = ()
+    """of a query's: their types, where ``columns`` has the types that domains are over"""
 
 
 class Caller(Protocol):
@@ -238,6 +257,8 @@ class PgType:
     base_typmod: int = -1
     domain: Domain | None = None
     """a domain's rules"""
+    default: str | None = None
+    """of a user's base type: what columns of it hold without a default of their own, as its input reads it"""
     check: Callable[[Value, TypeEnv], None] | None = None
     """what a value read in binary form, or a NULL, must satisfy besides: raises the error of a domain's constraint.
     Arrays and composite types have it when a part of them has."""
@@ -375,6 +396,21 @@ class Function:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Moving:
+    """How an aggregate runs over a frame that rows leave again, in the order in which they came (manual, 38.12.1):
+    ``inverse(state, *args)`` takes a row out; None when it cannot, and then the frame is aggregated anew. ``final`` may
+    not change the state. A strict step and its inverse skip rows with a NULL argument."""
+
+    initial: Callable[[], Datum]
+    step: Callable[..., Datum]
+    inverse: Callable[..., Datum]
+    final: Callable[..., Value]
+    strict: bool = True
+    needs_context: bool = False
+    """step, inverse and final get a ``FunctionContext`` first"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Aggregate:
     """How an aggregate of the same OID in pg_proc runs: ``state = step(state, *args)`` from ``initial()``, then
     ``final(state)``. A strict step skips rows with a NULL argument. ``batch`` is optional:
@@ -398,6 +434,9 @@ class Aggregate:
     """how it runs over arguments of these types, for polymorphic ones"""
     parts: tuple[int, ...] = ()
     """the functions that a user's aggregate is made of: its owner must be allowed to call them"""
+    moving: Moving | None = None
+    windowed: bool = True
+    """whether its final function may be called again and again, as a window needs it"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

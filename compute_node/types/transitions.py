@@ -8,7 +8,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from aurora.datum import Datum
-from aurora.errors import DatatypeMismatch, NumericValueOutOfRange
+from aurora.errors import InternalError, NumericValueOutOfRange
 from compute_node.types.declare import fn, fns
 from compute_node.types.integer import HIGH, LOW
 from compute_node.types.numeric import EXACT, divide
@@ -40,7 +40,7 @@ def _sum(state: int | None, value: int | None) -> int | None:
     """The first value that is not NULL begins the sum."""
     if value is None:
         return state
-    return value if state is None else _bigint(state + value)
+    return value if state is None else (state + value + 2**63) % 2**64 - 2**63  # PostgreSQL lets it wrap
 
 
 fns(
@@ -68,7 +68,7 @@ fn(2516, "boolor_statefunc(bool, bool) bool", lambda state, value: state or valu
 
 def _pair(state: list[Datum]) -> list[Datum]:
     if len(state) != 2 or None in state:
-        raise DatatypeMismatch("expected 2-element int8 array")
+        raise InternalError("expected 2-element int8 array")
     return state
 
 
@@ -116,7 +116,7 @@ fn(1964, "int8_avg(int8[]) numeric", _average)
 
 def _triple(state: list[Datum], name: str) -> list[float]:
     if len(state) != 3 or None in state:
-        raise DatatypeMismatch(f"{name}: expected 3-element float8 array")
+        raise InternalError(f"{name}: expected 3-element float8 array")
     return state
 
 

@@ -51,6 +51,7 @@ from compute_node.catalog.reloptions import (
 )
 from compute_node.relations.access_methods import METHODS_BY_OID, AccessMethod
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
+from compute_node.sql.deparse import quote_literal
 from compute_node.txn.locks import ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
 
 _T = enums.AlterTableType
@@ -201,6 +202,8 @@ def _fill_column(ctx: DdlContext, desc: RelationDesc, spec: ColumnSpec) -> None:
     kind = ctx.view.type(column.type)
     if column.default is None and kind.domain is not None and (kind.domain.default is not None or kind.check):
         column = replace(column, default=kind.domain.default or "NULL")
+    elif column.default is None and kind.default is not None:
+        column = replace(column, default=quote_literal(kind.default))
     if column.default is None:
         return
     if desc.row_type:

@@ -125,10 +125,17 @@ class DdlContext:
         return self.view.layer.rights(self.user_oid)
 
     def notice(
-        self, message: str, *, severity: str = "NOTICE", sqlstate: str = "00000", detail: str | None = None
+        self,
+        message: str,
+        *,
+        severity: str = "NOTICE",
+        sqlstate: str = "00000",
+        detail: str | None = None,
+        location: int | None = None,
     ) -> None:
-        """Tell the client."""
-        self.session.notice(SQLSTATES.get(sqlstate, Notice)(message, detail=detail), severity)
+        """Tell the client. ``location``: the offset in the statement of what it is about."""
+        position = None if location is None or location < 0 else location + 1
+        self.session.notice(SQLSTATES.get(sqlstate, Notice)(message, detail=detail, position=position), severity)
 
     # names
 

@@ -25,6 +25,7 @@ from compute_node.catalog.builders import array_type_row, domain_type_row
 from compute_node.catalog.ddl.context import (
     CLASS_CONSTRAINT,
     CLASS_NAMESPACE,
+    CLASS_PROC,
     CLASS_RELATION,
     CLASS_TYPE,
     DdlContext,
@@ -39,9 +40,10 @@ from compute_node.catalog.ddl.types import array_name, check_type_owner, find_ty
 from compute_node.catalog.rows import Record, make_row
 from compute_node.hub import HUB
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
+from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql.analyze.stored import analyze_domain_check, analyze_new_domain_check
 from compute_node.sql.analyze.typenames import format_type, resolve_type_name
-from compute_node.sql.deparse import deparse_stored
+from compute_node.sql.deparse import deparse_stored, quote_literal
 from compute_node.txn.locks import SHARE
 from compute_node.types.registry import PgType
 
@@ -73,6 +75,8 @@ def create_domain(ctx: DdlContext, node: ast.CreateDomainStmt) -> str:
     if record is None:
         raise InvariantViolation(f"pg_type has no row {base_oid}")
     text = record.typdefault
+    if text is not None and record.typtype == "b":
+        text = quote_literal(text)  # a base type's is what its input function reads
     if default is not None:
         text = _default(ctx, default.raw_expr, ColumnDesc(1, name, base_oid, typmod, False))
     owner = ctx.user_oid
@@ -99,6 +103,9 @@ def create_domain(ctx: DdlContext, node: ast.CreateDomainStmt) -> str:
     address = (CLASS_TYPE, oid, 0)
     ctx.depend(address, (CLASS_NAMESPACE, namespace, 0), "n")
     ctx.depend(address, (CLASS_TYPE, base_oid, 0), "n")
+    for function in (record.typoutput, record.typsend):
+        if function >= FIRST_NORMAL_OID:
+            ctx.depend(address, (CLASS_PROC, function, 0), "n")
     ctx.depend((CLASS_TYPE, array, 0), address, "i")
     if text is not None:
         ctx.depend_on_text(address, text)

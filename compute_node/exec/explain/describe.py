@@ -10,6 +10,7 @@ from compute_node.exec.explain.expressions import Names, Wording, quoted
 from compute_node.exec.plan_walk import plan_expressions, plan_nodes
 from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
+from compute_node.types.xml.table import XMLTABLE
 
 if TYPE_CHECKING:
     from compute_node.exec.context import Fact
@@ -110,6 +111,8 @@ class Describer:
             return self._names(plan.outer, plan.inner)
         if isinstance(plan, pl.AggregatePlan):
             return self._aggregate_names(plan)
+        if isinstance(plan, pl.WindowAgg):
+            return self._window_names(plan)
         if isinstance(plan, pl.SetOp):
             return self._names(plan.left)
         if isinstance(plan, pl.Append):
@@ -146,6 +149,14 @@ class Describer:
         def name(side: int, index: int) -> str:
             items = (*plan.keys, *plan.aggregates)
             return self._wording.text(items[index], below)
+
+        return name
+
+    def _window_names(self, plan: pl.WindowAgg) -> Names:
+        below, width = self._names(plan.child), len(plan.child.output)
+
+        def name(side: int, index: int) -> str:
+            return below(0, index) if index < width else self._wording.text(plan.calls[index - width], below)
 
         return name
 
@@ -237,6 +248,9 @@ class Describer:
                 shown.properties.append(("Recheck Cond", self._conditions(plan, plan.conditions)))
                 shown.children.append(self._bitmap(plan.child, plan))
                 return shown
+            case pl.FunctionScan() if isinstance(plan.call, ex.Call) and plan.call.function == XMLTABLE:
+                where = self._on("xmltable", plan.alias)
+                return Shown(plan, f"Table Function Scan{where}", "Table Function Scan", {"Alias": plan.alias})
             case pl.FunctionScan():
                 name = ""
                 if isinstance(plan.call, ex.Call):
@@ -319,5 +333,6 @@ class Describer:
             case pl.RecursiveUnion():
                 return self._over(plan, "Recursive Union", plan.initial, plan.recursive)
         titles: dict[type, str] = {pl.ProjectSet: "ProjectSet", pl.Limit: "Limit", pl.LockRows: "LockRows"}
+        titles[pl.WindowAgg] = "WindowAgg"
         children: Sequence[pl.Plan] = [plan.child] if hasattr(plan, "child") else []
         return self._over(plan, titles.get(type(plan), type(plan).__name__), *children)

@@ -88,6 +88,8 @@ class Wording:
                 return self._case(node, word)
             case ex.AggregateCall():
                 return self._aggregate(node, word)
+            case ex.WindowCall():
+                return f"{self._aggregate(node, word)} OVER (?)"
             case ex.SubPlan():
                 prefix = "hashed " if node.hashed else ""
                 return f"({prefix}SubPlan {node.plan + 1})"
@@ -164,10 +166,11 @@ class Wording:
             parts.append(f"ELSE {word(node.default)}")
         return " ".join([*parts, "END"])
 
-    def _aggregate(self, node: ex.AggregateCall, word: Callable[[ex.Expr], str]) -> str:
+    def _aggregate(self, node: ex.AggregateCall | ex.WindowCall, word: Callable[[ex.Expr], str]) -> str:
         name = self._linker.function(node.function).name
         arguments = "*" if node.star else ", ".join(word(item) for item in node.arguments)
-        text = f"{quoted(name)}({'DISTINCT ' if node.distinct else ''}{arguments})"
+        distinct = isinstance(node, ex.AggregateCall) and node.distinct
+        text = f"{quoted(name)}({'DISTINCT ' if distinct else ''}{arguments})"
         if node.filter is not None:
             text += f" FILTER (WHERE {word(node.filter)})"
         return text

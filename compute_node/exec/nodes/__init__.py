@@ -25,6 +25,7 @@ from compute_node.exec.nodes import (
     tid_scan,
     unique,
     update,
+    window_agg,
 )
 
 __all__ = [
@@ -52,4 +53,5 @@ __all__ = [
     "tid_scan",
     "unique",
     "update",
+    "window_agg",
 ]

@@ -11,6 +11,7 @@ from __future__ import annotations
 from pglast import ast
 
 from aurora.errors import IndeterminateDatatype, NotSupported, StatementTooComplex
+from compute_node.sql.analyze import xml as xml  # the expressions that it adds
 from compute_node.sql.analyze.calls import analyze_call, call_privileges
 from compute_node.sql.analyze.context import Analysis, Scope, fail, session_env
 from compute_node.sql.analyze.dml import analyze_delete, analyze_insert, analyze_update

@@ -308,6 +308,10 @@ def _cast_call(scope: Scope, node: Expr, target: int, typmod: int, context: str,
     if len(declared.arguments) > 2:
         arguments += (Const(type=oids.BOOL, value=context == "e"),)
     display = "cast" if context == "e" else "coercion"
+    if declared.result == oids.INT4 != target:
+        # int2 becomes an OID through int4, whose negative numbers are large ones there.
+        call = Call(type=oids.INT4, function=function, arguments=arguments, display=display, location=location)
+        return Relabel(type=target, argument=call, implicit=context != "e", location=location)
     return Call(type=target, function=function, arguments=arguments, display=display, location=location)
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC
 from typing import TYPE_CHECKING
 
+from pglast.ast import WindowDef
+
 from aurora.errors import SqlError
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.catalog_view import CatalogView
@@ -97,6 +99,8 @@ class Scope:
     in_aggregate: bool = False
     """inside an aggregate's arguments"""
     has_srf: bool = False
+    windows: list[WindowDef] = field(default_factory=list)
+    """of this level, as they are written: those of WINDOW, then those of OVER"""
     pending_cte: tuple[str, ...] = ()
     """names of CTEs of this WITH RECURSIVE that are not analyzed yet"""
 

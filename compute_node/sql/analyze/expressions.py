@@ -828,15 +828,6 @@ def _grouping(scope: Scope, node: ast.Node) -> Expr:
     raise fail(NotSupported, "GROUPING is not supported yet", _location(node))
 
 
-def _xml(scope: Scope, node: ast.Node) -> Expr:
-    raise fail(
-        NotSupported,
-        "unsupported XML feature",
-        _location(node),
-        detail="This functionality requires the server to be built with libxml support.",
-    )
-
-
 def _multi_assign(scope: Scope, node: ast.MultiAssignRef) -> Expr:
     """One column of ``SET (a, b) = (…)``."""
     source = node.source
@@ -883,9 +874,12 @@ _HANDLERS: dict[type, Callable[[Scope, Any], Expr]] = {
     ast.SetToDefault: _default,
     ast.MultiAssignRef: _multi_assign,
     ast.GroupingFunc: _grouping,
-    ast.XmlExpr: _xml,
-    ast.XmlSerialize: _xml,
 }
+
+
+def handle(kind: type, handler: Callable[[Scope, ast.Node], Expr]) -> None:
+    """Have nodes of a class transformed by a function of another module."""
+    _HANDLERS[kind] = handler
 
 
 def transform_where(scope: Scope, node: ast.Node, clause: str) -> Expr | None:

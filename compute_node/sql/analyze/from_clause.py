@@ -69,6 +69,10 @@ def _item(scope: Scope, node: ast.Node, left: list[NameItem]) -> tuple[FromItem 
         from compute_node.sql.analyze.from_functions import range_function
 
         return _lateral(scope, left, True, lambda: range_function(scope, node))
+    if isinstance(node, ast.RangeTableFunc):
+        from compute_node.sql.analyze.xml import range_xmltable
+
+        return _lateral(scope, left, True, lambda: range_xmltable(scope, node))
     if isinstance(node, ast.JoinExpr):
         return _join(scope, node, left)
     raise NotSupported(f"{type(node).__name__} in FROM is not supported")

@@ -16,9 +16,9 @@ from aurora.errors import (
     InvalidSchemaName,
     InvariantViolation,
     NotSupported,
+    SqlError,
     SqlSyntaxError,
     UndefinedFunction,
-    WindowingError,
     WrongObjectType,
 )
 from compute_node.sql.analyze.candidates import select_candidate
@@ -38,6 +38,8 @@ from compute_node.sql.expressions import (
     Relabel,
     SortKey,
     Var,
+    WindowCall,
+    walk,
 )
 from compute_node.sql.rewrite import deep_walk
 from compute_node.types import oids
@@ -257,7 +259,7 @@ def call_function(
     *,
     names: Sequence[str] = (),
     variadic: bool = False,
-    aggregate_syntax: bool = False,
+    aggregate_syntax: str = "",
     star: bool = False,
     display: str = "",
 ) -> tuple[Function, Expr | tuple[tuple[Expr, ...], int]]:
@@ -292,9 +294,7 @@ def call_function(
     if function.kind in ("a", "w"):
         return function, (values, result)
     if aggregate_syntax or star:
-        raise fail(
-            WrongObjectType, f"{shown_name}(*) specified, but {shown_name} is not an aggregate function", location
-        )
+        raise _not_an_aggregate(aggregate_syntax or "*", shown_name, location)
     if function.returns_set:
         if scope.in_aggregate:
             raise fail(NotSupported, "aggregate function calls cannot contain set-returning function calls", location)
@@ -346,8 +346,8 @@ def transform_call(scope: Scope, node: ast.FuncCall) -> Expr:
         parts = parts[1:]
     schema, name = (parts[0], parts[1]) if len(parts) == 2 else (None, parts[0])
     if node.over is not None:
-        raise fail(NotSupported, "window functions are not supported yet", location)
-    aggregate_syntax = bool(node.agg_star or node.agg_distinct or node.agg_order or node.agg_filter)
+        return _over(scope, node, schema, name, location)
+    aggregate_syntax = _aggregate_syntax(node)
     try:
         is_aggregate = any(item.kind == "a" for item in scope.catalog.functions(schema, name))
     except (InsufficientPrivilege, InvalidSchemaName) as error:
@@ -378,7 +378,7 @@ def transform_call(scope: Scope, node: ast.FuncCall) -> Expr:
             )
             if isinstance(result, Expr):
                 return result
-            raise fail(WindowingError, f"window function {name} requires an OVER clause", location)
+            raise fail(WrongObjectType, f"window function {name} requires an OVER clause", location)
         function, resolved = call_function(
             scope,
             schema,
@@ -399,6 +399,50 @@ def transform_call(scope: Scope, node: ast.FuncCall) -> Expr:
         if is_aggregate:
             scope.analysis.keep_depth -= 1
         scope.in_aggregate = outer
+
+
+def _over(scope: Scope, node: ast.FuncCall, schema: str | None, name: str, location: int) -> Expr:
+    """A call with OVER."""
+    from compute_node.sql.analyze.windows import window_call
+
+    arguments, names = given_arguments(scope, node)
+    function, resolved = call_function(
+        scope,
+        schema,
+        name,
+        arguments,
+        location,
+        names=names,
+        variadic=bool(node.func_variadic),
+        aggregate_syntax=_aggregate_syntax(node) or "OVER",
+        star=bool(node.agg_star),
+    )
+    if isinstance(resolved, Expr):
+        raise _not_an_aggregate("OVER", name, location)
+    return window_call(scope, node, function, name, resolved[0], resolved[1], location)
+
+
+def _aggregate_syntax(node: ast.FuncCall) -> str:
+    """What of the call only an aggregate may have, as messages name it; empty for nothing."""
+    if node.agg_star:
+        return "*"
+    if node.agg_distinct:
+        return "DISTINCT"
+    if node.agg_within_group:
+        return "WITHIN GROUP"
+    if node.agg_order:
+        return "ORDER BY"
+    return "FILTER" if node.agg_filter else ""
+
+
+def _not_an_aggregate(syntax: str, name: str, location: int) -> SqlError:
+    if syntax == "*":
+        message = f"{name}(*) specified, but {name} is not an aggregate function"
+    elif syntax == "OVER":
+        message = f"OVER specified, but {name} is not a window function nor an aggregate function"
+    else:
+        message = f"{syntax} specified, but {name} is not an aggregate function"
+    return fail(WrongObjectType, message, location)
 
 
 def given_arguments(scope: Scope, node: ast.FuncCall) -> tuple[list[Expr], list[str]]:
@@ -426,6 +470,9 @@ _PLACES = {
     "WHERE": "aggregate functions are not allowed in WHERE",
     "JOIN/ON": "aggregate functions are not allowed in JOIN conditions",
     "GROUP BY": "aggregate functions are not allowed in GROUP BY",
+    "FRAME ROWS": "aggregate functions are not allowed in window ROWS",
+    "FRAME RANGE": "aggregate functions are not allowed in window RANGE",
+    "FRAME GROUPS": "aggregate functions are not allowed in window GROUPS",
     "LIMIT": "aggregate functions are not allowed in LIMIT",
     "OFFSET": "aggregate functions are not allowed in OFFSET",
     "UPDATE": "aggregate functions are not allowed in UPDATE",
@@ -496,6 +543,9 @@ def _aggregate(
                     key.expression.location,
                 )
     inner = list(values) + [key.expression for key in keys] + ([condition] if condition is not None else [])
+    for item in (part for each in inner for part in walk(each)):
+        if isinstance(item, WindowCall):
+            raise fail(GroupingError, "aggregate function calls cannot contain window function calls", item.location)
     level = _level_of(inner)
     owner = scope
     for _ in range(level):

@@ -26,6 +26,7 @@ from compute_node.sql.analyze.functions import resolve_unknown
 from compute_node.sql.analyze.names import find_column
 from compute_node.sql.analyze.operators import check_groupable, check_sortable
 from compute_node.sql.analyze.targets import expand_row_items, transform_targets
+from compute_node.sql.analyze.windows import define_windows
 from compute_node.sql.expressions import Expr, SetDefault, SortKey
 from compute_node.sql.parse import literal_location
 from compute_node.sql.query import FromItem, Query, RangeEntry, Target
@@ -54,10 +55,11 @@ def analyze_select(scope: Scope, node: ast.SelectStmt, resolve_unknowns: bool = 
 
 def _plain(scope: Scope, node: ast.SelectStmt, resolve_unknowns: bool) -> Query:
     query = scope.query
-    if node.windowClause:
-        raise NotSupported("window functions are not supported yet")
+    scope.windows = list(node.windowClause or ())
     transform_from(scope, node.fromClause)
-    matching = bool(node.groupClause or node.sortClause or node.distinctClause or node.havingClause)
+    matching = bool(
+        node.groupClause or node.sortClause or node.distinctClause or node.havingClause or node.windowClause
+    )
     scope.analysis.keep_depth += matching
     scope.clause = "SELECT"
     query.targets = transform_targets(scope, node.targetList or ())
@@ -78,6 +80,8 @@ def _plain(scope: Scope, node: ast.SelectStmt, resolve_unknowns: bool) -> Query:
         )
     scope.analysis.keep_depth -= matching
     transform_limit(scope, node)
+    if scope.windows:
+        define_windows(scope)
     if query.has_aggregates or query.group_by or query.having is not None:
         check_grouping(scope, query)
     if scope.has_srf:
@@ -137,6 +141,12 @@ def _find_target(scope: Scope, node: ast.Node, clause: str) -> int:
                 raise fail(InvalidColumnReference, f"{clause} position {position} is not in select list", location)
             return visible[position - 1]
         raise fail(SqlSyntaxError, f"non-integer constant in {clause}", location)
+    return find_expression(scope, node, clause)
+
+
+def find_expression(scope: Scope, node: ast.Node, clause: str) -> int:
+    """The index of the target that is this expression, added as junk when there is none."""
+    targets = scope.query.targets
     previous, scope.clause = scope.clause, clause
     try:
         expr = transform(scope, node)
@@ -308,6 +318,7 @@ def _lock_entries(query: Query, strength: str, wait: str, entries: list[int] | N
         (bool(query.group_by), "GROUP BY clause"),
         (query.having is not None, "HAVING clause"),
         (query.has_aggregates, "aggregate functions"),
+        (query.has_windows, "window functions"),
         (query.has_srfs, "set-returning functions in the target list"),
     ):
         if condition:

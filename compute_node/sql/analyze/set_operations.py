@@ -68,7 +68,7 @@ def unify(scope: Scope, left: Query, right: Query, construct: str, keep_all: boo
 def _unified(scope: Scope, side: Query, expr: Expr, common: int, construct: str) -> Expr:
     if expr.type == common:
         return expr
-    if side.set_op is not None or side.distinct or side.group_by or side.order_by:
+    if side.set_op is not None or side.distinct or side.group_by or side.order_by or side.windows:
         if not isinstance(expr, (Const, Param)):
             return _Pending(type=common, argument=expr)
     return coerce_to_common(scope, expr, common, construct)

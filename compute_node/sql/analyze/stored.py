@@ -48,9 +48,13 @@ def column_default(scope: Scope, column: ColumnDesc) -> Expr:
         text = kind.domain.default
         if text is None:
             # Its constraints hold for a NULL that nobody gave, too.
-            return to_domain(scope, Const(type=kind.root.oid, value=None), kind, "i", -1)
+            given = kind.root
+            value = None if given.default is None else given.input(given.default, -1, scope.analysis.env)
+            return to_domain(scope, Const(type=given.oid, value=value), kind, "i", -1)
     if text is None:
-        return Const(type=column.type, typmod=column.typmod, value=None)
+        given = scope.catalog.type(column.type)
+        value = None if given.default is None else given.input(given.default, column.typmod, scope.analysis.env)
+        return Const(type=column.type, typmod=column.typmod, value=value)
     stored = _stored_scope(scope.analysis, "DEFAULT")
     value = transform(stored, _expression_node(text))
     if column.identity and isinstance(value, Call):

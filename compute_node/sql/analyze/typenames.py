@@ -23,7 +23,9 @@ def format_type(catalog: CatalogView, oid: int, typmod: int = -1) -> str:
         return format_type(catalog, kind.element, typmod) + "[]"
     if kind.namespace != NAMESPACE_CATALOG:
         name = quote_identifier(kind.name)
-        return name if catalog.type_is_visible(oid) else f"{quote_identifier(catalog.type_name(oid)[0])}.{name}"
+        if not catalog.type_is_visible(oid):
+            name = f"{quote_identifier(catalog.type_name(oid)[0])}.{name}"
+        return name + kind.typmod_out(typmod) if typmod >= 0 and kind.typmod_out is not None and not kind.base else name
     name = kind.formatted_name or kind.name
     if oid == oids.CHAR:
         name = '"char"'

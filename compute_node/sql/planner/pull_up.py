@@ -86,7 +86,7 @@ def _is_simple(catalog: CatalogView, query: Query) -> bool:
         return False
     if query.having is not None or query.distinct or query.limit is not None or query.offset is not None:
         return False
-    if query.order_by or query.locking or query.ctes or query.has_srfs:
+    if query.order_by or query.locking or query.ctes or query.has_srfs or query.has_windows:
         return False
     for target in query.targets:
         if contains_volatile(catalog, target.expression) or contains_set(catalog, target.expression):

@@ -161,7 +161,11 @@ class QueryPlanner:
 
         self.plan_ctes()
         if exists and not (
-            self.query.set_op or self.query.has_aggregates or self.query.group_by or self.query.distinct
+            self.query.set_op
+            or self.query.has_aggregates
+            or self.query.group_by
+            or self.query.distinct
+            or self.query.has_windows
         ):
             if not (self.query.having or self.query.limit or self.query.offset or self.query.has_srfs):
                 # the target list and order of an EXISTS sub-select do not matter

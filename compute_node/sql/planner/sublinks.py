@@ -23,7 +23,7 @@ def pull_up_exists(
         return None
     if inner.limit is not None or inner.offset is not None or inner.ctes or inner.locking or inner.has_srfs:
         return None
-    if not inner.from_items or (link.kind == "ANY" and link.test is None):
+    if inner.has_windows or not inner.from_items or (link.kind == "ANY" and link.test is None):
         return None
     if any(_has_sublink(item) for item in conjuncts(inner.where)):
         return None

@@ -4,12 +4,10 @@ operations."""
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from aurora.errors import InvariantViolation
 from compute_node.sql.expressions import (
-    AggregateCall,
     Call,
     Column,
     Const,
@@ -22,7 +20,6 @@ from compute_node.sql.expressions import (
     walk,
 )
 from compute_node.sql.plan import (
-    AggregatePlan,
     Append,
     Limit,
     LockRows,
@@ -30,20 +27,19 @@ from compute_node.sql.plan import (
     ProjectSet,
     Result,
     SetOp,
-    Sort,
     Unique,
 )
 from compute_node.sql.planner.create import identity, replace_columns
 from compute_node.sql.planner.fold import fold
-from compute_node.sql.planner.paths import row_width
+from compute_node.sql.planner.grouping import plan_grouping
 from compute_node.sql.planner.quals import conjunction, contains_set, contains_volatile, local_vars
 from compute_node.sql.planner.query_planner import QueryPlanner
 from compute_node.sql.planner.recheck import RecheckCreator, carried
 from compute_node.sql.planner.recheck import describe as describe_recheck
+from compute_node.sql.planner.upper_nodes import Emit, cost, sorted_plan, widen
+from compute_node.sql.planner.windows import first_order, plan_windows
 from compute_node.sql.query import Query
 from compute_node.types import oids
-
-Emit = Callable[[Sequence[Expr]], Plan]
 
 
 def plan_upper(planner: QueryPlanner) -> Plan:
@@ -58,28 +54,21 @@ def plan_upper(planner: QueryPlanner) -> Plan:
         targets = [planner.prepare(item.expression) for item in query.targets]
         having = None if query.having is None else planner.prepare(query.having)
         grouped = query.has_aggregates or bool(query.group_by) or having is not None
-        order = () if grouped or query.distinct else _simple_order(planner, targets)
+        order: tuple[SortKey[Expr], ...] = ()
+        if query.has_windows:
+            order = () if grouped else _simple_order(planner, targets, first_order(query, targets))
+        elif not (grouped or query.distinct):
+            order = _simple_order(planner, targets, query.order_by)
         path, ordered = planner.join_path(order)
         planner.path = path
         emit = _gate(planner, lambda needs: planner.creator.create(path, needs))
         if grouped:
-            emit = _grouping(planner, emit, targets, having)
+            emit = plan_grouping(planner, emit, targets, having)
+        if query.has_windows:
+            emit, ordered = plan_windows(planner, emit, targets, ordered, grouped)
         if query.has_srfs or any(contains_set(planner.catalog, item) for item in targets):
             emit = _project_set(planner, emit)
     return _finish(planner, emit, targets, ordered)
-
-
-def _cost(plan: Plan, child: Plan, rows: float, extra: float, startup: bool = False) -> Plan:
-    """Fill a node's estimates from its child's."""
-    plan.rows = max(1.0, round(rows))
-    plan.total_cost = child.total_cost + extra
-    plan.startup_cost = plan.total_cost if startup else child.startup_cost
-    return plan
-
-
-def _widen(planner: QueryPlanner, plan: Plan) -> Plan:
-    plan.width = row_width(planner.catalog, plan.output)
-    return plan
 
 
 def _gate(planner: QueryPlanner, emit: Emit) -> Emit:
@@ -95,17 +84,19 @@ def _gate(planner: QueryPlanner, emit: Emit) -> Emit:
             return plan
         if isinstance(condition, Const) and condition.value is not True:
             nothing = tuple(Const(type=item.type, typmod=item.typmod, value=None) for item in plan.output)
-            return _widen(planner, Result(filter=condition, one_time=True, output=nothing))
+            return widen(planner, Result(filter=condition, one_time=True, output=nothing))
         gate = Result(child=plan, filter=condition, one_time=True, output=identity(plan.output))
-        return _widen(planner, _cost(gate, plan, plan.rows, 0.0))
+        return widen(planner, cost(gate, plan, plan.rows, 0.0))
 
     return gated
 
 
-def _simple_order(planner: QueryPlanner, targets: list[Expr]) -> tuple[SortKey[Expr], ...]:
-    """ORDER BY as keys over the table's columns, when an index might give it."""
+def _simple_order(
+    planner: QueryPlanner, targets: list[Expr], order: Sequence[SortKey[int]]
+) -> tuple[SortKey[Expr], ...]:
+    """An order of targets as keys over the table's columns, when an index might give it."""
     keys = []
-    for key in planner.query.order_by:
+    for key in order:
         expr = targets[key.expression]
         if isinstance(expr, Var) and expr.attno <= 0:
             return ()
@@ -117,82 +108,10 @@ def _simple_order(planner: QueryPlanner, targets: list[Expr]) -> tuple[SortKey[E
     return tuple(keys)
 
 
-# --- grouping -------------------------------------------------------------------------------------------------------
-
-
-def _grouping(planner: QueryPlanner, emit: Emit, targets: list[Expr], having: Expr | None) -> Emit:
-    query = planner.query
-    keys = [targets[index] for index in query.group_by]
-    constants = [item for item in keys if isinstance(item, Const)]
-    keys = list(dict.fromkeys(item for item in keys if not isinstance(item, Const)))
-    plain = not query.group_by
-    aggregates: list[AggregateCall] = []
-
-    def collect(node: Expr, bound: list[Var]) -> None:
-        if node in keys:
-            return
-        if isinstance(node, AggregateCall):
-            if node not in aggregates:
-                aggregates.append(node)
-            return
-        if isinstance(node, Var):
-            bound.append(node)
-            return
-        for child in children(node):
-            collect(child, bound)
-
-    determined: list[Var] = []
-    # aggregates that sub-selects of this level refer to are computed here too
-    for item in [*targets, *([having] if having is not None else [])]:
-        collect(item, determined)
-    for outer in list(planner.level.params):
-        if isinstance(outer, AggregateCall):
-            collect(outer, determined)
-    keys += [item for item in dict.fromkeys(determined) if item not in keys]
-    if constants and not keys and not plain:
-        keys = [constants[0]]
-
-    def grouped(needs: Sequence[Expr]) -> Plan:
-        wanted: list[Expr] = []
-        for item in [*keys, *aggregates]:
-            wanted += [var for var in local_vars(item) if var not in wanted]
-        child = emit(wanted)
-        positions = {
-            (var.rte, var.attno): Column(type=var.type, typmod=var.typmod, index=index)
-            for index, var in enumerate(wanted)
-            if isinstance(var, Var)
-        }
-
-        def below(node: Expr) -> Expr:
-            return replace_columns(node, lambda var: positions[var.rte, var.attno])
-
-        internal: list[Expr] = [*keys, *aggregates]
-
-        def above(node: Expr) -> Expr:
-            for index, item in enumerate(internal):
-                if item == node:
-                    return Column(type=node.type, typmod=node.typmod, index=index)
-            return map_children(node, above)
-
-        plan = AggregatePlan(
-            child=child,
-            keys=tuple(below(item) for item in keys),
-            aggregates=tuple(item for item in (below(each) for each in aggregates) if isinstance(item, AggregateCall)),
-            having=None if having is None else above(having),
-            plain=plain,
-            output=tuple(above(item) for item in needs),
-        )
-        rows = 1.0 if plain else max(1.0, min(child.rows, child.rows * 0.1 if child.rows > 200 else child.rows))
-        _cost(plan, child, rows, child.rows * 0.0025 * max(1, len(aggregates) + len(keys)) + rows * 0.01, startup=True)
-        return _widen(planner, plan)
-
-    return grouped
-
-
 def _project_set(planner: QueryPlanner, emit: Emit) -> Emit:
     """Set-returning functions in the target list, over a plan that gives the columns they need. With grouping below,
     the aggregates and keys are what it gives."""
-    grouped = planner.query.has_aggregates or bool(planner.query.group_by)
+    grouped = planner.query.has_aggregates or bool(planner.query.group_by) or planner.query.has_windows
 
     def project(needs: Sequence[Expr]) -> Plan:
         if not any(contains_set(planner.catalog, item) for item in needs):
@@ -213,7 +132,7 @@ def _project_set(planner: QueryPlanner, emit: Emit) -> Emit:
         while max(_set_depth(planner, item) for item in output) > 1:
             child, output = _innermost_sets(planner, child, output)
         plan = ProjectSet(child=child, output=output)
-        return _widen(planner, _cost(plan, child, child.rows * 10, child.rows * 0.1))
+        return widen(planner, cost(plan, child, child.rows * 10, child.rows * 0.1))
 
     return project
 
@@ -242,7 +161,7 @@ def _innermost_sets(planner: QueryPlanner, child: Plan, output: tuple[Expr, ...]
 
     above = tuple([place(item) for item in output])
     plan = ProjectSet(child=child, output=(*identity(child.output), *sets))
-    return _widen(planner, _cost(plan, child, child.rows * 10, child.rows * 0.1)), above
+    return widen(planner, cost(plan, child, child.rows * 10, child.rows * 0.1)), above
 
 
 # --- DISTINCT, ORDER BY, LIMIT --------------------------------------------------------------------------------------
@@ -268,15 +187,17 @@ def _finish(planner: QueryPlanner, emit: Emit, targets: list[Expr], ordered: boo
     if query.distinct and not query.distinct_on:
         child = emit(visible)
         plan: Plan = Unique(child=child, count=count, output=identity(visible))
-        _widen(planner, _cost(plan, child, child.rows * 0.5, child.rows * 0.01, startup=True))
+        widen(planner, cost(plan, child, child.rows * 0.5, child.rows * 0.01, startup=True))
         if keys:
-            plan = _sort(planner, plan, keys, identity(visible), limit if offset is None and not with_ties else None)
+            plan = sorted_plan(
+                planner, plan, keys, identity(visible), limit if offset is None and not with_ties else None
+            )
     elif query.distinct_on:
         child = emit(targets)
-        child = _sort(planner, child, keys, identity(targets), None)
+        child = sorted_plan(planner, child, keys, identity(targets), None)
         indexes = tuple(query.distinct_on)
         plan = Unique(child=child, count=len(targets), sorted_on=indexes, output=identity(targets)[:count])
-        _widen(planner, _cost(plan, child, child.rows * 0.5, child.rows * 0.0025))
+        widen(planner, cost(plan, child, child.rows * 0.5, child.rows * 0.0025))
     else:
         tids: list[Expr] = []
         for _, _, rte in locks:
@@ -289,7 +210,9 @@ def _finish(planner: QueryPlanner, emit: Emit, targets: list[Expr], ordered: boo
             child = emit([*visible, *tids, *targets[count:]])
             moved = _moved_keys(keys, count, len(tids))
             kept = identity([*visible, *tids])
-            plan = _sort(planner, child, moved, kept, limit if offset is None and not locks and not with_ties else None)
+            plan = sorted_plan(
+                planner, child, moved, kept, limit if offset is None and not locks and not with_ties else None
+            )
         elif with_ties:
             plan = emit([*visible, *tids] if locks else targets)
         else:
@@ -327,14 +250,6 @@ def _moved_keys(keys: tuple[SortKey[Expr], ...], count: int, added: int) -> tupl
     return tuple(moved)
 
 
-def _sort(
-    planner: QueryPlanner, child: Plan, keys: tuple[SortKey[Expr], ...], output: tuple[Expr, ...], limit: Expr | None
-) -> Plan:
-    plan = Sort(child=child, keys=keys, limit=limit, output=output)
-    _cost(plan, child, child.rows, child.rows * 0.005 * max(1.0, math.log2(child.rows + 1)), startup=True)
-    return _widen(planner, plan)
-
-
 def _lock(
     planner: QueryPlanner,
     child: Plan,
@@ -360,7 +275,7 @@ def _lock(
         planner.creator, creator = RecheckCreator(planner.catalog, planner.level), planner.creator
         plan.recheck = describe_recheck(planner.path, carried_row, emit(row))
         planner.creator = creator
-    return _widen(planner, _cost(plan, child, child.rows, child.rows * 0.01))
+    return widen(planner, cost(plan, child, child.rows, child.rows * 0.01))
 
 
 def _limit(
@@ -378,9 +293,9 @@ def _limit(
     elif limit is not None:
         rows = max(1.0, rows * 0.1)
     share = rows / max(child.rows, 1.0)
-    _cost(plan, child, rows, 0.0)
+    cost(plan, child, rows, 0.0)
     plan.total_cost = child.startup_cost + (child.total_cost - child.startup_cost) * share
-    return _widen(planner, plan)
+    return widen(planner, plan)
 
 
 # --- set operations -------------------------------------------------------------------------------------------------
@@ -400,7 +315,7 @@ def _set_operation(planner: QueryPlanner) -> Emit:
         if columns == identity(plan.output):
             return plan
         result = Result(child=plan, output=columns)
-        return _widen(planner, _cost(result, plan, plan.rows, plan.rows * 0.0025))
+        return widen(planner, cost(result, plan, plan.rows, plan.rows * 0.0025))
 
     return emit
 
@@ -424,4 +339,4 @@ def _set_plan(planner: QueryPlanner) -> Plan:
         if kind != "union":
             rows = max(1.0, sides[0].rows * 0.5)
     plan.rows, plan.total_cost, plan.startup_cost = rows, cost, sides[0].startup_cost
-    return _widen(planner, plan)
+    return widen(planner, plan)
