@@ -1,6 +1,6 @@
-"""Types that PostgreSQL has for its own use, and refcursor: a name for a cursor, which reads and writes as text.
+"""Types that PostgreSQL has for its own use.
 
-Nothing reads a value of the others from text; of statistics objects, BRIN summaries and GiST keys there are none here.
+Nothing reads a value of them from text; of statistics objects, BRIN summaries and GiST keys there are none here.
 """
 
 from __future__ import annotations
@@ -8,18 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from aurora.errors import NotSupported
-from compute_node.types.common import receive_text, refuse_input, refuse_output
+from compute_node.types.common import refuse_input, refuse_output
 from compute_node.types.declare import fn
 from compute_node.types.registry import REGISTRY, PgType
-from compute_node.types.text import STRING_WIRE, text_in, text_out
-
-REGISTRY.add_type(
-    PgType(
-        oid=1790, name="refcursor", length=-1, by_value=False, category="U", align="i", storage="x", array=2201,
-        input=text_in, output=text_out, text_bytes=str.encode, receive=receive_text, send=str.encode, disk="s",
-        wire=STRING_WIRE,
-    )
-)  # fmt: skip
 
 
 def _refuse_gtsvector(text: str, typmod: int, env: object) -> Any:
