@@ -9,7 +9,7 @@ from compute_node.sql.plan import AggregatePlan, Plan
 from compute_node.sql.planner.create import replace_columns
 from compute_node.sql.planner.quals import local_vars
 from compute_node.sql.planner.query_planner import QueryPlanner
-from compute_node.sql.planner.upper_nodes import Emit, cost, widen
+from compute_node.sql.planner.upper_nodes import Emit, cost, merging_type, under, widen
 
 
 def plan_grouping(planner: QueryPlanner, emit: Emit, targets: list[Expr], having: Expr | None) -> Emit:
@@ -17,6 +17,11 @@ def plan_grouping(planner: QueryPlanner, emit: Emit, targets: list[Expr], having
     keys = [targets[index] for index in query.group_by]
     constants = [item for item in keys if isinstance(item, Const)]
     keys = list(dict.fromkeys(item for item in keys if not isinstance(item, Const)))
+    merging = {
+        targets[index]: merging_type(planner, targets[index].type, query.targets[index].collation)
+        for index in query.group_by
+        if query.targets[index].collation > 0
+    }
     plain = not query.group_by
     aggregates: list[AggregateCall] = []
 
@@ -68,7 +73,7 @@ def plan_grouping(planner: QueryPlanner, emit: Emit, targets: list[Expr], having
 
         plan = AggregatePlan(
             child=child,
-            keys=tuple(below(item) for item in keys),
+            keys=tuple(under(below(item), merging.get(item, item.type)) for item in keys),
             aggregates=tuple(item for item in (below(each) for each in aggregates) if isinstance(item, AggregateCall)),
             having=None if having is None else above(having),
             plain=plain,
