@@ -17,6 +17,8 @@ from compute_node.exec.compile.rows import key_text
 from compute_node.exec.compile.unit import Code, Scope, Unit
 from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql import expressions as ex
+from compute_node.types.collation import collation_of
+from compute_node.types.collation.code import aggregate_under
 from compute_node.types.registry import Aggregate, FunctionContext
 from compute_node.work.sorting import SortedOrder, sorted_batches
 
@@ -40,6 +42,8 @@ class Fold:
             raise InvariantViolation(f"function {call.function} is not an aggregate")
         if aggregate.specialize is not None:
             aggregate = aggregate.specialize(tuple([builder.type(item.type) for item in call.arguments]))
+        elif any(collation_of(item.type) for item in call.arguments):
+            aggregate = aggregate_under(aggregate, [builder.type(item.type) for item in call.arguments])
         self._call, self._builder = call, builder
         self._aggregate: Aggregate = aggregate
         self._collects = call.distinct or bool(call.order_by) or aggregate.ordered_set

@@ -94,14 +94,16 @@ class Call(Expr):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Relabel(Expr):
-    """Binary-coercible cast: the same value under another type."""
+    """Binary-coercible cast: the same value under another type, or the same type under a collation
+    (``compute_node/types/collation``)."""
 
     argument: Expr
     implicit: bool = True
 
 
 _UNSIGNED = frozenset(
-    {oids.OID, oids.REGCLASS, oids.REGTYPE, oids.REGPROC, oids.REGNAMESPACE, 2202, 2203, 2204, 4096, 4191}
+    {oids.OID, oids.REGCLASS, oids.REGTYPE, oids.REGPROC, oids.REGNAMESPACE}
+    | {2202, 2203, 2204, 3734, 3769, 4096, 4191}  # regprocedure, regoper(ator), regconfig, regdictionary, regrole …
 )
 
 
@@ -117,6 +119,14 @@ def value_change(node: Relabel) -> str:
     if source in _VECTORS and node.type not in _VECTORS:
         return "bounds"
     return "signed" if node.type == oids.INT4 and source in _UNSIGNED else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collate(Expr):
+    """COLLATE: the value itself; what compares it does so by that collation. ``location`` is the clause's."""
+
+    argument: Expr
+    collation: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -388,6 +398,19 @@ class SqlValue(Expr):
     """CURRENT_DATE, CURRENT_TIMESTAMP, CURRENT_USER …; ``name`` in lower case."""
 
     name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class XmlExpr(Expr):
+    """XMLELEMENT, XMLFOREST … (SQL/XML): ``kind`` is the construct in lower case, ``name`` the element's or
+    instruction's, ``names`` those of the ``named`` arguments; ``document``: DOCUMENT rather than CONTENT."""
+
+    kind: str
+    name: str = ""
+    named: tuple[Expr, ...] = ()
+    names: tuple[str, ...] = ()
+    arguments: tuple[Expr, ...] = ()
+    document: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

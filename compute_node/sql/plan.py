@@ -274,6 +274,8 @@ class Unique(Plan):
     child: Plan
     count: int = 0
     sorted_on: tuple[int, ...] = ()
+    key_types: tuple[int, ...] = ()
+    """as what the columns are compared; empty: as what they are"""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -284,6 +286,8 @@ class SetOp(Plan):
     all: bool
     left: Plan
     right: Plan
+    key_types: tuple[int, ...] = ()
+    """as what the columns are compared; empty: as what they are"""
 
 
 @dataclass(slots=True, kw_only=True)

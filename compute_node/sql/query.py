@@ -39,6 +39,8 @@ class RangeEntry:
     cte: str | None = None
     cte_levels_up: int = 0
     lateral: bool = False
+    column_collations: tuple[int, ...] = ()
+    """of each column, -1 where it is not known; empty: those of the types"""
 
 
 @dataclass(slots=True)
@@ -69,6 +71,8 @@ class Target:
     junk: bool = False
     table: int = 0
     column: int = 0
+    collation: int = 0
+    """-1 where its parts disagree; 0 also where the query names no collation: then the type's own"""
 
 
 @dataclass(slots=True)

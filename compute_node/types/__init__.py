@@ -27,6 +27,7 @@ _FAMILIES = (
     "snapshot",
     "aclitem",
     "pseudo",
+    "internal_types",
     "datetime_",
     "interval",
     "uuid_",
@@ -52,6 +53,7 @@ _FAMILIES = (
     "regex",
     "jsonpath",
     "textsearch",
+    "xml",
     "any_functions",
     "json.functions",
     "json.json_functions",
@@ -69,11 +71,15 @@ _FAMILIES = (
     "in_range",
     "hashes",
     "transitions",
+    "regression_transitions",
+    "interval_transitions",
+    "administration",
     "ranges.functions",
     "ranges.constructors",
     "ranges.aggregates",
     "json.aggregates",
     "io_functions",
+    "collation.code",
 )
 """In the order of their needs: a family may use those before it."""
 

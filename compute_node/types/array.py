@@ -36,7 +36,7 @@ from compute_node.types.array_value import (
     nest,
     too_many_dimensions,
 )
-from compute_node.types.common import WHITESPACE, whole_number
+from compute_node.types.common import WHITESPACE, invalid_syntax, value_out_of_range, whole_number
 from compute_node.types.declare import comparisons, operator_classes, operators
 from compute_node.types.long_text import STEPS, paced
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv
@@ -441,6 +441,26 @@ def make_array_type(element: PgType) -> PgType:
     )
 
 
+_VECTOR_NAMES = {"oid": "oid", "int2": "smallint"}
+_VECTOR_NUMBER = re.compile(r"\s*([+-]?[0-9]+)")
+
+
+def _vector_numbers(element: PgType, text: str, whole_words: bool, env: TypeEnv) -> list[int]:
+    """The numbers of a text that is no list of words: the error names the text from the fault on. ``whole_words``:
+    after a number only a space may come."""
+    at, found = 0, []
+    while at < len(text):
+        match = _VECTOR_NUMBER.match(text, at)
+        if match is None or (whole_words and text[match.end() : match.end() + 1].strip()):
+            raise invalid_syntax(_VECTOR_NAMES[element.name], text[at:].lstrip())
+        try:
+            found.append(element.input(match[1], -1, env))
+        except SqlError:
+            raise value_out_of_range(_VECTOR_NAMES[element.name], text[at:].lstrip()) from None
+        at = match.end()
+    return found
+
+
 def _vector(oid: int, name: str, element: PgType, array: int) -> None:
     # oidvector has an order of its own; int2vector is compared as an array.
     is_array = name == "int2vector"
@@ -448,7 +468,10 @@ def _vector(oid: int, name: str, element: PgType, array: int) -> None:
     send, receive = array_send(element, encode), array_receive(element, decode)
 
     def read(text: str, typmod: int, env: TypeEnv) -> list[int]:
-        return [element.input(word, -1, env) for word in text.split()]
+        try:
+            return [element.input(word, -1, env) for word in text.split()]
+        except SqlError:
+            return _vector_numbers(element, text, is_array, env)
 
     def vector_send(value: list[int]) -> bytes:
         """As an array's, with the vectors' lower bound 0, of one dimension even when empty."""

@@ -152,41 +152,60 @@ def named_zone(name: str) -> tzinfo | None:
     return zoneinfo.ZoneInfo(official) if official is not None else posix_zone(name)
 
 
-_POSIX_ZONE: Final = re.compile(r"(?:<([^>]+)>|([A-Za-z]+))?([+-]?\d{1,3})(?::(\d{2}))?(?::(\d{2}))?")
-_POSIX_SUMMER: Final = re.compile(
-    r"((?:<[^>]+>|[A-Za-z]{3,})[+-]?[\d:]+(?:<[^>]+>|[A-Za-z]{3,})(?:[+-]?[\d:]+)?)(,.+)?"
+_POSIX_NAME: Final = r"<[^>]*>|[^0-9,+<-]{}"
+_POSIX_OFFSET: Final = r"([+-]?)(\d{1,3})(?::(\d{1,2}))?(?::(\d{1,2}))?"
+_POSIX_ZONE: Final = re.compile(
+    rf"(?:{_POSIX_NAME.format('*')}){_POSIX_OFFSET}(?:({_POSIX_NAME.format('+')})(?:{_POSIX_OFFSET})?([,;].+)?)?"
 )
 _USUAL_SUMMER: Final = ",M3.2.0,M11.1.0"
 
 
 def posix_zone(name: str) -> tzinfo | None:
-    """``[NAME]±hh[:mm[:ss]]`` with POSIX' sign, which counts west of Greenwich, and ``NAMEhhNAME,rule,rule`` (manual,
-    appendix B.5); None for another text."""
+    """``[NAME]±hh[:mm[:ss]]`` with POSIX' sign, which counts west of Greenwich, and ``NAMEhhNAME[hh],rule,rule``
+    (manual, appendix B.5); None for another text. A name is whatever is no digit, sign or comma."""
     match = _POSIX_ZONE.fullmatch(name)
     if match is None:
-        return _zone_with_summer(name)
-    if abs(int(match[3])) > 167 or int(match[4] or 0) > 59 or int(match[5] or 0) > 59:
         return None
-    seconds = abs(int(match[3])) * 3600 + int(match[4] or 0) * 60 + int(match[5] or 0)
-    if seconds >= 86400:
+    west = _posix_seconds(match[1], match[2], match[3], match[4])
+    if west is None or abs(west) >= 86400:
         return None
-    return fixed_zone(seconds if match[3].startswith("-") else -seconds)
+    if match[5] is None:
+        return fixed_zone(-west)
+    summer: int | None = west - 3600
+    if match[7] is not None:
+        summer = _posix_seconds(match[6], match[7], match[8], match[9])
+    if summer is None or abs(summer) >= 86400:
+        return None
+    return _zone_with_summer(name, west, match[5], summer, match[10] or _USUAL_SUMMER)
 
 
-def _zone_with_summer(name: str) -> tzinfo | None:
+def _posix_seconds(sign: str, hours: str, minutes: str | None, seconds: str | None) -> int | None:
+    """An offset's seconds; None when a part is too large."""
+    if int(hours) > 167 or int(minutes or 0) > 59 or int(seconds or 0) > 60:
+        return None
+    total = int(hours) * 3600 + int(minutes or 0) * 60 + int(seconds or 0)
+    return -total if sign == "-" else total
+
+
+def _zone_with_summer(name: str, west: int, summer_name: str, summer: int, rules: str) -> tzinfo | None:
     """A zone of two names: the rules of the United States unless it has its own."""
-    match = _POSIX_SUMMER.fullmatch(name)
-    if match is None:
-        return None
+    names = re.match(_POSIX_NAME.format("*"), name)
+    winter_name = (names[0] if names is not None else "").strip("<>")
+    shown = (winter_name, summer_name.strip("<>"))
+    first, second = (re.sub(r"[^A-Za-z0-9+-]", "x", each).ljust(3, "x") for each in shown)
+    text = f"<{first}>{_posix_offset(west)}<{second}>{_posix_offset(summer)}{rules}"
     # A zone file without transitions: its last line alone says what is when.
     head = b"TZif2" + bytes(15)
     block = head + (0).to_bytes(4, "big") * 4 + (1).to_bytes(4, "big") * 2 + bytes(6) + b"\0"
     try:
-        return zoneinfo.ZoneInfo.from_file(
-            io.BytesIO(block + block + f"\n{match[1]}{match[2] or _USUAL_SUMMER}\n".encode()), name
-        )
+        return zoneinfo.ZoneInfo.from_file(io.BytesIO(block + block + f"\n{text}\n".encode()), name)
     except ValueError:
         return None
+
+
+def _posix_offset(seconds: int) -> str:
+    sign, seconds = ("-", -seconds) if seconds < 0 else ("", seconds)
+    return f"{sign}{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
 
 
 def zone_abbreviation(us: int, zone: tzinfo) -> str:

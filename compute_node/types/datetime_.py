@@ -105,6 +105,13 @@ def round_fraction(us: int, typmod: int, explicit: bool = False) -> int:
     return rounded if us >= 0 else -rounded
 
 
+def _rounded(us: int, typmod: int) -> int:
+    """What the length coercion does with a modifier that somebody has made up: 22023."""
+    if typmod != -1 and not 0 <= typmod <= 6 and not is_infinite(us):
+        raise InvalidParameterValue(f"timestamp({typmod}) precision must be between 0 and 6")
+    return round_fraction(us, typmod)
+
+
 def clock_text(us: int) -> str:
     """µs of a day → ``HH:MM:SS[.ffffff]`` without trailing zeros."""
     seconds, fraction = divmod(us, SECOND_US)
@@ -314,8 +321,8 @@ def timestamp_to_timestamptz(us: int, env: TypeEnv) -> int:
 
 
 def timestamptz_to_timestamp(us: int, env: TypeEnv) -> int:
-    """Instant → local time in the session's zone."""
-    return us if is_infinite(us) else utc_to_local(us, env.timezone)
+    """Instant → local time in the session's zone; 22008 before the first that a timestamp holds."""
+    return us if is_infinite(us) else check_timestamp(utc_to_local(us, env.timezone))
 
 
 def _mixed(block: str, left: Callable[[int, TypeEnv], int], right: Callable[[int, TypeEnv], int]) -> None:
@@ -348,14 +355,20 @@ def _as_is(value: int, env: TypeEnv) -> int:
     return value
 
 
+_AFTER_ALL_STAMPS = TIMESTAMP_INFINITY - 1
+"""Where a date lies that no timestamp reaches: after every finite one, before infinity."""
+
+
 def _date_as_stamp(days: int, env: TypeEnv) -> int:
-    return days * DAY_US if days not in (DATE_INFINITY, DATE_MINUS_INFINITY) else date_to_timestamp(days)
+    if days in (DATE_INFINITY, DATE_MINUS_INFINITY):
+        return date_to_timestamp(days)
+    us = days * DAY_US
+    return us if us < TIMESTAMP_END else _AFTER_ALL_STAMPS
 
 
 def _date_as_instant(days: int, env: TypeEnv) -> int:
-    if days in (DATE_INFINITY, DATE_MINUS_INFINITY):
-        return date_to_timestamp(days)
-    return local_to_utc(days * DAY_US, env.timezone)
+    us = _date_as_stamp(days, env)
+    return us if us >= _AFTER_ALL_STAMPS or us == TIMESTAMP_MINUS_INFINITY else local_to_utc(us, env.timezone)
 
 
 def _stamp_as_instant(us: int, env: TypeEnv) -> int:
@@ -475,7 +488,7 @@ fn(
 fn(
     1178,
     "date(timestamptz) date stable",
-    _with_env(lambda us, env: timestamp_to_date(timestamptz_to_timestamp(us, env))),
+    _with_env(lambda us, env: timestamp_to_date(us if is_infinite(us) else utc_to_local(us, env.timezone))),
     needs_context=True,
 )
 fns(
@@ -483,7 +496,7 @@ fns(
 1961 timestamp(timestamp, int4) timestamp
 1967 timestamptz(timestamptz, int4) timestamptz
 """,
-    round_fraction,
+    _rounded,
 )
 fns(
     """

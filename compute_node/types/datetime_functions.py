@@ -93,7 +93,8 @@ def difference(a: int, b: int) -> Interval:
     """timestamp - timestamp in days and µs."""
     if is_infinite(a) or is_infinite(b):
         raise DatetimeFieldOverflow("cannot subtract infinite timestamps")
-    return justify_hours(Interval(0, 0, a - b))
+    # PostgreSQL 15 lets this subtraction wrap: 300,000 years are more µs than 64 bits hold.
+    return justify_hours(Interval(0, 0, (a - b + 2**63) % 2**64 - 2**63))
 
 
 def justify_hours(span: Interval) -> Interval:
@@ -681,9 +682,9 @@ def _zone(name: str, context: FunctionContext) -> Datum:
 
 
 def _trunc_zoned(context: FunctionContext, field: str, us: int, zone_name: str | None = None) -> int:
-    zone = context.env.timezone if zone_name is None else _zone(zone_name, context)
     if is_infinite(us):
         return us
+    zone = context.env.timezone if zone_name is None else _zone(zone_name, context)
     if _unit(field) in ("hour", "minute", "second", "millisecond", "microsecond"):
         offset = utc_offset_seconds(us, zone) * SECOND_US
         return truncate_timestamp(field, us + offset) - offset
@@ -720,7 +721,8 @@ def _timetz_at(value: TimeTz, zone: Any, context: FunctionContext) -> TimeTz:
 def _zone_span(span: Interval, env: TypeEnv) -> int:
     if span.months or span.days:
         raise InvalidParameterValue(f'interval time zone "{interval_out(span, env)}" must not include months or days')
-    return span.us // SECOND_US
+    west = -_truncate(span.us, SECOND_US)
+    return -((west + 2**31) % 2**32 - 2**31)  # an int4 there
 
 
 def _trunc(field: str, us: int) -> int:

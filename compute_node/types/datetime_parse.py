@@ -120,6 +120,11 @@ def _fraction_us(digits: str) -> int:
     return round(float(f"0.{digits}0") * 1_000_000) if len(digits) > 6 else int(digits.ljust(6, "0") or "0")
 
 
+def _atoi(digits: str) -> int:
+    """C's atoi: the lowest 32 bits of the number that fits in 64."""
+    return (min(int(digits[:20]), 2**63 - 1) + 2**31) % 2**32 - 2**31
+
+
 def _integer(text: str) -> int:
     value = int(text[:30] or "0")
     if value > _INT_MAX:
@@ -342,7 +347,7 @@ class _Parser:
         if point:
             self.fraction_us = _fraction_us(fraction)
         elif not date_known and self.dated != _DATE and len(digits) >= 6:
-            self.day, self.month, self.year = int(digits[-2:]), int(digits[-4:-2]), _integer(digits[:-4])
+            self.day, self.month, self.year = int(digits[-2:]), int(digits[-4:-2]), _atoi(digits[:-4])
             self.two_digits |= len(digits) == 6
             return set(_DATE)
         if not self.has_time() and len(digits) in (4, 6):

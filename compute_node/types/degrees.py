@@ -45,8 +45,8 @@ def _cos(x: float) -> float:
 
 
 def _ratio(a: float, b: float) -> float:
-    """a / b, infinite for b = 0."""
-    return a / b if b else math.inf
+    """a / b, infinite for b = 0 with the sign of that zero."""
+    return a / b if b else math.copysign(math.inf, b)
 
 
 _TAN_45: Final = _sin(45.0) / _cos(45.0)

@@ -122,6 +122,8 @@ def _length(value: bytes, name: str) -> int:
     encoding = find_encoding(name)
     if encoding is None:
         raise InvalidParameterValue(f'invalid encoding name "{name}"')
+    if b"\0" in value:
+        raise CharacterNotInRepertoire(f'invalid byte sequence for encoding "{encoding}": 0x00')
     try:
         return len(value.decode(_codec(encoding, encoding)[0]))
     except UnicodeDecodeError as error:

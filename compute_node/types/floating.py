@@ -278,6 +278,9 @@ def checked(operation: Callable[..., float], single: bool) -> Callable[..., floa
     return apply
 
 
+_RADIANS_PER_DEGREE = 0.0174532925199432957692
+
+
 def _multiply(a: float, b: float) -> float:
     result = a * b
     if result == 0.0 and a != 0.0 and b != 0.0:
@@ -537,8 +540,8 @@ fn(1603, "atan2(float8, float8) float8", _trigonometric(math.atan2))
 fn(2462, "sinh(float8) float8", _sinh)
 fn(2463, "cosh(float8) float8", _cosh)
 fn(2464, "tanh(float8) float8", math.tanh)
-fn(1608, "degrees(float8) float8", checked(math.degrees, False))
-fn(1609, "radians(float8) float8", math.radians)
+fn(1608, "degrees(float8) float8", checked(lambda value: value / _RADIANS_PER_DEGREE, False))
+fn(1609, "radians(float8) float8", lambda value: _multiply(value, _RADIANS_PER_DEGREE))
 
 
 def _to_integer(size: int) -> Callable[[float], int]:

@@ -236,7 +236,6 @@ fns(
 )
 fns(
     """
-    350 btint2cmp(int2, int2) int4
     351 btint4cmp(int4, int4) int4
     842 btint8cmp(int8, int8) int4
     2190 btint24cmp(int2, int4) int4
@@ -249,6 +248,7 @@ fns(
     lambda a, b: (a > b) - (a < b),
 )
 
+fn(350, "btint2cmp(int2, int2) int4", lambda a, b: a - b)
 _declare_arithmetic(2, "176 int2pl(int2, int2) int2", operator.add, "{0} + {1}")
 _declare_arithmetic(
     4,

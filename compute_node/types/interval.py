@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from aurora.errors import (
     DatetimeFieldOverflow,
+    InternalError,
     InvalidBinaryRepresentation,
     InvalidParameterValue,
 )
@@ -156,6 +157,8 @@ def interval_typmod(value: Interval, typmod: int, explicit: bool = False) -> Int
     precision, fields = typmod & 0xFFFF, typmod >> 16 & 0x7FFF
     months, days, us = value
     if fields != FULL_RANGE:
+        if fields not in _FIELD_UNITS:
+            raise InternalError(f"unrecognized interval typmod: {typmod}")
         unit_us, keeps_days, whole_years = _FIELD_UNITS[fields]
         if whole_years:
             months = int(months / 12) * 12

@@ -222,9 +222,7 @@ def _like_escape(pattern: str, escape: str) -> str:
         sign = pattern[at]
         if escape and sign == escape:
             at += 1
-            if at == len(pattern):
-                raise InvalidEscapeSequence("LIKE pattern must not end with escape character")
-            out.append("\\" + pattern[at])
+            out.append("\\" + pattern[at : at + 1])
         else:
             out.append("\\\\" if sign == "\\" else sign)
         at += 1

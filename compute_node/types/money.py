@@ -7,7 +7,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
 
 from aurora.datum import Datum
-from aurora.errors import NumericValueOutOfRange
+from aurora.errors import FloatingPointException, NumericValueOutOfRange
 from compute_node.types.common import (
     WHITESPACE,
     division_by_zero,
@@ -108,6 +108,12 @@ def _over(value: int, divisor: float) -> int:
 def _over_integer(value: int, divisor: int) -> int:
     if divisor == 0:
         raise division_by_zero()
+    if value == _LOW and divisor == -1:
+        raise FloatingPointException(  # what the processor says of it
+            "floating-point exception",
+            detail="An invalid floating-point operation was signaled. This probably means an out-of-range result or an"
+            " invalid operation, such as division by zero.",
+        )
     return _checked(abs(value) // abs(divisor) * (1 if (value < 0) == (divisor < 0) else -1))
 
 

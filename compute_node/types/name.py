@@ -97,8 +97,10 @@ comparisons("""
 72 charle(char, char) bool
 73 chargt(char, char) bool
 74 charge(char, char) bool
-358 btcharcmp(char, char) int4
 """)
+
+
+fn(358, "btcharcmp(char, char) int4", lambda a, b: _char_byte(a)[0] - _char_byte(b)[0])
 
 
 def _mixed(block: str, compare: Callable[[str, str], bool | int], inline: str | None) -> None:

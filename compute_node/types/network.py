@@ -363,6 +363,11 @@ def _plus(value: Inet, count: int) -> Inet:
     return value._replace(address=address)
 
 
+def _minus(value: Inet, count: int) -> Inet:
+    # -2**63 has no opposite in 64 bits: PostgreSQL adds it as it is.
+    return _plus(value, count if count == -(2**63) else -count)
+
+
 def _difference(a: Inet, b: Inet) -> int:
     if a.version != b.version:
         raise InvalidParameterValue("cannot subtract inet values of different sizes")
@@ -408,7 +413,7 @@ fn(2628, "inetand(inet, inet) inet", _and)
 fn(2629, "inetor(inet, inet) inet", _or)
 fn(2630, "inetpl(inet, int8) inet", _plus)
 fn(2631, "int8pl_inet(int8, inet) inet", lambda count, value: _plus(value, count))
-fn(2632, "inetmi_int8(inet, int8) inet", lambda value, count: _plus(value, -count))
+fn(2632, "inetmi_int8(inet, int8) inet", _minus)
 fn(2633, "inetmi(inet, inet) int8", _difference)
 fn(598, "abbrev(inet) text", inet_out)
 fn(599, "abbrev(cidr) text", _abbreviated)

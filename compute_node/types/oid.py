@@ -98,9 +98,10 @@ REG_TYPES: dict[str, tuple[int, int, type[Exception]]] = {
 
 def _reg_input(name: str, missing: type[Exception]) -> Callable[[str, int, TypeEnv], int]:
     hook = name + "in"
+    nothing = "0" if name in ("regoper", "regoperator") else "-"
 
     def read(text: str, typmod: int, env: TypeEnv) -> int:
-        if text == "-":
+        if text == nothing:
             return 0
         if text.isascii() and text.isdigit():
             return oid_in(text)
@@ -114,10 +115,11 @@ def _reg_input(name: str, missing: type[Exception]) -> Callable[[str, int, TypeE
 
 def _reg_output(name: str) -> Callable[[int, TypeEnv], str]:
     hook = name + "out"
+    nothing = "0" if name in ("regoper", "regoperator") else "-"
 
     def write(value: int, env: TypeEnv) -> str:
         if value == 0:
-            return "-"
+            return nothing
         found = env.lookup(hook, value) if env.lookup is not None else None
         return str(value) if found is None else str(found)
 

@@ -18,6 +18,7 @@ from aurora.errors import InvariantViolation, SqlError
 
 if TYPE_CHECKING:
     from aurora.kernels.python.clog import Snapshot
+    from compute_node.types.collation.collation import Collation
 
 
 Value: TypeAlias = Datum
@@ -36,6 +37,9 @@ class TypeEnv:
     stack_kb: int = 2048
     """max_stack_depth: bounds how deeply what is read may be nested"""
     bytea_output: str = "hex"
+    xml_document: bool = False
+    """xmloption = document: xml's text input takes documents alone"""
+    xml_binary: str = "base64"
     qualified_set: bool = False
     """ansi_qualified_update_set_target: UPDATE … SET may qualify a column by its table"""
     transaction_timestamp: int = 0
@@ -98,6 +102,18 @@ class SessionView(Protocol):
         """Cancel or end another session; False when there is no such session."""
 
 
+class ResultColumn(Protocol):
+    """One column of a statement's rows."""
+
+    @property
+    def name(self) -> str:
+        """As it is shown."""
+
+    @property
+    def kind(self) -> PgType:
+        """Its type."""
+
+
 @dataclass(frozen=True, slots=True)
 class SqlResult:
     """What a function's statement gave: its rows, how many it gave or affected, its command tag."""
@@ -105,6 +121,10 @@ class SqlResult:
     rows: list[tuple[Value, ...]]
     count: int
     tag: str
+    columns: Sequence[ResultColumn] | None = None
+    """of its rows; None when it gives none"""
+    kinds: Sequence[PgType] = ()
+    """of a query's: their types, where ``columns`` has the types that domains are over"""
 
 
 class Caller(Protocol):
@@ -238,11 +258,15 @@ class PgType:
     base_typmod: int = -1
     domain: Domain | None = None
     """a domain's rules"""
+    default: str | None = None
+    """of a user's base type: what columns of it hold without a default of their own, as its input reads it"""
     check: Callable[[Value, TypeEnv], None] | None = None
     """what a value read in binary form, or a NULL, must satisfy besides: raises the error of a domain's constraint.
     Arrays and composite types have it when a part of them has."""
     parts: frozenset[int] = frozenset()
     """OIDs of the users' types and relations that this one is made of"""
+    collated: Collation | None = None
+    """of a type under a collation: that collation (``compute_node/types/collation``)"""
 
     @property
     def root(self) -> PgType:

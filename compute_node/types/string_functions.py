@@ -153,7 +153,9 @@ fn(3060, "left(text, int4) text", lambda value, count: value[:count])
 fn(
     3061,
     "right(text, int4) text",
-    lambda value, count: value[max(len(value) - count, 0) :] if count >= 0 else value[-count:],
+    # The opposite of -2**31 is itself in 32 bits: nothing is cut off then.
+    # In 32 bits the opposite of -2**31 is itself: nothing is cut off.
+    lambda value, count: value[max(len(value) - count, 0) :] if count >= 0 else value[-(count % -(2**31)) :],
 )
 fn(879, "lpad(text, int4) text", lambda value, length: _pad(value, length, " ", True))
 fn(873, "lpad(text, int4, text) text", lambda value, length, fill: _pad(value, length, fill, True))

@@ -161,11 +161,13 @@ def _half(doubled: int) -> int:
 
 
 def _numeric_size_pretty(size: Decimal) -> str:
-    if not size.is_finite() or size.copy_abs() < 10 * 1024:
+    if not size.is_finite():
+        return f"{size:f} PB"
+    if size.copy_abs() < 10 * 1024:
         return f"{size:f} bytes"
     for power, unit in ((1, "kB"), (2, "MB"), (3, "GB"), (4, "TB"), (5, "PB")):
         rounded = round_scale(quotient(size, Decimal(1024**power), 20), 0)
-        if rounded.copy_abs() < 10 * 1024 or unit == "PB":
+        if unit == "PB" or (rounded.is_finite() and rounded.copy_abs() < 10 * 1024):
             return f"{rounded:f} {unit}"
     return f"{size:f} bytes"
 

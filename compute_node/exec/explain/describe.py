@@ -10,6 +10,7 @@ from compute_node.exec.explain.expressions import Names, Wording, quoted
 from compute_node.exec.plan_walk import plan_expressions, plan_nodes
 from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
+from compute_node.types.xml.table import XMLTABLE
 
 if TYPE_CHECKING:
     from compute_node.exec.context import Fact
@@ -250,6 +251,9 @@ class Describer:
                 shown.properties.append(("Recheck Cond", self._conditions(plan, plan.conditions)))
                 shown.children.append(self._bitmap(plan.child, plan))
                 return shown
+            case pl.FunctionScan() if isinstance(plan.call, ex.Call) and plan.call.function == XMLTABLE:
+                where = self._on("xmltable", plan.alias)
+                return Shown(plan, f"Table Function Scan{where}", "Table Function Scan", {"Alias": plan.alias})
             case pl.FunctionScan():
                 name = ""
                 if isinstance(plan.call, ex.Call):

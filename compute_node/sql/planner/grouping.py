@@ -22,7 +22,7 @@ from compute_node.sql.plan import AggregatePlan, GroupingSetsPlan, Plan
 from compute_node.sql.planner.create import replace_columns
 from compute_node.sql.planner.quals import local_vars
 from compute_node.sql.planner.query_planner import QueryPlanner
-from compute_node.sql.planner.upper_nodes import Emit, cost, widen
+from compute_node.sql.planner.upper_nodes import Emit, cost, merging_type, under, widen
 
 _BTREE, _HASH = 403, 405
 
@@ -45,6 +45,11 @@ class _Grouping:
         if self._sets is not None:
             # Each target is a key of its own, though two may be the same expression.
             self._keys = grouped
+        self._merging = {
+            targets[index]: merging_type(planner, targets[index].type, query.targets[index].collation)
+            for index in query.group_by
+            if query.targets[index].collation > 0
+        }
         self._check_types()
         self._aggregates: list[AggregateCall] = []
         self._groupings: list[GroupingCall] = []
@@ -154,7 +159,7 @@ class _Grouping:
 
         fields: dict[str, Any] = {
             "child": child,
-            "keys": tuple(below(item) for item in keys),
+            "keys": tuple(under(below(item), self._merging.get(item, item.type)) for item in keys),
             "aggregates": tuple(computed(each) for each in aggregates),
             "having": None if self._having is None else above(self._having),
             "plain": self._plain,

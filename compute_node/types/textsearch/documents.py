@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 from aurora.datum import Datum
-from aurora.errors import InvalidParameterValue, SuccessfulCompletion, UndefinedObject
+from aurora.errors import InternalError, InvalidParameterValue, SuccessfulCompletion, UndefinedObject
 from compute_node.types.declare import fn
 from compute_node.types.json.lexer import END, NUMBER, STRING, Lexer
 from compute_node.types.json.value import Jsonb
@@ -111,6 +111,8 @@ def _flags(given: Jsonb) -> set[str]:
         raise InvalidParameterValue("wrong flag type, only arrays and scalars are allowed")
     out = set()
     for item in items:
+        if item.kind in ("array", "object"):
+            raise InternalError("unexpected end of flag array")
         if item.kind != "string":
             raise InvalidParameterValue(
                 "flag array element is not a string",
@@ -184,8 +186,6 @@ fn(3723, "ts_lexize(regdictionary, text) text[]", lambda oid, text: dictionary(o
 
 def _parser(oid: int) -> None:
     if oid != builtin()["parsers"][0][0]:
-        from aurora.errors import InternalError
-
         raise InternalError(f"cache lookup failed for text search parser {oid}")
 
 

@@ -24,10 +24,10 @@ def _strip(vector: TsVector) -> TsVector:
     return TsVector(tuple((lexeme, ()) for lexeme, _ in vector.entries))
 
 
-def _needed_weight(letter: str) -> int:
+def _needed_weight(letter: str, shown: str) -> int:
     weight = _weight(letter)
     if weight is None:
-        raise InternalError(f"unrecognized weight: {ord(letter) if letter else 0}")
+        raise InternalError(f"unrecognized weight: {shown}")
     return weight
 
 
@@ -36,12 +36,12 @@ def _set(positions: tuple[int, ...], weight: int) -> tuple[int, ...]:
 
 
 def _setweight(vector: TsVector, letter: str) -> TsVector:
-    weight = _needed_weight(letter)
+    weight = _needed_weight(letter, str(ord(letter)) if letter else "0")
     return TsVector(tuple((lexeme, _set(positions, weight)) for lexeme, positions in paced(vector.entries)))
 
 
 def _setweight_of(vector: TsVector, letter: str, lexemes: list[Datum]) -> TsVector:
-    weight, chosen = _needed_weight(letter), set(flatten(lexemes))
+    weight, chosen = _needed_weight(letter, letter), set(flatten(lexemes))
     return TsVector(
         tuple(
             (lexeme, _set(positions, weight) if lexeme in chosen else positions)
