@@ -66,7 +66,7 @@ class Fold:
         if final is None:
             raise InvariantViolation(f"ordered-set aggregate {self._call.function} has no final function")
         keys = [
-            ex.SortKey(ex.Column(type=key.type, index=index), key.type, key.descending, key.nulls_first)
+            ex.SortKey(ex.Column(type=key.expression.type, index=index), key.type, key.descending, key.nulls_first)
             for index, key in enumerate(self._call.order_by)
         ]
         passes = sort_passes(builder, keys, None)

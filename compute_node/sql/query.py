@@ -123,7 +123,7 @@ class Frame:
     end_in_range: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Window:
     """A window, of a WINDOW or an OVER clause; ``partition`` and ``order`` name targets."""
 
