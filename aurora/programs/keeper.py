@@ -11,8 +11,9 @@ An instance comes back as a reader when any other one lives (``Cluster.start_rol
 themselves, and nothing that the keeper does can make two.
 
 The pause before a start doubles from ``PAUSE_S`` to ``PAUSE_MAX_S`` while the process dies young, and begins anew once
-one has lived for ``SETTLED_S``. A writer that another one has superseded comes back as a reader; in a cluster of one
-instance it is not started again, for it would fence that other one.
+one has lived for ``SETTLED_S``. A writer that another one has superseded comes back as a reader, after the shortest
+pause however often roles have changed, for it has not failed; in a cluster of one instance it is not started again, for
+it would fence that other one.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ from aurora.programs.supervisor import KEEPER, Cluster
 PAUSE_S: Final = 0.05
 PAUSE_MAX_S: Final = 30.0
 SETTLED_S: Final = 60.0
+SERVED_S: Final = 1.0
+"""What ends sooner than that has not served, whatever it says of its end."""
 HOLD_AFTER_S: Final = 5.0
 LOOK_S: Final = 0.5
 """Between two looks at the run files."""
@@ -127,9 +130,13 @@ class Keeper:
             LOGGER.error("%s is older than the program that had the volume open last: it stays down", name)
             self._cluster.give_up(name)
             return False
-        watched.due_s = now + watched.pause_s
-        LOGGER.warning("%s has ended (%s): starts again in %g s", name, self._cluster.last_end(name), watched.pause_s)
-        watched.pause_s = min(PAUSE_MAX_S, watched.pause_s * 2)
+        served = self._cluster.processes.run(name).pid == watched.pid and now - watched.seen_s > SERVED_S
+        gave_way = served and self._cluster.processes.exit_status(name) == exit_status.FENCED
+        pause_s = PAUSE_S if gave_way else watched.pause_s
+        watched.due_s = now + pause_s
+        LOGGER.warning("%s has ended (%s): starts again in %g s", name, self._cluster.last_end(name), pause_s)
+        if not gave_way:
+            watched.pause_s = min(PAUSE_MAX_S, pause_s * 2)
         return True
 
     def _start(self, name: str) -> None:

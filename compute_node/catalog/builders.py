@@ -235,6 +235,11 @@ def shell_type_row(oid: int, name: str, namespace: int, owner: int) -> Row:
     )
 
 
+def base_type_row(oid: int, name: str, namespace: int, owner: int, values: dict[str, Datum]) -> Row:
+    """A user's base type; ``values`` are the columns that say what it is."""
+    return make_row("pg_type", _type_values(oid, name, namespace, owner) | {"typtype": "b"} | values)
+
+
 def domain_type_row(
     oid: int,
     name: str,

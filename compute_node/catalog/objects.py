@@ -7,18 +7,29 @@ The built-in ones are declared in ``compute_node/types`` and are the catalog vie
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from aurora.datum import Datum
 from aurora.errors import InternalError, NotSupported
 from compute_node.catalog.aggregates import aggregate
+from compute_node.catalog.builders import ARRAY_SUBSCRIPT
 from compute_node.catalog.domains import domain_type
 from compute_node.catalog.routines import sql_function
 from compute_node.catalog.rows import Record
 from compute_node.catalog.uncoded import SQL_LANGUAGE, builtin_function, builtin_type
 from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.types.array import make_array_type
+from compute_node.types.collation import (
+    CODE_POINTS,
+    INDETERMINATE,
+    UNDETERMINED,
+    Collation,
+    collated,
+    collated_type,
+    collation_of,
+    plain,
+)
 from compute_node.types.composite import make_composite_type
 from compute_node.types.enum import Label, make_enum_type
 from compute_node.types.pseudo import make_shell_type
@@ -40,17 +51,6 @@ if TYPE_CHECKING:
 INTERNAL_LANGUAGE = 12
 
 
-@dataclass(frozen=True, slots=True)
-class Collation:
-    """One row of pg_collation."""
-
-    oid: int
-    name: str
-    namespace: int
-    provider: str
-    deterministic: bool
-
-
 # types
 
 
@@ -61,7 +61,10 @@ def type_oid(layer: CatalogLayer, namespace: int, name: str) -> int | None:
 
 
 def user_type(layer: CatalogLayer, oid: int) -> PgType | None:
-    """A type made of its row: of a table's rows, an enum, a range, a domain, or an array of one of these."""
+    """A type made of its row: of a table's rows, an enum, a range, a domain, or an array of one of these; or a type
+    under a collation."""
+    if collation_of(oid):
+        return _collated(layer, plain(oid), collation_of(oid))
     row = layer.reader.one("pg_type", oid=oid)
     if row is None:
         return None
@@ -73,7 +76,7 @@ def user_type(layer: CatalogLayer, oid: int) -> PgType | None:
         return make_enum_type(oid, row.typname, row.typnamespace, row.typarray, labels)
     if row.typtype in "rm":
         return _range_type(layer, row)
-    if row.typelem:
+    if row.typsubscript == ARRAY_SUBSCRIPT:
         element = layer.type(row.typelem)
         if element is None:
             raise InternalError(f"cache lookup failed for type {row.typelem}")
@@ -88,7 +91,63 @@ def user_type(layer: CatalogLayer, oid: int) -> PgType | None:
         return make_shell_type(oid, row.typname, row.typnamespace)
     if oid < FIRST_NORMAL_OID:
         return builtin_type(row)
+    if row.typtype == "b":
+        return _base_type(layer, row)
     raise InternalError(f'type "{row.typname}" has kind "{row.typtype}", which is not known here')
+
+
+def _collated(layer: CatalogLayer, oid: int, collation: int) -> PgType | None:
+    kind, under = layer.type(oid), layer.ask("collation", collation)
+    if kind is None or under is None:
+        return None
+    return collated_type(kind, under)
+
+
+def model_of_base_type(layer: CatalogLayer, input_function: int) -> PgType | None:
+    """The built-in type whose input function that is, under whatever name; None when it is none's."""
+    entry = REGISTRY.functions.get(input_function)
+    if entry is None:
+        row = layer.reader.one("pg_proc", oid=input_function)
+        entry = None if row is None else internal_function(row.prosrc, len(row.proargtypes))
+    model = None if entry is None else REGISTRY.types.get(entry.result)
+    return model if model is not None and model.kind == "b" and not model.element_type else None
+
+
+def _base_type(layer: CatalogLayer, row: Record) -> PgType:
+    """A base type: the built-in type whose functions it names, under its own name and with what it says of itself."""
+    model = model_of_base_type(layer, row.typinput)
+    if model is None:
+        raise InternalError(f'type "{row.typname}" has no input function')
+    return replace(
+        model,
+        oid=row.oid,
+        name=row.typname,
+        namespace=row.typnamespace,
+        length=row.typlen,
+        by_value=row.typbyval,
+        category=row.typcategory,
+        preferred=row.typispreferred,
+        receive=model.receive if row.typreceive else None,
+        send=model.send if row.typsend else None,
+        array=row.typarray,
+        align=row.typalign,
+        storage=row.typstorage,
+        delimiter=row.typdelim,
+        collation=row.typcollation,
+        element=row.typelem,
+        typmod_in=model.typmod_in if row.typmodin else None,
+        typmod_out=model.typmod_out if row.typmodin else None,
+        typmod_cast=None,
+        formatted_name=None,
+        element_bytes=model.element_bytes or model.send,
+        element_value=model.element_value or _received(model),
+        default=row.typdefault,
+    )
+
+
+def _received(model: PgType) -> Callable[[bytes], Datum] | None:
+    receive = model.receive
+    return None if receive is None else lambda data: receive(data, -1)
 
 
 def _range_type(layer: CatalogLayer, row: Record) -> PgType:
@@ -99,12 +158,15 @@ def _range_type(layer: CatalogLayer, row: Record) -> PgType:
     if found is None or subtype is None:
         raise InternalError(f"cache lookup failed for range type {row.oid}")
     canonical = layer.reader.one("pg_proc", oid=found.rngcanonical) if found.rngcanonical else None
+    ordered = subtype
+    if found.rngcollation and (under := layer.ask("collation", found.rngcollation)) is not None:
+        ordered = collated_type(subtype, under)
     form = RangeForm(
         range=found.rngtypid,
         multirange=found.rngmultitypid,
         subtype=subtype,
-        key=subtype.sort_value,
-        bound_key=subtype.sort_key,
+        key=ordered.sort_value,
+        bound_key=ordered.sort_key,
         canonical=None if canonical is None else CANONICAL.get(canonical.prosrc),
         operator_class=found.rngsubopc,
         collation=found.rngcollation,
@@ -124,7 +186,12 @@ def _composite(layer: CatalogLayer, row: Record) -> PgType:
     fields = tuple(
         FieldDesc(each.attname, None)
         if each.attisdropped
-        else FieldDesc(each.attname, layer.type(each.atttypid), each.atttypmod, each.attcollation)
+        else FieldDesc(
+            each.attname,
+            layer.type(ordered_type(layer, each.atttypid, each.attcollation)),
+            each.atttypmod,
+            each.attcollation,
+        )
         for each in columns
     )
     entry = layer.reader.one("pg_class", oid=row.typrelid)
@@ -294,16 +361,35 @@ def _dense(numbered: dict[int, int]) -> tuple[int, ...]:
 
 def collation(layer: CatalogLayer, oid: int) -> Collation | None:
     """A collation by OID."""
+    if oid == INDETERMINATE:
+        return UNDETERMINED
     row = layer.reader.one("pg_collation", oid=oid)
     if row is None:
         return None
-    return Collation(row.oid, row.collname, row.collnamespace, row.collprovider, row.collisdeterministic)
+    return Collation(
+        row.oid,
+        row.collname,
+        row.collnamespace,
+        row.collprovider,
+        row.collisdeterministic,
+        row.colliculocale if row.collprovider == "i" else row.collcollate,
+        row.collctype,
+        row.collversion,
+    )
 
 
 def collations(layer: CatalogLayer, name: str) -> tuple[Collation, ...]:
     """The collations of that name, of all schemas."""
     rows = layer.reader.find("pg_collation", collname=name)
     return tuple(layer.ask("collation", row.oid) for row in rows)
+
+
+def ordered_type(layer: CatalogLayer, kind: int, collation: int) -> int:
+    """The type of values that are ordered by a collation: the type itself where that is the order of code points."""
+    if collation in CODE_POINTS:
+        return kind
+    found = layer.ask("collation", collation)
+    return collated(kind, collation) if found is not None and found.orders else kind
 
 
 def access_method(layer: CatalogLayer, name: str) -> int | None:

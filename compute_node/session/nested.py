@@ -9,7 +9,7 @@ caller's statement and undoes it with the rest. Sources: PostgreSQL manual, chap
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -19,11 +19,12 @@ from aurora.datum import Row
 from aurora.errors import InvalidTransactionTermination, NotSupported
 from compute_node.exec.compile.compiler import too_complex
 from compute_node.hub import HUB
+from compute_node.protocol.messages import Column
 from compute_node.session import door, prepare, transactions, utility
 from compute_node.session.sinks import RowList, Sink
 from compute_node.session.state import SessionState
 from compute_node.session.statement import Params, Statement
-from compute_node.types.registry import SqlResult
+from compute_node.types.registry import PgType, SqlResult
 
 if TYPE_CHECKING:
     from aurora.kernels.python.clog import Snapshot
@@ -47,9 +48,22 @@ def run(
         HUB.pulse()
         for statement in _statements(session, text, types):
             rows = RowList()
+            columns, kinds = _columns(session, statement)
             count, tag = run_one(session, statement, params, snapshot, rows)
-            result = SqlResult(rows.found, count if statement.node is None else len(rows.found), tag)
+            result = SqlResult(rows.found, count if statement.node is None else len(rows.found), tag, columns, kinds)
     return result
+
+
+def _columns(session: SessionState, statement: Statement) -> tuple[Sequence[Column] | None, Sequence[PgType]]:
+    """Those of the rows that a statement will give, and their types."""
+    node = statement.node
+    if node is None:
+        return statement.columns, statement.executable.column_kinds
+    if isinstance(node, ast.FetchStmt):
+        portal = session.portals.get(node.portalname.encode())
+        if portal is not None and portal.statement is not None:
+            return _columns(session, portal.statement)
+    return utility.columns_of(session, statement), ()
 
 
 @contextmanager

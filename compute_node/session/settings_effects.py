@@ -36,6 +36,7 @@ PLAN_SETTINGS = frozenset(
         "session_authorization",
         "role",
         "bytea_output",
+        "xmloption",
         "standard_conforming_strings",
         "row_security",
         "ansi_qualified_update_set_target",
@@ -100,6 +101,14 @@ def _stack_depth(session: SessionState, value: SettingValue) -> None:
 
 def _bytea_output(session: SessionState, value: SettingValue) -> None:
     session.env.bytea_output = str(value)
+
+
+def _xml_option(session: SessionState, value: SettingValue) -> None:
+    session.env.xml_document = str(value) == "document"
+
+
+def _xml_binary(session: SessionState, value: SettingValue) -> None:
+    session.env.xml_binary = str(value)
 
 
 def _qualified_set(session: SessionState, value: SettingValue) -> None:
@@ -216,6 +225,8 @@ _EFFECTS: dict[str, Effect] = {
     "extra_float_digits": _float_digits,
     "max_stack_depth": _stack_depth,
     "bytea_output": _bytea_output,
+    "xmloption": _xml_option,
+    "xmlbinary": _xml_binary,
     "synchronous_commit": _synchronous_commit,
     "ansi_qualified_update_set_target": _qualified_set,
     "statement_timeout": _statement_timeout,

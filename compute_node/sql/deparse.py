@@ -30,6 +30,7 @@ from compute_node.sql.expressions import (
     CoerceToDomain,
     CoerceTypmod,
     CoerceViaIO,
+    Collate,
     Const,
     DistinctTest,
     DomainValue,
@@ -51,13 +52,17 @@ from compute_node.sql.expressions import (
     SubColumn,
     Subscript,
     Var,
+    XmlExpr,
 )
 from compute_node.types import oids
+from compute_node.types.collation import collation_of
 from compute_node.types.registry import Function, TypeEnv
+from compute_node.types.xml.names import identifier_of
 
 Namer = Callable[[Expr], str]
 
 _PLAIN = re.compile(r"[a-z_][a-z0-9_$]*")
+_STANDALONE: dict[Any, str] = {0: ", STANDALONE YES", 1: ", STANDALONE NO", 2: ", STANDALONE NO VALUE"}
 _BARE_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
@@ -130,9 +135,18 @@ class Deparser:
         return f"{inner}::{self.type(type_oid, typmod)}"
 
     def relabel(self, node: Relabel, show_implicit: bool) -> str:
+        if collation_of(node.type):
+            return self.text(node.argument, show_implicit)
         if node.implicit and not show_implicit:
             return self.text(node.argument, show_implicit)
         return self.cast(node.argument, node.type, node.typmod)
+
+    def collate(self, node: Collate, show_implicit: bool) -> str:
+        found = self.catalog.collation(node.collation)
+        name = "???" if found is None else quote_identifier(found.name)
+        if found is not None and self.catalog.find_collation(None, found.name) != found:
+            name = f"{quote_identifier(self.catalog.namespace_name(found.namespace))}.{name}"
+        return f"({self.text(node.argument, show_implicit)} COLLATE {name})"
 
     def via_io(self, node: CoerceViaIO, _: bool) -> str:
         return self.cast(node.argument, node.type, node.typmod)
@@ -315,6 +329,30 @@ class Deparser:
     def element(self, node: ElementValue, _: bool) -> str:
         return "CASE_TEST_EXPR"
 
+    def xml(self, node: XmlExpr, _: bool) -> str:
+        option = "DOCUMENT" if node.document else "CONTENT"
+        values = [self.text(item, True) for item in node.arguments]
+        if node.kind == "document":
+            return f"({values[0]} IS DOCUMENT)"
+        if node.kind == "xmlparse":
+            spaces = "PRESERVE" if isinstance(kept := node.arguments[1], Const) and kept.value else "STRIP"
+            return f"XMLPARSE({option} {values[0]} {spaces} WHITESPACE)"
+        if node.kind == "xmlserialize":
+            return f"XMLSERIALIZE({option} {values[0]} AS {self.type(node.type)})"
+        if node.kind == "xmlroot":
+            version = node.arguments[1]
+            shown = "NO VALUE" if isinstance(version, Const) and version.value is None else values[1]
+            said = node.arguments[2].value if isinstance(node.arguments[2], Const) else None
+            return f"XMLROOT({values[0]}, VERSION {shown}{_STANDALONE.get(said, '')})"
+        named = [
+            f"{self.text(item, True)} AS {quote_identifier(identifier_of(name))}"
+            for item, name in zip(node.named, node.names, strict=True)
+        ]
+        parts = [f"NAME {quote_identifier(identifier_of(node.name))}"] if node.kind in ("xmlelement", "xmlpi") else []
+        if named:
+            parts.append(f"XMLATTRIBUTES({', '.join(named)})" if node.kind == "xmlelement" else ", ".join(named))
+        return f"{node.kind.upper()}({', '.join([*parts, *values])})"
+
     def sub_column(self, node: SubColumn, _: bool) -> str:
         return f"${node.index}"
 
@@ -323,6 +361,7 @@ _HANDLERS: dict[type, Callable[[Deparser, Any, bool], str]] = {
     Const: Deparser.const,
     Param: Deparser.param,
     Relabel: Deparser.relabel,
+    Collate: Deparser.collate,
     CoerceViaIO: Deparser.via_io,
     CoerceToDomain: Deparser.to_domain,
     DomainValue: Deparser.domain_value,
@@ -351,6 +390,7 @@ _HANDLERS: dict[type, Callable[[Deparser, Any, bool], str]] = {
     SetDefault: Deparser.default,
     ElementValue: Deparser.element,
     SubColumn: Deparser.sub_column,
+    XmlExpr: Deparser.xml,
 }
 
 

@@ -18,6 +18,7 @@ from aurora.errors import InvariantViolation, SqlError
 
 if TYPE_CHECKING:
     from aurora.kernels.python.clog import Snapshot
+    from compute_node.types.collation.collation import Collation
 
 
 Value: TypeAlias = Datum
@@ -36,6 +37,9 @@ class TypeEnv:
     stack_kb: int = 2048
     """max_stack_depth: bounds how deeply what is read may be nested"""
     bytea_output: str = "hex"
+    xml_document: bool = False
+    """xmloption = document: xml's text input takes documents alone"""
+    xml_binary: str = "base64"
     qualified_set: bool = False
     """ansi_qualified_update_set_target: UPDATE … SET may qualify a column by its table"""
     transaction_timestamp: int = 0
@@ -98,6 +102,18 @@ class SessionView(Protocol):
         """Cancel or end another session; False when there is no such session."""
 
 
+class ResultColumn(Protocol):
+    """One column of a statement's rows."""
+
+    @property
+    def name(self) -> str:
+        """As it is shown."""
+
+    @property
+    def kind(self) -> PgType:
+        """Its type."""
+
+
 @dataclass(frozen=True, slots=True)
 class SqlResult:
     """What a function's statement gave: its rows, how many it gave or affected, its command tag."""
@@ -105,6 +121,10 @@ class SqlResult:
     rows: list[tuple[Value, ...]]
     count: int
     tag: str
+    columns: Sequence[ResultColumn] | None = None
+    """of its rows; None when it gives none"""
+    kinds: Sequence[PgType] = ()
+    """of a query's: their types, where ``columns`` has the types that domains are over"""
 
 
 class Caller(Protocol):
@@ -238,11 +258,15 @@ class PgType:
     base_typmod: int = -1
     domain: Domain | None = None
     """a domain's rules"""
+    default: str | None = None
+    """of a user's base type: what columns of it hold without a default of their own, as its input reads it"""
     check: Callable[[Value, TypeEnv], None] | None = None
     """what a value read in binary form, or a NULL, must satisfy besides: raises the error of a domain's constraint.
     Arrays and composite types have it when a part of them has."""
     parts: frozenset[int] = frozenset()
     """OIDs of the users' types and relations that this one is made of"""
+    collated: Collation | None = None
+    """of a type under a collation: that collation (``compute_node/types/collation``)"""
 
     @property
     def root(self) -> PgType:
@@ -374,6 +398,16 @@ class Function:
         return self.arguments
 
 
+class SetOrder(Protocol):
+    """The order of an ordered-set aggregate's rows."""
+
+    def key(self, row: Row) -> Datum:
+        """What is equal for equal rows."""
+
+    def before(self, rows: Sequence[Row], row: Row, *, with_equals: bool) -> int:
+        """How many of the sorted rows come before a row, or are equal to it (``with_equals``)."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Moving:
     """How an aggregate runs over a frame that rows leave again, in the order in which they came (manual, 38.12.1):
@@ -413,6 +447,11 @@ class Aggregate:
     """how it runs over arguments of these types, for polymorphic ones"""
     parts: tuple[int, ...] = ()
     """the functions that a user's aggregate is made of: its owner must be allowed to call them"""
+    set_final: Callable[[Sequence[Row], Row, SetOrder], Datum] | None = None
+    """an ordered-set aggregate's: its rows in order, direct arguments, order → the result"""
+    direct: int = 0
+    """how many direct arguments an ordered-set aggregate has, as declared"""
+    hypothetical: bool = False
     moving: Moving | None = None
     windowed: bool = True
     """whether its final function may be called again and again, as a window needs it"""

@@ -124,6 +124,7 @@ string_type(
     typmod_out=typmod_out,
     typmod_cast=bpchar_typmod,
 )
+string_type(1790, "refcursor", category="U", collation=0, array=2201, sort_key=None)
 string_type(194, "pg_node_tree", category="Z")
 
 comparisons("""

@@ -196,6 +196,29 @@ def test_a_superseded_writer_comes_back_to_the_other_instances() -> None:
     assert world.cluster.given_up == []
 
 
+def test_role_changes_do_not_make_it_wait_longer() -> None:
+    """An old writer is back as a reader at once, after ten failovers as after the first."""
+    world = World()
+    world.cluster.others = True
+    for status in [*[137] * 8, *[exit_status.FENCED] * 10]:  # the kills before have made the pause long
+        world.run(5)
+        died_s = world.now_s
+        world.die(status)
+        world.run(PAUSE_MAX_S)
+    assert len(world.started) == 18
+    assert world.started[-1][0] - died_s == pytest.approx(PAUSE_S, abs=0.001)
+
+
+def test_one_that_is_superseded_as_soon_as_it_starts_is_started_ever_later() -> None:
+    world = World()
+    world.cluster.others = True
+    world.run(2)
+    world.dies_at_once = True
+    world.die(exit_status.FENCED)
+    world.run(400)
+    assert len(world.started) < 30
+
+
 def test_nothing_is_decided_before_the_exit_status_is_noted() -> None:
     world = World()
     world.run(1)

@@ -17,6 +17,8 @@ from aurora.datum import Row
 from aurora.errors import NotSupported
 from compute_node.catalog.ddl import (
     alter_table,
+    base_types,
+    collations,
     composites,
     create_table,
     database,
@@ -55,7 +57,9 @@ def define(ctx: DdlContext, node: ast.DefineStmt) -> str:
     if node.kind == enums.ObjectType.OBJECT_AGGREGATE:
         return aggregates.create_aggregate(ctx, node)
     if node.kind == enums.ObjectType.OBJECT_TYPE:
-        return types.create_shell(ctx, node)
+        return base_types.create_type(ctx, node)
+    if node.kind == enums.ObjectType.OBJECT_COLLATION:
+        return collations.create_collation(ctx, node)
     if node.kind != enums.ObjectType.OBJECT_OPERATOR:
         what = node.kind.name.removeprefix("OBJECT_").replace("_", " ")
         raise NotSupported(f"CREATE {what} is not supported")
@@ -98,11 +102,13 @@ _HANDLERS: dict[type, Handler] = {
     ast.AlterDomainStmt: domains.alter_domain,
     ast.CreateEnumStmt: types.create_enum,
     ast.AlterEnumStmt: types.alter_enum,
+    ast.AlterTypeStmt: base_types.alter_type,
     ast.CreateRangeStmt: range_types.create_range,
     ast.CreateFunctionStmt: create.create_function,
     ast.AlterFunctionStmt: alter.alter_function,
     ast.AlterObjectDependsStmt: alter.alter_depends,
     ast.DefineStmt: define,
+    ast.AlterCollationStmt: collations.refresh_version,
     ast.CreateCastStmt: operators.create_cast,
     ast.CreateOpClassStmt: operator_classes.create_operator_class,
     ast.CreateOpFamilyStmt: operator_classes.create_operator_family,

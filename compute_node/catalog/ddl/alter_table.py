@@ -33,7 +33,14 @@ from compute_node.catalog.ddl.dependencies import drop, refresh_has_index
 from compute_node.catalog.ddl.expressions import default_text
 from compute_node.catalog.ddl.foreign_keys import alter_constraint, find_constraint, validate_foreign_key
 from compute_node.catalog.ddl.ownership import change_relation_owner
-from compute_node.catalog.ddl.relation import COLUMNS_MAX, attribute_record, class_record, relation, set_default
+from compute_node.catalog.ddl.relation import (
+    COLUMNS_MAX,
+    attribute_record,
+    class_record,
+    depend_on_collation,
+    relation,
+    set_default,
+)
 from compute_node.catalog.ddl.rewrite import default_value, rewrite_with_value
 from compute_node.catalog.ddl.toast import compression_letter, ensure_toast, storage_letter
 from compute_node.catalog.ddl.type_users import refuse_containers
@@ -51,6 +58,7 @@ from compute_node.catalog.reloptions import (
 )
 from compute_node.relations.access_methods import METHODS_BY_OID, AccessMethod
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
+from compute_node.sql.deparse import quote_literal
 from compute_node.txn.locks import ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
 
 _T = enums.AlterTableType
@@ -175,6 +183,7 @@ def add_column(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) 
     )
     ctx.rows.update("pg_class", class_record(ctx, desc.oid), relnatts=len(desc.columns) + 1)
     ctx.depend((CLASS_RELATION, desc.oid, column.attno), (CLASS_TYPE, column.type, 0), "n")
+    depend_on_collation(ctx, (CLASS_RELATION, desc.oid, column.attno), column.collation)
     ctx.changes.touch(desc.oid)
     add_column_default(ctx, desc, spec)
     ensure_toast(ctx, desc.oid)
@@ -201,6 +210,8 @@ def _fill_column(ctx: DdlContext, desc: RelationDesc, spec: ColumnSpec) -> None:
     kind = ctx.view.type(column.type)
     if column.default is None and kind.domain is not None and (kind.domain.default is not None or kind.check):
         column = replace(column, default=kind.domain.default or "NULL")
+    elif column.default is None and kind.default is not None:
+        column = replace(column, default=quote_literal(kind.default))
     if column.default is None:
         return
     if desc.row_type:

@@ -25,6 +25,7 @@ from compute_node.catalog.builders import array_type_row, domain_type_row
 from compute_node.catalog.ddl.context import (
     CLASS_CONSTRAINT,
     CLASS_NAMESPACE,
+    CLASS_PROC,
     CLASS_RELATION,
     CLASS_TYPE,
     DdlContext,
@@ -33,15 +34,17 @@ from compute_node.catalog.ddl.context import (
 from compute_node.catalog.ddl.create_table import check_type_usage
 from compute_node.catalog.ddl.dependencies import drop
 from compute_node.catalog.ddl.expressions import default_text, named_relations, references, used_fields
+from compute_node.catalog.ddl.relation import depend_on_collation
 from compute_node.catalog.ddl.shared_depend import record_owner
 from compute_node.catalog.ddl.type_users import columns_of_type
 from compute_node.catalog.ddl.types import array_name, check_type_owner, find_type, type_name_taken, type_record
 from compute_node.catalog.rows import Record, make_row
 from compute_node.hub import HUB
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
+from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql.analyze.stored import analyze_domain_check, analyze_new_domain_check
-from compute_node.sql.analyze.typenames import format_type, resolve_type_name
-from compute_node.sql.deparse import deparse_stored
+from compute_node.sql.analyze.typenames import find_collation, format_type, resolve_type_name
+from compute_node.sql.deparse import deparse_stored, quote_literal
 from compute_node.txn.locks import SHARE
 from compute_node.types.registry import PgType
 
@@ -73,6 +76,8 @@ def create_domain(ctx: DdlContext, node: ast.CreateDomainStmt) -> str:
     if record is None:
         raise InvariantViolation(f"pg_type has no row {base_oid}")
     text = record.typdefault
+    if text is not None and record.typtype == "b":
+        text = quote_literal(text)  # a base type's is what its input function reads
     if default is not None:
         text = _default(ctx, default.raw_expr, ColumnDesc(1, name, base_oid, typmod, False))
     owner = ctx.user_oid
@@ -99,7 +104,11 @@ def create_domain(ctx: DdlContext, node: ast.CreateDomainStmt) -> str:
     address = (CLASS_TYPE, oid, 0)
     ctx.depend(address, (CLASS_NAMESPACE, namespace, 0), "n")
     ctx.depend(address, (CLASS_TYPE, base_oid, 0), "n")
+    for function in (record.typoutput, record.typsend):
+        if function >= FIRST_NORMAL_OID:
+            ctx.depend(address, (CLASS_PROC, function, 0), "n")
     ctx.depend((CLASS_TYPE, array, 0), address, "i")
+    depend_on_collation(ctx, address, collation)
     if text is not None:
         ctx.depend_on_text(address, text)
     ctx.changes.touch(oid)
@@ -115,11 +124,7 @@ def _align(record: Record) -> str:
 def _collation(ctx: DdlContext, clause: ast.CollateClause | None, base: PgType) -> int:
     if clause is None:
         return base.collation
-    names = [item.sval for item in clause.collname]
-    found = ctx.view.find_collation(names[-2] if len(names) > 1 else None, names[-1])
-    if found is None:
-        shown = ".".join(names)
-        raise UndefinedObject(f'collation "{shown}" for encoding "UTF8" does not exist')
+    found = find_collation(ctx.view, clause.collname)
     if not base.root.collation:
         raise DatatypeMismatch(f"collations are not supported by type {format_type(ctx.view, base.oid)}")
     return found.oid

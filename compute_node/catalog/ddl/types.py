@@ -92,19 +92,10 @@ def create_enum(ctx: DdlContext, node: ast.CreateEnumStmt) -> str:
 
 
 def create_shell(ctx: DdlContext, node: ast.DefineStmt) -> str:
-    """CREATE TYPE name: a name to which functions may refer. The form with attributes is 0A000: a base type's input and
-    output functions are written in C."""
+    """CREATE TYPE name: a name to which functions may refer."""
     ctx.require_superuser("must be superuser to create a base type")
     namespace, name = ctx.place(node.defnames)
-    known = ctx.view.layer.type_oid(namespace, name)
-    if node.definition is not None:
-        if known is None:
-            raise DuplicateObject(
-                f'type "{name}" does not exist',
-                hint="Create the type as a shell type, then create its I/O functions, then do a full CREATE TYPE.",
-            )
-        raise NotSupported("base types are not supported: their functions are written in C")
-    if known is not None:
+    if type_name_taken(ctx, namespace, name):
         raise DuplicateObject(f'type "{name}" already exists')
     oid = ctx.next_oid()
     ctx.rows.insert_many("pg_type", [shell_type_row(oid, name, namespace, ctx.user_oid)])

@@ -10,6 +10,7 @@ from compute_node.exec.explain.expressions import Names, Wording, quoted
 from compute_node.exec.plan_walk import plan_expressions, plan_nodes
 from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
+from compute_node.types.xml.table import XMLTABLE
 
 if TYPE_CHECKING:
     from compute_node.exec.context import Fact
@@ -147,6 +148,9 @@ class Describer:
 
         def name(side: int, index: int) -> str:
             items = (*plan.keys, *plan.aggregates)
+            if isinstance(plan, pl.GroupingSetsPlan) and index >= len(items):
+                keys = [self._wording.text(plan.keys[key], below) for key in plan.groupings[index - len(items)]]
+                return f"GROUPING({', '.join(keys)})"
             return self._wording.text(items[index], below)
 
         return name
@@ -247,6 +251,9 @@ class Describer:
                 shown.properties.append(("Recheck Cond", self._conditions(plan, plan.conditions)))
                 shown.children.append(self._bitmap(plan.child, plan))
                 return shown
+            case pl.FunctionScan() if isinstance(plan.call, ex.Call) and plan.call.function == XMLTABLE:
+                where = self._on("xmltable", plan.alias)
+                return Shown(plan, f"Table Function Scan{where}", "Table Function Scan", {"Alias": plan.alias})
             case pl.FunctionScan():
                 name = ""
                 if isinstance(plan.call, ex.Call):
@@ -294,6 +301,17 @@ class Describer:
         shown.children.append(Shown(plan.inner, "Hash", "Hash", children=[self._node(plan.inner)]))
         return shown
 
+    def _grouping_sets(self, plan: pl.GroupingSetsPlan) -> Shown:
+        empty = any(not keys for keys in plan.sets)
+        hashed = any(plan.sets)
+        title = "MixedAggregate" if empty and hashed else "HashAggregate" if hashed else "Aggregate"
+        shown = self._over(plan, title, plan.child, kind="Aggregate")
+        names = self._names(plan.child)
+        for keys in sorted(plan.sets, key=len, reverse=True):
+            texts = [self._wording.text(plan.keys[key], names) for key in keys]
+            shown.properties.append(("Hash Key", texts) if keys else ("Group Key", ["()"]))
+        return shown
+
     def _upper(self, plan: pl.Plan) -> Shown:
         match plan:
             case pl.Result():
@@ -303,6 +321,8 @@ class Describer:
                 names = self._names(plan.child)
                 shown.properties.append(("Sort Key", [self._wording.key(key, names) for key in plan.keys]))
                 return shown
+            case pl.GroupingSetsPlan():
+                return self._grouping_sets(plan)
             case pl.AggregatePlan():
                 title = "Aggregate" if plan.plain or not plan.keys else "HashAggregate"
                 shown = self._over(plan, title, plan.child, kind="Aggregate")

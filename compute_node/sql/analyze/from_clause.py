@@ -29,6 +29,8 @@ from compute_node.sql.expressions import And, Coalesce, Expr, Var
 from compute_node.sql.query import CommonTable, FromItem, JoinItem, Query, RangeEntry
 from compute_node.types import oids
 
+_USUAL_COLLATIONS = frozenset({0, 100, 950})
+"""the default collation, and C: that of the catalogs"""
 _READABLE = frozenset("rvmptSf")
 
 
@@ -69,6 +71,10 @@ def _item(scope: Scope, node: ast.Node, left: list[NameItem]) -> tuple[FromItem 
         from compute_node.sql.analyze.from_functions import range_function
 
         return _lateral(scope, left, True, lambda: range_function(scope, node))
+    if isinstance(node, ast.RangeTableFunc):
+        from compute_node.sql.analyze.xml import range_xmltable
+
+        return _lateral(scope, left, True, lambda: range_xmltable(scope, node))
     if isinstance(node, ast.JoinExpr):
         return _join(scope, node, left)
     raise NotSupported(f"{type(node).__name__} in FROM is not supported")
@@ -158,6 +164,8 @@ def _scopes(scope: Scope | None) -> list[Scope]:
 
 def relation_entry(scope: Scope, relation: RelationDesc, alias: ast.Alias | None) -> NameItem:
     """Add a table's range entry; dropped columns keep their place."""
+    if not scope.analysis.collated and not _USUAL_COLLATIONS.issuperset([each.collation for each in relation.columns]):
+        scope.analysis.collated = True
     shown = alias.aliasname if alias is not None else relation.name
     live = tuple(column.name for column in relation.columns if not column.dropped)
     renamed = iter(column_aliases(alias, live, shown))
@@ -262,7 +270,9 @@ def _subselect(scope: Scope, node: ast.RangeSubselect) -> NameItem:
     from compute_node.sql.analyze.select import analyze_select
 
     child = scope.child()
+    clause, scope.clause = scope.clause, "FROM SUBSELECT"
     query = analyze_select(child, node.subquery, resolve_unknowns=True)
+    scope.clause = clause
     shown = node.alias.aliasname if node.alias is not None else "unnamed_subquery"
     visible = [item for item in query.targets if not item.junk]
     entry = RangeEntry(

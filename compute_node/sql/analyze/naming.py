@@ -13,6 +13,11 @@ _FIXED: dict[type, str] = {
 }
 
 
+_XML: dict[str, str] = {
+    f"IS_{name.upper()}": name for name in ("xmlconcat", "xmlelement", "xmlforest", "xmlparse", "xmlpi", "xmlroot")
+}
+
+
 def column_name(node: ast.Node) -> str:
     """The output column's name for an expression's parse node; ``?column?`` when nothing suggests one."""
     return _name(node)[0] or "?column?"
@@ -58,6 +63,9 @@ def _name(node: ast.Node) -> tuple[str | None, int]:
     if isinstance(node, ast.SQLValueFunction):
         name = node.op.name.removeprefix("SVFOP_").removesuffix("_N").lower()
         return name, 2
+    if isinstance(node, ast.XmlExpr):
+        name = _XML.get(node.op.name)
+        return (name, 2) if name is not None else (None, 0)
     fixed = _FIXED.get(type(node))
     return (fixed, 2) if fixed is not None else (None, 0)
 

@@ -38,6 +38,7 @@ from compute_node.sql.expressions import (
     SqlValue,
     SubLink,
     Var,
+    XmlExpr,
     walk,
 )
 from compute_node.sql.parse import parse
@@ -50,7 +51,7 @@ from compute_node.types.registry import Function
 
 _NOT_STRICT = (
     AggregateCall, And, ArrayExpr, BooleanTest, Case, Coalesce, DistinctTest, MinMax, NullIf, NullTest, Or,
-    RowCompare, RowExpr, SqlValue, SubLink,
+    RowCompare, RowExpr, SqlValue, SubLink, XmlExpr,
 )  # fmt: skip
 _EXPENSIVE = 10.0
 """The cost, in calls of a plain function, from which an argument is not evaluated twice."""

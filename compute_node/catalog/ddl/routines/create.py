@@ -154,7 +154,8 @@ class Definition:
         self.columns["prosrc"] = texts[0].sval
         if self.language == "internal":
             symbol = texts[0].sval or self.name
-            if internal_function(symbol, len(self.parameters.inputs)) is None:
+            known = internal_function(symbol, len(self.parameters.inputs))
+            if known is None and not self.ctx.rows.find("pg_proc", prosrc=symbol, prolang=INTERNAL_LANGUAGE):
                 raise UndefinedFunction(f'there is no built-in function named "{symbol}"')
             if any(item.mode != "i" for item in self.parameters.items) or self.parameters.defaults:
                 raise NotSupported("OUT, VARIADIC and default arguments are not supported for internal functions")

@@ -1,0 +1,74 @@
+"""XPath expressions as PostgreSQL takes them: relative paths begin at the document, where lxml begins at its root
+element. So the expression is read token by token, and each relative path that does not stand within a predicate gets a
+``/`` before it."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Final
+
+_TOKEN: Final = re.compile(
+    r"""\s+|"[^"]*"|'[^']*'|\.\.|::|//|!=|<=|>=|\d+(?:\.\d*)?|\.\d+|\$?[^\W\d][\w.\-·]*(?::(?:[^\W\d][\w.\-·]*|\*))?"""
+    r"|.",
+    re.VERBOSE | re.DOTALL,
+)
+_OPERATORS: Final = frozenset(("|", "+", "-", "=", "!=", "<", "<=", ">", ">=", "and", "or", "div", "mod", "*"))
+_NODE_TYPES: Final = frozenset(("comment", "text", "processing-instruction", "node"))
+_OF_CONTEXT: Final = frozenset(
+    ("name", "local-name", "namespace-uri", "string", "string-length", "normalize-space", "number")
+)
+"""Functions that, without an argument, are of the context node."""
+SIMPLE: Final = re.compile(r"[\w.\-/@:*]*(?:(?:\[\d+\]|\(\))[\w.\-/@:*]*)*")
+"""Expressions that take no more time than a few passes over the document."""
+_OPERAND, _STEP, _OPERATOR = range(3)
+"""What the next token may be: the beginning of an operand, a step of a path, an operator"""
+DEEP: Final = 3
+"""``//`` in an expression from which on it is no simple one"""
+
+
+def _tokens(text: str) -> list[str]:
+    return [found for found in _TOKEN.findall(text) if not found.isspace()]
+
+
+def is_simple(path: str) -> bool:
+    """Whether the expression takes time in proportion to the document's size."""
+    return path.count("//") < DEEP and SIMPLE.fullmatch(path) is not None
+
+
+@lru_cache(maxsize=1024)
+def from_document(path: str) -> str:
+    """The expression, its relative paths from the document's own node."""
+    tokens = _tokens(path)
+    out: list[str] = []
+    predicates = 0
+    expects = _OPERAND
+    for at, token in enumerate(tokens):
+        following = tokens[at + 1 : at + 2]
+        if expects == _OPERAND and not predicates:
+            is_name = token[0].isalpha() or token[0] == "_"
+            if is_name and following == ["("] and token not in _NODE_TYPES:
+                if token in _OF_CONTEXT and tokens[at + 2 : at + 3] == [")"]:
+                    tokens.insert(at + 2, "/")
+            elif is_name or token in ("*", "@", ".", ".."):
+                out.append("/")
+        out.append(token)
+        if token == "[":
+            predicates += 1
+        elif token == "]":
+            predicates -= 1
+        expects = _after(expects, token)
+    return " ".join(out)
+
+
+def _after(expects: int, token: str) -> int:
+    """What may come after a token."""
+    if token in ("(", "[", ","):
+        return _OPERAND
+    if token in ("/", "//", "::", "@"):
+        return _STEP
+    if expects == _OPERATOR and token in _OPERATORS:
+        return _OPERAND
+    if token in ("|", "+", "-", "=", "!=", "<", "<=", ">", ">="):
+        return _OPERAND
+    return _OPERATOR

@@ -1,0 +1,149 @@
+"""xml: what is never loaded and never grows, names, paths from the document, binary forms, long documents."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aurora.errors import InvalidXmlContent, InvalidXmlDocument
+from compute_node.types.registry import REGISTRY
+from compute_node.types.xml import libxml
+from compute_node.types.xml.declaration import has_doctype, read_declaration, shown
+from compute_node.types.xml.names import identifier_of, xml_name
+from compute_node.types.xml.publish import attribute_text, concatenated
+from compute_node.types.xml.value import checked
+from compute_node.types.xml.xpath_text import from_document, is_simple
+
+XML = REGISTRY.types_by_name["xml"]
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("a/b", "/ a / b"),
+        ("/a/b", "/ a / b"),
+        ("//a[b = c]/d", "// a [ b = c ] / d"),
+        ("count(a) + b", "count ( / a ) + / b"),
+        ("a | b", "/ a | / b"),
+        ("@x", "/ @ x"),
+        ("a * b", "/ a * / b"),
+        ("* * *", "/ * * / *"),
+        ("name()", "name ( / )"),
+        ("position() = 1", "position ( ) = 1"),
+        ("div div mod", "/ div div / mod"),
+        ("child::a and self::node()", "/ child :: a and / self :: node ( )"),
+        ("text()", "/ text ( )"),
+        ("concat('a/b', q:c)", "concat ( 'a/b' , / q:c )"),
+        ("(a)[1]/b", "( / a ) [ 1 ] / b"),
+        ("-a", "- / a"),
+        ("..", "/ .."),
+    ],
+)
+def test_relative_paths_begin_at_the_document(path: str, expected: str) -> None:
+    assert from_document(path) == expected
+
+
+def test_long_predicates_are_not_simple() -> None:
+    assert is_simple("/a/b[2]/@c") and is_simple("//a/text()")
+    assert not is_simple("//a[b]") and not is_simple("//a//b//c//d")
+
+
+@pytest.mark.parametrize(
+    ("name", "full", "expected"),
+    [
+        ("plain", True, "plain"),
+        ("a b", True, "a_x0020_b"),
+        ("xmlish", True, "_x0078_mlish"),
+        ("XML", True, "_x0058_ML"),
+        ("xml", False, "xml"),
+        ("a:b", True, "a_x003A_b"),
+        (":b", False, "_x003A_b"),
+        ("a:b", False, "a:b"),
+        ("_x41", True, "_x005F_x41"),
+        ("1a", True, "_x0031_a"),
+        ("größe", True, "größe"),
+        ("a\N{PILE OF POO}", True, "a_x1F4A9_"),
+    ],
+)
+def test_names(name: str, full: bool, expected: str) -> None:
+    assert xml_name(name, full) == expected
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\0", max_codepoint=0xFFFF), max_size=12))
+def test_names_say_which_identifier_they_are_of(name: str) -> None:
+    assert identifier_of(xml_name(name, True, True)) == name
+
+
+def test_nothing_outside_the_text_is_read(tmp_path: object) -> None:
+    path = f"{tmp_path}/secret"
+    with open(path, "w") as file:
+        file.write("secret")
+    for uri in (f"file://{path}", path, "http://127.0.0.1:9/x"):
+        text = f'<!DOCTYPE a [<!ENTITY e SYSTEM "{uri}">]><a>&e;</a>'
+        assert libxml.check_document(text) is None
+        assert "secret" not in "".join(libxml.document(text).root.itertext())
+        assert checked(text, False) == text
+        dtd = f'<!DOCTYPE a SYSTEM "{uri}"><a/>'
+        assert libxml.check_document(dtd) is None
+
+
+def test_entities_that_grow_without_bound_are_refused() -> None:
+    levels = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 12))
+    bomb = f'<!DOCTYPE a [<!ENTITY e0 "{"x" * 100}">{levels}]><a>&e11;</a>'
+    with pytest.raises(InvalidXmlDocument):
+        checked(bomb, True)
+    with pytest.raises(InvalidXmlContent):
+        checked(bomb, False)
+
+
+def test_deep_nesting_is_refused() -> None:
+    with pytest.raises(InvalidXmlContent):
+        checked("<a>" * 100_000 + "</a>" * 100_000, False)
+
+
+def test_a_long_document_is_checked_as_a_short_one() -> None:
+    long = "<r>" + "<i>é&lt;</i>" * 20_000 + "</r>"
+    assert len(long) > libxml.LONG
+    assert checked(long, True) == long == checked(long, False)
+    with pytest.raises(InvalidXmlDocument):
+        checked(long + "<", True)
+    with pytest.raises(InvalidXmlContent, match="invalid XML content") as caught:
+        checked(long + "&x;", False)
+    assert caught.value.detail is not None and caught.value.detail.startswith("line 1: Entity 'x' not defined")
+
+
+def test_where_an_error_is() -> None:
+    with pytest.raises(InvalidXmlContent) as caught:
+        checked("<a>\n\té<b></c>\n</a>", False)
+    assert caught.value.detail == (
+        "line 2: Opening and ending tag mismatch: b line 2 and c\n\té<b></c>\n\t" + " " * 9 + "^"
+    )
+
+
+def test_binary_form() -> None:
+    assert XML.receive is not None and XML.send is not None
+    assert XML.receive(b"<a>\xc3\xa9</a>", -1) == "<a>é</a>"
+    declared = '<?xml version="1.0" encoding="ISO-8859-1"?><a>é</a>'
+    value = XML.receive(declared.encode("latin-1"), -1)
+    assert value == declared
+    assert XML.send(value) == "<a>é</a>".encode()
+    with pytest.raises(InvalidXmlContent):
+        XML.receive(b"<a>", -1)
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs"), exclude_characters="\ufffe\uffff")))
+def test_an_attribute_reads_as_it_was(text: str) -> None:
+    root = libxml.document(f'<a b="{attribute_text(text)}"/>').root
+    assert root.get("b") == text
+
+
+def test_declarations() -> None:
+    found = read_declaration("<?xml version='1.1' encoding='x' standalone='no' ?>rest")
+    assert (found.version, found.encoding, found.standalone) == ("1.1", "x", 0)
+    assert read_declaration("<?xml-stylesheet?>").end == 0
+    assert shown('<?xml version="1.0" encoding="x"?>\n<a/>') == "<a/>"
+    assert has_doctype("<!-- x --> <?p i?><!DOCTYPE a>", 0) and not has_doctype("<a/><!DOCTYPE a>", 0)
+    assert concatenated(['<?xml version="1.1" standalone="yes"?>a', '<?xml version="1.1"?>b']) == (
+        '<?xml version="1.1"?>ab'
+    )
