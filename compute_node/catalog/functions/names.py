@@ -108,14 +108,15 @@ def regtype_out(call: Call, oid: int) -> str | None:
     return None if name == "???" else name
 
 
-def _functions(call: Call, text: str) -> Sequence[Function]:
+def functions_of(call: Call, text: str) -> Sequence[Function]:
+    """All of a name, which may have a schema."""
     schema, name = _qualified(call, text)
     return call.view.functions(schema, name)
 
 
 def regproc_in(call: Call, text: str) -> int:
     """42883 for none, 42725 for several of that name."""
-    found = _functions(call, text)
+    found = functions_of(call, text)
     if not found:
         raise UndefinedFunction(f'function "{text}" does not exist')
     if len(found) > 1:
@@ -152,7 +153,7 @@ def _arguments(call: Call, text: str, none: bool = False) -> tuple[str, tuple[in
 def regprocedure_in(call: Call, text: str) -> int:
     """``name(type, …)``; 42883."""
     name, types = _arguments(call, text)
-    for function in _functions(call, name):
+    for function in functions_of(call, name):
         if function.arguments == types:
             return int(function.oid)
     raise UndefinedFunction(f'function "{text}" does not exist')
