@@ -66,6 +66,7 @@ _FAMILIES = (
     "enum",
     "aggregates",
     "moving_aggregates",
+    "ordered_sets",
     "window_functions",
     "in_range",
     "hashes",

@@ -270,7 +270,9 @@ def _subselect(scope: Scope, node: ast.RangeSubselect) -> NameItem:
     from compute_node.sql.analyze.select import analyze_select
 
     child = scope.child()
+    clause, scope.clause = scope.clause, "FROM SUBSELECT"
     query = analyze_select(child, node.subquery, resolve_unknowns=True)
+    scope.clause = clause
     shown = node.alias.aliasname if node.alias is not None else "unnamed_subquery"
     visible = [item for item in query.targets if not item.junk]
     entry = RangeEntry(
