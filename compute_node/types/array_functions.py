@@ -102,7 +102,7 @@ def _base(array: PgType) -> int:
 
 def _shape(array: PgType) -> Callable[[Array], tuple[int, ...]]:
     """Lengths of the dimensions; a vector has one, though it be empty."""
-    return dimensions if _base(array) else lambda value: (len(value),)
+    return (lambda value: tuple(dimensions(value))) if _base(array) else (lambda value: (len(value),))
 
 
 def _specialized_length(types: Types, result: PgType) -> Callable[..., int | None]:
