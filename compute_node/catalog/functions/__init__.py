@@ -26,6 +26,7 @@ from compute_node.catalog.functions import (
     xids,
 )
 from compute_node.catalog.functions.call import Call
+from compute_node.catalog.large_objects import functions as large_objects
 
 if TYPE_CHECKING:
     from compute_node.catalog.engine import DatabaseEngine
@@ -39,6 +40,7 @@ _FUNCTIONS: dict[str, Callable[..., Datum]] = {
     **server.FUNCTIONS,
     **advisory.FUNCTIONS,
     **xids.FUNCTIONS,
+    **large_objects.FUNCTIONS,
     **recovery.FUNCTIONS,
     **addresses.FUNCTIONS,
     **aurora.FUNCTIONS,
