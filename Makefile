@@ -27,6 +27,9 @@ $(STAMP): pyproject.toml setup.py $(KERNELS)
 	@$(BIN)/python setup.py --quiet build_ext --inplace --parallel $(JOBS) & kernels=$$!; \
 	AURORA_BUILD_KERNELS=0 $(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[dev]" \
 	|| { kill $$kernels; exit 1; }; wait $$kernels
+	@if pkg-config --exists icu-i18n 2>/dev/null; then \
+	CFLAGS="-O1 -g0" $(BIN)/python -m pip install --quiet "PyICU>=2.14" || echo "PyICU could not be built: no ICU collations"; \
+	else echo "ICU's headers (libicu-dev, pkg-config) are not here: no ICU collations"; fi
 	$(BIN)/python -c "import aurora.kernels as k; print('kernels:', k.IMPLEMENTATION)"
 	$(BIN)/python -m compute_node.catalog.bootstrap
 	touch $(STAMP)

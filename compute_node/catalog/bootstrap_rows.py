@@ -316,6 +316,7 @@ def _cluster(out: dict[str, list[Row]], seeds: dict[str, Datum]) -> None:
             collcollate=locale,
             collctype=locale,
         )
+    _icu_collations(out, seeds["icu_collations"])
     for oid, name, is_template, allows_connections in seeds["pg_database"]:
         _add(
             out,
@@ -336,6 +337,26 @@ def _cluster(out: dict[str, list[Row]], seeds: dict[str, Datum]) -> None:
         )
     for class_oid, oid, text in seeds["shared_descriptions"]:
         _add(out, "pg_shdescription", objoid=oid, classoid=class_oid, description=text)
+
+
+def _icu_collations(out: dict[str, list[Row]], found: list[Any]) -> None:
+    """A collation for each locale of ICU, with its comment."""
+    class_oid = CATALOGS["pg_collation"].desc.oid
+    for oid, locale, version, description in found:
+        _add(
+            out,
+            "pg_collation",
+            oid=oid,
+            collname=f"{locale}-x-icu",
+            collnamespace=11,
+            collowner=ROLE_POSTGRES,
+            collprovider="i",
+            collisdeterministic=True,
+            collencoding=-1,
+            colliculocale=locale,
+            collversion=version,
+        )
+        _add(out, "pg_description", objoid=oid, classoid=class_oid, description=description)
 
 
 def _privileges(out: dict[str, list[Row]], acls: dict[str, dict[str, list[str]]]) -> None:

@@ -299,7 +299,9 @@ class CatalogLayer:
             ready=row.indisready,
             descending=tuple(bool(option & _DESC_FLAG) for option in row.indoption),
             nulls_first=tuple(bool(option & _NULLS_FIRST_FLAG) for option in row.indoption),
-            key_types=tuple(stored_key_type(row.indclass[at], types[at + 1]) for at in range(keys)),
+            key_types=tuple(
+                stored_key_type(self, row.indclass[at], types[at + 1], row.indcollation[at]) for at in range(keys)
+            ),
             operator_classes=tuple(row.indclass),
             collations=tuple(row.indcollation),
             included=tuple(row.indkey[keys:]),
@@ -367,12 +369,16 @@ def role_from_row(row: Record) -> Role:
     )
 
 
-def stored_key_type(operator_class: int, column_type: int) -> int:
-    """The type as which an index keeps a column's values: its operator class's, unless that takes several."""
+_BY_BYTES = frozenset({4217, 4218, 4219})
+"""the B-tree classes text_pattern_ops, varchar_pattern_ops, bpchar_pattern_ops"""
+
+
+def stored_key_type(layer: CatalogLayer, operator_class: int, column_type: int, collation: int) -> int:
+    """The type as which an index keeps a column's values: its operator class's, unless that takes several; under the
+    column's collation, where that has an order of its own."""
     found = REGISTRY.operator_classes.get(operator_class)
-    if found is None or REGISTRY.types[found.input_type].kind == "p":
-        return column_type
-    return found.input_type
+    kind = column_type if found is None or REGISTRY.types[found.input_type].kind == "p" else found.input_type
+    return kind if operator_class in _BY_BYTES else objects.ordered_type(layer, kind, collation)
 
 
 def split_expressions(text: str | None) -> tuple[str, ...]:

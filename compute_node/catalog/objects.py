@@ -7,7 +7,7 @@ The built-in ones are declared in ``compute_node/types`` and are the catalog vie
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from aurora.datum import Datum
@@ -20,6 +20,16 @@ from compute_node.catalog.rows import Record
 from compute_node.catalog.uncoded import SQL_LANGUAGE, builtin_function, builtin_type
 from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.types.array import make_array_type
+from compute_node.types.collation import (
+    CODE_POINTS,
+    INDETERMINATE,
+    UNDETERMINED,
+    Collation,
+    collated,
+    collated_type,
+    collation_of,
+    plain,
+)
 from compute_node.types.composite import make_composite_type
 from compute_node.types.enum import Label, make_enum_type
 from compute_node.types.pseudo import make_shell_type
@@ -41,17 +51,6 @@ if TYPE_CHECKING:
 INTERNAL_LANGUAGE = 12
 
 
-@dataclass(frozen=True, slots=True)
-class Collation:
-    """One row of pg_collation."""
-
-    oid: int
-    name: str
-    namespace: int
-    provider: str
-    deterministic: bool
-
-
 # types
 
 
@@ -62,7 +61,10 @@ def type_oid(layer: CatalogLayer, namespace: int, name: str) -> int | None:
 
 
 def user_type(layer: CatalogLayer, oid: int) -> PgType | None:
-    """A type made of its row: of a table's rows, an enum, a range, a domain, or an array of one of these."""
+    """A type made of its row: of a table's rows, an enum, a range, a domain, or an array of one of these; or a type
+    under a collation."""
+    if collation_of(oid):
+        return _collated(layer, plain(oid), collation_of(oid))
     row = layer.reader.one("pg_type", oid=oid)
     if row is None:
         return None
@@ -92,6 +94,13 @@ def user_type(layer: CatalogLayer, oid: int) -> PgType | None:
     if row.typtype == "b":
         return _base_type(layer, row)
     raise InternalError(f'type "{row.typname}" has kind "{row.typtype}", which is not known here')
+
+
+def _collated(layer: CatalogLayer, oid: int, collation: int) -> PgType | None:
+    kind, under = layer.type(oid), layer.ask("collation", collation)
+    if kind is None or under is None:
+        return None
+    return collated_type(kind, under)
 
 
 def model_of_base_type(layer: CatalogLayer, input_function: int) -> PgType | None:
@@ -149,12 +158,15 @@ def _range_type(layer: CatalogLayer, row: Record) -> PgType:
     if found is None or subtype is None:
         raise InternalError(f"cache lookup failed for range type {row.oid}")
     canonical = layer.reader.one("pg_proc", oid=found.rngcanonical) if found.rngcanonical else None
+    ordered = subtype
+    if found.rngcollation and (under := layer.ask("collation", found.rngcollation)) is not None:
+        ordered = collated_type(subtype, under)
     form = RangeForm(
         range=found.rngtypid,
         multirange=found.rngmultitypid,
         subtype=subtype,
-        key=subtype.sort_value,
-        bound_key=subtype.sort_key,
+        key=ordered.sort_value,
+        bound_key=ordered.sort_key,
         canonical=None if canonical is None else CANONICAL.get(canonical.prosrc),
         operator_class=found.rngsubopc,
         collation=found.rngcollation,
@@ -174,7 +186,12 @@ def _composite(layer: CatalogLayer, row: Record) -> PgType:
     fields = tuple(
         FieldDesc(each.attname, None)
         if each.attisdropped
-        else FieldDesc(each.attname, layer.type(each.atttypid), each.atttypmod, each.attcollation)
+        else FieldDesc(
+            each.attname,
+            layer.type(ordered_type(layer, each.atttypid, each.attcollation)),
+            each.atttypmod,
+            each.attcollation,
+        )
         for each in columns
     )
     entry = layer.reader.one("pg_class", oid=row.typrelid)
@@ -344,16 +361,35 @@ def _dense(numbered: dict[int, int]) -> tuple[int, ...]:
 
 def collation(layer: CatalogLayer, oid: int) -> Collation | None:
     """A collation by OID."""
+    if oid == INDETERMINATE:
+        return UNDETERMINED
     row = layer.reader.one("pg_collation", oid=oid)
     if row is None:
         return None
-    return Collation(row.oid, row.collname, row.collnamespace, row.collprovider, row.collisdeterministic)
+    return Collation(
+        row.oid,
+        row.collname,
+        row.collnamespace,
+        row.collprovider,
+        row.collisdeterministic,
+        row.colliculocale if row.collprovider == "i" else row.collcollate,
+        row.collctype,
+        row.collversion,
+    )
 
 
 def collations(layer: CatalogLayer, name: str) -> tuple[Collation, ...]:
     """The collations of that name, of all schemas."""
     rows = layer.reader.find("pg_collation", collname=name)
     return tuple(layer.ask("collation", row.oid) for row in rows)
+
+
+def ordered_type(layer: CatalogLayer, kind: int, collation: int) -> int:
+    """The type of values that are ordered by a collation: the type itself where that is the order of code points."""
+    if collation in CODE_POINTS:
+        return kind
+    found = layer.ask("collation", collation)
+    return collated(kind, collation) if found is not None and found.orders else kind
 
 
 def access_method(layer: CatalogLayer, name: str) -> int | None:

@@ -1,8 +1,8 @@
 """Built-in functions and types whose code is not here: rows of the catalog that say what PostgreSQL has.
 
 Nothing of them is in memory until somebody asks for one by name or OID. A call is 0A000, and names the function; two
-kinds run all the same. A function in the language SQL has its code in its row. A strict function with an argument of
-type ``internal`` can be called with NULL only, for SQL has no other value of that type, and its answer is then NULL.
+kinds run all the same. A function in the language SQL has its code in its row. One with an argument of type
+``internal`` cannot be called by SQL, which has no value of that type, in PostgreSQL neither.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _OUTPUT = "obt"
 
 def runs(row: Record) -> bool:
     """Whether a built-in function that is not declared gives PostgreSQL's answers: see the module."""
-    return row.prolang == SQL_LANGUAGE or (row.prokind == "f" and row.proisstrict and INTERNAL in row.proargtypes)
+    return row.prolang == SQL_LANGUAGE or (row.prokind == "f" and INTERNAL in row.proargtypes)
 
 
 def builtin_function(layer: CatalogLayer, row: Record) -> Function:

@@ -15,12 +15,12 @@ import compute_node.catalog.system_functions  # noqa: F401  (adds to REGISTRY)
 from aurora.datum import Datum
 from aurora.errors import InsufficientPrivilege, InternalError, InvalidSchemaName, UndefinedObject
 from compute_node.catalog.layer import CatalogLayer, Question, Role
-from compute_node.catalog.objects import Collation
 from compute_node.catalog.rights import Rights
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID, NAMESPACE_CATALOG
 from compute_node.types import oids
 from compute_node.types.acl import USAGE
+from compute_node.types.collation import Collation
 from compute_node.types.registry import REGISTRY, Aggregate, Cast, Function, Operator, OperatorClass, PgType
 
 Trace = dict[Question, Datum]

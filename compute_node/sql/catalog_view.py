@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from compute_node.relations.descriptors import RelationDesc
+from compute_node.types.collation import Collation
 from compute_node.types.registry import Aggregate, Cast, Function, Operator, OperatorClass, PgType
 
 
@@ -80,6 +81,12 @@ class CatalogView(Protocol):
 
     def find_operator_class(self, schema: str | None, name: str, method: int) -> OperatorClass | None:
         """By name, along the search path without a schema."""
+
+    def collation(self, oid: int) -> Collation | None:
+        """By OID."""
+
+    def find_collation(self, schema: str | None, name: str) -> Collation | None:
+        """By name, along the search path without a schema; raises 3F000 for an unknown schema."""
 
     def access_method(self, name: str) -> int | None:
         """An access method's OID."""

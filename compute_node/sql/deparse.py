@@ -30,6 +30,7 @@ from compute_node.sql.expressions import (
     CoerceToDomain,
     CoerceTypmod,
     CoerceViaIO,
+    Collate,
     Const,
     DistinctTest,
     DomainValue,
@@ -54,6 +55,7 @@ from compute_node.sql.expressions import (
     XmlExpr,
 )
 from compute_node.types import oids
+from compute_node.types.collation import collation_of
 from compute_node.types.registry import Function, TypeEnv
 from compute_node.types.xml.names import identifier_of
 
@@ -133,9 +135,18 @@ class Deparser:
         return f"{inner}::{self.type(type_oid, typmod)}"
 
     def relabel(self, node: Relabel, show_implicit: bool) -> str:
+        if collation_of(node.type):
+            return self.text(node.argument, show_implicit)
         if node.implicit and not show_implicit:
             return self.text(node.argument, show_implicit)
         return self.cast(node.argument, node.type, node.typmod)
+
+    def collate(self, node: Collate, show_implicit: bool) -> str:
+        found = self.catalog.collation(node.collation)
+        name = "???" if found is None else quote_identifier(found.name)
+        if found is not None and self.catalog.find_collation(None, found.name) != found:
+            name = f"{quote_identifier(self.catalog.namespace_name(found.namespace))}.{name}"
+        return f"({self.text(node.argument, show_implicit)} COLLATE {name})"
 
     def via_io(self, node: CoerceViaIO, _: bool) -> str:
         return self.cast(node.argument, node.type, node.typmod)
@@ -350,6 +361,7 @@ _HANDLERS: dict[type, Callable[[Deparser, Any, bool], str]] = {
     Const: Deparser.const,
     Param: Deparser.param,
     Relabel: Deparser.relabel,
+    Collate: Deparser.collate,
     CoerceViaIO: Deparser.via_io,
     CoerceToDomain: Deparser.to_domain,
     DomainValue: Deparser.domain_value,

@@ -94,7 +94,8 @@ class Call(Expr):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Relabel(Expr):
-    """Binary-coercible cast: the same value under another type."""
+    """Binary-coercible cast: the same value under another type, or the same type under a collation
+    (``compute_node/types/collation``)."""
 
     argument: Expr
     implicit: bool = True
@@ -118,6 +119,14 @@ def value_change(node: Relabel) -> str:
     if source in _VECTORS and node.type not in _VECTORS:
         return "bounds"
     return "signed" if node.type == oids.INT4 and source in _UNSIGNED else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collate(Expr):
+    """COLLATE: the value itself; what compares it does so by that collation. ``location`` is the clause's."""
+
+    argument: Expr
+    collation: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -321,7 +330,8 @@ class ElementStore(Expr):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AggregateCall(Expr):
     """An aggregate in a target list or HAVING; the planner turns it into a Column of the Aggregate node. The keys of
-    ``order_by`` are expressions over the same row as ``arguments``."""
+    ``order_by`` are expressions over the same row as ``arguments``. An ordered-set aggregate's ``arguments`` are what
+    it sorts by; its ``direct`` ones use only grouped columns, and in a plan the group's keys are their row."""
 
     function: int
     arguments: tuple[Expr, ...]
@@ -330,6 +340,13 @@ class AggregateCall(Expr):
     filter: Expr | None = None
     star: bool = False
     levels_up: int = 0
+    direct: tuple[Expr, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupingCall(AggregateCall):
+    """GROUPING(…): a bit for each argument, the first one the highest: whether the row's grouping set is without it.
+    It stands where an aggregate may; ``function`` is 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

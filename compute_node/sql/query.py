@@ -39,6 +39,8 @@ class RangeEntry:
     cte: str | None = None
     cte_levels_up: int = 0
     lateral: bool = False
+    column_collations: tuple[int, ...] = ()
+    """of each column, -1 where it is not known; empty: those of the types"""
 
 
 @dataclass(slots=True)
@@ -69,6 +71,8 @@ class Target:
     junk: bool = False
     table: int = 0
     column: int = 0
+    collation: int = 0
+    """-1 where its parts disagree; 0 also where the query names no collation: then the type's own"""
 
 
 @dataclass(slots=True)
@@ -119,7 +123,7 @@ class Frame:
     end_in_range: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Window:
     """A window, of a WINDOW or an OVER clause; ``partition`` and ``order`` name targets."""
 
@@ -150,6 +154,8 @@ class Query:
     targets: list[Target] = field(default_factory=list)
     where: Expr | None = None
     group_by: tuple[int, ...] = ()
+    grouping_sets: tuple[tuple[int, ...], ...] | None = None
+    """of GROUPING SETS, ROLLUP, CUBE and (): the targets of each set, all of them in ``group_by``"""
     having: Expr | None = None
     has_aggregates: bool = False
     windows: list[Window] = field(default_factory=list)

@@ -27,6 +27,7 @@ _FAMILIES = (
     "snapshot",
     "aclitem",
     "pseudo",
+    "internal_types",
     "datetime_",
     "interval",
     "uuid_",
@@ -66,15 +67,20 @@ _FAMILIES = (
     "enum",
     "aggregates",
     "moving_aggregates",
+    "ordered_sets",
     "window_functions",
     "in_range",
     "hashes",
     "transitions",
+    "regression_transitions",
+    "interval_transitions",
+    "administration",
     "ranges.functions",
     "ranges.constructors",
     "ranges.aggregates",
     "json.aggregates",
     "io_functions",
+    "collation.code",
 )
 """In the order of their needs: a family may use those before it."""
 

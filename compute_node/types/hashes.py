@@ -14,6 +14,7 @@ from typing import Final
 
 from aurora.datum import Datum
 from aurora.errors import UndefinedFunction
+from compute_node.types.acl import decode
 from compute_node.types.declare import fn, specialized
 from compute_node.types.interval import Interval, interval_span
 from compute_node.types.json.hashing import hash_jsonb, hash_jsonb_extended
@@ -22,6 +23,7 @@ from compute_node.types.network import Inet
 from compute_node.types.numeric import numeric_send
 from compute_node.types.oids import TYPE_OIDS
 from compute_node.types.ranges.hashes import NARROW, WIDE, multirange_hash, range_hash
+from compute_node.types.record import column_types
 from compute_node.types.registry import PgType, RangeForm
 from compute_node.types.text import without_padding
 
@@ -304,7 +306,7 @@ _BY_TYPE: Final = {
 }
 
 
-def _pair_of(item: PgType | None) -> tuple[Hash, Extended]:
+def _pair_of(item: PgType | None, what: str = "a hash") -> tuple[Hash, Extended]:
     """The hash of a type's values; 42883 where it has none."""
     if item is not None and item.kind == "e":
         return _word
@@ -313,7 +315,7 @@ def _pair_of(item: PgType | None) -> tuple[Hash, Extended]:
     found = None if item is None else _BY_TYPE.get(item.oid)
     if found is None:
         name = "???" if item is None else item.formatted_name or item.name
-        raise UndefinedFunction(f"could not identify a hash function for type {name}")
+        raise UndefinedFunction(f"could not identify {what} function for type {name}")
     return _PAIRS[found]
 
 
@@ -379,4 +381,39 @@ specialized(
     3414,
     "hashenumextended(anyenum, int8) int8",
     lambda types, result: lambda value, seed: _int8(_hash_word_extended(value, seed)),
+)
+
+
+def _record_hash(value: Datum) -> int:
+    """Of the columns' hashes, one after the other. 42883 for a column without one."""
+    total = 0
+    for item, kind in zip(value, column_types(value), strict=True):
+        plain = _pair_of(kind)[0]
+        total = (total << 5) - total + (0 if item is None else plain(item)) & _MASK
+    return _int4(total)
+
+
+def _record_extended(value: Datum, seed: int) -> int:
+    total = 0
+    for item, kind in zip(value, column_types(value), strict=True):
+        extended = _pair_of(kind, "an extended hash")[1]
+        total = (total << 5) - total + (0 if item is None else extended(item, seed)) & _MASK64
+    return _int8(total)
+
+
+fn(6192, "hash_record(record) int4", _record_hash)
+fn(6193, "hash_record_extended(record, int8) int8", _record_extended)
+
+
+def _aclitem_word(text: str) -> int:
+    """The roles and the privileges, those with grant option in the upper half, as one number."""
+    item = decode(text)
+    return (item.privileges | item.options << 16) + item.grantee + item.grantor & _MASK
+
+
+fn(329, "hash_aclitem(aclitem) int4", lambda item: _int4(_aclitem_word(item)))
+fn(
+    777,
+    "hash_aclitem_extended(aclitem, int8) int8",
+    lambda item, seed: _int8(_hash_word_extended(_aclitem_word(item), seed)) if seed else _aclitem_word(item),
 )

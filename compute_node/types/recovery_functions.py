@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from aurora.datum import Datum
 from compute_node.types.declare import fn
+from compute_node.types.forwards import declare
 from compute_node.types.oids import TYPE_OIDS
 from compute_node.types.registry import REGISTRY, Function
 
@@ -50,19 +51,12 @@ fn(
     defaults=(True, 60),
 )
 
-_INT4, _TEXT, _LSN, _TIME = (TYPE_OIDS[name] for name in ("int4", "text", "pg_lsn", "timestamptz"))
-fn(
-    3317,
-    "pg_stat_get_wal_receiver() record stable nullable",
-    _forward("pg_stat_get_wal_receiver"),
-    needs_context=True,
-    out_columns=(
-        ("pid", _INT4), ("status", _TEXT), ("receive_start_lsn", _LSN), ("receive_start_tli", _INT4),
-        ("written_lsn", _LSN), ("flushed_lsn", _LSN), ("received_tli", _INT4), ("last_msg_send_time", _TIME),
-        ("last_msg_receipt_time", _TIME), ("latest_end_lsn", _LSN), ("latest_end_time", _TIME), ("slot_name", _TEXT),
-        ("sender_host", _TEXT), ("sender_port", _INT4), ("conninfo", _TEXT),
-    ),
-)  # fmt: skip
+declare(
+    "3317 pg_stat_get_wal_receiver() record stable nullable -> pid int4, status text, receive_start_lsn pg_lsn,"
+    " receive_start_tli int4, written_lsn pg_lsn, flushed_lsn pg_lsn, received_tli int4, last_msg_send_time"
+    " timestamptz, last_msg_receipt_time timestamptz, latest_end_lsn pg_lsn, latest_end_time timestamptz, slot_name"
+    " text, sender_host text, sender_port int4, conninfo text"
+)
 
 for _oid, _name, _arguments, _result in (
     (8901, "aurora_wait_for_lsn", ("pg_lsn", "int4"), "bool"),

@@ -11,7 +11,7 @@ from aurora.datum import Datum
 from aurora.errors import InternalError, NumericValueOutOfRange
 from compute_node.types.declare import fn, fns
 from compute_node.types.integer import HIGH, LOW
-from compute_node.types.numeric import divide
+from compute_node.types.numeric import EXACT, divide
 
 
 def _bigint(value: int) -> int:
@@ -20,9 +20,17 @@ def _bigint(value: int) -> int:
     return value
 
 
+def _integer(value: int) -> int:
+    if not LOW[4] <= value <= HIGH[4]:
+        raise NumericValueOutOfRange("integer out of range")
+    return value
+
+
 # counts and sums
 
 fn(1219, "int8inc(int8) int8", lambda count: _bigint(count + 1))
+fn(766, "int4inc(int4) int4", lambda count: _integer(count + 1))
+fn(2805, "int8inc_float8_float8(int8, float8, float8) int8", lambda count, *_: _bigint(count + 1))
 fn(2804, "int8inc_any(int8, any) int8", lambda count, _: _bigint(count + 1))
 fn(3546, "int8dec(int8) int8", lambda count: _bigint(count - 1))
 fn(3547, "int8dec_any(int8, any) int8", lambda count, _: _bigint(count - 1))
@@ -42,6 +50,15 @@ fns(
 """,
     _sum,
 )
+
+
+def _sum_of_bigints(state: Decimal | None, value: int | None) -> Decimal | None:
+    if value is None:
+        return state
+    return Decimal(value) if state is None else EXACT.add(state, Decimal(value))
+
+
+fn(1842, "int8_sum(numeric, int8) numeric nullable", _sum_of_bigints)
 fn(2515, "booland_statefunc(bool, bool) bool", lambda state, value: state and value)
 fn(2516, "boolor_statefunc(bool, bool) bool", lambda state, value: state or value)
 
@@ -60,6 +77,12 @@ def _accumulate(state: list[int], value: int) -> list[int]:
     return [count + 1, _bigint(total + value)]
 
 
+def _take_away(state: list[int], value: int) -> list[int]:
+    """A row leaves a moving window."""
+    count, total = _pair(state)
+    return [count - 1, _bigint(total - value)]
+
+
 def _combine_pairs(one: list[int], other: list[int]) -> list[int]:
     return [_bigint(a + b) for a, b in zip(_pair(one), _pair(other), strict=True)]
 
@@ -76,6 +99,14 @@ fns(
 """,
     _accumulate,
 )
+fns(
+    """
+3570 int2_avg_accum_inv(int8[], int2) int8[]
+3571 int4_avg_accum_inv(int8[], int4) int8[]
+""",
+    _take_away,
+)
+fn(3572, "int2int4_sum(int8[]) int8", lambda state: _pair(state)[1] if _pair(state)[0] else None)
 fn(3324, "int4_avg_combine(int8[], int8[]) int8[]", _combine_pairs)
 fn(1964, "int8_avg(int8[]) numeric", _average)
 

@@ -6,6 +6,7 @@ import pytest
 from support_catalog import Engine, in_greenlet
 
 from aurora.errors import NotSupported
+from compute_node.catalog import coverage
 from compute_node.catalog.bootstrap_rows import bootstrap_rows
 from compute_node.catalog.facts import fact_rows
 from compute_node.catalog.rows import make_row
@@ -61,24 +62,45 @@ def test_what_a_row_names_is_there(catalog: str, column: str, target: str) -> No
 
 
 def test_a_function_without_code_is_there_and_says_so() -> None:
-    """gin_clean_pending_list needs an index method that is not here."""
+    """pg_control_system tells of a file that is not here."""
 
     def body() -> None:
         session = Engine().session()
-        assert 3789 not in REGISTRY.functions
-        assert session.run("select 'gin_clean_pending_list'::regproc::text") == [("gin_clean_pending_list",)]
-        assert session.run("select 'gin_clean_pending_list(regclass)'::regprocedure::oid") == [(3789,)]
-        with pytest.raises(NotSupported, match=r"function gin_clean_pending_list\(regclass\) is not supported"):
-            session.run("select gin_clean_pending_list('pg_class')")
+        assert 3441 not in REGISTRY.functions
+        assert session.run("select 'pg_control_system'::regproc::text") == [("pg_control_system",)]
+        assert session.run("select 'pg_control_system()'::regprocedure::oid") == [(3441,)]
+        with pytest.raises(NotSupported, match=r"function pg_control_system\(\) is not supported"):
+            session.run("select * from pg_control_system()")
 
     in_greenlet(body)
 
 
-def test_a_function_of_internal_values_is_called_with_null_only() -> None:
+def test_sql_has_no_value_of_type_internal() -> None:
     def body() -> None:
         session = Engine().session()
-        assert session.run("select eqsel(null, 96, null, 0), btint4sortsupport(null) is null") == [(None, True)]
-        with pytest.raises(NotSupported, match="cannot accept a value of type internal"):
-            session.run("select eqsel('x', 96, null, 0)")
+        for call in ("eqsel(null, 96, null, 0)", "eqsel('x', 96, null, 0)", "array_agg_transfn(null, 1)"):
+            with pytest.raises(NotSupported, match="cannot accept a value of type internal"):
+                session.run(f"select {call}")
+
+    in_greenlet(body)
+
+
+def test_the_page_of_functions_is_current() -> None:
+    """``python -m compute_node.catalog.coverage`` writes it."""
+    assert coverage.PAGE.read_text() == coverage.page()
+
+
+def test_what_the_page_calls_missing_is_refused() -> None:
+    rows = [row for row in fact_rows("pg_proc") if coverage.function_state(row) == coverage.GAP]
+    assert rows
+
+    def body() -> None:
+        engine = Engine()
+        session = engine.session()
+        session.begin()
+        view = engine.catalog.view(session)
+        for row in rows:
+            assert row["oid"] not in REGISTRY.functions
+            assert view.function(row["oid"]).missing, row["proname"]
 
     in_greenlet(body)

@@ -117,6 +117,7 @@ DECLARATIONS = frozenset(
     (
         "compute_node/catalog/aggregates.py",
         "compute_node/catalog/bootstrap_rows.py",
+        "compute_node/catalog/coverage.py",
         "compute_node/catalog/layer.py",
         "compute_node/catalog/objects.py",
         "compute_node/catalog/io_functions.py",

@@ -86,7 +86,14 @@ def test_argument_names_and_defaults_are_postgresql_s() -> None:
         if row["proargmodes"] is None:
             names, outputs = row["proargnames"] or [], []
         else:
-            columns = list(zip(row["proargmodes"], row["proargnames"] or (), row["proallargtypes"], strict=False))
+            columns = list(
+                zip(
+                    row["proargmodes"],
+                    row["proargnames"] or (),
+                    row["proallargtypes"] or row["proargtypes"],
+                    strict=False,
+                )
+            )
             names = [name for mode, name, _ in columns if mode in "ibv"]
             outputs = [(name, kind) for mode, name, kind in columns if mode in "obt"]
         if function.out_columns:

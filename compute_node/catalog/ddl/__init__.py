@@ -18,6 +18,7 @@ from aurora.errors import NotSupported
 from compute_node.catalog.ddl import (
     alter_table,
     base_types,
+    collations,
     composites,
     create_table,
     database,
@@ -57,6 +58,8 @@ def define(ctx: DdlContext, node: ast.DefineStmt) -> str:
         return aggregates.create_aggregate(ctx, node)
     if node.kind == enums.ObjectType.OBJECT_TYPE:
         return base_types.create_type(ctx, node)
+    if node.kind == enums.ObjectType.OBJECT_COLLATION:
+        return collations.create_collation(ctx, node)
     if node.kind != enums.ObjectType.OBJECT_OPERATOR:
         what = node.kind.name.removeprefix("OBJECT_").replace("_", " ")
         raise NotSupported(f"CREATE {what} is not supported")
@@ -105,6 +108,7 @@ _HANDLERS: dict[type, Handler] = {
     ast.AlterFunctionStmt: alter.alter_function,
     ast.AlterObjectDependsStmt: alter.alter_depends,
     ast.DefineStmt: define,
+    ast.AlterCollationStmt: collations.refresh_version,
     ast.CreateCastStmt: operators.create_cast,
     ast.CreateOpClassStmt: operator_classes.create_operator_class,
     ast.CreateOpFamilyStmt: operator_classes.create_operator_family,

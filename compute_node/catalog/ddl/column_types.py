@@ -22,16 +22,15 @@ from aurora.errors import (
     NotNullViolation,
     NotSupported,
     SqlError,
-    UndefinedObject,
 )
 from compute_node.catalog.builders import type_layout
-from compute_node.catalog.ddl.context import CLASS_RELATION, CLASS_REWRITE, CLASS_TYPE, DdlContext
+from compute_node.catalog.ddl.context import CLASS_COLLATION, CLASS_RELATION, CLASS_REWRITE, CLASS_TYPE, DdlContext
 from compute_node.catalog.ddl.create_table import check_column_type, check_type_usage
 from compute_node.catalog.ddl.dependencies import describe
 from compute_node.catalog.ddl.expressions import index_text, named_relations, references
 from compute_node.catalog.ddl.foreign_keys import check_rows, renew_foreign_keys
 from compute_node.catalog.ddl.indexes import operator_class
-from compute_node.catalog.ddl.relation import attribute_record, class_record, relation, set_default
+from compute_node.catalog.ddl.relation import attribute_record, class_record, depend_on_collation, relation, set_default
 from compute_node.catalog.ddl.rewrite import new_relfiles
 from compute_node.catalog.ddl.type_users import refuse_containers
 from compute_node.catalog.permissions import check_functions
@@ -44,7 +43,7 @@ from compute_node.relations.access_methods import METHODS
 from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc
 from compute_node.sql.analyze.names import SYSTEM_COLUMNS
 from compute_node.sql.analyze.stored import analyze_assigned, analyze_stored, assigned_default
-from compute_node.sql.analyze.typenames import format_type, resolve_type_name
+from compute_node.sql.analyze.typenames import find_collation, format_type, resolve_type_name
 from compute_node.sql.deparse import deparse_stored, quote_identifier
 from compute_node.sql.expressions import Column, Const, Expr, Relabel, Var, walk
 from compute_node.sql.plan import PlannedStmt, Result
@@ -140,10 +139,7 @@ def _prepared(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -
         raise InvalidParameterValue("identity column type must be smallint, integer, or bigint")
     collation = item.collation
     if node.collClause is not None:
-        names = [part.sval for part in node.collClause.collname]
-        found = ctx.view.find_collation(names[-2] if len(names) > 1 else None, names[-1])
-        if found is None:
-            raise UndefinedObject(f'collation "{".".join(names)}" for encoding "UTF8" does not exist')
+        found = find_collation(ctx.view, node.collClause.collname)
         if not collation:
             raise DatatypeMismatch(f"collations are not supported by type {format_type(ctx.view, kind)}")
         collation = found.oid
@@ -228,9 +224,10 @@ def write_column_type(ctx: DdlContext, desc: RelationDesc, change: TypeChange, r
         values |= {"atthasmissing": False, "attmissingval": None}
     ctx.rows.update("pg_attribute", attribute_record(ctx, desc.oid, attno), **values)
     for row in ctx.rows.find("pg_depend", classid=CLASS_RELATION, objid=desc.oid, objsubid=attno):
-        if row.refclassid == CLASS_TYPE:
+        if row.refclassid in (CLASS_TYPE, CLASS_COLLATION):
             ctx.rows.delete("pg_depend", row)
     ctx.depend((CLASS_RELATION, desc.oid, attno), (CLASS_TYPE, change.type, 0), "n")
+    depend_on_collation(ctx, (CLASS_RELATION, desc.oid, attno), change.collation)
     for row in ctx.rows.find("pg_statistic", starelid=desc.oid):
         if row.staattnum == attno:
             ctx.rows.delete("pg_statistic", row)

@@ -18,7 +18,7 @@ from compute_node.catalog.builders import attribute_row
 from compute_node.catalog.ddl.context import CLASS_RELATION, CLASS_TYPE, DdlContext, cut_name
 from compute_node.catalog.ddl.create_table import check_column_type, column_spec
 from compute_node.catalog.ddl.dependencies import drop
-from compute_node.catalog.ddl.relation import class_record, create_relation, relation
+from compute_node.catalog.ddl.relation import class_record, create_relation, depend_on_collation, relation
 from compute_node.catalog.ddl.type_users import refuse_containers
 from compute_node.catalog.ddl.typed_tables import tables_of
 from compute_node.catalog.ddl.types import type_name_taken
@@ -93,6 +93,7 @@ def _add(ctx: DdlContext, desc: RelationDesc, tables: list[RelationDesc], comman
     ctx.rows.insert_many("pg_attribute", [row])
     ctx.rows.update("pg_class", class_record(ctx, desc.oid), relnatts=len(desc.columns) + 1)
     ctx.depend((CLASS_RELATION, desc.oid, column.attno), (CLASS_TYPE, column.type, 0), "n")
+    depend_on_collation(ctx, (CLASS_RELATION, desc.oid, column.attno), column.collation)
     for table in tables:
         add_column(ctx, table, command)
 

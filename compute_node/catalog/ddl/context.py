@@ -131,11 +131,13 @@ class DdlContext:
         severity: str = "NOTICE",
         sqlstate: str = "00000",
         detail: str | None = None,
+        hint: str | None = None,
         location: int | None = None,
     ) -> None:
         """Tell the client. ``location``: the offset in the statement of what it is about."""
         position = None if location is None or location < 0 else location + 1
-        self.session.notice(SQLSTATES.get(sqlstate, Notice)(message, detail=detail, position=position), severity)
+        notice = SQLSTATES.get(sqlstate, Notice)(message, detail=detail, hint=hint, position=position)
+        self.session.notice(notice, severity)
 
     # names
 
@@ -373,11 +375,13 @@ CLASS_PROC: int = CATALOGS["pg_proc"].desc.oid
 CLASS_OPERATOR: int = CATALOGS["pg_operator"].desc.oid
 CLASS_CAST: int = CATALOGS["pg_cast"].desc.oid
 CLASS_OPCLASS: int = CATALOGS["pg_opclass"].desc.oid
+CLASS_COLLATION: int = CATALOGS["pg_collation"].desc.oid
+CLASS_CONVERSION: int = CATALOGS["pg_conversion"].desc.oid
 CLASS_OPFAMILY: int = CATALOGS["pg_opfamily"].desc.oid
 
 
 def uses(trace: Trace) -> set[tuple[int, int, int]]:
-    """The user functions, operators and types that an analysis has chosen."""
+    """The user functions, operators, types and collations that an analysis has chosen."""
     found = set()
     for (kind, *key), answer in trace.items():
         if kind == "function":
@@ -386,6 +390,8 @@ def uses(trace: Trace) -> set[tuple[int, int, int]]:
             found.add((CLASS_OPERATOR, key[0], 0))
         elif kind == "type name" and answer is not None:
             found.add((CLASS_TYPE, answer, 0))
+        elif kind == "collation" and answer is not None:
+            found.add((CLASS_COLLATION, key[0], 0))
     return found
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from pglast import ast, enums
 
 from aurora.errors import (
+    DatatypeMismatch,
     DuplicateColumn,
     InsufficientPrivilege,
     InvalidSchemaName,
@@ -18,7 +19,6 @@ from aurora.errors import (
     SqlSyntaxError,
     UndefinedColumn,
     UndefinedObject,
-    WrongObjectType,
 )
 from compute_node.catalog.ddl.constraints import add_check, add_key
 from compute_node.catalog.ddl.context import DdlContext, cut_name
@@ -32,7 +32,7 @@ from compute_node.catalog.ddl.typed_tables import composite_of, set_type
 from compute_node.catalog.permissions import denied, denied_relation
 from compute_node.catalog.reloptions import TABLE, TOAST, options_of
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
-from compute_node.sql.analyze.typenames import format_type, resolve_type_name
+from compute_node.sql.analyze.typenames import find_collation, format_type, resolve_type_name
 from compute_node.types.acl import SELECT, USAGE
 from compute_node.types.registry import PgType
 
@@ -115,7 +115,7 @@ def column_spec(ctx: DdlContext, table: str, node: ast.ColumnDef, attno: int, of
     check_type_usage(ctx, item)
     collation = item.collation
     if node.collClause is not None:
-        collation = _collation(ctx, node.collClause, item.collation != 0, name)
+        collation = _collation(ctx, node.collClause, item.collation != 0, kind)
     spec = ColumnSpec(
         ColumnDesc(attno, name, kind, typmod, serial is not None, collation=collation),
         dimensions=len(node.typeName.arrayBounds or ()),
@@ -142,16 +142,13 @@ def _serial(node: ast.TypeName) -> str | None:
     return None
 
 
-def _collation(ctx: DdlContext, clause: ast.CollateClause, collatable: bool, column: str) -> int:
-    name = clause.collname[-1].sval
-    found = ctx.rows.find("pg_collation", collname=name)
-    if not found:
-        raise UndefinedObject(
-            f'collation "{name}" for encoding "UTF8" does not exist', position=(clause.location or 0) + 1
-        )
+def _collation(ctx: DdlContext, clause: ast.CollateClause, collatable: bool, of: int) -> int:
+    location = clause.location or 0
+    found = find_collation(ctx.view, clause.collname, location)
     if not collatable:
-        raise WrongObjectType(f'collations are not supported by the type of column "{column}"')
-    return int(found[0].oid)
+        kind = format_type(ctx.view, of)
+        raise DatatypeMismatch(f"collations are not supported by type {kind}", position=location + 1)
+    return found.oid
 
 
 def _column_constraint(spec: ColumnSpec, table: str, node: ast.Constraint, nullable: bool | None) -> bool | None:

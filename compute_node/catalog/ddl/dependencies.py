@@ -10,7 +10,9 @@ from aurora.errors import DependentObjectsStillExist, NotSupported
 from compute_node.catalog.ddl import shared_depend
 from compute_node.catalog.ddl.context import (
     CLASS_CAST,
+    CLASS_COLLATION,
     CLASS_CONSTRAINT,
+    CLASS_CONVERSION,
     CLASS_DEFAULT,
     CLASS_NAMESPACE,
     CLASS_OPCLASS,
@@ -32,6 +34,7 @@ from compute_node.relations.schema import CATALOGS, CATALOGS_BY_OID, FIRST_NORMA
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.txn.locks import ACCESS_EXCLUSIVE
 from compute_node.types import oids
+from compute_node.types.string_functions import quote_identifier
 
 Address = tuple[int, int, int]
 _TAKEN_ALONG = "aiPS"
@@ -68,6 +71,8 @@ def describe(ctx: DdlContext, address: Address) -> str:
         return _describe_object(ctx, class_oid, oid)
     if class_oid == CLASSES["large object"]:
         return f"large object {oid}"
+    if class_oid in (CLASS_COLLATION, CLASS_CONVERSION):
+        return _describe_named(ctx, class_oid, oid)
     if class_oid == CLASS_CONSTRAINT:
         record = ctx.rows.one("pg_constraint", oid=oid)
         if record is not None and record.contypid:
@@ -87,6 +92,16 @@ def describe(ctx: DdlContext, address: Address) -> str:
         if record is not None:
             return describe(ctx, (CLASS_RELATION, record.ev_class, 0))
     return f"object {oid} of catalog {class_oid}"
+
+
+def _describe_named(ctx: DdlContext, class_oid: int, oid: int) -> str:
+    noun, prefix = ("collation", "coll") if class_oid == CLASS_COLLATION else ("conversion", "con")
+    record = ctx.rows.one(CATALOGS_BY_OID[class_oid].desc.name, oid=oid)
+    if record is None:
+        return f"{noun} {oid}"
+    schema = ctx.view.layer.namespace_name(getattr(record, f"{prefix}namespace")) or ""
+    name = quote_identifier(getattr(record, f"{prefix}name"))
+    return f"{noun} {name}" if schema in ctx.view.search_path else f"{noun} {quote_identifier(schema)}.{name}"
 
 
 def _describe_object(ctx: DdlContext, class_oid: int, oid: int) -> str:
@@ -234,7 +249,7 @@ def _remove(ctx: DdlContext, address: Address) -> None:
         _remove_operator(ctx, oid)
     elif class_oid in (CLASS_OPCLASS, CLASS_OPFAMILY):
         _remove_members(ctx, class_oid, oid)
-    elif class_oid in (CLASS_PROC, CLASS_CAST):
+    elif class_oid in (CLASS_PROC, CLASS_CAST, CLASS_COLLATION, CLASS_CONVERSION):
         if class_oid == CLASS_PROC:
             ctx.rows.delete_where("pg_aggregate", aggfnoid=oid)
         ctx.rows.delete_where(CATALOGS_BY_OID[class_oid].desc.name, oid=oid)

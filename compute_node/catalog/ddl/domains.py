@@ -34,6 +34,7 @@ from compute_node.catalog.ddl.context import (
 from compute_node.catalog.ddl.create_table import check_type_usage
 from compute_node.catalog.ddl.dependencies import drop
 from compute_node.catalog.ddl.expressions import default_text, named_relations, references, used_fields
+from compute_node.catalog.ddl.relation import depend_on_collation
 from compute_node.catalog.ddl.shared_depend import record_owner
 from compute_node.catalog.ddl.type_users import columns_of_type
 from compute_node.catalog.ddl.types import array_name, check_type_owner, find_type, type_name_taken, type_record
@@ -42,7 +43,7 @@ from compute_node.hub import HUB
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql.analyze.stored import analyze_domain_check, analyze_new_domain_check
-from compute_node.sql.analyze.typenames import format_type, resolve_type_name
+from compute_node.sql.analyze.typenames import find_collation, format_type, resolve_type_name
 from compute_node.sql.deparse import deparse_stored, quote_literal
 from compute_node.txn.locks import SHARE
 from compute_node.types.registry import PgType
@@ -107,6 +108,7 @@ def create_domain(ctx: DdlContext, node: ast.CreateDomainStmt) -> str:
         if function >= FIRST_NORMAL_OID:
             ctx.depend(address, (CLASS_PROC, function, 0), "n")
     ctx.depend((CLASS_TYPE, array, 0), address, "i")
+    depend_on_collation(ctx, address, collation)
     if text is not None:
         ctx.depend_on_text(address, text)
     ctx.changes.touch(oid)
@@ -122,11 +124,7 @@ def _align(record: Record) -> str:
 def _collation(ctx: DdlContext, clause: ast.CollateClause | None, base: PgType) -> int:
     if clause is None:
         return base.collation
-    names = [item.sval for item in clause.collname]
-    found = ctx.view.find_collation(names[-2] if len(names) > 1 else None, names[-1])
-    if found is None:
-        shown = ".".join(names)
-        raise UndefinedObject(f'collation "{shown}" for encoding "UTF8" does not exist')
+    found = find_collation(ctx.view, clause.collname)
     if not base.root.collation:
         raise DatatypeMismatch(f"collations are not supported by type {format_type(ctx.view, base.oid)}")
     return found.oid

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from pglast import ast, enums
 
@@ -21,6 +22,7 @@ from compute_node.catalog.ddl.functions import argument_types
 from compute_node.catalog.ddl.operator_classes import find_family
 from compute_node.catalog.ddl.operators import check_operator_owner, find_operator, shown_operator
 from compute_node.catalog.ddl.routines.find import NOUNS, check_routine_owner, find_routine
+from compute_node.catalog.ddl.schema_objects import KINDS, SchemaObject, dropped
 from compute_node.catalog.ddl.types import check_type_owner, find_type, type_of
 from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql.analyze.typenames import format_type
@@ -163,6 +165,10 @@ def _family(ctx: DdlContext, names: Sequence[ast.String], missing_ok: bool) -> A
     return CLASS_OPFAMILY, record.oid, 0
 
 
+def _in_schema(kind: SchemaObject, ctx: DdlContext, names: Sequence[ast.String], missing_ok: bool) -> Address | None:
+    return dropped(ctx, kind, names, missing_ok)
+
+
 OBJECTS: dict[enums.ObjectType, Callable[[DdlContext, ast.Node, bool], Address | None]] = {
     enums.ObjectType.OBJECT_TYPE: _type,
     enums.ObjectType.OBJECT_DOMAIN: _domain,
@@ -171,4 +177,5 @@ OBJECTS: dict[enums.ObjectType, Callable[[DdlContext, ast.Node, bool], Address |
     enums.ObjectType.OBJECT_CAST: _cast,
     enums.ObjectType.OBJECT_OPCLASS: _class,
     enums.ObjectType.OBJECT_OPFAMILY: _family,
+    **{kind: partial(_in_schema, item) for kind, item in KINDS.items()},
 }

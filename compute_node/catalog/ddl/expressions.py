@@ -19,6 +19,7 @@ from compute_node.catalog.ddl.context import DdlContext
 from compute_node.catalog.permissions import check_functions
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID
+from compute_node.sql.analyze.collations import collation_of_expression
 from compute_node.sql.analyze.stored import analyze_default, analyze_expression
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.sql.catalog_view import CatalogView
@@ -29,6 +30,7 @@ from compute_node.sql.expressions import (
     Call,
     Coalesce,
     CoerceViaIO,
+    Collate,
     Const,
     DistinctTest,
     Expr,
@@ -142,6 +144,8 @@ class StoredIndexExpression:
     type: int
     uses: tuple[int, ...]
     attno: int = 0
+    collation: int = 0
+    """-1 where its parts disagree"""
 
 
 def predicate_text(ctx: DdlContext, node: ast.Node, desc: RelationDesc) -> StoredIndexExpression:
@@ -170,15 +174,19 @@ def index_expression(ctx: DdlContext, node: ast.Node, desc: RelationDesc) -> Sto
         raise NotSupported("cannot use subquery in index expression", position=subqueries[0] + 1)
     found, text = _analyzed(ctx, node, desc, "INDEX")
     check_functions(ctx.view, desc.owner, functions_of(found))
-    if isinstance(found, Var) and found.attno > 0:
-        return StoredIndexExpression("", found.type, (found.attno,), found.attno)
+    collation = collation_of_expression(ctx.view, desc, found)
+    column = found
+    while isinstance(column, Collate):
+        column = column.argument
+    if isinstance(column, Var) and column.attno > 0:
+        return StoredIndexExpression("", column.type, (column.attno,), column.attno, collation)
     _refuse_system_columns(found)
     if not is_immutable(ctx.view, found):
         raise InvalidObjectDefinition("functions in index expression must be marked IMMUTABLE")
     _refuse_system_columns(found)
     written = index_text(found, text)
     ctx.keep_as(written, text)
-    return StoredIndexExpression(written, found.type, uses(found))
+    return StoredIndexExpression(written, found.type, uses(found), collation=collation)
 
 
 def _refuse_system_columns(node: Expr) -> None:

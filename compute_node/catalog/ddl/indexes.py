@@ -15,6 +15,7 @@ from pglast import ast, enums
 
 from aurora.errors import (
     DatatypeMismatch,
+    IndeterminateCollation,
     InvalidObjectDefinition,
     InvalidParameterValue,
     NotSupported,
@@ -35,9 +36,10 @@ from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql.analyze.coercion import is_binary_coercible
 from compute_node.sql.analyze.naming import column_name
 from compute_node.sql.analyze.stored import analyze_stored
-from compute_node.sql.analyze.typenames import format_type
+from compute_node.sql.analyze.typenames import find_collation, format_type
 from compute_node.txn.locks import SHARE
 from compute_node.types import oids
+from compute_node.types.collation import INDETERMINATE
 from compute_node.types.registry import OperatorClass
 
 if TYPE_CHECKING:
@@ -126,7 +128,7 @@ def make_index(
         primary=options.primary,
         descending=tuple(key.descending for key in keys),
         nulls_first=tuple(key.nulls_first for key in keys),
-        key_types=tuple(stored_key_type(key.operator_class, key.type) for key in keys),
+        key_types=tuple(stored_key_type(ctx.view.layer, key.operator_class, key.type, key.collation) for key in keys),
         operator_classes=tuple(key.operator_class for key in keys),
         collations=tuple(key.collation for key in keys),
         included=options.included,
@@ -321,13 +323,19 @@ def _index_key(ctx: DdlContext, desc: RelationDesc, element: ast.IndexElem, meth
         attno, kind = expression.attno, expression.type
         found = column_name(element.expr)
         name = "expr" if found == "?column?" else found
-        collation = ctx.view.type(kind).collation
+        collation = expression.collation
         if attno:
             name = desc.columns[attno - 1].name
             expression = None
     if element.collation:
         collation = _collation(ctx, element.collation, kind)
+    elif collation == INDETERMINATE:
+        raise IndeterminateCollation(
+            "could not determine which collation to use for index expression",
+            hint="Use the COLLATE clause to set the collation explicitly.",
+        )
     chosen = operator_class(ctx, kind, element.opclass, method)
+    _check_pattern_class(ctx, chosen, collation)
     if element.opclassopts:
         name = ctx.view.operator_class(chosen)
         raise InvalidParameterValue(f"operator class {name.name if name is not None else chosen} has no options")
@@ -352,12 +360,20 @@ def _index_key(ctx: DdlContext, desc: RelationDesc, element: ast.IndexElem, meth
     )
 
 
+_PATTERN_CLASSES = frozenset({4217, 4218, 4219})
+
+
+def _check_pattern_class(ctx: DdlContext, operator_class: int, collation: int) -> None:
+    """0A000: the pattern classes compare bytes."""
+    if operator_class in _PATTERN_CLASSES and (found := ctx.view.collation(collation)) is not None:
+        if not found.deterministic:
+            named = ctx.view.operator_class(operator_class)
+            name = operator_class if named is None else "text_pattern_ops" if named.oid == 4218 else named.name
+            raise NotSupported(f'nondeterministic collations are not supported for operator class "{name}"')
+
+
 def _collation(ctx: DdlContext, names: Sequence[ast.String], kind: int) -> int:
-    schema = names[-2].sval if len(names) > 1 else None
-    name = names[-1].sval
-    found = ctx.view.find_collation(schema, name)
-    if found is None:
-        raise UndefinedObject(f'collation "{name}" for encoding "UTF8" does not exist')
+    found = find_collation(ctx.view, names)
     if not ctx.view.type(kind).collation:
         raise DatatypeMismatch(f"collations are not supported by type {format_type(ctx.view, kind)}")
     return found.oid

@@ -13,6 +13,7 @@ from aurora.errors import (
     DuplicateColumn,
     DuplicateSchema,
     DuplicateTable,
+    IndeterminateCollation,
     InvalidTableDefinition,
     InvariantViolation,
     NoActiveSqlTransaction,
@@ -47,6 +48,7 @@ from compute_node.sql.rewrite import deep_walk, query_expressions
 from compute_node.txn.locks import ACCESS_EXCLUSIVE, ACCESS_SHARE, ROW_EXCLUSIVE
 from compute_node.types import oids
 from compute_node.types.acl import CREATE, DELETE, INSERT, SELECT, TRUNCATE, UPDATE
+from compute_node.types.collation import INDETERMINATE
 
 if TYPE_CHECKING:
     from compute_node.sql.query import Stars
@@ -120,7 +122,18 @@ def _query_columns(ctx: DdlContext, query: ast.Node, names: list[str], what: str
         check_column_type(name, ctx.view.type(kind))
         check_type_usage(ctx, ctx.view.type(kind))
         typmod = getattr(target.expression, "typmod", -1)
-        columns.append(ColumnDesc(number, name, kind, typmod, False, collation=ctx.view.type(kind).collation))
+        collation = ctx.view.type(kind).collation
+        if collation and target.collation == INDETERMINATE:
+            hint = "Use the COLLATE clause to set the collation explicitly."
+            if what == "view":
+                message = f'could not determine which collation to use for view column "{name}"'
+            else:
+                shown = format_type(ctx.view, kind)
+                message = f'no collation was derived for column "{name}" with collatable type {shown}'
+            raise IndeterminateCollation(message, hint=hint)
+        if collation and target.collation > 0:
+            collation = target.collation
+        columns.append(ColumnDesc(number, name, kind, typmod, False, collation=collation))
     return columns
 
 

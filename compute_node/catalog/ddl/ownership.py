@@ -22,6 +22,8 @@ from aurora.errors import (
 )
 from compute_node.catalog.ddl import shared_depend
 from compute_node.catalog.ddl.context import (
+    CLASS_COLLATION,
+    CLASS_CONVERSION,
     CLASS_NAMESPACE,
     CLASS_OPCLASS,
     CLASS_OPERATOR,
@@ -49,6 +51,8 @@ _WITHOUT_LIST = {
     CLASS_OPERATOR: ("pg_operator", "oprowner"),
     CLASS_OPCLASS: ("pg_opclass", "opcowner"),
     CLASS_OPFAMILY: ("pg_opfamily", "opfowner"),
+    CLASS_COLLATION: ("pg_collation", "collowner"),
+    CLASS_CONVERSION: ("pg_conversion", "conowner"),
 }
 """Classes of objects that have an owner and no privileges → their catalog, and there the owner's column."""
 _DROPPED = (CLASS_RELATION, CLASS_NAMESPACE, CLASS_TYPE, CLASS_PROC, *_WITHOUT_LIST)
@@ -212,6 +216,10 @@ def alter_owner(ctx: DdlContext, node: ast.AlterOwnerStmt) -> str:
     if node.objectType == _O.OBJECT_LARGEOBJECT:
         alter_large_object_owner(ctx, large_objects.number_of(node.object), node.newowner)
         return "ALTER LARGE OBJECT"
+    from compute_node.catalog.ddl import schema_objects  # builds on this module
+
+    if (plain := schema_objects.KINDS.get(node.objectType)) is not None:
+        return schema_objects.set_owner(ctx, plain, node.object, node.newowner)
     what = node.objectType.name.removeprefix("OBJECT_").replace("_", " ")
     raise NotSupported(f"ALTER {what} ... OWNER TO is not supported")
 

@@ -9,6 +9,7 @@ from aurora.datum import Row
 from aurora.errors import DuplicateObject, DuplicateTable, InvariantViolation, TooManyColumns
 from compute_node.catalog.builders import array_type_row, attribute_row, class_row, composite_type_row, index_row
 from compute_node.catalog.ddl.context import (
+    CLASS_COLLATION,
     CLASS_CONSTRAINT,
     CLASS_DEFAULT,
     CLASS_NAMESPACE,
@@ -106,6 +107,7 @@ def create_relation(
         ctx.depend((CLASS_RELATION, oid, 0), (CLASS_NAMESPACE, namespace, 0), "n")
     for column in columns:
         ctx.depend((CLASS_RELATION, oid, column.attno), (CLASS_TYPE, column.type, 0), "n")
+        depend_on_collation(ctx, (CLASS_RELATION, oid, column.attno), column.collation)
     ctx.changes.touch(oid)
     return relation(ctx, oid)
 
@@ -154,6 +156,12 @@ def set_default(ctx: DdlContext, oid: int, attno: int, text: str | None, sequenc
     ctx.changes.touch(oid)
 
 
+def depend_on_collation(ctx: DdlContext, dependent: tuple[int, int, int], collation: int) -> None:
+    """A column or an index is there as long as its collation."""
+    if collation:
+        ctx.depend(dependent, (CLASS_COLLATION, collation, 0), "n")
+
+
 def create_index(
     ctx: DdlContext,
     table: RelationDesc,
@@ -199,6 +207,8 @@ def create_index(
     ctx.rows.insert_many("pg_index", [index_row(table.oid, made, collations[: len(made.columns)])])
     for text in (*made.expressions, *([made.predicate] if made.predicate else [])):
         ctx.depend_on_text((CLASS_RELATION, oid, 0), text)
+    for collation in dict.fromkeys(made.collations):
+        depend_on_collation(ctx, (CLASS_RELATION, oid, 0), collation)
     for each in made.operator_classes:
         ctx.depend((CLASS_RELATION, oid, 0), (CLASS_OPCLASS, each, 0), "n")
     record = class_record(ctx, table.oid)

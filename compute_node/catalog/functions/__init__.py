@@ -3,7 +3,8 @@
 Declared in ``compute_node/types/system.py`` and ``catalog/system_functions.py``, under their pg_proc names; here is
 what they do: ``names`` (reg* types, visibility), ``definitions`` (pg_get_…def, descriptions), ``privileges``
 (has_…_privilege), ``server`` (sizes, settings, sessions, sequences), ``advisory`` (locks), ``xids``, ``recovery`` (the
-log and its replay), ``aurora`` and ``faults``. Source: PostgreSQL manual, ch. 9.26 and 9.27.
+log and its replay), ``information``, ``properties`` (of access methods and indexes), ``statistics``, ``replication``,
+``aurora`` and ``faults``. Source: PostgreSQL manual, ch. 9.26 and 9.27.
 """
 
 from __future__ import annotations
@@ -19,10 +20,14 @@ from compute_node.catalog.functions import (
     aurora,
     definitions,
     faults,
+    information,
     names,
     privileges,
+    properties,
     recovery,
+    replication,
     server,
+    statistics,
     xids,
 )
 from compute_node.catalog.functions.call import Call
@@ -38,6 +43,10 @@ _FUNCTIONS: dict[str, Callable[..., Datum]] = {
     **definitions.FUNCTIONS,
     **privileges.FUNCTIONS,
     **server.FUNCTIONS,
+    **information.FUNCTIONS,
+    **properties.FUNCTIONS,
+    **replication.FUNCTIONS,
+    **statistics.FUNCTIONS,
     **advisory.FUNCTIONS,
     **xids.FUNCTIONS,
     **large_objects.FUNCTIONS,

@@ -567,6 +567,9 @@ _COUNTERS = (  # noqa: SIM905
 ).split()
 _TIMES = ["last_vacuum_time", "last_autovacuum_time", "last_analyze_time", "last_autoanalyze_time"]
 
+NEVER_COUNTED = frozenset(f"pg_stat_get_{name}" for name in (*_COUNTERS, *_TIMES))
+"""Functions that give 0 or NULL, for nothing keeps what they tell."""
+
 FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "pg_get_userbyid": lambda call, oid: call.view.layer.role_name(oid) or f"unknown (OID={oid})",
     "pg_relation_size": relation_size,

@@ -16,6 +16,8 @@ from compute_node.exec.compile.rows import column_index
 from compute_node.exec.compile.unit import NULL, Code
 from compute_node.sql import expressions as ex
 from compute_node.types.array_value import flatten
+from compute_node.types.collation import Collation, collation_of
+from compute_node.types.collation.code import code_under
 from compute_node.types.oids import ANY, UNKNOWN
 from compute_node.types.registry import FieldDesc, Function, PgType
 
@@ -57,7 +59,16 @@ def implementation_of(
         return function.with_fields(tuple([types.type(oid or UNKNOWN) for oid in argument_types]), fields)
     if function.specialize is not None:
         return function.specialize(tuple([types.type(oid or UNKNOWN) for oid in argument_types]), types.type(result))
-    return function.implementation
+    under = collation_among(types, argument_types)
+    return function.implementation if under is None else code_under(function, under) or function.implementation
+
+
+def collation_among(types: Types, argument_types: tuple[int, ...]) -> Collation | None:
+    """The collation that the arguments carry."""
+    for oid in argument_types:
+        if collation_of(oid):
+            return types.type(oid).collated
+    return None
 
 
 def context_text(function: Function) -> str:
@@ -79,6 +90,8 @@ def guarded(
     ``instead``: a function of (context, arguments …) to call in place of the function's code."""
     unit = compiler.unit
     template = function.inline if function.specialize is None and not star and instead is None else None
+    if template is not None and any(collation_of(oid) for oid in types):
+        template = None
     if template is not None and not unit.bind_named(function.inline_names):
         template = None
     guards: list[str] = []

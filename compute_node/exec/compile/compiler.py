@@ -185,6 +185,11 @@ def _column(compiler: Compiler, node: ex.Column) -> Code:
     return compiler.wrap(f"{compiler.unit.bind(stored.value, 'g')}({code.text})", (code,), nullable=code.nullable)
 
 
+@handles(VALUE_HANDLERS, ex.Collate)
+def _collate(compiler: Compiler, node: ex.Collate) -> Code:
+    return compiler.value(node.argument)
+
+
 @handles(VALUE_HANDLERS, ex.SubColumn)
 def _sub_column(compiler: Compiler, node: ex.SubColumn) -> Code:
     return Code(f"q[{node.index}]", True, True)

@@ -138,7 +138,7 @@ def _array_coerce(compiler: Compiler, node: ex.ArrayCoerce) -> Code:
 @handles(VALUE_HANDLERS, ex.MinMax)
 def _min_max(compiler: Compiler, node: ex.MinMax) -> Code:
     codes = [compiler.value(argument) for argument in node.arguments]
-    choose = runtime.extreme(node.greatest, compiler.linker.type(node.type).sort_value)
+    choose = runtime.extreme(node.greatest, compiler.linker.type(node.arguments[0].type).sort_value)
     text = f"{compiler.unit.bind(choose, 'g')}({tuple_text([code.text for code in codes])})"
     return compiler.wrap(text, codes, nullable=all(code.nullable for code in codes), extra=3)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from aurora.datum import Datum
 from compute_node.exec.compile.compiler import Linker
 from compute_node.sql import expressions as ex
+from compute_node.types.collation import collation_of
 from compute_node.types.oids import BOOL, BPCHAR, FLOAT8, INT4, NUMERIC
 from compute_node.types.registry import TypeEnv
 
@@ -63,6 +64,10 @@ class Wording:
                 return names(node.side, node.index)
             case ex.Call():
                 return self._call(node, word)
+            case ex.Relabel() if collation_of(node.type):
+                return word(node.argument)
+            case ex.Collate():
+                return word(node.argument)
             case ex.Relabel():
                 return f"({word(node.argument)})::{self.type_name(node.type)}"
             case ex.CoerceViaIO() | ex.ArrayCoerce():

@@ -28,7 +28,7 @@ class SetOpNode(Node):
         self._left = builder.node(plan.left)
         self._right = builder.node(plan.right)
         columns = plan.left.output
-        key = row_key_function(builder, [item.type for item in columns])
+        key = row_key_function(builder, plan.key_types or [item.type for item in columns])
         self._key: Callable[[Datum], Datum] = key if key is not None else lambda row: row
         self._shape = batch_function(builder, plan.output, None, len(columns)) if plan.output else None
         self.nullable = None

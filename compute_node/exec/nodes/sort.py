@@ -1,4 +1,4 @@
-"""Sort, by PostgreSQL's order: NULLs where the key says, NaN above all numbers, C collation (manual, 7.5)."""
+"""Sort, by PostgreSQL's order: NULLs where the key says, NaN above all numbers, strings by collation (manual, 7.5)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from compute_node.exec.nodes.base import Batch, Node, executes, output_nullable
 from compute_node.exec.stored_values import passed_on
 from compute_node.sql import plan as pl
 from compute_node.sql.expressions import Expr, SortKey
+from compute_node.types.collation import collation_of
 from compute_node.work.account import KB
 from compute_node.work.sorting import BATCH_ROWS, Pass, Sorter
 
@@ -44,7 +45,8 @@ def sort_passes(linker: Linker, keys: Sequence[SortKey[Expr]], nullable: Sequenc
 
 def _key_parts(compiler: Compiler, key: SortKey[Expr]) -> list[str]:
     code = compiler.value(key.expression)
-    convert = compiler.linker.type(key.expression.type).sort_value
+    kind = key.type if collation_of(key.type) else key.expression.type
+    convert = compiler.linker.type(kind).sort_value
     name = compiler.unit.bind(convert, "g") if convert is not None else ""
     if not code.nullable:
         return [f"{name}({code.text})" if name else code.text]

@@ -30,7 +30,8 @@ class UniqueNode(Node):
         self._sorted = bool(plan.sorted_on)
         columns = plan.sorted_on or tuple(range(plan.count or len(plan.child.output)))
         unit = Unit()
-        keys = [Column(type=plan.child.output[index].type, index=index) for index in columns]
+        types = plan.key_types or tuple([item.type for item in plan.child.output])
+        keys = [Column(type=types[index], index=index) for index in columns]
         text = key_text(Compiler(unit, row_scope(None), builder), keys)
         self._key: Datum = unit.link(unit.helper("r", [f"return {text}"]))
         width = len(plan.child.output)

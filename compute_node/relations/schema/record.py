@@ -47,6 +47,8 @@ _SEEDS = {
     " order by oid",
     "pg_collation": "select oid::int, collname, collprovider, collencoding, collcollate from pg_collation"
     " where oid < 1000 or collname in ('ucs_basic', 'C.utf8') order by oid",
+    "icu_collations": "select oid::int, colliculocale, collversion, obj_description(oid, 'pg_collation')"
+    " from pg_collation where collprovider = 'i' and oid < 16384 order by oid",
     "shared_descriptions": "select classoid::int, objoid::int, description from pg_shdescription order by 1, 2",
 }
 

@@ -5,7 +5,7 @@
 Input: a pristine PostgreSQL 15. Output, beside this file: ``facts_CATALOG.json`` for each of ``CATALOGS_OF_FACTS``: one
 row a line, without the columns that have the catalog's usual value (``usual``, the first line). Rows of relations' row
 types and what initdb numbers for the information schema are left out: they follow from ``tables.json`` and
-``views.json``.
+``views.json``. And ``facts_NAME.json`` for each of ``_ANSWERS``: a list of rows.
 """
 
 from __future__ import annotations
@@ -89,9 +89,23 @@ def _shortened(catalog: str, names: list[str], rows: list[tuple[Any, ...]]) -> t
     return usual, out
 
 
+_ANSWERS = {
+    "keywords": "select word, catcode::text, barelabel from pg_get_keywords()",
+    "foreign_keys": "select fktable::oid::int8, fkcols, pktable::oid::int8, pkcols, is_array, is_opt"
+    " from pg_get_catalog_foreign_keys()",
+    "setting_flags": "select name, pg_settings_get_flags(name) from (select name from pg_settings union"
+    " select unnest(array['role', 'session_authorization', 'is_superuser', 'seed'])) n"
+    " where pg_settings_get_flags(name) <> '{}' order by name",
+}
+"""What functions answer that only tell facts."""
+
+
 def record(dsn: str) -> None:
     """Write the files."""
     with psycopg.connect(dsn) as connection:
+        for name, question in _ANSWERS.items():
+            answers = ",\n".join(json.dumps(row) for row in connection.execute(question))
+            (_HERE / f"facts_{name}.json").write_text(f"[\n{answers}\n]\n")
         for catalog in CATALOGS_OF_FACTS:
             usual, rows = _shortened(catalog, *_rows(connection, catalog))
             lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)

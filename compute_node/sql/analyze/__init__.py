@@ -13,6 +13,7 @@ from pglast import ast
 from aurora.errors import IndeterminateDatatype, NotSupported, StatementTooComplex
 from compute_node.sql.analyze import xml as xml  # the expressions that it adds
 from compute_node.sql.analyze.calls import analyze_call, call_privileges
+from compute_node.sql.analyze.collations import collate_query
 from compute_node.sql.analyze.context import Analysis, Scope, fail, session_env
 from compute_node.sql.analyze.dml import analyze_delete, analyze_insert, analyze_update
 from compute_node.sql.analyze.routines import RoutineBody, fit_result
@@ -66,6 +67,8 @@ def analyze(
         query = _dispatch(scope, statement)
         if routine is not None and routine.shape is not None:
             query = fit_result(scope, query, routine.shape)
+        if analysis.collated:
+            collate_query(scope, query)
     except RecursionError:
         raise StatementTooComplex("stack depth limit exceeded") from None
     for index, type_oid in enumerate(param_types):

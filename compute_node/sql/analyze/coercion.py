@@ -135,11 +135,17 @@ def can_coerce(catalog: CatalogView, sources: Sequence[int], targets: Sequence[i
     return not generic or fits(catalog, sources, targets)
 
 
+_REFUSE_NULL = frozenset((269, 325, 2279, 2280, oids.INTERNAL, 3115, 3310, 3838))
+"""Pseudo-types whose input function is called with a NULL, too, and refuses it: of handlers, triggers, internal."""
+
+
 def literal_value(analysis: Analysis, text: str | None, target: int, typmod: int, location: int) -> Const:
     """An unknown literal as a constant of ``target``; input errors carry the literal's position."""
     kind = analysis.catalog.type(target)
     if text is None:
-        return Const(type=target, typmod=typmod, value=None, location=location)
+        if target not in _REFUSE_NULL:
+            return Const(type=target, typmod=typmod, value=None, location=location)
+        text = ""
     if location >= 0:
         analysis.kept.add(location)
     if target in _TIMES and any(word in text.lower() for word in _MOMENTS):

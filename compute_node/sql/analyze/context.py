@@ -45,6 +45,8 @@ class Analysis:
     routine: RoutineBody | None = None
     """the function whose statement this is; ``param_types`` are its arguments'"""
     relations: set[int] = field(default_factory=set)
+    collated: bool = False
+    """a collation other than the usual ones was named: ``collations`` works out which holds where"""
     stars: Stars = field(default_factory=dict)
     """each ``*`` of the statement itself: by its node's id, the node and (qualifier, column) of what it stands for"""
 

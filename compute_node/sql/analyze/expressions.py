@@ -46,7 +46,7 @@ from compute_node.sql.analyze.operators import (
     make_row_comparison,
 )
 from compute_node.sql.analyze.routines import find_argument
-from compute_node.sql.analyze.typenames import format_type, is_true_array, resolve_type_name
+from compute_node.sql.analyze.typenames import find_collation, format_type, is_true_array, resolve_type_name
 from compute_node.sql.expressions import (
     And,
     ArrayExpr,
@@ -54,6 +54,7 @@ from compute_node.sql.expressions import (
     Call,
     Case,
     Coalesce,
+    Collate,
     Const,
     DistinctTest,
     ElementValue,
@@ -81,7 +82,6 @@ from compute_node.types.array_value import DIMENSIONS_MAX, too_many_dimensions
 from compute_node.types.common import whole_number
 from compute_node.types.long_text import paced
 
-_COLLATIONS = {"default", "C", "POSIX", "C.UTF-8", "C.utf8", "ucs_basic"}
 LONG_LIST = 1000
 """Constants of an IN list that become one array at once."""
 _INT4_MAX, _INT8_MAX = 2**31 - 1, 2**63 - 1
@@ -559,10 +559,7 @@ def _cast(scope: Scope, node: ast.TypeCast) -> Expr:
 
 def _collate(scope: Scope, node: ast.CollateClause) -> Expr:
     argument = transform(scope, node.arg)
-    names = [item.sval for item in node.collname]
-    if names[-1] not in _COLLATIONS or (len(names) > 1 and names[-2] != "pg_catalog"):
-        shown = ".".join(names)
-        raise fail(UndefinedObject, f'collation "{shown}" for encoding "UTF8" does not exist', _location(node))
+    found = find_collation(scope.catalog, node.collname, _location(node))
     if argument.type == oids.UNKNOWN:
         argument = resolve_unknown(scope, argument)
     kind = scope.catalog.type(argument.type)
@@ -570,7 +567,10 @@ def _collate(scope: Scope, node: ast.CollateClause) -> Expr:
     if not base.collation and base.category != "S":
         shown = format_type(scope.catalog, argument.type)
         raise fail(DatatypeMismatch, f"collations are not supported by type {shown}", _location(node))
-    return argument
+    scope.analysis.collated = True
+    return Collate(
+        type=argument.type, typmod=argument.typmod, argument=argument, collation=found.oid, location=_location(node)
+    )
 
 
 # --- arrays, rows ---------------------------------------------------------------------------------------------------
@@ -824,10 +824,6 @@ def _row_sublink(
     return SubLink(type=oids.BOOL, kind="EXPR", query=outer, location=location)
 
 
-def _grouping(scope: Scope, node: ast.Node) -> Expr:
-    raise fail(NotSupported, "GROUPING is not supported yet", _location(node))
-
-
 def _multi_assign(scope: Scope, node: ast.MultiAssignRef) -> Expr:
     """One column of ``SET (a, b) = (…)``."""
     source = node.source
@@ -852,6 +848,12 @@ def _multi_assign(scope: Scope, node: ast.MultiAssignRef) -> Expr:
     )
 
 
+def _grouping_bits(scope: Scope, node: ast.GroupingFunc) -> Expr:
+    from compute_node.sql.analyze.grouping import grouping_call
+
+    return grouping_call(scope, node)
+
+
 _HANDLERS: dict[type, Callable[[Scope, Any], Expr]] = {
     ast.A_Const: _constant,
     ast.ParamRef: _parameter,
@@ -866,6 +868,7 @@ _HANDLERS: dict[type, Callable[[Scope, Any], Expr]] = {
     ast.TypeCast: _cast,
     ast.CollateClause: _collate,
     ast.FuncCall: transform_call,
+    ast.GroupingFunc: _grouping_bits,
     ast.SubLink: _sublink,
     ast.A_ArrayExpr: _array,
     ast.A_Indirection: _indirection,
@@ -873,7 +876,7 @@ _HANDLERS: dict[type, Callable[[Scope, Any], Expr]] = {
     ast.SQLValueFunction: _sql_value,
     ast.SetToDefault: _default,
     ast.MultiAssignRef: _multi_assign,
-    ast.GroupingFunc: _grouping,
+    ast.GroupingFunc: _grouping_bits,
 }
 
 

@@ -29,6 +29,8 @@ from compute_node.sql.expressions import And, Coalesce, Expr, Var
 from compute_node.sql.query import CommonTable, FromItem, JoinItem, Query, RangeEntry
 from compute_node.types import oids
 
+_USUAL_COLLATIONS = frozenset({0, 100, 950})
+"""the default collation, and C: that of the catalogs"""
 _READABLE = frozenset("rvmptSf")
 
 
@@ -162,6 +164,8 @@ def _scopes(scope: Scope | None) -> list[Scope]:
 
 def relation_entry(scope: Scope, relation: RelationDesc, alias: ast.Alias | None) -> NameItem:
     """Add a table's range entry; dropped columns keep their place."""
+    if not scope.analysis.collated and not _USUAL_COLLATIONS.issuperset([each.collation for each in relation.columns]):
+        scope.analysis.collated = True
     shown = alias.aliasname if alias is not None else relation.name
     live = tuple(column.name for column in relation.columns if not column.dropped)
     renamed = iter(column_aliases(alias, live, shown))
@@ -266,7 +270,9 @@ def _subselect(scope: Scope, node: ast.RangeSubselect) -> NameItem:
     from compute_node.sql.analyze.select import analyze_select
 
     child = scope.child()
+    clause, scope.clause = scope.clause, "FROM SUBSELECT"
     query = analyze_select(child, node.subquery, resolve_unknowns=True)
+    scope.clause = clause
     shown = node.alias.aliasname if node.alias is not None else "unnamed_subquery"
     visible = [item for item in query.targets if not item.junk]
     entry = RangeEntry(

@@ -15,6 +15,7 @@ from pglast import ast
 from aurora.errors import SqlError
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.sql.analyze.coercion import coerce, coerce_to_boolean, to_domain
+from compute_node.sql.analyze.collations import collate_stored
 from compute_node.sql.analyze.context import DEFAULT_ENV, Analysis, NameItem, Scope, session_env
 from compute_node.sql.analyze.expressions import transform
 from compute_node.sql.analyze.from_clause import relation_entry
@@ -56,7 +57,7 @@ def column_default(scope: Scope, column: ColumnDesc) -> Expr:
         value = None if given.default is None else given.input(given.default, column.typmod, scope.analysis.env)
         return Const(type=column.type, typmod=column.typmod, value=value)
     stored = _stored_scope(scope.analysis, "DEFAULT")
-    value = transform(stored, _expression_node(text))
+    value = _with_collations(stored, transform(stored, _expression_node(text)))
     if column.identity and isinstance(value, Call):
         # Whoever may insert into the column may take its sequence's values.
         value = dataclasses.replace(value, function=IDENTITY_NEXTVAL)
@@ -65,7 +66,8 @@ def column_default(scope: Scope, column: ColumnDesc) -> Expr:
 
 def argument_default(scope: Scope, text: str) -> Expr:
     """A function argument's default."""
-    return transform(_stored_scope(scope.analysis, "DEFAULT"), _expression_node(text))
+    stored = _stored_scope(scope.analysis, "DEFAULT")
+    return _with_collations(stored, transform(stored, _expression_node(text)))
 
 
 def analyze_stored(
@@ -78,7 +80,7 @@ def analyze_stored(
     if relation is not None:
         scope.items = [relation_entry(scope, relation, None)]
     expr = transform(scope, _expression_node(text))
-    return coerce_to_boolean(scope, expr, "CHECK") if clause == "CHECK" else resolve_unknown(scope, expr)
+    return _finished(scope, relation, expr, clause)
 
 
 def analyze_expression(
@@ -94,13 +96,22 @@ def analyze_expression(
     scope = Scope(analysis, Query("select"), clause=clause)
     if relation is not None:
         scope.items = [relation_entry(scope, relation, None)]
-    expr = transform(scope, node)
-    return coerce_to_boolean(scope, expr, "CHECK") if clause == "CHECK" else resolve_unknown(scope, expr)
+    return _finished(scope, relation, transform(scope, node), clause)
+
+
+def _finished(scope: Scope, relation: RelationDesc | None, expr: Expr, clause: str) -> Expr:
+    expr = coerce_to_boolean(scope, expr, "CHECK") if clause == "CHECK" else resolve_unknown(scope, expr)
+    return _with_collations(scope, expr, relation)
+
+
+def _with_collations(scope: Scope, expr: Expr, relation: RelationDesc | None = None) -> Expr:
+    return collate_stored(scope, relation, expr) if scope.analysis.collated else expr
 
 
 def _domain_scope(analysis: Analysis, base: PgType) -> Scope:
     """VALUE is the only name that a domain's constraint knows."""
     value = DomainValue(type=base.oid)
+    analysis.collated = base.collation not in (0, 100, 950)
     scope = Scope(analysis, Query("select"), clause="CHECK")
     scope.items = [NameItem(-1, "", ("value",), (value,), table_visible=False)]
     return scope
@@ -110,7 +121,7 @@ def analyze_domain_check(catalog: CatalogView, base: int, text: str) -> Expr:
     """A domain's stored CHECK over ``DomainValue``s of the base type."""
     analysis = Analysis(catalog.of_stored_text(), [], "", DEFAULT_ENV, allow_params=False)
     scope = _domain_scope(analysis, catalog.type(base))
-    return coerce_to_boolean(scope, transform(scope, _expression_node(text)), "CHECK")
+    return _with_collations(scope, coerce_to_boolean(scope, transform(scope, _expression_node(text)), "CHECK"))
 
 
 def analyze_new_domain_check(catalog: CatalogView, base: int, node: ast.Node, session: object = None) -> Expr:
@@ -118,7 +129,7 @@ def analyze_new_domain_check(catalog: CatalogView, base: int, node: ast.Node, se
     analysis = Analysis(catalog, [], "", session_env(session), allow_params=False)
     scope = _domain_scope(analysis, catalog.type(base))
     try:
-        return coerce_to_boolean(scope, transform(scope, node), "CHECK")
+        return _with_collations(scope, coerce_to_boolean(scope, transform(scope, node), "CHECK"))
     except SqlError as error:
         error.position = None
         raise
@@ -157,7 +168,8 @@ def analyze_assigned(
     analysis = Analysis(catalog, [], source, session_env(session), allow_params=False)
     scope = Scope(analysis, Query("select"), clause="TRANSFORM")
     scope.items = [relation_entry(scope, relation, None)]
-    return coerce(scope, transform(scope, node), target.type, target.typmod, "a")
+    value = coerce(scope, transform(scope, node), target.type, target.typmod, "a")
+    return None if value is None else _with_collations(scope, value, relation)
 
 
 def assigned_default(catalog: CatalogView, target: ColumnDesc, text: str, session: object = None) -> Expr | None:

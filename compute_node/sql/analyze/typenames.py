@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pglast import ast
 
-from aurora.errors import InsufficientPrivilege, InvalidParameterValue, NotSupported, SqlSyntaxError, UndefinedObject
+from aurora.errors import (
+    InsufficientPrivilege,
+    InvalidParameterValue,
+    InvalidSchemaName,
+    NotSupported,
+    SqlSyntaxError,
+    UndefinedObject,
+)
 from compute_node.relations.schema import NAMESPACE_CATALOG
 from compute_node.sql.analyze.context import fail
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.parse import literal_location
 from compute_node.types import oids
+from compute_node.types.collation import Collation
 from compute_node.types.registry import PgType
 from compute_node.types.string_functions import quote_identifier
 
@@ -40,6 +50,19 @@ def format_type(catalog: CatalogView, oid: int, typmod: int = -1) -> str:
     if oid == oids.BPCHAR:
         return "character" if typmod == -1 and name == "character" else name
     return name
+
+
+def find_collation(catalog: CatalogView, names: Sequence[ast.String], location: int = -1) -> Collation:
+    """The collation of a name; 42704, 3F000."""
+    schema = names[-2].sval if len(names) > 1 else None
+    try:
+        found = catalog.find_collation(schema, names[-1].sval)
+    except (InsufficientPrivilege, InvalidSchemaName) as error:
+        raise fail(type(error), error.message, location) from None
+    if found is None:
+        shown = ".".join(item.sval for item in names)
+        raise fail(UndefinedObject, f'collation "{shown}" for encoding "UTF8" does not exist', location)
+    return found
 
 
 def is_true_array(kind: PgType) -> bool:

@@ -26,6 +26,7 @@ from compute_node.sql.expressions import (
     Coalesce,
     CoerceToDomain,
     CoerceTypmod,
+    Collate,
     Const,
     Expr,
     Not,
@@ -41,6 +42,8 @@ from compute_node.sql.expressions import (
 )
 from compute_node.types import oids
 from compute_node.types.array_value import from_vector
+from compute_node.types.collation import collation_of
+from compute_node.types.collation.code import code_under
 from compute_node.types.record import Record
 
 
@@ -103,6 +106,11 @@ def _evaluation(catalog: CatalogView, node: Call | CoerceTypmod) -> Callable[[],
     if function.specialize is not None:
         types = tuple([catalog.type(item.type) for item in node.arguments])
         implementation = function.specialize(types, catalog.type(node.type))
+    else:
+        for item in node.arguments:
+            if collation_of(item.type) and (under := catalog.type(item.type).collated) is not None:
+                implementation = code_under(function, under) or implementation
+                break
     return partial(implementation, *values)
 
 
@@ -132,6 +140,11 @@ def _call(catalog: CatalogView, node: Call) -> Expr:
     except SqlError:
         return node
     return Const(type=node.type, typmod=node.typmod, value=value, location=node.location)
+
+
+def _collate(catalog: CatalogView, node: Collate) -> Expr:
+    """What depends on the collation knows it by now."""
+    return node.argument
 
 
 def _relabel(catalog: CatalogView, node: Relabel) -> Expr:
@@ -297,6 +310,7 @@ def _case(catalog: CatalogView, node: Case) -> Expr:
 _HANDLERS: dict[type, Any] = {
     Call: _call,
     Relabel: _relabel,
+    Collate: _collate,
     CoerceToDomain: _to_domain,
     CoerceTypmod: _typmod,
     And: _and,

@@ -29,8 +29,9 @@ from compute_node.sql.expressions import (
 )
 from compute_node.sql.planner.index_columns import column_class, commuted, same_but_literals
 from compute_node.sql.planner.index_prefix import prefix_conditions
-from compute_node.sql.planner.quals import contains_volatile, relids, strip_relabel
+from compute_node.sql.planner.quals import contains_volatile, relids, strip_collation, strip_relabel
 from compute_node.types import oids
+from compute_node.types.collation import collation_of
 from compute_node.types.registry import OperatorClass
 
 SAME_KEYS = (
@@ -73,6 +74,7 @@ class IndexMatcher:
         self._columns = columns
         self._literals = literals
         self._method: AccessMethod = METHODS[index.method]
+        self._collations = [collation_of(kind) for kind in index.key_types] or [0] * len(columns)
         self._classes = [column_class(catalog, index, at, column) for at, column in enumerate(columns)]
 
     def clauses(self, position: int, quals: Sequence[Expr]) -> list[IndexClause]:
@@ -82,8 +84,15 @@ class IndexMatcher:
             return []
         return [clause for qual in quals for clause in self._match(position, opclass, qual)]
 
-    def _is_column(self, position: int, node: Expr) -> bool:
-        column = self._columns[position]
+    def _is_column(self, position: int, node: Expr, equality: bool = False) -> bool:
+        """Whether the expression is the index column, compared as the index is ordered. Equality asks no collation that
+        holds but equal texts for equal."""
+        column, ordered = self._columns[position], self._collations[position]
+        compared = collation_of(node.type)
+        if compared != ordered and not (equality and not compared and self._is_exact(ordered)):
+            return False
+        if compared:
+            node = strip_collation(node)
         if isinstance(column, Var):
             return strip_relabel(node) == column
         found: list[Param] = []
@@ -94,6 +103,10 @@ class IndexMatcher:
                 return not found
         return False
 
+    def _is_exact(self, collation: int) -> bool:
+        found = self._catalog.collation(collation)
+        return found is not None and found.deterministic
+
     def _is_free(self, node: Expr) -> bool:
         """Whether the value is the same for all rows of the table."""
         return self._rte not in relids(node) and not contains_volatile(self._catalog, node)
@@ -102,13 +115,13 @@ class IndexMatcher:
         if isinstance(qual, Call) and qual.operator and len(qual.arguments) == 2:
             yield from self._match_operator(position, opclass, qual)
         elif isinstance(qual, ArrayOp) and qual.use_or:
-            if self._is_column(position, qual.left) and self._is_free(qual.right):
+            if self._is_column(position, qual.left, True) and self._is_free(qual.right):
                 strategy = self._catalog.operator_strategy(opclass.family, qual.operator)
                 value = self._array(position, opclass, qual)
                 if strategy == self._method.equality and value is not None:
                     yield IndexClause(position, strategy, value, qual, qual, array=True)
         elif isinstance(qual, NullTest):
-            if self._method.search_null and self._is_column(position, qual.argument):
+            if self._method.search_null and self._is_column(position, qual.argument, True):
                 yield IndexClause(position, NOT_NULL if qual.negated else IS_NULL, None, qual, qual)
         elif isinstance(qual, RowCompare):
             yield from self._match_rows(position, qual)
@@ -118,10 +131,13 @@ class IndexMatcher:
     def _match_operator(self, position: int, opclass: OperatorClass, qual: Call) -> Iterator[IndexClause]:
         left, right = qual.arguments
         for column, value, call in ((left, right, qual), (right, left, None)):
-            if not self._is_column(position, column) or not self._is_free(value):
+            if not self._is_free(value):
                 continue
             shown = call if call is not None else commuted(self._catalog, qual)
             if shown is None:
+                continue
+            is_equality = self._catalog.operator_strategy(opclass.family, shown.operator) == self._method.equality
+            if not self._is_column(position, column, is_equality):
                 continue
             strategy = self._catalog.operator_strategy(opclass.family, shown.operator)
             if strategy:
@@ -129,7 +145,7 @@ class IndexMatcher:
                 if key is not None:
                     yield IndexClause(position, strategy, key, qual, shown)
                 return
-            if call is not None and self._method.ordered:
+            if call is not None and self._method.ordered and not self._collations[position]:
                 for derived in prefix_conditions(self._catalog, opclass, column, call, self._literals):
                     strategy = self._catalog.operator_strategy(opclass.family, derived.operator)
                     yield IndexClause(position, strategy, derived.arguments[1], qual, derived, exact=False)

@@ -23,6 +23,7 @@ from compute_node.sql.planner.paths import ScanPath
 from compute_node.sql.planner.quals import local_vars
 from compute_node.sql.planner.state import Statement
 from compute_node.sql.query import RangeEntry
+from compute_node.types.collation import collation_of
 
 
 @dataclass(slots=True)
@@ -200,12 +201,15 @@ class IndexPaths:
         for key in order:
             while position < len(columns) and columns[position] != key.expression and position < fixed:
                 position += 1
-            if key.expression in columns[:fixed]:
+            if key.expression in columns[:fixed] and self._is_fixed(index, columns, key):
                 continue
             position = max(position, fixed)
             if position >= len(columns) or columns[position] != key.expression:
                 return False, False
             if not self._sorts(index, position, columns[position]):
+                return False, False
+            kept = index.key_types[position] if index.key_types else 0
+            if collation_of(key.type) != collation_of(kept):
                 return False, False
             descending = index.descending[position] if index.descending else False
             nulls_first = index.nulls_first[position] if index.nulls_first else False
@@ -220,6 +224,12 @@ class IndexPaths:
             direction = backward
             position += 1
         return True, bool(direction)
+
+    def _is_fixed(self, index: IndexDesc, columns: tuple[Expr, ...], key: SortKey[Expr]) -> bool:
+        """Whether rows that are equal in this column of the index are equal in the key, too."""
+        kept = collation_of(index.key_types[columns.index(key.expression)]) if index.key_types else 0
+        found = self._catalog.collation(kept) if kept else None
+        return found is None or found.deterministic
 
     def _sorts(self, index: IndexDesc, position: int, column: Expr) -> bool:
         """Whether the column's order is its type's own: ORDER BY knows no other."""

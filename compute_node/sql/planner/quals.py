@@ -21,6 +21,7 @@ from compute_node.sql.expressions import (
     walk,
 )
 from compute_node.types import oids
+from compute_node.types.collation import collation_of
 
 
 def conjuncts(node: Expr | None) -> list[Expr]:
@@ -70,6 +71,11 @@ def strip_relabel(node: Expr) -> Expr:
     while isinstance(node, Relabel):
         node = node.argument
     return node
+
+
+def strip_collation(node: Expr) -> Expr:
+    """The expression whose type under a collation this is."""
+    return node.argument if isinstance(node, Relabel) and collation_of(node.type) else node
 
 
 def nonnullable(catalog: CatalogView, node: Expr, top: bool = True) -> frozenset[int]:

@@ -125,7 +125,7 @@ class QueryPlanner:
         # references to this level made anywhere inside are set from this level's row
         parameters = tuple(
             (number, self.prepare(expr))
-            for expr, number in self.level.params.items()
+            for expr, number in list(self.level.params.items())
             if expr not in before or self._mentions(node, expr)
         )
         self.statement.subplans.append(plan)

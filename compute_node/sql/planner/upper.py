@@ -36,10 +36,11 @@ from compute_node.sql.planner.quals import conjunction, contains_set, contains_v
 from compute_node.sql.planner.query_planner import QueryPlanner
 from compute_node.sql.planner.recheck import RecheckCreator, carried
 from compute_node.sql.planner.recheck import describe as describe_recheck
-from compute_node.sql.planner.upper_nodes import Emit, cost, sorted_plan, widen
+from compute_node.sql.planner.upper_nodes import Emit, cost, merging_type, merging_types, sorted_plan, widen
 from compute_node.sql.planner.windows import first_order, plan_windows
 from compute_node.sql.query import Query
 from compute_node.types import oids
+from compute_node.types.collation import collation_of
 
 
 def plan_upper(planner: QueryPlanner) -> Plan:
@@ -186,7 +187,8 @@ def _finish(planner: QueryPlanner, emit: Emit, targets: list[Expr], ordered: boo
     with_ties = keys if query.with_ties else ()
     if query.distinct and not query.distinct_on:
         child = emit(visible)
-        plan: Plan = Unique(child=child, count=count, output=identity(visible))
+        merging = merging_types(planner)
+        plan: Plan = Unique(child=child, count=count, key_types=merging, output=identity(visible))
         widen(planner, cost(plan, child, child.rows * 0.5, child.rows * 0.01, startup=True))
         if keys:
             plan = sorted_plan(
@@ -196,7 +198,14 @@ def _finish(planner: QueryPlanner, emit: Emit, targets: list[Expr], ordered: boo
         child = emit(targets)
         child = sorted_plan(planner, child, keys, identity(targets), None)
         indexes = tuple(query.distinct_on)
-        plan = Unique(child=child, count=len(targets), sorted_on=indexes, output=identity(targets)[:count])
+        merging = tuple([merging_type(planner, item.expression.type, item.collation) for item in query.targets])
+        plan = Unique(
+            child=child,
+            count=len(targets),
+            sorted_on=indexes,
+            key_types=merging if any(map(collation_of, merging)) else (),
+            output=identity(targets)[:count],
+        )
         widen(planner, cost(plan, child, child.rows * 0.5, child.rows * 0.0025))
     else:
         tids: list[Expr] = []
@@ -334,7 +343,14 @@ def _set_plan(planner: QueryPlanner) -> Plan:
             members += side.children if isinstance(side, Append) else (side,)
         plan: Plan = Append(children=tuple(members), output=identity(sides[0].output))
     else:
-        plan = SetOp(kind=kind, all=keep_all, left=sides[0], right=sides[1], output=identity(sides[0].output))
+        plan = SetOp(
+            kind=kind,
+            all=keep_all,
+            left=sides[0],
+            right=sides[1],
+            key_types=merging_types(planner),
+            output=identity(sides[0].output),
+        )
         cost += rows * 0.0125
         if kind != "union":
             rows = max(1.0, sides[0].rows * 0.5)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from compute_node.sql.expressions import Expr, SortKey
+from compute_node.sql.expressions import Expr, Relabel, SortKey
 from compute_node.sql.plan import Plan, Sort
 from compute_node.sql.planner.paths import row_width
 from compute_node.sql.planner.query_planner import QueryPlanner
+from compute_node.types.collation import collated
 
 Emit = Callable[[Sequence[Expr]], Plan]
 """A plan whose rows are the given expressions"""
@@ -33,3 +34,23 @@ def sorted_plan(
     plan = Sort(child=child, keys=keys, limit=limit, output=output)
     cost(plan, child, child.rows, child.rows * 0.005 * max(1.0, math.log2(child.rows + 1)), startup=True)
     return widen(planner, plan)
+
+
+def merging_type(planner: QueryPlanner, kind: int, collation: int) -> int:
+    """The type as which values are compared for equality: under the collation where that holds different texts for
+    equal."""
+    found = planner.catalog.collation(collation) if collation > 0 else None
+    return kind if found is None or found.deterministic else collated(kind, collation)
+
+
+def merging_types(planner: QueryPlanner) -> tuple[int, ...]:
+    """The same of the visible targets; empty when all are the types themselves."""
+    visible = [item for item in planner.query.targets if not item.junk]
+    if not any(item.collation > 0 for item in visible):
+        return ()
+    return tuple([merging_type(planner, item.expression.type, item.collation) for item in visible])
+
+
+def under(node: Expr, kind: int) -> Expr:
+    """The expression as one of that type, the same under a collation."""
+    return node if kind == node.type else Relabel(type=kind, typmod=node.typmod, argument=node)
