@@ -13,10 +13,17 @@ from aurora.errors import (
     SqlSyntaxError,
 )
 from compute_node.sql.analyze.coercion import coerce, coerce_to_common
+from compute_node.sql.analyze.collations import start_of
 from compute_node.sql.analyze.context import Scope, fail
 from compute_node.sql.analyze.functions import resolve_unknown
 from compute_node.sql.analyze.recursion import check_recursion, in_order, references
-from compute_node.sql.analyze.search_cycle import check_terms, extended_initial, extended_recursive, read_clauses
+from compute_node.sql.analyze.search_cycle import (
+    check_names,
+    check_terms,
+    extended_initial,
+    extended_recursive,
+    read_clauses,
+)
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.sql.expressions import AggregateCall, Const, walk
 from compute_node.sql.query import CommonTable, Query, Target
@@ -113,12 +120,14 @@ def _recursive(scope: Scope, item: ast.CommonTableExpr) -> CommonTable:
     extra = read_clauses(scope, item, names)
     cte = CommonTable(name, shown, recursive=True, materialized=_materialized(item))
     if extra is not None:
-        check_terms(item)
         shown.targets += [Target(Const(type=kind, value=None), each) for each, kind in extra.columns()]
         cte.hidden = len(extra.columns())
     body.ctes[name] = cte
     recursive = analyze_select(body.child(), node.rarg, resolve_unknowns=False)
     del body.ctes[name]
+    if extra is not None:
+        check_names(extra, names)
+        check_terms(item)
     parts = [each for target in recursive.targets for each in walk(target.expression)]
     aggregate = next((each for each in parts if isinstance(each, AggregateCall) and each.levels_up == 0), None)
     if aggregate is not None:
@@ -127,7 +136,7 @@ def _recursive(scope: Scope, item: ast.CommonTableExpr) -> CommonTable:
     ones, others = visible(initial), visible(recursive)
     if len(ones) != len(others):
         raise fail(
-            SqlSyntaxError, "each UNION query must have the same number of columns", others[0].expression.location
+            SqlSyntaxError, "each UNION query must have the same number of columns", start_of(others[0].expression)
         )
     for index, (one, other) in enumerate(zip(ones, others, strict=True)):
         wanted = one.expression.type

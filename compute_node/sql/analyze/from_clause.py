@@ -264,7 +264,7 @@ def _cte_entry(scope: Scope, node: ast.RangeVar, cte: CommonTable, level: int) -
     )
     rte = scope.add_entry(entry)
     hidden = frozenset(range(len(visible) - cte.hidden, len(visible)))
-    return NameItem(rte, shown, entry.column_names, entry_columns(rte, entry), dropped=hidden)
+    return NameItem(rte, shown, entry.column_names, entry_columns(rte, entry), unexpanded=hidden)
 
 
 def _subselect(scope: Scope, node: ast.RangeSubselect) -> NameItem:

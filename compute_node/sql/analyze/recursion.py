@@ -73,9 +73,9 @@ class _Walker:
         operation = int(node.op or 0)
         if operation in (_INTERSECT, _EXCEPT):
             inside = "INTERSECT" if operation == _INTERSECT else "EXCEPT"
-            # EXCEPT's left side may refer to the item; for INTERSECT neither may.
-            self.walk(node.larg, place or ("" if operation == _EXCEPT else inside))
-            self.walk(node.rarg, place or inside)
+            # What ALL counts may not grow; of a set, only what is taken away may not.
+            self.walk(node.larg, place or (inside if node.all else ""))
+            self.walk(node.rarg, place or (inside if node.all or operation == _EXCEPT else ""))
             rest = (node.sortClause, node.limitOffset, node.limitCount)
             for each in rest:
                 self.walk(each, place)

@@ -70,10 +70,18 @@ def read_clauses(scope: Scope, item: ast.CommonTableExpr, names: list[str]) -> E
     if search is not None:
         extra.search = _columns("search", search.search_col_list, names, search.location)
         extra.breadth = bool(search.search_breadth_first)
-        _unused("search sequence column name", search.search_seq_column, names, search.location)
     if cycle is not None:
         extra.cycle = _columns("cycle", cycle.cycle_col_list, names, cycle.location)
         _mark(scope, extra, cycle)
+    return extra
+
+
+def check_names(extra: Extra, names: list[str]) -> None:
+    """42601 for a further column whose name is taken."""
+    search, cycle = extra.item.search_clause, extra.item.cycle_clause
+    if search is not None:
+        _unused("search sequence column name", search.search_seq_column, names, search.location)
+    if cycle is not None:
         _unused("cycle mark column name", cycle.cycle_mark_column, names, cycle.location)
         _unused("cycle path column name", cycle.cycle_path_column, names, cycle.location)
         if cycle.cycle_mark_column == cycle.cycle_path_column:
@@ -84,7 +92,6 @@ def read_clauses(scope: Scope, item: ast.CommonTableExpr, names: list[str]) -> E
             if search.search_seq_column == name:
                 message = f"search sequence column name and cycle {what} column name are the same"
                 raise fail(SqlSyntaxError, message, _at(search.location))
-    return extra
 
 
 def _at(location: int | None) -> int:
@@ -125,11 +132,12 @@ def _mark(scope: Scope, extra: Extra, cycle: ast.CTECycleClause) -> None:
 
 
 def check_terms(item: ast.CommonTableExpr) -> None:
-    """0A000 for terms that are no plain SELECTs."""
-    for node, side in ((item.ctequery.larg, "left"), (item.ctequery.rarg, "right")):
-        if int(node.op or 0):
-            message = f"with a SEARCH or CYCLE clause, the {side} side of the UNION must be a SELECT"
-            raise NotSupported(message)
+    """0A000 and 42601 for terms that are no plain SELECTs."""
+    message = "with a SEARCH or CYCLE clause, the %s side of the UNION must be a SELECT"
+    if int(item.ctequery.larg.op or 0):
+        raise NotSupported(message % "left")
+    if int(item.ctequery.rarg.op or 0):
+        raise SqlSyntaxError(message % "right")
 
 
 def extended_initial(scope: Scope, extra: Extra, initial: Query, names: list[str]) -> Query:
