@@ -31,6 +31,7 @@ from compute_node.catalog.functions import (
     xids,
 )
 from compute_node.catalog.functions.call import Call
+from compute_node.catalog.functions.objects import address, identify
 
 if TYPE_CHECKING:
     from compute_node.catalog.engine import DatabaseEngine
@@ -46,6 +47,8 @@ _FUNCTIONS: dict[str, Callable[..., Datum]] = {
     **properties.FUNCTIONS,
     **replication.FUNCTIONS,
     **statistics.FUNCTIONS,
+    **identify.FUNCTIONS,
+    **address.FUNCTIONS,
     **advisory.FUNCTIONS,
     **xids.FUNCTIONS,
     **recovery.FUNCTIONS,
