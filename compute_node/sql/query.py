@@ -83,6 +83,8 @@ class CommonTable:
     query: Query
     recursive: bool = False
     materialized: bool | None = None
+    hidden: int = 0
+    """how many of its last columns ``*`` does not stand for: those of SEARCH and CYCLE, for the item itself"""
 
 
 @dataclass(frozen=True, slots=True)

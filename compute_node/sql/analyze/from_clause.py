@@ -263,7 +263,8 @@ def _cte_entry(scope: Scope, node: ast.RangeVar, cte: CommonTable, level: int) -
         cte_levels_up=level,
     )
     rte = scope.add_entry(entry)
-    return NameItem(rte, shown, entry.column_names, entry_columns(rte, entry))
+    hidden = frozenset(range(len(visible) - cte.hidden, len(visible)))
+    return NameItem(rte, shown, entry.column_names, entry_columns(rte, entry), unexpanded=hidden)
 
 
 def _subselect(scope: Scope, node: ast.RangeSubselect) -> NameItem:
