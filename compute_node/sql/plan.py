@@ -405,6 +405,32 @@ class Delete(Plan):
     alias: str = ""
 
 
+class MergeStep(NamedTuple):
+    """A WHEN clause over the joined row; as ``MergeAction``."""
+
+    matched: bool
+    command: str
+    condition: Expr | None
+    assignments: tuple[tuple[int, Expr], ...]
+    values: tuple[Expr, ...]
+
+
+@dataclass(slots=True, kw_only=True)
+class Merge(Plan):
+    """Works on the joined rows of ``child``, which are laid out as those of ``Update``; the tid is NULL where the
+    source matches no row."""
+
+    relation: RelationDesc
+    child: Plan
+    steps: tuple[MergeStep, ...]
+    again: Recheck
+    source: int
+    """the target's range entry"""
+    tid_column: int
+    checks: tuple[tuple[str, Expr], ...] = ()
+    alias: str = ""
+
+
 @dataclass(slots=True)
 class ResultColumn:
     """What RowDescription tells of an output column."""

@@ -109,6 +109,19 @@ class OnConflict:
 
 
 @dataclass(frozen=True, slots=True)
+class MergeAction:
+    """A WHEN clause of MERGE: ``command`` update, delete, insert or nothing. ``values``: one for each column of the new
+    row, of which the statement gives those of ``inserted``."""
+
+    matched: bool
+    command: str
+    condition: Expr | None = None
+    assignments: tuple[tuple[int, Expr], ...] = ()
+    values: tuple[Expr, ...] = ()
+    inserted: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
     """Which rows of a partition a window function sees (manual, 4.2.8), offsets apart.
 
@@ -178,6 +191,7 @@ class Query:
     source: Query | None = None
     assignments: tuple[tuple[int, Expr], ...] = ()
     on_conflict: OnConflict | None = None
+    merge_actions: list[MergeAction] = field(default_factory=list)
     returning: list[Target] = field(default_factory=list)
     param_types: list[int] = field(default_factory=list)
     kept_literals: set[int] = field(default_factory=set)

@@ -87,6 +87,15 @@ def map_query_expressions(
         source=None if query.source is None else nested(query.source),
         assignments=tuple((attno, one(value)) for attno, value in query.assignments),
         on_conflict=conflict(query.on_conflict),
+        merge_actions=[
+            dataclasses.replace(
+                item,
+                condition=optional(item.condition),
+                assignments=tuple((attno, one(value)) for attno, value in item.assignments),
+                values=tuple(one(value) for value in item.values),
+            )
+            for item in query.merge_actions
+        ],
         returning=targets(query.returning),
     )
 
@@ -122,6 +131,11 @@ def query_expressions(query: Query, depth: int = 1) -> Iterator[tuple[Expr, int]
             yield expr, depth
         if query.on_conflict.where is not None:
             yield query.on_conflict.where, depth
+    for action in query.merge_actions:
+        for expr in (*(value for _, value in action.assignments), *action.values):
+            yield expr, depth
+        if action.condition is not None:
+            yield action.condition, depth
     nested = [cte.query for cte in query.ctes]
     for entry in query.range_table:
         if entry.function is not None:

@@ -44,7 +44,7 @@ class Describer:
         self._verbose = verbose
         plans = [planned.plan, *planned.subplans, *planned.ctes]
         named = [node for plan in plans for node in plan_nodes(plan) if hasattr(node, "alias")]
-        leaves = [node for node in named if not isinstance(node, (pl.Insert, pl.Update, pl.Delete))]
+        leaves = [node for node in named if not isinstance(node, (pl.Insert, pl.Update, pl.Delete, pl.Merge))]
         self._qualify = verbose or len(leaves) > 1
         self._shown_subplans: set[int] = set()
         self._shown_ctes: set[int] = set()
@@ -117,7 +117,7 @@ class Describer:
             return self._names(plan.left)
         if isinstance(plan, pl.Append):
             return self._names(plan.children[0])
-        if isinstance(plan, (pl.Update, pl.Delete)):
+        if isinstance(plan, (pl.Update, pl.Delete, pl.Merge)):
             return self._names(plan.child)
         if isinstance(plan, pl.FunctionScan):
             alias = quoted(plan.alias)
@@ -276,7 +276,7 @@ class Describer:
                 )
             case pl.NestLoop() | pl.HashJoin():
                 return self._join(plan)
-            case pl.Insert() | pl.Update() | pl.Delete():
+            case pl.Insert() | pl.Update() | pl.Delete() | pl.Merge():
                 verb = type(plan).__name__
                 shown = self._scan(plan, verb)
                 shown.kind, shown.facts = "ModifyTable", {"Operation": verb, **shown.facts}

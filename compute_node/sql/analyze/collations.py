@@ -119,6 +119,15 @@ class Collations:
                 setattr(query, name, self.expression(expr))
         query.from_items = [self._from(item) for item in query.from_items]
         query.assignments = tuple([(attno, self.expression(value)) for attno, value in query.assignments])
+        query.merge_actions = [
+            dataclasses.replace(
+                item,
+                condition=None if item.condition is None else self.expression(item.condition),
+                assignments=tuple([(attno, self.expression(value)) for attno, value in item.assignments]),
+                values=tuple([self.expression(value) for value in item.values]),
+            )
+            for item in query.merge_actions
+        ]
         if (conflict := query.on_conflict) is not None:
             conflict.assignments = tuple([(attno, self.expression(value)) for attno, value in conflict.assignments])
             conflict.where = None if conflict.where is None else self.expression(conflict.where)

@@ -60,6 +60,11 @@ def _check_unique(existing: list[NameItem], added: list[NameItem]) -> None:
                 raise DuplicateAlias(f'table name "{new.alias}" specified more than once')
 
 
+def from_item(scope: Scope, node: ast.Node) -> tuple[FromItem | JoinItem, list[NameItem]]:
+    """One FROM item by itself, and what it offers to name resolution."""
+    return _item(scope, node, [])
+
+
 def _item(scope: Scope, node: ast.Node, left: list[NameItem]) -> tuple[FromItem | JoinItem, list[NameItem]]:
     """One FROM item; ``left`` are the entries a LATERAL item may reference."""
     if isinstance(node, ast.RangeVar):

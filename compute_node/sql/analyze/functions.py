@@ -322,6 +322,7 @@ _SRF_REFUSED = {
     "TRANSFORM": "transform expressions",
     "DEFAULT": "DEFAULT expressions",
     "CALL": "CALL arguments",
+    "WHEN": "MERGE WHEN conditions",
 }
 
 
@@ -493,7 +494,7 @@ _PLACES = {
     "INDEX": "index expressions",
     "TRANSFORM": "transform expressions",
     "CALL": "CALL arguments",
-    "MERGE": "MERGE WHEN conditions",
+    "WHEN": "MERGE WHEN conditions",
 }
 """Clauses without aggregates, as messages name them"""
 

@@ -60,7 +60,7 @@ _REFUSED = {
     "INDEX": "index expressions",
     "TRANSFORM": "transform expressions",
     "CALL": "CALL arguments",
-    "MERGE": "MERGE WHEN conditions",
+    "WHEN": "MERGE WHEN conditions",
 }
 
 
