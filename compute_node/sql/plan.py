@@ -58,6 +58,15 @@ class SeqScan(Plan):
     want_tid: bool = False
 
 
+@dataclass(slots=True, kw_only=True)
+class SampleScan(SeqScan):
+    """Reads a part of a table, chosen by row (bernoulli) or page (system); ``want_tid`` always."""
+
+    method: str
+    percent: Expr
+    seed: Expr | None = None
+
+
 class IndexKey(NamedTuple):
     """A scan key: key column (from 0), strategy of its operator class (or IS_NULL, NOT_NULL, without a value), and the
     value's expression, which names no column of the table. ``array``: its elements one after the other. ``width``

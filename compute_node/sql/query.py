@@ -17,6 +17,15 @@ if TYPE_CHECKING:
 Stars: TypeAlias = dict[int, tuple[ast.ColumnRef, list[tuple[str | None, str]]]]
 
 
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """TABLESAMPLE: ``method`` bernoulli or system, of so many ``percent`` (float4); ``seed`` (float8) of REPEATABLE."""
+
+    method: str
+    percent: Expr
+    seed: Expr | None
+
+
 @dataclass(slots=True)
 class RangeEntry:
     """One entry of the range table.
@@ -39,6 +48,7 @@ class RangeEntry:
     cte: str | None = None
     cte_levels_up: int = 0
     lateral: bool = False
+    sample: Sample | None = None
     column_collations: tuple[int, ...] = ()
     """of each column, -1 where it is not known; empty: those of the types"""
 

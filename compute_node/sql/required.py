@@ -196,6 +196,8 @@ def _expressions(query: Query) -> list[Expr]:
     for entry in query.range_table:
         if entry.function is not None:
             found.append(entry.function)
+        if entry.sample is not None:
+            found += [entry.sample.percent, *([] if entry.sample.seed is None else [entry.sample.seed])]
         found += chain.from_iterable(entry.values)
     waiting: list[FromItem | JoinItem] = list(query.from_items)
     while waiting:

@@ -49,8 +49,12 @@ def map_query_expressions(
     def entry(item: RangeEntry) -> RangeEntry:
         if entry_hook is not None:
             item = entry_hook(item, hook_depth)
+        sample = item.sample
+        if sample is not None:
+            sample = dataclasses.replace(sample, percent=one(sample.percent), seed=optional(sample.seed))
         return dataclasses.replace(
             item,
+            sample=sample,
             query=None if item.query is None else nested(item.query),
             function=optional(item.function),
             values=tuple(tuple(one(value) for value in row) for row in item.values),
@@ -140,6 +144,10 @@ def query_expressions(query: Query, depth: int = 1) -> Iterator[tuple[Expr, int]
     for entry in query.range_table:
         if entry.function is not None:
             yield entry.function, depth
+        if entry.sample is not None:
+            yield entry.sample.percent, depth
+            if entry.sample.seed is not None:
+                yield entry.sample.seed, depth
         for row in entry.values:
             for expr in row:
                 yield expr, depth

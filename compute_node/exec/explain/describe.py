@@ -227,6 +227,8 @@ class Describer:
 
     def _title(self, plan: pl.Plan) -> Shown:
         match plan:
+            case pl.SampleScan():
+                return self._sample(plan)
             case pl.SeqScan():
                 return self._scan(plan, "Seq Scan")
             case pl.TidScan():
@@ -283,6 +285,15 @@ class Describer:
                 shown.children.append(self._node(plan.child))
                 return shown
         return self._upper(plan)
+
+    def _sample(self, plan: pl.SampleScan) -> Shown:
+        shown = self._scan(plan, "Sample Scan")
+        names = self._scan_names(plan)
+        text = f"{plan.method} ({self._wording.text(plan.percent, names)})"
+        if plan.seed is not None:
+            text += f" REPEATABLE ({self._wording.text(plan.seed, names)})"
+        shown.properties.append(("Sampling", text))
+        return shown
 
     def _join(self, plan: pl.NestLoop | pl.HashJoin) -> Shown:
         kind = _JOINS[plan.kind]

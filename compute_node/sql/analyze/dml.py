@@ -75,12 +75,15 @@ def analyze_insert(scope: Scope, node: ast.InsertStmt) -> Query:
     relation = _target(scope, node.relation, "insert into")
     query.target = relation
     columns = insert_columns(relation, node.cols)
+    sets = False
     steps = [item if item.indirection else None for item in node.cols or ()] or [None] * len(columns)
     if node.selectStmt is None:
         rows: list[list[Expr]] = [[]]
         columns = []
     elif _is_values(node.selectStmt):
-        rows = transform_rows(scope.child(), node.selectStmt.valuesLists, allow_default=True)
+        values_scope = scope.child()
+        rows = transform_rows(values_scope, node.selectStmt.valuesLists, allow_default=True)
+        sets = values_scope.has_srf
     else:
         rows = []
     width = max((len(row) for row in rows), default=len(columns))
@@ -88,7 +91,7 @@ def analyze_insert(scope: Scope, node: ast.InsertStmt) -> Query:
     if node.selectStmt is not None and not rows:
         query.source = _insert_from_query(scope, node, relation, columns, steps)
     else:
-        query.source = _insert_values(scope, node, relation, columns, rows, steps)
+        query.source = _insert_values(scope, node, relation, columns, rows, steps, sets)
     target = relation_entry(scope, relation, node.relation.alias)
     query.result_rte = target.rte
     scope.items = [target]
@@ -219,6 +222,7 @@ def _insert_values(
     columns: list[ColumnDesc],
     rows: list[list[Expr]],
     steps: Sequence[Any],
+    sets: bool,
 ) -> Query:
     override = OverridingKind(node.override)
     defaults: dict[int, Expr] = {}
@@ -227,6 +231,11 @@ def _insert_values(
     typmods = tuple(column.typmod for column in relation.columns)
     names = tuple(column.name for column in relation.columns)
     source = Query("select")
+    if sets:
+        # One row of values, with functions that make it several.
+        source.targets = [Target(value, name) for value, name in zip(full_rows[0], names, strict=True)]
+        source.has_srfs = True
+        return source
     source.range_table = [RangeEntry("values", "*VALUES*", names, types, typmods, values=tuple(full_rows))]
     source.from_items = [FromItem(0)]
     source.targets = [

@@ -70,6 +70,10 @@ def _item(scope: Scope, node: ast.Node, left: list[NameItem]) -> tuple[FromItem 
     if isinstance(node, ast.RangeVar):
         item = range_var(scope, node)
         return FromItem(item.rte), [item]
+    if isinstance(node, ast.RangeTableSample):
+        from compute_node.sql.analyze.samples import range_sample
+
+        return _lateral(scope, left, True, lambda: range_sample(scope, node))
     if isinstance(node, ast.RangeSubselect):
         return _lateral(scope, left, bool(node.lateral), lambda: _subselect(scope, node))
     if isinstance(node, ast.RangeFunction):

@@ -485,6 +485,7 @@ _PLACES = {
     "OFFSET": "OFFSET",
     "UPDATE": "UPDATE",
     "VALUES": "VALUES",
+    "VALUES ROW": "VALUES",
     "RETURNING": "RETURNING",
     "FILTER": "FILTER",
     "FROM": "functions in FROM",

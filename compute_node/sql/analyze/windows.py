@@ -49,6 +49,7 @@ _REFUSED = {
     "OFFSET": "OFFSET",
     "UPDATE": "UPDATE",
     "VALUES": "VALUES",
+    "VALUES ROW": "VALUES",
     "RETURNING": "RETURNING",
     "FROM": "functions in FROM",
     "WINDOW": "window definitions",
