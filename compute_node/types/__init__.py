@@ -54,6 +54,7 @@ _FAMILIES = (
     "jsonpath",
     "textsearch",
     "xml",
+    "large_objects",
     "any_functions",
     "json.functions",
     "json.json_functions",

@@ -88,7 +88,8 @@ class BothPromote(Fault):
         if len(ready) < 2:
             return False
         for reader in self.rng.sample(ready, 2):
-            scenario.world.after(self.rng.choice((0.0, 0.002, 0.02)) * self.rng.random(), reader.promote)
+            delay_s = self.rng.choice((0.0, 0.002, 0.02)) * self.rng.random()
+            scenario.world.after(delay_s, lambda reader=reader: None if scenario.calm else reader.promote())
         if self.rng.random() < 0.5 and scenario.serving:
             scenario.ended(scenario.instance, "killed")
         return True

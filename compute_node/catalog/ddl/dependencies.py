@@ -28,6 +28,7 @@ from compute_node.catalog.ddl.context import (
 )
 from compute_node.catalog.ddl.foreign_keys import remove_trigger
 from compute_node.catalog.ddl.relation import class_record
+from compute_node.catalog.rights import CLASSES
 from compute_node.catalog.rows import Record
 from compute_node.relations.schema import CATALOGS, CATALOGS_BY_OID, FIRST_NORMAL_OID, NAMESPACE_PUBLIC
 from compute_node.sql.analyze.typenames import format_type
@@ -68,6 +69,8 @@ def describe(ctx: DdlContext, address: Address) -> str:
         return f"type {format_type(ctx.view, oid)}"
     if class_oid in (CLASS_PROC, CLASS_OPERATOR, CLASS_CAST, CLASS_OPCLASS, CLASS_OPFAMILY):
         return _describe_object(ctx, class_oid, oid)
+    if class_oid == CLASSES["large object"]:
+        return f"large object {oid}"
     if class_oid in (CLASS_COLLATION, CLASS_CONVERSION):
         return _describe_named(ctx, class_oid, oid)
     if class_oid == CLASS_CONSTRAINT:

@@ -32,6 +32,7 @@ from compute_node.catalog.functions import (
 )
 from compute_node.catalog.functions.call import Call
 from compute_node.catalog.functions.objects import address, identify
+from compute_node.catalog.large_objects import functions as large_objects
 
 if TYPE_CHECKING:
     from compute_node.catalog.engine import DatabaseEngine
@@ -51,6 +52,7 @@ _FUNCTIONS: dict[str, Callable[..., Datum]] = {
     **address.FUNCTIONS,
     **advisory.FUNCTIONS,
     **xids.FUNCTIONS,
+    **large_objects.FUNCTIONS,
     **recovery.FUNCTIONS,
     **addresses.FUNCTIONS,
     **aurora.FUNCTIONS,
