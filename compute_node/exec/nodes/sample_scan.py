@@ -15,8 +15,7 @@ from compute_node.exec.nodes.base import Batch, executes
 from compute_node.exec.nodes.seq_scan import SeqScanNode
 from compute_node.hub import HUB
 from compute_node.sql import plan as pl
-from compute_node.types.hashes import hash_bytes
-from compute_node.types.registry import REGISTRY
+from compute_node.types.hashes import hash_bytes, hash_float
 
 if TYPE_CHECKING:
     from compute_node.exec.builder import Builder
@@ -69,4 +68,4 @@ class SampleScanNode(SeqScanNode):
         value: Datum = self._seed(ctx)
         if value is None:
             raise InvalidTablesampleRepeat("TABLESAMPLE REPEATABLE parameter cannot be null")
-        return int(REGISTRY.functions_by_name["hashfloat8"][0].implementation(value)) & _WORD
+        return hash_float(value) & _WORD

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from operator import add
+from itertools import chain, compress
+from operator import add, ne
 from typing import TYPE_CHECKING
 
 from aurora.datum import Datum
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from compute_node.exec.builder import Builder
     from compute_node.exec.context import ExecContext
 
+HELD_ROWS = 4000
 _NEVER_NULL = frozenset({"row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "count"})
 _RANKS: dict[str, MakeStream] = {"row_number": RowNumberStream, "rank": RankStream, "dense_rank": DenseRankStream}
 
@@ -56,7 +58,6 @@ class WindowAggNode(Node):
         self._child = builder.node(plan.child)
         self._frame, self._order = plan.frame, plan.order
         self._partition_key = self._keys(builder, plan.partition)
-        self._order_key = self._keys(builder, [key.expression for key in plan.order])
         self._start = None if plan.start is None else value_function(builder, plan.start)
         self._end = None if plan.end is None else value_function(builder, plan.end)
         self._in_range = [self._range_function(builder, oid) for oid in _range_functions(plan)]
@@ -70,6 +71,10 @@ class WindowAggNode(Node):
         streams = [stream for _, stream, _ in makers if stream is not None]
         self._streams = streams if len(streams) == len(makers) else None
         self._by_group = any(by_group for _, _, by_group in makers)
+        self._order_key: Evaluate | None = None
+        ranks = any(builder.function(call.function).name in ("rank", "dense_rank") for call in plan.calls)
+        if self._streams is None or self._by_group or ranks:
+            self._order_key = self._keys(builder, [key.expression for key in plan.order])
         self._calls: list[WindowFunction] = [make() for make, _, _ in makers] if self._streams is None else []
         source = self._child.nullable
         width = len(plan.child.output)
@@ -183,17 +188,16 @@ class WindowAggNode(Node):
             breaks: list[int] = []
             if self._partition_key is not None:
                 keys = self._partition_key(ctx, batch)
+                # Sorted input: the ends tell whether there is another partition between them.
                 if fresh or keys[0] != last_part or keys[-1] != last_part:
-                    before = [last_part, *keys[:-1]]
-                    breaks = [at for at, (a, b) in enumerate(zip(keys, before, strict=True)) if a != b]
+                    breaks = _changes(keys, last_part)
                     last_part = keys[-1]
             if fresh and (not breaks or breaks[0]):
                 breaks = [0, *breaks]
             groups: list[int] = []
             if self._order_key is not None:
                 keys = self._order_key(ctx, batch)
-                before = [last_peer, *keys[:-1]]
-                groups = [at for at, (a, b) in enumerate(zip(keys, before, strict=True)) if a != b]
+                groups = _changes(keys, last_peer)
                 last_peer = keys[-1]
                 if breaks:
                     groups = sorted({*groups, *breaks})
@@ -260,22 +264,35 @@ class WindowAggNode(Node):
 
 
 class _Held:
-    """Rows of whole groups that wait for the end of the last one."""
+    """Rows of whole groups that wait for the end of the last one: a list while they are few, then a partition."""
 
     def __init__(self, ctx: ExecContext) -> None:
         self._ctx = ctx
+        self._rows: Batch = []
+        self._groups: list[int] = []
         self._part: Partition | None = None
 
     def add(self, rows: Batch, groups: Sequence[int]) -> None:
         """More rows."""
+        if self._part is None and len(self._rows) + len(rows) <= HELD_ROWS:
+            count = len(self._rows)
+            self._groups += [count + place for place in groups]
+            self._rows = self._rows + rows if self._rows else rows
+            return
         if self._part is None:
             self._part = Partition(self._ctx, self._ctx.area())
+            self._part.add(self._rows, self._groups)
+            self._rows, self._groups = [], []
         self._part.add(rows, groups)
 
     def give(self, streams: list[Stream]) -> Iterator[Batch]:
         """All rows, with their values."""
         part, self._part = self._part, None
         if part is None:
+            rows, groups = self._rows, self._groups
+            self._rows, self._groups = [], []
+            if rows:
+                yield _with_values(rows, [stream.values(rows, groups) for stream in streams])
             return
         if part.in_memory:
             rows = part.rows(0, part.count)
@@ -306,6 +323,11 @@ class _Held:
         if end < part.count:
             rows, groups = part.rows(end, part.count), [place - end for place in part.groups[1:]]
             yield _with_values(rows, [stream.values(rows, groups) for stream in streams])
+
+
+def _changes(keys: list[Datum], before: Datum) -> list[int]:
+    """Where a key is another than the one before it."""
+    return list(compress(range(len(keys)), map(ne, keys, chain((before,), keys))))
 
 
 def _with_values(rows: Batch, columns: list[list[Datum]]) -> Batch:
