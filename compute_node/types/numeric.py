@@ -7,10 +7,11 @@ arithmetic goes through ``EXACT``, never through the ambient decimal context, wh
 from __future__ import annotations
 
 import decimal
+import functools
 import math
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_UP, Decimal
 from typing import Final
 
@@ -317,6 +318,15 @@ def add(a: Decimal, b: Decimal) -> Decimal:
     return _quiet(EXACT.add, a, b)
 
 
+def add_all(total: Decimal, values: Iterable[Decimal]) -> Decimal:
+    """The sum of ``total`` and the values, as ``add`` of one after the other."""
+    try:
+        result = functools.reduce(EXACT.add, values, total)
+    except decimal.InvalidOperation:
+        return NAN
+    return _in_bounds(result)
+
+
 def subtract(a: Decimal, b: Decimal) -> Decimal:
     """a - b; the scale is the larger one."""
     return _quiet(EXACT.subtract, a, b)
@@ -333,6 +343,10 @@ def _quiet(operation: Callable[[Decimal, Decimal], Decimal], a: Decimal, b: Deci
         result = operation(a, b)
     except decimal.InvalidOperation:
         return NAN
+    return _in_bounds(result)
+
+
+def _in_bounds(result: Decimal) -> Decimal:
     if result.is_zero():
         return result.copy_abs()
     if result.adjusted() >= MAX_WHOLE_DIGITS and result.is_finite():

@@ -204,6 +204,18 @@ def test_btree_runs(runs: list[list[tuple[int, str]]]) -> None:
                 at += 1
     assert sides[0].tree.page_items(1)[4] == sorted(model)
     assert sides[0].tree.page_items(1) == sides[1].tree.page_items(1)
+    dead = set(range(0, number + 1, 3))
+    answers = [side.tree.without(1, dead) for side in sides]
+    assert answers[0] == answers[1]
+    _, level, _, removed, left, image = answers[0]
+    assert (level, removed + left) == (0, len(model))
+    if removed:
+        for side in sides:
+            side.mtr.image(side.arena.lookup(8), image)
+            side.mtr.commit()
+        kept = [item for item in sorted(model) if int.from_bytes(item[-6:], "big") not in dead]
+        assert sides[0].tree.page_items(1)[4] == kept
+        assert sides[0].tree.page_items(1) == sides[1].tree.page_items(1)
     assert sides[0].pages() == sides[1].pages()
     assert sides[0].log.take() == sides[1].log.take()
 
