@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from compute_node.exec.builder import Builder
     from compute_node.exec.context import ExecContext
 
-HELD_ROWS = 4000
+HELD_ROWS = 1000
 _NEVER_NULL = frozenset({"row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "count"})
 _RANKS: dict[str, MakeStream] = {"row_number": RowNumberStream, "rank": RankStream, "dense_rank": DenseRankStream}
 

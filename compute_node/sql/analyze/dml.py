@@ -108,7 +108,7 @@ def _is_values(node: ast.SelectStmt) -> bool:
     return bool(node.valuesLists) and plain
 
 
-def insert_columns(relation: RelationDesc, cols: Any) -> list[ColumnDesc]:
+def insert_columns(relation: RelationDesc, cols: Sequence[ast.Node] | None) -> list[ColumnDesc]:
     if not cols:
         return [column for column in relation.columns if not column.dropped]
     found: list[ColumnDesc] = []
@@ -191,8 +191,8 @@ def new_row(
     relation: RelationDesc,
     columns: list[ColumnDesc],
     values: list[Expr],
-    cols: Any,
-    steps: Sequence[Any],
+    cols: Sequence[ast.Node] | None,
+    steps: Sequence[ast.Node | None],
     override: OverridingKind,
     defaults: dict[int, Expr] | None = None,
 ) -> tuple[Expr, ...]:
@@ -383,7 +383,9 @@ def _inference(
 # --- UPDATE, DELETE -------------------------------------------------------------------------------------------------
 
 
-def assignments(scope: Scope, nodes: Any, relation: RelationDesc, rte: int) -> tuple[tuple[int, Expr], ...]:
+def assignments(
+    scope: Scope, nodes: Sequence[ast.Node], relation: RelationDesc, rte: int
+) -> tuple[tuple[int, Expr], ...]:
     """SET items as (attno, value) pairs."""
     previous, scope.clause = scope.clause, "UPDATE"
     found: dict[int, Expr] = {}
