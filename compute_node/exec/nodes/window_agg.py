@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import chain, compress
 from operator import add, ne
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from aurora.datum import Datum
 from aurora.errors import InvariantViolation, NotSupported
+from compute_node.exec.assignments import is_volatile
 from compute_node.exec.compile.compiler import Compiler, tuple_text
 from compute_node.exec.compile.rows import batch_function, key_text, value_function
 from compute_node.exec.compile.unit import Unit, row_scope
@@ -134,7 +136,8 @@ class WindowAggNode(Node):
         """(how it runs over partitions, how as a stream, whether its stream needs whole groups of peers)"""
         function = builder.function(call.function)
         if function.kind == "w":
-            return self._window_function(builder, call, function.name, running)
+            name = function.name if call.function < FIRST_NORMAL_OID else _built_in_name(function.source)
+            return self._window_function(builder, call, name, running)
         aggregate = builder.aggregate(call.function)
         if aggregate is None:
             raise InvariantViolation(f"function {call.function} is neither an aggregate nor a window function")
@@ -146,6 +149,8 @@ class WindowAggNode(Node):
             message = f"aggregate function {function.name} does not support use as a window function"
             raise NotSupported(message)
         grows = call.function >= FIRST_NORMAL_OID or call.function in GROWS
+        if aggregate.moving is not None and _may_vary(builder, call):
+            aggregate = replace(aggregate, moving=None)
         strict = aggregate.strict
         evaluate = self._arguments(builder, call, strict)
         moving = evaluate
@@ -332,6 +337,20 @@ def _changes(keys: list[Datum], before: Datum) -> list[int]:
 
 def _with_values(rows: Batch, columns: list[list[Datum]]) -> Batch:
     return list(map(add, rows, zip(*columns, strict=True))) if columns else rows
+
+
+def _may_vary(builder: Builder, call: ex.WindowCall) -> bool:
+    """Whether an argument may be another value when it is taken out of a state than when it was put in."""
+    nodes = [*call.arguments, *([] if call.filter is None else [call.filter])]
+    return any(
+        is_volatile(builder, node) or any(isinstance(item, ex.SubPlan) for item in ex.walk(node)) for node in nodes
+    )
+
+
+def _built_in_name(symbol: str) -> str:
+    """Of the window function behind a symbol, of which a user has made another one."""
+    name = symbol.removeprefix("window_")
+    return name.split("_with_")[0]
 
 
 def _range_functions(plan: pl.WindowAgg) -> tuple[int, int]:
