@@ -14,7 +14,6 @@ from aurora.errors import (
     InvalidObjectDefinition,
     NotSupported,
     SqlSyntaxError,
-    UndefinedFunction,
     WrongObjectType,
 )
 from compute_node.catalog.ddl.context import (
@@ -26,7 +25,7 @@ from compute_node.catalog.ddl.context import (
     DdlContext,
 )
 from compute_node.catalog.ddl.create_table import check_type_usage
-from compute_node.catalog.ddl.functions import argument_types, need_function
+from compute_node.catalog.ddl.functions import argument_types, find_function, need_function
 from compute_node.catalog.ddl.shared_depend import record_owner
 from compute_node.catalog.ddl.types import type_of
 from compute_node.catalog.permissions import denied
@@ -37,14 +36,9 @@ from compute_node.sql.analyze.typenames import format_type, is_true_array
 from compute_node.types import oids
 from compute_node.types.registry import Operator
 
-_ESTIMATORS = {
-    "eqsel": 101, "neqsel": 102, "scalarltsel": 103, "scalargtsel": 104, "scalarlesel": 336, "scalargesel": 337,
-    "areasel": 139, "positionsel": 1300, "contsel": 1302, "matchingsel": 5040, "regexeqsel": 1818, "likesel": 1819,
-    "eqjoinsel": 105, "neqjoinsel": 106, "scalarltjoinsel": 107, "scalargtjoinsel": 108, "scalarlejoinsel": 386,
-    "scalargejoinsel": 398, "areajoinsel": 140, "positionjoinsel": 1301, "contjoinsel": 1303, "matchingjoinsel": 5041,
-    "regexeqjoinsel": 1824, "likejoinsel": 1825,
-}  # fmt: skip
-"""Built-in selectivity estimators; they are recorded, the planner has its own estimates."""
+_RESTRICT = (oids.INTERNAL, oids.OID, oids.INTERNAL, oids.INT4)
+_JOIN = (oids.INTERNAL, oids.OID, oids.INTERNAL, oids.INT2, oids.INTERNAL)
+"""the arguments of selectivity estimators; these are recorded, the planner has its own estimates"""
 _CONTEXTS = {
     enums.CoercionContext.COERCION_IMPLICIT: "i",
     enums.CoercionContext.COERCION_ASSIGNMENT: "a",
@@ -112,6 +106,7 @@ def create_operator(ctx: DdlContext, node: ast.DefineStmt) -> str:
     negator = _other(ctx, given.get("negator"), own, left, right)
     if negator == oid:
         raise InvalidFunctionDefinition("operator cannot be its own negator")
+    restrict, join = estimator(ctx, given.get("restrict")), estimator(ctx, given.get("join"))
     values = {
         "oprkind": "b" if left else "l",
         "oprcanmerge": flags["merges"],
@@ -120,8 +115,8 @@ def create_operator(ctx: DdlContext, node: ast.DefineStmt) -> str:
         "oprcom": commutator,
         "oprnegate": negator,
         "oprcode": function.oid,
-        "oprrest": _estimator(given.get("restrict")),
-        "oprjoin": _estimator(given.get("join")),
+        "oprrest": restrict,
+        "oprjoin": join,
     }
     if existing is None:
         ctx.rows.insert(
@@ -134,7 +129,8 @@ def create_operator(ctx: DdlContext, node: ast.DefineStmt) -> str:
         ctx.rows.update("pg_operator", existing, **values)
     for kind in {left, right, result} - {0}:
         ctx.depend((CLASS_OPERATOR, oid, 0), (CLASS_TYPE, kind, 0), "n")
-    ctx.depend((CLASS_OPERATOR, oid, 0), (CLASS_PROC, function.oid, 0), "n")
+    for code in {function.oid, restrict, join} - {0}:
+        ctx.depend((CLASS_OPERATOR, oid, 0), (CLASS_PROC, code, 0), "n")
     _link_back(ctx, oid, commutator, "oprcom")
     _link_back(ctx, oid, negator, "oprnegate")
     ctx.changes.touch(oid)
@@ -178,15 +174,24 @@ def _check_attributes(given: dict[str, ast.DefElem], binary: bool, boolean: bool
                 raise InvalidFunctionDefinition(f"only boolean operators can {what}")
 
 
-def _estimator(item: ast.DefElem) -> int:
-    if item is None:
+def estimator(ctx: DdlContext, item: ast.DefElem | None) -> int:
+    """The function that RESTRICT or JOIN names, 0 without one. 42883, 42P17, 42501."""
+    if item is None or item.arg is None:
         return 0
-    name = _names(item.arg)[-1].sval
-    found = _ESTIMATORS.get(name)
-    if found is None:
-        arguments = "internal, oid, internal, " + ("integer" if item.defname == "restrict" else "smallint, internal")
-        raise UndefinedFunction(f"function {name}({arguments}) does not exist")
-    return found
+    names = _names(item.arg)
+    if len(names) == 1 and names[0].sval == "none":
+        return 0
+    is_join = item.defname.lower() == "join"
+    function = find_function(ctx, names, _JOIN[:4]) if is_join else None
+    if function is None:
+        function = need_function(ctx, names, _JOIN if is_join else _RESTRICT)
+    shown = ".".join(each.sval for each in names)
+    if function.result != oids.FLOAT8:
+        what = "join" if is_join else "restriction"
+        raise InvalidObjectDefinition(f"{what} estimator function {shown} must return type float8")
+    if not ctx.rights.function(function.oid):
+        raise denied("function", shown)
+    return function.oid
 
 
 def _other(ctx: DdlContext, item: ast.DefElem, own: tuple[int, str, int], left: int, right: int) -> int:

@@ -3,7 +3,7 @@ RENAME, SET SCHEMA, OWNER TO, COMMENT ON and DROP do with them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from pglast import ast, enums
@@ -30,6 +30,12 @@ class SchemaObject(NamedTuple):
     class_oid: int
     encoding: str = ""
     """what is said of one that is not there"""
+    locate: Callable[[DdlContext, ast.Node], Record] | None = None
+    """how to find it where a name alone does not"""
+    written: Callable[[ast.Node], str] | None = None
+    """its name as it is written, then"""
+    also: tuple[str, ...] = ()
+    """columns that tell it from others of its name"""
 
 
 KINDS: dict[enums.ObjectType, SchemaObject] = {
@@ -62,27 +68,31 @@ def find(ctx: DdlContext, kind: SchemaObject, names: Sequence[ast.String], missi
 
 def owned(ctx: DdlContext, kind: SchemaObject, names: Sequence[ast.String]) -> Record:
     """Its row; 42501 for who does not own it."""
-    row = find(ctx, kind, names)
+    row = kind.locate(ctx, names) if kind.locate else find(ctx, kind, names)
     if row is None:
         raise UndefinedObject(f'{kind.noun} "{dotted(names)}" does not exist')
     if not ctx.owns(getattr(row, f"{kind.prefix}owner")):
-        raise InsufficientPrivilege(f"must be owner of {kind.noun} {dotted(names)}")
+        shown = kind.written(names) if kind.written else dotted(names)
+        raise InsufficientPrivilege(f"must be owner of {kind.noun} {shown}")
     return row
 
 
-def check_free(ctx: DdlContext, kind: SchemaObject, namespace: int, name: str) -> None:
-    """42710 when the schema has one of that name."""
-    taken = ctx.rows.find(kind.catalog, **{f"{kind.prefix}name": name, f"{kind.prefix}namespace": namespace})
+def check_free(ctx: DdlContext, kind: SchemaObject, namespace: int, name: str, row: Record | None = None) -> None:
+    """42710 when the schema has one of that name; ``row``: what the columns of ``also`` are taken from."""
+    keys = {column: getattr(row, column) for column in kind.also}
+    taken = ctx.rows.find(kind.catalog, **{f"{kind.prefix}name": name, f"{kind.prefix}namespace": namespace}, **keys)
     if taken:
         schema = ctx.view.layer.namespace_name(namespace)
-        raise DuplicateObject(f'{kind.noun} "{name}" already exists in schema "{schema}"')
+        method = ctx.rows.one("pg_am", oid=next(iter(keys.values()))) if len(keys) == 1 else None
+        what = "" if method is None else f' for access method "{method.amname}"'
+        raise DuplicateObject(f'{kind.noun} "{name}"{what} already exists in schema "{schema}"')
 
 
 def rename(ctx: DdlContext, kind: SchemaObject, names: Sequence[ast.String], new: str) -> str:
     """ALTER … RENAME TO."""
     row = owned(ctx, kind, names)
     namespace = getattr(row, f"{kind.prefix}namespace")
-    check_free(ctx, kind, namespace, new)
+    check_free(ctx, kind, namespace, new, row)
     if not ctx.rights.schema(namespace, CREATE):
         raise denied("schema", ctx.view.layer.namespace_name(namespace) or "")
     ctx.rows.update(kind.catalog, row, **{f"{kind.prefix}name": new})
@@ -97,7 +107,7 @@ def set_schema(ctx: DdlContext, kind: SchemaObject, names: Sequence[ast.String],
     if not ctx.rights.schema(namespace, CREATE):
         raise denied("schema", schema)
     if namespace != getattr(row, f"{kind.prefix}namespace"):
-        check_free(ctx, kind, namespace, getattr(row, f"{kind.prefix}name"))
+        check_free(ctx, kind, namespace, getattr(row, f"{kind.prefix}name"), row)
         ctx.rows.update(kind.catalog, row, **{f"{kind.prefix}namespace": namespace})
         for record in ctx.rows.find("pg_depend", classid=kind.class_oid, objid=row.oid, objsubid=0):
             if record.refclassid == CLASS_NAMESPACE:
