@@ -30,7 +30,6 @@ from compute_node.catalog.ddl import (
     objects,
     operator_classes,
     operator_families,
-    operator_objects,
     operators,
     ownership,
     range_types,
@@ -111,11 +110,11 @@ _HANDLERS: dict[type, Handler] = {
     ast.AlterObjectDependsStmt: alter.alter_depends,
     ast.DefineStmt: define,
     ast.AlterCollationStmt: collations.refresh_version,
-    ast.AlterOperatorStmt: operator_objects.alter_operator,
-    ast.AlterOpFamilyStmt: operator_families.alter_operator_family,
     ast.CreateCastStmt: operators.create_cast,
     ast.CreateOpClassStmt: operator_classes.create_operator_class,
     ast.CreateOpFamilyStmt: operator_classes.create_operator_family,
+    ast.AlterOpFamilyStmt: operator_families.alter_operator_family,
+    ast.AlterOperatorStmt: operators.alter_operator,
 }
 
 _AUDITED = (
@@ -140,8 +139,6 @@ _NAMES = {
     "CreateFunctionStmt": "CREATE FUNCTION",
     "AlterFunctionStmt": "ALTER FUNCTION",
     "CreateCastStmt": "CREATE CAST",
-    "AlterOperatorStmt": "ALTER OPERATOR",
-    "AlterOpFamilyStmt": "ALTER OPERATOR FAMILY",
     "CreateOpClassStmt": "CREATE OPERATOR CLASS",
     "CreateOpFamilyStmt": "CREATE OPERATOR FAMILY",
     "CompositeTypeStmt": "CREATE TYPE",

@@ -11,7 +11,6 @@ from aurora.errors import (
     InsufficientPrivilege,
     InvalidObjectDefinition,
     NotSupported,
-    SqlSyntaxError,
     UndefinedFunction,
     UndefinedObject,
 )
@@ -27,28 +26,30 @@ from compute_node.catalog.ddl.context import (
 from compute_node.catalog.ddl.functions import argument_types, need_function
 from compute_node.catalog.ddl.operators import find_operator, shown_operator
 from compute_node.catalog.ddl.shared_depend import record_owner
-from compute_node.catalog.ddl.support_functions import check_support
 from compute_node.catalog.ddl.types import type_of
 from compute_node.catalog.rows import Record
-from compute_node.relations.access_methods import METHODS_BY_OID
 from compute_node.relations.schema import BTREE_AM
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.types import oids
 
-_LIMITS = {403: (5, 5), 405: (1, 3), 783: (32767, 11), 2742: (32767, 7), 3580: (32767, 15), 4000: (32767, 7)}
+LIMITS = {403: (5, 5), 405: (1, 3)}
 """(strategies, support functions) of an access method"""
-_OPERATOR, _FUNCTION, _STORAGE = 1, 2, 3
+OPERATOR, FUNCTION, STORAGE = 1, 2, 3
 
 
-def _method(ctx: DdlContext, name: str) -> int:
+def known_method(ctx: DdlContext, name: str) -> int:
+    """An access method that has operator classes here. 42704, 0A000."""
     found = ctx.view.access_method(name)
     if found is None:
         raise UndefinedObject(f'access method "{name}" does not exist')
+    if found not in LIMITS:
+        raise NotSupported(f'operator classes of access method "{name}" are not supported')
     return found
 
 
-def _superuser(ctx: DdlContext, what: str) -> None:
-    ctx.require_superuser(f"must be superuser to create an operator {what}")
+def check_superuser(ctx: DdlContext, message: str) -> None:
+    """42501 with the message for anybody else: what an index relies on could crash a server in C."""
+    ctx.require_superuser(message)
 
 
 def find_family(ctx: DdlContext, names: Sequence[ast.String], method: int) -> Record | None:
@@ -80,10 +81,9 @@ def _make_family(ctx: DdlContext, method: int, method_name: str, namespace: int,
 
 def create_operator_family(ctx: DdlContext, node: ast.CreateOpFamilyStmt) -> str:
     """CREATE OPERATOR FAMILY."""
-    namespace, name = ctx.place(node.opfamilyname)
-    method = _method(ctx, node.amname)
-    _superuser(ctx, "family")
-    _make_family(ctx, method, node.amname, namespace, name)
+    method = known_method(ctx, node.amname)
+    check_superuser(ctx, "must be superuser to create an operator family")
+    _make_family(ctx, method, node.amname, *ctx.place(node.opfamilyname))
     ctx.changes.touch()
     return "CREATE OPERATOR FAMILY"
 
@@ -91,17 +91,15 @@ def create_operator_family(ctx: DdlContext, node: ast.CreateOpFamilyStmt) -> str
 def create_operator_class(ctx: DdlContext, node: ast.CreateOpClassStmt) -> str:
     """CREATE OPERATOR CLASS."""
     namespace, name = ctx.place(node.opclassname)
-    method = _method(ctx, node.amname)
-    if method not in METHODS_BY_OID:
-        raise NotSupported(f'operator classes of access method "{node.amname}" are not supported')
-    _superuser(ctx, "class")
+    method = known_method(ctx, node.amname)
+    check_superuser(ctx, "must be superuser to create an operator class")
     kind = type_of(ctx, node.datatype)
     if ctx.rows.one("pg_opclass", opcmethod=method, opcname=name, opcnamespace=namespace) is not None:
         raise DuplicateObject(f'operator class "{name}" for access method "{node.amname}" already exists')
     if node.isDefault:
         _check_default(ctx, name, kind, method, node.datatype.names[-1].sval)
     family = _family_of(ctx, node, method, namespace, name)
-    operators, functions = members(ctx, node.items, kind, method)
+    operators, functions = _items(ctx, node.items, kind, method)
     oid = ctx.next_oid()
     ctx.rows.insert(
         "pg_opclass", oid=oid, opcmethod=method, opcname=name, opcnamespace=namespace, opcowner=ctx.user_oid,
@@ -152,90 +150,79 @@ def _family_of(ctx: DdlContext, node: ast.CreateOpClassStmt, method: int, namesp
     return int(row.oid)
 
 
-Member = tuple[int, int, int, int]
+_Member = tuple[int, int, int, int]
 
 
-def members(
+def _items(
     ctx: DdlContext, items: Sequence[ast.CreateOpClassItem], kind: int, method: int
-) -> tuple[list[Member], list[Member]]:
-    """(strategy, operator, left, right) and (number, function, left, right) of a list; ``kind``: the operator class's
-    type, 0 in ALTER OPERATOR FAMILY. 42P17, 42601."""
-    operators: list[Member] = []
-    functions: list[Member] = []
+) -> tuple[list[_Member], list[_Member]]:
+    """(strategy, operator, left, right) and (number, function, left, right) of the AS list."""
+    operators: list[_Member] = []
+    functions: list[_Member] = []
+    strategies, supports = LIMITS[method]
     for item in items:
-        if item.itemtype == _STORAGE:
-            if not kind:
-                raise SqlSyntaxError("STORAGE cannot be specified in ALTER OPERATOR FAMILY")
+        if item.itemtype == STORAGE:
             if type_of(ctx, item.storedtype) != kind:
                 name = "btree" if method == BTREE_AM else "hash"
                 raise InvalidObjectDefinition(
                     f'storage type cannot be different from data type for access method "{name}"'
                 )
             continue
-        check_number(item, method)
-        if item.itemtype == _OPERATOR:
-            operators.append((item.number, *_member_operator(ctx, item, kind, method)))
+        if item.itemtype == OPERATOR:
+            if not 0 < item.number <= strategies:
+                raise InvalidObjectDefinition(
+                    f"invalid operator number {item.number}, must be between 1 and {strategies}"
+                )
+            operators.append((item.number, *member_operator(ctx, item, kind, method)))
         else:
+            if not 0 < item.number <= supports:
+                raise InvalidObjectDefinition(
+                    f"invalid function number {item.number}, must be between 1 and {supports}"
+                )
             functions.append((item.number, *_member_function(ctx, item, kind, method)))
-    check_once(ctx, operators, "operator")
-    check_once(ctx, functions, "function")
+    for members, what in ((operators, "operator"), (functions, "function")):
+        seen = set()
+        for number, _, left, right in members:
+            if (number, left, right) in seen:
+                shown = f"{format_type(ctx.view, left)},{format_type(ctx.view, right)}"
+                raise InvalidObjectDefinition(f"{what} number {number} for ({shown}) appears more than once")
+            seen.add((number, left, right))
     return operators, functions
 
 
-def check_number(item: ast.CreateOpClassItem, method: int) -> None:
-    """42P17 for a strategy or support number that the access method does not have."""
-    most = _LIMITS[method][0 if item.itemtype == _OPERATOR else 1]
-    if not 0 < item.number <= most:
-        what = "operator" if item.itemtype == _OPERATOR else "function"
-        raise InvalidObjectDefinition(f"invalid {what} number {item.number}, must be between 1 and {most}")
-
-
-def check_once(ctx: DdlContext, found: Sequence[Member], what: str) -> None:
-    """42P17 for two of one number and types."""
-    seen = set()
-    for number, _, left, right in found:
-        if (number, left, right) in seen:
-            shown = f"{format_type(ctx.view, left)},{format_type(ctx.view, right)}"
-            raise InvalidObjectDefinition(f"{what} number {number} for ({shown}) appears more than once")
-        seen.add((number, left, right))
-
-
-def _member_operator(ctx: DdlContext, item: ast.CreateOpClassItem, kind: int, method: int) -> tuple[int, int, int]:
+def member_operator(ctx: DdlContext, item: ast.CreateOpClassItem, kind: int, method: int) -> tuple[int, int, int]:
+    """(operator, left, right) of an item; of a class's type where it names no types."""
+    if item.order_family and method in (403, 405):
+        name = "btree" if method == BTREE_AM else "hash"
+        raise InvalidObjectDefinition(f'access method "{name}" does not support ordering operators')
+    if item.order_family:
+        raise NotSupported("ordering operators are not supported")
     given = argument_types(ctx, item.name) if item.name.objargs else None
-    if given is None and not kind:
-        raise SqlSyntaxError("operator argument types must be specified in ALTER OPERATOR FAMILY")
     left, right = (kind, kind) if given is None else given
     found = find_operator(ctx, item.name.objname, left, right)
     if found is None:
         shown = shown_operator(ctx, ".".join(each.sval for each in item.name.objname), left, right)
         raise UndefinedFunction(f"operator does not exist: {shown}")
-    if item.order_family and method in METHODS_BY_OID:
-        name = METHODS_BY_OID[method].name
-        raise InvalidObjectDefinition(f'access method "{name}" does not support ordering operators')
-    if found.result != oids.BOOL and not item.order_family:
+    if found.result != oids.BOOL:
         raise InvalidObjectDefinition("index search operators must return boolean")
     return found.oid, left, right
 
 
 def _member_function(ctx: DdlContext, item: ast.CreateOpClassItem, kind: int, method: int) -> tuple[int, int, int]:
     function = need_function(ctx, item.name.objname, argument_types(ctx, item.name))
-    given = class_types(ctx, item)
+    given = [type_of(ctx, each) for each in item.class_args or ()]
     left = given[0] if given else kind
     right = given[-1] if given else kind
-    check_support(function, item.number, method, kind, (left, right))
-    if method == BTREE_AM and item.number in (1, 3) and not given:
-        # A comparison is for the types that it takes, a range test for those of its value and its offset.
-        left, right = function.arguments[0], function.arguments[1 if item.number == 1 else 2]
-    if method != BTREE_AM and method in METHODS_BY_OID and item.number == 1 and not given:
-        left = right = function.arguments[0]
-    if not left or not right:
-        raise InvalidObjectDefinition("associated data types must be specified for index support function")
+    if method == 403 and item.number == 1:
+        if len(function.arguments) != 2:
+            raise InvalidObjectDefinition("btree comparison functions must have two arguments")
+        if function.result != oids.INT4:
+            raise InvalidObjectDefinition("btree comparison functions must return integer")
+        if not given:
+            left, right = function.arguments
+    if method == 405 and item.number == 1:
+        if len(function.arguments) != 1:
+            raise InvalidObjectDefinition("hash function 1 must have one argument")
+        if function.result != oids.INT4:
+            raise InvalidObjectDefinition("hash function 1 must return integer")
     return function.oid, left, right
-
-
-def class_types(ctx: DdlContext, item: ast.CreateOpClassItem) -> list[int]:
-    """The types that are written before a support function. 42601."""
-    given = [type_of(ctx, each) for each in item.class_args or ()]
-    if len(given) > 2:
-        raise SqlSyntaxError("one or two argument types must be specified")
-    return given

@@ -14,6 +14,7 @@ from aurora.errors import (
     InvalidObjectDefinition,
     NotSupported,
     SqlSyntaxError,
+    UndefinedFunction,
     WrongObjectType,
 )
 from compute_node.catalog.ddl.context import (
@@ -25,7 +26,7 @@ from compute_node.catalog.ddl.context import (
     DdlContext,
 )
 from compute_node.catalog.ddl.create_table import check_type_usage
-from compute_node.catalog.ddl.functions import argument_types, find_function, need_function
+from compute_node.catalog.ddl.functions import argument_types, need_function
 from compute_node.catalog.ddl.shared_depend import record_owner
 from compute_node.catalog.ddl.types import type_of
 from compute_node.catalog.permissions import denied
@@ -36,9 +37,14 @@ from compute_node.sql.analyze.typenames import format_type, is_true_array
 from compute_node.types import oids
 from compute_node.types.registry import Operator
 
-_RESTRICT = (oids.INTERNAL, oids.OID, oids.INTERNAL, oids.INT4)
-_JOIN = (oids.INTERNAL, oids.OID, oids.INTERNAL, oids.INT2, oids.INTERNAL)
-"""the arguments of selectivity estimators; these are recorded, the planner has its own estimates"""
+_ESTIMATORS = {
+    "eqsel": 101, "neqsel": 102, "scalarltsel": 103, "scalargtsel": 104, "scalarlesel": 336, "scalargesel": 337,
+    "areasel": 139, "positionsel": 1300, "contsel": 1302, "matchingsel": 5040, "regexeqsel": 1818, "likesel": 1819,
+    "eqjoinsel": 105, "neqjoinsel": 106, "scalarltjoinsel": 107, "scalargtjoinsel": 108, "scalarlejoinsel": 386,
+    "scalargejoinsel": 398, "areajoinsel": 140, "positionjoinsel": 1301, "contjoinsel": 1303, "matchingjoinsel": 5041,
+    "regexeqjoinsel": 1824, "likejoinsel": 1825,
+}  # fmt: skip
+"""Built-in selectivity estimators; they are recorded, the planner has its own estimates."""
 _CONTEXTS = {
     enums.CoercionContext.COERCION_IMPLICIT: "i",
     enums.CoercionContext.COERCION_ASSIGNMENT: "a",
@@ -106,7 +112,6 @@ def create_operator(ctx: DdlContext, node: ast.DefineStmt) -> str:
     negator = _other(ctx, given.get("negator"), own, left, right)
     if negator == oid:
         raise InvalidFunctionDefinition("operator cannot be its own negator")
-    restrict, join = estimator(ctx, given.get("restrict")), estimator(ctx, given.get("join"))
     values = {
         "oprkind": "b" if left else "l",
         "oprcanmerge": flags["merges"],
@@ -115,8 +120,8 @@ def create_operator(ctx: DdlContext, node: ast.DefineStmt) -> str:
         "oprcom": commutator,
         "oprnegate": negator,
         "oprcode": function.oid,
-        "oprrest": restrict,
-        "oprjoin": join,
+        "oprrest": _estimator(ctx, given.get("restrict")),
+        "oprjoin": _estimator(ctx, given.get("join")),
     }
     if existing is None:
         ctx.rows.insert(
@@ -129,8 +134,7 @@ def create_operator(ctx: DdlContext, node: ast.DefineStmt) -> str:
         ctx.rows.update("pg_operator", existing, **values)
     for kind in {left, right, result} - {0}:
         ctx.depend((CLASS_OPERATOR, oid, 0), (CLASS_TYPE, kind, 0), "n")
-    for code in {function.oid, restrict, join} - {0}:
-        ctx.depend((CLASS_OPERATOR, oid, 0), (CLASS_PROC, code, 0), "n")
+    ctx.depend((CLASS_OPERATOR, oid, 0), (CLASS_PROC, function.oid, 0), "n")
     _link_back(ctx, oid, commutator, "oprcom")
     _link_back(ctx, oid, negator, "oprnegate")
     ctx.changes.touch(oid)
@@ -174,23 +178,19 @@ def _check_attributes(given: dict[str, ast.DefElem], binary: bool, boolean: bool
                 raise InvalidFunctionDefinition(f"only boolean operators can {what}")
 
 
-def estimator(ctx: DdlContext, item: ast.DefElem | None) -> int:
-    """The function that RESTRICT or JOIN names, 0 without one. 42883, 42P17, 42501."""
-    if item is None or item.arg is None:
+def _estimator(ctx: DdlContext, item: ast.DefElem | None) -> int:
+    """The function of RESTRICT or JOIN; 42883, and 42P17 for one that does not return a selectivity."""
+    if item is None:
         return 0
     names = _names(item.arg)
-    if len(names) == 1 and names[0].sval == "none":
-        return 0
-    is_join = item.defname.lower() == "join"
-    function = find_function(ctx, names, _JOIN[:4]) if is_join else None
-    if function is None:
-        function = need_function(ctx, names, _JOIN if is_join else _RESTRICT)
-    shown = ".".join(each.sval for each in names)
+    found = _ESTIMATORS.get(names[-1].sval)
+    if found is not None:
+        return found
+    rest = (oids.INT4,) if item.defname == "restrict" else (oids.INT2, oids.INTERNAL)
+    function = need_function(ctx, names, (oids.INTERNAL, oids.OID, oids.INTERNAL, *rest))
     if function.result != oids.FLOAT8:
-        what = "join" if is_join else "restriction"
-        raise InvalidObjectDefinition(f"{what} estimator function {shown} must return type float8")
-    if not ctx.rights.function(function.oid):
-        raise denied("function", shown)
+        what, name = "restriction" if item.defname == "restrict" else "join", ".".join(each.sval for each in names)
+        raise InvalidObjectDefinition(f"{what} estimator function {name} must return type double precision")
     return function.oid
 
 
@@ -231,6 +231,37 @@ def _link_back(ctx: DdlContext, oid: int, other: int, column: str) -> None:
     if record is not None and not getattr(record, column):
         ctx.rows.update("pg_operator", record, **{column: oid})
         ctx.changes.touch(other)
+
+
+def alter_operator(ctx: DdlContext, node: ast.AlterOperatorStmt) -> str:
+    """ALTER OPERATOR … SET (RESTRICT = …, JOIN = …): its estimators."""
+    left, right = argument_types(ctx, node.opername) or [0, 0]
+    found = find_operator(ctx, node.opername.objname, left, right)
+    if found is None:
+        name = ".".join(item.sval for item in node.opername.objname)
+        raise UndefinedFunction(f"operator does not exist: {shown_operator(ctx, name, left, right)}")
+    changed: dict[str, int] = {}
+    for item in node.options or ():
+        if item.defname in ("restrict", "join"):
+            column = "oprrest" if item.defname == "restrict" else "oprjoin"
+            changed[column] = 0 if item.arg is None else _estimator(ctx, item)
+        elif item.defname in _ATTRIBUTES:
+            raise SqlSyntaxError(f'operator attribute "{item.defname}" cannot be changed')
+        else:
+            raise SqlSyntaxError(f'operator attribute "{item.defname}" not recognized')
+    record = check_operator_owner(ctx, found.oid)
+    if not found.left and changed.get("oprjoin"):
+        raise InvalidFunctionDefinition("only binary operators can have join selectivity")
+    if found.result != oids.BOOL:
+        for column, what in (("oprrest", "restriction"), ("oprjoin", "join")):
+            if changed.get(column):
+                raise InvalidFunctionDefinition(f"only boolean operators can have {what} selectivity")
+    ctx.rows.update("pg_operator", record, **changed)
+    for oid in changed.values():
+        if oid >= FIRST_NORMAL_OID:
+            ctx.depend((CLASS_OPERATOR, found.oid, 0), (CLASS_PROC, oid, 0), "n")
+    ctx.changes.touch(found.oid)
+    return "ALTER OPERATOR"
 
 
 def check_operator_owner(ctx: DdlContext, oid: int) -> Record:

@@ -216,9 +216,9 @@ def alter_owner(ctx: DdlContext, node: ast.AlterOwnerStmt) -> str:
     if node.objectType == _O.OBJECT_LARGEOBJECT:
         alter_large_object_owner(ctx, large_objects.number_of(node.object), node.newowner)
         return "ALTER LARGE OBJECT"
-    from compute_node.catalog.ddl import operator_objects, schema_objects  # build on this module
+    from compute_node.catalog.ddl import schema_objects  # builds on this module
 
-    if (plain := operator_objects.ALL.get(node.objectType)) is not None:
+    if (plain := schema_objects.KINDS.get(node.objectType)) is not None:
         return schema_objects.set_owner(ctx, plain, node.object, node.newowner)
     what = node.objectType.name.removeprefix("OBJECT_").replace("_", " ")
     raise NotSupported(f"ALTER {what} ... OWNER TO is not supported")

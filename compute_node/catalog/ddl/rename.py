@@ -22,7 +22,7 @@ from aurora.errors import (
     UndefinedTable,
     WrongObjectType,
 )
-from compute_node.catalog.ddl import operator_objects, schema_objects
+from compute_node.catalog.ddl import schema_objects
 from compute_node.catalog.ddl.composites import find_composite
 from compute_node.catalog.ddl.context import (
     CLASS_CONSTRAINT,
@@ -80,7 +80,7 @@ def rename(ctx: DdlContext, node: ast.RenameStmt) -> str:
         return _rename_attribute(ctx, node, new)
     if node.renameType in ROUTINES:
         return rename_routine(ctx, node.object, node.renameType, new)
-    if (plain := operator_objects.ALL.get(node.renameType)) is not None:
+    if (plain := schema_objects.KINDS.get(node.renameType)) is not None:
         return schema_objects.rename(ctx, plain, node.object, new)
     kinds = (*_RELATIONS, _O.OBJECT_COLUMN, _O.OBJECT_TABCONSTRAINT)
     if node.renameType not in kinds:
@@ -212,7 +212,7 @@ def set_schema(ctx: DdlContext, node: ast.AlterObjectSchemaStmt) -> str:
         return set_type_schema(ctx, node.object, node.newschema, domain=node.objectType == _O.OBJECT_DOMAIN)
     if node.objectType in ROUTINES:
         return set_routine_schema(ctx, node.object, node.objectType, node.newschema)
-    if (plain := operator_objects.ALL.get(node.objectType)) is not None:
+    if (plain := schema_objects.KINDS.get(node.objectType)) is not None:
         return schema_objects.set_schema(ctx, plain, node.object, node.newschema)
     if node.objectType not in _RELATIONS:
         raise NotSupported("this form of ALTER ... SET SCHEMA is not supported")
@@ -301,7 +301,7 @@ def comment(ctx: DdlContext, node: ast.CommentStmt) -> str:
             raise UndefinedObject(f'role "{node.object.sval}" does not exist')
         _check_comment(ctx, record, node.object.sval, kind == _O.OBJECT_ROLE)
         class_oid, oid, shared = CATALOGS[catalog].desc.oid, record.oid, True
-    elif (plain := operator_objects.ALL.get(kind)) is not None:
+    elif (plain := schema_objects.KINDS.get(kind)) is not None:
         class_oid, oid = plain.class_oid, schema_objects.owned(ctx, plain, node.object).oid
     else:
         what = kind.name.removeprefix("OBJECT_").replace("_", " ")
