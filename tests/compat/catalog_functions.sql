@@ -372,7 +372,6 @@ alter operator family facts_f using btree add function 1 (int4) int4eq(int4,int4
 alter operator family facts_f using btree add function 1 (int4) abs(int4);
 alter operator family facts_f using btree add function 1 (int4,int2,int8) btint4cmp(int4,int4);
 alter operator family facts_f using btree drop operator 1 (int4,int2);
-alter operator family facts_f using btree drop operator 9 (int4,int2);
 alter operator family facts_f using btree drop operator 1 (int4,int8), operator 1 (int4,int8);
 select amopstrategy, amoplefttype::regtype, amoprighttype::regtype, amopopr::regoperator from pg_amop a join pg_opfamily f on f.oid = amopfamily where opfname = 'facts_f' order by 1;
 select amprocnum, amproclefttype::regtype, amprocrighttype::regtype, amproc from pg_amproc a join pg_opfamily f on f.oid = amprocfamily where opfname = 'facts_f' order by 1, amproc::text;
