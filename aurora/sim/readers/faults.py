@@ -95,7 +95,6 @@ class BothPromote(Fault):
             scenario.ended(scenario.instance, "killed")
         return True
 
-
     def _promote(self, reader: Reader) -> None:
         if not self.scenario.calm:
             reader.promote()
