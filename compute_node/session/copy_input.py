@@ -118,7 +118,15 @@ class LineReader:
     """Text and CSV: ``feed(bytes)`` gives the rows that are complete, ``finish()`` those of a last line without
     newline."""
 
-    def __init__(self, relation: str, columns: Sequence[Column], options: CopyOptions, env: TypeEnv) -> None:
+    def __init__(
+        self,
+        relation: str,
+        columns: Sequence[Column],
+        options: CopyOptions,
+        env: TypeEnv,
+        decode: Callable[[bytes], str] = decode_text,
+    ) -> None:
+        self._decode = decode
         self._batch = _Batch(relation, columns, env)
         self._names = [name for name, _, _ in columns]
         self._options = options
@@ -152,13 +160,13 @@ class LineReader:
             self._rest = data
             return []
         self._rest = data[cut:]
-        return self._lines(decode_text(data[:cut]))
+        return self._lines(self._decode(data[:cut]))
 
     def finish(self) -> list[Row]:
         """The end of the data."""
         rows = []
         if self._rest:
-            text, self._rest = decode_text(self._rest), b""
+            text, self._rest = self._decode(self._rest), b""
             rows = self._lines(text + "\n")
         if self._open_record and not self._ended:
             raise self._batch.error("unterminated CSV quoted field", self._open_line, self._open_record)

@@ -12,7 +12,10 @@ from compute_node.protocol import messages
 from compute_node.protocol.messages import Column
 from compute_node.session.copy_input import SIGNATURE
 from compute_node.session.copy_options import CopyOptions
+from compute_node.session.encoded import converted_fields, is_text_in_binary
 from compute_node.session.results import binary_code, text_code
+from compute_node.types.charsets.charset import Charset
+from compute_node.types.oids import JSONB
 from compute_node.types.registry import PgType, TypeEnv
 
 _ESCAPES = {"\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v", "\\": "\\\\"}
@@ -36,7 +39,11 @@ def _to_text(kind: PgType, env: TypeEnv) -> Callable[[Datum], str]:
 class CopyWriter:
     """Encodes one COPY's rows. ``start`` and ``end`` are the bytes around them."""
 
-    def __init__(self, columns: Sequence[Column], options: CopyOptions, env: TypeEnv) -> None:
+    def __init__(
+        self, columns: Sequence[Column], options: CopyOptions, env: TypeEnv, charset: Charset | None = None
+    ) -> None:
+        self._charset = charset
+        self._encode: Callable[[str], bytes] = str.encode if charset is None else charset.encode
         self._options = options
         self._env = env
         self._columns = columns
@@ -108,7 +115,7 @@ class CopyWriter:
         return b"".join(out)
 
     def _line(self, fields: list[str]) -> bytes:
-        payload = (self._options.delimiter.join(fields) + "\n").encode()
+        payload = self._encode(self._options.delimiter.join(fields) + "\n")
         return b"d" + (len(payload) + 4).to_bytes(4, "big") + payload
 
     def _text(self, text: str) -> str:
@@ -127,6 +134,8 @@ class CopyWriter:
 
     def _binary_rows(self, rows: list[Row]) -> bytes:
         data = wire_kernel.encode_rows(rows, self._codes, self._binary_converters, self._env)
+        if self._charset is not None and not data.isascii():
+            data = self._converted(data, self._charset)
         # A row of the binary format is the body of a DataRow: only the message type differs.
         out, at = bytearray(data), 0
         while at < len(data):
@@ -137,3 +146,14 @@ class CopyWriter:
             return bytes(out)
         first_bytes = 1 + int.from_bytes(data[1:5], "big")
         return messages.message(b"d", signature + bytes(out[5:first_bytes])) + bytes(out[first_bytes:])
+
+    def _converted(self, data: bytes, charset: Charset) -> bytes:
+        """DataRow messages in UTF-8 → the same in the client's encoding."""
+        text = [is_text_in_binary(column.kind) for column in self._columns]
+        skip = [int(column.kind.oid == JSONB) for column in self._columns]
+        parts, at = [], 0
+        while at < len(data):
+            end = at + 1 + int.from_bytes(data[at + 1 : at + 5], "big")
+            parts.append(messages.message(b"D", converted_fields(data, at + 5, end, charset, text, skip)))
+            at = end
+        return b"".join(parts)
