@@ -12,7 +12,9 @@ from pglast import ast, enums
 from aurora.datum import Datum
 from aurora.errors import (
     DuplicateObject,
+    InsufficientPrivilege,
     InternalError,
+    InvalidCatalogName,
     InvalidObjectDefinition,
     InvalidParameterValue,
     NotSupported,
@@ -75,7 +77,7 @@ def _warn(ctx: DdlContext, namespace: int, name: str, version: str, actual: str)
 def _attributes(definition: Sequence[ast.DefElem]) -> dict[str, ast.DefElem]:
     given: dict[str, ast.DefElem] = {}
     for item in definition:
-        word, position = item.defname.lower(), (item.location or 0) + 1
+        word, position = item.defname, (item.location or 0) + 1
         if word not in _ATTRIBUTES:
             raise SqlSyntaxError(f'collation attribute "{item.defname}" not recognized', position=position)
         if word in given:
@@ -175,6 +177,17 @@ def _check_locale(provider: Datum, locale: str, ctype: str) -> None:
                 f'could not create locale "{name}": No such file or directory',
                 detail=f'The operating system could not find any locale data for the locale name "{name}".',
             )
+
+
+def refresh_database(ctx: DdlContext, node: ast.AlterDatabaseRefreshCollStmt) -> str:
+    """ALTER DATABASE … REFRESH COLLATION VERSION: C.UTF-8 has no versions."""
+    record = ctx.rows.one("pg_database", datname=node.dbname)
+    if record is None:
+        raise InvalidCatalogName(f'database "{node.dbname}" does not exist')
+    if not ctx.owns(record.datdba):
+        raise InsufficientPrivilege(f"must be owner of database {node.dbname}")
+    ctx.notice("version has not changed")
+    return "ALTER DATABASE"
 
 
 def refresh_version(ctx: DdlContext, node: ast.AlterCollationStmt) -> str:
