@@ -184,6 +184,8 @@ _delegate("""
 3829 pg_opfamily_is_visible(oid) bool stable
 2093 pg_conversion_is_visible(oid) bool stable
 3815 pg_collation_is_visible(oid) bool stable
+3448 pg_collation_actual_version(oid) text volatile
+6249 pg_database_collation_actual_version(oid) text volatile
 3403 pg_statistics_obj_is_visible(oid) bool stable
 3758 pg_ts_config_is_visible(oid) bool stable
 3757 pg_ts_dict_is_visible(oid) bool stable

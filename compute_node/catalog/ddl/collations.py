@@ -43,7 +43,8 @@ def create_collation(ctx: DdlContext, node: ast.DefineStmt) -> str:
     locale = values["colliculocale"] if provider == "i" else values["collcollate"]
     taken = ctx.rows.find("pg_collation", collname=name, collnamespace=namespace)
     if any(row.collencoding in (-1, values["collencoding"]) or values["collencoding"] == -1 for row in taken):
-        shown = f'collation "{name}"' + ("" if values["collencoding"] == -1 else ' for encoding "UTF8"')
+        same = values["collencoding"] != -1 and any(row.collencoding == values["collencoding"] for row in taken)
+        shown = f'collation "{name}"' + (' for encoding "UTF8"' if same else "")
         if not node.if_not_exists:
             raise DuplicateObject(f"{shown} already exists")
         ctx.notice(f"{shown} already exists, skipping", sqlstate="42710")

@@ -75,7 +75,8 @@ def check_free(ctx: DdlContext, kind: SchemaObject, namespace: int, name: str) -
     taken = ctx.rows.find(kind.catalog, **{f"{kind.prefix}name": name, f"{kind.prefix}namespace": namespace})
     if taken:
         schema = ctx.view.layer.namespace_name(namespace)
-        raise DuplicateObject(f'{kind.noun} "{name}" already exists in schema "{schema}"')
+        encoding = kind.encoding if getattr(taken[0], "collencoding", -1) != -1 else ""
+        raise DuplicateObject(f'{kind.noun} "{name}"{encoding} already exists in schema "{schema}"')
 
 
 def rename(ctx: DdlContext, kind: SchemaObject, names: Sequence[ast.String], new: str) -> str:

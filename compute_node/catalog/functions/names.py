@@ -24,6 +24,7 @@ from compute_node.catalog.rows import Record
 from compute_node.hub import HUB
 from compute_node.sql.analyze.typenames import resolve_type_name
 from compute_node.sql.parse import parse
+from compute_node.types.collation.icu_ import actual_version
 from compute_node.types.registry import Function
 
 ARGUMENTS_MAX = 100
@@ -234,18 +235,38 @@ def acl_role_in(call: Call, name: str) -> int:
 
 
 def regcollation_in(call: Call, text: str) -> int:
-    """42704."""
-    _, name = _qualified(text)
-    found = call.reader.find("pg_collation", collname=name)
-    if not found:
-        raise UndefinedObject(f'collation "{name}" for encoding "UTF8" does not exist')
-    return int(found[0].oid)
+    """42704, 3F000."""
+    schema, name = _qualified(text)
+    found = call.view.find_collation(schema, name)
+    if found is None:
+        shown = name if schema is None else f"{schema}.{name}"
+        raise UndefinedObject(f'collation "{shown}" for encoding "UTF8" does not exist')
+    return found.oid
 
 
 def regcollation_out(call: Call, oid: int) -> str | None:
-    """The quoted name."""
-    record = call.reader.one("pg_collation", oid=oid)
-    return None if record is None else quote_identifier(record.collname)
+    """The quoted name, with its schema where the search path does not find it."""
+    found = call.view.collation(oid)
+    if found is None:
+        return None
+    name = quote_identifier(found.name)
+    if call.view.find_collation(None, found.name) == found:
+        return name
+    return f"{quote_identifier(call.view.namespace_name(found.namespace))}.{name}"
+
+
+def collation_actual_version(call: Call, oid: int) -> str | None:
+    """pg_collation_actual_version: ICU's own; the locales of the C library have none here. 42704."""
+    found = call.view.collation(oid)
+    if found is None:
+        raise UndefinedObject(f"collation with OID {oid} does not exist")
+    return actual_version(found.locale or "") if found.provider == "i" else None
+
+
+def database_collation_actual_version(call: Call, oid: int) -> None:
+    """pg_database_collation_actual_version: a database's locale is C.UTF-8, which has no versions. 42704."""
+    if call.reader.one("pg_database", oid=oid) is None:
+        raise UndefinedObject(f"database with OID {oid} does not exist")
 
 
 def _text_search(
@@ -360,6 +381,8 @@ FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "pg_opclass_is_visible": _in_path("pg_opclass", "opcnamespace"),
     "pg_opfamily_is_visible": _in_path("pg_opfamily", "opfnamespace"),
     "pg_conversion_is_visible": _in_path("pg_conversion", "connamespace"),
+    "pg_collation_actual_version": collation_actual_version,
+    "pg_database_collation_actual_version": database_collation_actual_version,
     "pg_collation_is_visible": _in_path("pg_collation", "collnamespace"),
     "pg_statistics_obj_is_visible": _in_path("pg_statistic_ext", "stxnamespace"),
     "pg_ts_config_is_visible": _in_path("pg_ts_config", "cfgnamespace"),

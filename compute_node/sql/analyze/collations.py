@@ -80,6 +80,8 @@ _UNKNOWN = State(INDETERMINATE)
 
 def start_of(node: Expr) -> int:
     """Where an expression begins in the text, as messages point to it."""
+    if isinstance(node, Collate):
+        return start_of(node.argument)
     places = [node.location, *(start_of(child) for child in children(node))] if isinstance(node, Call) else []
     return min((place for place in places if place >= 0), default=node.location)
 
@@ -93,6 +95,8 @@ class Collations:
         self._queries: list[Query] = []
         self._sub_queries: list[Query] = []
         self._elements: list[State] = []
+        self._states: dict[int, State] = {}
+        """of each target, by its identity: a query lives as long as the pass"""
 
     # queries
 
@@ -159,6 +163,7 @@ class Collations:
     def _target(self, target: Target, is_sorted: bool) -> None:
         target.expression, state = self._visit(target.expression)
         target.collation = state.effective
+        self._states[id(target)] = state
         if is_sorted and state.strength == CONFLICT:
             raise self._mismatch(state)
 
@@ -210,17 +215,16 @@ class Collations:
             self.query(side)
         recursive = any(entry.kind == "cte" for entry in right.range_table)
         for one, other in zip(_targets(left), _targets(right), strict=True):
-            states = [
-                _UNKNOWN
-                if target.collation == INDETERMINATE
-                else self._leaf(target.collation, start_of(target.expression), isinstance(target.expression, Collate))
-                for target in (one, other)
-            ]
-            merged = self._merged(states)
+            merged = self._merged([self._column(one), self._column(other)])
             if merged.strength == CONFLICT and not (kind == "union" and keep_all) and not recursive:
                 raise self._mismatch(merged)
             found.append(merged.effective)
         query.range_table[0].column_collations = tuple(found)
+
+    def _column(self, target: Target) -> State:
+        """What a column of a side brings into a set operation: an explicit COLLATE stays one."""
+        known = self._states.get(id(target))
+        return self._leaf(target.collation, start_of(target.expression)) if known is None else known
 
     def _check_recursive(self, cte: CommonTable) -> None:
         """42P21 where the recursive term makes another collation of a column."""
@@ -237,10 +241,8 @@ class Collations:
                     hint="Use the COLLATE clause to set the collation of the non-recursive term.",
                 )
 
-    def _leaf(self, collation: int, location: int, explicit: bool = False) -> State:
-        if not collation:
-            return _NOTHING
-        return State(collation, EXPLICIT if explicit else IMPLICIT, location)
+    def _leaf(self, collation: int, location: int) -> State:
+        return State(collation, IMPLICIT, location) if collation else _NOTHING
 
     # merging
 

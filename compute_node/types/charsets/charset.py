@@ -236,7 +236,7 @@ class MultiByte:
                 text = token.decode(self._codec)
             except UnicodeDecodeError:
                 text = None
-            if text is not None and self._bytes.get(text, self._found(text)) != token:
+            if text is not None and self._bytes.get(text, self.bytes_of(text)) != token:
                 text = None
         if text is None:
             raise untranslatable(self.name, UTF8, token)
@@ -252,7 +252,8 @@ class MultiByte:
             at += len(token)
         return at
 
-    def _found(self, character: str) -> bytes | None:
+    def bytes_of(self, character: str) -> bytes | None:
+        """One character above ASCII; None where the set lacks it."""
         sent = self._sent.get(character)
         if sent is not None or len(character) != 1 or not self._codec:
             return sent
@@ -268,7 +269,7 @@ class MultiByte:
     def _data(self, token: str) -> bytes:
         if token.isascii() and token != "\0":
             return token.encode("ascii")
-        data = self._found(token)
+        data = self.bytes_of(token)
         if data is None:
             raise untranslatable(UTF8, self.name, token.encode())
         self._bytes[token] = data

@@ -205,7 +205,24 @@ def _search(nothing_to_do: Callable[..., bool]) -> Make:
     return make
 
 
-_add("376 394 6160 6161", _merges, _search(lambda value, separator, *_: not value or not separator))
+def _pieces(function: Function, collation: Collation) -> Callable[..., Datum]:
+    """Of ``string_to_array``: what stands for NULL is found by the collation."""
+    search = _search(lambda value, separator, *_: not value or not separator)(function, collation)
+    if collation.oid == INDETERMINATE:
+        return search
+    key = collation.icu.sort_key
+
+    def split(value: str | None, separator: str | None, null_text: str | None = None) -> Datum:
+        found: Any = search(value, separator)
+        if null_text is None or not found:
+            return found
+        null = key(null_text)
+        return [None if key(each) == null else each for each in found]
+
+    return split
+
+
+_add("376 394 6160 6161", _merges, _pieces)
 _add("849 868", _merges, _search(lambda value, part: not part or len(value.encode()) < len(part.encode())))
 _add("2087", _merges, _search(lambda value, old, new: not value or not old))
 _add("2088", _merges, _search(lambda value, delimiter, field: not field or not value or not delimiter))
