@@ -293,7 +293,7 @@ class ComputeServer:
             if replica is None or engine is None:
                 return
             drained = await replica.drained(DRAIN_S)
-            replica.between = True
+            replica.stand_between()
             try:
                 begin = await place.connect(writer)
             except NameTaken as error:

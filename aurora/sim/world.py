@@ -97,6 +97,12 @@ class World:
         self._count += 1
         heapq.heappush(self._queue, (self.now + delay_s, self._count, action))
 
+    def when(self, due_s: float, action: Action) -> None:
+        """Run ``action`` at that time: two for one time in the order in which they were given. A delay from now to it
+        may round to either side of it."""
+        self._count += 1
+        heapq.heappush(self._queue, (max(due_s, self.now), self._count, action))
+
     def run(self, until_s: float) -> None:
         """Let everything happen up to ``until_s``."""
         while self._queue and self._queue[0][0] <= until_s:

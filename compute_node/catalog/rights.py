@@ -13,7 +13,7 @@ from aurora.datum import Datum
 from aurora.errors import InternalError
 from compute_node.catalog.roles import PG_READ_ALL_DATA, PG_WRITE_ALL_DATA, RoleGraph
 from compute_node.relations.descriptors import RelationDesc
-from compute_node.relations.schema import CATALOGS_BY_OID
+from compute_node.relations.schema import CATALOGS, CATALOGS_BY_OID
 from compute_node.types import acl
 from compute_node.types.acl import Acl, acl_default, acl_mask, decode_all
 
@@ -29,8 +29,13 @@ OBJECTS: Final[dict[str, tuple[str, str, str, str, str]]] = {
     "tablespace": ("pg_tablespace", "oid", "spcname", "spcowner", "spcacl"),
     "foreign-data wrapper": ("pg_foreign_data_wrapper", "oid", "fdwname", "fdwowner", "fdwacl"),
     "foreign server": ("pg_foreign_server", "oid", "srvname", "srvowner", "srvacl"),
+    "large object": ("pg_largeobject_metadata", "oid", "oid", "lomowner", "lomacl"),
 }
 """Kind → its catalog, and there the columns of OID, name, owner and ACL."""
+CLASSES: Final = {kind: CATALOGS[catalog].desc.oid for kind, (catalog, *_) in OBJECTS.items()} | {
+    "large object": CATALOGS["pg_largeobject"].desc.oid
+}
+"""Kind → the class OID under which pg_depend, pg_shdepend and pg_description know it."""
 
 
 class Rights:

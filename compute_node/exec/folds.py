@@ -11,16 +11,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aurora.datum import Datum
-from aurora.errors import InvariantViolation, NotSupported
+from aurora.errors import InvariantViolation
 from compute_node.exec.compile.compiler import Compiler, tuple_text
 from compute_node.exec.compile.rows import key_text
-from compute_node.exec.compile.unit import Code, Unit
+from compute_node.exec.compile.unit import Code, Scope, Unit
 from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql import expressions as ex
 from compute_node.types.collation import collation_of
 from compute_node.types.collation.code import aggregate_under
 from compute_node.types.registry import Aggregate, FunctionContext
-from compute_node.work.sorting import sorted_batches
+from compute_node.work.sorting import SortedOrder, sorted_batches
 
 if TYPE_CHECKING:
     from compute_node.exec.builder import Builder
@@ -34,7 +34,7 @@ GROWS = frozenset((2335, 4053, 3538, 3545, 3175, 3197, 3267, 3270, 2901, 4301, 6
 class Fold:
     """``initial`` gives the state of no rows."""
 
-    __slots__ = ("_aggregate", "_call", "_collects", "_finish", "grows", "initial", "nullable")
+    __slots__ = ("_aggregate", "_builder", "_call", "_collects", "_finish", "grows", "initial", "nullable")
 
     def __init__(self, call: ex.AggregateCall, builder: Builder) -> None:
         aggregate = builder.aggregate(call.function)
@@ -44,21 +44,39 @@ class Fold:
             aggregate = aggregate.specialize(tuple([builder.type(item.type) for item in call.arguments]))
         elif any(collation_of(item.type) for item in call.arguments):
             aggregate = aggregate_under(aggregate, [builder.type(item.type) for item in call.arguments])
-        if aggregate.ordered_set:
-            raise NotSupported("ordered-set aggregates are not supported")
-        self._call = call
+        self._call, self._builder = call, builder
         self._aggregate: Aggregate = aggregate
-        self._collects = call.distinct or bool(call.order_by)
+        self._collects = call.distinct or bool(call.order_by) or aggregate.ordered_set
         of_user = call.function >= FIRST_NORMAL_OID and builder.type(aggregate.transition_type).length < 0
         self.grows = self._collects or call.function in GROWS or of_user
         """whether a state takes more memory with every row"""
         self.nullable = call.function not in _NEVER_NULL
-        self._finish: Callable[[Datum], Datum] = aggregate.final
+        self._finish: Callable[..., Datum] = aggregate.final
         if self._collects:
             self.initial: Callable[[], Datum] = dict if call.distinct else list
-            self._finish = self._collected(builder)
+            self._finish = self._in_order(builder) if aggregate.ordered_set else self._collected(builder)
         else:
             self.initial = aggregate.initial
+
+    def _in_order(self, builder: Builder) -> Callable[[Datum, Datum], Datum]:
+        """What an ordered-set aggregate makes of the rows that are collected and of its direct arguments."""
+        from compute_node.exec.nodes.sort import sort_passes
+
+        final = self._aggregate.set_final
+        if final is None:
+            raise InvariantViolation(f"ordered-set aggregate {self._call.function} has no final function")
+        keys = [
+            ex.SortKey(ex.Column(type=key.expression.type, index=index), key.type, key.descending, key.nulls_first)
+            for index, key in enumerate(self._call.order_by)
+        ]
+        passes = sort_passes(builder, keys, None)
+        order = SortedOrder(passes)
+
+        def finish(collected: Datum, direct: Datum) -> Datum:
+            rows = [row for batch in sorted_batches(collected, passes) for row in batch]
+            return final(rows, direct, order)
+
+        return finish
 
     def _collected(self, builder: Builder) -> Callable[[Datum], Datum]:
         from compute_node.exec.nodes.sort import sort_passes
@@ -105,6 +123,11 @@ class Fold:
         if self._call.function in _NEVER_NULL and not self._collects:
             return f"s[{number}]"
         finish, aggregate = unit.bind(self._finish, "g"), self._aggregate
+        if aggregate.ordered_set:
+            scope = Scope(lambda side, index: Code(f"s[0][{index}]", True, True), ("s",))
+            compiler = Compiler(unit, scope, self._builder)
+            direct = tuple_text([compiler.value(item).text for item in self._call.direct])
+            return f"{finish}(s[{number}], {direct})"
         if self._collects:
             needed = aggregate.needs_context or aggregate.final_needs_context
             return f"{finish}(s[{number}]{', ' + self._context if needed else ''})"
@@ -123,8 +146,12 @@ class Fold:
         if call.filter is not None:
             lines.append(f"if {compiler.truth(call.filter).text}:")
             indent = "    "
-        if self._collects:
+        if self._collects and not (aggregate.ordered_set and aggregate.strict):
             lines.append(indent + self._collect_text(compiler, number))
+            return lines
+        if self._collects:
+            first, again = compiler.named(compiler.value(call.arguments[0]))
+            lines += [f"{indent}if {first} is not None:", f"{indent}    s[{number}].append(({again},))"]
             return lines
         guards = []
         atoms = []
@@ -149,6 +176,9 @@ class Fold:
 
     def _collect_text(self, compiler: Compiler, number: int) -> str:
         call = self._call
+        if self._aggregate.ordered_set:
+            row = tuple_text([compiler.value(argument).text for argument in call.arguments])
+            return f"s[{number}].append({row})"
         order = [self._order_expression(key) for key in call.order_by]
         codes = [compiler.value(argument) for argument in call.arguments]
         row = tuple_text([code.text for code in [*codes, *(compiler.value(item) for item in order)]])

@@ -272,6 +272,37 @@ def read_bind(buffer: bytes, start: int, end: int) -> Bind:
     return Bind(portal, statement, formats, tuple(values), result_formats)
 
 
+class FunctionCall(NamedTuple):
+    """A FunctionCall message: the function's OID, its raw arguments (None is NULL) with their formats (0 text, 1
+    binary), and the result's raw format code."""
+
+    function: int
+    formats: tuple[int, ...]
+    values: tuple[bytes | None, ...]
+    result_format: bytes
+
+
+def read_function_call(buffer: bytes, start: int, end: int) -> FunctionCall:
+    """FunctionCall, checked for its form only."""
+    reader = Reader(buffer, start, end)
+    function = reader.i32() & 0xFFFFFFFF
+    formats = tuple(reader.u16() for _ in range(reader.u16()))
+    count = reader.u16()
+    if len(formats) > 1 and len(formats) != count:
+        raise ProtocolViolation(f"function call message contains {len(formats)} argument formats but {count} arguments")
+    values: list[bytes | None] = []
+    for _ in range(count):
+        length = reader.i32()
+        if length < -1:
+            raise ProtocolViolation(f"invalid argument size {length} in function call message")
+        values.append(None if length == -1 else reader.take(length))
+    result_format = reader.take(2)
+    reader.end()
+    return FunctionCall(
+        function, formats * count if len(formats) == 1 else formats or (0,) * count, tuple(values), result_format
+    )
+
+
 def read_target(buffer: bytes, start: int, end: int) -> tuple[int, bytes]:
     """Describe or Close → (``S`` or ``P``, name)."""
     reader = Reader(buffer, start, end)

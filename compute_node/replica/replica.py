@@ -77,6 +77,8 @@ class Replica:
         self.paused = False
         self.between = False
         """Between two streams: what comes waits until it is known how it goes on."""
+        self._of_old_stream = 0
+        """So many of the messages that wait are of the stream before"""
         self.gap: Callable[[], None] = lambda: None
         """Told when the stream must begin anew."""
         self._begin = begin
@@ -113,8 +115,16 @@ class Replica:
 
     def _drop_inbox(self) -> None:
         self._inbox.clear()
-        self._inbox_bytes = 0
+        self._inbox_bytes = self._of_old_stream = 0
         self.hold_back(False)
+
+    def _drop_old_stream(self) -> None:
+        """What the new stream has sent since its beginning stays: nobody sends it again."""
+        for _ in range(self._of_old_stream):
+            self._inbox_bytes -= self._inbox.popleft().ByteSize()
+        self._of_old_stream = 0
+        if self._inbox_bytes <= INBOX_BYTES_MAX // 2:
+            self.hold_back(False)
 
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None
@@ -143,13 +153,18 @@ class Replica:
             await asyncio.sleep(0.001)
         return True
 
+    def stand_between(self) -> None:
+        """A stream has ended, another one is to be asked for: apply nothing until ``go_on``."""
+        self.between = True
+        self._of_old_stream = len(self._inbox)
+
     def go_on(self, missing: cpb.Log | None = None) -> None:
         """The stream goes on, after ``missing``."""
         if missing is not None:
             self._fetched = missing
             self._inbox.appendleft(missing)
             self._inbox_bytes += missing.ByteSize()
-        self.between = False
+        self.between, self._of_old_stream = False, 0
         self._wake()
 
     # The loop
@@ -313,7 +328,7 @@ class Replica:
         greenlet; may wait. Sessions have been told before. When it fails (storage has nothing of that point any more,
         for there is another writer by now), it is for the next stream to try."""
         arena, volume, storage = self._storage.arena, self.volume, self._storage
-        self._drop_inbox()
+        self._drop_old_stream()
         self._discarding, self._turn, self.whole = True, None, False
         while self._taking:
             self._idle = Waiter()

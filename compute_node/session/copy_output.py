@@ -43,18 +43,16 @@ class CopyWriter:
         self, columns: Sequence[Column], options: CopyOptions, env: TypeEnv, charset: Charset | None = None
     ) -> None:
         self._charset = charset
-        self._encode: Callable[[str], bytes] = str.encode if charset is None else charset.encode
         self._options = options
         self._env = env
         self._columns = columns
         self.binary = options.format == "binary"
         self._signature = SIGNATURE + bytes(8)
         """the binary format's header, which goes out in one message with what follows it"""
-        self._numbers = [column.kind.wire.text == b"i" for column in columns]
-        if self.binary:
-            pairs = [binary_code(column.kind) for column in columns]
+        if options.format != "csv":
+            pairs = [(binary_code if self.binary else text_code)(column.kind) for column in columns]
             self._codes = b"".join(code for code, _ in pairs)
-            self._binary_converters = tuple(converter for _, converter in pairs)
+            self._converters = tuple(converter for _, converter in pairs)
         else:
             self._convert = [_to_text(column.kind, env) for column in columns]
         escaped = "".join(_ESCAPES) + options.delimiter
@@ -75,7 +73,7 @@ class CopyWriter:
             names = [self._csv(name, False, len(names) == 1) for name in names]
         else:
             names = [self._text(name) for name in names]
-        return self._line(names)
+        return self._recoded(self._line(names))
 
     def end(self) -> bytes:
         """What comes after the rows."""
@@ -88,34 +86,38 @@ class CopyWriter:
         """The messages of a batch."""
         if self.binary:
             return self._binary_rows(rows)
+        if self._options.format == "text":
+            delimiter, none = ord(self._options.delimiter), self._options.null.encode()
+            data = wire_kernel.encode_copy(rows, self._codes, self._converters, self._env, delimiter, none)
+            return data if self._charset is None else self._recoded(data)
         null, convert, force = self._options.null, self._convert, self._force
         out = []
-        if self._options.format == "csv":
-            alone = len(convert) == 1
-            for row in rows:
-                out.append(
-                    self._line(
-                        [
-                            null if value is None else self._csv(to_text(value), must, alone)
-                            for value, to_text, must in zip(row, convert, force, strict=True)
-                        ]
-                    )
+        alone = len(convert) == 1
+        for row in rows:
+            out.append(
+                self._line(
+                    [
+                        null if value is None else self._csv(to_text(value), must, alone)
+                        for value, to_text, must in zip(row, convert, force, strict=True)
+                    ]
                 )
-        else:
-            numbers = self._numbers
-            for row in rows:
-                out.append(
-                    self._line(
-                        [
-                            null if value is None else str(value) if number else self._text(to_text(value))
-                            for value, to_text, number in zip(row, convert, numbers, strict=True)
-                        ]
-                    )
-                )
-        return b"".join(out)
+            )
+        return self._recoded(b"".join(out))
+
+    def _recoded(self, data: bytes) -> bytes:
+        """CopyData messages in UTF-8 → the same in the encoding of the data."""
+        charset = self._charset
+        if charset is None or data.isascii():
+            return data
+        parts, at = [], 0
+        while at < len(data):
+            end = at + 1 + int.from_bytes(data[at + 1 : at + 5], "big")
+            parts.append(messages.message(b"d", charset.encode(data[at + 5 : end].decode())))
+            at = end
+        return b"".join(parts)
 
     def _line(self, fields: list[str]) -> bytes:
-        payload = self._encode(self._options.delimiter.join(fields) + "\n")
+        payload = (self._options.delimiter.join(fields) + "\n").encode()
         return b"d" + (len(payload) + 4).to_bytes(4, "big") + payload
 
     def _text(self, text: str) -> str:
@@ -133,7 +135,7 @@ class CopyWriter:
         return quote + body.replace(quote, escape + quote) + quote
 
     def _binary_rows(self, rows: list[Row]) -> bytes:
-        data = wire_kernel.encode_rows(rows, self._codes, self._binary_converters, self._env)
+        data = wire_kernel.encode_rows(rows, self._codes, self._converters, self._env)
         if self._charset is not None and not data.isascii():
             data = self._converted(data, self._charset)
         # A row of the binary format is the body of a DataRow: only the message type differs.

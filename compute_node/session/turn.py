@@ -19,7 +19,7 @@ from aurora.kernels import wire as wire_kernel
 from compute_node.exec.compile.compiler import too_complex
 from compute_node.hub import HUB
 from compute_node.protocol import messages
-from compute_node.session import audit, extended, notifications, simple, transactions
+from compute_node.session import audit, extended, fastpath, notifications, simple, transactions
 from compute_node.session.state import FAILED, IDLE, Port, SessionState
 from compute_node.session.statement import Statement
 
@@ -33,6 +33,8 @@ MAX_MESSAGE_BYTES = 1 << 30
 OUT_PARTS = 32
 OUT_BYTES = 1 << 16
 """Output of several messages that goes out before the turn ends: so many parts and bytes, or one part that large."""
+_ANSWERED = (81, 83, 70)
+"""Query, Sync, FunctionCall: each ends with ReadyForQuery, after an error too"""
 READY = (messages.READY_IDLE, messages.READY_IN_BLOCK, messages.READY_FAILED)
 _SELECTED = tuple(messages.command_complete("SELECT", count) for count in range(128))
 
@@ -106,6 +108,12 @@ def _dispatch(session: SessionState, kind: int, data: bytes, start: int, end: in
         elif kind == 81:
             simple.query(session, messages.read_string(data, start, end))
             ready(session)
+        elif kind == 70:
+            if session.guarded:
+                session.arm_timeout()
+            fastpath.call(session, data, start, end)
+            session.disarm_timeout()
+            ready(session)
         else:
             handler = extended.HANDLERS.get(kind)
             if handler is None:
@@ -123,7 +131,7 @@ def refuse(session: SessionState, kind: int, error: Exception) -> bool:
     """The answer to a message that failed; False ends the session."""
     session.disarm_timeout()
     fail(session, error)
-    if kind == 81 or kind == 83:
+    if kind in _ANSWERED:
         session.skipping = False
         if not session.terminating:
             ready(session)

@@ -330,7 +330,8 @@ class ElementStore(Expr):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AggregateCall(Expr):
     """An aggregate in a target list or HAVING; the planner turns it into a Column of the Aggregate node. The keys of
-    ``order_by`` are expressions over the same row as ``arguments``."""
+    ``order_by`` are expressions over the same row as ``arguments``. An ordered-set aggregate's ``arguments`` are what
+    it sorts by; its ``direct`` ones use only grouped columns, and in a plan the group's keys are their row."""
 
     function: int
     arguments: tuple[Expr, ...]
@@ -339,6 +340,13 @@ class AggregateCall(Expr):
     filter: Expr | None = None
     star: bool = False
     levels_up: int = 0
+    direct: tuple[Expr, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupingCall(AggregateCall):
+    """GROUPING(…): a bit for each argument, the first one the highest: whether the row's grouping set is without it.
+    It stands where an aggregate may; ``function`` is 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

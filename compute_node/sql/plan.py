@@ -243,6 +243,17 @@ class AggregatePlan(Plan):
 
 
 @dataclass(slots=True, kw_only=True)
+class GroupingSetsPlan(AggregatePlan):
+    """Groups by several sets of the keys. The internal row is keys (NULL where the set is without one), aggregates and,
+    for each of ``groupings``, its bits."""
+
+    sets: tuple[tuple[int, ...], ...]
+    """indexes of each set's keys"""
+    groupings: tuple[tuple[int, ...], ...] = ()
+    """key indexes of each GROUPING call's arguments"""
+
+
+@dataclass(slots=True, kw_only=True)
 class WindowAgg(Plan):
     """Window functions of one window over input sorted by ``partition`` and ``order``. The internal row is the child's
     row and the values of ``calls``, which ``output`` sees as Columns. ``start`` and ``end`` are the frame's offsets."""

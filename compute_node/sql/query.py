@@ -83,6 +83,8 @@ class CommonTable:
     query: Query
     recursive: bool = False
     materialized: bool | None = None
+    hidden: int = 0
+    """how many of its last columns ``*`` does not stand for: those of SEARCH and CYCLE, for the item itself"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ class Frame:
     end_in_range: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Window:
     """A window, of a WINDOW or an OVER clause; ``partition`` and ``order`` name targets."""
 
@@ -154,6 +156,8 @@ class Query:
     targets: list[Target] = field(default_factory=list)
     where: Expr | None = None
     group_by: tuple[int, ...] = ()
+    grouping_sets: tuple[tuple[int, ...], ...] | None = None
+    """of GROUPING SETS, ROLLUP, CUBE and (): the targets of each set, all of them in ``group_by``"""
     having: Expr | None = None
     has_aggregates: bool = False
     windows: list[Window] = field(default_factory=list)

@@ -45,7 +45,8 @@ class Ties:
     belongs here, so that its being there is the one thing to ask."""
 
     __slots__ = (
-        "catalog", "events", "holds", "on_commit", "on_undo", "row_locks", "row_queues", "table_locks", "waiters",
+        "catalog", "events", "holds", "large_objects", "on_commit", "on_undo", "row_locks", "row_queues",
+        "table_locks", "waiters",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -58,6 +59,8 @@ class Ties:
         self.catalog: TxnChanges | None = None
         self.events: TxnEvents | None = None
         """changes of rows that foreign keys have yet to look at"""
+        self.large_objects: object = None
+        """descriptors that it has open (``catalog/large_objects``)"""
         self.on_commit: list[Callable[[Lsn], None]] = []
         self.on_undo: list[tuple[int, Callable[[], None]]] = []
         """(savepoint level, callback)"""

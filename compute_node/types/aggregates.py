@@ -71,6 +71,12 @@ def _sum_batch(state: Value, column: list[Value]) -> Value:
     return state if not column else sum(column, state or 0)
 
 
+def _numeric_sum_batch(state: Decimal | None, column: list[Decimal]) -> Decimal | None:
+    if not column:
+        return state
+    return numeric.add_all(column[0], column[1:]) if state is None else numeric.add_all(state, column)
+
+
 def _int8_result(state: int | None) -> int | None:
     if state is None or LOW[8] <= state <= HIGH[8]:
         return state
@@ -102,6 +108,7 @@ agg(
     _nothing,
     lambda state, value: value if state is None else numeric.add(state, value),
     _same,
+    batch=_numeric_sum_batch,
 )
 
 
@@ -138,11 +145,18 @@ def _pair_batch(state: tuple[int, Value], column: list[Value]) -> tuple[int, Val
     return (state[0] + len(column), sum(column, state[1]))
 
 
-def _float_pair_step(state: tuple[int, float], value: float) -> tuple[int, float]:
-    """Added in order, without the compensation that newer Pythons' sum() applies: PostgreSQL's result has the plain
-    error.
-    """
-    return (state[0] + 1, _add_float8(state[1], value))
+def _float_moments_step(state: tuple[float, float, float], value: float) -> tuple[float, float, float]:
+    count, total, spread = state[0] + 1.0, state[1] + value, state[2]
+    if state[0] > 0:
+        rest = value * count - total
+        spread += rest * rest / (count * state[0])
+        if math.isinf(total) or math.isinf(spread):
+            if not math.isinf(state[1]) and not math.isinf(value):
+                raise NumericValueOutOfRange("value out of range: overflow")
+            spread = math.nan
+    elif not math.isfinite(value):
+        spread = math.nan
+    return count, total, spread
 
 
 def _integer_average(state: tuple[int, int]) -> Decimal | None:
@@ -166,14 +180,15 @@ agg(
     lambda: (0, Decimal(0)),
     lambda state, value: (state[0] + 1, numeric.add(state[1], value)),
     lambda state: numeric.divide(state[1], Decimal(state[0])) if state[0] else None,
+    batch=lambda state, column: (state[0] + len(column), numeric.add_all(state[1], column)),
 )
 aggs(
     """
 2104 avg(float4) float8
 2105 avg(float8) float8
 """,
-    lambda: (0, 0.0),
-    _float_pair_step,
+    lambda: (0.0, 0.0, 0.0),
+    _float_moments_step,  # whose overflow counts here too
     lambda state: state[1] / state[0] if state[0] else None,
     transition_type=1022,
 )
@@ -350,18 +365,6 @@ def deviation(sample: bool, root: bool) -> Callable[[tuple[int, Value, Value]], 
         return square_root(spread, scale) if root else spread
 
     return final
-
-
-def _float_moments_step(state: tuple[float, float, float], value: float) -> tuple[float, float, float]:
-    count, total, spread = state[0] + 1.0, state[1] + value, state[2]
-    if state[0] > 0:
-        rest = value * count - total
-        spread += rest * rest / (count * state[0])
-    elif not math.isfinite(value):
-        spread = math.nan
-    if math.isinf(total) and math.isfinite(state[1]) and math.isfinite(value):
-        raise NumericValueOutOfRange("value out of range: overflow")
-    return count, total, spread
 
 
 def _float_deviation(sample: bool, root: bool) -> Callable[[tuple[float, float, float]], float | None]:
@@ -571,9 +574,29 @@ def _regression_step(state: _Regression, y: float, x: float) -> _Regression:
     if count > 0:
         rest_x, rest_y, scale = x * after - sx, y * after - sy, 1.0 / (after * count)
         sxx, syy, sxy = sxx + rest_x * rest_x * scale, syy + rest_y * rest_y * scale, sxy + rest_x * rest_y * scale
-    elif not math.isfinite(x) or not math.isfinite(y):
-        sxx = syy = sxy = math.nan
+        if any(map(math.isinf, (sx, sxx, sy, syy, sxy))):
+            finite_x = not math.isinf(state[1]) and not math.isinf(x)
+            finite_y = not math.isinf(state[3]) and not math.isinf(y)
+            if (
+                (finite_x and (math.isinf(sx) or math.isinf(sxx)))
+                or (finite_y and (math.isinf(sy) or math.isinf(syy)))
+                or (finite_x and finite_y and math.isinf(sxy))
+            ):
+                raise NumericValueOutOfRange("value out of range: overflow")
+            sxx, syy, sxy = (math.nan if math.isinf(each) else each for each in (sxx, syy, sxy))
+    else:
+        if not math.isfinite(x):
+            sxx = sxy = math.nan
+        if not math.isfinite(y):
+            syy = sxy = math.nan
     return after, sx, sxx, sy, syy, sxy
+
+
+def _over(a: float, b: float) -> float:
+    """a / b as the processor divides: by an underflowed 0 to infinity or NaN."""
+    if b:
+        return a / b
+    return math.nan if a == 0.0 or a != a else math.copysign(math.inf, a) * math.copysign(1.0, b)
 
 
 def _regression(result: Callable[..., float | None], at_least: float) -> Callable[[_Regression], float | None]:
@@ -639,7 +662,7 @@ agg(
     "corr(float8, float8) float8",
     _no_rows,
     _regression_step,
-    _regression(lambda n, sx, sxx, sy, syy, sxy: sxy / math.sqrt(sxx * syy) if sxx and syy else None, 1.0),
+    _regression(lambda n, sx, sxx, sy, syy, sxy: _over(sxy, math.sqrt(sxx * syy)) if sxx and syy else None, 1.0),
 )
 agg(
     2825,
@@ -660,5 +683,5 @@ agg(
     "regr_r2(float8, float8) float8",
     _no_rows,
     _regression_step,
-    _regression(lambda n, sx, sxx, sy, syy, sxy: (sxy * sxy / (sxx * syy) if syy else 1.0) if sxx else None, 1.0),
+    _regression(lambda n, sx, sxx, sy, syy, sxy: (_over(sxy * sxy, sxx * syy) if syy else 1.0) if sxx else None, 1.0),
 )

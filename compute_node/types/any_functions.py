@@ -15,6 +15,7 @@ from aurora.errors import InvalidParameterValue, NullValueNotAllowed, NumericVal
 from compute_node.types.array_value import dimensions, flatten
 from compute_node.types.common import whole_number
 from compute_node.types.declare import fn, specialized
+from compute_node.types.integer import integer_input
 from compute_node.types.long_text import PIECE, STEPS, check_bytes, joined, paced
 from compute_node.types.numeric import numeric_send
 from compute_node.types.oids import BOOL, TYPE_OIDS
@@ -66,6 +67,7 @@ _SPECIFIER = re.compile(
 
 
 _INT_MAX: Final = 2**31 - 1
+_WIDTH: Final = integer_input("integer", -(2**31), _INT_MAX)
 
 
 class _Arguments:
@@ -100,7 +102,8 @@ def _format_one(match: re.Match[str], arguments: _Arguments) -> str:
         raise InvalidParameterValue("unterminated format() type specifier", hint='For a single "%" use "%%".')
     width = _number(match["width"] or "0")
     if match["any"] is not None:
-        width = int(arguments.take(match["star"]) or 0)
+        given = arguments.take(match["star"])
+        width = 0 if given is None else _WIDTH(given, -1, arguments.env)
     if kind not in "sIL":
         raise InvalidParameterValue(f'unrecognized format() type specifier "{kind}"', hint='For a single "%" use "%%".')
     text = arguments.take(match["position"])

@@ -90,12 +90,14 @@ def set_slice(value: Array | None, parts: tuple[tuple[Datum, Datum], ...], sourc
         pair: tuple[Datum, Datum] = parts[place] if place < len(parts) else (OPEN, OPEN)
         first = low if pair[0] is OPEN else int(pair[0])
         last = low + length - 1 if pair[1] is OPEN else int(pair[1])
-        if first > last + 1 or (len(lengths) > 1 and first > last):
+        if first > last:
             raise ArraySubscriptError("upper bound cannot be less than lower bound")
         bounds.append((first, last))
     count = 1
     for first, last in bounds:
         count *= last - first + 1
+    if len(lengths) == 1 and count + lengths[0] > ELEMENTS_MAX:
+        _grown(value, lows[0], *bounds[0])  # refuses what is too large
     if len(given) < count:
         raise ArraySubscriptError("source array too small")
     if len(lengths) == 1:

@@ -81,11 +81,12 @@ _EARLIEST_US = -62_000_000_000_000_000
 
 
 def _into_datetime(us: int) -> tuple[int, int]:
-    """(µs shifted by whole 400-year cycles into years 1970…2369 when outside 1…9999, the shift in cycles)."""
+    """(µs shifted by whole 400-year cycles into years 2400…2799 when outside 1…9999, the shift in cycles): there a
+    zone has its last rule, as it has for ever."""
     cycle_us = _CYCLE_DAYS * DAY_US
     if _EARLIEST_US <= us < 252_000_000_000_000_000:
         return us, 0
-    cycles = us // cycle_us
+    cycles = us // cycle_us - 1
     return us - cycles * cycle_us, cycles
 
 
@@ -210,7 +211,7 @@ def _posix_offset(seconds: int) -> str:
 
 def zone_abbreviation(us: int, zone: tzinfo) -> str:
     """What the zone is called at an instant (``CET``); its offset (``+05:30``) where it has no name."""
-    inside = min(max(us, _EARLIEST_US), 250_000_000_000_000_000)
+    inside, _ = _into_datetime(max(us, _EARLIEST_US))
     moment = (_EPOCH + timedelta(microseconds=inside)).astimezone(zone)
     name = moment.tzname() or ""
     if name[:1].isalpha() and ":" not in name and not name.startswith("UTC+") and not name.startswith("UTC-"):

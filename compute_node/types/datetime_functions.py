@@ -896,8 +896,9 @@ def _to_timestamp(seconds: float) -> int:
         return _infinite(seconds)
     if seconds != seconds:
         raise DatetimeFieldOverflow("timestamp cannot be NaN")
-    # Below the limit of seconds, microseconds are a finite float.
-    us = round(seconds * SECOND_US) - UNIX_EPOCH_US if abs(seconds) < TIMESTAMP_END else TIMESTAMP_END
+    # Below the limit of seconds, microseconds are a finite float; rounded when they count from 2000.
+    since = (seconds - UNIX_EPOCH_US // SECOND_US) * SECOND_US if abs(seconds) < TIMESTAMP_END else TIMESTAMP_END
+    us = round(since)
     if not TIMESTAMP_MIN <= us < TIMESTAMP_END:
         raise DatetimeFieldOverflow(f'timestamp out of range: "{seconds:g}"')
     return us

@@ -398,6 +398,16 @@ class Function:
         return self.arguments
 
 
+class SetOrder(Protocol):
+    """The order of an ordered-set aggregate's rows."""
+
+    def key(self, row: Row) -> Datum:
+        """What is equal for equal rows."""
+
+    def before(self, rows: Sequence[Row], row: Row, *, with_equals: bool) -> int:
+        """How many of the sorted rows come before a row, or are equal to it (``with_equals``)."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Moving:
     """How an aggregate runs over a frame that rows leave again, in the order in which they came (manual, 38.12.1):
@@ -437,6 +447,11 @@ class Aggregate:
     """how it runs over arguments of these types, for polymorphic ones"""
     parts: tuple[int, ...] = ()
     """the functions that a user's aggregate is made of: its owner must be allowed to call them"""
+    set_final: Callable[[Sequence[Row], Row, SetOrder], Datum] | None = None
+    """an ordered-set aggregate's: its rows in order, direct arguments, order → the result"""
+    direct: int = 0
+    """how many direct arguments an ordered-set aggregate has, as declared"""
+    hypothetical: bool = False
     moving: Moving | None = None
     windowed: bool = True
     """whether its final function may be called again and again, as a window needs it"""

@@ -53,7 +53,10 @@ OFFSETS: Final = _read()
 ZONES: Final = {name.lower(): zone for name, zone in (entry.split(":", 1) for entry in _CHANGING.split())}
 """Lower case → the zone that it belongs to."""
 _STEP: Final = timedelta(days=91)
-_STEPS_MAX: Final = 600
+_STEPS_MAX: Final = 1200
+_FIRST: Final = datetime(1800, 1, 1)
+_LAST: Final = datetime(2100, 1, 1)
+_KNOWN_MAX: Final = 4096
 
 
 class AbbreviatedZone(tzinfo):
@@ -61,25 +64,27 @@ class AbbreviatedZone(tzinfo):
 
     def __init__(self, name: str, zone: zoneinfo.ZoneInfo) -> None:
         self._name, self._zone = name, zone
-        self._known: dict[int, timedelta | None] = {}
+        self._known: dict[tuple[int, int], timedelta | None] = {}
 
     def _named(self, moment: datetime) -> timedelta | None:
         """The offset under that name, last before the moment or first after it; None where it never was."""
-        year = moment.year
-        if year not in self._known:
-            self._known[year] = self._search(moment)
-        return self._known[year]
+        hour = (moment.toordinal(), moment.hour)
+        if hour not in self._known:
+            if len(self._known) >= _KNOWN_MAX:
+                self._known.clear()
+            self._known[hour] = self._search(moment)
+        return self._known[hour]
 
     def _search(self, moment: datetime) -> timedelta | None:
         for step in (-_STEP, _STEP):
-            at = moment.replace(tzinfo=None)
+            at = min(max(moment.replace(tzinfo=None), _FIRST), _LAST)
             for _ in range(_STEPS_MAX):
                 local = at.replace(tzinfo=self._zone)
                 if local.tzname() == self._name:
                     return local.utcoffset()
-                if not 1800 < at.year < 2100:
-                    break
                 at += step
+                if not _FIRST <= at <= _LAST:
+                    break
         return None
 
     def utcoffset(self, dt: datetime | None) -> timedelta | None:

@@ -255,7 +255,7 @@ def _sort_bounds(bounds: list[tuple[Row, int]], passes: list[Pass]) -> None:
         bounds.sort(key=lambda pair, key=key: key(pair[0]), reverse=reverse)  # type: ignore[misc]
 
 
-def _split(rows: Batch, start: int, order: list[Pass], bound: Batch, with_equals: bool) -> int:
+def _split(rows: Sequence[Datum], start: int, order: list[Pass], bound: Batch, with_equals: bool) -> int:
     """How far the rows come before the bound (or are equal to it, ``with_equals``)."""
     low, high = start, len(rows)
     while low < high:
@@ -272,3 +272,18 @@ def _split(rows: Batch, start: int, order: list[Pass], bound: Batch, with_equals
         else:
             high = middle
     return low
+
+
+class SortedOrder:
+    """The order that some passes sort by, to find places in sorted rows."""
+
+    def __init__(self, passes: list[Pass]) -> None:
+        self._order = passes[::-1]
+
+    def key(self, row: Row) -> Datum:
+        """What is equal for equal rows."""
+        return [key(row) for key, _ in self._order]
+
+    def before(self, rows: Sequence[Row], row: Row, *, with_equals: bool) -> int:
+        """How many of the sorted rows come before a row, or are equal to it (``with_equals``)."""
+        return _split(rows, 0, self._order, [key(row) for key, _ in self._order], with_equals)

@@ -7,6 +7,9 @@ A line of the file is one packet. `Q sql` is a simple query. Everything else is 
     B portal name: a, b  Bind, values as text E portal [limit]        Execute
     C S name, C P portal Close
 
+`F oid formats: a, b` is a FunctionCall, without a Sync: a digit for the format of each argument (or one for all, or
+none), one for the result's; `0x` begins a value in hexadecimal.
+
 `-` is the unnamed statement or portal. `T` in an answer lists the columns, `D` a row's values.
 """
 
@@ -52,16 +55,32 @@ def _encode(text: str) -> bytes:
         for value in given:
             body += struct.pack("!i", -1) if value == "NULL" else struct.pack("!i", len(value)) + value.encode()
         return _message("B", body + b"\0\0")
+    if kind == "F":
+        return _message("F", _function_call(rest))
     words = rest.split()
     if kind == "E":
         return _message("E", _name(words[0]) + struct.pack("!i", int(words[1]) if len(words) > 1 else 0))
     return _message(kind, words[0].encode() + _name(words[1]))
 
 
+def _function_call(rest: str) -> bytes:
+    head, _, values = rest.partition(":")
+    oid, formats = head.split()
+    given = [value.strip() for value in values.split(",")] if values.strip() else []
+    body = struct.pack("!IH", int(oid), len(formats) - 1)
+    body += b"".join(struct.pack("!H", int(each)) for each in formats[:-1]) + struct.pack("!H", len(given))
+    for value in given:
+        raw = bytes.fromhex(value[2:]) if value.startswith("0x") else value.encode()
+        body += struct.pack("!i", -1) if value == "NULL" else struct.pack("!i", len(raw)) + raw
+    return body + struct.pack("!H", int(formats[-1]))
+
+
 def packet(step: str) -> bytes:
     """The bytes of one line."""
     if step.startswith("Q "):
         return _message("Q", step[2:].encode() + b"\0")
+    if step.startswith("F "):
+        return _encode(step)
     return b"".join(_encode(part.strip()) for part in step.split(" | ")) + _message("S", b"")
 
 
@@ -137,7 +156,7 @@ def _shown(kind: str, payload: bytes) -> str:
         return "t " + " ".join(str(oid) for oid in struct.unpack(f"!{(len(payload) - 2) // 4}I", payload[2:]))
     if kind in "CZ":
         return f"{kind} {payload.decode().rstrip(chr(0))}"
-    return f"{kind} {payload.hex()}" if kind == "d" else kind
+    return f"{kind} {payload.hex()}" if kind in "dV" else kind
 
 
 def replay(dsn: str) -> list[dict[str, object]]:

@@ -47,7 +47,10 @@ _ERROR_FIELDS = {
     "constraint": pq.DiagnosticField.CONSTRAINT_NAME,
 }
 _REPEATABLE = re.compile(r"\s*(SELECT|VALUES|TABLE|WITH)\b", re.IGNORECASE)
-_STATEFUL = re.compile(r"nextval|setval|set_config|for update|for share|insert|update|delete|\binto\b", re.IGNORECASE)
+_STATEFUL = re.compile(
+    r"nextval|setval|set_config|for update|for share|insert|update|delete|\binto\b|\blo_|loread|lowrite|cursor_to",
+    re.IGNORECASE,
+)
 
 
 _USER_TYPE = 16384

@@ -38,7 +38,7 @@ class Link:
     def _carry(self, way: str, process: Process, deliver: Callable[[], object]) -> None:
         due_s = self.world.now + self.rng.expovariate(1 / self._delay_s) * self.slow
         due_s = self._last_s[way] = max(due_s, self._last_s[way])
-        self.world.after(due_s - self.world.now, lambda: None if self.is_cut else process.do(deliver))
+        self.world.when(due_s, lambda: None if self.is_cut else process.do(deliver))
 
     # The writer's end
 

@@ -119,7 +119,7 @@ class Reader:
             self.process.soon(self.rng.random() * AGAIN_S, self.connect)
             return
         if self.opened:
-            self.replica.between = True
+            self.replica.stand_between()
         self.link = Link(self.world, self.scenario.link_rng, self.knobs.link_s, writer, self)
         request = cpb.FollowRequest()
         if self.opened:

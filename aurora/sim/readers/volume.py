@@ -69,7 +69,7 @@ class WriterVolume(SimVolume):
         ack_s = max(self._last_ack_s, arrival_s + self._rng.uniform(low, high) * self.slow_log)
         self._last_arrival_s, self._last_ack_s = arrival_s, ack_s
         part = self._rng.randint(self.vdl, cpl) if self._rng.random() < 0.3 else 0
-        world.after(arrival_s - world.now, lambda: self._arrived(runs, cpl, part, ack_s, pgmrpl))
+        world.when(arrival_s, lambda: self._arrived(runs, cpl, part, ack_s, pgmrpl))
 
     def _arrived(self, runs: list[Run], cpl: int, part: int, ack_s: float, pgmrpl: int) -> None:
         if not self.nodes.append(self.epoch, runs):
@@ -79,7 +79,7 @@ class WriterVolume(SimVolume):
         world = self._loop.world
         if part:
             world.after((ack_s - world.now) / 2, lambda: self._acked(part))
-        world.after(ack_s - world.now, lambda: self._acked(cpl))
+        world.when(ack_s, lambda: self._acked(cpl))
 
     def _acked(self, lsn: int) -> None:
         """Enough nodes have said that they have everything up to ``lsn``; the writer will hear of it."""

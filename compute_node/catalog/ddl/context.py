@@ -222,8 +222,9 @@ class DdlContext:
             )
         return schema, oid
 
-    def place(self, names: Sequence[ast.String]) -> tuple[int, str]:
-        """(schema OID, name) of a new object that is no relation; 3F000 without a schema to put it in."""
+    def place(self, names: Sequence[ast.String], checked: bool = True) -> tuple[int, str]:
+        """(schema OID, name) of a new object that is no relation; 3F000 without a schema to put it in. Not ``checked``:
+        whoever may use the schema may put it there, as PostgreSQL has it for multirange types."""
         parts = [item.sval for item in names]
         schema = parts[-2] if len(parts) > 1 else self.view.creation_schema
         if schema is not None and schema in ("pg_temp", self.session.temp_schema):
@@ -234,7 +235,7 @@ class DdlContext:
             namespace = self.view.namespace(self.view.creation_schema)
         else:
             raise InvalidSchemaName("no schema has been selected to create in")
-        if not self.rights.schema(namespace, CREATE):
+        if checked and not self.rights.schema(namespace, CREATE):
             raise InsufficientPrivilege(f"permission denied for schema {self.view.namespace_name(namespace)}")
         return namespace, cut_name(parts[-1])
 

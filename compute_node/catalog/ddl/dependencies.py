@@ -28,6 +28,7 @@ from compute_node.catalog.ddl.context import (
 )
 from compute_node.catalog.ddl.foreign_keys import remove_trigger
 from compute_node.catalog.ddl.relation import class_record
+from compute_node.catalog.rights import CLASSES
 from compute_node.catalog.rows import Record
 from compute_node.relations.schema import CATALOGS, CATALOGS_BY_OID, FIRST_NORMAL_OID, NAMESPACE_PUBLIC
 from compute_node.sql.analyze.typenames import format_type
@@ -68,6 +69,8 @@ def describe(ctx: DdlContext, address: Address) -> str:
         return f"type {format_type(ctx.view, oid)}"
     if class_oid in (CLASS_PROC, CLASS_OPERATOR, CLASS_CAST, CLASS_OPCLASS, CLASS_OPFAMILY):
         return _describe_object(ctx, class_oid, oid)
+    if class_oid == CLASSES["large object"]:
+        return f"large object {oid}"
     if class_oid in (CLASS_COLLATION, CLASS_CONVERSION):
         return _describe_named(ctx, class_oid, oid)
     if class_oid == CLASS_CONSTRAINT:
@@ -109,18 +112,20 @@ def _describe_object(ctx: DdlContext, class_oid: int, oid: int) -> str:
     def types(*kinds: int) -> str:
         return ",".join(format_type(ctx.view, kind) if kind else "NONE" for kind in kinds)
 
+    def dot(namespace: int) -> str:
+        schema = ctx.view.layer.namespace_name(namespace) or ""
+        return "" if schema in ctx.view.search_path else f"{quote_identifier(schema)}."
+
     if class_oid == CLASS_PROC:
-        schema = ctx.view.layer.namespace_name(record.pronamespace) or ""
-        dot = "" if schema in ctx.view.search_path else f"{schema}."
-        return f"function {dot}{record.proname}({types(*record.proargtypes)})"
+        return f"function {dot(record.pronamespace)}{record.proname}({types(*record.proargtypes)})"
     if class_oid == CLASS_OPERATOR:
-        return f"operator {record.oprname}({types(record.oprleft, record.oprright)})"
+        return f"operator {dot(record.oprnamespace)}{record.oprname}({types(record.oprleft, record.oprright)})"
     if class_oid == CLASS_CAST:
         return f"cast from {types(record.castsource)} to {types(record.casttarget)}"
     prefix = "opc" if class_oid == CLASS_OPCLASS else "opf"
     method = ctx.rows.one("pg_am", oid=getattr(record, f"{prefix}method"))
     what = "class" if class_oid == CLASS_OPCLASS else "family"
-    name = getattr(record, f"{prefix}name")
+    name = dot(getattr(record, f"{prefix}namespace")) + quote_identifier(getattr(record, f"{prefix}name"))
     return f"operator {what} {name} for access method {'' if method is None else method.amname}"
 
 

@@ -15,6 +15,7 @@ from aurora.errors import (
 )
 from compute_node.catalog.ddl.context import DdlContext
 from compute_node.catalog.ddl.routines.find import NOUNS, ROUTINES, find_routine
+from compute_node.catalog.large_objects import objects as large_objects
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.analyze.typenames import resolve_type_name
 
@@ -42,7 +43,14 @@ def grant_targets(ctx: DdlContext, node: ast.GrantStmt) -> list[Target]:
         return [Target("function", find_routine(ctx, item, node.objtype).oid, noun) for item in node.objects]
     if node.objtype in (_O.OBJECT_TYPE, _O.OBJECT_DOMAIN):
         return [_type(ctx, names, node.objtype) for names in node.objects]
+    if node.objtype == _O.OBJECT_LARGEOBJECT:
+        return [_large_object(ctx, item) for item in node.objects]
     return [_named(ctx, item.sval, node.objtype) for item in node.objects]
+
+
+def _large_object(ctx: DdlContext, item: ast.Node) -> Target:
+    oid = large_objects.number_of(item)
+    return Target(large_objects.KIND, int(large_objects.metadata(ctx.rows, oid).oid), large_objects.KIND)
 
 
 def _relation(ctx: DdlContext, name: ast.RangeVar) -> Target:

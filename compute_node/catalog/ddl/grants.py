@@ -28,11 +28,11 @@ from compute_node.catalog.ddl.context import CLASS_RELATION, DdlContext
 from compute_node.catalog.ddl.grant_targets import Target, grant_targets
 from compute_node.catalog.ddl.relation import attribute_record, class_record
 from compute_node.catalog.ddl.role_names import grantee_oid, role_oid
+from compute_node.catalog.large_objects import objects as large_objects
 from compute_node.catalog.permissions import denied, denied_relation
-from compute_node.catalog.rights import OBJECTS
+from compute_node.catalog.rights import CLASSES, OBJECTS
 from compute_node.catalog.rows import Record
 from compute_node.relations.descriptors import RelationDesc
-from compute_node.relations.schema import CATALOGS
 from compute_node.sql.analyze.names import SYSTEM_NAMES
 from compute_node.txn.locks import SHARE_UPDATE_EXCLUSIVE
 from compute_node.types import acl
@@ -53,6 +53,7 @@ _NOUNS = {
     _O.OBJECT_TABLESPACE: ("tablespace", KINDS["tablespace"][0]),
     _O.OBJECT_TYPE: ("type", KINDS["type"][0]),
     _O.OBJECT_FDW: ("foreign-data wrapper", KINDS["foreign-data wrapper"][0]),
+    _O.OBJECT_LARGEOBJECT: ("large object", KINDS["large object"][0]),
     _O.OBJECT_FOREIGN_SERVER: ("foreign server", KINDS["foreign server"][0]),
 }
 """Type of object → how messages name it, the privileges that a statement may name."""
@@ -80,7 +81,7 @@ def grant_statement(ctx: DdlContext, node: ast.GrantStmt) -> str:
     """GRANT … ON … TO, REVOKE … ON … FROM."""
     if node.objtype not in _NOUNS:
         what = node.objtype.name.removeprefix("OBJECT_").replace("_", " ").lower()
-        what = {"largeobject": "large object", "parameter acl": "parameter"}.get(what, what)
+        what = {"parameter acl": "parameter"}.get(what, what)
         raise NotSupported(f"GRANT and REVOKE on a {what} are not supported")
     if node.grantor is not None and role_oid(ctx, node.grantor) != ctx.user_oid:
         raise NotSupported("grantor must be current user")
@@ -255,6 +256,8 @@ def _grant_object(ctx: DdlContext, target: Target, change: Change) -> None:
     if record is None:
         raise NotSupported(f"{target.kind} {target.oid} has been dropped meanwhile")
     owner, name = getattr(record, owner_column), getattr(record, name_column)
+    if target.kind == large_objects.KIND:
+        name = f"{target.kind} {target.oid}"
     if _may_grant(ctx, owner, decode_all(getattr(record, acl_column)) or ()):
         ctx.lock_object(target.oid, name, shared=target.kind in ("database", "tablespace"))
         record = ctx.rows.one(catalog, **{key: target.oid})
@@ -271,7 +274,7 @@ def _grant_object(ctx: DdlContext, target: Target, change: Change) -> None:
     bits = _restricted(ctx, change, available, f'"{name}"')
     new = _merged(ctx, old, owner, change, grantor, bits)
     store_acl(ctx, catalog, record, acl_column, new)
-    shared_depend.change_acl(ctx, (CATALOGS[catalog].desc.oid, target.oid, 0), owner, stored, new)
+    shared_depend.change_acl(ctx, (CLASSES[target.kind], target.oid, 0), owner, stored, new)
 
 
 def store_acl(ctx: DdlContext, catalog: str, record: Record, column: str, items: Acl | None) -> None:

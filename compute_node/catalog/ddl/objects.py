@@ -144,6 +144,8 @@ def create_view(ctx: DdlContext, node: ast.ViewStmt) -> str:
     name = cut_name(node.view.relname)
     analyzing = ctx.tracing()
     query = analyze(node.query, analyzing, [], ctx.source, session=ctx.session, allow_params=False)
+    if any(item.query.command != "select" for item in query.ctes):
+        raise NotSupported("views must not contain data-modifying statements in WITH")
     columns = _query_columns(ctx, query, [item.sval for item in node.aliases or ()], "view")
     if not columns:
         raise InvalidTableDefinition("view must have at least one column")

@@ -39,10 +39,10 @@ from compute_node.catalog.ddl.role_names import role_oid
 from compute_node.catalog.ddl.routines.find import ROUTINES, owned_as_object
 from compute_node.catalog.ddl.shared_depend import ACL, CLASS_DATABASE, FIRST_UNPINNED_OID, OWNER
 from compute_node.catalog.ddl.types import check_type_owner, find_type
+from compute_node.catalog.large_objects import objects as large_objects
 from compute_node.catalog.permissions import denied
-from compute_node.catalog.rights import OBJECTS
+from compute_node.catalog.rights import CLASSES, OBJECTS
 from compute_node.relations.descriptors import RelationDesc
-from compute_node.relations.schema import CATALOGS
 from compute_node.types import acl
 from compute_node.types.acl import CREATE, Acl, decode_all
 
@@ -56,7 +56,7 @@ _WITHOUT_LIST = {
 }
 """Classes of objects that have an owner and no privileges → their catalog, and there the owner's column."""
 _DROPPED = (CLASS_RELATION, CLASS_NAMESPACE, CLASS_TYPE, CLASS_PROC, *_WITHOUT_LIST)
-_KIND_OF: dict[int, str] = {CATALOGS[catalog].desc.oid: kind for kind, (catalog, *_) in OBJECTS.items()}
+_KIND_OF: dict[int, str] = {class_oid: kind for kind, class_oid in CLASSES.items()}
 
 
 def check_new_owner(ctx: DdlContext, owner: int, namespace: int | None = None) -> None:
@@ -129,7 +129,7 @@ def give_object(ctx: DdlContext, kind: str, oid: int, owner: int) -> None:
     if kind == "type" and record.typtype == "c":
         ctx.rows.update("pg_class", class_record(ctx, record.typrelid), relowner=owner)
         ctx.changes.touch(record.typrelid)
-    shared_depend.change_owner(ctx, CATALOGS[catalog].desc.oid, oid, owner)
+    shared_depend.change_owner(ctx, CLASSES[kind], oid, owner)
     ctx.changes.touch()
 
 
@@ -189,6 +189,16 @@ def alter_routine_owner(ctx: DdlContext, node: ast.ObjectWithArgs, kind: enums.O
         ctx.changes.touch(record.oid)
 
 
+def alter_large_object_owner(ctx: DdlContext, oid: int, spec: ast.RoleSpec) -> None:
+    """ALTER LARGE OBJECT … OWNER TO."""
+    owner = role_oid(ctx, spec)
+    record = large_objects.metadata(ctx.rows, oid)
+    if record.lomowner != owner:
+        large_objects.check_owner(ctx, record)
+        check_new_owner(ctx, owner)
+        give_object(ctx, "large object", oid, owner)
+
+
 def alter_owner(ctx: DdlContext, node: ast.AlterOwnerStmt) -> str:
     """ALTER SCHEMA / DATABASE / TYPE / DOMAIN … OWNER TO; relations come as ALTER TABLE."""
     if node.objectType == _O.OBJECT_SCHEMA:
@@ -203,6 +213,9 @@ def alter_owner(ctx: DdlContext, node: ast.AlterOwnerStmt) -> str:
     if node.objectType in ROUTINES:
         alter_routine_owner(ctx, node.object, node.objectType, node.newowner)
         return f"ALTER {node.objectType.name.removeprefix('OBJECT_')}"
+    if node.objectType == _O.OBJECT_LARGEOBJECT:
+        alter_large_object_owner(ctx, large_objects.number_of(node.object), node.newowner)
+        return "ALTER LARGE OBJECT"
     from compute_node.catalog.ddl import schema_objects  # builds on this module
 
     if (plain := schema_objects.KINDS.get(node.objectType)) is not None:
@@ -266,6 +279,8 @@ def drop_owned(ctx: DdlContext, node: ast.DropOwnedStmt) -> str:
             continue
         if row.deptype == ACL:
             _revoke_all(ctx, row.classid, row.objid, row.objsubid, row.refobjid)
+        elif row.classid == large_objects.CLASS:
+            large_objects.remove(ctx, row.objid)
         elif row.classid in _DROPPED:
             targets.append((row.classid, row.objid, row.objsubid))
         elif row.classid != CLASS_DATABASE:

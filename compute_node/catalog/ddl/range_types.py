@@ -75,7 +75,7 @@ def create_range(ctx: DdlContext, node: ast.CreateRangeStmt) -> str:
         )
     difference = _difference(ctx, subtype, given["subtype_diff"]) if "subtype_diff" in given else 0
     if "multirange_type_name" in given:
-        multi_namespace, multi_name = ctx.place(_names(given["multirange_type_name"]))
+        multi_namespace, multi_name = ctx.place(_names(given["multirange_type_name"]), checked=False)
         if (multi_namespace, multi_name) == (namespace, name) or type_name_taken(ctx, multi_namespace, multi_name):
             raise DuplicateObject(f'type "{multi_name}" already exists')
     else:

@@ -44,6 +44,7 @@ from compute_node.catalog.ddl.routines.alter import rename_routine, set_routine_
 from compute_node.catalog.ddl.routines.find import ROUTINES, owned_routine
 from compute_node.catalog.ddl.typed_tables import tables_of
 from compute_node.catalog.ddl.types import check_type_owner, find_type, rename_type, set_type_schema, type_record
+from compute_node.catalog.large_objects import objects as large_objects
 from compute_node.catalog.permissions import denied
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import CATALOGS, NAMESPACE_CATALOG
@@ -283,6 +284,10 @@ def comment(ctx: DdlContext, node: ast.CommentStmt) -> str:
             shown = format_type(ctx.view, domain.oid)
             raise UndefinedObject(f'constraint "{node.object[1].sval}" for domain {shown} does not exist')
         class_oid, oid = CLASS_CONSTRAINT, found_row.oid
+    elif kind == _O.OBJECT_LARGEOBJECT:
+        large = large_objects.metadata(ctx.rows, large_objects.number_of(node.object))
+        large_objects.check_owner(ctx, large)
+        class_oid, oid = large_objects.CLASS, large.oid
     elif kind in ROUTINES:
         class_oid, oid = CLASS_PROC, owned_routine(ctx, node.object, kind).oid
     elif kind in (_O.OBJECT_DATABASE, _O.OBJECT_ROLE):

@@ -211,8 +211,8 @@ def _renumber(ctx: DdlContext, oid: int, labels: list[Record]) -> list[Record]:
                     f'there is no room for another label, and index "{index.name}" is in the order of the labels',
                     hint="Drop the index, add the label and create the index again.",
                 )
-    for number, row in enumerate(labels, 1):
-        ctx.rows.update("pg_enum", row, enumsortorder=float(number))
+    for number in range(len(labels), 0, -1):  # upwards first: no two are the same in between
+        ctx.rows.update("pg_enum", labels[number - 1], enumsortorder=float(number))
     return sorted(ctx.rows.find("pg_enum", enumtypid=oid), key=lambda row: float(row.enumsortorder))
 
 

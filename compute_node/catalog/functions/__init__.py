@@ -31,6 +31,8 @@ from compute_node.catalog.functions import (
     xids,
 )
 from compute_node.catalog.functions.call import Call
+from compute_node.catalog.functions.objects import address, identify
+from compute_node.catalog.large_objects import functions as large_objects
 
 if TYPE_CHECKING:
     from compute_node.catalog.engine import DatabaseEngine
@@ -46,8 +48,11 @@ _FUNCTIONS: dict[str, Callable[..., Datum]] = {
     **properties.FUNCTIONS,
     **replication.FUNCTIONS,
     **statistics.FUNCTIONS,
+    **identify.FUNCTIONS,
+    **address.FUNCTIONS,
     **advisory.FUNCTIONS,
     **xids.FUNCTIONS,
+    **large_objects.FUNCTIONS,
     **recovery.FUNCTIONS,
     **addresses.FUNCTIONS,
     **aurora.FUNCTIONS,

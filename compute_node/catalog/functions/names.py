@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
+from pglast import ast
 from pglast.parser import ParseError
 
 from aurora.datum import Datum
@@ -12,23 +14,26 @@ from aurora.errors import (
     AmbiguousFunction,
     InvalidName,
     InvalidSchemaName,
-    InvalidTextRepresentation,
+    NotSupported,
     SqlError,
+    SqlSyntaxError,
     TooManyArguments,
     UndefinedFunction,
     UndefinedObject,
+    UndefinedParameter,
     UndefinedTable,
 )
 from compute_node.catalog.functions.call import Call, quote_identifier
+from compute_node.catalog.functions.signatures import split_signature
 from compute_node.catalog.rows import Record
 from compute_node.hub import HUB
 from compute_node.sql.analyze.typenames import resolve_type_name
 from compute_node.sql.parse import parse
 from compute_node.types.collation.icu_ import actual_version
-from compute_node.types.registry import Function
+from compute_node.types.registry import Function, Operator
 
-ARGUMENTS_MAX = 100
-_PART = re.compile(r'\s*(?:"((?:[^"]|"")+)"|([^\s".(),]+))\s*')
+_PART = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^\s".][^\s.]*))\s*')
+_UPPER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
 
 
 def split_name(text: str) -> list[str]:
@@ -40,7 +45,7 @@ def split_name(text: str) -> list[str]:
         if match is None:
             raise InvalidName("invalid name syntax")
         quoted, bare = match.groups()
-        parts.append(quoted.replace('""', '"') if quoted is not None else bare.lower())
+        parts.append(quoted.replace('""', '"') if quoted is not None else bare.translate(_UPPER))
         at = match.end()
         if not len(parts) % 256:
             HUB.pulse()
@@ -51,16 +56,21 @@ def split_name(text: str) -> list[str]:
         at += 1
 
 
-def _qualified(text: str) -> tuple[str | None, str]:
+def _qualified(call: Call, text: str, what: str = "qualified") -> tuple[str | None, str]:
+    """Schema and name. 42601 for more parts, 0A000 for another database."""
     parts = split_name(text)
+    shown = ".".join(parts)
     if len(parts) > 3:
-        raise InvalidName(f"improper relation name (too many dotted names): {text}")
+        raise SqlSyntaxError(f"improper {what} name (too many dotted names): {shown}")
+    if len(parts) == 3 and parts[0] != call.session.database:
+        quoted = f'"{shown}"' if what == "relation" else shown
+        raise NotSupported(f"cross-database references are not implemented: {quoted}")
     return (parts[-2] if len(parts) > 1 else None), parts[-1]
 
 
 def regclass_in(call: Call, text: str) -> int:
     """42P01 for an unknown relation."""
-    schema, name = _qualified(text)
+    schema, name = _qualified(call, text, "relation")
     if schema is not None and call.view.layer.namespace_oid(schema) is None and schema != "pg_temp":
         raise InvalidSchemaName(f'schema "{schema}" does not exist')
     found = call.view.find_relation(schema, name)
@@ -76,11 +86,19 @@ def regclass_out(call: Call, oid: int) -> str | None:
 
 
 def regtype_in(call: Call, text: str) -> int:
-    """Any type name of SQL; 42704."""
+    """Any type name of SQL; 42601, 42704."""
+    wrong = f'invalid type name "{text}"'
+    if not text.strip():
+        raise SqlSyntaxError(wrong)
     try:
-        node = parse(f"SELECT NULL::{text}")[0].node.targetList[0].val.typeName
-    except (ParseError, SqlError, AttributeError, IndexError):
-        raise InvalidTextRepresentation(f'invalid type name "{text}"') from None
+        statements = parse(f"SELECT NULL::{text}")
+    except (ParseError, SqlError) as error:
+        message = error.message if isinstance(error, SqlError) else str(error.args[0])
+        raise SqlSyntaxError(message, where=wrong) from None
+    cast = getattr((statements[0].node.targetList or (None,))[0], "val", None) if len(statements) == 1 else None
+    if not isinstance(cast, ast.TypeCast) or cast.typeName.setof:
+        raise SqlSyntaxError(wrong)
+    node = cast.typeName
     node.location = -1
     return resolve_type_name(call.view, node)[0]
 
@@ -91,14 +109,15 @@ def regtype_out(call: Call, oid: int) -> str | None:
     return None if name == "???" else name
 
 
-def _functions(call: Call, text: str) -> Sequence[Function]:
-    schema, name = _qualified(text)
+def functions_of(call: Call, text: str) -> Sequence[Function]:
+    """All of a name, which may have a schema."""
+    schema, name = _qualified(call, text)
     return call.view.functions(schema, name)
 
 
 def regproc_in(call: Call, text: str) -> int:
     """42883 for none, 42725 for several of that name."""
-    found = _functions(call, text)
+    found = functions_of(call, text)
     if not found:
         raise UndefinedFunction(f'function "{text}" does not exist')
     if len(found) > 1:
@@ -111,56 +130,63 @@ def _function_record(call: Call, oid: int) -> Record | None:
 
 
 def regproc_out(call: Call, oid: int) -> str | None:
-    """With its schema when the name alone is not enough."""
+    """With its schema when the name alone does not find it, and nothing else."""
     record = _function_record(call, oid)
     if record is None:
         return None
-    alone = len(call.reader.find("pg_proc", proname=record.proname)) == 1
-    name = quote_identifier(record.proname)
-    if alone:
-        return name
-    return f"{quote_identifier(call.view.layer.namespace_name(record.pronamespace) or '')}.{name}"
+    found = call.view.functions(None, record.proname)
+    if len(found) == 1 and found[0].oid == oid:
+        return quote_identifier(record.proname)
+    return _with_schema(call, record.pronamespace, quote_identifier(record.proname))
 
 
-def _arguments(call: Call, text: str) -> tuple[str, tuple[int, ...]]:
-    match = re.fullmatch(r"\s*(.*?)\s*\((.*)\)\s*", text, re.DOTALL)
-    if match is None:
-        raise InvalidTextRepresentation("expected a left parenthesis")
-    name, arguments = match.groups()
-    if arguments.count(",") >= ARGUMENTS_MAX:
-        raise TooManyArguments("too many arguments")
-    types = tuple(
-        0 if part.strip().lower() == "none" else regtype_in(call, part) for part in arguments.split(",") if part.strip()
-    )
-    return name, types
+def _with_schema(call: Call, namespace: int, name: str) -> str:
+    return f"{quote_identifier(call.view.layer.namespace_name(namespace) or '')}.{name}"
+
+
+def _arguments(call: Call, text: str, none: bool = False) -> tuple[str, tuple[int, ...]]:
+    """The name and the types' OIDs; ``none``: NONE stands for no type."""
+    name, parts = split_signature(text)
+    types = [0 if none and part.lower() == "none" else regtype_in(call, part) for part in parts]
+    return name, tuple(types)
 
 
 def regprocedure_in(call: Call, text: str) -> int:
     """``name(type, …)``; 42883."""
     name, types = _arguments(call, text)
-    for function in _functions(call, name):
+    for function in functions_of(call, name):
         if function.arguments == types:
             return int(function.oid)
     raise UndefinedFunction(f'function "{text}" does not exist')
 
 
+def function_is_visible(call: Call, oid: int) -> bool | None:
+    """pg_function_is_visible: whether its name and argument types find it; NULL for an unknown OID."""
+    record = _function_record(call, oid)
+    return None if record is None else any(item.oid == oid for item in call.view.functions(None, record.proname))
+
+
 def regprocedure_out(call: Call, oid: int) -> str | None:
-    """``name(type,…)``."""
+    """``name(type,…)``, with its schema when it is not visible."""
     record = _function_record(call, oid)
     if record is None:
         return None
     types = ",".join(call.type_name(each) for each in record.proargtypes)
-    return f"{quote_identifier(record.proname)}({types})"
+    text = f"{quote_identifier(record.proname)}({types})"
+    return text if function_is_visible(call, oid) else _with_schema(call, record.pronamespace, text)
 
 
-def _operator_name(text: str) -> tuple[str | None, str]:
+def _operators(call: Call, text: str) -> Sequence[Operator]:
+    """All of a name. 3F000 where its schema is not there."""
     schema, dot, name = text.strip().rpartition(".")
-    return (split_name(schema)[-1], name) if dot else (None, name)
+    if not name:
+        raise InvalidName("invalid name syntax")
+    return call.view.operators(split_name(schema)[-1] if dot else None, name)
 
 
 def regoper_in(call: Call, text: str) -> int:
     """42883 for none, 42725 for several of that name."""
-    found = call.view.operators(*_operator_name(text))
+    found = _operators(call, text)
     if not found:
         raise UndefinedFunction(f"operator does not exist: {text}")
     if len(found) > 1:
@@ -169,36 +195,57 @@ def regoper_in(call: Call, text: str) -> int:
 
 
 def regoper_out(call: Call, oid: int) -> str | None:
-    """With pg_catalog when there are several of that name."""
+    """With its schema when the name alone does not find it, and nothing else."""
     item = call.view.known_operator(oid)
     if item is None:
         return None
-    if len(call.view.operators(None, item.name)) == 1:
-        return item.name
-    return f"{quote_identifier(call.view.layer.namespace_name(item.namespace) or '')}.{item.name}"
+    found = call.view.operators(None, item.name)
+    return item.name if len(found) == 1 and found[0].oid == oid else _with_schema(call, item.namespace, item.name)
 
 
 def regoperator_in(call: Call, text: str) -> int:
     """``+(int4,int4)``; NONE for a missing side; 42883."""
-    name, types = _arguments(call, text)
-    for item in call.view.operators(*_operator_name(name)):
-        if (item.left, item.right) == types:
-            return item.oid
+    name, types = _arguments(call, text, none=True)
+    if len(types) == 1:
+        raise UndefinedParameter(
+            "missing argument", hint="Use NONE to denote the missing argument of a unary operator."
+        )
+    if len(types) != 2:
+        raise TooManyArguments("too many arguments", hint="Provide two argument types for operator.")
+    with suppress(InvalidSchemaName):
+        for item in _operators(call, name):
+            if (item.left, item.right) == types:
+                return item.oid
     raise UndefinedFunction(f"operator does not exist: {text}")
 
 
+def operator_is_visible(call: Call, oid: int) -> bool | None:
+    """pg_operator_is_visible: whether its name and operand types find it; NULL for an unknown OID."""
+    item = call.view.known_operator(oid)
+    return None if item is None else any(each.oid == oid for each in call.view.operators(None, item.name))
+
+
 def regoperator_out(call: Call, oid: int) -> str | None:
-    """``+(integer,integer)``."""
+    """``+(integer,integer)``, with its schema when it is not visible."""
     item = call.view.known_operator(oid)
     if item is None:
         return None
     left = call.type_name(item.left) if item.left else "NONE"
-    return f"{item.name}({left},{call.type_name(item.right)})"
+    text = f"{item.name}({left},{call.type_name(item.right)})"
+    return text if operator_is_visible(call, oid) else _with_schema(call, item.namespace, text)
+
+
+def _single_name(text: str) -> str:
+    """A name of what is in no schema: 42602 for a qualified one."""
+    parts = split_name(text)
+    if len(parts) != 1:
+        raise InvalidName("invalid name syntax")
+    return parts[0]
 
 
 def regnamespace_in(call: Call, text: str) -> int:
     """3F000."""
-    name = split_name(text)[-1]
+    name = _single_name(text)
     found = call.view.layer.namespace_oid(name)
     if found is None:
         raise InvalidSchemaName(f'schema "{name}" does not exist')
@@ -213,7 +260,7 @@ def regnamespace_out(call: Call, oid: int) -> str | None:
 
 def regrole_in(call: Call, text: str) -> int:
     """42704."""
-    name = split_name(text)[-1]
+    name = _single_name(text)
     role = call.view.role(name)
     if role is None:
         raise UndefinedObject(f'role "{name}" does not exist')
@@ -235,24 +282,31 @@ def acl_role_in(call: Call, name: str) -> int:
 
 
 def regcollation_in(call: Call, text: str) -> int:
-    """42704, 3F000."""
-    schema, name = _qualified(text)
+    """42704."""
+    schema, name = _qualified(call, text)
     found = call.view.find_collation(schema, name)
     if found is None:
-        shown = name if schema is None else f"{schema}.{name}"
+        shown = f"{schema}.{name}" if schema is not None else name
         raise UndefinedObject(f'collation "{shown}" for encoding "UTF8" does not exist')
     return found.oid
 
 
-def regcollation_out(call: Call, oid: int) -> str | None:
-    """The quoted name, with its schema where the search path does not find it."""
-    found = call.view.collation(oid)
-    if found is None:
+def collation_is_visible(call: Call, oid: int) -> bool | None:
+    """pg_collation_is_visible; NULL for an unknown OID."""
+    item = call.view.collation(oid)
+    if item is None:
         return None
-    name = quote_identifier(found.name)
-    if call.view.find_collation(None, found.name) == found:
-        return name
-    return f"{quote_identifier(call.view.namespace_name(found.namespace))}.{name}"
+    found = call.view.find_collation(None, item.name)
+    return found is not None and found.oid == oid
+
+
+def regcollation_out(call: Call, oid: int) -> str | None:
+    """The quoted name, with its schema when it is not visible."""
+    item = call.view.collation(oid)
+    if item is None:
+        return None
+    name = quote_identifier(item.name)
+    return name if collation_is_visible(call, oid) else _with_schema(call, item.namespace, name)
 
 
 def collation_actual_version(call: Call, oid: int) -> str | None:
@@ -275,9 +329,11 @@ def _text_search(
     """Input and output of regconfig or regdictionary. 42704."""
 
     def read(call: Call, text: str) -> int:
-        schema, name = _qualified(text)
+        schema, name = _qualified(call, text)
         for namespace in call.view.search_path if schema is None else (schema,):
             oid = call.view.layer.namespace_oid(namespace)
+            if oid is None and schema is not None:
+                raise InvalidSchemaName(f'schema "{schema}" does not exist')
             found = call.reader.find(catalog, **{prefix + "name": name, prefix + "namespace": oid}) if oid else ()
             for record in found:
                 return int(record.oid)
@@ -376,14 +432,14 @@ FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "to_regcollation": _to_reg(regcollation_in),
     "pg_table_is_visible": table_is_visible,
     "pg_type_is_visible": type_is_visible,
-    "pg_function_is_visible": _in_path("pg_proc", "pronamespace"),
-    "pg_operator_is_visible": _in_path("pg_operator", "oprnamespace"),
+    "pg_function_is_visible": function_is_visible,
+    "pg_operator_is_visible": operator_is_visible,
     "pg_opclass_is_visible": _in_path("pg_opclass", "opcnamespace"),
     "pg_opfamily_is_visible": _in_path("pg_opfamily", "opfnamespace"),
     "pg_conversion_is_visible": _in_path("pg_conversion", "connamespace"),
     "pg_collation_actual_version": collation_actual_version,
     "pg_database_collation_actual_version": database_collation_actual_version,
-    "pg_collation_is_visible": _in_path("pg_collation", "collnamespace"),
+    "pg_collation_is_visible": collation_is_visible,
     "pg_statistics_obj_is_visible": _in_path("pg_statistic_ext", "stxnamespace"),
     "pg_ts_config_is_visible": _in_path("pg_ts_config", "cfgnamespace"),
     "pg_ts_dict_is_visible": _in_path("pg_ts_dict", "dictnamespace"),

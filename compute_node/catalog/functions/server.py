@@ -19,7 +19,7 @@ from aurora.errors import (
 from aurora.ids import RelFile
 from compute_node.catalog.functions import addresses, advisory
 from compute_node.catalog.functions.advisory import TWO_NUMBERS
-from compute_node.catalog.functions.call import Call, quote_identifier
+from compute_node.catalog.functions.call import Call
 from compute_node.catalog.permissions import denied_relation
 from compute_node.catalog.roles import PG_READ_ALL_STATS, PG_SIGNAL_BACKEND
 from compute_node.relations.descriptors import RelationDesc
@@ -514,17 +514,6 @@ def discard(call: Call, target: str) -> None:
         call.engine.ddl.end_session(session, call.txn)
 
 
-def describe_object(call: Call, class_oid: int, oid: int, _column: int) -> str | None:
-    """pg_describe_object, of relations and schemas."""
-    if class_oid == 1259:
-        desc = _desc(call, oid)
-        kinds = {"r": "table", "v": "view", "i": "index", "S": "sequence"}
-        return None if desc is None else f"{kinds.get(desc.kind, 'relation')} {quote_identifier(desc.name)}"
-    if class_oid == 2615:
-        return f"schema {call.view.layer.namespace_name(oid)}"
-    return None
-
-
 def blocking_pids(call: Call, pid: int) -> list[int]:
     """pg_blocking_pids: whom the session of that pid waits for."""
     storage = call.engine.storage
@@ -583,7 +572,6 @@ FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "pg_relation_filepath": filepath,
     "pg_filenode_relation": filenode_relation,
     "pg_relation_is_publishable": _constant(False),
-    "pg_describe_object": describe_object,
     "pg_postmaster_start_time": lambda call: call.engine.start_time_us,
     "pg_conf_load_time": lambda call: call.engine.start_time_us,
     "pg_reload_conf": reload_conf,

@@ -148,6 +148,9 @@ class Describer:
 
         def name(side: int, index: int) -> str:
             items = (*plan.keys, *plan.aggregates)
+            if isinstance(plan, pl.GroupingSetsPlan) and index >= len(items):
+                keys = [self._wording.text(plan.keys[key], below) for key in plan.groupings[index - len(items)]]
+                return f"GROUPING({', '.join(keys)})"
             return self._wording.text(items[index], below)
 
         return name
@@ -298,6 +301,17 @@ class Describer:
         shown.children.append(Shown(plan.inner, "Hash", "Hash", children=[self._node(plan.inner)]))
         return shown
 
+    def _grouping_sets(self, plan: pl.GroupingSetsPlan) -> Shown:
+        empty = any(not keys for keys in plan.sets)
+        hashed = any(plan.sets)
+        title = "MixedAggregate" if empty and hashed else "HashAggregate" if hashed else "Aggregate"
+        shown = self._over(plan, title, plan.child, kind="Aggregate")
+        names = self._names(plan.child)
+        for keys in sorted(plan.sets, key=len, reverse=True):
+            texts = [self._wording.text(plan.keys[key], names) for key in keys]
+            shown.properties.append(("Hash Key", texts) if keys else ("Group Key", ["()"]))
+        return shown
+
     def _upper(self, plan: pl.Plan) -> Shown:
         match plan:
             case pl.Result():
@@ -307,6 +321,8 @@ class Describer:
                 names = self._names(plan.child)
                 shown.properties.append(("Sort Key", [self._wording.key(key, names) for key in plan.keys]))
                 return shown
+            case pl.GroupingSetsPlan():
+                return self._grouping_sets(plan)
             case pl.AggregatePlan():
                 title = "Aggregate" if plan.plain or not plan.keys else "HashAggregate"
                 shown = self._over(plan, title, plan.child, kind="Aggregate")

@@ -31,6 +31,8 @@ from compute_node.exec.window.streams import (
 from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
+from compute_node.types.collation import collation_of
+from compute_node.types.collation.code import aggregate_under
 
 if TYPE_CHECKING:
     from compute_node.exec.builder import Builder
@@ -133,6 +135,8 @@ class WindowAggNode(Node):
             raise InvariantViolation(f"function {call.function} is neither an aggregate nor a window function")
         if aggregate.specialize is not None:
             aggregate = aggregate.specialize(tuple([builder.type(item.type) for item in call.arguments]))
+        elif any(collation_of(item.type) for item in call.arguments):
+            aggregate = aggregate_under(aggregate, [builder.type(item.type) for item in call.arguments])
         if not aggregate.windowed:
             message = f"aggregate function {function.name} does not support use as a window function"
             raise NotSupported(message)

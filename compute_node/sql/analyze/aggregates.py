@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from aurora.errors import GroupingError
 from compute_node.sql.analyze.context import Scope, fail, shift_levels
+from compute_node.sql.analyze.grouping import not_grouped
 from compute_node.sql.analyze.names import SYSTEM_NAMES
-from compute_node.sql.expressions import AggregateCall, Expr, SubLink, Var, children
+from compute_node.sql.expressions import AggregateCall, Expr, GroupingCall, SubLink, Var, children
 from compute_node.sql.query import Query
 from compute_node.sql.rewrite import query_expressions
 
@@ -26,6 +27,13 @@ class _Checker:
         self.scope = scope
         self.query = query
         self.groups = groups
+        sets = query.grouping_sets
+        self.common = [
+            query.targets[index].expression
+            for index in query.group_by
+            if sets is None or all(index in each for each in sets)
+        ]
+        """what is in all grouping sets"""
         self.shifted: dict[int, list[Expr]] = {0: groups}
         self.determined: dict[int, bool] = {}
 
@@ -42,7 +50,8 @@ class _Checker:
             relation = self.query.range_table[rte].relation
             known = False
             if relation is not None and self.query.range_table[rte].kind == "relation":
-                grouped = {item.attno for item in self.groups if isinstance(item, Var) and item.rte == rte}
+                common = self.common
+                grouped = {item.attno for item in common if isinstance(item, Var) and item.rte == rte}
                 for index in relation.indexes:
                     if index.primary and set(index.columns) <= grouped:
                         known = True
@@ -52,7 +61,15 @@ class _Checker:
     def check(self, node: Expr, depth: int) -> None:
         if node in self._groups_at(depth):
             return
+        if isinstance(node, GroupingCall):
+            if node.levels_up == depth:
+                for argument in node.arguments:
+                    if argument not in self._groups_at(depth):
+                        raise not_grouped(argument.location)
+            return
         if isinstance(node, AggregateCall) and node.levels_up >= depth:
+            if node.levels_up == depth and node.direct:
+                self._check_direct(node, depth)
             return
         if isinstance(node, Var):
             if node.levels_up == depth and not self._is_determined(node.rte):
@@ -63,6 +80,14 @@ class _Checker:
         if isinstance(node, SubLink):
             for expr, level in query_expressions(node.query, depth + 1):
                 self.check(expr, level)
+
+    def _check_direct(self, node: AggregateCall, depth: int) -> None:
+        try:
+            for argument in node.direct:
+                self.check(argument, depth)
+        except GroupingError as error:
+            error.detail = "Direct arguments of an ordered-set aggregate must use only grouped columns."
+            raise
 
     def _refuse(self, node: Var, depth: int) -> None:
         entry = self.query.range_table[node.rte]

@@ -46,6 +46,7 @@ from compute_node.sql.expressions import (
     SubLink,
     Subscript,
     Var,
+    WindowCall,
     children,
     map_children,
 )
@@ -394,7 +395,19 @@ class Collations:
                 key = dataclasses.replace(key, expression=self._wrapped(expression, under))
             keys.append(key)
         condition = None if node.filter is None else self.expression(node.filter)
-        node = dataclasses.replace(node, arguments=tuple(arguments), order_by=tuple(keys), filter=condition)
+        direct = tuple([self.expression(item) for item in node.direct])
+        node = dataclasses.replace(
+            node, arguments=tuple(arguments), order_by=tuple(keys), filter=condition, direct=direct
+        )
+        return node, self._result(node, inside)
+
+    def _window_call(self, node: WindowCall) -> tuple[Expr, State]:
+        visited = [self._visit(item) for item in node.arguments]
+        inside = self._merged([state for _, state in visited])
+        under = self._needed([node.function], inside.effective)
+        condition = None if node.filter is None else self.expression(node.filter)
+        arguments = tuple([self._wrapped(item, under) for item, _ in visited])
+        node = dataclasses.replace(node, arguments=arguments, filter=condition)
         return node, self._result(node, inside)
 
     def _collate(self, node: Collate) -> tuple[Expr, State]:
@@ -549,6 +562,7 @@ _HANDLERS: dict[type, Callable[..., tuple[Expr, State]]] = {
     SubLink: Collations._sub_link,
     Subscript: Collations._container,
     Var: Collations._var,
+    WindowCall: Collations._window_call,
 }
 
 

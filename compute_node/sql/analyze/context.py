@@ -82,6 +82,8 @@ class NameItem:
     lateral_only: bool = False
     lateral_ok: bool = True
     dropped: frozenset[int] = frozenset()
+    unexpanded: frozenset[int] = frozenset()
+    """columns that ``*`` does not stand for"""
     row_type: int = 0
     """the composite type of a function's rows; 0 of any other entry"""
 

@@ -4,14 +4,32 @@ from __future__ import annotations
 
 from pglast import ast
 
-from aurora.errors import DatatypeMismatch, DuplicateAlias, InvalidColumnReference, InvalidRecursion, NotSupported
+from aurora.errors import (
+    DatatypeMismatch,
+    DuplicateAlias,
+    InvalidColumnReference,
+    InvalidRecursion,
+    NotSupported,
+    SqlSyntaxError,
+)
 from compute_node.sql.analyze.coercion import coerce, coerce_to_common
+from compute_node.sql.analyze.collations import start_of
 from compute_node.sql.analyze.context import Scope, fail
 from compute_node.sql.analyze.functions import resolve_unknown
+from compute_node.sql.analyze.recursion import check_recursion, in_order, references
+from compute_node.sql.analyze.search_cycle import (
+    check_names,
+    check_terms,
+    extended_initial,
+    extended_recursive,
+    read_clauses,
+)
 from compute_node.sql.analyze.typenames import format_type
-from compute_node.sql.expressions import AggregateCall, walk
+from compute_node.sql.expressions import AggregateCall, Const, walk
 from compute_node.sql.query import CommonTable, Query, Target
 from compute_node.types import oids
+
+_CHANGES = (ast.InsertStmt, ast.UpdateStmt, ast.DeleteStmt)
 
 
 def transform_with(scope: Scope, node: ast.WithClause) -> None:
@@ -20,48 +38,29 @@ def transform_with(scope: Scope, node: ast.WithClause) -> None:
     for index, item in enumerate(node.ctes):
         if item.ctename in names[:index]:
             raise fail(DuplicateAlias, f'WITH query name "{item.ctename}" specified more than once', item.location or 0)
-    for index, item in enumerate(_ordered(node) if node.recursive else list(node.ctes)):
-        scope.pending_cte = tuple(names[index:])
-        if item.search_clause is not None or item.cycle_clause is not None:
-            raise fail(NotSupported, "SEARCH and CYCLE clauses are not supported yet", item.location or 0)
-        if not isinstance(item.ctequery, ast.SelectStmt):
-            raise fail(NotSupported, "data-modifying statements in WITH are not supported yet", item.location or 0)
-        recursive = bool(node.recursive) and mentions(item.ctequery, item.ctename)
+        _check_change(scope, item)
+    items = in_order(node) if node.recursive else list(node.ctes)
+    selves = [bool(node.recursive) and references(item.ctequery, item.ctename) for item in items]
+    for item, recursive in zip(items, selves, strict=True):
+        if recursive:
+            check_recursion(item)
+    for index, (item, recursive) in enumerate(zip(items, selves, strict=True)):
+        scope.pending_cte = tuple([each.ctename for each in items[index:]])
+        if not recursive and (item.search_clause is not None or item.cycle_clause is not None):
+            raise fail(SqlSyntaxError, "WITH query is not recursive", item.location or 0)
         cte = _recursive(scope, item) if recursive else _plain(scope, item)
         scope.ctes[item.ctename] = cte
         scope.query.ctes.append(cte)
     scope.pending_cte = ()
 
 
-def _ordered(node: ast.WithClause) -> list[ast.CommonTableExpr]:
-    """WITH RECURSIVE allows forward references: items in an order in which each comes after those it mentions."""
-    remaining, done = list(node.ctes), []
-    names = {item.ctename for item in remaining}
-    while remaining:
-        for item in remaining:
-            waiting = {other.ctename for other in remaining if other is not item} & names
-            if not any(mentions(item.ctequery, name) for name in waiting):
-                done.append(item)
-                remaining.remove(item)
-                break
-        else:
-            item = remaining[0]
-            raise fail(NotSupported, "mutual recursion between WITH items is not implemented", item.location or 0)
-    return done
-
-
-def mentions(node: ast.Node, name: str) -> bool:
-    """Whether a parse tree has an unqualified table reference of that name."""
-    if isinstance(node, tuple):
-        return any(mentions(item, name) for item in node if item is not None)
-    if isinstance(node, ast.RangeVar):
-        return bool(node.relname == name and not node.schemaname)
-    if isinstance(node, ast.Node):
-        for attribute in node:
-            value = getattr(node, attribute)
-            if isinstance(value, (tuple, ast.Node)) and mentions(value, name):
-                return True
-    return False
+def _check_change(scope: Scope, item: ast.CommonTableExpr) -> None:
+    location = item.location or 0
+    if isinstance(item.ctequery, ast.MergeStmt):
+        raise fail(NotSupported, "MERGE not supported in WITH query", location)
+    if isinstance(item.ctequery, _CHANGES) and scope.parent is not None:
+        message = "WITH clause containing a data-modifying statement must be at the top level"
+        raise fail(NotSupported, message, location)
 
 
 def _materialized(item: ast.CommonTableExpr) -> bool | None:
@@ -84,9 +83,22 @@ def _rename(targets: list[Target], item: ast.CommonTableExpr) -> None:
 def _plain(scope: Scope, item: ast.CommonTableExpr) -> CommonTable:
     from compute_node.sql.analyze.select import analyze_select
 
+    if isinstance(item.ctequery, _CHANGES):
+        query = _change(scope.child(), item.ctequery)
+        _rename(query.returning, item)
+        return CommonTable(item.ctename, query, materialized=True)
     query = analyze_select(scope.child(), item.ctequery)
     _rename(query.targets, item)
     return CommonTable(item.ctename, query, materialized=_materialized(item))
+
+
+def _change(scope: Scope, node: ast.Node) -> Query:
+    """A data-modifying item."""
+    from compute_node.sql.analyze.dml import analyze_delete, analyze_insert, analyze_update
+
+    if isinstance(node, ast.InsertStmt):
+        return analyze_insert(scope, node)
+    return analyze_update(scope, node) if isinstance(node, ast.UpdateStmt) else analyze_delete(scope, node)
 
 
 def _recursive(scope: Scope, item: ast.CommonTableExpr) -> CommonTable:
@@ -96,15 +108,6 @@ def _recursive(scope: Scope, item: ast.CommonTableExpr) -> CommonTable:
     from compute_node.sql.analyze.set_operations import finish_set_operation, visible
 
     node, name = item.ctequery, item.ctename
-    location = item.location or 0
-    if node.op is None or int(node.op) != 1:
-        message = f'recursive query "{name}" does not have the form non-recursive-term UNION [ALL] recursive-term'
-        raise fail(InvalidRecursion, message, location)
-    if mentions(node.larg, name):
-        message = f'recursive reference to query "{name}" must not appear within its non-recursive term'
-        raise fail(InvalidRecursion, message, location)
-    if node.sortClause or node.limitCount is not None or node.limitOffset is not None or node.lockingClause:
-        raise fail(NotSupported, "ORDER BY, LIMIT or FOR UPDATE in a recursive query is not implemented", location)
     body = scope.child()
     if node.withClause is not None:
         transform_with(body, node.withClause)
@@ -113,10 +116,18 @@ def _recursive(scope: Scope, item: ast.CommonTableExpr) -> CommonTable:
         target.expression = resolve_unknown(scope, target.expression)
     shown = Query("select", targets=[Target(target.expression, target.name) for target in visible(initial)])
     _rename(shown.targets, item)
+    names = [target.name for target in shown.targets]
+    extra = read_clauses(scope, item, names)
     cte = CommonTable(name, shown, recursive=True, materialized=_materialized(item))
+    if extra is not None:
+        shown.targets += [Target(Const(type=kind, value=None), each) for each, kind in extra.columns()]
+        cte.hidden = len(extra.columns())
     body.ctes[name] = cte
     recursive = analyze_select(body.child(), node.rarg, resolve_unknowns=False)
     del body.ctes[name]
+    if extra is not None:
+        check_names(extra, names)
+        check_terms(item)
     parts = [each for target in recursive.targets for each in walk(target.expression)]
     aggregate = next((each for each in parts if isinstance(each, AggregateCall) and each.levels_up == 0), None)
     if aggregate is not None:
@@ -124,10 +135,8 @@ def _recursive(scope: Scope, item: ast.CommonTableExpr) -> CommonTable:
         raise fail(InvalidRecursion, message, aggregate.location)
     ones, others = visible(initial), visible(recursive)
     if len(ones) != len(others):
-        from aurora.errors import SqlSyntaxError
-
         raise fail(
-            SqlSyntaxError, "each UNION query must have the same number of columns", others[0].expression.location
+            SqlSyntaxError, "each UNION query must have the same number of columns", start_of(others[0].expression)
         )
     for index, (one, other) in enumerate(zip(ones, others, strict=True)):
         wanted = one.expression.type
@@ -147,6 +156,9 @@ def _recursive(scope: Scope, item: ast.CommonTableExpr) -> CommonTable:
                 )
             expr = converted
         other.expression = expr
+    if extra is not None:
+        initial = extended_initial(scope, extra, initial, names)
+        recursive = extended_recursive(scope, extra, recursive, names)
     query = body.query
     query.set_op = ("union", bool(node.all), initial, recursive)
     finish_set_operation(body, query, initial, recursive)

@@ -824,10 +824,6 @@ def _row_sublink(
     return SubLink(type=oids.BOOL, kind="EXPR", query=outer, location=location)
 
 
-def _grouping(scope: Scope, node: ast.Node) -> Expr:
-    raise fail(NotSupported, "GROUPING is not supported yet", _location(node))
-
-
 def _multi_assign(scope: Scope, node: ast.MultiAssignRef) -> Expr:
     """One column of ``SET (a, b) = (…)``."""
     source = node.source
@@ -852,6 +848,12 @@ def _multi_assign(scope: Scope, node: ast.MultiAssignRef) -> Expr:
     )
 
 
+def _grouping_bits(scope: Scope, node: ast.GroupingFunc) -> Expr:
+    from compute_node.sql.analyze.grouping import grouping_call
+
+    return grouping_call(scope, node)
+
+
 _HANDLERS: dict[type, Callable[[Scope, Any], Expr]] = {
     ast.A_Const: _constant,
     ast.ParamRef: _parameter,
@@ -866,6 +868,7 @@ _HANDLERS: dict[type, Callable[[Scope, Any], Expr]] = {
     ast.TypeCast: _cast,
     ast.CollateClause: _collate,
     ast.FuncCall: transform_call,
+    ast.GroupingFunc: _grouping_bits,
     ast.SubLink: _sublink,
     ast.A_ArrayExpr: _array,
     ast.A_Indirection: _indirection,
@@ -873,7 +876,7 @@ _HANDLERS: dict[type, Callable[[Scope, Any], Expr]] = {
     ast.SQLValueFunction: _sql_value,
     ast.SetToDefault: _default,
     ast.MultiAssignRef: _multi_assign,
-    ast.GroupingFunc: _grouping,
+    ast.GroupingFunc: _grouping_bits,
 }
 
 

@@ -266,14 +266,17 @@ def _cte_entry(scope: Scope, node: ast.RangeVar, cte: CommonTable, level: int) -
         cte_levels_up=level,
     )
     rte = scope.add_entry(entry)
-    return NameItem(rte, shown, entry.column_names, entry_columns(rte, entry))
+    hidden = frozenset(range(len(visible) - cte.hidden, len(visible)))
+    return NameItem(rte, shown, entry.column_names, entry_columns(rte, entry), unexpanded=hidden)
 
 
 def _subselect(scope: Scope, node: ast.RangeSubselect) -> NameItem:
     from compute_node.sql.analyze.select import analyze_select
 
     child = scope.child()
+    clause, scope.clause = scope.clause, "FROM SUBSELECT"
     query = analyze_select(child, node.subquery, resolve_unknowns=True)
+    scope.clause = clause
     shown = node.alias.aliasname if node.alias is not None else "unnamed_subquery"
     visible = [item for item in query.targets if not item.junk]
     entry = RangeEntry(

@@ -297,7 +297,7 @@ def call_function(
     if function.kind in ("a", "w"):
         return function, (values, result)
     if aggregate_syntax or star:
-        raise _not_an_aggregate(aggregate_syntax or "*", shown_name, location)
+        raise not_an_aggregate(aggregate_syntax or "*", shown_name, location)
     if function.returns_set:
         if scope.in_aggregate:
             raise fail(NotSupported, "aggregate function calls cannot contain set-returning function calls", location)
@@ -348,13 +348,17 @@ def transform_call(scope: Scope, node: ast.FuncCall) -> Expr:
     if len(parts) > 2:
         parts = parts[1:]
     schema, name = (parts[0], parts[1]) if len(parts) == 2 else (None, parts[0])
-    if node.over is not None:
+    if node.over is not None and not node.agg_within_group:
         return _over(scope, node, schema, name, location)
-    aggregate_syntax = _aggregate_syntax(node)
+    aggregate_syntax = aggregate_syntax_of(node)
     try:
         is_aggregate = any(item.kind == "a" for item in scope.catalog.functions(schema, name))
     except (InsufficientPrivilege, InvalidSchemaName) as error:
         raise fail(type(error), error.message, location) from None
+    if node.agg_within_group:
+        from compute_node.sql.analyze.ordered_sets import ordered_set_call
+
+        return ordered_set_call(scope, node, schema, name, location)
     outer = scope.in_aggregate
     if is_aggregate:
         scope.in_aggregate = True
@@ -395,8 +399,11 @@ def transform_call(scope: Scope, node: ast.FuncCall) -> Expr:
         )
         if isinstance(resolved, Expr):
             return resolved
+        if function.kind == "w":
+            raise fail(WrongObjectType, f"window function {name} requires an OVER clause", location)
+        _check_ordered(scope, function, name, location)
         if outer:
-            _check_nested(scope, resolved[0], location)
+            check_nested(scope, resolved[0], location)
         return _aggregate(scope, node, function, resolved[0], resolved[1], location)
     finally:
         if is_aggregate:
@@ -417,15 +424,15 @@ def _over(scope: Scope, node: ast.FuncCall, schema: str | None, name: str, locat
         location,
         names=names,
         variadic=bool(node.func_variadic),
-        aggregate_syntax=_aggregate_syntax(node) or "OVER",
+        aggregate_syntax=aggregate_syntax_of(node) or "OVER",
         star=bool(node.agg_star),
     )
     if isinstance(resolved, Expr):
-        raise _not_an_aggregate("OVER", name, location)
+        raise not_an_aggregate("OVER", name, location)
     return window_call(scope, node, function, name, resolved[0], resolved[1], location)
 
 
-def _aggregate_syntax(node: ast.FuncCall) -> str:
+def aggregate_syntax_of(node: ast.FuncCall) -> str:
     """What of the call only an aggregate may have, as messages name it; empty for nothing."""
     if node.agg_star:
         return "*"
@@ -438,7 +445,7 @@ def _aggregate_syntax(node: ast.FuncCall) -> str:
     return "FILTER" if node.agg_filter else ""
 
 
-def _not_an_aggregate(syntax: str, name: str, location: int) -> SqlError:
+def not_an_aggregate(syntax: str, name: str, location: int) -> SqlError:
     if syntax == "*":
         message = f"{name}(*) specified, but {name} is not an aggregate function"
     elif syntax == "OVER":
@@ -470,33 +477,36 @@ def given_arguments(scope: Scope, node: ast.FuncCall) -> tuple[list[Expr], list[
 
 
 _PLACES = {
-    "WHERE": "aggregate functions are not allowed in WHERE",
-    "JOIN/ON": "aggregate functions are not allowed in JOIN conditions",
-    "GROUP BY": "aggregate functions are not allowed in GROUP BY",
-    "FRAME ROWS": "aggregate functions are not allowed in window ROWS",
-    "FRAME RANGE": "aggregate functions are not allowed in window RANGE",
-    "FRAME GROUPS": "aggregate functions are not allowed in window GROUPS",
-    "LIMIT": "aggregate functions are not allowed in LIMIT",
-    "OFFSET": "aggregate functions are not allowed in OFFSET",
-    "UPDATE": "aggregate functions are not allowed in UPDATE",
-    "VALUES": "aggregate functions are not allowed in VALUES",
-    "RETURNING": "aggregate functions are not allowed in RETURNING",
-    "FILTER": "aggregate functions are not allowed in FILTER",
-    "FROM": "aggregate functions are not allowed in functions in FROM",
-    "CHECK": "aggregate functions are not allowed in check constraints",
-    "DEFAULT": "aggregate functions are not allowed in DEFAULT expressions",
-    "INDEX": "aggregate functions are not allowed in index expressions",
-    "TRANSFORM": "aggregate functions are not allowed in transform expressions",
-    "CALL": "aggregate functions are not allowed in CALL arguments",
+    "WHERE": "WHERE",
+    "JOIN/ON": "JOIN conditions",
+    "GROUP BY": "GROUP BY",
+    "FRAME ROWS": "window ROWS",
+    "FRAME RANGE": "window RANGE",
+    "FRAME GROUPS": "window GROUPS",
+    "LIMIT": "LIMIT",
+    "OFFSET": "OFFSET",
+    "UPDATE": "UPDATE",
+    "VALUES": "VALUES",
+    "RETURNING": "RETURNING",
+    "FILTER": "FILTER",
+    "FROM": "functions in FROM",
+    "FROM SUBSELECT": "FROM clause of their own query level",
+    "CHECK": "check constraints",
+    "DEFAULT": "DEFAULT expressions",
+    "INDEX": "index expressions",
+    "TRANSFORM": "transform expressions",
+    "CALL": "CALL arguments",
+    "MERGE": "MERGE WHEN conditions",
 }
+"""Clauses without aggregates, as messages name them"""
 
 
-def _check_nested(scope: Scope, arguments: tuple[Expr, ...], location: int) -> None:
-    if _level_of(arguments) == 0:
+def check_nested(scope: Scope, arguments: tuple[Expr, ...], location: int) -> None:
+    if level_of(arguments) == 0:
         raise fail(GroupingError, "aggregate function calls cannot be nested", location)
 
 
-def _level_of(arguments: Sequence[Expr]) -> int:
+def level_of(arguments: Sequence[Expr]) -> int:
     """The innermost query level that the arguments' columns belong to (0 when they have none)."""
     level = None
     for argument in arguments:
@@ -518,15 +528,7 @@ def _aggregate(
     from compute_node.sql.analyze.expressions import transform
     from compute_node.sql.analyze.select import sort_direction
 
-    if node.agg_within_group:
-        raise fail(NotSupported, "ordered-set aggregates are not supported yet", location)
-    condition = None
-    if node.agg_filter is not None:
-        clause, scope.clause = scope.clause, "FILTER"
-        try:
-            condition = coerce_to_boolean(scope, transform(scope, node.agg_filter), "FILTER")
-        finally:
-            scope.clause = clause
+    condition = aggregate_filter(scope, node)
     keys = []
     for item in node.agg_order or ():
         expr = resolve_unknown(scope, transform(scope, item.node))
@@ -549,14 +551,7 @@ def _aggregate(
     for item in (part for each in inner for part in walk(each)):
         if isinstance(item, WindowCall):
             raise fail(GroupingError, "aggregate function calls cannot contain window function calls", item.location)
-    level = _level_of(inner)
-    owner = scope
-    for _ in range(level):
-        if owner.parent is not None:
-            owner = owner.parent
-    message = _PLACES.get(owner.clause)
-    if message is not None:
-        raise fail(GroupingError, message, location)
+    owner, level = owner_of_aggregate(scope, inner, location)
     owner.query.has_aggregates = True
     return AggregateCall(
         type=result,
@@ -569,6 +564,42 @@ def _aggregate(
         levels_up=level,
         location=location,
     )
+
+
+def aggregate_filter(scope: Scope, node: ast.FuncCall) -> Expr | None:
+    """The condition of FILTER."""
+    from compute_node.sql.analyze.expressions import transform
+
+    if node.agg_filter is None:
+        return None
+    clause, scope.clause = scope.clause, "FILTER"
+    try:
+        return coerce_to_boolean(scope, transform(scope, node.agg_filter), "FILTER")
+    finally:
+        scope.clause = clause
+
+
+def _check_ordered(scope: Scope, function: Function, name: str, location: int) -> None:
+    """An ordered-set aggregate must have WITHIN GROUP."""
+    found = scope.catalog.aggregate(function.oid)
+    if found is not None and found.ordered_set:
+        raise fail(WrongObjectType, f"WITHIN GROUP is required for ordered-set aggregate {name}", location)
+
+
+def owner_of_aggregate(
+    scope: Scope, inner: Sequence[Expr], location: int, what: str = "aggregate functions"
+) -> tuple[Scope, int]:
+    """The query level that an aggregate over these expressions belongs to, and how many levels out that is; 42803 where
+    that level may have none."""
+    level = level_of(inner)
+    owner = scope
+    for _ in range(level):
+        if owner.parent is not None:
+            owner = owner.parent
+    place = _PLACES.get(owner.clause)
+    if place is not None:
+        raise fail(GroupingError, f"{what} are not allowed in {place}", location)
+    return owner, level
 
 
 def resolve_unknown(scope: Scope, node: Expr) -> Expr:

@@ -23,6 +23,7 @@ from compute_node.sql.analyze.ctes import transform_with
 from compute_node.sql.analyze.expressions import expression_location, transform, transform_where
 from compute_node.sql.analyze.from_clause import entry_columns, transform_from
 from compute_node.sql.analyze.functions import resolve_unknown
+from compute_node.sql.analyze.grouping import transform_group_by
 from compute_node.sql.analyze.names import find_column
 from compute_node.sql.analyze.operators import check_groupable, check_sortable
 from compute_node.sql.analyze.targets import expand_row_items, transform_targets
@@ -68,7 +69,7 @@ def _plain(scope: Scope, node: ast.SelectStmt, resolve_unknowns: bool) -> Query:
     scope.analysis.keep_depth += matching
     query.having = transform_where(scope, node.havingClause, "HAVING")
     order_targets = _order_by(scope, node.sortClause or ())
-    query.group_by = _group_by(scope, node)
+    transform_group_by(scope, node)
     if resolve_unknowns:
         for target in query.targets:
             target.expression = resolve_unknown(scope, target.expression)
@@ -114,7 +115,7 @@ def sort_direction(item: ast.SortBy) -> tuple[bool, bool]:
     return descending, nulls_first
 
 
-def _find_target(scope: Scope, node: ast.Node, clause: str) -> int:
+def find_target(scope: Scope, node: ast.Node, clause: str) -> int:
     """The target-list index of an ORDER BY, GROUP BY or DISTINCT ON item (SQL-92 names and ordinals first, then an
     expression, added as junk when it is not there)."""
     targets = scope.query.targets
@@ -162,33 +163,13 @@ def find_expression(scope: Scope, node: ast.Node, clause: str) -> int:
 def _order_by(scope: Scope, items: Sequence[ast.SortBy]) -> list[SortKey[int]]:
     keys: list[SortKey[int]] = []
     for item in items:
-        index = _find_target(scope, item.node, "ORDER BY")
+        index = find_target(scope, item.node, "ORDER BY")
         target = scope.query.targets[index]
         target.expression = resolve_unknown(scope, target.expression)
         descending, nulls_first = sort_direction(item)
         if all(key.expression != index for key in keys):
             keys.append(SortKey(index, target.expression.type, descending, nulls_first))
     return keys
-
-
-def _group_by(scope: Scope, node: ast.SelectStmt) -> tuple[int, ...]:
-    found: list[int] = []
-    for item in node.groupClause or ():
-        if isinstance(item, ast.GroupingSet):
-            if item.kind.name == "GROUPING_SET_EMPTY":
-                continue
-            raise fail(NotSupported, "grouping sets are not supported yet", item.location or 0)
-        nodes = (
-            item.args if isinstance(item, ast.RowExpr) and item.row_format.name == "COERCE_IMPLICIT_CAST" else (item,)
-        )
-        for each in nodes:
-            index = _find_target(scope, each, "GROUP BY")
-            target = scope.query.targets[index]
-            target.expression = resolve_unknown(scope, target.expression)
-            check_groupable(scope, target.expression.type, target.expression.location)
-            if index not in found:
-                found.append(index)
-    return tuple(found)
 
 
 def _distinct(scope: Scope, node: ast.SelectStmt, order: list[SortKey[int]]) -> None:
@@ -216,7 +197,7 @@ def _distinct(scope: Scope, node: ast.SelectStmt, order: list[SortKey[int]]) -> 
     chosen = []
     locations: dict[int, int] = {}
     for item in items:
-        index = _find_target(scope, item, "DISTINCT ON")
+        index = find_target(scope, item, "DISTINCT ON")
         locations.setdefault(index, getattr(item, "location", None) or -1)
         check_groupable(scope, query.targets[index].expression.type, query.targets[index].expression.location)
         if index not in chosen:
@@ -405,7 +386,7 @@ def order_by_output(scope: Scope, items: Sequence[ast.SortBy]) -> tuple[SortKey[
     keys: list[SortKey[int]] = []
     count = len(scope.query.targets)
     for item in items:
-        index = _find_target(scope, item.node, "ORDER BY")
+        index = find_target(scope, item.node, "ORDER BY")
         if index >= count:
             raise fail(
                 NotSupported,

@@ -8,6 +8,7 @@ from pglast import ast
 
 from aurora.errors import NotSupported, SqlSyntaxError
 from compute_node.sql.analyze.coercion import coerce_to_common, common_typmod, select_common_type
+from compute_node.sql.analyze.collations import start_of
 from compute_node.sql.analyze.context import NameItem, Scope, fail
 from compute_node.sql.analyze.functions import resolve_unknown
 from compute_node.sql.analyze.operators import check_groupable
@@ -53,7 +54,7 @@ def unify(scope: Scope, left: Query, right: Query, construct: str, keep_all: boo
     match."""
     ones, others = visible(left), visible(right)
     if len(ones) != len(others):
-        location = others[0].expression.location if others else -1
+        location = start_of(others[0].expression) if others else -1
         raise fail(SqlSyntaxError, f"each {construct} query must have the same number of columns", location)
     for one, other in zip(ones, others, strict=True):
         pair = [one.expression, other.expression]

@@ -52,14 +52,14 @@ def _note_star(scope: Scope, node: ast.ColumnRef, items: Iterable[NameItem]) -> 
             (item.alias if item.table_visible else None, name)
             for item in items
             for index, name in enumerate(item.names)
-            if index not in item.dropped
+            if index not in item.dropped and index not in item.unexpanded
         ]
         scope.analysis.stars[id(node)] = (node, columns)
 
 
 def _star_columns(item: NameItem, level: int, location: int) -> Iterator[tuple[str, Expr]]:
     for index, (name, column) in enumerate(zip(item.names, item.columns, strict=True)):
-        if index not in item.dropped:
+        if index not in item.dropped and index not in item.unexpanded:
             yield name, at(column, level, location)
 
 

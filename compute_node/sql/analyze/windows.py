@@ -14,7 +14,7 @@ from aurora.errors import (
     WindowingError,
     WrongObjectType,
 )
-from compute_node.sql.analyze.coercion import can_coerce, coerce_to_boolean, coerce_type
+from compute_node.sql.analyze.coercion import can_coerce, coerce_type
 from compute_node.sql.analyze.context import Scope, fail
 from compute_node.sql.analyze.operators import check_groupable, check_sortable
 from compute_node.sql.analyze.typenames import format_type
@@ -74,15 +74,9 @@ def window_call(
     location: int,
 ) -> Expr:
     """A call with OVER of a window function or an aggregate."""
-    from compute_node.sql.analyze.expressions import transform
+    from compute_node.sql.analyze.functions import aggregate_filter
 
-    condition = None
-    if node.agg_filter is not None:
-        clause, scope.clause = scope.clause, "FILTER"
-        try:
-            condition = coerce_to_boolean(scope, transform(scope, node.agg_filter), "FILTER")
-        finally:
-            scope.clause = clause
+    condition = aggregate_filter(scope, node)
     _check_call(scope, node, function, name, arguments, location)
     place = _REFUSED.get(scope.clause)
     if place is not None:
@@ -105,11 +99,10 @@ def _check_call(
 ) -> None:
     refused: str | None = None
     aggregate = function.kind == "a"
-    if node.agg_within_group:
-        if not aggregate:
-            raise fail(WrongObjectType, f"window function {name} cannot have WITHIN GROUP", location)
-        refused = f"OVER is not supported for ordered-set aggregate {name}"
-    elif node.agg_distinct:
+    found = scope.catalog.aggregate(function.oid) if aggregate else None
+    if found is not None and found.ordered_set:
+        raise fail(WrongObjectType, f"WITHIN GROUP is required for ordered-set aggregate {name}", location)
+    if node.agg_distinct:
         refused = "DISTINCT is not implemented for window functions"
     elif aggregate and not arguments and not node.agg_star:
         message = f"{name}(*) must be used to call a parameterless aggregate function"

@@ -35,6 +35,8 @@ def pull_up(catalog: CatalogView, query: Query) -> Query:
                 continue
             if rte == query.result_rte or not _is_simple(catalog, entry.query):
                 continue
+            if query.grouping_sets is not None and not _has_plain_targets(entry.query):
+                continue
             if nullable != "no" and not (nullable == "left" and _is_plain(entry.query)):
                 continue
             if not entry.query.from_items and not _under_inner_only(query, rte):
@@ -92,6 +94,11 @@ def _is_simple(catalog: CatalogView, query: Query) -> bool:
         if contains_volatile(catalog, target.expression) or contains_set(catalog, target.expression):
             return False
     return True
+
+
+def _has_plain_targets(query: Query) -> bool:
+    """Whether each column is one of another entry, which grouping sets may make NULL under its own name."""
+    return all(isinstance(item.expression, Var) for item in query.targets)
 
 
 def _is_plain(query: Query) -> bool:

@@ -125,7 +125,7 @@ class QueryPlanner:
         # references to this level made anywhere inside are set from this level's row
         parameters = tuple(
             (number, self.prepare(expr))
-            for expr, number in self.level.params.items()
+            for expr, number in list(self.level.params.items())
             if expr not in before or self._mentions(node, expr)
         )
         self.statement.subplans.append(plan)
@@ -183,19 +183,31 @@ class QueryPlanner:
             self.level.ctes[item.name] = self._cte(item)
 
     def _cte(self, item: CommonTable) -> CtePlan:
-        if not item.recursive and item.materialized is not True:
+        if not item.recursive and item.materialized is not True and item.query.command == "select":
             count = _references(self.query, item.name)
             wanted = item.materialized is False or (count <= 1 and not self._has_volatile(item.query))
             if wanted and not _locks_rows(item.query):
                 return CtePlan(item, None)
         if item.recursive:
             return self._recursive(item)
+        if item.query.command != "select":
+            return self._change(item)
         index = len(self.statement.ctes)
         self.statement.ctes.append(_PLACEHOLDER)
         child = QueryPlanner(self.statement, item.query, self.level)
         plan = child.plan()
         self.statement.ctes[index] = plan
         return CtePlan(item, index, plan.rows)
+
+    def _change(self, item: CommonTable) -> CtePlan:
+        """A data-modifying item: it runs once, whether or not it is read."""
+        from compute_node.sql.planner.modify import plan_modify
+
+        index = len(self.statement.ctes)
+        self.statement.ctes.append(_PLACEHOLDER)
+        plan = plan_modify(QueryPlanner(self.statement, item.query, self.level))
+        self.statement.ctes[index] = plan
+        return CtePlan(item, index, max(plan.rows, 1.0))
 
     def _has_volatile(self, query: Query) -> bool:
         return any(

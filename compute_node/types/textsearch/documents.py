@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 from aurora.datum import Datum
@@ -34,8 +34,9 @@ class Word(NamedTuple):
     position: int
 
 
-def words(config: Configuration, text: str, notify: Notify, position: int = 0) -> Iterator[Word]:
-    """The lexemes of a text; stop words take a place too. ``position``: the last place before it."""
+def words(config: Configuration, text: str, notify: Notify, position: int = 0) -> Generator[Word, None, int]:
+    """The lexemes of a text; stop words take a place too. ``position``: the last place before it. Returns the last
+    place in it."""
     by_kind = config.by_kind
     for kind, token in parse(text):
         found = by_kind.get(kind)
@@ -49,6 +50,7 @@ def words(config: Configuration, text: str, notify: Notify, position: int = 0) -
         position += 1
         for lexeme in found.lexemes(token):
             yield Word(lexeme, position)
+    return position
 
 
 def current(context: FunctionContext) -> Configuration:
@@ -75,11 +77,14 @@ def to_vector(config: Configuration, texts: Iterable[str], notify: Notify) -> Ts
     found: dict[str, list[int]] = {}
     position = 0
     for text in texts:
-        last = position
-        for word in words(config, text, notify, position):
-            found.setdefault(word.lexeme, []).append(min(word.position, POSITION_MAX))
-            last = word.position
-        position = last + 1
+        walk, any_words = words(config, text, notify, position), False
+        try:
+            while True:
+                word = next(walk)
+                found.setdefault(word.lexeme, []).append(min(word.position, POSITION_MAX))
+                any_words = True
+        except StopIteration as end:
+            position = end.value + int(any_words)
     return make(found)
 
 

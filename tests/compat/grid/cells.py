@@ -26,6 +26,7 @@ SET bytea_output = hex; SET search_path = grid, pg_catalog; SET lc_monetary = 'C
 _TABLES = {name: f"e_{n}" for n, name in enumerate(EDGES)}
 _CELLS_MAX = 8
 _THREE_MAX = 3
+_TOGETHER = 20
 
 
 @dataclass(frozen=True)
@@ -130,10 +131,15 @@ class Server:
             raise RuntimeError(f"{sql}: {result.error_message.decode()}")
         return _rows(result)
 
-    def prepare(self) -> None:
-        """The settings and the tables of edge values."""
+    def settle(self) -> None:
+        """The settings under which answers are recorded."""
         self.must("SET client_min_messages = warning; DROP SCHEMA IF EXISTS grid CASCADE; CREATE SCHEMA grid")
         self.must(SETTINGS)
+
+    def prepare(self) -> None:
+        """The settings and the tables of edge values."""
+        self.settle()
+        self.must("SET TimeZone = 'America/Caracas'")  # without summer time: a time of day is the same all year
         for name, table in _TABLES.items():
             self.must(f"CREATE TABLE {table} (i int4, v {quoted(name)})")
             values = ", ".join(f"({n}, {literal(text)})" for n, text in enumerate(EDGES[name]))
@@ -155,6 +161,18 @@ class Server:
         """The first column of a statement's rows; None when it fails."""
         result = self._connection.exec_(sql.encode())
         return [row[0] for row in _rows(result)] if result.status == pq.ExecStatus.TUPLES_OK else None
+
+    def expressions(self, expressions: list[str]) -> list[Answer]:
+        """The text of each expression, many in one statement while all have a value."""
+        found: list[Answer] = []
+        for at in range(0, len(expressions), _TOGETHER):
+            some = [f"({expression})::text" for expression in expressions[at : at + _TOGETHER]]
+            result = self._connection.exec_(f"SELECT {', '.join(some)}".encode())
+            if result.status == pq.ExecStatus.TUPLES_OK:
+                found += _rows(result)[0]
+            else:
+                found += [self.one(f"SELECT {each}") for each in some]
+        return found
 
     def ask(self, question: Question) -> Asked:
         """All cells: at once where all have a value, else one by one."""

@@ -13,8 +13,24 @@ from tests.compat.grid.cells import Answer, Asked, Question
 
 FOLDER = Path(__file__).parent / "expected"
 KINDS = ("operators", "functions", "casts")
+SAMPLES = FOLDER / "samples.json"
 DIFFERS: dict[str, str] = json.loads((Path(__file__).parent / "differs.json").read_text())
 """Question or cell, as it is shown → why its answer is another one here."""
+
+
+def write_samples(samples: dict[str, list[tuple[str, Answer]]]) -> None:
+    """By family, expressions with their answers, one a line."""
+    families = []
+    for family, pairs in samples.items():
+        lines = ",\n".join(json.dumps(pair, ensure_ascii=False) for pair in pairs)
+        families.append(f"{json.dumps(family)}: [\n{lines}\n]")
+    SAMPLES.write_text("{\n" + ",\n".join(families) + "\n}\n")
+
+
+def read_samples() -> dict[str, list[tuple[str, Answer]]]:
+    """What ``write_samples`` wrote."""
+    found: dict[str, list[tuple[str, Answer]]] = json.loads(SAMPLES.read_text())
+    return found
 
 
 def write(kind: str, asked: list[Asked]) -> None:
