@@ -29,6 +29,7 @@ from compute_node.catalog.ddl import (
     maintenance,
     objects,
     operator_classes,
+    operator_families,
     operators,
     ownership,
     range_types,
@@ -113,6 +114,8 @@ _HANDLERS: dict[type, Handler] = {
     ast.CreateCastStmt: operators.create_cast,
     ast.CreateOpClassStmt: operator_classes.create_operator_class,
     ast.CreateOpFamilyStmt: operator_classes.create_operator_family,
+    ast.AlterOpFamilyStmt: operator_families.alter_operator_family,
+    ast.AlterOperatorStmt: operators.alter_operator,
 }
 
 _AUDITED = (

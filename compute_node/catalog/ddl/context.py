@@ -379,6 +379,8 @@ CLASS_OPCLASS: int = CATALOGS["pg_opclass"].desc.oid
 CLASS_COLLATION: int = CATALOGS["pg_collation"].desc.oid
 CLASS_CONVERSION: int = CATALOGS["pg_conversion"].desc.oid
 CLASS_OPFAMILY: int = CATALOGS["pg_opfamily"].desc.oid
+CLASS_AMOP: int = CATALOGS["pg_amop"].desc.oid
+CLASS_AMPROC: int = CATALOGS["pg_amproc"].desc.oid
 
 
 def uses(trace: Trace) -> set[tuple[int, int, int]]:
