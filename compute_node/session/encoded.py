@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aurora.errors import SqlError
 from aurora.kernels import wire as wire_kernel
@@ -23,7 +23,7 @@ from compute_node.types.oids import JSONB
 from compute_node.types.registry import PgType
 
 if TYPE_CHECKING:
-    from compute_node.session.state import SessionState
+    from compute_node.session.state import Port, SessionState
 
 MAX_MESSAGE_BYTES = 1 << 30
 _BIND, _EXECUTE, _COPY_DATA = ord("B"), ord("E"), ord("d")
@@ -129,14 +129,50 @@ class EncodedOut(Output):
 class EncodedPort:
     """The connection as the session sees it: its input one message at a time, in UTF-8."""
 
-    def __init__(self, port: Any, session: SessionState, charset: Charset) -> None:
+    def __init__(self, port: Port, session: SessionState, charset: Charset) -> None:
         self.port, self.charset = port, charset
         self._session = session
         self._data = b""
         self.position = 0
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.port, name)
+    @property
+    def eager(self) -> bool:
+        """See ``Port``."""
+        return self.port.eager
+
+    @eager.setter
+    def eager(self, eager: bool) -> None:
+        self.port.eager = eager
+
+    @property
+    def stays(self) -> bool:
+        """See ``Port``."""
+        return self.port.stays
+
+    @stays.setter
+    def stays(self, stays: bool) -> None:
+        self.port.stays = stays
+
+    @property
+    def local_address(self) -> tuple[str, int] | None:
+        """See ``Port``."""
+        return self.port.local_address
+
+    def flush(self) -> None:
+        """See ``Port``."""
+        self.port.flush()
+
+    def close(self) -> None:
+        """See ``Port``."""
+        self.port.close()
+
+    def terminate(self, error: SqlError | None = None) -> None:
+        """See ``Port``."""
+        self.port.terminate(error)
+
+    def deliver(self) -> None:
+        """See ``Port``."""
+        self.port.deliver()
 
     @property
     def data(self) -> bytes:
@@ -241,6 +277,11 @@ class EncodedPort:
             [form == 0 or is_text_in_binary(column.kind) for column, form in pairs],
             [int(form == 1 and column.kind.oid == JSONB) for column, form in pairs],
         )
+
+
+def behind(port: Port) -> Port:
+    """The connection, whatever the client's encoding."""
+    return port.port if isinstance(port, EncodedPort) else port
 
 
 def use(session: SessionState, charset: Charset | None) -> None:
