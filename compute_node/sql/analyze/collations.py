@@ -128,6 +128,15 @@ class Collations:
                 setattr(query, name, self.expression(expr))
         query.from_items = [self._from(item) for item in query.from_items]
         query.assignments = tuple([(attno, self.expression(value)) for attno, value in query.assignments])
+        query.merge_actions = [
+            dataclasses.replace(
+                item,
+                condition=None if item.condition is None else self.expression(item.condition),
+                assignments=tuple([(attno, self.expression(value)) for attno, value in item.assignments]),
+                values=tuple([self.expression(value) for value in item.values]),
+            )
+            for item in query.merge_actions
+        ]
         if (conflict := query.on_conflict) is not None:
             conflict.assignments = tuple([(attno, self.expression(value)) for attno, value in conflict.assignments])
             conflict.where = None if conflict.where is None else self.expression(conflict.where)
@@ -395,9 +404,17 @@ class Collations:
                 key = dataclasses.replace(key, expression=self._wrapped(expression, under))
             keys.append(key)
         condition = None if node.filter is None else self.expression(node.filter)
-        direct = tuple([self.expression(item) for item in node.direct])
+        direct = tuple([self._visit(item) for item in node.direct])
+        found = self._catalog.aggregate(node.function) if direct else None
+        if found is not None and found.hypothetical:
+            for (_, one), (_, other) in zip(direct[-len(visited) :], visited, strict=False):
+                self._merged([one, other])
         node = dataclasses.replace(
-            node, arguments=tuple(arguments), order_by=tuple(keys), filter=condition, direct=direct
+            node,
+            arguments=tuple(arguments),
+            order_by=tuple(keys),
+            filter=condition,
+            direct=tuple([item for item, _ in direct]),
         )
         return node, self._result(node, inside)
 

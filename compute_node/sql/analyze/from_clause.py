@@ -62,11 +62,20 @@ def _check_unique(existing: list[NameItem], added: list[NameItem]) -> None:
                 raise DuplicateAlias(f'table name "{new.alias}" specified more than once')
 
 
+def from_item(scope: Scope, node: ast.Node) -> tuple[FromItem | JoinItem, list[NameItem]]:
+    """One FROM item by itself, and what it offers to name resolution."""
+    return _item(scope, node, [])
+
+
 def _item(scope: Scope, node: ast.Node, left: list[NameItem]) -> tuple[FromItem | JoinItem, list[NameItem]]:
     """One FROM item; ``left`` are the entries a LATERAL item may reference."""
     if isinstance(node, ast.RangeVar):
         item = range_var(scope, node)
         return FromItem(item.rte), [item]
+    if isinstance(node, ast.RangeTableSample):
+        from compute_node.sql.analyze.samples import range_sample
+
+        return _lateral(scope, left, True, lambda: range_sample(scope, node))
     if isinstance(node, ast.RangeSubselect):
         return _lateral(scope, left, bool(node.lateral), lambda: _subselect(scope, node))
     if isinstance(node, ast.RangeFunction):

@@ -325,6 +325,7 @@ _SRF_REFUSED = {
     "TRANSFORM": "transform expressions",
     "DEFAULT": "DEFAULT expressions",
     "CALL": "CALL arguments",
+    "WHEN": "MERGE WHEN conditions",
 }
 
 
@@ -401,6 +402,9 @@ def transform_call(scope: Scope, node: ast.FuncCall) -> Expr:
             return resolved
         if function.kind == "w":
             raise fail(WrongObjectType, f"window function {name} requires an OVER clause", location)
+        if not arguments and not node.agg_star:
+            message = f"{name}(*) must be used to call a parameterless aggregate function"
+            raise fail(WrongObjectType, message, location)
         _check_ordered(scope, function, name, location)
         if outer:
             check_nested(scope, resolved[0], location)
@@ -487,6 +491,7 @@ _PLACES = {
     "OFFSET": "OFFSET",
     "UPDATE": "UPDATE",
     "VALUES": "VALUES",
+    "VALUES ROW": "VALUES",
     "RETURNING": "RETURNING",
     "FILTER": "FILTER",
     "FROM": "functions in FROM",
@@ -496,7 +501,7 @@ _PLACES = {
     "INDEX": "index expressions",
     "TRANSFORM": "transform expressions",
     "CALL": "CALL arguments",
-    "MERGE": "MERGE WHEN conditions",
+    "WHEN": "MERGE WHEN conditions",
 }
 """Clauses without aggregates, as messages name them"""
 
@@ -573,10 +578,11 @@ def aggregate_filter(scope: Scope, node: ast.FuncCall) -> Expr | None:
     if node.agg_filter is None:
         return None
     clause, scope.clause = scope.clause, "FILTER"
+    inside, scope.in_aggregate = scope.in_aggregate, False
     try:
         return coerce_to_boolean(scope, transform(scope, node.agg_filter), "FILTER")
     finally:
-        scope.clause = clause
+        scope.clause, scope.in_aggregate = clause, inside
 
 
 def _check_ordered(scope: Scope, function: Function, name: str, location: int) -> None:
