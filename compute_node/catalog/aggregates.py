@@ -16,6 +16,7 @@ from compute_node.catalog.rows import Record
 from compute_node.sql.analyze.context import DEFAULT_ENV
 from compute_node.sql.analyze.polymorphism import POLYMORPHIC, resolve
 from compute_node.types.oids import INTERNAL
+from compute_node.types.ordered_sets import FINALS, MODE, SET_TRANSITIONS
 from compute_node.types.registry import REGISTRY, Aggregate, Function, Moving, PgType
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ def aggregate(layer: CatalogLayer, oid: int) -> Aggregate | None:
     row, function = layer.reader.one("pg_aggregate", aggfnoid=oid), layer.reader.one("pg_proc", oid=oid)
     if row is None or function is None:
         return None
+    if row.aggkind != "n":
+        return _ordered_set(layer, row)
     if row.aggtranstype == INTERNAL:
         return _over_internal(layer, row)
     declared = tuple(function.proargtypes)
@@ -62,6 +65,20 @@ def _over_internal(layer: CatalogLayer, row: Record) -> Aggregate:
             return replace(found, oid=row.aggfnoid, parts=tuple([oid for oid in functions if oid]))
     names = " and ".join([function_of(layer, oid).name for oid in functions if oid])
     raise NotSupported(f"aggregates over {names} are not supported")
+
+
+def _ordered_set(layer: CatalogLayer, row: Record) -> Aggregate:
+    """An aggregate over the functions of the built-in ordered-set ones."""
+    built_in = REGISTRY.aggregates[MODE]
+    return replace(
+        built_in,
+        oid=row.aggfnoid,
+        strict=SET_TRANSITIONS[row.aggtransfn],
+        set_final=FINALS[function_of(layer, row.aggfinalfn).name],
+        direct=row.aggnumdirectargs,
+        hypothetical=row.aggkind == "h",
+        parts=(row.aggtransfn, row.aggfinalfn),
+    )
 
 
 class _Types:

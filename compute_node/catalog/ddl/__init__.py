@@ -110,6 +110,7 @@ _HANDLERS: dict[type, Handler] = {
     ast.AlterObjectDependsStmt: alter.alter_depends,
     ast.DefineStmt: define,
     ast.AlterCollationStmt: collations.refresh_version,
+    ast.AlterDatabaseRefreshCollStmt: collations.refresh_database,
     ast.CreateCastStmt: operators.create_cast,
     ast.CreateOpClassStmt: operator_classes.create_operator_class,
     ast.CreateOpFamilyStmt: operator_classes.create_operator_family,
