@@ -43,6 +43,7 @@ from compute_node.sql.expressions import (
 )
 from compute_node.sql.rewrite import deep_walk
 from compute_node.types import oids
+from compute_node.types.collation.code import COLLATION_FOR
 from compute_node.types.registry import Function
 
 _NO_MATCH = "No %s matches the given name and argument types. You might need to add explicit type casts."
@@ -288,6 +289,8 @@ def call_function(
             raise
         return _CAST, field
     function = scope.catalog.function(chosen.oid)
+    if function.oid == COLLATION_FOR:
+        scope.analysis.collated = True
     if function.kind == "p":
         shown = function_signature(scope, shown_name, arguments, names)
         raise fail(WrongObjectType, f"{shown} is a procedure", location, hint="To call a procedure, use CALL.")
