@@ -260,7 +260,8 @@ class Replica:
     def _take(self, log: cpb.Log) -> None:
         core = self.core
         self._delay_s = self.archive_delay_s if log is self._fetched else self.max_delay_s
-        self.volume.follow(log.epoch)
+        if log.epoch > self.volume.epoch:  # what an earlier writer sent may still wait here
+            self.volume.follow(log.epoch)
         if log.removed_below > self._storage.row_horizon():
             self.removed(Lsn(log.removed_below), self._delay_s)
         core.receive((run.pg, run.prev_lsn, run.records) for run in log.runs)
