@@ -35,7 +35,9 @@ from compute_node.catalog.ddl import (
     reindex,
     rename,
     roles,
+    schema_objects,
     sequence,
+    text_search,
     types,
 )
 from compute_node.catalog.ddl.context import DdlContext
@@ -60,6 +62,8 @@ def define(ctx: DdlContext, node: ast.DefineStmt) -> str:
         return base_types.create_type(ctx, node)
     if node.kind == enums.ObjectType.OBJECT_COLLATION:
         return collations.create_collation(ctx, node)
+    if node.kind in schema_objects.KINDS:
+        return text_search.define(ctx, node)
     if node.kind != enums.ObjectType.OBJECT_OPERATOR:
         what = node.kind.name.removeprefix("OBJECT_").replace("_", " ")
         raise NotSupported(f"CREATE {what} is not supported")
@@ -108,6 +112,8 @@ _HANDLERS: dict[type, Handler] = {
     ast.AlterFunctionStmt: alter.alter_function,
     ast.AlterObjectDependsStmt: alter.alter_depends,
     ast.DefineStmt: define,
+    ast.AlterTSConfigurationStmt: text_search.alter_configuration,
+    ast.AlterTSDictionaryStmt: text_search.alter_dictionary,
     ast.AlterCollationStmt: collations.refresh_version,
     ast.CreateCastStmt: operators.create_cast,
     ast.CreateOpClassStmt: operator_classes.create_operator_class,

@@ -378,6 +378,10 @@ CLASS_CAST: int = CATALOGS["pg_cast"].desc.oid
 CLASS_OPCLASS: int = CATALOGS["pg_opclass"].desc.oid
 CLASS_COLLATION: int = CATALOGS["pg_collation"].desc.oid
 CLASS_CONVERSION: int = CATALOGS["pg_conversion"].desc.oid
+CLASS_TS_CONFIGURATION: int = CATALOGS["pg_ts_config"].desc.oid
+CLASS_TS_DICTIONARY: int = CATALOGS["pg_ts_dict"].desc.oid
+CLASS_TS_PARSER: int = CATALOGS["pg_ts_parser"].desc.oid
+CLASS_TS_TEMPLATE: int = CATALOGS["pg_ts_template"].desc.oid
 CLASS_OPFAMILY: int = CATALOGS["pg_opfamily"].desc.oid
 
 

@@ -1,5 +1,5 @@
-"""Objects that are one catalog row in a schema, with an owner and no privileges: collations and conversions. What
-RENAME, SET SCHEMA, OWNER TO, COMMENT ON and DROP do with them."""
+"""Objects that are one catalog row in a schema, with an owner and no privileges: collations, conversions, and what text
+search is made of. What RENAME, SET SCHEMA, OWNER TO, COMMENT ON and DROP do with them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,16 @@ from pglast import ast, enums
 
 from aurora.errors import DuplicateObject, InsufficientPrivilege, InvalidSchemaName, UndefinedObject
 from compute_node.catalog.ddl import shared_depend
-from compute_node.catalog.ddl.context import CLASS_COLLATION, CLASS_CONVERSION, CLASS_NAMESPACE, DdlContext
+from compute_node.catalog.ddl.context import (
+    CLASS_COLLATION,
+    CLASS_CONVERSION,
+    CLASS_NAMESPACE,
+    CLASS_TS_CONFIGURATION,
+    CLASS_TS_DICTIONARY,
+    CLASS_TS_PARSER,
+    CLASS_TS_TEMPLATE,
+    DdlContext,
+)
 from compute_node.catalog.ddl.dependencies import Address
 from compute_node.catalog.ddl.ownership import check_new_owner
 from compute_node.catalog.ddl.role_names import role_oid
@@ -30,11 +39,19 @@ class SchemaObject(NamedTuple):
     class_oid: int
     encoding: str = ""
     """what is said of one that is not there"""
+    has_owner: bool = True
+    """the others are superusers'"""
 
 
 KINDS: dict[enums.ObjectType, SchemaObject] = {
     _O.OBJECT_COLLATION: SchemaObject("pg_collation", "coll", "collation", CLASS_COLLATION, ' for encoding "UTF8"'),
     _O.OBJECT_CONVERSION: SchemaObject("pg_conversion", "con", "conversion", CLASS_CONVERSION),
+    _O.OBJECT_TSCONFIGURATION: SchemaObject("pg_ts_config", "cfg", "text search configuration", CLASS_TS_CONFIGURATION),
+    _O.OBJECT_TSDICTIONARY: SchemaObject("pg_ts_dict", "dict", "text search dictionary", CLASS_TS_DICTIONARY),
+    _O.OBJECT_TSPARSER: SchemaObject("pg_ts_parser", "prs", "text search parser", CLASS_TS_PARSER, has_owner=False),
+    _O.OBJECT_TSTEMPLATE: SchemaObject(
+        "pg_ts_template", "tmpl", "text search template", CLASS_TS_TEMPLATE, has_owner=False
+    ),
 }
 
 
@@ -65,9 +82,15 @@ def owned(ctx: DdlContext, kind: SchemaObject, names: Sequence[ast.String]) -> R
     row = find(ctx, kind, names)
     if row is None:
         raise UndefinedObject(f'{kind.noun} "{dotted(names)}" does not exist')
-    if not ctx.owns(getattr(row, f"{kind.prefix}owner")):
-        raise InsufficientPrivilege(f"must be owner of {kind.noun} {dotted(names)}")
+    if not _owns(ctx, kind, row):
+        raise InsufficientPrivilege(
+            f"must be owner of {kind.noun} {dotted(names)}" if kind.has_owner else "must be superuser"
+        )
     return row
+
+
+def _owns(ctx: DdlContext, kind: SchemaObject, row: Record) -> bool:
+    return ctx.owns(getattr(row, f"{kind.prefix}owner")) if kind.has_owner else ctx.rights.superuser
 
 
 def check_free(ctx: DdlContext, kind: SchemaObject, namespace: int, name: str) -> None:
@@ -129,10 +152,10 @@ def dropped(ctx: DdlContext, kind: SchemaObject, names: Sequence[ast.String], mi
     row = find(ctx, kind, names)
     if row is None:
         return None
-    if not ctx.owns(getattr(row, f"{kind.prefix}owner")) and not ctx.owns_schema(
-        getattr(row, f"{kind.prefix}namespace")
-    ):
-        raise InsufficientPrivilege(f"must be owner of {kind.noun} {dotted(names)}")
+    if not _owns(ctx, kind, row) and not ctx.owns_schema(getattr(row, f"{kind.prefix}namespace")):
+        raise InsufficientPrivilege(
+            f"must be owner of {kind.noun} {dotted(names)}" if kind.has_owner else "must be superuser"
+        )
     return kind.class_oid, row.oid, 0
 
 
