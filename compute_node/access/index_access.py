@@ -242,9 +242,9 @@ class IndexAccess(ABC):
         one."""
 
     @abstractmethod
-    def add_many(self, txn: Txn, rows: Sequence[Sequence[Datum]], tids: Sequence[int]) -> None:
-        """Enter many rows at once, in the order that suits the method. Errors as for ``add``, with ``row`` where it
-        is known which one it was."""
+    def add_many(self, txn: Txn, rows: Sequence[Sequence[Datum]], tids: Sequence[int], check: bool = True) -> None:
+        """Enter many rows at once, in the order that suits the method. ``check`` and errors as for ``add``, with
+        ``row`` where it is known which one it was."""
 
     def try_add(self, txn: Txn, values: Sequence[Datum], tid: int) -> int:
         """``add`` that answers a unique conflict with 1 instead of an error; 0 when entered."""

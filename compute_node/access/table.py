@@ -53,7 +53,7 @@ STRENGTHS = {"key share": 0, "share": 1, "no key update": 2, "update": 3}
 class UpdatePlan:
     """What an update of certain columns means for this table's rows and indexes."""
 
-    __slots__ = ("hot", "key_positions", "keys", "positions", "projection", "unchanged")
+    __slots__ = ("hot", "key_positions", "keys", "may_wait", "positions", "projection", "unchanged")
 
     def __init__(self, table: Table, changed: tuple[int, ...], needed: tuple[int, ...]) -> None:
         self.positions = tuple(attno - 1 for attno in changed)
@@ -67,6 +67,8 @@ class UpdatePlan:
         """Which of the new values are of columns that make a row known; they may be what they were."""
         self.keys = table.projection(tuple(attno for _, attno in named), False) if named else None
         self.unchanged = [index not in affected for index in table.indexes]
+        self.may_wait = not any(index.desc.unique for index in affected)
+        """Whether nobody notices index entries that come later in the statement: a key that is to be its own does."""
 
 
 class Table:
@@ -89,6 +91,8 @@ class Table:
         self.projections: dict[tuple[tuple[int, ...], bool], Projection] = {}
         self.fill_reserve = PAGE_BYTES * (100 - desc.fillfactor) // 100
         self._plans: dict[tuple[tuple[int, ...], tuple[int, ...]], UpdatePlan] = {}
+        self._full_page: tuple[int, int, int] | None = None
+        """(block, xid, cid): that page has no room for new versions, as that statement has found"""
         self._every = tuple(range(1, len(desc.columns) + 1))
         self._cache = storage.cache
         self._load = storage.cache.load
@@ -417,11 +421,13 @@ class Table:
         compute: Compute,
         needed: tuple[int, ...],
         recheck: Callable[[int, Row], Compute | None] | None = None,
+        later: list[int] | None = None,
     ) -> int | None:
         """Update the row whose version ``tid`` the snapshot sees: ``compute`` gets the columns ``needed`` of its
         newest version and gives the new values of ``changed``, or None when the row no longer qualifies. ``recheck``
         is asked when that version (tid, columns) is newer than the snapshot: it gives the function to take instead, or
-        None. The new tid, None when not updated. Errors: 23505, 40001, 40P01, 54000, 55P03."""
+        None. Tids in ``later`` are for ``enter_many`` to enter into the indexes. The new tid, None when not updated.
+        Errors: 23505, 40001, 40P01, 54000, 55P03."""
         plan = self._plans.get((changed, needed))
         if plan is None:
             plan = self._plans[changed, needed] = UpdatePlan(self, changed, needed)
@@ -454,9 +460,10 @@ class Table:
                 if locks.rows and locks.row_blockers(txn, self.relfile, at, strength):
                     found = self._probe(tid, snapshot, projection, txn.follow)
                     continue
-                new_tid: int = self._update(at, plan.positions, values, xid, txn.cid, plan.hot, new_key, -1)
+                elsewhere = self.file.target if self._full_page == (at >> 16, xid, txn.cid) else -1
+                new_tid: int = self._update(at, plan.positions, values, xid, txn.cid, plan.hot, new_key, elsewhere)
                 if new_tid <= 0:
-                    new_tid = self._update_elsewhere(txn, at, plan, values, new_key, new_tid)
+                    new_tid = self._update_elsewhere(txn, at, plan, values, new_key, new_tid, elsewhere)
                 if new_tid != RETRY:
                     break
                 found = self._probe(tid, snapshot, projection, txn.follow)
@@ -471,8 +478,23 @@ class Table:
             txn.serial.replaces(self.serial_id, self.relfile, at)
         if not (plan.hot and new_tid >> 16 == at >> 16):
             self.file.dead_rows += 1
-            self._enter(txn, new_tid, plan)
+            if later is None or not plan.may_wait:
+                self._enter(txn, new_tid, plan)
+            else:
+                later.append(new_tid)
         return new_tid
+
+    def enter_many(self, txn: Txn, changed: tuple[int, ...], needed: tuple[int, ...], tids: list[int]) -> None:
+        """Enter into the indexes what ``update_columns`` of these columns has left for later."""
+        if not tids or not self.indexes:
+            return
+        plan = self._plans[changed, needed]
+        rows = [self._own_row(txn, tid) for tid in tids]
+        if txn.serial is not None and self.serial_id:
+            for row in rows:
+                self._note_insert(txn.serial, row)
+        for index, unchanged in zip(self.indexes, plan.unchanged, strict=True):
+            index.add_many(txn, rows, tids, not unchanged)
 
     def _has_new_key(
         self, plan: UpdatePlan, keys: Projection, snapshot: Snapshot, tid: int, values: Sequence[Datum]
@@ -489,11 +511,18 @@ class Table:
         return row if self.toast is None or not proj.eager else resolved_row(row, proj.eager)
 
     def _update_elsewhere(
-        self, txn: Txn, tid: int, plan: UpdatePlan, values: Sequence[Datum], new_key: bool, outcome: int
+        self,
+        txn: Txn,
+        tid: int,
+        plan: UpdatePlan,
+        values: Sequence[Datum],
+        new_key: bool,
+        outcome: int,
+        block: int,
     ) -> int:
         """Go on with an update whose page was missing or full, or whose new version is too long: TOAST, prune, else put
         the new version on another page."""
-        block, pruned, positions, toasted = -1, False, plan.positions, False
+        pruned, positions, toasted = block >= 0, plan.positions, False
         while outcome <= 0 and outcome != RETRY:
             if outcome == NEEDS_TOAST:
                 stored = self._toast_version(txn, tid, positions, values)
@@ -516,6 +545,9 @@ class Table:
                 if removed < 0:
                     self._load(-removed)
                     pruned = False
+                elif not removed:
+                    self._full_page = (tid >> 16, txn.write_xid, txn.cid)
+                    block = self.file.target if self.file.target != tid >> 16 else -1
             else:
                 if block >= 0 or self.file.target < 0 or self.file.target == tid >> 16:
                     self._reserve(WRITE_REDO_BYTES)
@@ -625,6 +657,33 @@ class Table:
         finally:
             if entry is not None:
                 self._locks.turn_over(entry)
+
+    def delete_many(
+        self,
+        txn: Txn,
+        snapshot: Snapshot,
+        tids: list[int],
+        recheck: Callable[[Row, int], bool],
+        needed: tuple[int, ...],
+    ) -> int:
+        """``delete`` of many rows, in mini-transactions of a page's rows where nobody is in the way; their number."""
+        alone = txn.serial is None or not self.serial_id
+        xid = txn.write_xid or self._assign(txn)
+        at = count = 0
+        while at < len(tids):
+            self._reserve(WRITE_REDO_BYTES)
+            done = self.heap.delete_many(tids, at, xid, txn.cid) if alone and not self._locks.rows else 0
+            if done < 0:
+                self._load(-done)
+                continue
+            if done:
+                self.file.dead_rows += done
+                count += done
+            else:
+                done = 1
+                count += self.delete(txn, snapshot, tids[at], recheck, needed) != 0
+            at += done
+        return count
 
     def lock(
         self, txn: Txn, snapshot: Snapshot, tid: int, strength: int | str, wait: str = WAIT

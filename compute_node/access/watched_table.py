@@ -121,6 +121,7 @@ class WatchedTable(Table):
         compute: Compute,
         needed: tuple[int, ...],
         recheck: Callable[[int, Row], Compute | None] | None = None,
+        later: list[int] | None = None,
     ) -> int | None:
         """As ``Table.update_columns``."""
         watch = self._watches.get((changed, needed))
@@ -128,7 +129,7 @@ class WatchedTable(Table):
             watch = self._watches[changed, needed] = _Watch(self.desc, changed, needed)
         self._check_seen(txn, tid)
         if not watch.new and not watch.lost:
-            return super().update_columns(txn, snapshot, tid, changed, compute, needed, recheck)
+            return super().update_columns(txn, snapshot, tid, changed, compute, needed, recheck, later)
         width = len(needed)
         kept: list[tuple[Row, Sequence[Datum]]] = []
 
@@ -187,6 +188,17 @@ class WatchedTable(Table):
                 if None not in before:
                     events_of(txn).now.append(LostKey(key, self.desc, before, None))
         return at
+
+    def delete_many(
+        self,
+        txn: Txn,
+        snapshot: Snapshot,
+        tids: list[int],
+        recheck: Callable[[Row, int], bool],
+        needed: tuple[int, ...],
+    ) -> int:
+        """As ``Table.delete_many``: one by one, for each is looked at."""
+        return sum(self.delete(txn, snapshot, tid, recheck, needed) != 0 for tid in tids)
 
     # Looking again
 

@@ -34,6 +34,7 @@ from compute_node.relations.schema import (
     SystemView,
     load_json,
 )
+from compute_node.types.aurora_functions import DESCRIPTIONS
 from compute_node.types.registry import REGISTRY, Function
 from compute_node.types.textsearch.configurations import builtin
 
@@ -47,6 +48,7 @@ _ONLY_FACTS = (
     "pg_amproc",
     "pg_aggregate",
     "pg_range",
+    "pg_constraint",
     "pg_description",
 )
 """Catalogs whose built-in rows are PostgreSQL's and no others"""
@@ -90,6 +92,7 @@ def _row_types(out: dict[str, list[Row]], desc_name: str, namespace: int, oid: i
 
 def _relations(out: dict[str, list[Row]]) -> None:
     types = REGISTRY.types
+    rows = {table.array_type for table in CATALOGS.values()}
     for table in CATALOGS.values():
         desc = table.desc
         out["pg_class"].append(
@@ -109,7 +112,8 @@ def _relations(out: dict[str, list[Row]]) -> None:
         if desc.toast is not None:
             _toast(out, desc.toast)
         for column in desc.columns:
-            out["pg_attribute"].append(attribute_row(desc.oid, column, types.get(column.type)))
+            alignment = "d" if column.type in rows else None
+            out["pg_attribute"].append(attribute_row(desc.oid, column, types.get(column.type), alignment=alignment))
         if desc.row_type not in types:
             _row_types(
                 out,
@@ -194,6 +198,9 @@ def _functions(out: dict[str, list[Row]]) -> None:
         # Those without a schema are only put into plans, by analysis.
         if item.namespace and item.oid not in known:
             out["pg_proc"].append(_function_row(item))
+            text = DESCRIPTIONS.get(item.name)
+            if text:
+                _add(out, "pg_description", objoid=item.oid, classoid=_PROC, description=text)
 
 
 def _proc_row(
@@ -249,6 +256,7 @@ def _default_text(value: Datum) -> str:
 
 
 _PG_CATALOG = 11
+_PROC = int(CATALOGS["pg_proc"].desc.oid)
 
 
 def _text_search(out: dict[str, list[Row]]) -> None:
@@ -365,7 +373,8 @@ def _icu_collations(out: dict[str, list[Row]], found: list[Any]) -> None:
             colliculocale=locale,
             collversion=version,
         )
-        _add(out, "pg_description", objoid=oid, classoid=class_oid, description=description)
+        if description is not None:
+            _add(out, "pg_description", objoid=oid, classoid=class_oid, description=description)
 
 
 def _privileges(out: dict[str, list[Row]], acls: dict[str, dict[str, list[str]]]) -> None:

@@ -17,7 +17,7 @@ RECORD_IN, RECORD_OUT, RECORD_RECV, RECORD_SEND = 2290, 2291, 2402, 2403
 DOMAIN_IN, DOMAIN_RECV = 2597, 2598
 SHELL_IN, SHELL_OUT = 2398, 2399
 ARRAY_IN, ARRAY_OUT, ARRAY_RECV, ARRAY_SEND, ARRAY_SUBSCRIPT = 750, 751, 2400, 2401, 6179
-ARRAY_ANALYZE, RANGE_ANALYZE = 3816, 3916
+ARRAY_ANALYZE, RANGE_ANALYZE, MULTIRANGE_ANALYZE = 3816, 3916, 4242
 _NEUTRAL_TYPE = (-1, False, "i", "x")
 
 
@@ -79,8 +79,11 @@ def type_layout(item: PgType | None) -> tuple[int, bool, str, str]:
     return item.length, item.by_value, item.align, item.storage
 
 
-def attribute_row(relation: int, column: ColumnDesc, item: PgType | None, *, dimensions: int = 0) -> Row:
-    """A pg_attribute row. ``dimensions`` is what the declaration said, 0 for a scalar."""
+def attribute_row(
+    relation: int, column: ColumnDesc, item: PgType | None, *, dimensions: int = 0, alignment: str | None = None
+) -> Row:
+    """A pg_attribute row. ``dimensions`` is what the declaration said, 0 for a scalar; ``alignment``: of a type
+    without code."""
     length, by_value, align, storage = type_layout(item)
     return make_row(
         "pg_attribute",
@@ -95,7 +98,7 @@ def attribute_row(relation: int, column: ColumnDesc, item: PgType | None, *, dim
             "attcacheoff": -1,
             "atttypmod": column.typmod,
             "attbyval": by_value,
-            "attalign": align,
+            "attalign": alignment or align,
             "attstorage": column.storage or storage,
             "attcompression": column.compression,
             "attnotnull": column.not_null,
@@ -207,7 +210,7 @@ def range_type_row(oid: int, name: str, namespace: int, array: int, owner: int, 
             "typcategory": "R",
             "typdelim": ",",
             "typarray": array,
-            "typanalyze": RANGE_ANALYZE,
+            "typanalyze": RANGE_ANALYZE if kind == "r" else MULTIRANGE_ANALYZE,
             "typalign": align,
             "typstorage": "x",
         }

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from aurora.datum import Row
-from compute_node.exec.assignments import columns_used
+from compute_node.exec.assignments import columns_used, is_volatile
+from compute_node.exec.plan_walk import plan_expressions, plan_nodes
 from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
 from compute_node.types.oids import TID
@@ -40,6 +41,14 @@ def tid_scan(scan: Scan) -> Scan:
         filter=None if scan.filter is None else renumber(scan.filter),
         output=(ex.Column(type=TID, index=len(columns)),),
         want_tid=True,
+    )
+
+
+def looks_around(plan: pl.Update | pl.Delete, builder: Builder) -> bool:
+    """Whether a function that the statement calls, or a sub-select may call, can see what it has changed so far."""
+    found = [expr for node in plan_nodes(plan) for expr in plan_expressions(node)]
+    return any(is_volatile(builder, expr) for expr in found) or any(
+        isinstance(item, ex.SubPlan) for expr in found for item in ex.walk(expr)
     )
 
 

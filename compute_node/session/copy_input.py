@@ -12,6 +12,7 @@ from typing import Any
 
 from aurora.datum import Datum, Row
 from aurora.errors import BadCopyFileFormat, SqlError, UndefinedColumn
+from aurora.kernels import wire as wire_kernel
 from compute_node.session.copy_options import CopyOptions
 from compute_node.session.results import decode_text
 from compute_node.types.registry import PgType, TypeEnv
@@ -38,6 +39,10 @@ def unescape(field: str) -> str:
     return _ESCAPED.sub(one, field)
 
 
+def _integer_code(item: PgType) -> bytes:
+    return b"%d" % item.length if item.wire.copy == "i" and item.length in (2, 4, 8) else b"d"
+
+
 class _Batch:
     """Converts raw rows (fields are str, None is NULL) to typed rows."""
 
@@ -56,7 +61,24 @@ class _Batch:
         except (ValueError, TypeError, SqlError):
             return [self._exact(row, first_line + offset) for offset, row in enumerate(rows)]
 
-    def _column(self, index: int, values: tuple[str | None, ...]) -> Sequence[Datum]:
+    def codes(self) -> bytes:
+        """What ``split_copy`` makes of each column."""
+        kinds = [(item, typmod) for _, item, typmod in self._columns]
+        return b"".join(_integer_code(item) if typmod < 0 else b"d" for item, typmod in kinds)
+
+    def split(self, columns: list[list[int | str | None]]) -> list[Row] | None:
+        """The rows of columns that ``split_copy`` has made; None when something is wrong, for the error's sake."""
+        try:
+            return list(zip(*[self._converted(index, values) for index, values in enumerate(columns)]))
+        except (ValueError, TypeError, SqlError):
+            return None
+
+    def _converted(self, index: int, values: list[Any]) -> Sequence[Datum]:
+        _, item, typmod = self._columns[index]
+        done = typmod < 0 and (item.wire.copy == "s" or _integer_code(item) != b"d")
+        return values if done else self._column(index, values)
+
+    def _column(self, index: int, values: Sequence[str | None]) -> Sequence[Datum]:
         _, item, typmod = self._columns[index]
         if item.wire.copy == "i":
             bits = 8 * item.length - 1
@@ -131,6 +153,10 @@ class LineReader:
         self._open_line = 0
         self._header = options.header != "none"
         self._given: list[str] = []
+        self._chunk: bytes | None = None
+        """what ``_given`` is made from when it is asked for"""
+        self._special = b"\\" + (options.quote.encode() if self._csv else b"")
+        self._codes = self._batch.codes()
         self._given_first = 1
         self._numbers: Sequence[int] = ()
         self._force_null = self._chosen(options.force_null)
@@ -152,7 +178,25 @@ class LineReader:
             self._rest = data
             return []
         self._rest = data[cut:]
-        return self._lines(decode_text(data[:cut]))
+        chunk = data[:cut]
+        rows = self._plain(chunk)
+        return self._lines(decode_text(chunk)) if rows is None else rows
+
+    def _plain(self, chunk: bytes) -> list[Row] | None:
+        """The rows of lines without anything special, split by the kernel; None for all others."""
+        options = self._options
+        if self._ended or self._header or self._open_record or self._newline == "\r\n" or self._force_not_null:
+            return None
+        null = options.null.encode()
+        columns = wire_kernel.split_copy(chunk, self._codes, ord(options.delimiter), null, self._special)
+        rows = None if columns is None else self._batch.split(columns)
+        if rows is None:
+            return None
+        self._newline = "\n"
+        first = self._line + 1
+        self._line += len(rows)
+        self._chunk, self._given_first, self._numbers = chunk, first, range(first, first + len(rows))
+        return rows
 
     def finish(self) -> list[Row]:
         """The end of the data."""
@@ -166,6 +210,8 @@ class LineReader:
 
     def place(self, row: int, with_text: bool) -> str:
         """Where a row that ``feed`` or ``finish`` has just given came from, as an error's context says it."""
+        if self._chunk is not None:
+            self._given, self._chunk = decode_text(self._chunk).split("\n"), None
         number = self._numbers[row]
         where = f"COPY {self._batch.relation}, line {number}"
         return f'{where}: "{shorten(self._given[number - self._given_first])}"' if with_text else where
@@ -182,6 +228,7 @@ class LineReader:
             lines = [line[:-1] if line.endswith("\r") else line for line in lines]
         first = self._line + 1
         self._line += len(lines)
+        self._chunk = None
         self._given, self._given_first, self._numbers = lines, first, range(first, first + len(lines))
         special = "\\" in text or self._header or bool(self._open_record) or (self._csv and self._options.quote in text)
         special = special or (not self._csv and "\r" in text and self._newline == "\n")

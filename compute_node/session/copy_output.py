@@ -43,11 +43,10 @@ class CopyWriter:
         self.binary = options.format == "binary"
         self._signature = SIGNATURE + bytes(8)
         """the binary format's header, which goes out in one message with what follows it"""
-        self._numbers = [column.kind.wire.text == b"i" for column in columns]
-        if self.binary:
-            pairs = [binary_code(column.kind) for column in columns]
+        if options.format != "csv":
+            pairs = [(binary_code if self.binary else text_code)(column.kind) for column in columns]
             self._codes = b"".join(code for code, _ in pairs)
-            self._binary_converters = tuple(converter for _, converter in pairs)
+            self._converters = tuple(converter for _, converter in pairs)
         else:
             self._convert = [_to_text(column.kind, env) for column in columns]
         escaped = "".join(_ESCAPES) + options.delimiter
@@ -81,30 +80,21 @@ class CopyWriter:
         """The messages of a batch."""
         if self.binary:
             return self._binary_rows(rows)
+        if self._options.format == "text":
+            delimiter, none = ord(self._options.delimiter), self._options.null.encode()
+            return wire_kernel.encode_copy(rows, self._codes, self._converters, self._env, delimiter, none)
         null, convert, force = self._options.null, self._convert, self._force
         out = []
-        if self._options.format == "csv":
-            alone = len(convert) == 1
-            for row in rows:
-                out.append(
-                    self._line(
-                        [
-                            null if value is None else self._csv(to_text(value), must, alone)
-                            for value, to_text, must in zip(row, convert, force, strict=True)
-                        ]
-                    )
+        alone = len(convert) == 1
+        for row in rows:
+            out.append(
+                self._line(
+                    [
+                        null if value is None else self._csv(to_text(value), must, alone)
+                        for value, to_text, must in zip(row, convert, force, strict=True)
+                    ]
                 )
-        else:
-            numbers = self._numbers
-            for row in rows:
-                out.append(
-                    self._line(
-                        [
-                            null if value is None else str(value) if number else self._text(to_text(value))
-                            for value, to_text, number in zip(row, convert, numbers, strict=True)
-                        ]
-                    )
-                )
+            )
         return b"".join(out)
 
     def _line(self, fields: list[str]) -> bytes:
@@ -126,7 +116,7 @@ class CopyWriter:
         return quote + body.replace(quote, escape + quote) + quote
 
     def _binary_rows(self, rows: list[Row]) -> bytes:
-        data = wire_kernel.encode_rows(rows, self._codes, self._binary_converters, self._env)
+        data = wire_kernel.encode_rows(rows, self._codes, self._converters, self._env)
         # A row of the binary format is the body of a DataRow: only the message type differs.
         out, at = bytearray(data), 0
         while at < len(data):

@@ -15,6 +15,7 @@ from aurora.errors import (
     InvalidParameterValue,
     NotSupported,
     ProtocolViolation,
+    SqlError,
     UndefinedFunction,
 )
 from compute_node.hub import HUB
@@ -112,21 +113,33 @@ def decode_text(raw: bytes) -> str:
 def decode_parameters(bind: messages.Bind, types: Sequence[PgType], env: TypeEnv) -> Row:
     """The typed parameters of a Bind; errors are those of the types' input and receive functions."""
     values: list[Datum] = []
-    for raw, fmt, item in zip(bind.values, bind.formats, types, strict=True):
-        if fmt > 1:
-            raise InvalidParameterValue(f"unsupported format code: {fmt}")
-        if raw is None:
-            if item.check is not None:
-                item.check(None, env)
-            values.append(None)
-            continue
-        if fmt == 0:
-            values.append(item.input(decode_text(raw), -1, env))
-        elif item.receive is None:
-            raise NotSupported(f"no binary input function available for type {item.formatted_name or item.name}")
-        else:
-            value = item.receive(raw, -1)
-            if item.check is not None:
-                item.check(value, env)
-            values.append(value)
+    try:
+        for raw, fmt, item in zip(bind.values, bind.formats, types, strict=True):
+            if fmt > 1:
+                raise InvalidParameterValue(f"unsupported format code: {fmt}")
+            if raw is None:
+                if item.check is not None:
+                    item.check(None, env)
+                values.append(None)
+                continue
+            if fmt == 0:
+                values.append(item.input(decode_text(raw), -1, env))
+            elif item.receive is None:
+                raise NotSupported(f"no binary input function available for type {item.formatted_name or item.name}")
+            else:
+                value = item.receive(raw, -1)
+                if item.check is not None:
+                    item.check(value, env)
+                values.append(value)
+    except SqlError as error:
+        if error.where is None:
+            error.where = _parameter_context(bind, len(values), not isinstance(error, CharacterNotInRepertoire))
+        raise
     return tuple(values)
+
+
+def _parameter_context(bind: messages.Bind, index: int, is_read: bool) -> str:
+    """Which parameter an error is about. Its text is not shown: it may be a secret. ``is_read``: it was a text."""
+    portal = f'portal "{bind.portal.decode()}"' if bind.portal else "unnamed portal"
+    is_text = is_read and bind.values[index] is not None and bind.formats[index] == 0
+    return f"{portal} parameter ${index + 1}" + (" = '...'" if is_text else "")

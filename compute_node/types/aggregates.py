@@ -71,6 +71,12 @@ def _sum_batch(state: Value, column: list[Value]) -> Value:
     return state if not column else sum(column, state or 0)
 
 
+def _numeric_sum_batch(state: Decimal | None, column: list[Decimal]) -> Decimal | None:
+    if not column:
+        return state
+    return numeric.add_all(column[0], column[1:]) if state is None else numeric.add_all(state, column)
+
+
 def _int8_result(state: int | None) -> int | None:
     if state is None or LOW[8] <= state <= HIGH[8]:
         return state
@@ -102,6 +108,7 @@ agg(
     _nothing,
     lambda state, value: value if state is None else numeric.add(state, value),
     _same,
+    batch=_numeric_sum_batch,
 )
 
 
@@ -173,6 +180,7 @@ agg(
     lambda: (0, Decimal(0)),
     lambda state, value: (state[0] + 1, numeric.add(state[1], value)),
     lambda state: numeric.divide(state[1], Decimal(state[0])) if state[0] else None,
+    batch=lambda state, column: (state[0] + len(column), numeric.add_all(state[1], column)),
 )
 aggs(
     """

@@ -40,6 +40,7 @@ from compute_node.types.common import WHITESPACE, invalid_syntax, value_out_of_r
 from compute_node.types.declare import comparisons, operator_classes, operators
 from compute_node.types.long_text import STEPS, paced
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv
+from compute_node.types.typenames import check_sent_type
 
 PULSE_ITEMS = 256
 _QUOTED = frozenset('{}"\\' + WHITESPACE)
@@ -300,8 +301,7 @@ def array_receive(element: PgType, decode: Callable[[bytes, int], Datum]) -> Cal
         count, flags, element_oid = _HEADER.unpack_from(data)
         if not 0 <= count <= 6 or flags not in (0, 1) or len(data) < 12 + 8 * count:
             raise InvalidBinaryRepresentation(f"invalid number of dimensions: {count}")
-        if element_oid != element.oid:
-            raise InvalidBinaryRepresentation("wrong element type")
+        check_sent_type(element_oid, element.oid, "array element type")
         lengths, bounds, total, at = [], [], 1, 12
         for _dimension in range(count):
             length, lower = _DIMENSION.unpack_from(data, at)
@@ -396,7 +396,7 @@ def _check(element: PgType) -> Callable[[list[Datum] | None, TypeEnv], None] | N
 
 
 def _refuse_input(text: str, typmod: int, env: TypeEnv) -> list[Datum]:
-    raise NotSupported("arrays of a domain over arrays are not supported")
+    raise NotSupported("arrays of a domain over arrays, or of a vector, are not supported")
 
 
 def make_array_type(element: PgType) -> PgType:
@@ -409,7 +409,7 @@ def make_array_type(element: PgType) -> PgType:
         keep, load = array_send(element, encode), array_receive(element, decode)
     has_binary = element.send is not None and element.receive is not None
     # Elements that are arrays themselves could not be told from further dimensions.
-    holds_arrays = element.base is not None and element.root.element != 0 and element.root.length == -1
+    holds_arrays = element.root.element != 0 and element.root.length == -1
     return PgType(
         oid=element.array,
         name="_" + element.name[:62],
@@ -483,8 +483,10 @@ def _vector(oid: int, name: str, element: PgType, array: int) -> None:
         )
 
     def vector_receive(data: bytes, typmod: int) -> list[int]:
-        if len(data) >= 20 and data[:4] == b"\0\0\0\1":
-            data = data[:16] + b"\0\0\0\1" + data[20:]
+        one_from_zero = len(data) >= 20 and data[:8] == b"\0\0\0\1\0\0\0\0" and data[16:20] == bytes(4)
+        if not one_from_zero and _HEADER.size <= len(data):
+            raise InvalidBinaryRepresentation(f"invalid {name} data")
+        data = data[:16] + b"\0\0\0\1" + data[20:]
         return receive(data, typmod)
 
     REGISTRY.add_type(

@@ -95,46 +95,66 @@ specialized(2749, "arraycontained(anyarray, anyarray) bool", _contained)
 specialized(2747, "arrayoverlap(anyarray, anyarray) bool", _overlap)
 
 
-def _length(value: Array, dimension: int) -> int | None:
-    lengths = dimensions(value)
-    return lengths[dimension - 1] if 1 <= dimension <= len(lengths) else None
-
-
-fn(2176, "array_length(anyarray, int4) int4", _length)
-
-
-def _bound(value: Array, dimension: int, base: int) -> int | None:
-    bounds = value.bounds if type(value) is BoundedArray else (base,) * len(dimensions(value))
-    return bounds[dimension - 1] if 1 <= dimension <= len(bounds) else None
-
-
 def _base(array: PgType) -> int:
     """The lower bound of a plain list: oidvector and int2vector start at 0, every other array at 1."""
     return 0 if array.name in ("oidvector", "int2vector") else 1
 
 
+def _shape(array: PgType) -> Callable[[Array], tuple[int, ...]]:
+    """Lengths of the dimensions; a vector has one, though it be empty."""
+    return (lambda value: tuple(dimensions(value))) if _base(array) else (lambda value: (len(value),))
+
+
+def _specialized_length(types: Types, result: PgType) -> Callable[..., int | None]:
+    shape = _shape(types[0])
+
+    def length(value: Array, dimension: int) -> int | None:
+        lengths = shape(value)
+        return lengths[dimension - 1] if 1 <= dimension <= len(lengths) else None
+
+    return length
+
+
+def _specialized_ndims(types: Types, result: PgType) -> Callable[..., int | None]:
+    shape = _shape(types[0])
+    return lambda value: len(shape(value)) or None
+
+
+specialized(2176, "array_length(anyarray, int4) int4", _specialized_length)
+
+
+def _bounds(array: PgType) -> Callable[[Array], tuple[int, ...]]:
+    """Lower bounds of the dimensions."""
+    base, shape = _base(array), _shape(array)
+    return lambda value: value.bounds if type(value) is BoundedArray else (base,) * len(shape(value))
+
+
 def _specialized_lower(types: Types, result: PgType) -> Callable[..., int | None]:
-    base = _base(types[0])
-    return lambda value, dimension: _bound(value, dimension, base)
+    bounds = _bounds(types[0])
+
+    def lower(value: Array, dimension: int) -> int | None:
+        found = bounds(value)
+        return found[dimension - 1] if 1 <= dimension <= len(found) else None
+
+    return lower
 
 
 def _specialized_upper(types: Types, result: PgType) -> Callable[..., int | None]:
-    base = _base(types[0])
+    lower, length = _specialized_lower(types, result), _specialized_length(types, result)
 
     def upper(value: Array, dimension: int) -> int | None:
-        low, length = _bound(value, dimension, base), _length(value, dimension)
-        return None if low is None or length is None else low + length - 1
+        low, found = lower(value, dimension), length(value, dimension)
+        return None if low is None or found is None else low + found - 1
 
     return upper
 
 
 def _specialized_dims(types: Types, result: PgType) -> Callable[..., str | None]:
-    base = _base(types[0])
+    bounds, shape = _bounds(types[0]), _shape(types[0])
 
     def dims(value: Array) -> str | None:
-        lengths = dimensions(value)
-        bounds = value.bounds if type(value) is BoundedArray else (base,) * len(lengths)
-        return "".join(f"[{low}:{low + length - 1}]" for low, length in zip(bounds, lengths, strict=True)) or None
+        pairs = zip(bounds(value), shape(value), strict=True)
+        return "".join(f"[{low}:{low + length - 1}]" for low, length in pairs) or None
 
     return dims
 
@@ -142,7 +162,7 @@ def _specialized_dims(types: Types, result: PgType) -> Callable[..., str | None]
 specialized(2091, "array_lower(anyarray, int4) int4", _specialized_lower)
 specialized(2092, "array_upper(anyarray, int4) int4", _specialized_upper)
 fn(3179, "cardinality(anyarray) int4", lambda value: sum(1 for _each in flatten(value)))
-fn(748, "array_ndims(anyarray) int4", lambda value: len(dimensions(value)) or None)
+specialized(748, "array_ndims(anyarray) int4", _specialized_ndims)
 specialized(747, "array_dims(anyarray) text", _specialized_dims)
 
 
@@ -310,10 +330,10 @@ fn(2331, "unnest(anyarray) setof anyelement", flatten)
 
 
 def _specialized_subscripts(types: Types, result: PgType) -> Callable[..., Iterator[int]]:
-    base = _base(types[0])
+    lower, size = _specialized_lower(types, result), _specialized_length(types, result)
 
     def subscripts(value: Array, dimension: int, backwards: bool = False) -> Iterator[int]:
-        low, length = _bound(value, dimension, base), _length(value, dimension)
+        low, length = lower(value, dimension), size(value, dimension)
         found = range(low, low + length) if low is not None and length is not None else range(0)
         return reversed(found) if backwards else iter(found)
 

@@ -154,7 +154,7 @@ def _pairs(text: str) -> tuple[tuple[str, str], ...]:
     return tuple((name, kind) for name, _, kind in found)
 
 
-_DESCRIPTIONS: dict[str, str] = {
+DESCRIPTIONS: dict[str, str] = {
     "aurora_last_commit_lsn": "What a reader must have applied to show what this session has committed",
     "aurora_wait_for_lsn": "Waits until this instance shows an LSN",
 }
@@ -173,7 +173,7 @@ def _declare(line: str) -> None:
         raise InvariantViolation(f"malformed declaration: {line}")
     oid, name, arguments, setof, result, volatility, nullable, description = match.groups()
     taken = _pairs(arguments)
-    _DESCRIPTIONS[name] = description
+    DESCRIPTIONS[name] = description
     REGISTRY.add_function(
         Function(
             oid=int(oid),
@@ -187,7 +187,7 @@ def _declare(line: str) -> None:
             returns_set=setof is not None,
             needs_context=True,
             out_columns=tuple((column, TYPE_OIDS[kind]) for column, kind in _pairs(_COLUMNS.get(name, ""))),
-            source=name,
+            source=f"{name}_{oid}" if name in REGISTRY.functions_by_name else name,
         )
     )
 
@@ -219,7 +219,7 @@ def list_builtins() -> Iterator[Row]:
             {"s": "stable", "v": "volatile", "i": "immutable"}[function.volatility],
             "safe",
             "invoker",
-            _DESCRIPTIONS.get(function.name, ""),
+            DESCRIPTIONS.get(function.name, ""),
         )
 
 

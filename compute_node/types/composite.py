@@ -28,6 +28,7 @@ from compute_node.hub import HUB
 from compute_node.types.common import WHITESPACE
 from compute_node.types.record import Record, record_order, record_out, record_send
 from compute_node.types.registry import FieldDesc, PgType, TypeEnv
+from compute_node.types.typenames import check_sent_type
 
 _U16 = struct.Struct(">H")
 _U32 = struct.Struct(">I")
@@ -153,10 +154,7 @@ def receive_row(data: bytes, fields: Sequence[FieldDesc]) -> list[Datum]:
         kind = _U32.unpack_from(data, at)[0]
         size = int.from_bytes(data[at + 4 : at + 8], "big", signed=True)
         at += 8
-        if kind != item.oid:
-            raise DatatypeMismatch(
-                f"binary data has type {kind} instead of expected {item.oid} ({item.name}) in record column {number}"
-            )
+        check_sent_type(kind, item.oid, "type", f" in record column {number}")
         if size < -1 or at + max(size, 0) > len(data):
             raise InvalidBinaryRepresentation("insufficient data left in message")
         if size == -1:

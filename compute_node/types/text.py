@@ -42,8 +42,8 @@ def _typmod_in(name: str) -> Callable[[list[str]], int]:
 
 
 def typmod_out(typmod: int) -> str:
-    """``(n)``."""
-    return f"({typmod - 4})"
+    """``(n)``; nothing for a modifier that no length has."""
+    return f"({typmod - 4})" if typmod > 4 else ""
 
 
 def varchar_typmod(value: str, typmod: int, explicit: bool) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aurora.errors import DatatypeMismatch
 from compute_node.types.declare import fn
 from compute_node.types.registry import REGISTRY, FunctionContext, PgType
 
@@ -24,6 +25,17 @@ def format_type(oid: int, typmod: int = -1) -> str | None:
     return None if item is None else format_builtin(item, typmod)
 
 
+_BUILTIN_OIDS_END = 10000
+"""Only below it has a type the same OID in every database."""
+
+
+def check_sent_type(given: int, expected: int, what: str, where: str = "") -> None:
+    """42804 when a binary value says that it is of another built-in type than expected."""
+    if given != expected and 0 <= given < _BUILTIN_OIDS_END and expected < _BUILTIN_OIDS_END:
+        names = f"{given} ({format_type(given) or '???'}) instead of expected {expected} ({format_type(expected)})"
+        raise DatatypeMismatch(f"binary data has {what} {names}{where}")
+
+
 def _format_type(context: FunctionContext, oid: int | None, typmod: int | None) -> str | None:
     if oid is None:
         return None
@@ -35,7 +47,9 @@ def _format_type(context: FunctionContext, oid: int | None, typmod: int | None) 
         return "???" if found is None else found
     if typmod is None:
         return "character" if item.name == "bpchar" else format_builtin(item)
-    return format_builtin(item, typmod)
+    found = format_builtin(item, typmod)
+    # Without its length: bit alone would be bit(1).
+    return f'"bit"{found[3:]}' if typmod < 0 and found in ("bit", "bit[]") else found
 
 
 fn(1081, "format_type(oid, int4) text stable nullable", _format_type, needs_context=True)

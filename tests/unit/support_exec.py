@@ -151,6 +151,7 @@ class FakeTable:
         compute: Callable[[Row], Row | None],
         needed: tuple[int, ...],
         recheck: Callable[[int, Row], Any] | None = None,
+        later: list[int] | None = None,
     ) -> int | None:
         if self.before_update is not None:
             action, self.before_update = self.before_update, None
@@ -185,6 +186,16 @@ class FakeTable:
             return False
         version.ended = self.storage.tick()
         return True
+
+    def delete_many(
+        self,
+        txn: Any,
+        snapshot: int,
+        tids: list[int],
+        recheck: Callable[[Row, int], bool],
+        needed: tuple[int, ...],
+    ) -> int:
+        return sum(self.delete(txn, snapshot, tid, recheck, needed) for tid in tids)
 
     def lock(self, txn: Any, snapshot: int, tid: int, strength: str, wait: str) -> tuple[int, Row, bool] | None:
         if self.before_update is not None:

@@ -110,6 +110,7 @@ OPERATION = st.one_of(
     st.tuples(st.just("insert"), st.integers(0, 3), st.integers(0, 1200), st.integers(0, 300)),
     st.tuples(st.just("update"), st.integers(0, 40), st.integers(0, 1200), st.integers(-1, 3), st.booleans()),
     st.tuples(st.just("delete"), st.integers(0, 40)),
+    st.tuples(st.just("delete_many"), st.integers(0, 40)),
     st.tuples(st.just("end"), st.booleans()),
     st.tuples(st.just("prune"), st.integers(0, 3), st.integers(0, 400)),
     st.tuples(st.just("free"), st.integers(0, 3)),
@@ -136,6 +137,9 @@ def test_heap(operations: list[tuple[Any, ...]]) -> None:
                 answers.append(heap.update(tid, (1,), ("y" * args[1],), xid, number, args[3], not args[3], args[2]))
             elif kind == "delete":
                 answers.append(heap.delete(tids[args[0] % len(tids)], xid, number))
+            elif kind == "delete_many":
+                some = sorted(set(tids))
+                answers.append(heap.delete_many(some, args[0] % len(some), xid, number))
             elif kind == "end":
                 answers.append(side.clog.set(xid, int(side.log.next_lsn) if args[0] else 1))
                 side.mtr.commit()
@@ -200,6 +204,18 @@ def test_btree_runs(runs: list[list[tuple[int, str]]]) -> None:
                 at += 1
     assert sides[0].tree.page_items(1)[4] == sorted(model)
     assert sides[0].tree.page_items(1) == sides[1].tree.page_items(1)
+    dead = set(range(0, number + 1, 3))
+    answers = [side.tree.without(1, dead) for side in sides]
+    assert answers[0] == answers[1]
+    _, level, _, removed, left, image = answers[0]
+    assert (level, removed + left) == (0, len(model))
+    if removed:
+        for side in sides:
+            side.mtr.image(side.arena.lookup(8), image)
+            side.mtr.commit()
+        kept = [item for item in sorted(model) if int.from_bytes(item[-6:], "big") not in dead]
+        assert sides[0].tree.page_items(1)[4] == kept
+        assert sides[0].tree.page_items(1) == sides[1].tree.page_items(1)
     assert sides[0].pages() == sides[1].pages()
     assert sides[0].log.take() == sides[1].log.take()
 

@@ -117,3 +117,56 @@ def test_a_row_longer_than_a_message_may_be_is_an_error(kernel: Any) -> None:
     with pytest.raises(ProgramLimitExceeded, match="out of memory") as caught:
         kernel.encode_rows(rows, b"yy", (None, None), None, 94)
     assert caught.value.detail == "Cannot enlarge string buffer containing 61 bytes by 34 more bytes."
+
+
+@given(st.data())
+def test_encode_copy_parity(data: Any) -> None:
+    codes = data.draw(st.text(st.sampled_from("isbto"), max_size=5))
+    row = st.tuples(*[st.none() | CODES[code] for code in codes])
+    rows = data.draw(st.lists(row, max_size=5))
+    converters = tuple(CONVERTERS.get(code) for code in codes)
+    delimiter, null = data.draw(st.sampled_from(b"\t,|<")), data.draw(st.sampled_from((b"", b"\\N", b"null")))
+    expected = python_wire.encode_copy(rows, codes.encode(), converters, "env", delimiter, null)
+    assert native_wire.encode_copy(rows, codes.encode(), converters, "env", delimiter, null) == expected
+
+
+@pytest.mark.parametrize("kernel", BOTH)
+def test_encode_copy_form(kernel: Any) -> None:
+    row = (7, None, "a\tb\\c\n\x01\x0b", True)
+    line = b"7\t\\N\ta\\tb\\\\c\\n\x01\\v\tt\n"
+    message = b"d" + (len(line) + 4).to_bytes(4, "big") + line
+    assert kernel.encode_copy([row] * 2, b"issb", (None,) * 4, None, 9, b"\\N") == message * 2
+    assert kernel.encode_copy([("a|b",)], b"s", (None,), None, 124, b"") == b"d\0\0\0\x09a\\|b\n"
+    assert kernel.encode_copy([()], b"", (), None, 9, b"") == b"d\0\0\0\x05\n"
+    with pytest.raises(ProgramLimitExceeded):
+        kernel.encode_copy([("x" * 50,)], b"s", (None,), None, 9, b"", 40)
+
+
+_FIELDS = st.one_of(
+    st.integers(-(2**64), 2**64).map(lambda number: b"%d" % number),
+    st.sampled_from((b"", b"\\N", b"007", b"-", b"+1", b" 1", b"1_0", b"\xff", "é".encode())),
+    st.sampled_from((b"a\\b", b'"', b"\0", b"x\r")),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=5).map(str.encode),
+)  # fmt: skip
+
+
+@given(
+    st.lists(st.lists(_FIELDS, min_size=1, max_size=4), max_size=6), st.text("248d", min_size=1, max_size=4), st.data()
+)
+def test_split_copy_parity(lines: list[list[bytes]], codes: str, data: Any) -> None:
+    delimiter = data.draw(st.sampled_from((b"\t", b",")))
+    null = data.draw(st.sampled_from((b"\\N", b"")))
+    text = b"".join(delimiter.join(fields) + b"\n" for fields in lines) + data.draw(st.sampled_from((b"", b"x")))
+    for special in (b"", b"\\", b'\\"'):
+        expected = python_wire.split_copy(text, codes.encode(), delimiter[0], null, special)
+        assert native_wire.split_copy(text, codes.encode(), delimiter[0], null, special) == expected
+
+
+@pytest.mark.parametrize("kernel", BOTH)
+def test_split_copy_form(kernel: Any) -> None:
+    split = kernel.split_copy
+    assert split(b"1\ta\n-2\t\\N\n", b"4d", 9, b"\\N", b"") == [[1, -2], ["a", None]]
+    assert split(b"1,\n2,b\n", b"4d", 44, b"", b"\\") == [[1, 2], [None, "b"]]
+    for declined in (b"1\n", b"1\ta\tb\n", b"1\ta", b"x\ta\n", b"1\ta\\b\n", b"1\ta\r\n", b"1\t\0\n", b"1\t\xff\n",
+                     b"2147483648\ta\n", b""):  # fmt: skip
+        assert split(declined, b"4d", 9, b"\\N", b"\\") is None

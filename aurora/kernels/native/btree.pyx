@@ -47,6 +47,12 @@ cdef inline unsigned int get32(const unsigned char* at) noexcept:
     return value
 
 
+cdef inline unsigned long long get64(const unsigned char* at) noexcept:
+    cdef unsigned long long value
+    memcpy(&value, at, 8)
+    return value
+
+
 cdef inline int compare(const unsigned char* a, Py_ssize_t n, const unsigned char* b, Py_ssize_t m) noexcept:
     cdef int order = memcmp(a, b, n if n < m else m)
     if order:
@@ -635,3 +641,45 @@ cdef class BTree:
         item = item_of(page, 0, &n)
         high = PyBytes_FromStringAndSize(<const char*>item, n)
         return page[OFF_FLAGS], get16(page + OFF_LEVEL), get32(page + OFF_RIGHT), high, items
+
+    def without(self, long long block, set dead):
+        """``(LSN, level, right, entries removed, entries left, image)``: a leaf without the entries of dead rows."""
+        cdef long long frame = self.frame_c(block)
+        cdef const unsigned char* page
+        cdef const unsigned char* item
+        cdef unsigned char* out
+        cdef Py_ssize_t n
+        cdef int i, count, kept = 1, at = OFF_RIGHT, level
+        cdef unsigned short word
+        cdef bytes image = b""
+        if frame < 0:
+            return self.missing
+        page = self.arena.base + frame * PAGE_BYTES
+        count, level = count_of(page), get16(page + OFF_LEVEL)
+        if not level:
+            image = PyBytes_FromStringAndSize(NULL, PAGE_BYTES)
+            out = <unsigned char*>PyBytes_AS_STRING(image)
+            memset(out, 0, PAGE_BYTES)
+            for i in range(count + 1):
+                item = item_of(page, i, &n)
+                if i and tid_of(item, n) in dead:
+                    continue
+                at -= <int>n
+                memcpy(out + at, item, n)
+                word = at
+                memcpy(out + PAGE_HEADER + 4 * (kept if i else 0), &word, 2)
+                word = <unsigned short>n
+                memcpy(out + PAGE_HEADER + 4 * (kept if i else 0) + 2, &word, 2)
+                kept += 1 if i else 0
+            if kept == count + 1:
+                image = b""
+            else:
+                memcpy(out + OFF_KIND, page + OFF_KIND, PAGE_HEADER - OFF_KIND)
+                word = PAGE_HEADER + 4 * kept
+                memcpy(out + OFF_LOWER, &word, 2)
+                word = at
+                memcpy(out + OFF_UPPER, &word, 2)
+                memcpy(out + OFF_RIGHT, page + OFF_RIGHT, PAGE_BYTES - OFF_RIGHT)
+        else:
+            kept = count + 1
+        return get64(page), level, get32(page + OFF_RIGHT), count + 1 - kept, kept - 1, image

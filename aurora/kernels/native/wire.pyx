@@ -265,6 +265,55 @@ cdef class Out:
             digits[at] = 45
         return self.value(<const char*>&digits[at], 24 - at)
 
+    cdef int put(self, const char* data, Py_ssize_t length) except -1:
+        """The bytes alone."""
+        if self.size - self.start + length > self.limit:
+            raise message_too_large(self.size - self.start, length)
+        self.reserve(length)
+        memcpy(self.data + self.size, data, length)
+        self.size += length
+        return 0
+
+    cdef int escaped(self, const unsigned char* data, Py_ssize_t length, unsigned char delimiter) except -1:
+        """The bytes as a field of COPY's text format."""
+        cdef Py_ssize_t i
+        cdef unsigned char c, letter
+        cdef unsigned char* out
+        if self.size - self.start + length > self.limit:
+            raise message_too_large(self.size - self.start, length)
+        self.reserve(2 * length)
+        out = self.data + self.size
+        for i in range(length):
+            c = data[i]
+            if c > 13 and c != 92 and c != delimiter:
+                out[0] = c
+                out += 1
+                continue
+            if c == 8:
+                letter = 98
+            elif c == 9:
+                letter = 116
+            elif c == 10:
+                letter = 110
+            elif c == 11:
+                letter = 118
+            elif c == 12:
+                letter = 102
+            elif c == 13:
+                letter = 114
+            elif c == 92 or c == delimiter:
+                letter = c
+            else:
+                letter = 0
+            if letter:
+                out[0] = 92
+                out += 1
+                c = letter
+            out[0] = c
+            out += 1
+        self.size = out - self.data
+        return 0
+
     cdef int big_endian(self, long long number, int width) except -1:
         cdef unsigned char raw[8]
         cdef int i
@@ -357,3 +406,113 @@ def encode_rows(list rows, bytes codes, tuple converters, object env, Py_ssize_t
                 put_value(out, value, code[index], <object>PyTuple_GET_ITEM(converters, index), env)
         put32(out.data + start + 1, <unsigned int>(out.size - start - 1))
     return PyBytes_FromStringAndSize(<const char*>out.data, out.size)
+
+
+cdef int copy_value(
+    Out out, object value, unsigned char code, object converter, object env, unsigned char delimiter
+) except -1:
+    cdef const char* text
+    cdef Py_ssize_t length
+    cdef bytes data
+    if code == 105:
+        data = b"%d" % value
+        return out.put(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
+    if code == 115:
+        text = PyUnicode_AsUTF8AndSize(value, &length)
+        return out.escaped(<const unsigned char*>text, length, delimiter)
+    if code == 98:
+        return out.put("t" if value else "f", 1)
+    if code == 116 and converter is not None:
+        data = converter(value)
+        return out.escaped(<const unsigned char*>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), delimiter)
+    if code == 111 and converter is not None:
+        rendered = converter(value, env)
+        text = PyUnicode_AsUTF8AndSize(rendered, &length)
+        return out.escaped(<const unsigned char*>text, length, delimiter)
+    raise ValueError(f"row code {code}")
+
+
+def encode_copy(
+    list rows, bytes codes, tuple converters, object env, unsigned char delimiter, bytes null, Py_ssize_t limit=0x3FFFFFFF
+):
+    cdef Py_ssize_t width = PyBytes_GET_SIZE(codes)
+    cdef const unsigned char* code = <const unsigned char*>PyBytes_AS_STRING(codes)
+    cdef Out out = Out(64 + 24 * width)
+    cdef Py_ssize_t start, index
+    cdef tuple row
+    out.limit = limit
+    for row in rows:
+        if PyTuple_GET_SIZE(row) != width:
+            raise ValueError(f"row of {len(row)} columns where {width} were announced")
+        start = out.start = out.size
+        out.reserve(5)
+        out.data[start] = 100
+        out.size += 5
+        for index in range(width):
+            out.reserve(2)
+            if index:
+                out.data[out.size] = delimiter
+                out.size += 1
+            value = <object>PyTuple_GET_ITEM(row, index)
+            if value is None:
+                out.put(PyBytes_AS_STRING(null), PyBytes_GET_SIZE(null))
+            else:
+                copy_value(out, value, code[index], <object>PyTuple_GET_ITEM(converters, index), env, delimiter)
+        out.reserve(1)
+        out.data[out.size] = 10
+        out.size += 1
+        put32(out.data + start + 1, <unsigned int>(out.size - start - 1))
+    return PyBytes_FromStringAndSize(<const char*>out.data, out.size)
+
+
+cdef object copy_field(const unsigned char* p, Py_ssize_t length, unsigned char code):
+    """The value, or None to decline."""
+    if code == 50 or code == 52 or code == 56:
+        return parameter(p, length, code, 0)
+    return PyUnicode_DecodeUTF8(<const char*>p, length, NULL)
+
+
+def split_copy(bytes data, bytes codes, unsigned char delimiter, bytes null, bytes special):
+    cdef Py_ssize_t width = PyBytes_GET_SIZE(codes), size = PyBytes_GET_SIZE(data)
+    cdef Py_ssize_t at = 0, begin = 0, column = 0, nulls = PyBytes_GET_SIZE(null), index
+    cdef const unsigned char* p = <const unsigned char*>PyBytes_AS_STRING(data)
+    cdef const unsigned char* code = <const unsigned char*>PyBytes_AS_STRING(codes)
+    cdef const char* none = PyBytes_AS_STRING(null)
+    cdef unsigned char c
+    cdef unsigned char[256] declined
+    cdef list columns = [[] for _ in range(width)]
+    cdef list values
+    if not width or not size or p[size - 1] != 10:
+        return None
+    for index in range(256):
+        declined[index] = 0
+    declined[0] = declined[13] = 1
+    for index in range(PyBytes_GET_SIZE(special)):
+        declined[<unsigned char>special[index]] = 1
+    values = columns[0]
+    while at < size:
+        c = p[at]
+        if declined[c]:
+            return None
+        if c == 10 or c == delimiter:
+            if at - begin == nulls and memcmp(p + begin, none, nulls) == 0:
+                values.append(None)
+            else:
+                try:
+                    value = copy_field(p + begin, at - begin, code[column])
+                except UnicodeDecodeError:
+                    return None
+                if value is None:
+                    return None
+                values.append(value)
+            column += 1
+            if c == 10:
+                if column != width:
+                    return None
+                column = 0
+            elif column == width:
+                return None
+            values = columns[column]
+            begin = at + 1
+        at += 1
+    return columns

@@ -357,3 +357,26 @@ class BTree:
             return page_no
         right, level = struct.unpack_from("<IH", page, OFF_RIGHT)
         return page[OFF_FLAGS], level, right, self._item(page, 0), self._items(page)
+
+    def without(self, block: int, dead: set[int]) -> tuple[int, int, int, int, int, bytes] | int:
+        """``(LSN, level, right, entries removed, entries left, image)``: a leaf without the entries of dead rows; the
+        image is empty where none is removed, as it is above the leaves. A missing page."""
+        _, page, page_no = self._page(block)
+        if page is None:
+            return page_no
+        right, level = struct.unpack_from("<IH", page, OFF_RIGHT)
+        items = self._items(page)
+        kept = items if level else [each for each in items if int.from_bytes(each[-TID_BYTES:], "big") not in dead]
+        (lsn,) = struct.unpack_from("<Q", page)
+        if len(kept) == len(items):
+            return lsn, level, right, 0, len(items), b""
+        image = bytearray(PAGE_BYTES)
+        image[OFF_KIND:HEADER_BYTES] = page[OFF_KIND:HEADER_BYTES]
+        image[OFF_RIGHT:] = page[OFF_RIGHT:]
+        at = OFF_RIGHT
+        for index, item in enumerate((self._item(page, 0), *kept)):
+            at -= len(item)
+            image[at : at + len(item)] = item
+            struct.pack_into("<HH", image, HEADER_BYTES + 4 * index, at, len(item))
+        struct.pack_into("<HH", image, OFF_LOWER, HEADER_BYTES + 4 * (len(kept) + 1), at)
+        return lsn, level, right, len(items) - len(kept), len(kept), bytes(image)

@@ -26,6 +26,7 @@ from aurora.kernels.python.arena import MISSING, Arena
 from aurora.kernels.python.clog import ABORTED, IN_PROGRESS, BlockMap, Clog, Snapshot
 from aurora.kernels.python.mtr import Mtr
 from aurora.kernels.python.tuples import (
+    HAS_EXTERNAL,
     HEAP_ONLY,
     HOT_UPDATED,
     KEY_CHANGED,
@@ -534,6 +535,32 @@ class HeapFile:
             self.mtr.rollback()
             raise
         return 1
+
+    def delete_many(self, tids: list[int], start: int, xid: int, cid: int) -> int:
+        """Mark versions of ``tids[start:]`` deleted, as many as are of one page, whole there and superseded by nobody,
+        in one mini-transaction: their number (0: the first wants a look of its own), or minus a missing page."""
+        block = tids[start] >> 16
+        page_no = self.blocks.page_no(block)
+        frame = self.arena.lookup(page_no)
+        if frame == MISSING:
+            return -page_no
+        page = self.arena.page(frame)
+        done = start
+        try:
+            while done < len(tids) and tids[done] >> 16 == block:
+                flags, offset, _ = self._line(page, tids[done] & 0xFFFF)
+                if flags != NORMAL or struct.unpack_from("<Q", page, offset)[0]:
+                    break
+                if page[offset + OFF_INFOMASK + 1] << 8 & HAS_EXTERNAL:
+                    break
+                self._supersede(frame, page, offset, xid, cid, 0, 0, False, True)
+                done += 1
+            if done > start:
+                self.mtr.commit()
+        except BaseException:
+            self.mtr.rollback()
+            raise
+        return done - start
 
     def key_is_changing(self, tid: int) -> int:
         """Whether the version's xmax deleted the row or changed its key: 1 or 0, or minus a missing page."""

@@ -229,3 +229,74 @@ def encode_rows(
         out += struct.pack("!i", len(body) + 4)
         out += body
     return bytes(out)
+
+
+_COPY_LETTERS = {8: b"\\b", 9: b"\\t", 10: b"\\n", 11: b"\\v", 12: b"\\f", 13: b"\\r", 92: b"\\\\"}
+
+
+def _copy_value(
+    value: Datum, code: int, converter: Callable[..., Datum] | None, env: object, letters: dict[int, bytes]
+) -> bytes:
+    if code not in b"isbto":
+        raise ValueError(f"row code {code}")
+    data = _encode_value(value, code, converter, env)
+    if code in b"ib":
+        return data
+    return b"".join(letters.get(byte) or bytes((byte,)) for byte in data)
+
+
+def encode_copy(
+    rows: Iterable[Row],
+    codes: bytes,
+    converters: tuple[Callable[..., Datum] | None, ...],
+    env: object,
+    delimiter: int,
+    null: bytes,
+    limit: int = 0x3FFFFFFF,
+) -> bytes:
+    """One CopyData message a row, each a line of COPY's text format, concatenated. Codes: the text ones of
+    ``encode_rows``."""
+    letters = {delimiter: b"\\" + bytes((delimiter,))} | _COPY_LETTERS
+    out = bytearray()
+    width = len(codes)
+    for row in rows:
+        if len(row) != width:
+            raise ValueError(f"row of {len(row)} columns where {width} were announced")
+        body = bytearray()
+        for index, value in enumerate(row):
+            data = null if value is None else _copy_value(value, codes[index], converters[index], env, letters)
+            body += bytes((delimiter,)) if index else b""
+            if len(body) + 5 + len(data) > limit:
+                raise message_too_large(len(body) + 5, len(data))
+            body += data
+        body += b"\n"
+        out += b"d" + struct.pack("!i", len(body) + 4) + body
+    return bytes(out)
+
+
+def split_copy(
+    data: bytes, codes: bytes, delimiter: int, null: bytes, special: bytes
+) -> list[list[int | str | None]] | None:
+    """Whole lines of COPY's text format, or of CSV without quotes → their values by column. Codes: ``2 4 8`` integers
+    of so many bytes, anything else text. None to decline: where a byte of ``special``, NUL or CR is in it, a line has
+    another number of fields, an integer is not plain digits in range, or text is not UTF-8."""
+    width = len(codes)
+    if not width or data[-1:] != b"\n" or any(byte in data for byte in b"\0\r" + special):
+        return None
+    columns: list[list[int | str | None]] = [[] for _ in codes]
+    for line in data[:-1].split(b"\n"):
+        fields = line.split(bytes((delimiter,)))
+        if len(fields) != width:
+            return None
+        for values, code, field in zip(columns, codes, fields, strict=True):
+            if field == null:
+                values.append(None)
+                continue
+            try:
+                value = _parameter(field, code, 0) if code in b"248" else field.decode()
+            except UnicodeDecodeError:
+                return None
+            if value is None:
+                return None
+            values.append(value)
+    return columns

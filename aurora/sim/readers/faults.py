@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from aurora.errors import QueryCanceled
@@ -88,10 +89,15 @@ class BothPromote(Fault):
         if len(ready) < 2:
             return False
         for reader in self.rng.sample(ready, 2):
-            scenario.world.after(self.rng.choice((0.0, 0.002, 0.02)) * self.rng.random(), reader.promote)
+            delay_s = self.rng.choice((0.0, 0.002, 0.02)) * self.rng.random()
+            scenario.world.after(delay_s, partial(self._promote, reader))
         if self.rng.random() < 0.5 and scenario.serving:
             scenario.ended(scenario.instance, "killed")
         return True
+
+    def _promote(self, reader: Reader) -> None:
+        if not self.scenario.calm:
+            reader.promote()
 
 
 class OldWriter(Fault):

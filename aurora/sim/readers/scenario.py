@@ -235,8 +235,8 @@ class Scenario(compute.Scenario):
         epoch = self.nodes.epoch
 
         def choose() -> None:
-            if self.nodes.epoch != epoch:
-                return
+            if self.nodes.epoch != epoch or (self.calm and self.serving):
+                return  # somebody has, or it has come back
             reader = self.best_reader()
             if reader is not None:
                 reader.promote()

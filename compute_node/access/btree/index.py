@@ -138,12 +138,13 @@ class BTreeIndex(IndexAccess):
             key = found
         return self._add_item(txn, key, self._item(key, tid), tid, unique, raises)
 
-    def add_many(self, txn: Txn, rows: Sequence[Sequence[Datum]], tids: Sequence[int]) -> None:
+    def add_many(self, txn: Txn, rows: Sequence[Sequence[Datum]], tids: Sequence[int], check: bool = True) -> None:
         """See ``IndexAccess``: in key order, so that neighbours go to the same leaf."""
         keyed = [(*key, tid) for row, tid in zip(rows, tids, strict=True) if (key := self._key_of(row)) is not None]
         order = sorted(zip(self.codec.encode_many(keyed), keyed, strict=True), key=itemgetter(0))
         items = [item for item, _ in order]
-        checks = bytes(self._is_checked(entry) for _, entry in order) if self.unique else None
+        check = check and self.unique
+        checks = bytes(self._is_checked(entry) for _, entry in order) if check else None
         if max(map(len, items), default=0) > LONG_ITEM_BYTES:
             for item in items:
                 self.writer.check_size(item)
@@ -156,18 +157,18 @@ class BTreeIndex(IndexAccess):
             elif done:
                 at += done
             else:
-                self._add_one(txn, order[at], tids)
+                self._add_one(txn, order[at], tids, check)
                 at += 1
 
     def _is_checked(self, entry: Row) -> bool:
         """Whether the key (followed by the tid) may be there once only."""
         return None not in entry or self.desc.nulls_not_distinct
 
-    def _add_one(self, txn: Txn, keyed: tuple[bytes, Row], tids: Sequence[int]) -> None:
+    def _add_one(self, txn: Txn, keyed: tuple[bytes, Row], tids: Sequence[int], check: bool) -> None:
         """An item of a run that needs a split, or a look at its key."""
         item, entry = keyed
         try:
-            self._add_item(txn, entry[:-1], item, entry[-1], self.unique, True)
+            self._add_item(txn, entry[:-1], item, entry[-1], check, True)
         except SqlError as error:
             error.row = tids.index(entry[-1])
             raise

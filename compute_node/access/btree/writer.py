@@ -23,7 +23,6 @@ from aurora.kernels.python.btree import (
     NEEDS_SPLIT,
     OFF_RIGHT,
     SPECIAL_BYTES,
-    TID_BYTES,
 )
 from aurora.page import HEADER_BYTES, OFF_FLAGS, OFF_KIND, PAGE_BYTES, PageKind
 from compute_node.access import free_space
@@ -326,21 +325,25 @@ class BTreeWriter:
 
     def remove(self, block: int, dead: set[int]) -> tuple[int, int, bool]:
         """Remove the entries of dead row addresses from a leaf: (how many, right sibling, whether none is left)."""
+        cache = self._cache
         while True:
-            flags, level, right, high, items = self.page(block)
+            found = self._tree.without(block, dead)
+            if isinstance(found, int):
+                cache.load(found)
+                continue
+            lsn, level, right, removed, left, image = found
             if level:
                 raise InvariantViolation(f"block {block} of index {self._name} is not a leaf")
-            kept = [item for item in items if int.from_bytes(item[-TID_BYTES:], "big") not in dead]
-            if len(kept) == len(items):
-                return 0, right, not items
-            waits = self._cache.waits
+            if not removed:
+                return 0, right, not left
+            waits = cache.waits
             self._storage.volume.reserve(PAGE_BYTES)
             frame = self.frame(block)
-            if self._cache.waits != waits or self.page(block)[4] != items:
+            if cache.waits != waits or cache.arena.page_lsn(frame) != lsn:
                 continue
             with self._mtr:
-                self._mtr.image(frame, build_page(self._file.relfile, flags, level, right, high, kept))
-            return len(items) - len(kept), right, not kept
+                self._mtr.image(frame, image)
+            return removed, right, not left
 
     def first_leaf(self) -> int:
         """Block of the leftmost leaf."""

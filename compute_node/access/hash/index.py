@@ -107,7 +107,7 @@ class HashIndex(IndexAccess):
             self.writer.insert([entry(self.hash(key[0]), tid)])
         return 0
 
-    def add_many(self, txn: Txn, rows: Sequence[Sequence[Datum]], tids: Sequence[int]) -> None:
+    def add_many(self, txn: Txn, rows: Sequence[Sequence[Datum]], tids: Sequence[int], check: bool = True) -> None:
         """See ``IndexAccess``: those of a bucket together."""
         of, hash_value = self.keys.of, self.hash
         keyed = ((of(row), tid) for row, tid in zip(rows, tids, strict=True))

@@ -29,13 +29,13 @@ from compute_node.catalog.ddl import (
     maintenance,
     objects,
     operator_classes,
+    operator_families,
     operators,
     ownership,
     range_types,
     reindex,
     rename,
     roles,
-    schema_objects,
     sequence,
     text_search,
     types,
@@ -62,7 +62,7 @@ def define(ctx: DdlContext, node: ast.DefineStmt) -> str:
         return base_types.create_type(ctx, node)
     if node.kind == enums.ObjectType.OBJECT_COLLATION:
         return collations.create_collation(ctx, node)
-    if node.kind in schema_objects.KINDS:
+    if node.kind in text_search.KINDS_MADE:
         return text_search.define(ctx, node)
     if node.kind != enums.ObjectType.OBJECT_OPERATOR:
         what = node.kind.name.removeprefix("OBJECT_").replace("_", " ")
@@ -118,6 +118,8 @@ _HANDLERS: dict[type, Handler] = {
     ast.CreateCastStmt: operators.create_cast,
     ast.CreateOpClassStmt: operator_classes.create_operator_class,
     ast.CreateOpFamilyStmt: operator_classes.create_operator_family,
+    ast.AlterOpFamilyStmt: operator_families.alter_operator_family,
+    ast.AlterOperatorStmt: operators.alter_operator,
 }
 
 _AUDITED = (

@@ -383,6 +383,8 @@ CLASS_TS_DICTIONARY: int = CATALOGS["pg_ts_dict"].desc.oid
 CLASS_TS_PARSER: int = CATALOGS["pg_ts_parser"].desc.oid
 CLASS_TS_TEMPLATE: int = CATALOGS["pg_ts_template"].desc.oid
 CLASS_OPFAMILY: int = CATALOGS["pg_opfamily"].desc.oid
+CLASS_AMOP: int = CATALOGS["pg_amop"].desc.oid
+CLASS_AMPROC: int = CATALOGS["pg_amproc"].desc.oid
 
 
 def uses(trace: Trace) -> set[tuple[int, int, int]]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from aurora.errors import DependentObjectsStillExist, NotSupported
 from compute_node.catalog.ddl import shared_depend
 from compute_node.catalog.ddl.context import (
+    CLASS_AMOP,
+    CLASS_AMPROC,
     CLASS_CAST,
     CLASS_COLLATION,
     CLASS_CONSTRAINT,
@@ -265,7 +267,7 @@ def _remove(ctx: DdlContext, address: Address) -> None:
         _remove_operator(ctx, oid)
     elif class_oid in (CLASS_OPCLASS, CLASS_OPFAMILY):
         _remove_members(ctx, class_oid, oid)
-    elif class_oid in (CLASS_PROC, CLASS_CAST, *_NAMED):
+    elif class_oid in (CLASS_PROC, CLASS_CAST, CLASS_AMOP, CLASS_AMPROC, *_NAMED):
         if class_oid == CLASS_TS_CONFIGURATION:
             ctx.rows.delete_where("pg_ts_config_map", mapcfg=oid)
         if class_oid == CLASS_PROC:

@@ -170,6 +170,7 @@ def _in_schema(kind: SchemaObject, ctx: DdlContext, names: Sequence[ast.String],
 
 
 OBJECTS: dict[enums.ObjectType, Callable[[DdlContext, ast.Node, bool], Address | None]] = {
+    **{kind: partial(_in_schema, item) for kind, item in KINDS.items()},
     enums.ObjectType.OBJECT_TYPE: _type,
     enums.ObjectType.OBJECT_DOMAIN: _domain,
     **{kind: _routine(kind) for kind in NOUNS},
@@ -177,5 +178,4 @@ OBJECTS: dict[enums.ObjectType, Callable[[DdlContext, ast.Node, bool], Address |
     enums.ObjectType.OBJECT_CAST: _cast,
     enums.ObjectType.OBJECT_OPCLASS: _class,
     enums.ObjectType.OBJECT_OPFAMILY: _family,
-    **{kind: partial(_in_schema, item) for kind, item in KINDS.items()},
 }

@@ -120,8 +120,8 @@ def create_operator(ctx: DdlContext, node: ast.DefineStmt) -> str:
         "oprcom": commutator,
         "oprnegate": negator,
         "oprcode": function.oid,
-        "oprrest": _estimator(given.get("restrict")),
-        "oprjoin": _estimator(given.get("join")),
+        "oprrest": _estimator(ctx, given.get("restrict")),
+        "oprjoin": _estimator(ctx, given.get("join")),
     }
     if existing is None:
         ctx.rows.insert(
@@ -178,15 +178,20 @@ def _check_attributes(given: dict[str, ast.DefElem], binary: bool, boolean: bool
                 raise InvalidFunctionDefinition(f"only boolean operators can {what}")
 
 
-def _estimator(item: ast.DefElem) -> int:
+def _estimator(ctx: DdlContext, item: ast.DefElem | None) -> int:
+    """The function of RESTRICT or JOIN; 42883, and 42P17 for one that does not return a selectivity."""
     if item is None:
         return 0
-    name = _names(item.arg)[-1].sval
-    found = _ESTIMATORS.get(name)
-    if found is None:
-        arguments = "internal, oid, internal, " + ("integer" if item.defname == "restrict" else "smallint, internal")
-        raise UndefinedFunction(f"function {name}({arguments}) does not exist")
-    return found
+    names = _names(item.arg)
+    found = _ESTIMATORS.get(names[-1].sval)
+    if found is not None:
+        return found
+    rest = (oids.INT4,) if item.defname == "restrict" else (oids.INT2, oids.INTERNAL)
+    function = need_function(ctx, names, (oids.INTERNAL, oids.OID, oids.INTERNAL, *rest))
+    if function.result != oids.FLOAT8:
+        what, name = "restriction" if item.defname == "restrict" else "join", ".".join(each.sval for each in names)
+        raise InvalidObjectDefinition(f"{what} estimator function {name} must return type double precision")
+    return function.oid
 
 
 def _other(ctx: DdlContext, item: ast.DefElem, own: tuple[int, str, int], left: int, right: int) -> int:
@@ -226,6 +231,37 @@ def _link_back(ctx: DdlContext, oid: int, other: int, column: str) -> None:
     if record is not None and not getattr(record, column):
         ctx.rows.update("pg_operator", record, **{column: oid})
         ctx.changes.touch(other)
+
+
+def alter_operator(ctx: DdlContext, node: ast.AlterOperatorStmt) -> str:
+    """ALTER OPERATOR … SET (RESTRICT = …, JOIN = …): its estimators."""
+    left, right = argument_types(ctx, node.opername) or [0, 0]
+    found = find_operator(ctx, node.opername.objname, left, right)
+    if found is None:
+        name = ".".join(item.sval for item in node.opername.objname)
+        raise UndefinedFunction(f"operator does not exist: {shown_operator(ctx, name, left, right)}")
+    changed: dict[str, int] = {}
+    for item in node.options or ():
+        if item.defname in ("restrict", "join"):
+            column = "oprrest" if item.defname == "restrict" else "oprjoin"
+            changed[column] = 0 if item.arg is None else _estimator(ctx, item)
+        elif item.defname in _ATTRIBUTES:
+            raise SqlSyntaxError(f'operator attribute "{item.defname}" cannot be changed')
+        else:
+            raise SqlSyntaxError(f'operator attribute "{item.defname}" not recognized')
+    record = check_operator_owner(ctx, found.oid)
+    if not found.left and changed.get("oprjoin"):
+        raise InvalidFunctionDefinition("only binary operators can have join selectivity")
+    if found.result != oids.BOOL:
+        for column, what in (("oprrest", "restriction"), ("oprjoin", "join")):
+            if changed.get(column):
+                raise InvalidFunctionDefinition(f"only boolean operators can have {what} selectivity")
+    ctx.rows.update("pg_operator", record, **changed)
+    for oid in changed.values():
+        if oid >= FIRST_NORMAL_OID:
+            ctx.depend((CLASS_OPERATOR, found.oid, 0), (CLASS_PROC, oid, 0), "n")
+    ctx.changes.touch(found.oid)
+    return "ALTER OPERATOR"
 
 
 def check_operator_owner(ctx: DdlContext, oid: int) -> Record:

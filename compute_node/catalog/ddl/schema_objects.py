@@ -1,19 +1,29 @@
-"""Objects that are one catalog row in a schema, with an owner and no privileges: collations, conversions, and what text
-search is made of. What RENAME, SET SCHEMA, OWNER TO, COMMENT ON and DROP do with them."""
+"""Objects that are one catalog row in a schema, with an owner and no privileges: collations, conversions, operators,
+operator classes and families, what text search is made of. What RENAME, SET SCHEMA, OWNER TO, COMMENT ON and DROP do
+with them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from pglast import ast, enums
 
-from aurora.errors import DuplicateObject, InsufficientPrivilege, InvalidSchemaName, UndefinedObject
+from aurora.errors import (
+    DuplicateObject,
+    InsufficientPrivilege,
+    InvalidSchemaName,
+    UndefinedFunction,
+    UndefinedObject,
+)
 from compute_node.catalog.ddl import shared_depend
 from compute_node.catalog.ddl.context import (
     CLASS_COLLATION,
     CLASS_CONVERSION,
     CLASS_NAMESPACE,
+    CLASS_OPCLASS,
+    CLASS_OPERATOR,
+    CLASS_OPFAMILY,
     CLASS_TS_CONFIGURATION,
     CLASS_TS_DICTIONARY,
     CLASS_TS_PARSER,
@@ -21,6 +31,8 @@ from compute_node.catalog.ddl.context import (
     DdlContext,
 )
 from compute_node.catalog.ddl.dependencies import Address
+from compute_node.catalog.ddl.functions import argument_types
+from compute_node.catalog.ddl.operators import find_operator, shown_operator
 from compute_node.catalog.ddl.ownership import check_new_owner
 from compute_node.catalog.ddl.role_names import role_oid
 from compute_node.catalog.permissions import denied
@@ -41,6 +53,8 @@ class SchemaObject(NamedTuple):
     """what is said of one that is not there"""
     has_owner: bool = True
     """the others are superusers'"""
+    has_method: bool = False
+    """whether it is of an access method, which its name begins with"""
 
 
 KINDS: dict[enums.ObjectType, SchemaObject] = {
@@ -52,7 +66,26 @@ KINDS: dict[enums.ObjectType, SchemaObject] = {
     _O.OBJECT_TSTEMPLATE: SchemaObject(
         "pg_ts_template", "tmpl", "text search template", CLASS_TS_TEMPLATE, has_owner=False
     ),
+    _O.OBJECT_OPCLASS: SchemaObject("pg_opclass", "opc", "operator class", CLASS_OPCLASS, has_method=True),
+    _O.OBJECT_OPFAMILY: SchemaObject("pg_opfamily", "opf", "operator family", CLASS_OPFAMILY, has_method=True),
+    _O.OBJECT_OPERATOR: SchemaObject("pg_operator", "opr", "operator", CLASS_OPERATOR),
 }
+Named: TypeAlias = Sequence[ast.String] | ast.ObjectWithArgs
+"""A name, with the access method before it where the kind has one; or an operator with the types of its arguments."""
+
+
+def _words(kind: SchemaObject, named: Named) -> Sequence[ast.String]:
+    """The name alone."""
+    if isinstance(named, ast.ObjectWithArgs):
+        names: Sequence[ast.String] = named.objname
+        return names
+    return named[1:] if kind.has_method else named
+
+
+def _of_method(kind: SchemaObject, named: Named) -> str:
+    return (
+        f' for access method "{named[0].sval}"' if kind.has_method and not isinstance(named, ast.ObjectWithArgs) else ""
+    )
 
 
 def dotted(names: Sequence[ast.String]) -> str:
@@ -60,32 +93,50 @@ def dotted(names: Sequence[ast.String]) -> str:
     return ".".join(item.sval for item in names)
 
 
-def find(ctx: DdlContext, kind: SchemaObject, names: Sequence[ast.String], missing_ok: bool = False) -> Record | None:
-    """Its row: the first on the search path without a schema. 42704, 3F000."""
+def find(ctx: DdlContext, kind: SchemaObject, named: Named, missing_ok: bool = False) -> Record | None:
+    """Its row: the first on the search path without a schema. 42704, 42883, 3F000."""
+    if isinstance(named, ast.ObjectWithArgs):
+        return _find_operator(ctx, named)
+    names = _words(kind, named)
+    key: dict[str, object] = {f"{kind.prefix}name": names[-1].sval}
+    if kind.has_method:
+        method = ctx.view.access_method(named[0].sval)
+        if method is None:
+            raise UndefinedObject(f'access method "{named[0].sval}" does not exist')
+        key[f"{kind.prefix}method"] = method
     schema = names[-2].sval if len(names) > 1 else None
     if schema is not None and ctx.view.layer.namespace_oid(schema) is None:
         if missing_ok:
             return None
         raise InvalidSchemaName(f'schema "{schema}" does not exist')
-    named = ctx.rows.find(kind.catalog, **{f"{kind.prefix}name": names[-1].sval})
+    rows = ctx.rows.find(kind.catalog, **key)
     for namespace in [ctx.view.namespace(schema)] if schema is not None else [oid for _, oid in ctx.view.path]:
-        for row in named:
+        for row in rows:
             if getattr(row, f"{kind.prefix}namespace") == namespace:
                 return row
     if missing_ok:
         return None
-    raise UndefinedObject(f'{kind.noun} "{dotted(names)}"{kind.encoding} does not exist')
+    what = kind.encoding or _of_method(kind, named)
+    if kind.has_method:
+        raise UndefinedObject(f'{kind.noun} "{dotted(names)}" does not exist{what}')
+    raise UndefinedObject(f'{kind.noun} "{dotted(names)}"{what} does not exist')
 
 
-def owned(ctx: DdlContext, kind: SchemaObject, names: Sequence[ast.String]) -> Record:
+def _find_operator(ctx: DdlContext, named: ast.ObjectWithArgs) -> Record | None:
+    left, right = argument_types(ctx, named) or [0, 0]
+    found = find_operator(ctx, named.objname, left, right)
+    if found is None:
+        raise UndefinedFunction(f"operator does not exist: {shown_operator(ctx, dotted(named.objname), left, right)}")
+    return ctx.rows.one("pg_operator", oid=found.oid)
+
+
+def owned(ctx: DdlContext, kind: SchemaObject, named: Named) -> Record:
     """Its row; 42501 for who does not own it."""
-    row = find(ctx, kind, names)
+    row, name = find(ctx, kind, named), dotted(_words(kind, named))
     if row is None:
-        raise UndefinedObject(f'{kind.noun} "{dotted(names)}" does not exist')
+        raise UndefinedObject(f'{kind.noun} "{name}" does not exist')
     if not _owns(ctx, kind, row):
-        raise InsufficientPrivilege(
-            f"must be owner of {kind.noun} {dotted(names)}" if kind.has_owner else "must be superuser"
-        )
+        raise InsufficientPrivilege(f"must be owner of {kind.noun} {name}" if kind.has_owner else "must be superuser")
     return row
 
 
@@ -93,34 +144,41 @@ def _owns(ctx: DdlContext, kind: SchemaObject, row: Record) -> bool:
     return ctx.owns(getattr(row, f"{kind.prefix}owner")) if kind.has_owner else ctx.rights.superuser
 
 
-def check_free(ctx: DdlContext, kind: SchemaObject, namespace: int, name: str) -> None:
-    """42710 when the schema has one of that name."""
-    taken = ctx.rows.find(kind.catalog, **{f"{kind.prefix}name": name, f"{kind.prefix}namespace": namespace})
+def check_free(ctx: DdlContext, kind: SchemaObject, namespace: int, name: str, like: Record | None = None) -> None:
+    """42710 when the schema has one of that name, and of the access method or the argument types of ``like``."""
+    same = ("method",) if kind.has_method else ("left", "right") if kind.prefix == "opr" else ()
+    key = {f"{kind.prefix}{word}": getattr(like, f"{kind.prefix}{word}") for word in same if like is not None}
+    taken = ctx.rows.find(kind.catalog, **{f"{kind.prefix}name": name, f"{kind.prefix}namespace": namespace}, **key)
     if taken:
-        schema = ctx.view.layer.namespace_name(namespace)
-        raise DuplicateObject(f'{kind.noun} "{name}" already exists in schema "{schema}"')
+        schema, of = ctx.view.layer.namespace_name(namespace), ""
+        if kind.has_method and like is not None:
+            method = ctx.rows.one("pg_am", oid=getattr(like, f"{kind.prefix}method"))
+            of = "" if method is None else f' for access method "{method.amname}"'
+        raise DuplicateObject(f'{kind.noun} "{name}"{of} already exists in schema "{schema}"')
 
 
-def rename(ctx: DdlContext, kind: SchemaObject, names: Sequence[ast.String], new: str) -> str:
+def rename(ctx: DdlContext, kind: SchemaObject, names: Named, new: str) -> str:
     """ALTER … RENAME TO."""
     row = owned(ctx, kind, names)
     namespace = getattr(row, f"{kind.prefix}namespace")
-    check_free(ctx, kind, namespace, new)
     if not ctx.rights.schema(namespace, CREATE):
         raise denied("schema", ctx.view.layer.namespace_name(namespace) or "")
+    check_free(ctx, kind, namespace, new, row)
     ctx.rows.update(kind.catalog, row, **{f"{kind.prefix}name": new})
     ctx.changes.touch()
     return f"ALTER {kind.noun.upper()}"
 
 
-def set_schema(ctx: DdlContext, kind: SchemaObject, names: Sequence[ast.String], schema: str) -> str:
+def set_schema(ctx: DdlContext, kind: SchemaObject, names: Named, schema: str) -> str:
     """ALTER … SET SCHEMA."""
     row = owned(ctx, kind, names)
     namespace = ctx.view.schema_oid(schema)
+    if namespace == getattr(row, f"{kind.prefix}namespace"):
+        return f"ALTER {kind.noun.upper()}"
     if not ctx.rights.schema(namespace, CREATE):
         raise denied("schema", schema)
     if namespace != getattr(row, f"{kind.prefix}namespace"):
-        check_free(ctx, kind, namespace, getattr(row, f"{kind.prefix}name"))
+        check_free(ctx, kind, namespace, getattr(row, f"{kind.prefix}name"), row)
         ctx.rows.update(kind.catalog, row, **{f"{kind.prefix}namespace": namespace})
         for record in ctx.rows.find("pg_depend", classid=kind.class_oid, objid=row.oid, objsubid=0):
             if record.refclassid == CLASS_NAMESPACE:
@@ -129,7 +187,7 @@ def set_schema(ctx: DdlContext, kind: SchemaObject, names: Sequence[ast.String],
     return f"ALTER {kind.noun.upper()}"
 
 
-def set_owner(ctx: DdlContext, kind: SchemaObject, names: Sequence[ast.String], spec: ast.RoleSpec) -> str:
+def set_owner(ctx: DdlContext, kind: SchemaObject, names: Named, spec: ast.RoleSpec) -> str:
     """ALTER … OWNER TO."""
     owner = role_oid(ctx, spec)
     row = owned(ctx, kind, names)

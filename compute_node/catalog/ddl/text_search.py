@@ -6,7 +6,7 @@ and templates are made of functions that exist; a parser's tokens are those of t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from pglast import ast, enums
@@ -47,12 +47,7 @@ def define(ctx: DdlContext, node: ast.DefineStmt) -> str:
     if not kind.has_owner:
         ctx.require_superuser(f"must be superuser to create {kind.noun}s")
     namespace, name = ctx.place(node.defnames)
-    {
-        _O.OBJECT_TSCONFIGURATION: _create_configuration,
-        _O.OBJECT_TSDICTIONARY: _create_dictionary,
-        _O.OBJECT_TSPARSER: _create_parser,
-        _O.OBJECT_TSTEMPLATE: _create_template,
-    }[node.kind](ctx, namespace, name, node.definition or ())
+    KINDS_MADE[node.kind](ctx, namespace, name, node.definition or ())
     return f"CREATE {kind.noun.upper()}"
 
 
@@ -330,3 +325,12 @@ def _create_parser(ctx: DdlContext, namespace: int, name: str, definition: Seque
 
 def _create_template(ctx: DdlContext, namespace: int, name: str, definition: Sequence[ast.DefElem]) -> None:
     _made_of(ctx, _TEMPLATE, namespace, name, _methods(ctx, _TEMPLATE, definition, _TEMPLATE_METHODS))
+
+
+KINDS_MADE: dict[enums.ObjectType, Callable[[DdlContext, int, str, Sequence[ast.DefElem]], None]] = {
+    _O.OBJECT_TSCONFIGURATION: _create_configuration,
+    _O.OBJECT_TSDICTIONARY: _create_dictionary,
+    _O.OBJECT_TSPARSER: _create_parser,
+    _O.OBJECT_TSTEMPLATE: _create_template,
+}
+"""What CREATE makes, by kind: context, schema, name, parameters."""

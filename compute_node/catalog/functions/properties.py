@@ -123,8 +123,8 @@ def phase_name(call: Call, method: int, phase: int) -> str | None:
     return _PHASES.get(phase) if method == _BTREE else None
 
 
-_NEEDED = {_BTREE: ((1, 2, 3, 4, 5), 1), _HASH: ((1,), 1)}
-"""the strategies and the support function that an operator class must have"""
+_NEEDED = {_BTREE: ((1, 2, 3, 4, 5), {1}), _HASH: ((1,), {1, 2})}
+"""the strategies that an operator class must have, and the support functions of which it must have one"""
 
 
 def validate_class(call: Call, oid: int) -> bool:
@@ -146,7 +146,7 @@ def validate_class(call: Call, oid: int) -> bool:
         for each in call.reader.find("pg_amproc", amprocfamily=row.opcfamily)
         if each.amproclefttype == each.amprocrighttype == row.opcintype
     }
-    return operators >= set(strategies) and support in functions
+    return operators >= set(strategies) and bool(functions & support)
 
 
 FUNCTIONS: dict[str, Callable[..., Datum]] = {

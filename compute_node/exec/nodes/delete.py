@@ -9,7 +9,7 @@ from aurora.datum import Datum, Row
 from compute_node.exec.assignments import RowChange, columns_used, is_volatile
 from compute_node.exec.compile.compiler import Compiler
 from compute_node.exec.compile.unit import Unit
-from compute_node.exec.modify_source import ModifySource
+from compute_node.exec.modify_source import ModifySource, looks_around
 from compute_node.exec.nodes.base import Batch, Node, executes
 from compute_node.exec.recheck import find_target_again
 from compute_node.sql import plan as pl
@@ -25,13 +25,14 @@ BATCH_ROWS = 256
 class DeleteNode(Node):
     """``run`` gives the number of rows, ``batches`` those of RETURNING."""
 
-    __slots__ = ("_again", "_make", "_needed", "_relation", "_returning", "_source")
+    __slots__ = ("_again", "_alone", "_make", "_needed", "_relation", "_returning", "_source")
 
     def __init__(self, plan: pl.Delete, builder: Builder) -> None:
         self._relation = plan.relation
         recheck = plan.recheck
         if recheck is not None and is_volatile(builder, recheck):
             recheck = None
+        self._alone = not looks_around(plan, builder)
         self._again = find_target_again(plan.again, plan.source, builder)
         whole = self._again is not None
         change = RowChange(builder, plan.relation, (), recheck, (), plan.returning, whole=whole)
@@ -56,10 +57,20 @@ class DeleteNode(Node):
 
     def run(self, ctx: ExecContext) -> int:
         """Deletes everything that qualifies."""
-        delete = ctx.storage.table(self._relation).delete
+        table = ctx.storage.table(self._relation)
+        delete = table.delete
         recheck = self._make(ctx, None, None) if self._source.scanned else None
         count = 0
         done: set[int] = set()
+        if recheck is not None and self._alone:
+            together: list[int] = []
+            for tid, _ in self._source.rows(ctx, done):
+                together.append(tid)
+                if len(together) >= BATCH_ROWS:
+                    count += table.delete_many(ctx.txn, ctx.snapshot, together, recheck, self._needed)
+                    together.clear()
+                    ctx.check()
+            return count + table.delete_many(ctx.txn, ctx.snapshot, together, recheck, self._needed)
         for number, (tid, row) in enumerate(self._source.rows(ctx, done)):
             test = recheck if recheck is not None else self._test(ctx, row, [None])
             if delete(ctx.txn, ctx.snapshot, tid, test, self._needed):

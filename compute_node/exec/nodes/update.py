@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from compute_node.exec.assignments import RowChange
 from compute_node.exec.constraints import RowViolation
-from compute_node.exec.modify_source import ModifySource
+from compute_node.exec.modify_source import ModifySource, looks_around
 from compute_node.exec.nodes.base import Batch, Node, executes
 from compute_node.exec.recheck import find_target_again
 from compute_node.sql import plan as pl
@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     from compute_node.exec.context import ExecContext
 
 BATCH_ROWS = 256
+ENTRIES_TOGETHER = 1024
+"""Index entries of new versions are entered in the order of their keys, so many rows at a time."""
 
 
 @executes(pl.Update)
 class UpdateNode(Node):
     """``run`` gives the number of rows, ``batches`` those of RETURNING."""
 
-    __slots__ = ("_again", "_change", "_relation", "_returns", "_source")
+    __slots__ = ("_again", "_alone", "_change", "_relation", "_returns", "_source")
 
     def __init__(self, plan: pl.Update, builder: Builder) -> None:
         self._relation = plan.relation
@@ -33,6 +35,7 @@ class UpdateNode(Node):
             builder, plan.relation, plan.assignments, plan.recheck, plan.checks, plan.returning, whole=whole
         )
         self._returns = bool(plan.returning)
+        self._alone = not looks_around(plan, builder)
         self._source = ModifySource(plan.child, plan.tid_column, builder, self._change.uses_joined)
         self.nullable = None
 
@@ -51,14 +54,20 @@ class UpdateNode(Node):
         compute = change.computer(ctx)
         update, changed, needed = table.update_columns, change.changed, change.needed
         txn, snapshot = ctx.txn, ctx.snapshot
+        later: list[int] | None = [] if self._alone else None
         for tid, _ in self._source.rows(ctx, set()):
             try:
-                if update(txn, snapshot, tid, changed, compute, needed) is not None:
+                if update(txn, snapshot, tid, changed, compute, needed, None, later) is not None:
                     count += 1
             except RowViolation as failure:
                 raise change.explain(ctx, table, tid, failure) from None
             if not count & 63:
                 ctx.check()
+                if later and len(later) >= ENTRIES_TOGETHER:
+                    table.enter_many(txn, changed, needed, later)
+                    later.clear()
+        if later:
+            table.enter_many(txn, changed, needed, later)
         return count
 
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:

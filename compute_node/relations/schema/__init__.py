@@ -167,6 +167,7 @@ def _table(name: str, fact: dict[str, Any]) -> CatalogTable:
             descending=(False,) * len(keys),
             nulls_first=(False,) * len(keys),
             key_types=tuple(columns[key - 1].type for key in keys),
+            collations=tuple(columns[key - 1].collation for key in keys),
             operator_classes=tuple(classes),
         )
         for oid, index_name, unique, primary, keys, classes in fact["indexes"]

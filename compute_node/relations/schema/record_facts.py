@@ -3,9 +3,8 @@
     python -m compute_node.relations.schema.record_facts "host=… user=postgres dbname=postgres"
 
 Input: a pristine PostgreSQL 15. Output, beside this file: ``facts_CATALOG.json`` for each of ``CATALOGS_OF_FACTS``: one
-row a line, without the columns that have the catalog's usual value (``usual``, the first line). Rows of relations' row
-types and what initdb numbers for the information schema are left out: they follow from ``tables.json`` and
-``views.json``. And ``facts_NAME.json`` for each of ``_ANSWERS``: a list of rows.
+row a line, without the columns that have the catalog's usual value (``usual``, the first line). Row types of relations
+are left out: they follow from ``tables.json`` and ``views.json``. And ``facts_NAME.json`` for each of ``_ANSWERS``.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ import psycopg
 _HERE = Path(__file__).parent
 
 CATALOGS_OF_FACTS = {
-    "pg_type": "typtype <> 'c' and typrelid = 0 and oid < 12000 and not exists (select from pg_type e"
+    "pg_type": "typtype <> 'c' and typrelid = 0 and not exists (select from pg_type e"
     " where e.oid = t.typelem and e.typtype = 'c')",
     "pg_proc": "oid < 12000",
     "pg_operator": "true",
@@ -32,6 +31,7 @@ CATALOGS_OF_FACTS = {
     "pg_amproc": "true",
     "pg_aggregate": "true",
     "pg_range": "true",
+    "pg_constraint": "true",
     "pg_description": "objoid < 12000",
 }
 """Each catalog and which of its rows (``t``) are recorded."""
@@ -48,7 +48,11 @@ _FORMS = {
 """How the values of a type are asked for."""
 _DEFAULTS = """(select string_agg(pg_get_function_arg_default(t.oid, n), E'\\n' order by n)
  from generate_series(1, t.pronargs) n where pg_get_function_arg_default(t.oid, n) is not null)"""
-_TEXTS = {"proargdefaults": _DEFAULTS, "prosqlbody": "pg_get_function_sqlbody(t.oid)"}
+_TEXTS = {
+    "proargdefaults": _DEFAULTS,
+    "prosqlbody": "pg_get_function_sqlbody(t.oid)",
+    "conbin": "pg_get_expr(t.conbin, t.conrelid)",
+}
 """Parse trees as the SQL that the catalog keeps."""
 _COLUMNS = """
 select attname, format_type(atttypid, -1) from pg_attribute

@@ -617,9 +617,10 @@ def _array(scope: Scope, node: ast.A_ArrayExpr, target: int = 0) -> Expr:
                 shown = format_type(scope.catalog, element_type)
                 raise fail(UndefinedObject, f"could not find array type for data type {shown}", location)
     scalar = scope.catalog.type(array_type).element
-    if scope.catalog.type(scalar).domain is not None and is_true_array(scope.catalog.type(scalar).root):
+    root = scope.catalog.type(scalar).root
+    if root.element and root.length == -1:
         # Its values could not be told from further dimensions.
-        raise fail(NotSupported, "arrays of a domain over arrays are not supported", location)
+        raise fail(NotSupported, "arrays of a domain over arrays, or of a vector, are not supported", location)
     return ArrayExpr(type=array_type, elements=tuple(elements), element_type=scalar, nested=nested, location=location)
 
 
