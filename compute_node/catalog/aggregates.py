@@ -7,6 +7,7 @@ NULL is the state (manual, CREATE AGGREGATE).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from aurora.datum import Datum
@@ -14,6 +15,7 @@ from aurora.errors import InternalError
 from compute_node.catalog.rows import Record
 from compute_node.sql.analyze.context import DEFAULT_ENV
 from compute_node.sql.analyze.polymorphism import POLYMORPHIC, resolve
+from compute_node.types.ordered_sets import FINALS, MODE, SET_TRANSITIONS
 from compute_node.types.registry import REGISTRY, Aggregate, Function, Moving, PgType
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ def aggregate(layer: CatalogLayer, oid: int) -> Aggregate | None:
     row, function = layer.reader.one("pg_aggregate", aggfnoid=oid), layer.reader.one("pg_proc", oid=oid)
     if row is None or function is None:
         return None
+    if row.aggkind != "n":
+        return _ordered_set(layer, row)
     declared = tuple(function.proargtypes)
     kinds = (*declared, row.aggtranstype, function.prorettype)
     if not any(kind in POLYMORPHIC for kind in kinds):
@@ -46,6 +50,20 @@ def aggregate(layer: CatalogLayer, oid: int) -> Aggregate | None:
         transition_type=row.aggtranstype, specialize=specialize, needs_context=True, final_needs_context=True,
         volatile=base.volatile,
     )  # fmt: skip
+
+
+def _ordered_set(layer: CatalogLayer, row: Record) -> Aggregate:
+    """An aggregate over the functions of the built-in ordered-set ones."""
+    built_in = REGISTRY.aggregates[MODE]
+    return replace(
+        built_in,
+        oid=row.aggfnoid,
+        strict=SET_TRANSITIONS[row.aggtransfn],
+        set_final=FINALS[function_of(layer, row.aggfinalfn).name],
+        direct=row.aggnumdirectargs,
+        hypothetical=row.aggkind == "h",
+        parts=(row.aggtransfn, row.aggfinalfn),
+    )
 
 
 class _Types:

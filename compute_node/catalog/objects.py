@@ -15,7 +15,7 @@ from aurora.errors import InternalError, NotSupported
 from compute_node.catalog.aggregates import aggregate
 from compute_node.catalog.builders import ARRAY_SUBSCRIPT
 from compute_node.catalog.domains import domain_type
-from compute_node.catalog.routines import sql_function
+from compute_node.catalog.routines import split_texts, sql_function
 from compute_node.catalog.rows import Record
 from compute_node.catalog.uncoded import SQL_LANGUAGE, builtin_function, builtin_type
 from compute_node.relations.schema import FIRST_NORMAL_OID
@@ -242,9 +242,12 @@ def _function(row: Record) -> Function:
         return sql_function(row)
     arguments = tuple(row.proargtypes)
     base = internal_function(row.prosrc, len(arguments)) if row.prolang == INTERNAL_LANGUAGE else None
+    defaults = split_texts(row.proargdefaults)
     values: dict[str, Datum] = {
         "oid": row.oid,
         "name": row.proname,
+        "defaults": (None,) * len(defaults),
+        "default_texts": defaults,
         "arguments": arguments,
         "result": row.prorettype,
         "strict": row.proisstrict,
@@ -258,7 +261,7 @@ def _function(row: Record) -> Function:
     }
     if base is None:
         return Function(implementation=_no_code(row.proname), **values)
-    return replace(base, out_columns=(), defaults=(), **values)
+    return replace(base, out_columns=(), **values)
 
 
 def functions(layer: CatalogLayer, name: str) -> tuple[Function, ...]:

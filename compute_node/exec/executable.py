@@ -14,6 +14,7 @@ from compute_node.exec.nodes.base import Batch, Node
 from compute_node.exec.nodes.cte_scan import shared_rows
 from compute_node.exec.nodes.delete import DeleteNode
 from compute_node.exec.nodes.insert import InsertNode
+from compute_node.exec.nodes.merge import MergeNode
 from compute_node.exec.nodes.update import UpdateNode
 from compute_node.exec.plan_walk import plan_expressions, plan_nodes
 from compute_node.exec.point import Link, PointFunction, point_modify, point_select
@@ -29,6 +30,7 @@ from compute_node.sql.plan import (
     Insert,
     Limit,
     Materialize,
+    Merge,
     Plan,
     PlannedStmt,
     Result,
@@ -105,7 +107,7 @@ class Executable:
         self._followed = any(
             plan.relation.is_watched
             for plan in (planned.plan, *(planned.ctes[number] for number in self._modifying_ctes))
-            if isinstance(plan, (Insert, Update, Delete))
+            if isinstance(plan, (Insert, Update, Delete, Merge))
         )
         """what it changes is watched by foreign keys"""
         self.fetch_all: Callable[[ExecContext, Params], Batch] = self._fetch_all
@@ -206,7 +208,7 @@ class Executable:
     def _run(self, ctx: ExecContext, params: Params) -> int:
         try:
             root = self._start(ctx, params)
-            if self.columns is None and isinstance(root, (InsertNode, UpdateNode, DeleteNode)):
+            if self.columns is None and isinstance(root, (InsertNode, UpdateNode, DeleteNode, MergeNode)):
                 count = root.run(ctx)
             else:
                 count = sum(len(batch) for batch in root.batches(ctx))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from compute_node.exec.plan_walk import plan_nodes
 from compute_node.sql.catalog_view import CatalogView
-from compute_node.sql.plan import Delete, Insert, LockRows, PlannedStmt, Update
+from compute_node.sql.plan import Delete, Insert, LockRows, Merge, PlannedStmt, Update
 from compute_node.txn.locks import ACCESS_SHARE, ROW_EXCLUSIVE, ROW_SHARE, WeakLocks
 
 
@@ -15,7 +15,7 @@ def statement_locks(planned: PlannedStmt, catalog: CatalogView) -> WeakLocks:
     modes = dict.fromkeys([desc.lock_id for desc in used if desc is not None], ACCESS_SHARE)
     for plan in (planned.plan, *planned.subplans, *planned.ctes):
         for node in plan_nodes(plan):
-            if isinstance(node, (Insert, Update, Delete)):
+            if isinstance(node, (Insert, Update, Delete, Merge)):
                 modes[node.relation.lock_id] = ROW_EXCLUSIVE
             elif isinstance(node, LockRows):
                 for relation, *_ in node.locks:

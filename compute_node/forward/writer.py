@@ -28,6 +28,7 @@ from aurora.rpc.stream_server import ServedStream
 from compute_node.forward import along
 from compute_node.hub import HUB
 from compute_node.session import transactions, turn
+from compute_node.session.encoded import behind
 from compute_node.session.state import IDLE, IN_BLOCK
 from compute_node.wire.connection import Connection
 from compute_node.wire.startup import Authenticated
@@ -82,7 +83,7 @@ class ForwardedConnection(Connection):
         engine = server.engine
         percent = int(engine.session_function(None, "system_setting", PERCENT))
         limit = max(1, server.config.max_connections * percent // 100)
-        if sum(isinstance(session.port, ForwardedConnection) for session in server.sessions.values()) >= limit:
+        if sum(isinstance(behind(session.port), ForwardedConnection) for session in server.sessions.values()) >= limit:
             raise TooManyConnections(
                 "remaining connection slots of the writer are not for forwarded sessions",
                 detail=f"{limit} sessions of readers are connected to it ({PERCENT} = {percent}).",

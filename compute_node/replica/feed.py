@@ -113,6 +113,8 @@ class FeedCore:
         self._kept_bytes = 0
         self._kept_from: int = vdl
         """A follower that has applied this much, or more, can go on with what is kept."""
+        self._let_go: int = 0
+        """Below this read point storage has been allowed to collect."""
 
     # The log
 
@@ -224,12 +226,16 @@ class FeedCore:
             self.cut(old)
         parked = self._parked.pop(state.id, None)
         resumed = bool(resume_lsn) and self._kept_from <= resume_lsn <= self.vdl
+        # What has come there and waits is applied from further back, over pages of that point.
+        applied = Lsn(min(state.applied_lsn or resume_lsn, resume_lsn))
+        if resumed and parked is None and applied < self._let_go:
+            resumed = False
         at = resume_lsn if resumed else vdl
         held = parked is not None and parked.hold.lsn <= row_horizon
         # What nobody has held may have been removed up to the VDL: below it the reader must show nothing any more.
         hold = self._holds.add(parked.hold.lsn if parked is not None and held else vdl, f"reader {state.id}")
         follower = Follower(state, outlet, hold, now_s)
-        follower.read_point = min(at, hold.lsn)
+        follower.read_point = min(applied if resumed else at, hold.lsn)
         if parked is not None:
             follower.sent_bytes = parked.sent_bytes
             follower.read_point = min(follower.read_point, parked.read_point)
@@ -287,8 +293,10 @@ class FeedCore:
             follower.outlet.send(message)
 
     def read_point(self, limit: int) -> int:
-        """The lowest read point that followers still need, at most ``limit``."""
-        return min([limit, *(each.read_point for each in (*self.followers.values(), *self._parked.values()))])
+        """The lowest read point that followers still need, at most ``limit``: storage may collect what is below."""
+        point = min([limit, *(each.read_point for each in (*self.followers.values(), *self._parked.values()))])
+        self._let_go = max(self._let_go, point)
+        return point
 
     def close(self) -> None:
         """This writer is over."""

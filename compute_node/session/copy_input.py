@@ -140,7 +140,15 @@ class LineReader:
     """Text and CSV: ``feed(bytes)`` gives the rows that are complete, ``finish()`` those of a last line without
     newline."""
 
-    def __init__(self, relation: str, columns: Sequence[Column], options: CopyOptions, env: TypeEnv) -> None:
+    def __init__(
+        self,
+        relation: str,
+        columns: Sequence[Column],
+        options: CopyOptions,
+        env: TypeEnv,
+        decode: Callable[[bytes], str] = decode_text,
+    ) -> None:
+        self._decode = decode
         self._batch = _Batch(relation, columns, env)
         self._names = [name for name, _, _ in columns]
         self._options = options
@@ -179,8 +187,8 @@ class LineReader:
             return []
         self._rest = data[cut:]
         chunk = data[:cut]
-        rows = self._plain(chunk)
-        return self._lines(decode_text(chunk)) if rows is None else rows
+        rows = self._plain(chunk) if self._decode is decode_text else None
+        return self._lines(self._decode(chunk)) if rows is None else rows
 
     def _plain(self, chunk: bytes) -> list[Row] | None:
         """The rows of lines without anything special, split by the kernel; None for all others."""
@@ -202,7 +210,7 @@ class LineReader:
         """The end of the data."""
         rows = []
         if self._rest:
-            text, self._rest = decode_text(self._rest), b""
+            text, self._rest = self._decode(self._rest), b""
             rows = self._lines(text + "\n")
         if self._open_record and not self._ended:
             raise self._batch.error("unterminated CSV quoted field", self._open_line, self._open_record)

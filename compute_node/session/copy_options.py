@@ -9,6 +9,7 @@ from typing import Any
 from pglast import ast
 
 from aurora.errors import InvalidParameterValue, NotSupported, SqlSyntaxError
+from compute_node.types.charsets.names import MULE, find_encoding
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,8 @@ class CopyOptions:
     force_quote: tuple[str, ...] = ()
     force_not_null: tuple[str, ...] = ()
     force_null: tuple[str, ...] = ()
+    encoding: str | None = None
+    """of the data; None: the client's"""
 
 
 _NAMES = frozenset(
@@ -80,9 +83,7 @@ def parse_options(nodes: Sequence[ast.DefElem] | None, is_from: bool) -> CopyOpt
         header = "skip" if _boolean("header", header) else "none"
     if "freeze" in given:
         _boolean("freeze", given["freeze"])
-    encoding = given.get("encoding", "utf8").lower().replace("-", "").replace("_", "")
-    if encoding not in ("utf8", "unicode", "sqlascii"):
-        raise NotSupported(f'COPY encoding "{given["encoding"]}" is not supported: use UTF8')
+    encoding = _encoding(given, nodes or ())
     quote = given.get("quote", '"')
     options = CopyOptions(
         form,
@@ -94,9 +95,22 @@ def parse_options(nodes: Sequence[ast.DefElem] | None, is_from: bool) -> CopyOpt
         given.get("force_quote", ()),
         given.get("force_not_null", ()),
         given.get("force_null", ()),
+        encoding,
     )
     _check(options, given, is_from)
     return options
+
+
+def _encoding(given: dict[str, Any], nodes: Sequence[ast.DefElem]) -> str | None:
+    if "encoding" not in given:
+        return None
+    found = find_encoding(given["encoding"])
+    if found is None:
+        position = next((_position(node) for node in nodes if node.defname == "encoding"), None)
+        raise InvalidParameterValue('argument to option "encoding" must be a valid encoding name', position=position)
+    if found == MULE:
+        raise NotSupported(f"default conversion function for encoding {MULE} to UTF8 does not exist")
+    return found
 
 
 def _position(node: ast.Node) -> int | None:

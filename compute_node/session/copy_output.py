@@ -12,7 +12,10 @@ from compute_node.protocol import messages
 from compute_node.protocol.messages import Column
 from compute_node.session.copy_input import SIGNATURE
 from compute_node.session.copy_options import CopyOptions
+from compute_node.session.encoded import converted_fields, is_text_in_binary
 from compute_node.session.results import binary_code, text_code
+from compute_node.types.charsets.charset import Charset
+from compute_node.types.oids import JSONB
 from compute_node.types.registry import PgType, TypeEnv
 
 _ESCAPES = {"\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v", "\\": "\\\\"}
@@ -36,7 +39,10 @@ def _to_text(kind: PgType, env: TypeEnv) -> Callable[[Datum], str]:
 class CopyWriter:
     """Encodes one COPY's rows. ``start`` and ``end`` are the bytes around them."""
 
-    def __init__(self, columns: Sequence[Column], options: CopyOptions, env: TypeEnv) -> None:
+    def __init__(
+        self, columns: Sequence[Column], options: CopyOptions, env: TypeEnv, charset: Charset | None = None
+    ) -> None:
+        self._charset = charset
         self._options = options
         self._env = env
         self._columns = columns
@@ -67,7 +73,7 @@ class CopyWriter:
             names = [self._csv(name, False, len(names) == 1) for name in names]
         else:
             names = [self._text(name) for name in names]
-        return self._line(names)
+        return self._recoded(self._line(names))
 
     def end(self) -> bytes:
         """What comes after the rows."""
@@ -82,7 +88,8 @@ class CopyWriter:
             return self._binary_rows(rows)
         if self._options.format == "text":
             delimiter, none = ord(self._options.delimiter), self._options.null.encode()
-            return wire_kernel.encode_copy(rows, self._codes, self._converters, self._env, delimiter, none)
+            data = wire_kernel.encode_copy(rows, self._codes, self._converters, self._env, delimiter, none)
+            return data if self._charset is None else self._recoded(data)
         null, convert, force = self._options.null, self._convert, self._force
         out = []
         alone = len(convert) == 1
@@ -95,7 +102,19 @@ class CopyWriter:
                     ]
                 )
             )
-        return b"".join(out)
+        return self._recoded(b"".join(out))
+
+    def _recoded(self, data: bytes) -> bytes:
+        """CopyData messages in UTF-8 → the same in the encoding of the data."""
+        charset = self._charset
+        if charset is None or data.isascii():
+            return data
+        parts, at = [], 0
+        while at < len(data):
+            end = at + 1 + int.from_bytes(data[at + 1 : at + 5], "big")
+            parts.append(messages.message(b"d", charset.encode(data[at + 5 : end].decode())))
+            at = end
+        return b"".join(parts)
 
     def _line(self, fields: list[str]) -> bytes:
         payload = (self._options.delimiter.join(fields) + "\n").encode()
@@ -117,6 +136,8 @@ class CopyWriter:
 
     def _binary_rows(self, rows: list[Row]) -> bytes:
         data = wire_kernel.encode_rows(rows, self._codes, self._converters, self._env)
+        if self._charset is not None and not data.isascii():
+            data = self._converted(data, self._charset)
         # A row of the binary format is the body of a DataRow: only the message type differs.
         out, at = bytearray(data), 0
         while at < len(data):
@@ -127,3 +148,14 @@ class CopyWriter:
             return bytes(out)
         first_bytes = 1 + int.from_bytes(data[1:5], "big")
         return messages.message(b"d", signature + bytes(out[5:first_bytes])) + bytes(out[first_bytes:])
+
+    def _converted(self, data: bytes, charset: Charset) -> bytes:
+        """DataRow messages in UTF-8 → the same in the client's encoding."""
+        text = [is_text_in_binary(column.kind) for column in self._columns]
+        skip = [int(column.kind.oid == JSONB) for column in self._columns]
+        parts, at = [], 0
+        while at < len(data):
+            end = at + 1 + int.from_bytes(data[at + 1 : at + 5], "big")
+            parts.append(messages.message(b"D", converted_fields(data, at + 5, end, charset, text, skip)))
+            at = end
+        return b"".join(parts)

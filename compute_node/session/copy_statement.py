@@ -23,10 +23,13 @@ from compute_node.session import door, prepare, transactions
 from compute_node.session.copy_input import BinaryReader, LineReader
 from compute_node.session.copy_options import CopyOptions, parse_options
 from compute_node.session.copy_output import CopyWriter
+from compute_node.session.encoded import received_in
 from compute_node.session.results import decode_text
 from compute_node.session.sinks import CopyRows
 from compute_node.session.state import SessionState
 from compute_node.sql.parse import RawStatement
+from compute_node.types.charsets.charset import Charset, charset
+from compute_node.types.charsets.names import SQL_ASCII, UTF8
 
 BATCH_ROWS = 1000
 _SEEN_AT_THE_LINE = (NotNullViolation, CheckViolation)
@@ -64,6 +67,12 @@ def _check_server_side(session: SessionState, node: ast.Node) -> None:
         )
 
 
+def _charset(session: SessionState, options: CopyOptions) -> Charset | None:
+    """What the data are encoded in; None for UTF-8."""
+    name = options.encoding or session.encoding
+    return None if name in (UTF8, SQL_ASCII) else charset(name)
+
+
 def _copy_in(session: SessionState, node: ast.Node, options: CopyOptions) -> int:
     txn = transactions.ensure(session)
     session.plans.statements += 1
@@ -73,9 +82,14 @@ def _copy_in(session: SessionState, node: ast.Node, options: CopyOptions) -> int
     relation = node.relation.relname
     reader: LineReader | BinaryReader
     if options.format == "binary":
-        reader = BinaryReader(relation, target.columns, session.env)
+        columns = target.columns
+        if (data_charset := _charset(session, options)) is not None:
+            columns = [(name, received_in(kind, data_charset), typmod) for name, kind, typmod in columns]
+        reader = BinaryReader(relation, columns, session.env)
     else:
-        reader = LineReader(relation, target.columns, options, session.env)
+        found = _charset(session, options)
+        decode = decode_text if found is None else found.decode
+        reader = LineReader(relation, target.columns, options, session.env, decode)
     session.out.append(messages.copy_response(b"G", len(target.columns), options.format == "binary"))
     session.port.flush()
     while True:
@@ -144,5 +158,5 @@ def _copy_out(session: SessionState, node: ast.Node, source: str, options: CopyO
     statement, _ = prepare.compile_statement(session, raw, source, [])
     if statement.columns is None:
         raise SqlSyntaxError("COPY query must have a RETURNING clause")
-    writer = CopyWriter(statement.columns, options, session.env)
+    writer = CopyWriter(statement.columns, options, session.env, _charset(session, options))
     return door.run(session, statement, (), CopyRows(session, writer, len(statement.columns)))

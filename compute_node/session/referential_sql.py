@@ -44,6 +44,23 @@ def operator_text(view: CatalogView, oid: int) -> str:
     return f"OPERATOR({quote_identifier(view.namespace_name(found.namespace))}.{found.name})"
 
 
+def _under_key(view: CatalogView, key: ForeignKeyDesc, columns: list[str], always: bool = False) -> list[str]:
+    """The referencing columns under the collations of the referenced ones, where these are others and (but ``always``)
+    hold different texts for equal."""
+    table, referenced = relation_of(view, key.table), relation_of(view, key.referenced)
+    found = []
+    for text, attno, other in zip(columns, key.columns, key.referenced_columns, strict=True):
+        one, wanted = table.columns[attno - 1].collation, referenced.columns[other - 1].collation
+        if wanted and one != wanted and (collation := view.collation(wanted)) is not None:
+            if collation.deterministic and not always:
+                found.append(text)
+                continue
+            schema = quote_identifier(view.namespace_name(collation.namespace))
+            text = f"{text} COLLATE {schema}.{quote_identifier(collation.name)}"
+        found.append(text)
+    return found
+
+
 def _equal(view: CatalogView, lefts: Sequence[str], operators: Sequence[int], rights: Sequence[str]) -> str:
     return " AND ".join(
         f"{left} {operator_text(view, operator)} {right}"
@@ -66,21 +83,22 @@ def statement_text(view: CatalogView, key: ForeignKeyDesc, purpose: str) -> SqlT
         condition = _equal(view, of_key, operators, params)
         return f"SELECT 1 FROM ONLY {table_name(referenced)} x WHERE {condition} FOR KEY SHARE OF x", types
     if purpose == REFERENCING:
-        condition = _equal(view, params, key.operators, [f"x.{name}" for name in names])
+        condition = _equal(view, params, key.operators, _under_key(view, key, [f"x.{name}" for name in names]))
         return f"SELECT 1 FROM ONLY {table_name(table)} x WHERE {condition} FOR KEY SHARE OF x", old_types
     if purpose == CASCADE_DELETE:
-        return f"DELETE FROM ONLY {table_name(table)} WHERE {_equal(view, params, key.operators, names)}", old_types
+        condition = _equal(view, params, key.operators, _under_key(view, key, list(names)))
+        return f"DELETE FROM ONLY {table_name(table)} WHERE {condition}", old_types
     if purpose == CASCADE_UPDATE:
         values = ", ".join(f"{name} = {param}" for name, param in zip(names, params, strict=True))
         old = [f"${number}" for number in range(count + 1, 2 * count + 1)]
-        condition = _equal(view, old, key.operators, names)
+        condition = _equal(view, old, key.operators, _under_key(view, key, list(names)))
         return f"UPDATE ONLY {table_name(table)} SET {values} WHERE {condition}", (*old_types, *old_types)
     word = "NULL" if purpose in (NULL_DELETE, NULL_UPDATE) else "DEFAULT"
     columns = key.columns
     if key.set_columns and purpose in (NULL_DELETE, DEFAULT_DELETE):
         columns = key.set_columns
     values = ", ".join(f"{name} = {word}" for name in column_names(table, columns))
-    condition = _equal(view, params, key.operators, names)
+    condition = _equal(view, params, key.operators, _under_key(view, key, list(names)))
     return f"UPDATE ONLY {table_name(table)} SET {values} WHERE {condition}", old_types
 
 
@@ -89,7 +107,7 @@ def violations_text(view: CatalogView, key: ForeignKeyDesc) -> str:
     table, referenced = relation_of(view, key.table), relation_of(view, key.referenced)
     mine = [f"fk.{name}" for name in column_names(table, key.columns)]
     theirs = [f"pk.{name}" for name in column_names(referenced, key.referenced_columns)]
-    on = _equal(view, theirs, key.operators, mine)
+    on = _equal(view, theirs, key.operators, _under_key(view, key, mine, always=True))
     # MATCH FULL: one that is NULL in part is wrong whatever is there.
     filled = (" OR " if key.match_full else " AND ").join(f"{name} IS NOT NULL" for name in mine)
     return (

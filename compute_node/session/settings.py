@@ -28,6 +28,7 @@ from aurora.errors import (
 from compute_node.session.settings_table import CATEGORIES, ENUMS
 from compute_node.types.boolean import boolean_word
 from compute_node.types.calendar_ import posix_zone
+from compute_node.types.charsets.names import MULE, find_encoding
 from compute_node.types.common import whole_number
 from compute_node.types.oid import lsn_out, parse_lsn
 
@@ -229,63 +230,17 @@ def _check_timezone(setting: Setting, text: str) -> str:
     raise _invalid(setting, text)
 
 
-_KNOWN_ENCODINGS = frozenset(
-    [
-        "latin1",
-        "latin2",
-        "latin3",
-        "latin4",
-        "latin5",
-        "latin6",
-        "latin7",
-        "latin8",
-        "latin9",
-        "latin10",
-        "win1250",
-        "win1251",
-        "win1252",
-        "win1253",
-        "win1254",
-        "win1255",
-        "win1256",
-        "win1257",
-        "win1258",
-        "iso88591",
-        "iso88595",
-        "iso88596",
-        "iso88597",
-        "iso88598",
-        "koi8r",
-        "koi8u",
-        "eucjp",
-        "euckr",
-        "euccn",
-        "euctw",
-        "sjis",
-        "big5",
-        "gbk",
-        "gb18030",
-        "uhc",
-        "johab",
-        "mulebroken",
-        "win866",
-        "win874",
-        "shiftjis2004",
-        "eucjis2004",
-    ]
-)
-
-
 def _check_encoding(setting: Setting, text: str) -> str:
-    squeezed = re.sub(r"[^a-z0-9]", "", text.lower())
-    if squeezed in ("utf8", "unicode"):
-        return "UTF8"
-    if squeezed == "sqlascii":
-        # No conversion: the client sends and gets the server's bytes.
-        return "SQL_ASCII"
-    if squeezed in _KNOWN_ENCODINGS:
-        raise NotSupported(f'client encoding "{text}" is not supported: use UTF8')
-    raise _invalid(setting, text)
+    """SQL_ASCII converts nothing: the client sends and gets the server's bytes."""
+    found = find_encoding(text)
+    if found is None:
+        raise _invalid(setting, text)
+    if found == MULE:
+        raise NotSupported(
+            f'invalid value for parameter "client_encoding": "{text}"',
+            detail=f"Conversion between {MULE} and UTF8 is not supported.",
+        )
+    return text if text == "UNICODE" else found
 
 
 def _check_application_name(_setting: Setting, text: str) -> str:

@@ -10,8 +10,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from aurora.ids import Lsn
-from compute_node.session import audit
+from compute_node.session import audit, encoded
 from compute_node.session.settings import DEFINITIONS, REPORTED, SettingValue, define_or_raise, show_value, zone_for
+from compute_node.types.charsets.charset import charset
+from compute_node.types.charsets.names import SQL_ASCII, UTF8, find_encoding
 from compute_node.types.oid import parse_lsn
 
 if TYPE_CHECKING:
@@ -75,6 +77,17 @@ def apply(session: SessionState, name: str, value: SettingValue) -> None:
     effect = _EFFECTS.get(setting.name)
     if effect is not None:
         effect(session, value)
+
+
+def _client_encoding(session: SessionState, value: SettingValue) -> None:
+    name = find_encoding(str(value)) or UTF8
+    if name in (UTF8, SQL_ASCII):
+        if session.encoding != UTF8:
+            encoded.use(session, None)
+        name = UTF8
+    elif name != session.encoding:
+        encoded.use(session, charset(name))
+    session.encoding = name
 
 
 def _time_zone(session: SessionState, value: SettingValue) -> None:
@@ -219,6 +232,7 @@ NOTICE_LEVELS = {"debug5": 0, "debug4": 1, "debug3": 2, "debug2": 3, "debug1": 4
 """client_min_messages → the least severity that goes out; above all of them: errors alone."""
 
 _EFFECTS: dict[str, Effect] = {
+    "client_encoding": _client_encoding,
     "TimeZone": _time_zone,
     "DateStyle": _date_style,
     "IntervalStyle": _interval_style,

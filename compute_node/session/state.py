@@ -21,6 +21,7 @@ from compute_node.hub import HUB
 from compute_node.protocol import messages
 from compute_node.session import settings_effects
 from compute_node.session.engine import Engine
+from compute_node.session.output import Output
 from compute_node.session.plans import PlanCache, PlanSpace
 from compute_node.session.settings import GUARDED, Setting, Settings, SettingValue, split_list
 from compute_node.txn.dependency import Dependency
@@ -135,6 +136,7 @@ class SessionState:
         "definers",
         "dependency",
         "depth",
+        "encoding",
         "engine",
         "env",
         "failed_characteristics",
@@ -218,7 +220,9 @@ class SessionState:
         self.pid, self.secret, self.registry = pid, secret, registry
         self.client_address: str | None = None
         self.client_port = -1
-        self.out: list[bytes] = []
+        self.out = Output()
+        self.encoding = "UTF8"
+        """the client's; in any other ``out`` and ``port`` convert (``encoded``)"""
         self.gated = False
         self.dependency = Dependency()
         self.block = IDLE

@@ -20,7 +20,7 @@ from compute_node.exec.compile.compiler import too_complex
 from compute_node.hub import HUB
 from compute_node.protocol import messages
 from compute_node.session import audit, extended, fastpath, notifications, simple, transactions
-from compute_node.session.state import FAILED, IDLE, SessionState
+from compute_node.session.state import FAILED, IDLE, Port, SessionState
 from compute_node.session.statement import Statement
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def process(session: SessionState) -> None:
                     port.position += packet[4] - at
                     if port.position >= len(port.data):
                         return
-                    _between(session)
+                    port = _between(session)
                     continue
                 data, at = port.data, port.position
         try:
@@ -71,7 +71,7 @@ def process(session: SessionState) -> None:
         if not _dispatch(session, kind, data, start, end):
             return
         if port.position < len(port.data):
-            _between(session)
+            port = _between(session)
 
 
 def _is_much(out: list[bytes]) -> bool:
@@ -79,17 +79,18 @@ def _is_much(out: list[bytes]) -> bool:
     return (len(out) > OUT_PARTS or (len(out) > 2 and len(out[-2]) > OUT_BYTES)) and sum(map(len, out)) > OUT_BYTES
 
 
-def _between(session: SessionState) -> None:
+def _between(session: SessionState) -> Port:
     """Between two messages of one turn: others run when the turn is long, what a turn that has waited has answered is
-    sent, and a client that does not read is waited for when much is to be sent."""
+    sent, and a client that does not read is waited for when much is to be sent. Gives the port to read on from: it is
+    another one when the client's encoding has changed."""
     try:
         HUB.pulse()
         out = session.out
         if (session.port.eager and out and out[-1] in READY) or _is_much(out):
             session.port.flush()
     except QueryCanceled:
-        # It came between two statements: there is none to end.
-        return
+        pass  # it came between two statements: there is none to end
+    return session.port
 
 
 def _dispatch(session: SessionState, kind: int, data: bytes, start: int, end: int) -> bool:
@@ -122,14 +123,20 @@ def _dispatch(session: SessionState, kind: int, data: bytes, start: int, end: in
                 session.arm_timeout()
             handler(session, data, start, end)
     except Exception as error:
-        session.disarm_timeout()
-        fail(session, error)
-        if kind in _ANSWERED:
-            session.skipping = False
-            if not session.terminating:
-                ready(session)
-        else:
-            session.skipping = True
+        return refuse(session, kind, error)
+    return not session.terminating
+
+
+def refuse(session: SessionState, kind: int, error: Exception) -> bool:
+    """The answer to a message that failed; False ends the session."""
+    session.disarm_timeout()
+    fail(session, error)
+    if kind in _ANSWERED:
+        session.skipping = False
+        if not session.terminating:
+            ready(session)
+    else:
+        session.skipping = True
     return not session.terminating
 
 

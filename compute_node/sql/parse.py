@@ -61,6 +61,8 @@ _GRAMMAR_ERRORS: dict[str, tuple[type[SqlError], str | None]] = {
     'role name "none" is reserved': (ReservedName, None),
 }
 """Errors of the grammar that are more than 42601 and a message."""
+_WITHOUT_PLACE = frozenset({"WITH TIES cannot be specified without ORDER BY clause"})
+"""Errors that PostgreSQL 15 gives no position"""
 LONG_TEXT = 64 << 10
 """Characters above which a text is parsed in a thread."""
 LOCATED_TEXT_MAX = 1 << 20
@@ -119,6 +121,8 @@ def _syntax_error(source: str, error: ParseError) -> SqlError:
     location = error.args[1] if len(error.args) > 1 else None
     if location is None and message.endswith("at end of input"):
         location = len(source)
+    if message in _WITHOUT_PLACE:
+        location = None
     kind, hint = _GRAMMAR_ERRORS.get(message, (SqlSyntaxError, None))
     return kind(message, hint=hint, position=None if location is None else location + 1)
 

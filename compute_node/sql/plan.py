@@ -58,6 +58,15 @@ class SeqScan(Plan):
     want_tid: bool = False
 
 
+@dataclass(slots=True, kw_only=True)
+class SampleScan(SeqScan):
+    """Reads a part of a table, chosen by row (bernoulli) or page (system); ``want_tid`` always."""
+
+    method: str
+    percent: Expr
+    seed: Expr | None = None
+
+
 class IndexKey(NamedTuple):
     """A scan key: key column (from 0), strategy of its operator class (or IS_NULL, NOT_NULL, without a value), and the
     value's expression, which names no column of the table. ``array``: its elements one after the other. ``width``
@@ -402,6 +411,32 @@ class Delete(Plan):
     source: int = -1
     tid_column: int = -1
     returning: tuple[Expr, ...] = ()
+    alias: str = ""
+
+
+class MergeStep(NamedTuple):
+    """A WHEN clause over the joined row; as ``MergeAction``."""
+
+    matched: bool
+    command: str
+    condition: Expr | None
+    assignments: tuple[tuple[int, Expr], ...]
+    values: tuple[Expr, ...]
+
+
+@dataclass(slots=True, kw_only=True)
+class Merge(Plan):
+    """Works on the joined rows of ``child``, which are laid out as those of ``Update``; the tid is NULL where the
+    source matches no row."""
+
+    relation: RelationDesc
+    child: Plan
+    steps: tuple[MergeStep, ...]
+    again: Recheck
+    source: int
+    """the target's range entry"""
+    tid_column: int
+    checks: tuple[tuple[str, Expr], ...] = ()
     alias: str = ""
 
 

@@ -17,6 +17,15 @@ if TYPE_CHECKING:
 Stars: TypeAlias = dict[int, tuple[ast.ColumnRef, list[tuple[str | None, str]]]]
 
 
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """TABLESAMPLE: ``method`` bernoulli or system, of so many ``percent`` (float4); ``seed`` (float8) of REPEATABLE."""
+
+    method: str
+    percent: Expr
+    seed: Expr | None
+
+
 @dataclass(slots=True)
 class RangeEntry:
     """One entry of the range table.
@@ -39,6 +48,7 @@ class RangeEntry:
     cte: str | None = None
     cte_levels_up: int = 0
     lateral: bool = False
+    sample: Sample | None = None
     column_collations: tuple[int, ...] = ()
     """of each column, -1 where it is not known; empty: those of the types"""
 
@@ -106,6 +116,19 @@ class OnConflict:
     assignments: tuple[tuple[int, Expr], ...] = ()
     where: Expr | None = None
     inference: ArbiterInference | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MergeAction:
+    """A WHEN clause of MERGE: ``command`` update, delete, insert or nothing. ``values``: one for each column of the new
+    row, of which the statement gives those of ``inserted``."""
+
+    matched: bool
+    command: str
+    condition: Expr | None = None
+    assignments: tuple[tuple[int, Expr], ...] = ()
+    values: tuple[Expr, ...] = ()
+    inserted: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +201,7 @@ class Query:
     source: Query | None = None
     assignments: tuple[tuple[int, Expr], ...] = ()
     on_conflict: OnConflict | None = None
+    merge_actions: list[MergeAction] = field(default_factory=list)
     returning: list[Target] = field(default_factory=list)
     param_types: list[int] = field(default_factory=list)
     kept_literals: set[int] = field(default_factory=set)

@@ -143,7 +143,12 @@ class _Collector:
         use = level[query.result_rte] if query.target is not None and query.result_rte >= 0 else None
         if use is None:
             return
-        if query.command == "delete":
+        if query.command == "merge":
+            for action in query.merge_actions:
+                use.modes |= {"update": UPDATE, "delete": DELETE, "insert": INSERT}.get(action.command, 0)
+                use.updated |= {attno for attno, _ in action.assignments}
+                use.inserted |= set(action.inserted)
+        elif query.command == "delete":
             use.modes |= DELETE
         elif query.command == "update":
             use.modes |= UPDATE
@@ -184,9 +189,15 @@ def _expressions(query: Query) -> list[Expr]:
         found += [expr for _, expr in query.on_conflict.assignments]
         if query.on_conflict.where is not None:
             found.append(query.on_conflict.where)
+    for action in query.merge_actions:
+        found += [*(value for _, value in action.assignments), *action.values]
+        if action.condition is not None:
+            found.append(action.condition)
     for entry in query.range_table:
         if entry.function is not None:
             found.append(entry.function)
+        if entry.sample is not None:
+            found += [entry.sample.percent, *([] if entry.sample.seed is None else [entry.sample.seed])]
         found += chain.from_iterable(entry.values)
     waiting: list[FromItem | JoinItem] = list(query.from_items)
     while waiting:

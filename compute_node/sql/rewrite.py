@@ -49,8 +49,12 @@ def map_query_expressions(
     def entry(item: RangeEntry) -> RangeEntry:
         if entry_hook is not None:
             item = entry_hook(item, hook_depth)
+        sample = item.sample
+        if sample is not None:
+            sample = dataclasses.replace(sample, percent=one(sample.percent), seed=optional(sample.seed))
         return dataclasses.replace(
             item,
+            sample=sample,
             query=None if item.query is None else nested(item.query),
             function=optional(item.function),
             values=tuple(tuple(one(value) for value in row) for row in item.values),
@@ -87,6 +91,15 @@ def map_query_expressions(
         source=None if query.source is None else nested(query.source),
         assignments=tuple((attno, one(value)) for attno, value in query.assignments),
         on_conflict=conflict(query.on_conflict),
+        merge_actions=[
+            dataclasses.replace(
+                item,
+                condition=optional(item.condition),
+                assignments=tuple((attno, one(value)) for attno, value in item.assignments),
+                values=tuple(one(value) for value in item.values),
+            )
+            for item in query.merge_actions
+        ],
         returning=targets(query.returning),
     )
 
@@ -122,10 +135,19 @@ def query_expressions(query: Query, depth: int = 1) -> Iterator[tuple[Expr, int]
             yield expr, depth
         if query.on_conflict.where is not None:
             yield query.on_conflict.where, depth
+    for action in query.merge_actions:
+        for expr in (*(value for _, value in action.assignments), *action.values):
+            yield expr, depth
+        if action.condition is not None:
+            yield action.condition, depth
     nested = [cte.query for cte in query.ctes]
     for entry in query.range_table:
         if entry.function is not None:
             yield entry.function, depth
+        if entry.sample is not None:
+            yield entry.sample.percent, depth
+            if entry.sample.seed is not None:
+                yield entry.sample.seed, depth
         for row in entry.values:
             for expr in row:
                 yield expr, depth

@@ -10,6 +10,7 @@ import math
 import operator
 from collections.abc import Callable
 from decimal import Decimal
+from itertools import accumulate
 from typing import Any, TypeAlias
 
 from aurora.datum import Datum
@@ -38,6 +39,10 @@ def _same(state: Value) -> Value:
     return state
 
 
+def _running_count(state: Value, column: list[Value]) -> list[Value]:
+    return list(range(state + 1, state + 1 + len(column)))
+
+
 # count
 
 agg(
@@ -48,6 +53,7 @@ agg(
     _same,
     strict=False,
     batch=lambda state, column: state + len(column),
+    running=_running_count,
     transition_type=20,
 )
 agg(
@@ -57,6 +63,7 @@ agg(
     lambda state, value: state + 1,
     _same,
     batch=lambda state, column: state + len(column),
+    running=_running_count,
     transition_type=20,
 )
 
@@ -69,6 +76,14 @@ def _sum_step(state: Value, value: Value) -> Value:
 
 def _sum_batch(state: Value, column: list[Value]) -> Value:
     return state if not column else sum(column, state or 0)
+
+
+def _running_sum(state: Value, column: list[Value]) -> list[Value]:
+    """Sums of integers as they grow; 22003 where one is no bigint."""
+    sums = list(accumulate(column, initial=state or 0))[1:]
+    if max(sums) > HIGH[8] or min(sums) < LOW[8]:
+        overflow(8)
+    return sums
 
 
 def _numeric_sum_batch(state: Decimal | None, column: list[Decimal]) -> Decimal | None:
@@ -92,6 +107,7 @@ aggs(
     _sum_step,
     _int8_result,
     batch=_sum_batch,
+    running=_running_sum,
     transition_type=20,
 )
 agg(

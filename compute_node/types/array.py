@@ -24,6 +24,7 @@ from aurora.errors import (
     SqlError,
 )
 from compute_node.hub import HUB
+from compute_node.types.array_load import fast_load
 from compute_node.types.array_value import (
     DIMENSIONS_MAX,
     INDEX_MAX,
@@ -424,7 +425,7 @@ def make_array_type(element: PgType) -> PgType:
         send=send if has_binary else None,
         disk="x",
         to_disk=keep,
-        from_disk=lambda data: load(data, -1),
+        from_disk=fast_load(element.name if element.base is None else "", lambda data: load(data, -1)),
         sort_value=array_order(element),
         sort_key=array_key(element),
         element=element.oid,

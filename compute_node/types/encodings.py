@@ -1,38 +1,29 @@
-"""Character sets by PostgreSQL's names: which there are, and conversion of byte strings (manual, 24.3 and 9.4).
+"""Functions of character sets: ``convert``, names and numbers of encodings, ``to_ascii`` (manual, 9.4 and 9.5).
 
-Conversions are Python's codecs. One without a codec (EUC_TW, MULE_INTERNAL) is known by name, and converting is 0A000.
+Conversions are those of ``charsets``, between UTF-8 and each other set, and between the pairs that PostgreSQL has
+conversions for; MULE_INTERNAL is known by name, and what PostgreSQL converts to and from it is 0A000.
 """
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
-from aurora.errors import (
-    CharacterNotInRepertoire,
-    InvalidParameterValue,
-    NotSupported,
-    SqlError,
-    UndefinedObject,
-    UntranslatableCharacter,
+from aurora.errors import InvalidParameterValue, NotSupported, UndefinedFunction, UndefinedObject
+from compute_node.types.charsets.charset import charset, invalid, untranslatable
+from compute_node.types.charsets.names import (
+    ENCODINGS,
+    MULE,
+    SQL_ASCII,
+    UTF8,
+    find_encoding,
 )
 from compute_node.types.declare import fn
 from compute_node.types.long_text import check_bytes
+from compute_node.types.registry import FunctionContext
 
-_TABLE = """
-SQL_ASCII=latin-1 EUC_JP=euc_jp EUC_CN=gb2312 EUC_KR=euc_kr EUC_TW= EUC_JIS_2004=euc_jis_2004 UTF8=utf-8 MULE_INTERNAL=
-LATIN1=latin-1 LATIN2=iso8859-2 LATIN3=iso8859-3 LATIN4=iso8859-4 LATIN5=iso8859-9 LATIN6=iso8859-10 LATIN7=iso8859-13
-LATIN8=iso8859-14 LATIN9=iso8859-15 LATIN10=iso8859-16 WIN1256=cp1256 WIN1258=cp1258 WIN866=cp866 WIN874=cp874
-KOI8R=koi8-r WIN1251=cp1251 WIN1252=cp1252 ISO_8859_5=iso8859-5 ISO_8859_6=iso8859-6 ISO_8859_7=iso8859-7
-ISO_8859_8=iso8859-8 WIN1250=cp1250 WIN1253=cp1253 WIN1254=cp1254 WIN1255=cp1255 WIN1257=cp1257 KOI8U=koi8-u
-SJIS=cp932 BIG5=big5 GBK=gbk UHC=cp949 GB18030=gb18030 JOHAB=johab SHIFT_JIS_2004=shift_jis_2004
-"""
-ENCODINGS: Final = tuple(entry.split("=")[0] for entry in _TABLE.split())
-"""Names by number."""
-_CODECS: Final = dict(entry.split("=") for entry in _TABLE.split())
 _MOST_BYTES: Final = {
     "EUC_JP": 3,
-    "EUC_CN": 2,
+    "EUC_CN": 3,
     "EUC_KR": 3,
     "EUC_TW": 4,
     "EUC_JIS_2004": 3,
@@ -40,37 +31,19 @@ _MOST_BYTES: Final = {
     "MULE_INTERNAL": 4,
 }
 _MOST_BYTES_CLIENT: Final = {"SJIS": 2, "BIG5": 2, "GBK": 2, "UHC": 2, "GB18030": 4, "JOHAB": 3, "SHIFT_JIS_2004": 2}
-_ALIASES: Final = {
-    "abc": "WIN1258",
-    "alt": "WIN866",
-    "koi8": "KOI8R",
-    "mskanji": "SJIS",
-    "shiftjis": "SJIS",
-    "tcvn": "WIN1258",
-    "tcvn5712": "WIN1258",
-    "unicode": "UTF8",
-    "vscii": "WIN1258",
-    "win": "WIN1251",
-    "win932": "SJIS",
-    "win936": "GBK",
-    "win949": "UHC",
-    "win950": "BIG5",
-    "windows932": "SJIS",
-    "windows936": "GBK",
-    "windows949": "UHC",
-    "windows950": "BIG5",
-} | {f"iso8859{number}": name for number, name in (
-    (1, "LATIN1"), (2, "LATIN2"), (3, "LATIN3"), (4, "LATIN4"), (9, "LATIN5"), (10, "LATIN6"), (13, "LATIN7"),
-    (14, "LATIN8"), (15, "LATIN9"), (16, "LATIN10"),
-)}  # fmt: skip
-_BY_NAME: Final = {re.sub(r"[^a-z0-9]", "", name.lower()): name for name in ENCODINGS}
-
-
-def find_encoding(name: str) -> str | None:
-    """The proper name of an encoding, by any of its spellings."""
-    plain = re.sub(r"[^a-z0-9]", "", name.lower())
-    plain = re.sub(r"^(windows|cp)(?=125|866|874)", "win", plain)
-    return _BY_NAME.get(plain) or _ALIASES.get(plain)
+_DIRECT: Final = (
+    frozenset({"LATIN2", "WIN1250"}),
+    frozenset({"KOI8R", "WIN1251", "WIN866", "ISO_8859_5"}),
+    frozenset({"EUC_JP", "SJIS"}),
+    frozenset({"EUC_TW", "BIG5"}),
+    frozenset({"EUC_JIS_2004", "SHIFT_JIS_2004"}),
+)
+"""Sets that are converted to each other."""
+_MULE: Final = frozenset(
+    ("KOI8R", "ISO_8859_5", "WIN1251", "WIN866", "EUC_CN", "EUC_JP", "SJIS", "EUC_KR", "EUC_TW", "BIG5", "LATIN1",
+     "LATIN2", "LATIN3", "LATIN4", "WIN1250")
+)  # fmt: skip
+"""Sets that PostgreSQL converts to and from MULE_INTERNAL."""
 
 
 def _encoding(name: str, role: str) -> str:
@@ -80,54 +53,76 @@ def _encoding(name: str, role: str) -> str:
     return found
 
 
-def _codec(source: str, target: str) -> tuple[str, str]:
-    if not _CODECS[source] or not _CODECS[target]:
+def has_conversion(source: str, target: str) -> bool:
+    """Whether PostgreSQL has a conversion between two different sets."""
+    if MULE in (source, target):
+        return (target if source == MULE else source) in _MULE
+    return UTF8 in (source, target) or any({source, target} <= group for group in _DIRECT)
+
+
+def check_conversion(source: str, target: str) -> None:
+    """42883 where PostgreSQL has none between the two, 0A000 where this server has none."""
+    if not has_conversion(source, target):
+        raise UndefinedFunction(f'default conversion function for encoding "{source}" to "{target}" does not exist')
+    if MULE in (source, target):
         raise NotSupported(f"conversion between {source} and {target} is not supported")
-    return _CODECS[source], _CODECS[target]
 
 
-def _shown(data: bytes) -> str:
-    return " ".join(f"0x{byte:02x}" for byte in data)
-
-
-def _undecodable(encoding: str, data: bytes, error: UnicodeDecodeError) -> SqlError:
-    wrong = data[error.start : max(error.end, error.start + 1)]
-    return CharacterNotInRepertoire(f'invalid byte sequence for encoding "{encoding}": {_shown(wrong)}')
+def _verify(value: bytes, name: str) -> None:
+    """22021 for bytes that are not of the set, whatever they may stand for."""
+    if name == SQL_ASCII:
+        if (zero := value.find(b"\0")) >= 0:
+            raise invalid(name, value[zero : zero + 1])
+    elif name != MULE:
+        charset(name).verify(value)
 
 
 def _convert(value: bytes, source: str, target: str) -> bytes:
     """22021 for bytes that are none of the source's, 22P05 for what the target lacks."""
-    decoder, encoder = _codec(source, target)
     check_bytes(len(value), 0)
+    _verify(value, source)
+    if not value:
+        return value
+    if source == target or SQL_ASCII in (source, target):
+        if source == SQL_ASCII != target:
+            _verify(value, target)
+        return value
+    check_conversion(source, target)
+    text = charset(source).decode(value)
+    if target == UTF8 or source == UTF8:
+        return charset(target).encode(text)
+    return _between(text, source, target)
+
+
+def _between(text: str, source: str, target: str) -> bytes:
+    """Two sets of which neither is Unicode's: what is missing is shown as the source has it."""
+    from aurora.errors import UntranslatableCharacter
+
     try:
-        text = value.decode(decoder)
-    except UnicodeDecodeError as error:
-        raise _undecodable(source, value, error) from None
-    if "\0" in text:
-        raise CharacterNotInRepertoire(f'invalid byte sequence for encoding "{source}": 0x00')
-    try:
-        return text.encode(encoder)
-    except UnicodeEncodeError as error:
-        wrong = _shown(text[error.start].encode(decoder))
-        raise UntranslatableCharacter(
-            f'character with byte sequence {wrong} in encoding "{source}" has no equivalent in encoding "{target}"'
-        ) from None
+        return charset(target).encode(text)
+    except UntranslatableCharacter:
+        for character in text:
+            try:
+                charset(target).encode(character)
+            except UntranslatableCharacter:
+                raise untranslatable(source, target, charset(source).encode(character)) from None
+        raise
 
 
 def _convert_from(value: bytes, encoding: str) -> str:
-    return _convert(value, _encoding(encoding, "source"), "UTF8").decode()
+    return _convert(value, _encoding(encoding, "source"), UTF8).decode()
 
 
 def _length(value: bytes, name: str) -> int:
     encoding = find_encoding(name)
     if encoding is None:
         raise InvalidParameterValue(f'invalid encoding name "{name}"')
-    if b"\0" in value:
-        raise CharacterNotInRepertoire(f'invalid byte sequence for encoding "{encoding}": 0x00')
-    try:
-        return len(value.decode(_codec(encoding, encoding)[0]))
-    except UnicodeDecodeError as error:
-        raise _undecodable(encoding, value, error) from None
+    if encoding == SQL_ASCII:
+        _verify(value, encoding)
+        return len(value)
+    if encoding == MULE:
+        raise NotSupported(f"conversion between {MULE} and UTF8 is not supported")
+    return charset(encoding).verify(value)
 
 
 fn(
@@ -139,7 +134,7 @@ fn(1714, "convert_from(bytea, name) text stable", _convert_from)
 fn(
     1717,
     "convert_to(text, name) bytea stable",
-    lambda value, encoding: _convert(value.encode(), "UTF8", _encoding(encoding, "destination")),
+    lambda value, encoding: _convert(value.encode(), UTF8, _encoding(encoding, "destination")),
 )
 fn(1713, "length(bytea, name) int4 stable", _length)
 
@@ -153,9 +148,14 @@ def _most_bytes(number: int) -> int | None:
     if not 0 <= number < len(ENCODINGS):
         return None
     name = ENCODINGS[number]
-    return _MOST_BYTES.get(name, 1)
+    return _MOST_BYTES_CLIENT.get(name) or _MOST_BYTES.get(name, 1)
 
 
+def _client_encoding(context: FunctionContext) -> str:
+    return find_encoding(context.session.get_setting("client_encoding", True) or UTF8) or UTF8
+
+
+fn(810, "pg_client_encoding() name stable", _client_encoding, needs_context=True)
 fn(
     1597,
     "pg_encoding_to_char(int4) name stable",
@@ -164,10 +164,29 @@ fn(
 fn(1264, "pg_char_to_encoding(name) int4 stable", _number)
 fn(2319, "pg_encoding_max_length(int4) int4", _most_bytes)
 
+_PLAIN: Final = {
+    "LATIN1": "                                  cL Y  \"Ca  -R     'u .,      ?"
+    "  AAAAACEEEEIIII NOOOOOxOUUUUYTBaaaaaaaceeeeiiii nooo           ",
+    "LATIN2": '                                 A L LS "SSTZ-ZZ a,l\'ls ,sstz"zz'
+    "  AAALCCCEEEEIIDDNNOOOOxRUUUUYTBraaaalccceeeeiiddnnoo           ",
+    "LATIN9": "                                  cL YS sCa  -R     Zu .z   EeY?"
+    "  AAAAACEEEEIIII NOOOOOxOUUUUYTBaaaaaaaceeeeiiii nooo           ",
+    "WIN1250": '  \' "    %S<STZZ `\'"".--  s>stzz   L A  "CS  -RZ  ,l\'u .,as L"lz'
+    "  AAALCCCEEEEIIDDNNOOOOxRUUUUYTBraaaalccceeeeiiddnnoo           ",
+}
+"""What bytes 128 to 255 of the sets look like in ASCII; those that no character of UTF-8 has are blanks."""
 
-def _to_ascii(value: str, encoding: str = "UTF8") -> str:
-    """Only single-byte sets have accents to take off."""
-    raise NotSupported(f"encoding conversion from {encoding} to ASCII not supported")
+
+def _to_ascii(value: str, encoding: str = UTF8) -> str:
+    """The text's bytes taken for that set's, without their accents; only some single-byte sets have a table."""
+    plain = _PLAIN.get(encoding)
+    if plain is None:
+        raise NotSupported(f"encoding conversion from {encoding} to ASCII not supported")
+    return (
+        value
+        if value.isascii()
+        else value.encode().decode("latin-1").translate({128 + at: character for at, character in enumerate(plain)})
+    )
 
 
 def _named_to_ascii(value: str, name: str) -> str:

@@ -133,8 +133,13 @@ def _float_bytes(value: float) -> bytes:
     return struct.pack("<d", math.nan if value != value else value)
 
 
+def hash_float(value: float) -> int:
+    """Of float8 and float4: both zeros alike, all NaNs alike."""
+    return hash_bytes(_float_bytes(value)) if value else 0
+
+
 _float: tuple[Hash, Extended] = (
-    lambda value: hash_bytes(_float_bytes(value)) if value else 0,
+    hash_float,
     lambda value, seed: hash_bytes_extended(_float_bytes(value), seed) if value else seed,
 )
 

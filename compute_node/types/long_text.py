@@ -135,6 +135,8 @@ def concat_bytes(left: bytes, right: bytes) -> bytes:
 
 def filled(fill: str, length: int) -> list[str]:
     """Parts of a text of ``length`` characters that repeats ``fill``."""
+    if length <= PIECE:
+        return [(fill * (length // len(fill) + 1))[:length]]
     copies = max(PIECE // len(fill), 1)
     piece = fill * copies
     count, rest = divmod(length, len(piece))

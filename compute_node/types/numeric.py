@@ -356,11 +356,15 @@ def _in_bounds(result: Decimal) -> Decimal:
 
 def _base10000(value: Decimal) -> tuple[int, int]:
     """(weight, first digit) of the value in base 10000; (0, 0) for zero."""
+    return _first_group(value, value.as_tuple().digits)
+
+
+def _first_group(value: Decimal, all_digits: tuple[int, ...]) -> tuple[int, int]:
     if not value:
         return 0, 0
     exponent = value.adjusted()
     weight = exponent // 4
-    digits = value.as_tuple().digits[: exponent - weight * 4 + 1]
+    digits = all_digits[: exponent - weight * 4 + 1]
     first = 0
     for digit in digits:
         first = first * 10 + digit
@@ -377,8 +381,12 @@ def division_scale(a: Decimal, b: Decimal) -> int:
 
 def quotient(a: Decimal, b: Decimal, scale: int) -> Decimal:
     """a / b of finite values, rounded half away from zero to ``scale`` decimals; b is not zero."""
-    numerator, denominator = int(a.scaleb(display_scale(a), EXACT)), int(b.scaleb(display_scale(b), EXACT))
-    shift = scale - display_scale(a) + display_scale(b)
+    return _quotient(a, display_scale(a), b, display_scale(b), scale)
+
+
+def _quotient(a: Decimal, scale_a: int, b: Decimal, scale_b: int, scale: int) -> Decimal:
+    numerator, denominator = int(a.scaleb(scale_a, EXACT)), int(b.scaleb(scale_b, EXACT))
+    shift = scale - scale_a + scale_b
     if shift >= 0:
         numerator *= 10**shift
     else:
@@ -401,7 +409,13 @@ def divide(a: Decimal, b: Decimal) -> Decimal:
         return NAN if b.is_infinite() else (a if b > 0 else -a)
     if b.is_infinite():
         return Decimal(0)
-    return in_format(quotient(a, b, division_scale(a, b)))
+    shown_a, shown_b = a.as_tuple(), b.as_tuple()
+    scale_a, scale_b = -int(shown_a.exponent), -int(shown_b.exponent)
+    weight_a, first_a = _first_group(a, shown_a.digits)
+    weight_b, first_b = _first_group(b, shown_b.digits)
+    scale = min(max(16 - 4 * (weight_a - weight_b - (first_a <= first_b)), scale_a, scale_b, 0), 1000)
+    result = _quotient(a, scale_a, b, scale_b, scale)
+    return result if -MAX_WHOLE_DIGITS < result.adjusted() < MAX_WHOLE_DIGITS else in_format(result)
 
 
 def divide_truncated(a: Decimal, b: Decimal) -> Decimal:

@@ -129,6 +129,11 @@ FINALS: dict[str, SetFinal] = {
 """By the names of the final functions, of which users make aggregates too"""
 
 
+MODE = 3984
+SET_TRANSITIONS = {3970: True, 3971: False}
+"""The transition functions of ordered sets, and whether they leave out rows without a value"""
+
+
 def _declare(block: str) -> None:
     for line in block.strip().splitlines():
         oid, kind, direct, signature, final = (part.strip() for part in line.split("|"))

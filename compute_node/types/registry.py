@@ -453,6 +453,8 @@ class Aggregate:
     """how many direct arguments an ordered-set aggregate has, as declared"""
     hypothetical: bool = False
     moving: Moving | None = None
+    running: Callable[[Datum, list[Value]], list[Value]] | None = None
+    """state, non-NULL values → the state after each of them; its final function gives results as they are"""
     windowed: bool = True
     """whether its final function may be called again and again, as a window needs it"""
 

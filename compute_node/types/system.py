@@ -56,7 +56,6 @@ _delegate("""
 2197 inet_client_port() int4 stable nullable
 2199 inet_server_port() int4 stable nullable
 """)
-fn(810, "pg_client_encoding() name stable", lambda: "UTF8")
 fn(2854, "pg_my_temp_schema() oid stable", lambda: 0)
 fn(2855, "pg_is_other_temp_schema(oid) bool stable", lambda oid: False)
 fn(3163, "pg_trigger_depth() int4 stable", lambda: 0)
@@ -185,6 +184,8 @@ _delegate("""
 3829 pg_opfamily_is_visible(oid) bool stable
 2093 pg_conversion_is_visible(oid) bool stable
 3815 pg_collation_is_visible(oid) bool stable
+3448 pg_collation_actual_version(oid) text volatile
+6249 pg_database_collation_actual_version(oid) text volatile
 3403 pg_statistics_obj_is_visible(oid) bool stable
 3758 pg_ts_config_is_visible(oid) bool stable
 3757 pg_ts_dict_is_visible(oid) bool stable

@@ -32,6 +32,7 @@ from aurora.errors import (
 )
 from aurora.histogram import Histogram
 from compute_node.session import audit
+from compute_node.session.encoded import behind
 from compute_node.session.engine import Engine
 from compute_node.session.moving import can_move, move
 from compute_node.session.plans import PlanCache
@@ -132,7 +133,7 @@ class Server:
                 with engine.connecting(session.database, session.role_oid, session.login_superuser) as its:
                     move(session, its, self.plans)
             except SqlError as error:
-                connection = session.port
+                connection = behind(session.port)
                 if isinstance(connection, Connection):
                     connection.terminate(error)
 
@@ -300,7 +301,7 @@ class Server:
         session = self.sessions.get(pid)
         if session is None:
             return False
-        connection = session.port
+        connection = behind(session.port)
         if not isinstance(connection, Connection):
             raise InsufficientPrivilege(f"session {pid} has no connection")
         if terminate:

@@ -414,3 +414,36 @@ def test_a_word_that_may_not_hold_any_more_counts_for_nothing(epoch: int, now_s:
     writer = successor(word, epoch=epoch, now_s=now_s)
     _, wire = writer.join("r", resume=int(horizon), horizon=int(horizon), now_s=now_s)
     assert not wire.begin.held
+
+
+def test_a_stream_goes_on_only_while_storage_has_what_the_reader_reads() -> None:
+    """A reader whose log waits reads pages of the point that it has applied, not of what has come."""
+    writer = Writer()
+    writer.join("other")
+    follower, _ = writer.join()
+    writer.write(1)
+    writer.durable(writer.flush())
+    applied = writer.vdl
+    writer.feed.heard(follower, InstanceState("r", "reader", applied_lsn=applied), applied, applied, 0.0)
+    writer.write(1)
+    writer.durable(writer.flush())
+    come = writer.vdl
+    writer.feed.cut(follower)
+    assert writer.feed.read_point(writer.vdl) <= applied
+
+    def back() -> tuple[Follower, Wire]:
+        wire = Wire()
+        state = InstanceState("r", "reader", applied_lsn=applied)
+        joined = writer.feed.join(state, wire, come, applied, writer.pg_last, writer.vdl, lambda begin: None, 1.0)
+        return joined, wire
+
+    again, wire = back()
+    assert wire.begin.resumed
+    assert again.read_point <= applied
+    writer.feed.leave(again)
+    for each in list(writer.feed.followers.values()):
+        writer.feed.heard(each, each.state, writer.vdl, writer.vdl, 1.0)
+    assert writer.feed.read_point(writer.vdl) > applied
+    late, wire = back()
+    assert not wire.begin.resumed
+    assert late.read_point > applied

@@ -111,6 +111,11 @@ SPILLING = [
     " select n, length(s) from r",
     "select a.id, b.id from t a, u b where a.id < 4 and b.id % 250 = a.id and a.name || b.label is not null",
     "select array(select id from t where grp = 5 order by id)",
+    "select id, sum(amount) over (order by id rows between 3 preceding and 2 following) from t order by id",
+    "select id, count(*) over (partition by name order by id desc), lead(id, 3) over (order by id) from t order by id",
+    "select id, sum(id) over (order by grp nulls first), cume_dist() over (order by grp) from t order by id",
+    "select id, sum(id) over (order by id * 0), row_number() over (order by id * 0) from t order by id",
+    "select grp, name, count(*), grouping(grp, name) from t group by cube (grp, name)",
     "select count(*) from t a where a.amount <= all (select amount from t)",
 ]
 NOT_SPILLING = ("array(", "<= all", "not in", "t a, u b")

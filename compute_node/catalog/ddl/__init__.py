@@ -115,6 +115,7 @@ _HANDLERS: dict[type, Handler] = {
     ast.AlterTSConfigurationStmt: text_search.alter_configuration,
     ast.AlterTSDictionaryStmt: text_search.alter_dictionary,
     ast.AlterCollationStmt: collations.refresh_version,
+    ast.AlterDatabaseRefreshCollStmt: collations.refresh_database,
     ast.CreateCastStmt: operators.create_cast,
     ast.CreateOpClassStmt: operator_classes.create_operator_class,
     ast.CreateOpFamilyStmt: operator_classes.create_operator_family,

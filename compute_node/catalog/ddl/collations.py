@@ -12,7 +12,9 @@ from pglast import ast, enums
 from aurora.datum import Datum
 from aurora.errors import (
     DuplicateObject,
+    InsufficientPrivilege,
     InternalError,
+    InvalidCatalogName,
     InvalidObjectDefinition,
     InvalidParameterValue,
     NotSupported,
@@ -41,7 +43,8 @@ def create_collation(ctx: DdlContext, node: ast.DefineStmt) -> str:
     locale = values["colliculocale"] if provider == "i" else values["collcollate"]
     taken = ctx.rows.find("pg_collation", collname=name, collnamespace=namespace)
     if any(row.collencoding in (-1, values["collencoding"]) or values["collencoding"] == -1 for row in taken):
-        shown = f'collation "{name}"' + ("" if values["collencoding"] == -1 else ' for encoding "UTF8"')
+        same = values["collencoding"] != -1 and any(row.collencoding == values["collencoding"] for row in taken)
+        shown = f'collation "{name}"' + (' for encoding "UTF8"' if same else "")
         if not node.if_not_exists:
             raise DuplicateObject(f"{shown} already exists")
         ctx.notice(f"{shown} already exists, skipping", sqlstate="42710")
@@ -75,7 +78,7 @@ def _warn(ctx: DdlContext, namespace: int, name: str, version: str, actual: str)
 def _attributes(definition: Sequence[ast.DefElem]) -> dict[str, ast.DefElem]:
     given: dict[str, ast.DefElem] = {}
     for item in definition:
-        word, position = item.defname.lower(), (item.location or 0) + 1
+        word, position = item.defname, (item.location or 0) + 1
         if word not in _ATTRIBUTES:
             raise SqlSyntaxError(f'collation attribute "{item.defname}" not recognized', position=position)
         if word in given:
@@ -175,6 +178,17 @@ def _check_locale(provider: Datum, locale: str, ctype: str) -> None:
                 f'could not create locale "{name}": No such file or directory',
                 detail=f'The operating system could not find any locale data for the locale name "{name}".',
             )
+
+
+def refresh_database(ctx: DdlContext, node: ast.AlterDatabaseRefreshCollStmt) -> str:
+    """ALTER DATABASE … REFRESH COLLATION VERSION: C.UTF-8 has no versions."""
+    record = ctx.rows.one("pg_database", datname=node.dbname)
+    if record is None:
+        raise InvalidCatalogName(f'database "{node.dbname}" does not exist')
+    if not ctx.owns(record.datdba):
+        raise InsufficientPrivilege(f"must be owner of database {node.dbname}")
+    ctx.notice("version has not changed")
+    return "ALTER DATABASE"
 
 
 def refresh_version(ctx: DdlContext, node: ast.AlterCollationStmt) -> str:

@@ -37,14 +37,6 @@ from compute_node.sql.analyze.typenames import format_type, is_true_array
 from compute_node.types import oids
 from compute_node.types.registry import Operator
 
-_ESTIMATORS = {
-    "eqsel": 101, "neqsel": 102, "scalarltsel": 103, "scalargtsel": 104, "scalarlesel": 336, "scalargesel": 337,
-    "areasel": 139, "positionsel": 1300, "contsel": 1302, "matchingsel": 5040, "regexeqsel": 1818, "likesel": 1819,
-    "eqjoinsel": 105, "neqjoinsel": 106, "scalarltjoinsel": 107, "scalargtjoinsel": 108, "scalarlejoinsel": 386,
-    "scalargejoinsel": 398, "areajoinsel": 140, "positionjoinsel": 1301, "contjoinsel": 1303, "matchingjoinsel": 5041,
-    "regexeqjoinsel": 1824, "likejoinsel": 1825,
-}  # fmt: skip
-"""Built-in selectivity estimators; they are recorded, the planner has its own estimates."""
 _CONTEXTS = {
     enums.CoercionContext.COERCION_IMPLICIT: "i",
     enums.CoercionContext.COERCION_ASSIGNMENT: "a",
@@ -179,13 +171,11 @@ def _check_attributes(given: dict[str, ast.DefElem], binary: bool, boolean: bool
 
 
 def _estimator(ctx: DdlContext, item: ast.DefElem | None) -> int:
-    """The function of RESTRICT or JOIN; 42883, and 42P17 for one that does not return a selectivity."""
+    """The function of RESTRICT or JOIN, which is recorded: the planner has its own estimates. 42883, and 42P17 for one
+    that does not return a selectivity."""
     if item is None:
         return 0
     names = _names(item.arg)
-    found = _ESTIMATORS.get(names[-1].sval)
-    if found is not None:
-        return found
     rest = (oids.INT4,) if item.defname == "restrict" else (oids.INT2, oids.INTERNAL)
     function = need_function(ctx, names, (oids.INTERNAL, oids.OID, oids.INTERNAL, *rest))
     if function.result != oids.FLOAT8:

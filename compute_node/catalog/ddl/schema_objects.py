@@ -150,7 +150,8 @@ def check_free(ctx: DdlContext, kind: SchemaObject, namespace: int, name: str, l
     key = {f"{kind.prefix}{word}": getattr(like, f"{kind.prefix}{word}") for word in same if like is not None}
     taken = ctx.rows.find(kind.catalog, **{f"{kind.prefix}name": name, f"{kind.prefix}namespace": namespace}, **key)
     if taken:
-        schema, of = ctx.view.layer.namespace_name(namespace), ""
+        schema = ctx.view.layer.namespace_name(namespace)
+        of = kind.encoding if getattr(taken[0], "collencoding", -1) != -1 else ""
         if kind.has_method and like is not None:
             method = ctx.rows.one("pg_am", oid=getattr(like, f"{kind.prefix}method"))
             of = "" if method is None else f' for access method "{method.amname}"'

@@ -31,6 +31,7 @@ from compute_node.catalog.rows import Record
 from compute_node.hub import HUB
 from compute_node.sql.analyze.typenames import resolve_type_name
 from compute_node.sql.parse import parse
+from compute_node.types.collation.icu_ import actual_version
 from compute_node.types.registry import Function, Operator
 
 _PART = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^\s".][^\s.]*))\s*')
@@ -310,6 +311,20 @@ def regcollation_out(call: Call, oid: int) -> str | None:
     return name if collation_is_visible(call, oid) else _with_schema(call, item.namespace, name)
 
 
+def collation_actual_version(call: Call, oid: int) -> str | None:
+    """pg_collation_actual_version: ICU's own; the locales of the C library have none here. 42704."""
+    found = call.view.collation(oid)
+    if found is None:
+        raise UndefinedObject(f"collation with OID {oid} does not exist")
+    return actual_version(found.locale or "") if found.provider == "i" else None
+
+
+def database_collation_actual_version(call: Call, oid: int) -> None:
+    """pg_database_collation_actual_version: a database's locale is C.UTF-8, which has no versions. 42704."""
+    if call.reader.one("pg_database", oid=oid) is None:
+        raise UndefinedObject(f"database with OID {oid} does not exist")
+
+
 def _text_search(
     catalog: str, prefix: str, what: str
 ) -> tuple[Callable[[Call, str], int], Callable[[Call, int], Datum]]:
@@ -466,6 +481,8 @@ FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "pg_opclass_is_visible": _in_path("pg_opclass", "opcnamespace"),
     "pg_opfamily_is_visible": _in_path("pg_opfamily", "opfnamespace"),
     "pg_conversion_is_visible": _in_path("pg_conversion", "connamespace"),
+    "pg_collation_actual_version": collation_actual_version,
+    "pg_database_collation_actual_version": database_collation_actual_version,
     "pg_collation_is_visible": collation_is_visible,
     "pg_statistics_obj_is_visible": _in_path("pg_statistic_ext", "stxnamespace"),
     "pg_ts_config_is_visible": _in_path("pg_ts_config", "cfgnamespace"),

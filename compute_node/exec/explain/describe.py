@@ -44,7 +44,7 @@ class Describer:
         self._verbose = verbose
         plans = [planned.plan, *planned.subplans, *planned.ctes]
         named = [node for plan in plans for node in plan_nodes(plan) if hasattr(node, "alias")]
-        leaves = [node for node in named if not isinstance(node, (pl.Insert, pl.Update, pl.Delete))]
+        leaves = [node for node in named if not isinstance(node, (pl.Insert, pl.Update, pl.Delete, pl.Merge))]
         self._qualify = verbose or len(leaves) > 1
         self._shown_subplans: set[int] = set()
         self._shown_ctes: set[int] = set()
@@ -117,7 +117,7 @@ class Describer:
             return self._names(plan.left)
         if isinstance(plan, pl.Append):
             return self._names(plan.children[0])
-        if isinstance(plan, (pl.Update, pl.Delete)):
+        if isinstance(plan, (pl.Update, pl.Delete, pl.Merge)):
             return self._names(plan.child)
         if isinstance(plan, pl.FunctionScan):
             alias = quoted(plan.alias)
@@ -227,6 +227,8 @@ class Describer:
 
     def _title(self, plan: pl.Plan) -> Shown:
         match plan:
+            case pl.SampleScan():
+                return self._sample(plan)
             case pl.SeqScan():
                 return self._scan(plan, "Seq Scan")
             case pl.TidScan():
@@ -277,13 +279,22 @@ class Describer:
                 )
             case pl.NestLoop() | pl.HashJoin():
                 return self._join(plan)
-            case pl.Insert() | pl.Update() | pl.Delete():
+            case pl.Insert() | pl.Update() | pl.Delete() | pl.Merge():
                 verb = type(plan).__name__
                 shown = self._scan(plan, verb)
                 shown.kind, shown.facts = "ModifyTable", {"Operation": verb, **shown.facts}
                 shown.children.append(self._node(plan.child))
                 return shown
         return self._upper(plan)
+
+    def _sample(self, plan: pl.SampleScan) -> Shown:
+        shown = self._scan(plan, "Sample Scan")
+        names = self._scan_names(plan)
+        text = f"{plan.method} ({self._wording.text(plan.percent, names)})"
+        if plan.seed is not None:
+            text += f" REPEATABLE ({self._wording.text(plan.seed, names)})"
+        shown.properties.append(("Sampling", text))
+        return shown
 
     def _join(self, plan: pl.NestLoop | pl.HashJoin) -> Shown:
         kind = _JOINS[plan.kind]

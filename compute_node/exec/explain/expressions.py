@@ -12,6 +12,7 @@ from compute_node.sql import expressions as ex
 from compute_node.types.collation import collation_of
 from compute_node.types.oids import BOOL, BPCHAR, FLOAT8, INT4, NUMERIC
 from compute_node.types.registry import TypeEnv
+from compute_node.types.string_functions import quote_identifier
 
 Names = Callable[[int, int], str]
 """(side, index) of a Column → its text"""
@@ -183,6 +184,8 @@ class Wording:
     def key(self, key: Datum, names: Names) -> str:
         """A sort key with its direction, where that is not the default."""
         text = self.text(key.expression, names)
+        if collation_of(key.type) and (under := self._linker.type(key.type).collated) is not None:
+            text += f" COLLATE {quote_identifier(under.name)}"
         if key.descending:
             text += " DESC"
         if key.nulls_first != key.descending:

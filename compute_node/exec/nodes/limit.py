@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from aurora.datum import Datum
 from aurora.errors import InvalidRowCountInLimit, InvalidRowCountInOffset
-from compute_node.exec.compile.rows import batch_function, row_function, value_function
-from compute_node.exec.compile.unit import row_scope
+from compute_node.exec.compile.compiler import Compiler
+from compute_node.exec.compile.rows import batch_function, key_text, value_function
+from compute_node.exec.compile.unit import Unit, row_scope
 from compute_node.exec.nodes.base import Batch, Node, executes, output_nullable
 from compute_node.exec.stored_values import passed_on
 from compute_node.sql import plan as pl
@@ -31,7 +32,9 @@ class LimitNode(Node):
         self._tie_key: Datum = None
         if plan.with_ties:
             keys = [key.expression for key in plan.with_ties]
-            self._tie_key = row_function(builder, keys, row_scope(None), "c, r")
+            unit = Unit()
+            text = key_text(Compiler(unit, row_scope(None), builder), keys)
+            self._tie_key = unit.link(unit.function("c, r", [f"return {text}"]))
         width = len(plan.child.output)
         ties = [key.expression for key in plan.with_ties]
         stored, self._stored = passed_on(self._child, width, plan.output, ties)

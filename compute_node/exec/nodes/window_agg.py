@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
-from operator import add
+from itertools import chain, compress
+from operator import add, ne
 from typing import TYPE_CHECKING
 
 from aurora.datum import Datum
 from aurora.errors import InvariantViolation, NotSupported
+from compute_node.exec.assignments import is_volatile
 from compute_node.exec.compile.compiler import Compiler, tuple_text
 from compute_node.exec.compile.rows import batch_function, key_text, value_function
 from compute_node.exec.compile.unit import Unit, row_scope
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
     from compute_node.exec.builder import Builder
     from compute_node.exec.context import ExecContext
 
+HELD_ROWS = 1000
 _NEVER_NULL = frozenset({"row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "count"})
 _RANKS: dict[str, MakeStream] = {"row_number": RowNumberStream, "rank": RankStream, "dense_rank": DenseRankStream}
 
@@ -56,7 +60,6 @@ class WindowAggNode(Node):
         self._child = builder.node(plan.child)
         self._frame, self._order = plan.frame, plan.order
         self._partition_key = self._keys(builder, plan.partition)
-        self._order_key = self._keys(builder, [key.expression for key in plan.order])
         self._start = None if plan.start is None else value_function(builder, plan.start)
         self._end = None if plan.end is None else value_function(builder, plan.end)
         self._in_range = [self._range_function(builder, oid) for oid in _range_functions(plan)]
@@ -70,6 +73,10 @@ class WindowAggNode(Node):
         streams = [stream for _, stream, _ in makers if stream is not None]
         self._streams = streams if len(streams) == len(makers) else None
         self._by_group = any(by_group for _, _, by_group in makers)
+        self._order_key: Evaluate | None = None
+        ranks = any(builder.function(call.function).name in ("rank", "dense_rank") for call in plan.calls)
+        if self._streams is None or self._by_group or ranks:
+            self._order_key = self._keys(builder, [key.expression for key in plan.order])
         self._calls: list[WindowFunction] = [make() for make, _, _ in makers] if self._streams is None else []
         source = self._child.nullable
         width = len(plan.child.output)
@@ -129,7 +136,8 @@ class WindowAggNode(Node):
         """(how it runs over partitions, how as a stream, whether its stream needs whole groups of peers)"""
         function = builder.function(call.function)
         if function.kind == "w":
-            return self._window_function(builder, call, function.name, running)
+            name = function.name if call.function < FIRST_NORMAL_OID else _built_in_name(function.source)
+            return self._window_function(builder, call, name, running)
         aggregate = builder.aggregate(call.function)
         if aggregate is None:
             raise InvariantViolation(f"function {call.function} is neither an aggregate nor a window function")
@@ -141,6 +149,8 @@ class WindowAggNode(Node):
             message = f"aggregate function {function.name} does not support use as a window function"
             raise NotSupported(message)
         grows = call.function >= FIRST_NORMAL_OID or call.function in GROWS
+        if aggregate.moving is not None and _may_vary(builder, call):
+            aggregate = replace(aggregate, moving=None)
         strict = aggregate.strict
         evaluate = self._arguments(builder, call, strict)
         moving = evaluate
@@ -183,17 +193,16 @@ class WindowAggNode(Node):
             breaks: list[int] = []
             if self._partition_key is not None:
                 keys = self._partition_key(ctx, batch)
+                # Sorted input: the ends tell whether there is another partition between them.
                 if fresh or keys[0] != last_part or keys[-1] != last_part:
-                    before = [last_part, *keys[:-1]]
-                    breaks = [at for at, (a, b) in enumerate(zip(keys, before, strict=True)) if a != b]
+                    breaks = _changes(keys, last_part)
                     last_part = keys[-1]
             if fresh and (not breaks or breaks[0]):
                 breaks = [0, *breaks]
             groups: list[int] = []
             if self._order_key is not None:
                 keys = self._order_key(ctx, batch)
-                before = [last_peer, *keys[:-1]]
-                groups = [at for at, (a, b) in enumerate(zip(keys, before, strict=True)) if a != b]
+                groups = _changes(keys, last_peer)
                 last_peer = keys[-1]
                 if breaks:
                     groups = sorted({*groups, *breaks})
@@ -260,22 +269,35 @@ class WindowAggNode(Node):
 
 
 class _Held:
-    """Rows of whole groups that wait for the end of the last one."""
+    """Rows of whole groups that wait for the end of the last one: a list while they are few, then a partition."""
 
     def __init__(self, ctx: ExecContext) -> None:
         self._ctx = ctx
+        self._rows: Batch = []
+        self._groups: list[int] = []
         self._part: Partition | None = None
 
     def add(self, rows: Batch, groups: Sequence[int]) -> None:
         """More rows."""
+        if self._part is None and len(self._rows) + len(rows) <= HELD_ROWS:
+            count = len(self._rows)
+            self._groups += [count + place for place in groups]
+            self._rows = self._rows + rows if self._rows else rows
+            return
         if self._part is None:
             self._part = Partition(self._ctx, self._ctx.area())
+            self._part.add(self._rows, self._groups)
+            self._rows, self._groups = [], []
         self._part.add(rows, groups)
 
     def give(self, streams: list[Stream]) -> Iterator[Batch]:
         """All rows, with their values."""
         part, self._part = self._part, None
         if part is None:
+            rows, groups = self._rows, self._groups
+            self._rows, self._groups = [], []
+            if rows:
+                yield _with_values(rows, [stream.values(rows, groups) for stream in streams])
             return
         if part.in_memory:
             rows = part.rows(0, part.count)
@@ -308,8 +330,27 @@ class _Held:
             yield _with_values(rows, [stream.values(rows, groups) for stream in streams])
 
 
+def _changes(keys: list[Datum], before: Datum) -> list[int]:
+    """Where a key is another than the one before it."""
+    return list(compress(range(len(keys)), map(ne, keys, chain((before,), keys))))
+
+
 def _with_values(rows: Batch, columns: list[list[Datum]]) -> Batch:
     return list(map(add, rows, zip(*columns, strict=True))) if columns else rows
+
+
+def _may_vary(builder: Builder, call: ex.WindowCall) -> bool:
+    """Whether an argument may be another value when it is taken out of a state than when it was put in."""
+    nodes = [*call.arguments, *([] if call.filter is None else [call.filter])]
+    return any(
+        is_volatile(builder, node) or any(isinstance(item, ex.SubPlan) for item in ex.walk(node)) for node in nodes
+    )
+
+
+def _built_in_name(symbol: str) -> str:
+    """Of the window function behind a symbol, of which a user has made another one."""
+    name = symbol.removeprefix("window_")
+    return name.split("_with_")[0]
 
 
 def _range_functions(plan: pl.WindowAgg) -> tuple[int, int]:

@@ -103,8 +103,7 @@ class FrameAggregate:
 
     def over(self, part: Partition, frames: Frames) -> Chunk:
         """See ``WindowFunction``."""
-        moves = not frames.fixed_low and not frames.exclude
-        run = self.run(part.ctx, moves)
+        run = self.run(part.ctx, moves=not frames.fixed_low)
         source = part.values(self._evaluate_moving if run.inverse is not None else self.evaluate)
         return _Excluding(run, source, frames).values if frames.exclude else _Sliding(run, source).values
 

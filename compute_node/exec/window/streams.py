@@ -114,6 +114,7 @@ class RunningAggregate:
 
     def __init__(self, ctx: ExecContext, call: FrameAggregate, by_row: bool) -> None:
         self._ctx, self._evaluate, self._by_row, self._grows = ctx, call.evaluate, by_row, call.grows
+        self._running = call.aggregate.running
         self._run = call.run(ctx, moves=False)
         self._state = self._run.initial()
 
@@ -141,8 +142,12 @@ class RunningAggregate:
 
     def _each(self, source: list[Datum]) -> list[Datum]:
         run, state = self._run, self._state
+        if self._running is not None and SKIP not in source:
+            out = self._running(state, source)
+            self._state = out[-1]
+            return out
         step, spread = run.step, run.spread
-        out: list[Datum] = []
+        out = []
         add = out.append
         if spread or self._grows:
             for value in source:

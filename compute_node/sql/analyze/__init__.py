@@ -16,6 +16,7 @@ from compute_node.sql.analyze.calls import analyze_call, call_privileges
 from compute_node.sql.analyze.collations import collate_query
 from compute_node.sql.analyze.context import Analysis, Scope, fail, session_env
 from compute_node.sql.analyze.dml import analyze_delete, analyze_insert, analyze_update
+from compute_node.sql.analyze.merge import analyze_merge
 from compute_node.sql.analyze.routines import RoutineBody, fit_result
 from compute_node.sql.analyze.select import analyze_select
 from compute_node.sql.catalog_view import CatalogView
@@ -37,7 +38,7 @@ def analyze(
     allow_params: bool = True,
     routine: RoutineBody | None = None,
 ) -> Query:
-    """Analyze one SELECT, INSERT, UPDATE, DELETE or CALL.
+    """Analyze one SELECT, INSERT, UPDATE, DELETE, MERGE or CALL.
 
     ``param_types``: declared types of ``$1`` …, 0 where unknown; the list is extended and filled with what analysis
     finds and becomes ``query.param_types``. ``source`` is the whole text that ``statement``'s locations point into.
@@ -100,5 +101,5 @@ def _dispatch(scope: Scope, statement: ast.Node) -> Query:
     if isinstance(statement, ast.CallStmt):
         return analyze_call(scope, statement)
     if isinstance(statement, ast.MergeStmt):
-        raise NotSupported("MERGE is not supported yet")
+        return analyze_merge(scope, statement)
     raise NotSupported(f"{type(statement).__name__} cannot be analyzed as a query")

@@ -222,6 +222,9 @@ def coerce_type(scope: Scope, node: Expr, target: int, typmod: int, context: str
 def to_domain(scope: Scope, node: Expr, kind: PgType, context: str, location: int) -> Expr:
     """A value of the base type as one of the domain ``kind``."""
     node = coerce_typmod(scope, node, kind.root.oid, kind.base_typmod, context, location)
+    if kind.collation not in (0, 100):
+        scope.analysis.collated = True
+        return CoerceToDomain(type=kind.oid, argument=node, implicit=context != "e", location=location)
     if kind.check is None and isinstance(node, Const):
         return Const(type=kind.oid, value=node.value, location=node.location)
     where = location if location >= 0 else node.location

@@ -41,6 +41,7 @@ from compute_node.sql.expressions import (
     Relabel,
     RowCompare,
     RowExpr,
+    SortKey,
     SubColumn,
     SubLink,
     Subscript,
@@ -49,7 +50,7 @@ from compute_node.sql.expressions import (
     children,
     map_children,
 )
-from compute_node.sql.query import FromItem, JoinItem, Query, RangeEntry, Target
+from compute_node.sql.query import CommonTable, FromItem, JoinItem, Query, RangeEntry, Target
 from compute_node.types.collation import DEFAULT, INDETERMINATE, collated, collation_of
 from compute_node.types.collation.code import depends
 
@@ -74,10 +75,14 @@ class State(NamedTuple):
 
 
 _NOTHING = State()
+_UNKNOWN = State(INDETERMINATE)
+"""A column of a sub-select whose parts disagreed: as one without a collation, and an error where one is needed."""
 
 
 def start_of(node: Expr) -> int:
     """Where an expression begins in the text, as messages point to it."""
+    if isinstance(node, Collate):
+        return start_of(node.argument)
     places = [node.location, *(start_of(child) for child in children(node))] if isinstance(node, Call) else []
     return min((place for place in places if place >= 0), default=node.location)
 
@@ -91,6 +96,8 @@ class Collations:
         self._queries: list[Query] = []
         self._sub_queries: list[Query] = []
         self._elements: list[State] = []
+        self._states: dict[int, State] = {}
+        """of each target, by its identity: a query lives as long as the pass"""
 
     # queries
 
@@ -99,6 +106,8 @@ class Collations:
         self._queries.append(query)
         for cte in query.ctes:
             self.query(cte.query)
+            if cte.recursive and cte.query.set_op is not None:
+                self._check_recursive(cte)
         if query.set_op is not None:
             self._set_operation(query)
         for entry in query.range_table:
@@ -119,19 +128,27 @@ class Collations:
                 setattr(query, name, self.expression(expr))
         query.from_items = [self._from(item) for item in query.from_items]
         query.assignments = tuple([(attno, self.expression(value)) for attno, value in query.assignments])
+        query.merge_actions = [
+            dataclasses.replace(
+                item,
+                condition=None if item.condition is None else self.expression(item.condition),
+                assignments=tuple([(attno, self.expression(value)) for attno, value in item.assignments]),
+                values=tuple([self.expression(value) for value in item.values]),
+            )
+            for item in query.merge_actions
+        ]
         if (conflict := query.on_conflict) is not None:
             conflict.assignments = tuple([(attno, self.expression(value)) for attno, value in conflict.assignments])
             conflict.where = None if conflict.where is None else self.expression(conflict.where)
-        query.order_by = tuple(
-            [dataclasses.replace(key, type=self._sort_type(query, key.expression)) for key in query.order_by]
-        )
-        for window in query.windows:
-            for name in ("partition", "order"):
-                keys = [
-                    dataclasses.replace(key, type=self._sort_type(query, key.expression))
-                    for key in getattr(window, name)
-                ]
-                setattr(window, name, tuple(keys))
+        query.order_by = self._sort_keys(query, query.order_by)
+        query.windows = [
+            dataclasses.replace(
+                window,
+                partition=self._sort_keys(query, window.partition),
+                order=self._sort_keys(query, window.order),
+            )
+            for window in query.windows
+        ]
         self._queries.pop()
 
     def expression(self, node: Expr) -> Expr:
@@ -142,9 +159,12 @@ class Collations:
         """The same, with what is known of its collation."""
         return self._visit(node)
 
-    def _sort_type(self, query: Query, index: int) -> int:
-        target = query.targets[index]
-        return self._ordered(target.expression.type, target.collation)
+    def _sort_keys(self, query: Query, keys: Sequence[SortKey[int]]) -> tuple[SortKey[int], ...]:
+        found = []
+        for key in keys:
+            target = query.targets[key.expression]
+            found.append(dataclasses.replace(key, type=self._ordered(target.expression.type, target.collation)))
+        return tuple(found)
 
     def _ordered(self, kind: int, collation: int) -> int:
         found = self._catalog.collation(collation) if collation not in (0, DEFAULT) else None
@@ -153,6 +173,7 @@ class Collations:
     def _target(self, target: Target, is_sorted: bool) -> None:
         target.expression, state = self._visit(target.expression)
         target.collation = state.effective
+        self._states[id(target)] = state
         if is_sorted and state.strength == CONFLICT:
             raise self._mismatch(state)
 
@@ -204,22 +225,34 @@ class Collations:
             self.query(side)
         recursive = any(entry.kind == "cte" for entry in right.range_table)
         for one, other in zip(_targets(left), _targets(right), strict=True):
-            states = [
-                State(target.collation, CONFLICT, start_of(target.expression))
-                if target.collation == INDETERMINATE
-                else self._leaf(target.collation, start_of(target.expression), isinstance(target.expression, Collate))
-                for target in (one, other)
-            ]
-            merged = self._merged(states)
+            merged = self._merged([self._column(one), self._column(other)])
             if merged.strength == CONFLICT and not (kind == "union" and keep_all) and not recursive:
                 raise self._mismatch(merged)
             found.append(merged.effective)
         query.range_table[0].column_collations = tuple(found)
 
-    def _leaf(self, collation: int, location: int, explicit: bool = False) -> State:
-        if not collation:
-            return _NOTHING
-        return State(collation, EXPLICIT if explicit else IMPLICIT, location)
+    def _column(self, target: Target) -> State:
+        """What a column of a side brings into a set operation: an explicit COLLATE stays one."""
+        known = self._states.get(id(target))
+        return self._leaf(target.collation, start_of(target.expression)) if known is None else known
+
+    def _check_recursive(self, cte: CommonTable) -> None:
+        """42P21 where the recursive term makes another collation of a column."""
+        if cte.query.set_op is None:
+            return
+        overall = cte.query.range_table[0].column_collations
+        for number, (target, found) in enumerate(zip(_targets(cte.query.set_op[2]), overall, strict=True), 1):
+            if target.collation != found:
+                raise fail(
+                    CollationMismatch,
+                    f'recursive query "{cte.name}" column {number} has collation "{self._name(target.collation)}" in'
+                    f' non-recursive term but collation "{self._name(found)}" overall',
+                    start_of(target.expression),
+                    hint="Use the COLLATE clause to set the collation of the non-recursive term.",
+                )
+
+    def _leaf(self, collation: int, location: int) -> State:
+        return State(collation, IMPLICIT, location) if collation else _NOTHING
 
     # merging
 
@@ -228,6 +261,8 @@ class Collations:
             return state
         if state.strength < into.strength or state.collation == into.collation:
             return into
+        if state.strength == NONE:
+            return state if state.collation == INDETERMINATE else into
         if state.strength == IMPLICIT:
             if into.collation == DEFAULT:
                 return state
@@ -355,19 +390,31 @@ class Collations:
         under = self._needed([node.function], inside.effective)
         arguments = []
         for item, state in visited:
+            if node.distinct and state.strength == CONFLICT:
+                raise self._mismatch(state)
             own = collation_of(self._ordered(0, state.effective)) if node.distinct else 0
             arguments.append(self._wrapped(item, own or under))
         keys = []
         for key in node.order_by:
             if isinstance(key.expression, Expr):
                 expression, state = self._visit(key.expression)
+                if state.strength == CONFLICT:
+                    raise self._mismatch(state)
                 under = collation_of(self._ordered(0, state.effective))
                 key = dataclasses.replace(key, expression=self._wrapped(expression, under))
             keys.append(key)
         condition = None if node.filter is None else self.expression(node.filter)
-        direct = tuple([self.expression(item) for item in node.direct])
+        direct = tuple([self._visit(item) for item in node.direct])
+        found = self._catalog.aggregate(node.function) if direct else None
+        if found is not None and found.hypothetical:
+            for (_, one), (_, other) in zip(direct[-len(visited) :], visited, strict=False):
+                self._merged([one, other])
         node = dataclasses.replace(
-            node, arguments=tuple(arguments), order_by=tuple(keys), filter=condition, direct=direct
+            node,
+            arguments=tuple(arguments),
+            order_by=tuple(keys),
+            filter=condition,
+            direct=tuple([item for item, _ in direct]),
         )
         return node, self._result(node, inside)
 
@@ -409,10 +456,7 @@ class Collations:
         collations = entries[node.rte].column_collations if node.rte < len(entries) else ()
         if node.attno <= len(collations):
             found = collations[node.attno - 1]
-            # A column whose collation is not known is as one without: its use is what fails.
-            return node, State(0, CONFLICT, node.location) if found == INDETERMINATE else self._leaf(
-                found, node.location
-            )
+            return node, _UNKNOWN if found == INDETERMINATE else self._leaf(found, node.location)
         return self._plain(node)
 
     def _plain(self, node: Expr) -> tuple[Expr, State]:
@@ -496,7 +540,7 @@ class Collations:
             return self._plain(node)
         target = _targets(self._sub_queries[-1])[node.index]
         if target.collation == INDETERMINATE:
-            return node, State(0, CONFLICT, node.location)
+            return node, _UNKNOWN
         return node, self._leaf(target.collation, start_of(target.expression))
 
 

@@ -74,13 +74,16 @@ def analyze_insert(scope: Scope, node: ast.InsertStmt) -> Query:
         transform_with(scope, node.withClause)
     relation = _target(scope, node.relation, "insert into")
     query.target = relation
-    columns = _insert_columns(relation, node.cols)
+    columns = insert_columns(relation, node.cols)
+    sets = False
     steps = [item if item.indirection else None for item in node.cols or ()] or [None] * len(columns)
     if node.selectStmt is None:
         rows: list[list[Expr]] = [[]]
         columns = []
     elif _is_values(node.selectStmt):
-        rows = transform_rows(scope.child(), node.selectStmt.valuesLists, allow_default=True)
+        values_scope = scope.child()
+        rows = transform_rows(values_scope, node.selectStmt.valuesLists, allow_default=True)
+        sets = values_scope.has_srf
     else:
         rows = []
     width = max((len(row) for row in rows), default=len(columns))
@@ -88,7 +91,7 @@ def analyze_insert(scope: Scope, node: ast.InsertStmt) -> Query:
     if node.selectStmt is not None and not rows:
         query.source = _insert_from_query(scope, node, relation, columns, steps)
     else:
-        query.source = _insert_values(scope, node, relation, columns, rows, steps)
+        query.source = _insert_values(scope, node, relation, columns, rows, steps, sets)
     target = relation_entry(scope, relation, node.relation.alias)
     query.result_rte = target.rte
     scope.items = [target]
@@ -105,7 +108,7 @@ def _is_values(node: ast.SelectStmt) -> bool:
     return bool(node.valuesLists) and plain
 
 
-def _insert_columns(relation: RelationDesc, cols: Any) -> list[ColumnDesc]:
+def insert_columns(relation: RelationDesc, cols: Sequence[ast.Node] | None) -> list[ColumnDesc]:
     if not cols:
         return [column for column in relation.columns if not column.dropped]
     found: list[ColumnDesc] = []
@@ -183,6 +186,35 @@ def _places(columns: Sequence[ColumnDesc]) -> dict[int, list[int]]:
     return given
 
 
+def new_row(
+    scope: Scope,
+    relation: RelationDesc,
+    columns: list[ColumnDesc],
+    values: list[Expr],
+    cols: Sequence[ast.Node] | None,
+    steps: Sequence[ast.Node | None],
+    override: OverridingKind,
+    defaults: dict[int, Expr] | None = None,
+) -> tuple[Expr, ...]:
+    """A whole new row from the values that a statement gives for some columns (``cols``, with parts of them in
+    ``steps``). ``defaults``: of the columns without a value, by attno, for the next row."""
+    _check_counts(columns, values, cols)
+    given, known = _places(columns), {} if defaults is None else defaults
+    full: list[Expr] = []
+    for column in relation.columns:
+        places = [index for index in given.get(column.attno, ()) if index < len(values)]
+        if len(places) == 1 and not steps[places[0]]:
+            full.append(_stored(scope, values[places[0]], column, override))
+        elif places:
+            full.append(_assembled(scope, column, [(values[index], steps[index]) for index in places], override, -1))
+        else:
+            default = known.get(column.attno)
+            if default is None:
+                default = known[column.attno] = column_default(scope, column)
+            full.append(default)
+    return tuple(full)
+
+
 def _insert_values(
     scope: Scope,
     node: ast.InsertStmt,
@@ -190,30 +222,20 @@ def _insert_values(
     columns: list[ColumnDesc],
     rows: list[list[Expr]],
     steps: Sequence[Any],
+    sets: bool,
 ) -> Query:
-    given = _places(columns)
-    full_rows = []
+    override = OverridingKind(node.override)
     defaults: dict[int, Expr] = {}
-    for row in rows:
-        _check_counts(columns, row, node.cols)
-        full: list[Expr] = []
-        for column in relation.columns:
-            places = [index for index in given.get(column.attno, ()) if index < len(row)]
-            if len(places) == 1 and not steps[places[0]]:
-                full.append(_stored(scope, row[places[0]], column, OverridingKind(node.override)))
-            elif places:
-                parts = [(row[index], steps[index]) for index in places]
-                full.append(_assembled(scope, column, parts, OverridingKind(node.override), -1))
-            else:
-                default = defaults.get(column.attno)
-                if default is None:
-                    default = defaults[column.attno] = column_default(scope, column)
-                full.append(default)
-        full_rows.append(tuple(full))
+    full_rows = [new_row(scope, relation, columns, row, node.cols, steps, override, defaults) for row in rows]
     types = tuple(column.type for column in relation.columns)
     typmods = tuple(column.typmod for column in relation.columns)
     names = tuple(column.name for column in relation.columns)
     source = Query("select")
+    if sets:
+        # One row of values, with functions that make it several.
+        source.targets = [Target(value, name) for value, name in zip(full_rows[0], names, strict=True)]
+        source.has_srfs = True
+        return source
     source.range_table = [RangeEntry("values", "*VALUES*", names, types, typmods, values=tuple(full_rows))]
     source.from_items = [FromItem(0)]
     source.targets = [
@@ -295,10 +317,10 @@ def _on_conflict(scope: Scope, node: ast.OnConflictClause, relation: RelationDes
     excluded = relation_entry(scope, relation, ast.Alias(aliasname="excluded"))
     excluded.columns_visible = False
     scope.items = [target, excluded]
-    assignments = _assignments(scope, node.targetList, relation, target.rte)
+    changes = assignments(scope, node.targetList, relation, target.rte)
     where = transform_where(scope, node.whereClause, "WHERE")
     scope.items = saved
-    return OnConflict(action, arbiters, assignments, where, inference)
+    return OnConflict(action, arbiters, changes, where, inference)
 
 
 def _arbiter_columns(node: ast.OnConflictClause, relation: RelationDesc) -> frozenset[int]:
@@ -361,7 +383,9 @@ def _inference(
 # --- UPDATE, DELETE -------------------------------------------------------------------------------------------------
 
 
-def _assignments(scope: Scope, nodes: Any, relation: RelationDesc, rte: int) -> tuple[tuple[int, Expr], ...]:
+def assignments(
+    scope: Scope, nodes: Sequence[ast.Node], relation: RelationDesc, rte: int
+) -> tuple[tuple[int, Expr], ...]:
     """SET items as (attno, value) pairs."""
     previous, scope.clause = scope.clause, "UPDATE"
     found: dict[int, Expr] = {}
@@ -430,7 +454,7 @@ def analyze_update(scope: Scope, node: ast.UpdateStmt) -> Query:
     if node.fromClause:
         transform_from(scope, node.fromClause)
     query.where = transform_where(scope, node.whereClause, "WHERE")
-    query.assignments = _assignments(scope, node.targetList, relation, target.rte)
+    query.assignments = assignments(scope, node.targetList, relation, target.rte)
     query.returning = _returning(scope, node.returningClause)
     return query
 

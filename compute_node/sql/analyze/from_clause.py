@@ -21,6 +21,7 @@ from aurora.errors import (
     WrongObjectType,
 )
 from compute_node.relations.descriptors import RelationDesc
+from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql.analyze.coercion import coerce_to_common, select_common_type
 from compute_node.sql.analyze.context import NameItem, Scope, fail
 from compute_node.sql.analyze.expressions import transform_where
@@ -29,8 +30,9 @@ from compute_node.sql.expressions import And, Coalesce, Expr, Var
 from compute_node.sql.query import CommonTable, FromItem, JoinItem, Query, RangeEntry
 from compute_node.types import oids
 
-_USUAL_COLLATIONS = frozenset({0, 100, 950})
-"""the default collation, and C: that of the catalogs"""
+_USUAL_COLLATIONS = frozenset({0, 100})
+_CATALOG_COLLATIONS = frozenset({0, 100, 950})
+"""the catalogs' texts are in C, which asks for the pass only beside another one"""
 _READABLE = frozenset("rvmptSf")
 
 
@@ -60,11 +62,20 @@ def _check_unique(existing: list[NameItem], added: list[NameItem]) -> None:
                 raise DuplicateAlias(f'table name "{new.alias}" specified more than once')
 
 
+def from_item(scope: Scope, node: ast.Node) -> tuple[FromItem | JoinItem, list[NameItem]]:
+    """One FROM item by itself, and what it offers to name resolution."""
+    return _item(scope, node, [])
+
+
 def _item(scope: Scope, node: ast.Node, left: list[NameItem]) -> tuple[FromItem | JoinItem, list[NameItem]]:
     """One FROM item; ``left`` are the entries a LATERAL item may reference."""
     if isinstance(node, ast.RangeVar):
         item = range_var(scope, node)
         return FromItem(item.rte), [item]
+    if isinstance(node, ast.RangeTableSample):
+        from compute_node.sql.analyze.samples import range_sample
+
+        return _lateral(scope, left, True, lambda: range_sample(scope, node))
     if isinstance(node, ast.RangeSubselect):
         return _lateral(scope, left, bool(node.lateral), lambda: _subselect(scope, node))
     if isinstance(node, ast.RangeFunction):
@@ -164,7 +175,8 @@ def _scopes(scope: Scope | None) -> list[Scope]:
 
 def relation_entry(scope: Scope, relation: RelationDesc, alias: ast.Alias | None) -> NameItem:
     """Add a table's range entry; dropped columns keep their place."""
-    if not scope.analysis.collated and not _USUAL_COLLATIONS.issuperset([each.collation for each in relation.columns]):
+    usual = _USUAL_COLLATIONS if relation.oid >= FIRST_NORMAL_OID else _CATALOG_COLLATIONS
+    if not scope.analysis.collated and not usual.issuperset([each.collation for each in relation.columns]):
         scope.analysis.collated = True
     shown = alias.aliasname if alias is not None else relation.name
     live = tuple(column.name for column in relation.columns if not column.dropped)

@@ -43,6 +43,7 @@ from compute_node.sql.expressions import (
 )
 from compute_node.sql.rewrite import deep_walk
 from compute_node.types import oids
+from compute_node.types.collation.code import COLLATION_FOR
 from compute_node.types.registry import Function
 
 _NO_MATCH = "No %s matches the given name and argument types. You might need to add explicit type casts."
@@ -288,6 +289,8 @@ def call_function(
             raise
         return _CAST, field
     function = scope.catalog.function(chosen.oid)
+    if function.oid == COLLATION_FOR:
+        scope.analysis.collated = True
     if function.kind == "p":
         shown = function_signature(scope, shown_name, arguments, names)
         raise fail(WrongObjectType, f"{shown} is a procedure", location, hint="To call a procedure, use CALL.")
@@ -322,6 +325,7 @@ _SRF_REFUSED = {
     "TRANSFORM": "transform expressions",
     "DEFAULT": "DEFAULT expressions",
     "CALL": "CALL arguments",
+    "WHEN": "MERGE WHEN conditions",
 }
 
 
@@ -398,6 +402,9 @@ def transform_call(scope: Scope, node: ast.FuncCall) -> Expr:
             return resolved
         if function.kind == "w":
             raise fail(WrongObjectType, f"window function {name} requires an OVER clause", location)
+        if not arguments and not node.agg_star:
+            message = f"{name}(*) must be used to call a parameterless aggregate function"
+            raise fail(WrongObjectType, message, location)
         _check_ordered(scope, function, name, location)
         if outer:
             check_nested(scope, resolved[0], location)
@@ -484,6 +491,7 @@ _PLACES = {
     "OFFSET": "OFFSET",
     "UPDATE": "UPDATE",
     "VALUES": "VALUES",
+    "VALUES ROW": "VALUES",
     "RETURNING": "RETURNING",
     "FILTER": "FILTER",
     "FROM": "functions in FROM",
@@ -493,7 +501,7 @@ _PLACES = {
     "INDEX": "index expressions",
     "TRANSFORM": "transform expressions",
     "CALL": "CALL arguments",
-    "MERGE": "MERGE WHEN conditions",
+    "WHEN": "MERGE WHEN conditions",
 }
 """Clauses without aggregates, as messages name them"""
 
@@ -570,10 +578,11 @@ def aggregate_filter(scope: Scope, node: ast.FuncCall) -> Expr | None:
     if node.agg_filter is None:
         return None
     clause, scope.clause = scope.clause, "FILTER"
+    inside, scope.in_aggregate = scope.in_aggregate, False
     try:
         return coerce_to_boolean(scope, transform(scope, node.agg_filter), "FILTER")
     finally:
-        scope.clause = clause
+        scope.clause, scope.in_aggregate = clause, inside
 
 
 def _check_ordered(scope: Scope, function: Function, name: str, location: int) -> None:

@@ -323,7 +323,7 @@ def _lock_entries(query: Query, strength: str, wait: str, entries: list[int] | N
 
 def transform_rows(scope: Scope, lists: Sequence[Sequence[ast.Node]], allow_default: bool) -> list[list[Expr]]:
     """The rows of VALUES, all of one length, not yet of common types."""
-    previous, scope.clause = scope.clause, "VALUES"
+    previous, scope.clause = scope.clause, "VALUES ROW" if allow_default and len(lists) == 1 else "VALUES"
     rows: list[list[Expr]] = []
     try:
         for row in lists:

@@ -49,6 +49,7 @@ _REFUSED = {
     "OFFSET": "OFFSET",
     "UPDATE": "UPDATE",
     "VALUES": "VALUES",
+    "VALUES ROW": "VALUES",
     "RETURNING": "RETURNING",
     "FROM": "functions in FROM",
     "WINDOW": "window definitions",
@@ -60,7 +61,7 @@ _REFUSED = {
     "INDEX": "index expressions",
     "TRANSFORM": "transform expressions",
     "CALL": "CALL arguments",
-    "MERGE": "MERGE WHEN conditions",
+    "WHEN": "MERGE WHEN conditions",
 }
 
 

@@ -31,8 +31,10 @@ RULES = (
     "from_tree: outer joins under null-rejecting conditions become inner",
     "access: scan of each table, conditions pushed into it",
     "joins: order and method",
-    "upper: grouping, set-returning targets, DISTINCT, ORDER BY, locking, LIMIT, set operations",
-    "modify: INSERT, UPDATE, DELETE on top",
+    "grouping: groups, grouping sets, aggregates",
+    "windows: window functions, a node for each window",
+    "upper: set-returning targets, DISTINCT, ORDER BY, locking, LIMIT, set operations",
+    "modify: INSERT, UPDATE, DELETE, MERGE on top",
     "create: paths become plan nodes, Vars become columns",
 )
 

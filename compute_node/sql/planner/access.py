@@ -35,6 +35,8 @@ class Access:
         order: Sequence[SortKey[Expr]] = (),
     ) -> Iterator[tuple[ScanPath, bool]]:
         """See ``IndexPaths.paths``; with ``enable_indexscan`` off they are dear."""
+        if entry.sample is not None:
+            return
         off = not self.statement.enabled("enable_indexscan")
         for path, ordered in self._indexes.paths(rte, entry, quals, filter_quals, order):
             if off:
@@ -50,7 +52,7 @@ class Access:
         rows = total
         for qual in quals:
             rows *= selectivity(self.catalog, qual, self.entries, total)
-        for qual in quals:
+        for qual in quals if entry.sample is None else ():
             if isinstance(qual, Call) and qual.operator and len(qual.arguments) == 2:
                 if self.catalog.operator(qual.operator).name != "=":
                     continue
@@ -80,6 +82,8 @@ class Access:
         """The cheapest scan; one that finds at most one row by a unique key always wins, since statistics may be
         stale."""
         best = self.seq_path(rte, entry, quals)
+        if entry.sample is not None:
+            return best
         for path, _ in self.index_paths(rte, entry, quals, quals):
             if path.index is not None and path.index.unique:
                 return path

@@ -25,6 +25,7 @@ from compute_node.sql.plan import (
     NestLoop,
     Plan,
     Result,
+    SampleScan,
     SeqScan,
     SubqueryScan,
     TidScan,
@@ -138,6 +139,19 @@ class Creator:
                 alias=path.entry.alias,
                 want_tid=want_tid,
                 output=output,
+            )
+        sample = path.entry.sample
+        if sample is not None:
+            return SampleScan(
+                relation=relation,
+                columns=tuple(columns),
+                filter=condition,
+                alias=path.entry.alias,
+                want_tid=True,
+                output=output,
+                method=sample.method,
+                percent=self._bind(sample.percent, {}),
+                seed=None if sample.seed is None else self._bind(sample.seed, {}),
             )
         if path.index is None:
             return SeqScan(

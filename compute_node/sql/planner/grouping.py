@@ -20,7 +20,7 @@ from compute_node.sql.expressions import (
 )
 from compute_node.sql.plan import AggregatePlan, GroupingSetsPlan, Plan
 from compute_node.sql.planner.create import replace_columns
-from compute_node.sql.planner.quals import local_vars
+from compute_node.sql.planner.quals import contains_set, local_vars
 from compute_node.sql.planner.query_planner import QueryPlanner
 from compute_node.sql.planner.upper_nodes import Emit, cost, merging_type, under, widen
 
@@ -119,8 +119,12 @@ class _Grouping:
         """The node whose rows are ``needs``."""
         keys, aggregates = self._keys, self._aggregates
         wanted: list[Expr] = []
-        for item in [*keys, *(dataclasses.replace(each, direct=()) for each in aggregates)]:
+        sets = [item for item in keys if contains_set(self._planner.catalog, item)]
+        plain = [item for item in keys if item not in sets]
+        for item in [*plain, *(dataclasses.replace(each, direct=()) for each in aggregates)]:
             wanted += [var for var in local_vars(item) if var not in wanted]
+        # Set-returning functions that are grouped by run below.
+        wanted += [item for item in sets if item not in wanted]
         child = self._emit(wanted)
         positions = {
             (var.rte, var.attno): Column(type=var.type, typmod=var.typmod, index=index)
@@ -129,6 +133,8 @@ class _Grouping:
         }
 
         def below(node: Expr) -> Expr:
+            if node in sets:
+                return Column(type=node.type, typmod=node.typmod, index=wanted.index(node))
             return replace_columns(node, lambda var: positions[var.rte, var.attno])
 
         internal: list[Expr] = [*keys, *aggregates, *(self._groupings if self._sets is not None else [])]

@@ -14,6 +14,8 @@ from compute_node.sql.plan import (
     Delete,
     IndexScan,
     Insert,
+    Merge,
+    MergeStep,
     Plan,
     Result,
     SeqScan,
@@ -40,6 +42,8 @@ def plan_modify(planner: QueryPlanner) -> Plan:
         raise InvariantViolation("a data change without a target")
     planner.statement.relations.add(relation.oid)
     planner.plan_ctes()
+    if planner.query.command == "merge":
+        return plan_merge(planner, relation)
     plan = _insert(planner, relation) if planner.query.command == "insert" else _change(planner, relation)
     plan.width = row_width(planner.catalog, plan.output)
     return plan
@@ -85,7 +89,7 @@ def _over_row(node: Expr, relation: RelationDesc) -> Expr:
     return replace_columns(node, column)
 
 
-def _new_row(
+def new_row(
     relation: RelationDesc, rte: int, extra: dict[tuple[int, int], Expr], side: int = 0
 ) -> Callable[[Var], Expr]:
     """Vars of the target as columns of its full row; other Vars from ``extra``."""
@@ -114,7 +118,7 @@ def _insert(planner: QueryPlanner, relation: RelationDesc) -> Plan:
     child = _insert_source(planner, query.source)
     rte = query.result_rte
     returning = tuple(
-        replace_columns(planner.prepare(item.expression), _new_row(relation, rte, {})) for item in query.returning
+        replace_columns(planner.prepare(item.expression), new_row(relation, rte, {})) for item in query.returning
     )
     plan = Insert(
         relation=relation,
@@ -129,7 +133,7 @@ def _insert(planner: QueryPlanner, relation: RelationDesc) -> Plan:
             (rte + 1, column.attno): Column(type=column.type, typmod=column.typmod, index=column.attno - 1, side=1)
             for column in relation.columns
         }
-        lookup = _new_row(relation, rte, dict(excluded))
+        lookup = new_row(relation, rte, dict(excluded))
         plan.conflict = conflict.action
         plan.arbiters = conflict.arbiters
         if conflict.inference is not None:
@@ -208,7 +212,7 @@ def _change(planner: QueryPlanner, relation: RelationDesc) -> Plan:
     condition = conjunction(planner.constant_quals)
     if condition is not None:
         child = _one_time(child, condition, single)
-    lookup = _new_row(relation, rte, extra)
+    lookup = new_row(relation, rte, extra)
     recheck = conjunction(recheck_parts)
     bound_recheck = None if recheck is None else replace_columns(recheck, lookup)
     bound_returning = tuple(replace_columns(item, lookup) for item in returning)
@@ -263,3 +267,68 @@ def _one_time(child: Plan, condition: Expr, single: bool) -> Plan:
         startup_cost=child.startup_cost,
         total_cost=child.total_cost,
     )
+
+
+# --- MERGE ----------------------------------------------------------------------------------------------------------
+
+
+def plan_merge(planner: QueryPlanner, relation: RelationDesc) -> Plan:
+    """The source joined with the target, and what is done with each row."""
+    planner.simplify()
+    query = planner.query
+    rte = query.result_rte
+    steps = [
+        (
+            action,
+            None if action.condition is None else planner.prepare(action.condition),
+            [(attno, planner.prepare(value)) for attno, value in action.assignments],
+            [planner.prepare(value) for value in action.values],
+        )
+        for action in query.merge_actions
+    ]
+    path, _ = planner.join_path()
+    own: list[Expr] = [
+        Const(type=column.type, value=None)
+        if column.dropped
+        else Var(type=column.type, typmod=column.typmod, rte=rte, attno=column.attno)
+        for column in relation.columns
+    ]
+    others: list[Var] = []
+    for _, condition, changes, values in steps:
+        for item in (*([] if condition is None else [condition]), *(value for _, value in changes), *values):
+            others += [var for var in local_vars(item) if var.rte != rte and var not in others]
+    needs: list[Expr] = [*own, *others, Var(type=oids.TID, rte=rte, attno=-1)]
+    extra: dict[tuple[int, int], Expr] = {
+        (var.rte, var.attno): Column(type=var.type, typmod=var.typmod, index=len(own) + index)
+        for index, var in enumerate(others)
+    }
+    tid_column = len(needs) - 1
+    extra[rte, -1] = Column(type=oids.TID, index=tid_column)
+    needs += [var for var in carried(path, needs) if var not in needs]
+    child = planner.creator.create(path, needs)
+    again = describe(path, needs, RecheckCreator(planner.catalog, planner.level).create(path, needs))
+    condition = conjunction(planner.constant_quals)
+    if condition is not None:
+        child = _one_time(child, condition, False)
+    lookup = new_row(relation, rte, extra)
+    plan = Merge(
+        relation=relation,
+        child=child,
+        steps=tuple(
+            MergeStep(
+                action.matched,
+                action.command,
+                None if condition is None else replace_columns(condition, lookup),
+                tuple((attno, replace_columns(value, lookup)) for attno, value in changes),
+                tuple(replace_columns(value, lookup) for value in values),
+            )
+            for action, condition, changes, values in steps
+        ),
+        again=again,
+        source=rte,
+        tid_column=tid_column,
+        checks=checks(planner.catalog, relation),
+        alias=query.range_table[rte].alias,
+    )
+    plan.rows, plan.startup_cost, plan.total_cost = 0.0, child.startup_cost, child.total_cost
+    return plan

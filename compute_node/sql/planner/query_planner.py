@@ -36,7 +36,7 @@ from compute_node.sql.planner.pull_up import pull_up
 from compute_node.sql.planner.quals import conjuncts, contains_volatile, local_vars, nonnullable, relids
 from compute_node.sql.planner.state import CtePlan, Level, Statement
 from compute_node.sql.planner.sublinks import pull_up_exists
-from compute_node.sql.query import CommonTable, FromItem, JoinItem, Query, RangeEntry, Target
+from compute_node.sql.query import CommonTable, FromItem, JoinItem, Query, RangeEntry, Sample, Target
 from compute_node.sql.rewrite import deep_walk, nested_query, query_expressions
 from compute_node.types import oids
 
@@ -419,6 +419,8 @@ class QueryPlanner:
         entry = self._inlined(self.query.range_table[rte])
         if entry.kind == "relation" and entry.relation is not None:
             self.statement.relations.add(entry.relation.oid)
+            if entry.sample is not None:
+                return self._sampled(rte, entry, entry.sample, quals)
             return Access(self.statement, self.query).best_scan(rte, entry, quals)
         path = SubPath(relids=frozenset({rte}), rte=rte, entry=entry, filter=quals, rows=1000.0, cost=10.0)
         if entry.kind == "subquery":
@@ -450,6 +452,20 @@ class QueryPlanner:
                 self.level.params[var] = self.statement.new_param()
         for qual in quals:
             path.rows = max(1.0, path.rows * selectivity(self.catalog, qual, self.query.range_table, path.rows))
+        return path
+
+    def _sampled(self, rte: int, entry: RangeEntry, sample: Sample, quals: list[Expr]) -> Path:
+        """A table's sample; what it is asked of may be columns of LATERAL's left side."""
+        percent = self.prepare(sample.percent)
+        seed = None if sample.seed is None else self.prepare(sample.seed)
+        entry = dataclasses.replace(entry, sample=dataclasses.replace(sample, percent=percent, seed=seed))
+        path = Access(self.statement, self.query).best_scan(rte, entry, quals)
+        path.required |= frozenset(var for item in (percent, seed) if item is not None for var in local_vars(item))
+        for var in path.required:
+            if var not in self.level.params:
+                self.level.params[var] = self.statement.new_param()
+        if isinstance(percent, Const) and isinstance(percent.value, float):
+            path.rows = max(1.0, path.rows * min(max(percent.value, 0.0), 100.0) / 100)
         return path
 
     def _set_rows(self, call: Call) -> float:

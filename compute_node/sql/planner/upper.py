@@ -63,12 +63,15 @@ def plan_upper(planner: QueryPlanner) -> Plan:
         path, ordered = planner.join_path(order)
         planner.path = path
         emit = _gate(planner, lambda needs: planner.creator.create(path, needs))
+        keys = [targets[index] for index in query.group_by]
+        if any(contains_set(planner.catalog, item) for item in keys):
+            emit = _project_set(planner, emit, [])
         if grouped:
             emit = plan_grouping(planner, emit, targets, having)
         if query.has_windows:
             emit, ordered = plan_windows(planner, emit, targets, ordered, grouped)
         if query.has_srfs or any(contains_set(planner.catalog, item) for item in targets):
-            emit = _project_set(planner, emit)
+            emit = _project_set(planner, emit, keys)
     return _finish(planner, emit, targets, ordered)
 
 
@@ -109,18 +112,23 @@ def _simple_order(
     return tuple(keys)
 
 
-def _project_set(planner: QueryPlanner, emit: Emit) -> Emit:
+def _project_set(planner: QueryPlanner, emit: Emit, done: list[Expr]) -> Emit:
     """Set-returning functions in the target list, over a plan that gives the columns they need. With grouping below,
-    the aggregates and keys are what it gives."""
+    the aggregates and keys are what it gives; ``done``: the keys, whose functions have run."""
     grouped = planner.query.has_aggregates or bool(planner.query.group_by) or planner.query.has_windows
 
+    def has_set(node: Expr) -> bool:
+        if node in done:
+            return False
+        return _is_set(planner, node) or any(has_set(child) for child in children(node))
+
     def project(needs: Sequence[Expr]) -> Plan:
-        if not any(contains_set(planner.catalog, item) for item in needs):
+        if not any(has_set(item) for item in needs):
             return emit(needs)
         wanted: list[Expr] = []
 
         def split(node: Expr) -> Expr:
-            if contains_set(planner.catalog, node):
+            if has_set(node):
                 return map_children(node, split)
             if isinstance(node, Const) or (not local_vars(node) and not grouped):
                 return node
@@ -204,7 +212,7 @@ def _finish(planner: QueryPlanner, emit: Emit, targets: list[Expr], ordered: boo
             count=len(targets),
             sorted_on=indexes,
             key_types=merging if any(map(collation_of, merging)) else (),
-            output=identity(targets)[:count],
+            output=identity(targets) if with_ties else identity(targets)[:count],
         )
         widen(planner, cost(plan, child, child.rows * 0.5, child.rows * 0.0025))
     else:
@@ -215,19 +223,21 @@ def _finish(planner: QueryPlanner, emit: Emit, targets: list[Expr], ordered: boo
                 tids.append(tid)
         if locks and planner.path is not None:
             tids += [var for var in carried(planner.path, targets) if var not in tids]
+        moved = _moved_keys(keys, count, len(tids))
+        # WITH TIES looks at the keys once more.
+        junk = targets[count:] if with_ties else []
+        if with_ties:
+            with_ties = moved
         if keys and not ordered:
             child = emit([*visible, *tids, *targets[count:]])
-            moved = _moved_keys(keys, count, len(tids))
-            kept = identity([*visible, *tids])
+            kept = identity([*visible, *tids, *junk])
             plan = sorted_plan(
                 planner, child, moved, kept, limit if offset is None and not locks and not with_ties else None
             )
-        elif with_ties:
-            plan = emit([*visible, *tids] if locks else targets)
         else:
-            plan = emit([*visible, *tids])
+            plan = emit([*visible, *tids, *junk])
         if locks:
-            plan = _lock(planner, plan, emit, locks, tids, visible)
+            plan = _lock(planner, plan, emit, locks, tids, visible, junk)
     if limit is not None or offset is not None:
         plan = _limit(planner, plan, limit, offset, with_ties, count)
     return plan
@@ -266,8 +276,10 @@ def _lock(
     locks: list[tuple[str, str, int]],
     tids: list[Expr],
     visible: list[Expr],
+    junk: list[Expr],
 ) -> Plan:
-    """``tids``: what the child's rows have behind the visible columns, so that they can be locked and found again."""
+    """``tids``: what the child's rows have behind the visible columns, so that they can be locked and found again;
+    ``junk``: what follows those, for whoever is above."""
     described, numbers = [], []
     for strength, wait, rte in locks:
         relation = planner.query.range_table[rte].relation
@@ -276,11 +288,12 @@ def _lock(
             described.append((relation, position, strength, wait))
             numbers.append(rte)
     planner.statement.writes = True
-    plan = LockRows(child=child, locks=tuple(described), sources=tuple(numbers), output=identity(visible))
+    kept = identity([*visible, *tids, *junk]) if junk else identity(visible)
+    plan = LockRows(child=child, locks=tuple(described), sources=tuple(numbers), output=kept)
     if planner.path is not None:
-        row = [*visible, *tids]
+        row = [*visible, *tids, *junk]
         # The sources' places come from the carried columns, wherever a target shows the same column.
-        carried_row = [*(Const(type=item.type, value=None) for item in visible), *tids]
+        carried_row = [*(Const(type=item.type, value=None) for item in visible), *tids, *junk]
         planner.creator, creator = RecheckCreator(planner.catalog, planner.level), planner.creator
         plan.recheck = describe_recheck(planner.path, carried_row, emit(row))
         planner.creator = creator

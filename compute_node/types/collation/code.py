@@ -189,7 +189,44 @@ _add(
     _merges,
     _unsupported("regular expressions", "regular expression"),
 )
-_add("376 394 849 868 2087 2088 3696 6160 6161", _merges, _unsupported("substring searches"))
+
+
+def _search(nothing_to_do: Callable[..., bool]) -> Make:
+    """Refused too, but not where nothing is searched for."""
+
+    def make(function: Function, collation: Collation) -> Callable[..., Datum]:
+        refuse, run = _unsupported("substring searches")(function, collation), function.implementation
+
+        def search(*arguments: Datum) -> Datum:
+            return run(*arguments) if nothing_to_do(*arguments) else refuse()
+
+        return search
+
+    return make
+
+
+def _pieces(function: Function, collation: Collation) -> Callable[..., Datum]:
+    """Of ``string_to_array``: what stands for NULL is found by the collation."""
+    search = _search(lambda value, separator, *_: not value or not separator)(function, collation)
+    if collation.oid == INDETERMINATE:
+        return search
+    key = collation.icu.sort_key
+
+    def split(value: str | None, separator: str | None, null_text: str | None = None) -> Datum:
+        found: Any = search(value, separator)
+        if null_text is None or not found:
+            return found
+        null = key(null_text)
+        return [None if key(each) == null else each for each in found]
+
+    return split
+
+
+_add("376 394 6160 6161", _merges, _pieces)
+_add("849 868", _merges, _search(lambda value, part: not part or len(value.encode()) < len(part.encode())))
+_add("2087", _merges, _search(lambda value, old, new: not value or not old))
+_add("2088", _merges, _search(lambda value, delimiter, field: not field or not value or not delimiter))
+_add("3696", _merges, _unsupported("substring searches"))
 
 _MAX_MIN = {2129: True, 2244: True, 2145: False, 2245: False}
 

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
-from aurora.errors import InvalidParameterValue, NotSupported
+from aurora.errors import InternalError, NotSupported
 
+_ERRORS = {1: "U_ILLEGAL_ARGUMENT_ERROR", 2: "U_MISSING_RESOURCE_ERROR", 16: "U_UNSUPPORTED_ERROR"}
 CaseChange = Callable[[str], str]
 
 
@@ -42,8 +43,8 @@ def available() -> bool:
 
 @cache
 def icu_locale(name: str) -> IcuLocale:
-    """By a name as ``CREATE COLLATION (provider = icu, locale = …)`` takes it. 0A000 without the library, 22023 for a
-    name that ICU refuses."""
+    """By a name as ``CREATE COLLATION (provider = icu, locale = …)`` takes it. 0A000 without the library, XX000 for a
+    name that ICU refuses, as PostgreSQL 15 has it."""
     icu = _library()
     if icu is None:
         raise NotSupported(
@@ -53,8 +54,9 @@ def icu_locale(name: str) -> IcuLocale:
     try:
         locale = icu.Locale(name)
         collator = icu.Collator.createInstance(locale)
-    except Exception as error:  # the binding's own exception class
-        raise InvalidParameterValue(f'could not open collator for locale "{name}": {error}') from None
+    except icu.ICUError as error:
+        code = error.getErrorCode()
+        raise InternalError(f'could not open collator for locale "{name}": {_ERRORS.get(code, code)}') from None
     string = icu.UnicodeString
     return IcuLocale(
         collator.getSortKey,

@@ -341,10 +341,59 @@ def _write(fields: _Fields, template: str) -> str:
     return joined([piece(fields) for piece in paced(pieces)])
 
 
+_PLAIN: Final = {
+    "YYYY": ("%04d", 0),
+    "MM": ("%02d", 1),
+    "DD": ("%02d", 2),
+    "HH24": ("%02d", 3),
+    "MI": ("%02d", 4),
+    "SS": ("%02d", 5),
+    "MS": ("%03d", 6),
+    "US": ("%06d", 7),
+}
+"""Patterns that are one number each: its form, and its place among the numbers of ``_plain_text``."""
+_COMMON_ERA_US: Final = days_from_civil(1, 1, 1) * DAY_US
+_YEAR_10000_US: Final = days_from_civil(10000, 1, 1) * DAY_US
+
+
+def _parse_plain(template: str) -> tuple[str, tuple[int, ...]] | None:
+    """(a format, the numbers that it takes) of a template of plain numbers and literal text; None of another."""
+    form, numbers = [], []
+    for node in paced(moment_nodes(template)):
+        if node.kind is not Kind.PATTERN:
+            form.append(node.text.replace("%", "%%"))
+            continue
+        plain = _PLAIN.get(node.text.upper())
+        if plain is None or node.fill or node.ordinal:
+            return None
+        form.append(plain[0])
+        numbers.append(plain[1])
+    return "".join(form), tuple(numbers)
+
+
+_plain = cached(_parse_plain)
+
+
+def _plain_text(us: int, template: str) -> str | None:
+    """The text of a moment in the common era by a plain template; None where there is more to do."""
+    plain = _plain(template)
+    if plain is None or not _COMMON_ERA_US <= us < _YEAR_10000_US:
+        return None
+    days, of_day = divmod(us, DAY_US)
+    seconds, fraction_us = divmod(of_day, SECOND_US)
+    hour, seconds = divmod(seconds, 3600)
+    year, month, day = civil_from_days(days)
+    numbers = (year, month, day, hour, seconds // 60, seconds % 60, fraction_us // 1000, fraction_us)
+    return plain[0] % tuple([numbers[place] for place in plain[1]])
+
+
 def timestamp_to_char(us: int, template: str) -> str | None:
     """NULL for an infinite timestamp and for an empty template."""
     if not template or is_infinite(us):
         return None
+    plain = _plain_text(us, template)
+    if plain is not None:
+        return plain
     return _write(_of_timestamp(us, 0, ""), template)
 
 
@@ -353,6 +402,9 @@ def _timestamptz_to_char(context: FunctionContext, us: int, template: str) -> st
         return None
     zone = context.env.timezone
     offset = utc_offset_seconds(us, zone)
+    plain = _plain_text(us + offset * SECOND_US, template)
+    if plain is not None:
+        return plain
     return _write(_of_timestamp(us + offset * SECOND_US, offset, zone_abbreviation(us, zone)), template)
 
 

@@ -3,6 +3,7 @@ puts them in the template's places."""
 
 from __future__ import annotations
 
+import functools
 import math
 from decimal import Decimal
 from typing import Final
@@ -212,15 +213,61 @@ class _Writer:
         self.at += 1
 
 
-def _placed(pieces: list[Node], shape: Shape, digits: str) -> str:
-    """Signed digits in the template; ``#`` where there are too many of them."""
+_PLANNED_MAX: Final = 64
+"""Characters of a template and of a number for which a plan is kept."""
+_MARKS: Final = 0xF0000
+"""Private characters that stand for the places of a number."""
+
+
+def _placed(template: str, whole_places: int, fraction: int, digits: str) -> str:
+    """Signed digits in the template, which has so many places before and after the point; ``#`` where there are too
+    many. How a number of a length is laid out is found once (``_plan``)."""
     sign = "-" if digits.startswith("-") else "+"
     digits = digits.lstrip("-")
-    whole = len(digits.partition(".")[0])
-    blanks = max(shape.whole - whole, 0)
-    if whole > shape.whole:
-        digits = "#" * shape.whole + "." + "#" * shape.fraction
-    return _Writer(shape, digits, blanks, sign).run(pieces)
+    point = digits.find(".")
+    whole = len(digits) if point < 0 else point
+    if whole <= whole_places and len(digits) <= _PLANNED_MAX and len(template) <= _PLANNED_MAX:
+        zeros = len(digits) - len(digits.rstrip("0")) if point >= 0 else 0
+        plan = _plan(template, whole_places, fraction, sign, whole, len(digits), digits[:1] == "0", zeros)
+        if plan is not None:
+            return "".join([piece if isinstance(piece, str) else digits[piece] for piece in plan])
+    if whole > whole_places:
+        digits = "#" * whole_places + "." + "#" * fraction
+    pieces, parsed = number_template(template)
+    shape = parsed.copy()
+    shape.whole, shape.fraction = whole_places, fraction
+    return _Writer(shape, digits, max(whole_places - whole, 0), sign).run(pieces)
+
+
+@functools.lru_cache(maxsize=1024)
+def _plan(
+    template: str, whole_places: int, fraction: int, sign: str, whole: int, length: int, zero_first: bool, zeros: int
+) -> tuple[str | slice, ...] | None:
+    """The result for every number of that sign, with so many characters, ``whole`` of them before the point, the last
+    ``zeros`` of them zeros: texts and pieces of the number. None where its digits matter more than that."""
+    pieces, parsed = number_template(template)
+    if any(node.kind is Kind.PATTERN and node.text.upper() in ("TH", "RN") for node in pieces):
+        return None
+    marks = [chr(_MARKS + place) for place in range(length)]
+    if whole < length:
+        marks[whole] = "."
+    if zero_first:
+        marks[0] = "0"
+    marks[length - zeros :] = ["0"] * zeros
+    shape = parsed.copy()
+    shape.whole, shape.fraction = whole_places, fraction
+    text = _Writer(shape, "".join(marks), max(whole_places - whole, 0), sign).run(pieces)
+    plan: list[str | slice] = []
+    for sign_or_mark in text:
+        place = ord(sign_or_mark) - _MARKS
+        last = plan[-1] if plan else None
+        if not 0 <= place < length:
+            plan[len(plan) - isinstance(last, str) :] = [(last if isinstance(last, str) else "") + sign_or_mark]
+        elif isinstance(last, slice) and last.stop == place:
+            plan[-1] = slice(last.start, place + 1)
+        else:
+            plan.append(slice(place, place + 1))
+    return tuple(plan)
 
 
 def _roman_text(pieces: list[Node], shape: Shape, number: int) -> str:
@@ -243,25 +290,23 @@ def _scientific(value: Decimal, decimals: int) -> str:
 def _numeric(value: Decimal, template: str) -> str:
     if not template:
         return ""
-    pieces, parsed = number_template(template)
-    shape = parsed.copy()
+    pieces, shape = number_template(template)
     if shape.roman:
-        return _roman_text(pieces, shape, to_integer(4)(round_scale(value, 0)))
+        return _roman_text(pieces, shape.copy(), to_integer(4)(round_scale(value, 0)))
     if shape.scientific:
         return _scientific(value, shape.fraction) if value.is_finite() else _unscientific(shape)
     if shape.shifted:
         value = multiply(value, Decimal(10) ** shape.shift)
-        shape.whole += shape.shift
-    return _placed(pieces, shape, numeric_out(round_scale(value, shape.fraction)))
+    digits = numeric_out(round_scale(value, shape.fraction))
+    return _placed(template, shape.whole + shape.shift, shape.fraction, digits)
 
 
 def _integer(value: int, template: str, size: int) -> str:
     if not template:
         return ""
-    pieces, parsed = number_template(template)
-    shape = parsed.copy()
+    pieces, shape = number_template(template)
     if shape.roman:
-        return _roman_text(pieces, shape, value if LOW[4] <= value <= HIGH[4] else overflow(4))
+        return _roman_text(pieces, shape.copy(), value if LOW[4] <= value <= HIGH[4] else overflow(4))
     if shape.scientific:
         if size == 8:
             return _scientific(Decimal(value), shape.fraction)
@@ -276,11 +321,10 @@ def _integer(value: int, template: str, size: int) -> str:
             value *= 10**shape.shift
             if not LOW[size] <= value <= HIGH[size]:
                 overflow(size)
-        shape.whole += shape.shift
     digits = str(value)
     if shape.fraction:
         digits += "." + "0" * shape.fraction
-    return _placed(pieces, shape, digits)
+    return _placed(template, shape.whole + shape.shift, shape.fraction, digits)
 
 
 def _fixed(value: float, decimals: int) -> str:
@@ -293,11 +337,10 @@ def _fixed(value: float, decimals: int) -> str:
 def _float(value: float, template: str, significant: int) -> str:
     if not template:
         return ""
-    pieces, parsed = number_template(template)
-    shape = parsed.copy()
+    pieces, shape = number_template(template)
     if shape.roman:
         inside = math.isfinite(value) and LOW[4] <= round(value) <= HIGH[4]
-        return _roman_text(pieces, shape, round(value) if inside else 0)
+        return _roman_text(pieces, shape.copy(), round(value) if inside else 0)
     if shape.scientific:
         if not math.isfinite(value):
             return _unscientific(shape)
@@ -305,13 +348,12 @@ def _float(value: float, template: str, significant: int) -> str:
         return text if text.startswith("-") else " " + text
     if shape.shifted:
         value *= 10.0**shape.shift
-        shape.whole += shape.shift
-    whole = len(_fixed(abs(value), 0))
+    whole, fraction = len(_fixed(abs(value), 0)), shape.fraction
     if whole >= significant:
-        shape.fraction = 0
-    elif whole + shape.fraction > significant:
-        shape.fraction = significant - whole
-    return _placed(pieces, shape, _fixed(value, shape.fraction))
+        fraction = 0
+    elif whole + fraction > significant:
+        fraction = significant - whole
+    return _placed(template, shape.whole + shape.shift, fraction, _fixed(value, fraction))
 
 
 fn(1772, "to_char(numeric, text) text stable", _numeric)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import copy
+from dataclasses import dataclass
 from typing import Final
 
 from aurora.errors import SqlError, SqlSyntaxError
@@ -44,7 +45,7 @@ class Shape:
 
     def copy(self) -> Shape:
         """One that a conversion may change."""
-        return replace(self)
+        return copy.copy(self)
 
 
 def _error(message: str, detail: str | None = None) -> SqlError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 from aurora.datum import Datum
@@ -56,7 +57,7 @@ def words(config: Configuration, text: str, notify: Notify, position: int = 0) -
 def _by_dictionaries(config: Configuration, text: str, notify: Notify, position: int) -> Generator[Word, None, int]:
     """The same where words go through several dictionaries, or several words through one."""
     lexizer, kinds = Lexizer(config.dictionaries), config.dictionaries
-    for token in (*parse(text), Token(0, "")):
+    for token in chain(parse(text), (Token(0, ""),)):
         if token.kind and token.kind not in kinds:
             continue
         if len(token.text.encode()) > LEXEME_BYTES_MAX:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Final, NamedTuple
 
 from aurora.datum import Datum
@@ -19,7 +20,7 @@ from compute_node.types.declare import fn
 from compute_node.types.json.lexer import END, STRING, Lexer
 from compute_node.types.json.parse import parse as parse_jsonb
 from compute_node.types.json.value import Jsonb
-from compute_node.types.long_text import joined
+from compute_node.types.long_text import joined, paced
 from compute_node.types.registry import FunctionContext
 from compute_node.types.textsearch import tokens
 from compute_node.types.textsearch.configurations import Configuration
@@ -133,7 +134,7 @@ def words_of(config: Configuration, text: str, query: TsQuery, notify: Notify) -
     found: list[Word] = []
     place = 0
     lexizer = Lexizer(config.dictionaries)
-    for token in (*tokens.parse(text), tokens.Token(0, "")):
+    for token in paced(chain(tokens.parse(text), (tokens.Token(0, ""),))):
         if len(token.text) > LEXEME_BYTES_MAX // 4 and len(token.text.encode()) > LEXEME_BYTES_MAX:
             notify(
                 "word is too long to be indexed", f"Words longer than {LEXEME_BYTES_MAX + 1} characters are ignored."
@@ -386,7 +387,7 @@ class _Text:
         """The headline."""
         parts: list[str] = []
         inside, fragments = False, 0
-        for word in self.words:
+        for word in paced(self.words):
             if word.repeated:
                 continue
             if not word.is_in:

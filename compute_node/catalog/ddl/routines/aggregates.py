@@ -38,6 +38,7 @@ from compute_node.sql.analyze.coercion import is_binary_coercible
 from compute_node.sql.analyze.polymorphism import EXACT, POLYMORPHIC, resolve
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.types.oids import ANY
+from compute_node.types.ordered_sets import FINALS, SET_TRANSITIONS
 from compute_node.types.registry import Function, Parameter
 
 _KINDS = {"f": "a function", "p": "a procedure", "w": "a window function"}
@@ -57,6 +58,7 @@ class _Definition:
 
     def __init__(self, ctx: DdlContext, node: ast.DefineStmt) -> None:
         self.ctx = ctx
+        self.usual = "r" if _direct(node) < 0 else "w"
         self.given: dict[str, ast.Node] = {}
         for item in node.definition or ():
             name = _NAMES.get(item.defname.lower(), item.defname.lower())
@@ -64,8 +66,6 @@ class _Definition:
                 ctx.notice(f'aggregate attribute "{item.defname}" not recognized', severity="WARNING", sqlstate="42601")
                 continue
             self.given[name] = item.arg
-        if self.given.get("hypothetical") is not None:
-            raise NotSupported("hypothetical-set aggregates are not supported")
 
     def function(self, name: str) -> list[str] | None:
         """The parts of a function's name."""
@@ -98,10 +98,10 @@ class _Definition:
         return text is None or text.lower() in ("true", "on", "1")
 
     def modify(self, name: str) -> str:
-        """READ_ONLY, SHAREABLE or READ_WRITE."""
+        """READ_ONLY, SHAREABLE or READ_WRITE; of an ordered-set aggregate the last unless said."""
         text = self.text(name)
         if text is None:
-            return "r"
+            return self.usual
         if text not in _MODIFY:
             raise SqlSyntaxError(f'parameter "{name}" must be READ_ONLY, SHAREABLE, or READ_WRITE')
         return _MODIFY[text]
@@ -119,11 +119,17 @@ def _type_name(item: Any) -> ast.TypeName:
     return ast.TypeName(names=(ast.String(sval=item.sval),), typemod=-1, location=-1)
 
 
+def _direct(node: ast.DefineStmt) -> int:
+    """How many direct arguments an ordered-set aggregate has; -1 of any other."""
+    if node.oldstyle:
+        return -1
+    direct = node.args[1].ival
+    return -1 if direct is None else int(direct)
+
+
 def _parameters(ctx: DdlContext, node: ast.DefineStmt, definition: _Definition) -> Parameters:
     if not node.oldstyle:
-        listed, direct = node.args
-        if direct.ival is not None and direct.ival >= 0:
-            raise NotSupported("ordered-set aggregates are not supported")
+        listed, _ = node.args
         if "basetype" in definition.given:
             raise InvalidFunctionDefinition("basetype is redundant with aggregate input type specification")
         found = read_parameters(ctx, listed or (), "aggregate")
@@ -148,7 +154,11 @@ def create_aggregate(ctx: DdlContext, node: ast.DefineStmt) -> str:
     if "sfunc" not in definition.given:
         raise InvalidFunctionDefinition("aggregate sfunc must be specified")
     _check_moving(definition)
-    maker = _Maker(ctx, definition, parameters)
+    direct = _direct(node)
+    if "hypothetical" in definition.given and definition.flag("hypothetical") and direct < 0:
+        raise InvalidFunctionDefinition("only ordered-set aggregates can be hypothetical")
+    kind = "n" if direct < 0 else "h" if definition.flag("hypothetical") else "o"
+    maker = _Maker(ctx, definition, parameters, direct)
     state = maker.state_type("stype", "transition")
     initial = definition.text("initcond")
     if initial is not None and ctx.view.type(state).kind != "p":
@@ -156,7 +166,7 @@ def create_aggregate(ctx: DdlContext, node: ast.DefineStmt) -> str:
     row, result = maker.plain(state, initial)
     row |= maker.moving(result)
     oid = _write(ctx, node, namespace, name, parameters, result, definition)
-    ctx.rows.insert("pg_aggregate", aggfnoid=oid, aggkind="n", aggnumdirectargs=0, **row)
+    ctx.rows.insert("pg_aggregate", aggfnoid=oid, aggkind=kind, aggnumdirectargs=max(direct, 0), **row)
     address = (CLASS_PROC, oid, 0)
     needed = {(CLASS_TYPE, kind, 0) for kind in (*arguments, state, result)}
     needed |= {(CLASS_NAMESPACE, namespace, 0)}
@@ -183,11 +193,20 @@ def _check_moving(definition: _Definition) -> None:
 class _Maker:
     """Finds and checks the functions of one aggregate."""
 
-    def __init__(self, ctx: DdlContext, definition: _Definition, parameters: Parameters) -> None:
+    def __init__(self, ctx: DdlContext, definition: _Definition, parameters: Parameters, direct: int) -> None:
         self.ctx = ctx
         self.definition = definition
         self.arguments = parameters.input_types
         self.variadic = parameters.variadic
+        self._direct = direct
+
+    @property
+    def _sorted(self) -> list[int]:
+        """The types of what a transition function gets: all arguments, or those that an ordered-set aggregate sorts
+        by."""
+        if self._direct < 0:
+            return list(self.arguments)
+        return list(self.arguments[self._direct :] or self.arguments[-1:])
 
     def state_type(self, option: str, what: str) -> int:
         """The type of the state; 42P13 for a pseudo-type."""
@@ -205,9 +224,11 @@ class _Maker:
         """pg_aggregate's columns of the plain implementation, and the result type."""
         definition, view = self.definition, self.ctx.view
         names = definition.function("sfunc") or []
-        transition, kind = self.lookup(names, (state, *self.arguments))
+        transition, kind = self.lookup(names, (state, *self._sorted))
         if kind != state:
             raise self.wrong_result("transition", names, state)
+        if self._direct >= 0 and (state != INTERNAL or transition.oid not in SET_TRANSITIONS):
+            raise NotSupported(f"ordered-set aggregates with transition function {'.'.join(names)} are not supported")
         if transition.strict and initial is None:
             if not self.arguments or not is_binary_coercible(view, self.arguments[0], state):
                 raise InvalidFunctionDefinition(
@@ -272,9 +293,14 @@ class _Maker:
     def _final(self, option: str, state: int) -> tuple[int, int]:
         names = self.definition.function(option)
         if names is None:
+            if self._direct >= 0:
+                raise NotSupported("ordered-set aggregates without a final function are not supported")
             return 0, state
         extra = self.definition.flag(f"{option}_extra")
-        function, result = self.lookup(names, (state, *self.arguments) if extra else (state,))
+        given = self.arguments if extra else self.arguments[: max(self._direct, 0)]
+        function, result = self.lookup(names, (state, *given))
+        if self._direct >= 0 and function.name not in FINALS:
+            raise NotSupported(f"ordered-set aggregates with final function {function.name} are not supported")
         if extra and function.strict:
             raise InvalidFunctionDefinition("final function with extra arguments must not be declared STRICT")
         return function.oid, result

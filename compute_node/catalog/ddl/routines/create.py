@@ -95,7 +95,9 @@ class Definition:
         if "rows" in self.attributes.given and not self.returns_set:
             raise InvalidParameterValue("ROWS is not applicable when function does not return a set")
         if "window" in self.attributes.given:
-            raise NotSupported("window functions cannot be written in SQL")
+            if self.language == "sql":
+                raise NotSupported("window functions cannot be written in SQL")
+            values["prokind"] = "w"
         inputs = self.parameters.input_types
         check_polymorphic(ctx, self.result, inputs)
         for item in self.parameters.items:
@@ -157,8 +159,8 @@ class Definition:
             known = internal_function(symbol, len(self.parameters.inputs))
             if known is None and not self.ctx.rows.find("pg_proc", prosrc=symbol, prolang=INTERNAL_LANGUAGE):
                 raise UndefinedFunction(f'there is no built-in function named "{symbol}"')
-            if any(item.mode != "i" for item in self.parameters.items) or self.parameters.defaults:
-                raise NotSupported("OUT, VARIADIC and default arguments are not supported for internal functions")
+            if any(item.mode != "i" for item in self.parameters.items):
+                raise NotSupported("OUT and VARIADIC arguments are not supported for internal functions")
 
     def standard_body(self) -> StoredBody | None:
         """An SQL-standard body; None without one."""

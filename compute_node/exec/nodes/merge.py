@@ -1,0 +1,137 @@
+"""MERGE: for each row of source and target joined, the first action whose condition holds.
+
+A target row that somebody else changes is waited for. Its newest version is joined again with the same source row: when
+they still match, the actions for matched rows are tried anew; when not, or when the row is gone, those for rows that do
+not match (PostgreSQL's EvalPlanQual).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from aurora.datum import Datum, Row
+from aurora.errors import CardinalityViolation
+from compute_node.exec.assignments import RowChange
+from compute_node.exec.compile.rows import row_function, truth_function
+from compute_node.exec.compile.unit import row_scope
+from compute_node.exec.constraints import row_verifier
+from compute_node.exec.nodes.base import Batch, Node, executes
+from compute_node.exec.recheck import Held, Rechecker
+from compute_node.sql import plan as pl
+
+if TYPE_CHECKING:
+    from compute_node.access.table import Table
+    from compute_node.exec.builder import Builder
+    from compute_node.exec.context import ExecContext
+
+
+class _Action:
+    """One WHEN clause, compiled."""
+
+    __slots__ = ("applies", "change", "command", "strength", "values")
+
+    def __init__(self, plan: pl.Merge, action: pl.MergeStep, builder: Builder) -> None:
+        self.command = action.command
+        self.applies: Callable[..., Datum] | None = None
+        if action.condition is not None:
+            self.applies = truth_function(builder, action.condition)
+        self.change: RowChange | None = None
+        self.values: Callable[..., Row] | None = None
+        self.strength = "update"
+        if action.command == "update":
+            self.change = RowChange(builder, plan.relation, action.assignments, None, plan.checks, (), whole=True)
+            keys = {attno for index in plan.relation.indexes if index.unique for attno in index.columns}
+            if not keys & set(self.change.changed):
+                self.strength = "no key update"
+        elif action.command == "insert":
+            self.values = row_function(builder, action.values, row_scope(None), "c, r")
+
+
+@executes(pl.Merge)
+class MergeNode(Node):
+    """``run`` gives the number of rows inserted, updated and deleted."""
+
+    __slots__ = ("_child", "_matched", "_recheck", "_relation", "_source", "_tid", "_unmatched", "_verify")
+
+    def __init__(self, plan: pl.Merge, builder: Builder) -> None:
+        self._relation, self._source, self._tid = plan.relation, plan.source, plan.tid_column
+        self._child = builder.node(plan.child)
+        self._recheck = Rechecker(plan.again, builder)
+        self._matched = [_Action(plan, step, builder) for step in plan.steps if step.matched]
+        self._unmatched = [_Action(plan, step, builder) for step in plan.steps if not step.matched]
+        self._verify = row_verifier(builder, plan.relation, plan.checks)
+        self.nullable = None
+
+    def batches(self, ctx: ExecContext) -> Iterator[Batch]:
+        """There are no rows to give."""
+        self.run(ctx)
+        return iter(())
+
+    def run(self, ctx: ExecContext) -> int:
+        """Works on every joined row."""
+        table = ctx.storage.table(self._relation)
+        touched: set[int] = set()
+        count = 0
+        # The target is read to its end first: what is stored here must not be met by the scan.
+        rows = ctx.tuplestore()
+        for batch in self._child.batches(ctx):
+            ctx.check()
+            rows.append(batch)
+        for batch in rows.batches():
+            for row in batch:
+                ctx.check()
+                tid = row[self._tid]
+                done = None if tid is None else self._on_match(ctx, table, tid, row, touched)
+                if done is None:
+                    done = self._on_none(ctx, table, row)
+                count += done
+        rows.close()
+        return count
+
+    @staticmethod
+    def _first(ctx: ExecContext, actions: list[_Action], row: Row) -> _Action | None:
+        found = next((each for each in actions if each.applies is None or each.applies(ctx, row)), None)
+        return None if found is None or found.command == "nothing" else found
+
+    def _on_match(self, ctx: ExecContext, table: Table, tid: int, row: Row, touched: set[int]) -> bool | None:
+        """Whether the row was changed; None when it does not match any more."""
+        action = self._first(ctx, self._matched, row)
+        if action is None:
+            return False
+        if tid in touched:
+            raise CardinalityViolation(
+                "MERGE command cannot affect row a second time",
+                hint="Ensure that not more than one source row matches any one target row.",
+            )
+        locked = table.lock(ctx.txn, ctx.snapshot, tid, action.strength)
+        if locked is None:
+            return None
+        if locked[2]:
+            fresh = self._recheck.row(ctx, row, {self._source: Held(locked[0], locked[1])})
+            if fresh is None or fresh[self._tid] is None:
+                return None
+            row = fresh
+            action = self._first(ctx, self._matched, row)
+            if action is None:
+                return False
+        touched.add(tid)
+        self._change(ctx, table, tid, row, action)
+        return True
+
+    @staticmethod
+    def _change(ctx: ExecContext, table: Table, tid: int, row: Row, action: _Action) -> None:
+        if action.change is not None:
+            action.change.apply(ctx, table, tid, row, lambda ctx, joined, at, values: joined)
+        else:
+            table.delete(ctx.txn, ctx.snapshot, tid, lambda values, at: True, ())
+
+    def _on_none(self, ctx: ExecContext, table: Table, row: Row) -> bool:
+        action = self._first(ctx, self._unmatched, row)
+        if action is None or action.values is None:
+            return False
+        values = action.values(ctx, row)
+        if self._verify is not None:
+            self._verify(ctx, [values])
+        table.insert(ctx.txn, values)
+        return True
