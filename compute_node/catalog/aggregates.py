@@ -11,10 +11,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from aurora.datum import Datum
-from aurora.errors import InternalError
+from aurora.errors import InternalError, NotSupported
 from compute_node.catalog.rows import Record
 from compute_node.sql.analyze.context import DEFAULT_ENV
 from compute_node.sql.analyze.polymorphism import POLYMORPHIC, resolve
+from compute_node.types.oids import INTERNAL
 from compute_node.types.ordered_sets import FINALS, MODE, SET_TRANSITIONS
 from compute_node.types.registry import REGISTRY, Aggregate, Function, Moving, PgType
 
@@ -32,6 +33,8 @@ def aggregate(layer: CatalogLayer, oid: int) -> Aggregate | None:
         return None
     if row.aggkind != "n":
         return _ordered_set(layer, row)
+    if row.aggtranstype == INTERNAL:
+        return _over_internal(layer, row)
     declared = tuple(function.proargtypes)
     kinds = (*declared, row.aggtranstype, function.prorettype)
     if not any(kind in POLYMORPHIC for kind in kinds):
@@ -50,6 +53,18 @@ def aggregate(layer: CatalogLayer, oid: int) -> Aggregate | None:
         transition_type=row.aggtranstype, specialize=specialize, needs_context=True, final_needs_context=True,
         volatile=base.volatile,
     )  # fmt: skip
+
+
+def _over_internal(layer: CatalogLayer, row: Record) -> Aggregate:
+    """An aggregate over a state that only built-in functions know: it runs as the built-in aggregate that has the same
+    ones. 0A000 where there is none."""
+    functions = (row.aggtransfn, row.aggfinalfn)
+    for each in layer.reader.all("pg_aggregate"):
+        found = REGISTRY.aggregates.get(each.aggfnoid)
+        if found is not None and (each.aggtransfn, each.aggfinalfn) == functions and each.aggkind == row.aggkind:
+            return replace(found, oid=row.aggfnoid, parts=tuple([oid for oid in functions if oid]))
+    names = " and ".join([function_of(layer, oid).name for oid in functions if oid])
+    raise NotSupported(f"aggregates over {names} are not supported")
 
 
 def _ordered_set(layer: CatalogLayer, row: Record) -> Aggregate:

@@ -32,6 +32,7 @@ _REASONS = (
     (r"pg_create_.*slot|pg_logical_emit.*|pg_replication_origin_create", "logical decoding and its slots are not here"),
     (r"pg_get_wal_resource_managers", "the log has no resource managers"),
     (r"pg_get_(backend_memory_contexts|shmem_allocations)", "memory is the interpreter's; it is counted by statement"),
+    (r"(array|range|multirange|enum|record|domain)_in", "a value does not know its type, which only the OID says here"),
     (r"pg_mcv_list_items", "statistics objects are not here"),
     (r"tsvector_update_trigger.*", "triggers are not here"),
     (r"pg_nextoid|pg_stop_making_pinned_objects|currtid2", "a tool for PostgreSQL's own development"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aurora.errors import InvariantViolation, NotSupported
+from aurora.errors import NotSupported
 from compute_node.catalog.routines import output_columns, parameters_of, split_texts, sql_function
 from compute_node.catalog.rows import Record
 from compute_node.types.common import refuse_output
@@ -41,7 +41,7 @@ def builtin_function(layer: CatalogLayer, row: Record) -> Function:
     signature = f"{row.proname}({shown})"
 
     def call(*_: Any) -> Any:
-        raise InvariantViolation(f"{signature} was called with a value of type internal")
+        raise NotSupported(f"function {signature} is not supported")
 
     return Function(
         oid=row.oid, name=row.proname, arguments=tuple(row.proargtypes), result=row.prorettype, implementation=call,

@@ -16,6 +16,7 @@ from compute_node.catalog.privilege_views import (
     PRIVILEGE_VIEWS,
 )
 from compute_node.catalog.routine_views import ROUTINE_VIEWS
+from compute_node.catalog.server_views import NEVER_FILLED, SERVER_VIEWS
 from compute_node.catalog.type_views import COLUMN_TYPE, COLUMN_TYPE_JOINS, TYPE_VIEWS
 from compute_node.relations.schema import SYSTEM_VIEWS
 from compute_node.types.registry import REGISTRY
@@ -293,5 +294,7 @@ def _empty(name: str) -> str:
 def view_sql() -> dict[str, str]:
     """Each system view's SELECT. The declared types must be loaded."""
     written = _ROLES | _RELATIONS | _SESSIONS | _STATISTICS | _INFORMATION_SCHEMA | ROUTINE_VIEWS | TYPE_VIEWS
-    written |= PRIVILEGE_VIEWS
-    return {name: text.strip() for name, text in written.items()} | {name: _empty(name) for name in EMPTY}
+    written |= PRIVILEGE_VIEWS | SERVER_VIEWS
+    return {name: text.strip() for name, text in written.items()} | {
+        name: _empty(name) for name in (*EMPTY, *NEVER_FILLED)
+    }

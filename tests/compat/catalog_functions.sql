@@ -424,3 +424,13 @@ select pg_describe_object(classid,objid,0), pg_describe_object(refclassid, refob
 alter operator facts_c.@#@ (int4,int4) owner to postgres;
 drop operator family facts_f using hash;
 drop schema facts_c cascade;
+create aggregate my_avg(numeric) (sfunc=numeric_avg_accum, stype=internal, finalfunc=numeric_avg);
+create aggregate my_sum(int8) (sfunc=int8_avg_accum, stype=internal, finalfunc=numeric_poly_sum, sspace=48);
+create aggregate my_agg(anynonarray) (sfunc=array_agg_transfn, stype=internal, finalfunc=array_agg_finalfn, finalfunc_extra);
+create aggregate my_str(text,text) (sfunc=string_agg_transfn, stype=internal, finalfunc=string_agg_finalfn);
+create aggregate my_reg(float8, float8) (sfunc=float8_regr_accum, stype=float8[], finalfunc=float8_corr, initcond='{0,0,0,0,0,0}');
+create aggregate my_iv(interval) (sfunc=interval_accum, stype=interval[], finalfunc=interval_avg, initcond='{0 second,0 second}');
+select my_avg(x), my_sum(x), my_agg(x), my_str(x::text,','), my_reg(x, x*x), my_iv(x * interval '1 hour') from generate_series(1,4) x;
+select x % 2, my_avg(x), my_sum(x), my_agg(x), my_agg(x::text), my_str(x::text,','), my_reg(x, x*x) from generate_series(1,4) x group by 1 order by 1;
+select my_avg(x), my_sum(x), my_agg(x) from generate_series(1,0) x;
+drop aggregate my_avg(numeric), my_sum(int8), my_agg(anynonarray), my_str(text,text), my_reg(float8,float8), my_iv(interval);

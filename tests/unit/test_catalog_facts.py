@@ -104,3 +104,16 @@ def test_what_the_page_calls_missing_is_refused() -> None:
             assert view.function(row["oid"]).missing, row["proname"]
 
     in_greenlet(body)
+
+
+def test_an_aggregate_over_internal_states_runs_as_the_built_in_one() -> None:
+    def body() -> None:
+        session = Engine().session()
+        made = "(sfunc = numeric_avg_accum, stype = internal, finalfunc = numeric_avg)"
+        session.run(f"create aggregate mean(numeric) {made}")
+        assert session.run("select mean(x)::text from generate_series(1, 4) x") == [("2.5000000000000000",)]
+        session.run("create aggregate odd(int8) (sfunc = int8_avg_accum, stype = internal, finalfunc = numeric_avg)")
+        with pytest.raises(NotSupported, match="aggregates over int8_avg_accum and numeric_avg are not supported"):
+            session.run("select odd(1)")
+
+    in_greenlet(body)

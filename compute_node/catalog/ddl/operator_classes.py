@@ -81,9 +81,10 @@ def _make_family(ctx: DdlContext, method: int, method_name: str, namespace: int,
 
 def create_operator_family(ctx: DdlContext, node: ast.CreateOpFamilyStmt) -> str:
     """CREATE OPERATOR FAMILY."""
+    namespace, name = ctx.place(node.opfamilyname)
     method = known_method(ctx, node.amname)
     check_superuser(ctx, "must be superuser to create an operator family")
-    _make_family(ctx, method, node.amname, *ctx.place(node.opfamilyname))
+    _make_family(ctx, method, node.amname, namespace, name)
     ctx.changes.touch()
     return "CREATE OPERATOR FAMILY"
 

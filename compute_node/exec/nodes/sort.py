@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from compute_node.exec.compile.compiler import Compiler
-from compute_node.exec.compile.rows import batch_function, value_function
+from compute_node.exec.compile.rows import batch_function, column_index, value_function
 from compute_node.exec.compile.unit import Unit, row_scope
 from compute_node.exec.nodes.base import Batch, Node, executes, output_nullable
 from compute_node.exec.stored_values import passed_on
@@ -39,7 +40,11 @@ def sort_passes(linker: Linker, keys: Sequence[SortKey[Expr]], nullable: Sequenc
             parts += _key_parts(compiler, key)
         body = parts[0] if len(parts) == 1 else f"({', '.join(parts)})"
         name = unit.function("r", [f"return {body}"])
-        passes.append((unit.link(name), run[0].descending))
+        function = unit.link(name)
+        columns = [column_index(key.expression) for key in run]
+        if min(columns) >= 0 and all(linker.type(key.expression.type).sort_value is None for key in run):
+            setattr(function, "plain", [itemgetter(each) for each in columns])  # noqa: B010
+        passes.append((function, run[0].descending))
     return passes[::-1]
 
 

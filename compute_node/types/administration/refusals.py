@@ -1,4 +1,5 @@
-"""Functions that PostgreSQL lets nobody call but its own machinery: triggers, event triggers, pg_upgrade, extensions.
+"""Functions that PostgreSQL lets nobody call but its own machinery: triggers, event triggers, pg_upgrade, extensions;
+and small ones of that machinery that SQL may call.
 
 Called by SQL they have one answer, an error. What the trigger functions of foreign keys do is in
 ``session/referential``.
@@ -18,7 +19,7 @@ from aurora.errors import (
     SqlSyntaxError,
     TriggerProtocolViolated,
 )
-from compute_node.types.declare import fn
+from compute_node.types.declare import fn, fns
 from compute_node.types.forwards import declare
 
 
@@ -150,3 +151,29 @@ fn(3939, "mxid_age(xid) int4 stable", lambda xid: _signed(1 - xid) if xid else _
 
 def _signed(value: int) -> int:
     return (value + 2**31) % 2**32 - 2**31
+
+
+def _compared_bytes(one: str, other: str) -> int:
+    """As C compares memory: by the first byte that differs, else by length."""
+    a, b = one.encode(), other.encode()
+    for x, y in zip(a, b, strict=False):
+        if x != y:
+            return x - y
+    return (len(a) > len(b)) - (len(a) < len(b))
+
+
+fns(
+    """
+3480 gin_compare_jsonb(text, text) int4
+3724 gin_cmp_tslexeme(text, text) int4
+""",
+    _compared_bytes,
+)
+fn(
+    86,
+    "pg_ddl_command_in(cstring) pg_ddl_command",
+    _raises(NotSupported, "cannot accept a value of type pg_ddl_command"),
+)
+for _line in ("87 pg_ddl_command_out(pg_ddl_command) cstring", "90 pg_ddl_command_send(pg_ddl_command) bytea"):
+    _number, _signature = _line.split(" ", 1)
+    fn(int(_number), _signature, _raises(NotSupported, "cannot display a value of type pg_ddl_command"))
