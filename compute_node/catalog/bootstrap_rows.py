@@ -334,6 +334,19 @@ def _cluster(out: dict[str, list[Row]], seeds: dict[str, Datum]) -> None:
             collctype=locale,
         )
     _icu_collations(out, seeds["icu_collations"])
+    for oid, name, source, target, function, is_default in seeds["pg_conversion"]:
+        _add(
+            out,
+            "pg_conversion",
+            oid=oid,
+            conname=name,
+            connamespace=11,
+            conowner=ROLE_POSTGRES,
+            conforencoding=source,
+            contoencoding=target,
+            conproc=function,
+            condefault=is_default,
+        )
     for oid, name, is_template, allows_connections in seeds["pg_database"]:
         _add(
             out,
