@@ -13,6 +13,7 @@ from compute_node.catalog.views import view_sql
 from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc
 from compute_node.relations.schema import CATALOGS, SYSTEM_VIEWS
 from compute_node.sql.parse import literal_location
+from compute_node.types.collation import Collation
 from compute_node.types.registry import REGISTRY, Aggregate, Cast, Function, Operator, OperatorClass, PgType
 
 _SCHEMAS = ("pg_catalog", "public", "information_schema")
@@ -124,6 +125,20 @@ class FakeCatalog:
     version = 1
     search_path: tuple[str, ...] = ("pg_catalog", "public")
     database = "postgres"
+
+    collations: tuple[Collation, ...] = (
+        Collation(100, "default", 11, "d", True),
+        Collation(950, "C", 11, "c", True, "C", "C"),
+        Collation(951, "POSIX", 11, "c", True, "POSIX", "POSIX"),
+    )
+
+    def collation(self, oid: int) -> Collation | None:
+        """By OID."""
+        return next((item for item in self.collations if item.oid == oid), None)
+
+    def find_collation(self, schema: str | None, name: str) -> Collation | None:
+        """By name."""
+        return next((item for item in self.collations if item.name == name), None)
 
     def __init__(self, extra: tuple[RelationDesc, ...] = ()) -> None:
         self._relations: dict[tuple[str, str], RelationDesc] = {}

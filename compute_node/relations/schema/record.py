@@ -49,6 +49,8 @@ _SEEDS = {
     " where oid < 1000 or collname in ('ucs_basic', 'C.utf8') order by oid",
     "icu_collations": "select oid::int, colliculocale, collversion, obj_description(oid, 'pg_collation')"
     " from pg_collation where collprovider = 'i' and oid < 16384 order by oid",
+    "pg_conversion": "select oid::int, conname, conforencoding, contoencoding, conproc::oid::int, condefault from"
+    " pg_conversion where oid < 16384 order by oid",
     "shared_descriptions": "select classoid::int, objoid::int, description from pg_shdescription order by 1, 2",
 }
 
