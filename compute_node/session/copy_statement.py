@@ -14,7 +14,6 @@ from aurora.errors import (
     ProtocolViolation,
     QueryCanceled,
     SqlError,
-    SqlSyntaxError,
     UndefinedTable,
     WrongObjectType,
 )
@@ -157,6 +156,6 @@ def _copy_out(session: SessionState, node: ast.Node, source: str, options: CopyO
     raw = RawStatement(_query(node), 0, len(source))
     statement, _ = prepare.compile_statement(session, raw, source, [])
     if statement.columns is None:
-        raise SqlSyntaxError("COPY query must have a RETURNING clause")
+        raise NotSupported("COPY query must have a RETURNING clause")
     writer = CopyWriter(statement.columns, options, session.env, _charset(session, options))
     return door.run(session, statement, (), CopyRows(session, writer, len(statement.columns)))

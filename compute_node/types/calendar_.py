@@ -109,8 +109,10 @@ def _steady_offset_seconds(quarter: int, zone: tzinfo) -> int | None:
 def _offset_seconds_at(us: int, zone: tzinfo) -> int:
     # Before the first rule a zone has its local mean time.
     shifted, _ = _into_datetime(max(us, _EARLIEST_US))
-    offset = (_EPOCH + timedelta(microseconds=shifted)).astimezone(zone).utcoffset()
-    return round(offset.total_seconds()) if offset is not None else 0
+    moment = _EPOCH + timedelta(microseconds=shifted)
+    # Not utcoffset(): what an abbreviation stands for depends on the instant, and a local time may come twice.
+    offset = moment.astimezone(zone).replace(tzinfo=None) - moment.replace(tzinfo=None)
+    return round(offset.total_seconds())
 
 
 def local_to_utc(us: int, zone: tzinfo) -> int:

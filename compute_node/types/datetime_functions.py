@@ -807,6 +807,8 @@ def _make_date(year: int, month: int, day: int, as_given: bool = False) -> int:
     if year == 0 or not 1 <= month <= 12 or not 1 <= day <= month_length(astronomical, month):
         shown = astronomical if year < 0 and not as_given else year
         raise DatetimeFieldOverflow(f"date field value out of range: {shown}-{month:02d}-{day:02d}")
+    if year == -(2**31):  # it has no opposite in 32 bits
+        raise DatetimeFieldOverflow(f"date field value out of range: {year}-{month:02d}-{day:02d}")
     if astronomical >= 5874898 or astronomical < -4713:
         raise DatetimeFieldOverflow(f"date out of range: {astronomical}-{month:02d}-{day:02d}")
     return check_date(days_from_civil(astronomical, month, day))

@@ -10,7 +10,6 @@ from compute_node.types import numeric
 from compute_node.types.datetime_functions import add_interval, add_interval_zoned
 from compute_node.types.declare import fn, fns
 from compute_node.types.interval import Interval, interval_span
-from compute_node.types.numeric import display_scale, round_scale
 from compute_node.types.registry import FunctionContext
 
 
@@ -29,7 +28,7 @@ def numeric_series(start: Decimal, stop: Decimal, step: Decimal = Decimal(1)) ->
             raise InvalidParameterValue(f"{label} cannot be {'NaN' if value.is_nan() else 'infinity'}")
     if not step:
         raise InvalidParameterValue("step size cannot equal zero")
-    return _numeric_steps(round_scale(start, max(display_scale(start), display_scale(step))), stop, step)
+    return _numeric_steps(start, stop, step)
 
 
 def _numeric_steps(value: Decimal, stop: Decimal, step: Decimal) -> Iterator[Decimal]:

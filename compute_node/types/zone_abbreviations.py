@@ -66,20 +66,21 @@ class AbbreviatedZone(tzinfo):
         self._name, self._zone = name, zone
         self._known: dict[tuple[int, int], timedelta | None] = {}
 
-    def _named(self, moment: datetime) -> timedelta | None:
-        """The offset under that name, last before the moment or first after it; None where it never was."""
-        hour = (moment.toordinal(), moment.hour)
-        if hour not in self._known:
+    def _named(self, instant: datetime) -> timedelta | None:
+        """The offset under that name, last before the instant (UTC, naive) or first after it; None where it never
+        was."""
+        minute = (instant.toordinal(), instant.hour * 60 + instant.minute)
+        if minute not in self._known:
             if len(self._known) >= _KNOWN_MAX:
                 self._known.clear()
-            self._known[hour] = self._search(moment)
-        return self._known[hour]
+            self._known[minute] = self._search(instant)
+        return self._known[minute]
 
-    def _search(self, moment: datetime) -> timedelta | None:
+    def _search(self, instant: datetime) -> timedelta | None:
         for step in (-_STEP, _STEP):
-            at = min(max(moment.replace(tzinfo=None), _FIRST), _LAST)
+            at = min(max(instant, _FIRST), _LAST)
             for _ in range(_STEPS_MAX):
-                local = at.replace(tzinfo=self._zone)
+                local = at.replace(tzinfo=UTC).astimezone(self._zone)
                 if local.tzname() == self._name:
                     return local.utcoffset()
                 at += step
@@ -88,11 +89,13 @@ class AbbreviatedZone(tzinfo):
         return None
 
     def utcoffset(self, dt: datetime | None) -> timedelta | None:
-        """East of UTC."""
+        """East of UTC. A local time that comes twice is the later one, one that is skipped counts from before."""
         if dt is None:
             return None
-        found = self._named(dt)
-        return found if found is not None else dt.replace(tzinfo=self._zone).utcoffset()
+        local = dt.replace(tzinfo=None)
+        usual = min(local.replace(tzinfo=self._zone, fold=fold).utcoffset() or timedelta() for fold in (0, 1))
+        found = self._named(local.replace(fold=0) - usual)
+        return found if found is not None else usual
 
     def tzname(self, dt: datetime | None) -> str:
         """The abbreviation."""
@@ -104,9 +107,11 @@ class AbbreviatedZone(tzinfo):
 
     def fromutc(self, dt: datetime) -> datetime:
         """UTC → local time under this name."""
-        offset = self._named(dt)
+        instant = dt.replace(tzinfo=None)
+        local = instant.replace(tzinfo=UTC).astimezone(self._zone)
+        offset = self._named(instant)
         if offset is None:
-            offset = dt.replace(tzinfo=UTC).astimezone(self._zone).utcoffset() or timedelta()
+            offset = local.utcoffset() or timedelta()
         return dt + offset
 
 

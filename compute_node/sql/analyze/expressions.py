@@ -12,6 +12,7 @@ from aurora.errors import (
     DatatypeMismatch,
     IndeterminateDatatype,
     NotSupported,
+    SqlError,
     SqlSyntaxError,
     StatementTooComplex,
     UndefinedObject,
@@ -161,7 +162,10 @@ def _number(scope: Scope, text: str, location: int) -> Expr:
             kind, value = oids.NUMERIC, Decimal(text)
     else:
         kind = oids.NUMERIC
-        number = scope.catalog.type(oids.NUMERIC).input(text, -1, scope.analysis.env)
+        try:
+            number = scope.catalog.type(oids.NUMERIC).input(text, -1, scope.analysis.env)
+        except SqlError as error:
+            raise fail(type(error), error.message, location) from None
         value = number
     negative = text.startswith("-")
     slot_location = location

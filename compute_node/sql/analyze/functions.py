@@ -369,9 +369,6 @@ def transform_call(scope: Scope, node: ast.FuncCall) -> Expr:
         if not is_aggregate:
             display = name if node.funcformat == 3 else ""
             variadic = bool(node.func_variadic)
-            if variadic and arguments and not is_true_array(scope.catalog.type(arguments[-1].type)):
-                if arguments[-1].type != oids.UNKNOWN:
-                    raise fail(DatatypeMismatch, "VARIADIC argument must be an array", arguments[-1].location)
             function, result = call_function(
                 scope,
                 schema,
@@ -384,6 +381,10 @@ def transform_call(scope: Scope, node: ast.FuncCall) -> Expr:
                 star=bool(node.agg_star),
                 display=display,
             )
+            if variadic and function.variadic == oids.ANY:
+                last = arguments[-1]
+                if last.type != oids.UNKNOWN and not is_true_array(scope.catalog.type(last.type)):
+                    raise fail(DatatypeMismatch, "VARIADIC argument must be an array", last.location)
             if isinstance(result, Expr):
                 return result
             raise fail(WrongObjectType, f"window function {name} requires an OVER clause", location)

@@ -19,6 +19,7 @@ from compute_node.hub import HUB
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import (
     And,
+    ArrayCoerce,
     ArrayExpr,
     BooleanTest,
     Call,
@@ -28,6 +29,7 @@ from compute_node.sql.expressions import (
     CoerceTypmod,
     Collate,
     Const,
+    ElementValue,
     Expr,
     Not,
     NullTest,
@@ -293,6 +295,8 @@ def _case(catalog: CatalogView, node: Case) -> Expr:
     branches: list[tuple[Expr, Expr]] = []
     default = node.default
     for condition, result in node.branches:
+        if isinstance(operand, Const):
+            condition = _with_element(condition, operand)
         condition = fold(catalog, condition)
         if isinstance(condition, Const):
             if condition.value is not True:
@@ -304,7 +308,18 @@ def _case(catalog: CatalogView, node: Case) -> Expr:
         default = fold(catalog, default)
     if not branches:
         return default if default is not None else Const(type=node.type, typmod=node.typmod, value=None)
+    if isinstance(operand, Const):
+        operand = None
     return dataclasses.replace(node, operand=operand, branches=tuple(branches), default=default)
+
+
+def _with_element(node: Expr, value: Const) -> Expr:
+    """A condition of a CASE with the constant that it compares in place of ``ElementValue``."""
+    if isinstance(node, ElementValue):
+        return dataclasses.replace(value, type=node.type, typmod=node.typmod)
+    if isinstance(node, (Case, ArrayCoerce)):  # these have elements of their own
+        return node
+    return map_children(node, lambda child: _with_element(child, value))
 
 
 _HANDLERS: dict[type, Any] = {
