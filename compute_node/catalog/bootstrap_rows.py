@@ -264,6 +264,9 @@ def _text_search(out: dict[str, list[Row]]) -> None:
     owned = {"namespace": _PG_CATALOG, "owner": ROLE_POSTGRES}
     for oid, name, init, lexize in found["templates"]:
         _add(out, "pg_ts_template", oid=oid, tmplname=name, tmplnamespace=_PG_CATALOG, tmplinit=init, tmpllexize=lexize)
+        if name == "snowball":
+            of_template = CATALOGS["pg_ts_template"].desc.oid
+            _add(out, "pg_description", objoid=oid, classoid=of_template, description="snowball stemmer")
     for oid, name, start, token, end, headline, kinds in found["parsers"]:
         _add(
             out,
@@ -280,9 +283,15 @@ def _text_search(out: dict[str, list[Row]]) -> None:
     for oid, name, template, options in found["dictionaries"]:
         values = {f"dict{key}": value for key, value in owned.items()}
         _add(out, "pg_ts_dict", oid=oid, dictname=name, dicttemplate=template, dictinitoption=options, **values)
+        if name.endswith("_stem"):
+            text = f"snowball stemmer for {name.removesuffix('_stem')} language"
+            _add(out, "pg_description", objoid=oid, classoid=CATALOGS["pg_ts_dict"].desc.oid, description=text)
     for oid, name, parser in found["configurations"]:
         values = {f"cfg{key}": value for key, value in owned.items()}
         _add(out, "pg_ts_config", oid=oid, cfgname=name, cfgparser=parser, **values)
+        if name != "simple":
+            text = f"configuration for {name} language"
+            _add(out, "pg_description", objoid=oid, classoid=CATALOGS["pg_ts_config"].desc.oid, description=text)
     for config, dictionary, number, token_kinds in found["maps"]:
         for kind in token_kinds:
             _add(out, "pg_ts_config_map", mapcfg=config, maptokentype=kind, mapseqno=number, mapdict=dictionary)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from aurora.datum import Datum
 from aurora.errors import InternalError
 from aurora.ids import Oid
-from compute_node.catalog import objects
+from compute_node.catalog import objects, text_search
 from compute_node.catalog.foreign_keys import foreign_keys_of
 from compute_node.catalog.reloptions import fillfactor
 from compute_node.catalog.rights import OBJECTS, Rights, effective
@@ -446,6 +446,7 @@ _LOADERS: dict[str, Callable[..., Datum]] = {
     "acl": _acl,
     "restricted functions": _restricted,
     **objects.LOADERS,
+    **text_search.LOADERS,
 }
 
 
@@ -489,6 +490,7 @@ _STALE: dict[str, Callable[[Question, Any, Change], bool]] = {
     "role graph": _of_catalog("pg_authid", "pg_auth_members", "pg_database"),
     "acl": lambda question, answer, change: OBJECTS[question[1]][0] in change.written,
     "restricted functions": _of_catalog("pg_proc"),
+    **dict.fromkeys(text_search.LOADERS, _of_catalog(*text_search.CATALOGS)),
     "type name": _found("pg_type"),
     "type": lambda question, answer, change: answer is None or change.alters((answer,)),
     "functions": _of_catalog("pg_proc"),

@@ -59,7 +59,17 @@ def assign(session: SessionState, name: str, value: str | None, local: bool) -> 
     if value is None:
         session.settings.reset(name, local)
     else:
+        if key == "default_text_search_config":
+            value = _configuration(session, value)
         session.settings.set(name, value, local)
+
+
+def _configuration(session: SessionState, value: str) -> str:
+    """A text search configuration's whole name. 22023."""
+    found: str | None = session.catalog_function("text_search_configuration_name", value)
+    if found is None:
+        raise InvalidParameterValue(f'invalid value for parameter "default_text_search_config": "{value}"')
+    return found
 
 
 def _assign_transaction(session: SessionState, key: str, value: str | None) -> None:

@@ -182,6 +182,8 @@ class Deparser:
             return self.cast(arguments[0], node.type, node.typmod)
         function = self.catalog.function(node.function)
         name = self.function_name(function)
+        if node.display == "xmlexists":
+            return f"XMLEXISTS(({self.text(arguments[0], True)}) PASSING ({self.text(arguments[1], True)}))"
         if node.display == "extract":
             field = arguments[0].value if isinstance(arguments[0], Const) else self.text(arguments[0])
             return f"EXTRACT({field} FROM {self.text(arguments[1])})"
@@ -333,7 +335,8 @@ class Deparser:
         option = "DOCUMENT" if node.document else "CONTENT"
         values = [self.text(item, True) for item in node.arguments]
         if node.kind == "document":
-            return f"({values[0]} IS DOCUMENT)"
+            bare = isinstance(node.arguments[0], (Var, Param))
+            return f"{values[0] if bare else f'({values[0]})'} IS DOCUMENT"
         if node.kind == "xmlparse":
             spaces = "PRESERVE" if isinstance(kept := node.arguments[1], Const) and kept.value else "STRIP"
             return f"XMLPARSE({option} {values[0]} {spaces} WHITESPACE)"

@@ -51,6 +51,8 @@ def test_users_objects_are_found_again() -> None:
             ("pg_namespace", "nspname = 'A b'"),
         ):
             assert _round_trip(session, catalog, condition)
+        for catalog, kind in (("pg_user_mapping", "user mapping"), ("pg_class", "relation"), ("pg_proc", "routine")):
+            assert session.run(f"select type from pg_identify_object('{catalog}'::regclass, 9, 0)") == [(kind,)]
         with pytest.raises(InvalidParameterValue, match='unrecognized object type "stone"'):
             session.run("select pg_get_object_address('stone', '{a}', '{}')")
 

@@ -38,6 +38,7 @@ from compute_node.catalog.ddl import (
     rename,
     roles,
     sequence,
+    text_search,
     types,
 )
 from compute_node.catalog.ddl.context import DdlContext
@@ -62,6 +63,8 @@ def define(ctx: DdlContext, node: ast.DefineStmt) -> str:
         return base_types.create_type(ctx, node)
     if node.kind == enums.ObjectType.OBJECT_COLLATION:
         return collations.create_collation(ctx, node)
+    if node.kind in text_search.KINDS_MADE:
+        return text_search.define(ctx, node)
     if node.kind != enums.ObjectType.OBJECT_OPERATOR:
         what = node.kind.name.removeprefix("OBJECT_").replace("_", " ")
         raise NotSupported(f"CREATE {what} is not supported")
@@ -110,6 +113,8 @@ _HANDLERS: dict[type, Handler] = {
     ast.AlterFunctionStmt: alter.alter_function,
     ast.AlterObjectDependsStmt: alter.alter_depends,
     ast.DefineStmt: define,
+    ast.AlterTSConfigurationStmt: text_search.alter_configuration,
+    ast.AlterTSDictionaryStmt: text_search.alter_dictionary,
     ast.CreateConversionStmt: conversions.create_conversion,
     ast.AlterCollationStmt: collations.refresh_version,
     ast.AlterDatabaseRefreshCollStmt: collations.refresh_database,

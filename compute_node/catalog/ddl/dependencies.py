@@ -24,6 +24,10 @@ from compute_node.catalog.ddl.context import (
     CLASS_RELATION,
     CLASS_REWRITE,
     CLASS_TRIGGER,
+    CLASS_TS_CONFIGURATION,
+    CLASS_TS_DICTIONARY,
+    CLASS_TS_PARSER,
+    CLASS_TS_TEMPLATE,
     CLASS_TYPE,
     KINDS,
     DdlContext,
@@ -73,7 +77,7 @@ def describe(ctx: DdlContext, address: Address) -> str:
         return _describe_object(ctx, class_oid, oid)
     if class_oid == CLASSES["large object"]:
         return f"large object {oid}"
-    if class_oid in (CLASS_COLLATION, CLASS_CONVERSION):
+    if class_oid in _NAMED:
         return _describe_named(ctx, class_oid, oid)
     if class_oid == CLASS_CONSTRAINT:
         record = ctx.rows.one("pg_constraint", oid=oid)
@@ -96,8 +100,18 @@ def describe(ctx: DdlContext, address: Address) -> str:
     return f"object {oid} of catalog {class_oid}"
 
 
+_NAMED = {
+    CLASS_COLLATION: ("collation", "coll"),
+    CLASS_CONVERSION: ("conversion", "con"),
+    CLASS_TS_CONFIGURATION: ("text search configuration", "cfg"),
+    CLASS_TS_DICTIONARY: ("text search dictionary", "dict"),
+    CLASS_TS_PARSER: ("text search parser", "prs"),
+    CLASS_TS_TEMPLATE: ("text search template", "tmpl"),
+}
+
+
 def _describe_named(ctx: DdlContext, class_oid: int, oid: int) -> str:
-    noun, prefix = ("collation", "coll") if class_oid == CLASS_COLLATION else ("conversion", "con")
+    noun, prefix = _NAMED[class_oid]
     record = ctx.rows.one(CATALOGS_BY_OID[class_oid].desc.name, oid=oid)
     if record is None:
         return f"{noun} {oid}"
@@ -253,7 +267,9 @@ def _remove(ctx: DdlContext, address: Address) -> None:
         _remove_operator(ctx, oid)
     elif class_oid in (CLASS_OPCLASS, CLASS_OPFAMILY):
         _remove_members(ctx, class_oid, oid)
-    elif class_oid in (CLASS_PROC, CLASS_CAST, CLASS_AMOP, CLASS_AMPROC, CLASS_COLLATION, CLASS_CONVERSION):
+    elif class_oid in (CLASS_PROC, CLASS_CAST, CLASS_AMOP, CLASS_AMPROC, *_NAMED):
+        if class_oid == CLASS_TS_CONFIGURATION:
+            ctx.rows.delete_where("pg_ts_config_map", mapcfg=oid)
         if class_oid == CLASS_PROC:
             ctx.rows.delete_where("pg_aggregate", aggfnoid=oid)
         ctx.rows.delete_where(CATALOGS_BY_OID[class_oid].desc.name, oid=oid)

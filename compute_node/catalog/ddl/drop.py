@@ -20,6 +20,7 @@ from compute_node.catalog.ddl.dependencies import Address, drop, refresh_has_ind
 from compute_node.catalog.ddl.drop_objects import OBJECTS
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID, NAMESPACE_TOAST
+from compute_node.sql.command_tags import command_tag
 from compute_node.txn.locks import ACCESS_EXCLUSIVE
 
 _RELATIONS = {
@@ -57,9 +58,7 @@ def drop_statement(ctx: DdlContext, node: ast.DropStmt) -> str:
         found = [target for item in node.objects if (target := finder(ctx, item, bool(node.missing_ok))) is not None]
         if found:
             drop(ctx, list(dict.fromkeys(found)), cascade=cascade)
-        return f"DROP {node.removeType.name.removeprefix('OBJECT_').replace('_', ' ')}".replace(
-            "OPCLASS", "OPERATOR CLASS"
-        ).replace("OPFAMILY", "OPERATOR FAMILY")
+        return command_tag(node)
     if node.concurrent and (len(node.objects) > 1 or cascade):
         what = "CASCADE" if len(node.objects) == 1 else "dropping multiple objects"
         raise NotSupported(f"DROP INDEX CONCURRENTLY does not support {what}")

@@ -40,6 +40,7 @@ from compute_node.sql.expressions import (
     RowCompare,
     SqlValue,
     Var,
+    XmlExpr,
 )
 from compute_node.sql.expressions import walk as walk_expression
 from compute_node.sql.required import functions_of
@@ -197,7 +198,7 @@ def _refuse_system_columns(node: Expr) -> None:
 def index_text(node: Expr, text: str) -> str:
     """An index expression as CREATE INDEX takes it: in parentheses, unless it looks like a function call."""
     is_call = isinstance(node, Call) and not node.operator and node.display not in ("cast", "coercion")
-    return text if is_call or isinstance(node, (Coalesce, MinMax, NullIf)) else f"({text})"
+    return text if is_call or isinstance(node, (Coalesce, MinMax, NullIf, XmlExpr)) else f"({text})"
 
 
 def uses(node: Expr) -> tuple[int, ...]:

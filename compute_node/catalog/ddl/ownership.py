@@ -30,6 +30,8 @@ from compute_node.catalog.ddl.context import (
     CLASS_OPFAMILY,
     CLASS_PROC,
     CLASS_RELATION,
+    CLASS_TS_CONFIGURATION,
+    CLASS_TS_DICTIONARY,
     CLASS_TYPE,
     DdlContext,
 )
@@ -53,6 +55,8 @@ _WITHOUT_LIST = {
     CLASS_OPFAMILY: ("pg_opfamily", "opfowner"),
     CLASS_COLLATION: ("pg_collation", "collowner"),
     CLASS_CONVERSION: ("pg_conversion", "conowner"),
+    CLASS_TS_CONFIGURATION: ("pg_ts_config", "cfgowner"),
+    CLASS_TS_DICTIONARY: ("pg_ts_dict", "dictowner"),
 }
 """Classes of objects that have an owner and no privileges → their catalog, and there the owner's column."""
 _DROPPED = (CLASS_RELATION, CLASS_NAMESPACE, CLASS_TYPE, CLASS_PROC, *_WITHOUT_LIST)

@@ -1,5 +1,6 @@
 """Objects that are one catalog row in a schema, with an owner and no privileges: collations, conversions, operators,
-operator classes and families. What RENAME, SET SCHEMA, OWNER TO, COMMENT ON and DROP do with them."""
+operator classes and families, what text search is made of. What RENAME, SET SCHEMA, OWNER TO, COMMENT ON and DROP do
+with them."""
 
 from __future__ import annotations
 
@@ -23,6 +24,10 @@ from compute_node.catalog.ddl.context import (
     CLASS_OPCLASS,
     CLASS_OPERATOR,
     CLASS_OPFAMILY,
+    CLASS_TS_CONFIGURATION,
+    CLASS_TS_DICTIONARY,
+    CLASS_TS_PARSER,
+    CLASS_TS_TEMPLATE,
     DdlContext,
 )
 from compute_node.catalog.ddl.dependencies import Address
@@ -46,6 +51,8 @@ class SchemaObject(NamedTuple):
     class_oid: int
     encoding: str = ""
     """what is said of one that is not there"""
+    has_owner: bool = True
+    """the others are superusers'"""
     has_method: bool = False
     """whether it is of an access method, which its name begins with"""
 
@@ -53,6 +60,12 @@ class SchemaObject(NamedTuple):
 KINDS: dict[enums.ObjectType, SchemaObject] = {
     _O.OBJECT_COLLATION: SchemaObject("pg_collation", "coll", "collation", CLASS_COLLATION, ' for encoding "UTF8"'),
     _O.OBJECT_CONVERSION: SchemaObject("pg_conversion", "con", "conversion", CLASS_CONVERSION),
+    _O.OBJECT_TSCONFIGURATION: SchemaObject("pg_ts_config", "cfg", "text search configuration", CLASS_TS_CONFIGURATION),
+    _O.OBJECT_TSDICTIONARY: SchemaObject("pg_ts_dict", "dict", "text search dictionary", CLASS_TS_DICTIONARY),
+    _O.OBJECT_TSPARSER: SchemaObject("pg_ts_parser", "prs", "text search parser", CLASS_TS_PARSER, has_owner=False),
+    _O.OBJECT_TSTEMPLATE: SchemaObject(
+        "pg_ts_template", "tmpl", "text search template", CLASS_TS_TEMPLATE, has_owner=False
+    ),
     _O.OBJECT_OPCLASS: SchemaObject("pg_opclass", "opc", "operator class", CLASS_OPCLASS, has_method=True),
     _O.OBJECT_OPFAMILY: SchemaObject("pg_opfamily", "opf", "operator family", CLASS_OPFAMILY, has_method=True),
     _O.OBJECT_OPERATOR: SchemaObject("pg_operator", "opr", "operator", CLASS_OPERATOR),
@@ -122,9 +135,13 @@ def owned(ctx: DdlContext, kind: SchemaObject, named: Named) -> Record:
     row, name = find(ctx, kind, named), dotted(_words(kind, named))
     if row is None:
         raise UndefinedObject(f'{kind.noun} "{name}" does not exist')
-    if not ctx.owns(getattr(row, f"{kind.prefix}owner")):
-        raise InsufficientPrivilege(f"must be owner of {kind.noun} {name}")
+    if not _owns(ctx, kind, row):
+        raise InsufficientPrivilege(f"must be owner of {kind.noun} {name}" if kind.has_owner else "must be superuser")
     return row
+
+
+def _owns(ctx: DdlContext, kind: SchemaObject, row: Record) -> bool:
+    return ctx.owns(getattr(row, f"{kind.prefix}owner")) if kind.has_owner else ctx.rights.superuser
 
 
 def check_free(ctx: DdlContext, kind: SchemaObject, namespace: int, name: str, like: Record | None = None) -> None:
@@ -194,10 +211,10 @@ def dropped(ctx: DdlContext, kind: SchemaObject, names: Sequence[ast.String], mi
     row = find(ctx, kind, names)
     if row is None:
         return None
-    if not ctx.owns(getattr(row, f"{kind.prefix}owner")) and not ctx.owns_schema(
-        getattr(row, f"{kind.prefix}namespace")
-    ):
-        raise InsufficientPrivilege(f"must be owner of {kind.noun} {dotted(names)}")
+    if not _owns(ctx, kind, row) and not ctx.owns_schema(getattr(row, f"{kind.prefix}namespace")):
+        raise InsufficientPrivilege(
+            f"must be owner of {kind.noun} {dotted(names)}" if kind.has_owner else "must be superuser"
+        )
     return kind.class_oid, row.oid, 0
 
 

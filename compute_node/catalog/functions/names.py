@@ -12,6 +12,7 @@ from pglast.parser import ParseError
 from aurora.datum import Datum
 from aurora.errors import (
     AmbiguousFunction,
+    InternalError,
     InvalidName,
     InvalidSchemaName,
     NotSupported,
@@ -23,6 +24,7 @@ from aurora.errors import (
     UndefinedParameter,
     UndefinedTable,
 )
+from compute_node.catalog import text_search
 from compute_node.catalog.functions.call import Call, quote_identifier
 from compute_node.catalog.functions.signatures import split_signature
 from compute_node.catalog.rows import Record
@@ -350,8 +352,45 @@ def _text_search(
     return read, write
 
 
+def _parser(call: Call, parser: int | str) -> int:
+    """The OID of a text search parser. XX000 for an OID of none, 42704 for a name of none."""
+    if isinstance(parser, int):
+        if call.reader.one("pg_ts_parser", oid=parser) is None:
+            raise InternalError(f"cache lookup failed for text search parser {parser}")
+        return parser
+    return _PARSER_IN(call, parser)
+
+
+_PARSER_IN, _ = _text_search("pg_ts_parser", "prs", "parser")
 _CONFIG_IN, _CONFIG_OUT = _text_search("pg_ts_config", "cfg", "configuration")
 _DICTIONARY_IN, _DICTIONARY_OUT = _text_search("pg_ts_dict", "dict", "dictionary")
+
+
+def _kept(question: str) -> Callable[[Call, int], Datum]:
+    """What the session's layer of the catalog keeps; no view is made for it, since it is asked for each document."""
+    return lambda call, oid: call.engine.catalog.layer(call.session).ask(question, oid)
+
+
+def _configuration(call: Call, text: str) -> int:
+    """The OID of a configuration, as the setting names it: mostly with its schema. 42704."""
+    schema, dot, name = text.partition(".")
+    if dot and not {'"', "."} & set(name):
+        layer = call.engine.catalog.layer(call.session)
+        namespace = layer.namespace_oid(schema)
+        found = layer.ask(text_search.CONFIGURATION_OID, name, namespace) if namespace else None
+        if found is not None:
+            return int(found)
+    return _CONFIG_IN(call, text)
+
+
+def _configuration_name(call: Call, text: str) -> str | None:
+    """The name with its schema; NULL where there is none."""
+    oid = _to_reg(_CONFIG_IN)(call, text)
+    record = None if oid is None else call.reader.one("pg_ts_config", oid=oid)
+    if record is None:
+        return None
+    schema = call.view.layer.namespace_name(record.cfgnamespace) or ""
+    return f"{quote_identifier(schema)}.{quote_identifier(record.cfgname)}"
 
 
 def _to_reg(function: Callable[[Call, str], int]) -> Callable[[Call, str], int | None]:
@@ -417,6 +456,11 @@ FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "regroleout": regrole_out,
     "regcollationin": regcollation_in,
     "regcollationout": regcollation_out,
+    "text_search_configuration": _kept(text_search.CONFIGURATION),
+    "text_search_dictionary": _kept(text_search.DICTIONARY),
+    "text_search_configuration_oid": _configuration,
+    "text_search_configuration_name": _configuration_name,
+    "text_search_parser": _parser,
     "regconfigin": _CONFIG_IN,
     "regconfigout": _CONFIG_OUT,
     "regdictionaryin": _DICTIONARY_IN,

@@ -254,8 +254,9 @@ class Describer:
                 shown.children.append(self._bitmap(plan.child, plan))
                 return shown
             case pl.FunctionScan() if isinstance(plan.call, ex.Call) and plan.call.function == XMLTABLE:
-                where = self._on("xmltable", plan.alias)
-                return Shown(plan, f"Table Function Scan{where}", "Table Function Scan", {"Alias": plan.alias})
+                alias = "" if plan.alias == "xmltable" else f" {quoted(plan.alias)}"
+                title = f'Table Function Scan on "xmltable"{alias}'
+                return Shown(plan, title, "Table Function Scan", {"Alias": plan.alias})
             case pl.FunctionScan():
                 name = ""
                 if isinstance(plan.call, ex.Call):

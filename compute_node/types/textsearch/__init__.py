@@ -19,5 +19,6 @@ for _module in (
     "documents",
     "query_texts",
     "rewrite",
+    "headline",
 ):
     importlib.import_module(f"{__name__}.{_module}")

@@ -32,6 +32,7 @@ _COMPOUND_COMMANDS: Final = (
     ("COMPOUNDMIDDLE", MIDDLE), ("ONLYINCOMPOUND", ONLY), ("COMPOUNDPERMITFLAG", PERMIT),
     ("COMPOUNDFORBIDFLAG", FORBID),
 )  # fmt: skip
+_NUMBER_MAX: Final = 65000
 _NEW_COMMANDS: Final = ("COMPOUNDFLAG", "COMPOUNDMIN", "PFX", "SFX")
 _ENTRY: Final = re.compile(r"([^>]*)>\s*(?:-\s*([^,\s]*)\s*,\s*)?(\S*)")
 
@@ -55,19 +56,30 @@ class Affixes:
     def split(self, text: str) -> list[str]:
         """The flags of a set as it is written."""
         if self.mode == "long":
-            return [text[at : at + 2] for at in range(0, len(text) - 1, 2)]
+            if len(text) % 2:
+                raise ConfigFileError(f'invalid affix flag "{text}" with "long" flag value')
+            return [text[at : at + 2] for at in range(0, len(text), 2)]
         if self.mode == "num":
-            return [str(int(each)) for each in re.findall(r"\d+", text)]
+            return self._numbers(text)
         return list(text)
+
+    @staticmethod
+    def _numbers(text: str) -> list[str]:
+        if text and not re.fullmatch(r"\d+(?:\s*,\s*\d+)*\s*", text):
+            raise ConfigFileError(f'invalid affix flag "{text}"')
+        found = [int(each) for each in re.findall(r"\d+", text)]
+        for each in found:
+            if each > _NUMBER_MAX:
+                raise ConfigFileError(f'affix flag "{each}" is out of range')
+        return [str(each) for each in found]
 
     def flags_of(self, text: str) -> list[str]:
         """The flags of a word or an affix: a set, or the number of one."""
         if self.aliases is None or not text:
             return self.split(text)
-        match = re.match(r"\d+", text)
-        if match is None:
+        if not text.isdecimal():
             raise ConfigFileError(f'invalid affix alias "{text}"')
-        number = int(match[0])
+        number = int(text)
         return self.split(self.aliases[number - 1]) if 0 < number <= len(self.aliases) else []
 
     def compound_value(self, flags: list[str]) -> int:

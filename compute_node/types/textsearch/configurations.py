@@ -1,71 +1,43 @@
-"""Dictionaries and configurations: which dictionary makes lexemes of which kind of token (manual, 12.6 and 12.7).
+"""Configurations: which dictionaries make lexemes of which kind of token (manual, 12.7).
 
-The built-in ones are read from ``builtin.json`` when the first is used; stemmers are the library snowballstemmer's.
+Those of a database are rows of its catalog; what a session uses is kept by the catalog's layer
+(``compute_node/catalog/text_search.py``). The built-in ones are in ``builtin.json``, from which their rows are made.
 """
 
 from __future__ import annotations
 
 import json
-import re
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Protocol
 
 from aurora.datum import Datum
-from aurora.errors import InternalError, InvariantViolation, UndefinedObject
-from compute_node.types import ctype
+from aurora.errors import InternalError, UndefinedObject
+from compute_node.types.textsearch.dictionaries import Dictionary, PlainDictionary
+from compute_node.types.textsearch.templates import make, read_options
 
-SIMPLE_TEMPLATE, SNOWBALL_TEMPLATE = 3727, 13150
-_OPTION = re.compile(r"(\w+) = '(\w+)'")
-_STEMMED_BYTES_MAX = 1000
-
-
-class _Stemmer(Protocol):
-    def stemWord(self, word: str) -> str:
-        """A word's stem."""
-
-
-class Dictionary:
-    """Makes a word's lexemes: one, or none for a stop word."""
-
-    def __init__(self, stop: frozenset[str], language: str | None) -> None:
-        self.stop, self.language = stop, language
-        self._stemmer: _Stemmer | None = None
-        self._known: dict[str, str] = {}
-
-    def lexemes(self, word: str) -> list[str]:
-        """Of a word as it is written."""
-        lowered = ctype.lower(word)
-        if not lowered or lowered in self.stop:
-            return []
-        return [lowered if self.language is None else self._stem(lowered)]
-
-    def _stem(self, word: str) -> str:
-        found = self._known.get(word)
-        if found is None:
-            if len(word.encode()) > _STEMMED_BYTES_MAX:
-                return word
-            if self._stemmer is None:
-                self._stemmer = _stemmer(self.language or "")
-            found = self._stemmer.stemWord(word)
-            if len(self._known) >= 20_000:
-                self._known.clear()
-            self._known[word] = found
-        return found
-
-
-def _stemmer(language: str) -> _Stemmer:
-    import snowballstemmer
-
-    made: _Stemmer = snowballstemmer.stemmer(language)
-    return made
+_LEXIZE = {3727: 3726, 3730: 3729, 3733: 3732, 3742: 3741, 13150: 13149}
+"""Built-in template → the function that looks words up"""
 
 
 class Configuration:
-    """Dictionaries by kind of token."""
+    """Dictionaries by kind of token, in the order in which they are asked. ``plain``: the only one that is ever asked,
+    of each kind, where all of them know every word."""
 
-    def __init__(self, oid: int, name: str, by_kind: dict[int, Dictionary]) -> None:
-        self.oid, self.name, self.by_kind = oid, name, by_kind
+    def __init__(self, oid: int, name: str, maps: Mapping[int, Sequence[tuple[int, Dictionary]]]) -> None:
+        self.oid, self.name, self.maps = oid, name, maps
+        self.dictionaries = {kind: [each for _, each in found] for kind, found in maps.items()}
+        self.plain = _plain(self.dictionaries)
+
+
+def _plain(dictionaries: Mapping[int, Sequence[Dictionary]]) -> dict[int, PlainDictionary] | None:
+    found: dict[int, PlainDictionary] = {}
+    for kind, each in dictionaries.items():
+        first = each[0]
+        if not isinstance(first, PlainDictionary) or not first.is_total:
+            return None
+        found[kind] = first
+    return found
 
 
 @cache
@@ -80,34 +52,27 @@ def dictionary(oid: int) -> Dictionary:
     """A built-in dictionary; XX000 for another OID."""
     for number, _, template, options in builtin()["dictionaries"]:
         if number == oid:
-            named = dict(_OPTION.findall(options or ""))
-            stop = frozenset(builtin()["stop"][named["stopwords"]].split()) if "stopwords" in named else frozenset()
-            if (template == SNOWBALL_TEMPLATE) != ("language" in named):
-                raise InvariantViolation(f"dictionary {oid} has options {options}")
-            return Dictionary(stop, named.get("language"))
+            return make(_LEXIZE[template], read_options(options), _find)
     raise InternalError(f"cache lookup failed for text search dictionary {oid}")
+
+
+def _find(name: str) -> Dictionary:
+    for number, each, _, _ in builtin()["dictionaries"]:
+        if each == name:
+            return dictionary(number)
+    raise UndefinedObject(f'text search dictionary "{name}" does not exist')
 
 
 @cache
 def configuration(oid: int) -> Configuration:
-    """A built-in configuration; XX000 for another OID."""
+    """A built-in configuration as it first was; XX000 for another OID."""
     for number, name, _ in builtin()["configurations"]:
         if number == oid:
-            by_kind = {
-                kind: dictionary(dictionary_oid)
+            maps = {
+                kind: [(dictionary_oid, dictionary(dictionary_oid))]
                 for map_oid, dictionary_oid, _, kinds in builtin()["maps"]
                 if map_oid == oid
                 for kind in kinds
             }
-            return Configuration(oid, name, by_kind)
+            return Configuration(oid, name, maps)
     raise InternalError(f"cache lookup failed for text search configuration {oid}")
-
-
-@cache
-def configuration_oid(setting: str) -> int:
-    """The OID of what ``default_text_search_config`` names; 42704."""
-    schema, _, name = setting.rpartition(".")
-    for number, each, _ in builtin()["configurations"]:
-        if each == name.strip('"') and schema.strip('"') in ("", "pg_catalog"):
-            return int(number)
-    raise UndefinedObject(f'text search configuration "{setting}" does not exist')

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 from aurora.datum import Datum
-from aurora.errors import InternalError, InvalidParameterValue, SuccessfulCompletion, UndefinedObject
+from aurora.errors import InternalError, InvalidParameterValue, SuccessfulCompletion
 from compute_node.types.declare import fn
 from compute_node.types.json.lexer import END, NUMBER, STRING, Lexer
 from compute_node.types.json.value import Jsonb
 from compute_node.types.long_text import paced
 from compute_node.types.oids import TYPE_OIDS
 from compute_node.types.registry import FunctionContext
-from compute_node.types.textsearch.configurations import (
-    Configuration,
-    builtin,
-    configuration,
-    configuration_oid,
-    dictionary,
-)
+from compute_node.types.textsearch.configurations import Configuration, builtin
+from compute_node.types.textsearch.dictionaries import NEXT_PLACE, PREFIX, asked
+from compute_node.types.textsearch.lexize import Lexizer
 from compute_node.types.textsearch.scan import LEXEME_BYTES_MAX, POSITION_MAX
-from compute_node.types.textsearch.tokens import KINDS, parse
+from compute_node.types.textsearch.tokens import KINDS, Token, parse
 from compute_node.types.textsearch.vector import TsVector, make
 
 Notify = Callable[[str, str], None]
@@ -32,12 +29,16 @@ class Word(NamedTuple):
 
     lexeme: str
     position: int
+    variant: int = 0
+    is_prefix: bool = False
 
 
 def words(config: Configuration, text: str, notify: Notify, position: int = 0) -> Generator[Word, None, int]:
     """The lexemes of a text; stop words take a place too. ``position``: the last place before it. Returns the last
     place in it."""
-    by_kind = config.by_kind
+    by_kind = config.plain
+    if by_kind is None:
+        return (yield from _by_dictionaries(config, text, notify, position))
     for kind, token in parse(text):
         found = by_kind.get(kind)
         if found is None:
@@ -53,14 +54,40 @@ def words(config: Configuration, text: str, notify: Notify, position: int = 0) -
     return position
 
 
+def _by_dictionaries(config: Configuration, text: str, notify: Notify, position: int) -> Generator[Word, None, int]:
+    """The same where words go through several dictionaries, or several words through one."""
+    lexizer, kinds = Lexizer(config.dictionaries), config.dictionaries
+    for token in chain(parse(text), (Token(0, ""),)):
+        if token.kind and token.kind not in kinds:
+            continue
+        if len(token.text.encode()) > LEXEME_BYTES_MAX:
+            notify(
+                "word is too long to be indexed", f"Words longer than {LEXEME_BYTES_MAX + 1} characters are ignored."
+            )
+            continue
+        for step in lexizer.feed(token):
+            position += step.lexemes is not None
+            for lexeme in step.lexemes or ():
+                position += bool(lexeme.flags & NEXT_PLACE)
+                yield Word(lexeme.text, position, lexeme.variant, bool(lexeme.flags & PREFIX))
+    return position
+
+
+def named(context: FunctionContext, oid: int) -> Configuration:
+    """A configuration of the session's database. XX000 for an OID of none."""
+    found: Configuration = context.session.catalog_function("text_search_configuration", oid)
+    return found
+
+
 def current(context: FunctionContext) -> Configuration:
     """What ``default_text_search_config`` names."""
-    return configuration(current_oid(context))
+    return named(context, current_oid(context))
 
 
 def current_oid(context: FunctionContext) -> int:
     """42704"""
-    return configuration_oid(context.session.get_setting("default_text_search_config", False) or "")
+    setting = context.session.get_setting("default_text_search_config", False) or ""
+    return int(context.session.catalog_function("text_search_configuration_oid", setting))
 
 
 def notifier(context: FunctionContext) -> Notify:
@@ -97,7 +124,7 @@ def declare_both(oids: tuple[int, int], name: str, arguments: str, result: str, 
     """``run(config, notify, …)`` with a configuration before the arguments, and with the session's."""
 
     def given(context: FunctionContext, oid: int, *rest: Any) -> Any:
-        return run(configuration(oid), notifier(context), *rest)
+        return run(named(context, oid), notifier(context), *rest)
 
     def default(context: FunctionContext, *rest: Any) -> Any:
         return run(current(context), notifier(context), *rest)
@@ -184,32 +211,76 @@ declare_both((4212, 4210), "to_tsvector", "json", "tsvector", _json_vector)
 declare_both((4214, 4213), "jsonb_to_tsvector", "jsonb, jsonb", "tsvector", _jsonb_vector)
 declare_both((4216, 4215), "json_to_tsvector", "json, jsonb", "tsvector", _json_vector)
 fn(3759, "get_current_ts_config() regconfig stable", current_oid, needs_context=True)
-fn(3723, "ts_lexize(regdictionary, text) text[]", lambda oid, text: dictionary(oid).lexemes(text))
+
+
+def _lexize(context: FunctionContext, oid: int, word: str) -> list[str] | None:
+    found = asked(context.session.catalog_function("text_search_dictionary", oid), word)
+    return None if found is None else [each.text for each in found]
+
+
+fn(3723, "ts_lexize(regdictionary, text) text[]", _lexize, needs_context=True)
+
+
+def _debug(context: FunctionContext, *given: Any) -> Iterator[tuple[Datum, ...]]:
+    """Each token, its dictionaries, and what the first that knows it makes of it."""
+    config = named(context, given[0]) if len(given) > 1 else current(context)
+    described = {number: (alias, text) for number, alias, text in KINDS}
+    for kind, token in paced(parse(given[-1])):
+        known = [(oid, asked(dictionary, token)) for oid, dictionary in config.maps.get(kind, ())]
+        first = next((each for each in known if each[1] is not None), known[0] if known else (None, None))
+        lexemes = None if first[1] is None else [each.text for each in first[1]]
+        yield (*described[kind], token, [oid for oid, _ in known], first[0], lexemes)
+
+
+_DEBUG_COLUMNS = (
+    ("alias", TYPE_OIDS["text"]),
+    ("description", TYPE_OIDS["text"]),
+    ("token", TYPE_OIDS["text"]),
+    ("dictionaries", TYPE_OIDS["regdictionary[]"]),
+    ("dictionary", TYPE_OIDS["regdictionary"]),
+    ("lexemes", TYPE_OIDS["text[]"]),
+)
+fn(
+    6183,
+    "ts_debug(regconfig, text) setof record stable",
+    _debug,
+    needs_context=True,
+    argument_names=("config", "document"),
+    out_columns=_DEBUG_COLUMNS,
+)
+fn(
+    6184,
+    "ts_debug(text) setof record stable",
+    _debug,
+    needs_context=True,
+    argument_names=("document",),
+    out_columns=_DEBUG_COLUMNS,
+)
 
 # Parsers
 
 
-def _parser(oid: int) -> None:
+def _parser(context: FunctionContext, oid: int) -> None:
     if oid != builtin()["parsers"][0][0]:
-        raise InternalError(f"cache lookup failed for text search parser {oid}")
+        context.session.catalog_function("text_search_parser", oid)
 
 
-def _named_parser(name: str) -> None:
+def _named_parser(context: FunctionContext, name: str) -> None:
     if name not in ("default", "pg_catalog.default"):
-        raise UndefinedObject(f'text search parser "{name}" does not exist')
+        context.session.catalog_function("text_search_parser", name)
 
 
-def _kinds(check: Callable[[Any], None]) -> Run:
-    def run(parser: Any) -> tuple[tuple[int, str, str], ...]:
-        check(parser)
+def _kinds(check: Callable[[FunctionContext, Any], None]) -> Run:
+    def run(context: FunctionContext, parser: Any) -> tuple[tuple[int, str, str], ...]:
+        check(context, parser)
         return KINDS
 
     return run
 
 
-def _tokens(check: Callable[[Any], None]) -> Run:
-    def run(parser: Any, text: str) -> list[tuple[int, str]]:
-        check(parser)
+def _tokens(check: Callable[[FunctionContext, Any], None]) -> Run:
+    def run(context: FunctionContext, parser: Any, text: str) -> list[tuple[int, str]]:
+        check(context, parser)
         return list(parse(text))
 
     return run
@@ -221,6 +292,7 @@ fn(
     3713,
     "ts_token_type(oid) setof record",
     _kinds(_parser),
+    needs_context=True,
     argument_names=("parser_oid",),
     out_columns=_KIND_COLUMNS,
 )
@@ -228,6 +300,7 @@ fn(
     3714,
     "ts_token_type(text) setof record stable",
     _kinds(_named_parser),
+    needs_context=True,
     argument_names=("parser_name",),
     out_columns=_KIND_COLUMNS,
 )
@@ -235,6 +308,7 @@ fn(
     3715,
     "ts_parse(oid, text) setof record",
     _tokens(_parser),
+    needs_context=True,
     argument_names=("parser_oid", "txt"),
     out_columns=_TOKEN_COLUMNS,
 )
@@ -242,6 +316,7 @@ fn(
     3716,
     "ts_parse(text, text) setof record stable",
     _tokens(_named_parser),
+    needs_context=True,
     argument_names=("parser_name", "txt"),
     out_columns=_TOKEN_COLUMNS,
 )

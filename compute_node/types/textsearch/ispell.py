@@ -56,6 +56,7 @@ class IspellDictionary:
 
     def __init__(self, words: str, affixes: str, stop: frozenset[str]) -> None:
         self._stop = stop
+        files.lines(words, "dict", "dictionary")
         self._affixes = Affixes(affixes)
         self._words: dict[str, _Word] = {}
         self._read(words)
@@ -204,10 +205,10 @@ class IspellDictionary:
         """All ways from ``start`` on; ``inside``: letters up to ``least`` are known to begin a word."""
         HUB.pulse()
         count[0] += 1
+        if count[0] > _SPLITS_MAX:
+            return []  # PostgreSQL would go on, for ever with a word made for that
         made = _Split([] if before is None else list(before.stems))
         ways = [made]
-        if count[0] > _SPLITS_MAX:
-            return ways
         level = least if inside else start
         known = True
         untried = [True] * len(word)

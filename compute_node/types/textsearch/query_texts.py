@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import groupby
 from typing import Final
 
+from aurora.errors import InvariantViolation
 from compute_node.types.common import WHITESPACE
 from compute_node.types.declare import fn, operators
 from compute_node.types.registry import FunctionContext
 from compute_node.types.textsearch.configurations import Configuration
-from compute_node.types.textsearch.documents import Notify, current, declare_both, notifier, to_vector, words
+from compute_node.types.textsearch.documents import Notify, Word, current, declare_both, notifier, to_vector, words
 from compute_node.types.textsearch.match import matches, operands
 from compute_node.types.textsearch.query import (
     AND,
@@ -43,13 +45,26 @@ class _Morphology:
     def __call__(self, text: str, weights: int = 0, prefix: bool = False) -> Node:
         made: Node | None = None
         last = 0
-        for lexeme, position in words(self.config, text, self.notify):
-            node = checked_lexeme(lexeme, weights, prefix, self.text)
+        for position, same in groupby(words(self.config, text, self.notify), key=lambda word: word.position):
             while last and last + 1 < position:
                 made = self._join(made, _stop())
                 last += 1
-            made, last = self._join(made, node), position
+            made, last = self._join(made, self._choice(same, weights, prefix)), position
         return _stop() if made is None else made
+
+    def _choice(self, found: Iterable[Word], weights: int, prefix: bool) -> Node:
+        """What one word stands for: one of its variants, and of that each part."""
+        node: Node | None = None
+        for _, parts in groupby(found, key=lambda word: word.variant):
+            together: Node | None = None
+            for part in parts:
+                one = checked_lexeme(part.lexeme, weights, prefix or part.is_prefix, self.text)
+                together = one if together is None else Node.join(AND, together, one)
+            if together is not None:
+                node = together if node is None else Node.join(OR, node, together)
+        if node is None:
+            raise InvariantViolation("a word without lexemes")
+        return node
 
     def _join(self, made: Node | None, node: Node) -> Node:
         return node if made is None else Node.join(self.operator, made, node, 1)

@@ -110,9 +110,8 @@ def _thesaurus(options: Options, find: Find) -> Dictionary:
 
 def _ispell(options: Options, find: Find) -> Dictionary:
     given = _Given("Ispell", options, {"dictfile": "DictFile", "afffile": "AffFile", "stopwords": "StopWords"})
-    if given.get("afffile") is None and given.get("dictfile") is not None:
-        given.need("afffile")
-    return IspellDictionary(given.need("dictfile"), given.need("afffile"), given.stop())
+    affixes = given.need("afffile")
+    return IspellDictionary(given.need("dictfile"), affixes, given.stop())
 
 
 _TEMPLATES: Final[dict[int, Callable[[Options, Find], Dictionary]]] = {
@@ -136,12 +135,23 @@ def make(lexize: int, options: Options, find: Find) -> Dictionary:
 _OPTION: Final = re.compile(r"""\s*("(?:[^"]|"")*"|\w+)\s*=\s*(E?'(?:[^'\\]|''|\\.)*'|[^\s,']+)\s*,?""", re.DOTALL)
 
 
+_NUMBER: Final = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)")
+
+
+class Number(str):
+    """An option's value that was written as a number: it is kept as one."""
+
+    __slots__ = ()
+
+
 def read_options(text: str | None) -> list[tuple[str, str]]:
     """What pg_ts_dict.dictinitoption says."""
     out = []
     for name, value in _OPTION.findall(text or ""):
         shown = name[1:-1].replace('""', '"') if name.startswith('"') else name
-        if value.startswith("E'"):
+        if _NUMBER.fullmatch(value):
+            value = Number(value)
+        elif value.startswith("E'"):
             value = value[2:-1].replace("''", "'").replace("\\\\", "\\")
         elif value.startswith("'"):
             value = value[1:-1].replace("''", "'")

@@ -112,7 +112,7 @@ class _Column:
 
     def _text(self, row: _Row) -> str | None:
         found = row.find(self.path)
-        is_xml = self.item.root.oid == XML
+        is_xml = self.item.oid == XML  # a domain over it is read from the text
         if isinstance(found, bool):
             if self.item.root.category == "N":
                 return "1" if found else "0"

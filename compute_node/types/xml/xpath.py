@@ -11,6 +11,7 @@ from aurora.errors import DataException, InternalError, NullValueNotAllowed, Out
 from compute_node.types.array_value import dimensions
 from compute_node.types.declare import fn
 from compute_node.types.floating import float8_text
+from compute_node.types.long_text import paced
 from compute_node.types.registry import FunctionContext
 from compute_node.types.xml.declaration import leniently
 from compute_node.types.xml.mapping import escaped
@@ -147,7 +148,7 @@ def values(found: Found, document: Document) -> list[str]:
     if isinstance(found, str):
         return [escaped(str(found))]
     sections = _Sections() if document.has_cdata else None
-    return [_value(node, document, sections) for node in found]
+    return [_value(node, document, sections) for node in paced(found)]
 
 
 def _value(node: Found, document: Document, sections: _Sections | None) -> str:

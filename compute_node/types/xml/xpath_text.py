@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Final
 
 _TOKEN: Final = re.compile(
-    r"""\s+|"[^"]*"|'[^']*'|\.\.|::|//|!=|<=|>=|\d+(?:\.\d*)?|\.\d+|\$?[^\W\d][\w.\-·]*(?::(?:[^\W\d][\w.\-·]*|\*))?"""
+    r"""\s+|"[^"]*"|'[^']*'|\.\.|::|//|!=|<=|>=|\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+|\$?[^\W\d][\w.\-·]*(?::(?:[^\W\d][\w.\-·]*|\*))?"""
     r"|.",
     re.VERBOSE | re.DOTALL,
 )

@@ -266,6 +266,13 @@ def _in_schema(
     return ObjectClass(catalog, _words(word), describe, identify, name, namespace, unique, word)
 
 
+def _never(catalog: str, word: str) -> ObjectClass:
+    """A catalog of what is not here, which has no rows."""
+    return ObjectClass(
+        catalog, _words(word), lambda call, row, column: None, lambda call, row, column: None, missing=word
+    )
+
+
 _ALL = (
     ObjectClass(
         "pg_class", _relation_kind, _describe_relation, _identify_relation, "relname", "relnamespace", unique=True,
@@ -336,6 +343,12 @@ _ALL = (
     _named("pg_event_trigger", "event trigger", "evtname"),
     _named("pg_publication", "publication", "pubname"),
     _named("pg_subscription", "subscription", "subname"),
+    _never("pg_user_mapping", "user mapping"),
+    _never("pg_default_acl", "default acl"),
+    _never("pg_transform", "transform"),
+    _never("pg_publication_rel", "publication relation"),
+    _never("pg_publication_namespace", "publication namespace"),
+    _named("pg_parameter_acl", "parameter ACL", "parname"),
 )  # fmt: skip
 CLASSES: dict[int, ObjectClass] = {class_oid(item.catalog): item for item in _ALL}
 CLASSES[class_oid("pg_largeobject")] = CLASSES.pop(class_oid("pg_largeobject_metadata"))
