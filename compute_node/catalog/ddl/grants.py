@@ -85,8 +85,8 @@ def grant_statement(ctx: DdlContext, node: ast.GrantStmt) -> str:
         raise NotSupported(f"GRANT and REVOKE on a {what} are not supported")
     if node.grantor is not None and role_oid(ctx, node.grantor) != ctx.user_oid:
         raise NotSupported("grantor must be current user")
-    grantees = tuple(grantee_oid(ctx, spec) for spec in node.grantees)
     targets = grant_targets(ctx, node)
+    grantees = tuple(grantee_oid(ctx, spec) for spec in node.grantees)
     privileges, columns = _privileges(node)
     change = Change(
         bool(node.is_grant),

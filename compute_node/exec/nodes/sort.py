@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
+from aurora.datum import Datum
 from compute_node.exec.compile.compiler import Compiler
 from compute_node.exec.compile.rows import batch_function, column_index, value_function
 from compute_node.exec.compile.unit import Unit, row_scope
@@ -42,16 +43,21 @@ def sort_passes(linker: Linker, keys: Sequence[SortKey[Expr]], nullable: Sequenc
         name = unit.function("r", [f"return {body}"])
         function = unit.link(name)
         columns = [column_index(key.expression) for key in run]
-        if min(columns) >= 0 and all(linker.type(key.expression.type).sort_value is None for key in run):
+        if min(columns) >= 0 and all(_order_of(linker, key) is None for key in run):
             setattr(function, "plain", [itemgetter(each) for each in columns])  # noqa: B010
         passes.append((function, run[0].descending))
     return passes[::-1]
 
 
+def _order_of(linker: Linker, key: SortKey[Expr]) -> Callable[[Datum], Datum] | None:
+    """What makes of a value an object that sorts as it does, by the key's collation; None: it does by itself."""
+    kind = key.type if collation_of(key.type) else key.expression.type
+    return linker.type(kind).sort_value
+
+
 def _key_parts(compiler: Compiler, key: SortKey[Expr]) -> list[str]:
     code = compiler.value(key.expression)
-    kind = key.type if collation_of(key.type) else key.expression.type
-    convert = compiler.linker.type(kind).sort_value
+    convert = _order_of(compiler.linker, key)
     name = compiler.unit.bind(convert, "g") if convert is not None else ""
     if not code.nullable:
         return [f"{name}({code.text})" if name else code.text]

@@ -63,7 +63,7 @@ class _Walker:
         own = any(item.ctename == self._name for item in clause.ctes)
         for item in clause.ctes:
             if not hidden and not (clause.recursive and own):
-                self.walk(item.ctequery, place or _SUBLINK)
+                self.walk(item.ctequery, place)
             hidden = hidden or item.ctename == self._name
         return hidden
 
