@@ -153,7 +153,8 @@ class LineReader:
         self._names = [name for name, _, _ in columns]
         self._options = options
         self._csv = options.format == "csv"
-        self._rest = b""
+        self._rest: list[bytes] = []
+        """pieces of a line that is not whole yet"""
         self._line = 0
         self._newline: str | None = None
         self._ended = False
@@ -163,7 +164,7 @@ class LineReader:
         self._given: list[str] = []
         self._chunk: bytes | None = None
         """what ``_given`` is made from when it is asked for"""
-        self._special = b"\\" + (options.quote.encode() if self._csv else b"")
+        self._special = b"\\" + options.quote.encode() if self._csv else b""
         self._codes = self._batch.codes()
         self._given_first = 1
         self._numbers: Sequence[int] = ()
@@ -180,13 +181,12 @@ class LineReader:
 
     def feed(self, data: bytes) -> list[Row]:
         """Take a piece; returns complete rows."""
-        data = self._rest + data
         cut = data.rfind(b"\n") + 1
         if not cut:
-            self._rest = data
+            self._rest.append(data)
             return []
-        self._rest = data[cut:]
-        chunk = data[:cut]
+        chunk = b"".join((*self._rest, data[:cut]))
+        self._rest = [data[cut:]]
         rows = self._plain(chunk) if self._decode is decode_text else None
         return self._lines(self._decode(chunk)) if rows is None else rows
 
@@ -196,7 +196,7 @@ class LineReader:
         if self._ended or self._header or self._open_record or self._newline == "\r\n" or self._force_not_null:
             return None
         null = options.null.encode()
-        columns = wire_kernel.split_copy(chunk, self._codes, ord(options.delimiter), null, self._special)
+        columns = wire_kernel.split_copy(chunk, self._codes, ord(options.delimiter), null, self._special, not self._csv)
         rows = None if columns is None else self._batch.split(columns)
         if rows is None:
             return None
@@ -209,9 +209,10 @@ class LineReader:
     def finish(self) -> list[Row]:
         """The end of the data."""
         rows = []
-        if self._rest:
-            text, self._rest = self._decode(self._rest), b""
-            rows = self._lines(text + "\n")
+        rest = b"".join(self._rest)
+        if rest:
+            self._rest = []
+            rows = self._lines(self._decode(rest) + "\n")
         if self._open_record and not self._ended:
             raise self._batch.error("unterminated CSV quoted field", self._open_line, self._open_record)
         return rows
@@ -390,7 +391,10 @@ class BinaryReader:
         self._env = env
         self._relation = relation
         self._columns = columns
-        self._rest = b""
+        self._rest: list[bytes] = []
+        """pieces of a row that is not whole yet"""
+        self._have = self._wanted = 0
+        """bytes that ``_rest`` has, and that it needs before another look is worth it"""
         self._in_header = True
         self._ended = False
         self._row = 0
@@ -398,20 +402,22 @@ class BinaryReader:
 
     def feed(self, data: bytes) -> list[Row]:
         """Take a piece; returns complete rows."""
-        data = self._rest + data
-        at = 0
+        self._rest.append(data)
+        self._have += len(data)
+        if self._have < self._wanted:
+            return []
+        data, at = b"".join(self._rest), 0
+        self._rest = []
         if self._in_header:
             if len(data) < 19:
-                self._rest = data
-                return []
+                return self._keep(data)
             if data[:11] != SIGNATURE:
                 raise BadCopyFileFormat("COPY file signature not recognized")
             if int.from_bytes(data[11:15], "big") >> 16:
                 raise BadCopyFileFormat("unrecognized critical flags in COPY file header")
             at = 19 + int.from_bytes(data[15:19], "big")
             if len(data) < at:
-                self._rest = data
-                return []
+                return self._keep(data)
             self._in_header = False
         rows: list[Row] = []
         while not self._ended:
@@ -421,9 +427,13 @@ class BinaryReader:
             row, at = taken
             if row is not None:
                 rows.append(row)
-        self._rest = data[at:]
+        self._keep(data[at:])
         self._given = len(rows)
         return rows
+
+    def _keep(self, rest: bytes) -> list[Row]:
+        self._rest, self._have = [rest], len(rest)
+        return []
 
     def place(self, row: int, with_text: bool) -> str:
         """As ``LineReader.place``; there is no text to show."""
@@ -431,11 +441,12 @@ class BinaryReader:
 
     def finish(self) -> list[Row]:
         """The end of the data."""
-        if not self._ended and (self._rest or self._in_header):
+        if not self._ended and (self._have or self._in_header):
             raise BadCopyFileFormat("unexpected EOF in COPY data", where=f"COPY {self._relation}, line {self._row + 1}")
         return []
 
     def _one(self, data: bytes, at: int) -> tuple[Row | None, int] | None:
+        start, self._wanted = at, 0
         if len(data) < at + 2:
             return None
         count = int.from_bytes(data[at : at + 2], "big", signed=True)
@@ -460,6 +471,7 @@ class BinaryReader:
             if length < 0:
                 raise BadCopyFileFormat("invalid field size", where=f"{where}, column {name}")
             if len(data) < at + length:
+                self._wanted = at + length - start
                 return None
             values.append(self._receive(item, data[at : at + length], typmod, f"{where}, column {name}"))
             at += length

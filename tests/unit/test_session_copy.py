@@ -174,3 +174,9 @@ def test_over_the_wire() -> None:
         assert await (await db.execute("select 1")).fetchone() == (1,)
 
     serve(body)
+
+
+@pytest.mark.parametrize("text", ["", "csv", "binary"])
+def test_a_long_value_in_many_pieces(text: str) -> None:
+    rows = [(1, "a\tb\n" * 1_000_000), (2, "z")]
+    assert read(write(rows, text), text, 1000) == rows

@@ -145,7 +145,7 @@ def test_encode_copy_form(kernel: Any) -> None:
 _FIELDS = st.one_of(
     st.integers(-(2**64), 2**64).map(lambda number: b"%d" % number),
     st.sampled_from((b"", b"\\N", b"007", b"-", b"+1", b" 1", b"1_0", b"\xff", "é".encode())),
-    st.sampled_from((b"a\\b", b'"', b"\0", b"x\r")),
+    st.sampled_from((b"a\\b", b"a\\tc\\\\", b"\\,", b"\\x41", b"\\", b"\\.", b"\\101", b"\\N0", b'"', b"\0", b"x\r")),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=5).map(str.encode),
 )  # fmt: skip
 
@@ -157,16 +157,20 @@ def test_split_copy_parity(lines: list[list[bytes]], codes: str, data: Any) -> N
     delimiter = data.draw(st.sampled_from((b"\t", b",")))
     null = data.draw(st.sampled_from((b"\\N", b"")))
     text = b"".join(delimiter.join(fields) + b"\n" for fields in lines) + data.draw(st.sampled_from((b"", b"x")))
-    for special in (b"", b"\\", b'\\"'):
-        expected = python_wire.split_copy(text, codes.encode(), delimiter[0], null, special)
-        assert native_wire.split_copy(text, codes.encode(), delimiter[0], null, special) == expected
+    for special, escapes in ((b"", True), (b"", False), (b"\\", False), (b'\\"', False)):
+        expected = python_wire.split_copy(text, codes.encode(), delimiter[0], null, special, escapes)
+        assert native_wire.split_copy(text, codes.encode(), delimiter[0], null, special, escapes) == expected
 
 
 @pytest.mark.parametrize("kernel", BOTH)
 def test_split_copy_form(kernel: Any) -> None:
     split = kernel.split_copy
-    assert split(b"1\ta\n-2\t\\N\n", b"4d", 9, b"\\N", b"") == [[1, -2], ["a", None]]
-    assert split(b"1,\n2,b\n", b"4d", 44, b"", b"\\") == [[1, 2], [None, "b"]]
+    assert split(b"1\ta\n-2\t\\N\n", b"4d", 9, b"\\N", b"", True) == [[1, -2], ["a", None]]
+    assert split(b"1,\n2,b\n", b"4d", 44, b"", b"\\", False) == [[1, 2], [None, "b"]]
+    assert split(b"\\1\ta\n", b"dd", 9, b"", b"", True) is None
+    assert split(b"a\\\tb\\n\\\\\tc\\q\\N\n", b"dd", 9, b"\\N", b"", True) == [["a\tb\n\\"], ["cqN"]]
+    for kept in (b"1\t\\.\n", b"1\ta\\\n", b"1\t\\x41\n", b"1\ta\\0\n"):
+        assert split(kept, b"4d", 9, b"\\N", b"", True) is None
     for declined in (b"1\n", b"1\ta\tb\n", b"1\ta", b"x\ta\n", b"1\ta\\b\n", b"1\ta\r\n", b"1\t\0\n", b"1\t\xff\n",
                      b"2147483648\ta\n", b""):  # fmt: skip
-        assert split(declined, b"4d", 9, b"\\N", b"\\") is None
+        assert split(declined, b"4d", 9, b"\\N", b"\\", False) is None

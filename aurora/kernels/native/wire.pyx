@@ -463,14 +463,36 @@ cdef object copy_field(const unsigned char* p, Py_ssize_t length, unsigned char 
     return PyUnicode_DecodeUTF8(<const char*>p, length, NULL)
 
 
-def split_copy(bytes data, bytes codes, unsigned char delimiter, bytes null, bytes special):
+cdef Py_ssize_t unescaped(const unsigned char* p, Py_ssize_t length, unsigned char* out) noexcept:
+    # A field without its backslashes; what ``split_copy`` declines is not in it. Its new length.
+    cdef Py_ssize_t i = 0, size = 0
+    cdef const void* found
+    cdef unsigned char c
+    while i < length:
+        c = p[i]
+        if c == 92:
+            i += 1
+            c = p[i]
+            found = memchr(COPY_LETTERS, c, 6)
+            if found != NULL:
+                c = <unsigned char>(8 + (<const unsigned char*>found - COPY_LETTERS))
+        out[size] = c
+        size += 1
+        i += 1
+    return size
+
+
+def split_copy(bytes data, bytes codes, unsigned char delimiter, bytes null, bytes special, bint escapes):
     cdef Py_ssize_t width = PyBytes_GET_SIZE(codes), size = PyBytes_GET_SIZE(data)
-    cdef Py_ssize_t at = 0, begin = 0, column = 0, nulls = PyBytes_GET_SIZE(null), index
+    cdef Py_ssize_t at = 0, begin = 0, column = 0, nulls = PyBytes_GET_SIZE(null), index, length
     cdef const unsigned char* p = <const unsigned char*>PyBytes_AS_STRING(data)
     cdef const unsigned char* code = <const unsigned char*>PyBytes_AS_STRING(codes)
+    cdef const unsigned char* field
     cdef const char* none = PyBytes_AS_STRING(null)
     cdef unsigned char c
     cdef unsigned char[256] declined
+    cdef bint escaped = False
+    cdef Out scratch = Out(256)
     cdef list columns = [[] for _ in range(width)]
     cdef list values
     if not width or not size or p[size - 1] != 10:
@@ -485,17 +507,30 @@ def split_copy(bytes data, bytes codes, unsigned char delimiter, bytes null, byt
         c = p[at]
         if declined[c]:
             return None
-        if c == 10 or c == delimiter:
-            if at - begin == nulls and memcmp(p + begin, none, nulls) == 0:
+        if c == 92 and escapes:
+            at += 1
+            c = p[at]  # there is one: the last byte is a newline
+            if declined[c] or c == 10 or c == 46 or c == 120 or 48 <= c <= 55:
+                return None
+            escaped = True
+        elif c == 10 or c == delimiter:
+            field, length = p + begin, at - begin
+            if length == nulls and memcmp(field, none, nulls) == 0:
                 values.append(None)
             else:
+                if escaped:
+                    scratch.size = 0
+                    scratch.reserve(length)
+                    length = unescaped(field, length, scratch.data)
+                    field = scratch.data
                 try:
-                    value = copy_field(p + begin, at - begin, code[column])
+                    value = copy_field(field, length, code[column])
                 except UnicodeDecodeError:
                     return None
                 if value is None:
                     return None
                 values.append(value)
+            escaped = False
             column += 1
             if c == 10:
                 if column != width:

@@ -274,22 +274,50 @@ def encode_copy(
     return bytes(out)
 
 
+_COPY_BYTES = {letter[1]: code for code, letter in _COPY_LETTERS.items()}
+_NOT_ESCAPED = frozenset(b"\n.x01234567")
+
+
+def _copy_fields(line: bytes, delimiter: int, null: bytes, escapes: bool) -> list[bytes | None] | None:
+    """The fields of one line, their backslashes undone; None where one stands before what ``split_copy`` declines."""
+    fields: list[bytes | None] = []
+    raw, field = bytearray(), bytearray()
+    at = 0
+    while at <= len(line):
+        byte = line[at] if at < len(line) else delimiter
+        at += 1
+        if byte == 92 and escapes:
+            if at == len(line) or line[at] in _NOT_ESCAPED:
+                return None
+            raw += bytes((byte, line[at]))
+            field.append(_COPY_BYTES.get(line[at], line[at]))
+            at += 1
+        elif byte == delimiter:
+            fields.append(None if raw == null else bytes(field))
+            raw, field = bytearray(), bytearray()
+        else:
+            raw.append(byte)
+            field.append(byte)
+    return fields
+
+
 def split_copy(
-    data: bytes, codes: bytes, delimiter: int, null: bytes, special: bytes
+    data: bytes, codes: bytes, delimiter: int, null: bytes, special: bytes, escapes: bool
 ) -> list[list[int | str | None]] | None:
-    """Whole lines of COPY's text format, or of CSV without quotes → their values by column. Codes: ``2 4 8`` integers
-    of so many bytes, anything else text. None to decline: where a byte of ``special``, NUL or CR is in it, a line has
-    another number of fields, an integer is not plain digits in range, or text is not UTF-8."""
+    """Whole lines of COPY's text format (``escapes``: a backslash means something), or of CSV without quotes → their
+    values by column. Codes: ``2 4 8`` integers of so many bytes, anything else text. None to decline: where a byte of
+    ``special``, NUL or CR is in it, a backslash before a newline, a dot, an ``x`` or an octal digit, a line has another
+    number of fields, an integer is not plain digits in range, or text is not UTF-8."""
     width = len(codes)
     if not width or data[-1:] != b"\n" or any(byte in data for byte in b"\0\r" + special):
         return None
     columns: list[list[int | str | None]] = [[] for _ in codes]
     for line in data[:-1].split(b"\n"):
-        fields = line.split(bytes((delimiter,)))
-        if len(fields) != width:
+        fields = _copy_fields(line, delimiter, null, escapes)
+        if fields is None or len(fields) != width:
             return None
         for values, code, field in zip(columns, codes, fields, strict=True):
-            if field == null:
+            if field is None:
                 values.append(None)
                 continue
             try:
