@@ -209,11 +209,21 @@ def test_only_hard_expressions_take_a_thread(path: str, threads: int, monkeypatc
     assert len(taken) == threads
 
 
-def test_an_expression_calls_no_function_that_xpath_has_not() -> None:
+@pytest.mark.parametrize(
+    ("path", "uri"),
+    [
+        ("e:test('a', '(a+)+$')", "regular-expressions"),
+        ("e:padding(2000000000, 'x')", "strings"),
+        ("//a[e:distinct(.)]", "sets"),
+        ("string(e:date-time ())", "dates-and-times"),
+    ],
+)
+def test_an_expression_calls_no_function_that_xpath_has_not(path: str, uri: str) -> None:
     document = _document("<a/>")
     with pytest.raises(InternalError, match="could not create XPath object") as caught:
-        document.find("re:test('a', '(a+)+$')", {"re": "http://exslt.org/regular-expressions"})
+        document.find(path, {"e": f"http://exslt.org/{uri}"})
     assert caught.value.detail == "Unregistered function"
+    assert document.find("child::e:a[. = 'e:test()']/self::node()", {"e": f"http://exslt.org/{uri}"}) == []
 
 
 def test_expressions_that_go_on_leave_the_threads_for_other_work() -> None:

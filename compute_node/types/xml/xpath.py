@@ -15,11 +15,13 @@ from compute_node.types.long_text import paced
 from compute_node.types.registry import FunctionContext
 from compute_node.types.xml.declaration import leniently
 from compute_node.types.xml.mapping import escaped
-from compute_node.types.xml.xpath_text import from_document, is_simple
+from compute_node.types.xml.xpath_text import calls_prefixed, from_document, is_simple
 
 Namespaces: TypeAlias = dict[str, str]
 Found: TypeAlias = Datum
 """What an expression gives: a bool, a float, a str, or a list of nodes (lxml's)"""
+_EXTENSIONS: Final = "http://exslt.org/"
+"""Namespaces whose functions lxml brings, where PostgreSQL has none: ``str:padding`` makes texts of any length."""
 _WHOLE: Final = frozenset(("/", ".", "/."))
 """Expressions that give the document itself"""
 _MARKUP: Final = re.compile(r"<!\[CDATA\[.*?\]\]>|<!--.*?-->|<\?.*?\?>|<[^>]*>", re.DOTALL)
@@ -59,6 +61,8 @@ def evaluate(node: Found, path: str, namespaces: Namespaces, size: int, simple: 
     from compute_node.types.xml.libxml import LONG
     from compute_node.work.workers import XPATHS
 
+    if any(uri.startswith(_EXTENSIONS) for uri in namespaces.values()) and calls_prefixed(path):
+        raise InternalError("could not create XPath object", detail="Unregistered function")
     if simple and size <= LONG:
         return _evaluated(node, path, namespaces)
     return XPATHS.run(_evaluated, node, path, namespaces)
