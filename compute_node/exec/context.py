@@ -125,7 +125,7 @@ class ExecContext:
         """What volatile functions with ``needs_context`` get; made at first need."""
         found = self._function_context
         if found is None:
-            found = self._function_context = FunctionContext(env=self.env, session=self.session)
+            found = self._function_context = FunctionContext(env=self.env, session=self.session, around=self)
         return found
 
     @property

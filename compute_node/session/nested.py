@@ -11,13 +11,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from pglast import ast
 
 from aurora.datum import Row
-from aurora.errors import InvalidTransactionTermination, NotSupported
+from aurora.errors import InvalidCursorDefinition, InvalidTransactionTermination, NotSupported
 from compute_node.exec.compile.compiler import too_complex
+from compute_node.exec.statement_locks import planned_tag
 from compute_node.hub import HUB
 from compute_node.protocol.messages import Column
 from compute_node.session import door, prepare, transactions, utility
@@ -52,6 +54,28 @@ def run(
             count, tag = run_one(session, statement, params, snapshot, rows)
             result = SqlResult(rows.found, count if statement.node is None else len(rows.found), tag, columns, kinds)
     return result
+
+
+def describe(session: SessionState, text: str, snapshot: Snapshot | None) -> SqlResult:
+    """The columns of a query that what only reads could open as a cursor: it is begun, no row is taken. 42P11, 0A000,
+    42501."""
+    with calling(session):
+        session.check_interrupts()
+        first, *others = [*islice(_statements(session, text, ()), 2)] or [None]
+        if first is None or others:
+            raise InvalidCursorDefinition("cannot open multi-query plan as cursor")
+        columns, kinds = _columns(session, first)
+        if columns is None:
+            raise InvalidCursorDefinition(f"cannot open {command_name(first)} query as cursor")
+        _refuse_changes(first)
+        door.start(session, first, (), snapshot).close()
+    return SqlResult([], 0, first.tag, columns, kinds)
+
+
+def _refuse_changes(statement: Statement) -> None:
+    """0A000 for what is not for a reader."""
+    if statement.writes or statement.node is not None or statement.tag == "CALL":
+        raise NotSupported(f"{command_name(statement)} is not allowed in a non-volatile function")
 
 
 def _columns(session: SessionState, statement: Statement) -> tuple[Sequence[Column] | None, Sequence[PgType]]:
@@ -106,8 +130,8 @@ def run_one(
     session: SessionState, statement: Statement, params: Params, snapshot: Snapshot | None, rows: Sink
 ) -> tuple[int, str]:
     """Run one statement of a function, its rows to the sink; returns how many rows it gave or affected, and its tag."""
-    if snapshot is not None and (statement.writes or statement.node is not None or statement.tag == "CALL"):
-        raise NotSupported(f"{command_name(statement)} is not allowed in a non-volatile function")
+    if snapshot is not None:
+        _refuse_changes(statement)
     if statement.node is None:
         return door.run(session, statement, params[: len(statement.param_types)], rows, snapshot), statement.tag
     if isinstance(statement.node, ast.TransactionStmt):
@@ -119,6 +143,8 @@ def run_one(
 
 def command_name(statement: Statement) -> str:
     """How messages name a statement: by its tag, a utility statement by its first words."""
+    if statement.tag == "SELECT":
+        return planned_tag(statement.executable.planned)
     if statement.tag:
         return statement.tag
     words = re.findall(r"[A-Za-z]+", statement.source)[:2]

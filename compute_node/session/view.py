@@ -42,6 +42,10 @@ class FunctionView(SessionState):
         """Statements of a function; see ``nested``."""
         return nested.run(self, text, params, types, snapshot)
 
+    def describe_sql(self, text: str, snapshot: Snapshot | None) -> SqlResult:
+        """The columns that a query would give a function; see ``nested``."""
+        return nested.describe(self, text, snapshot)
+
     def read_sql(self, text: str, params: Row, types: tuple[int, ...], snapshot: Snapshot | None) -> Iterator[Row]:
         """A query of a function, row by row; see ``nested``."""
         return nested.open_rows(self, text, params, types, snapshot)

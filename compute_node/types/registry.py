@@ -84,6 +84,9 @@ class SessionView(Protocol):
     ) -> SqlResult:
         """Statements of a function, in this session's transaction; see ``FunctionContext.run``."""
 
+    def describe_sql(self, text: str, snapshot: Snapshot | None) -> SqlResult:
+        """The columns of a query that changes nothing; no row is taken. 42P11, 0A000, 42501."""
+
     def read_sql(
         self, text: str, params: tuple[Value, ...], types: tuple[int, ...], snapshot: Snapshot | None
     ) -> Iterator[Datum]:
@@ -137,17 +140,28 @@ class Caller(Protocol):
 @dataclass(slots=True)
 class FunctionContext:
     """Passed first to functions with ``needs_context``. ``caller`` is set for a function that is not volatile: it sees
-    what the statement that calls it sees."""
+    what the statement that calls it sees. ``around`` is set for a volatile one: the execution that calls it."""
 
     env: TypeEnv
     session: SessionView
     caller: Caller | None = None
+    around: Caller | None = None
 
     def run(self, text: str, params: tuple[Value, ...] = (), types: tuple[int, ...] = ()) -> SqlResult:
         """Run SQL in the caller's transaction; ``types`` are the parameters' type OIDs, found out without them. A
         volatile function sees the database as of each statement; another one what its caller sees, and may not change
         anything (0A000). Errors go on to the caller. 54001: functions nested too deeply."""
         return self.session.run_sql(text, params, types, None if self.caller is None else self.caller.snapshot)
+
+    def run_reading(self, text: str) -> SqlResult:
+        """As ``run`` of a function that is not volatile, whatever this one is."""
+        caller = self.caller or self.around
+        return self.session.run_sql(text, (), (), None if caller is None else caller.snapshot)
+
+    def describe(self, text: str) -> SqlResult:
+        """As ``run_reading``, for the columns alone."""
+        caller = self.caller or self.around
+        return self.session.describe_sql(text, None if caller is None else caller.snapshot)
 
     def read(self, text: str, params: tuple[Value, ...] = (), types: tuple[int, ...] = ()) -> Iterator[Datum]:
         """As ``run``, for one query that changes nothing: its rows as they are taken."""

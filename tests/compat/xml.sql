@@ -183,3 +183,48 @@ select schema_to_xml('nosuch', false, false, '');
 drop table x_docs cascade;
 drop function x_sql(text);
 drop schema x_map cascade;
+
+-- query_to_xml only reads, as what opens a cursor; what it may not is refused
+
+create table read_here (a int, b text);
+insert into read_here values (1, 'x');
+select query_to_xml('delete from read_here returning a', false, false, '');
+select query_to_xml('update read_here set a = 2', false, false, '');
+select query_to_xml('with gone as (delete from read_here returning a) select * from gone', false, false, '');
+select query_to_xml('select * from read_here for update', false, false, '');
+select query_to_xml('select * from read_here for no key update', false, false, '');
+select query_to_xml('show work_mem', false, false, '');
+select query_to_xml('explain select 1', false, false, '');
+select query_to_xml('create table never (a int)', false, false, '');
+select query_to_xml('select 1 as a; select 2 as b', false, false, '');
+select query_to_xml('select 1 as a; insert into read_here values (2)', false, false, '');
+select query_to_xml('', false, false, '');
+select query_to_xmlschema('select 1 as a; select 2 as b', false, false, '');
+select query_to_xmlschema('', false, false, '');
+select query_to_xmlschema('insert into read_here values (2)', false, false, '');
+select query_to_xmlschema('delete from read_here returning a', false, false, '');
+select query_to_xmlschema('show work_mem', false, false, '');
+select query_to_xmlschema('select nosuch', false, false, '');
+select query_to_xmlschema('select a from read_here', false, false, '');
+select query_to_xml_and_xmlschema('update read_here set a = 2 returning b', false, false, '');
+select * from read_here;
+create role xml_reader;
+create schema closed;
+grant usage on schema closed to xml_reader;
+create table closed.inner_table (a int);
+set role xml_reader;
+select query_to_xmlschema('select * from closed.inner_table', false, false, '');
+reset role;
+revoke usage on schema closed from xml_reader;
+set role xml_reader;
+select schema_to_xml('closed', false, false, '');
+reset role;
+drop schema closed cascade;
+drop role xml_reader;
+drop table read_here;
+
+-- XPath has no functions but its own
+
+select xpath('re:test("a", "(a+)+$")', '<a/>', array[array['re', 'http://exslt.org/regular-expressions']]);
+select xpath('str:padding(10, "x")', '<a/>', array[array['str', 'http://exslt.org/strings']]);
+select xpath('//re:test[. = "re:test()"]/text()', '<a/>', array[array['re', 'http://exslt.org/regular-expressions']]);

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+from threading import Event
+from types import SimpleNamespace
+from typing import cast
+
+import greenlet
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aurora.errors import InvalidXmlContent, InvalidXmlDocument
-from compute_node.types.registry import REGISTRY
-from compute_node.types.xml import libxml
+from aurora.errors import InternalError, InvalidXmlContent, InvalidXmlDocument, QueryCanceled, SqlError
+from compute_node.hub import HUB
+from compute_node.types.registry import REGISTRY, FunctionContext
+from compute_node.types.xml import libxml, xpath
 from compute_node.types.xml.declaration import has_doctype, read_declaration, shown
 from compute_node.types.xml.names import identifier_of, xml_name
 from compute_node.types.xml.publish import attribute_text, concatenated
 from compute_node.types.xml.value import checked
 from compute_node.types.xml.xpath_text import from_document, is_simple
+from compute_node.work import workers
 
 XML = REGISTRY.types_by_name["xml"]
 
@@ -46,7 +55,8 @@ def test_relative_paths_begin_at_the_document(path: str, expected: str) -> None:
 
 def test_long_predicates_are_not_simple() -> None:
     assert is_simple("/a/b[2]/@c") and is_simple("//a/text()")
-    assert not is_simple("//a[b]") and not is_simple("//a//b//c//d")
+    assert not is_simple("//a[b]") and not is_simple("//a//b")
+    assert not is_simple("//*/following::*/preceding::*") and not is_simple("//a/..") and not is_simple("a*b")
 
 
 @pytest.mark.parametrize(
@@ -147,3 +157,107 @@ def test_declarations() -> None:
     assert concatenated(['<?xml version="1.1" standalone="yes"?>a', '<?xml version="1.1"?>b']) == (
         '<?xml version="1.1"?>ab'
     )
+
+
+class _Session:
+    def notice(self, error: SqlError, level: str) -> None:
+        raise AssertionError(error)
+
+
+def _document(text: str) -> xpath.Document:
+    return xpath.Document(cast(FunctionContext, SimpleNamespace(session=_Session())), text)
+
+
+def _in_greenlet(function: Callable[[], object]) -> object:
+    """What a function gives, or the error that it raises, in a greenlet that may wait."""
+
+    async def main() -> object:
+        loop = asyncio.get_running_loop()
+        HUB.bind(loop)
+        done = loop.create_future()
+
+        def run() -> None:
+            try:
+                done.set_result(function())
+            except SqlError as error:
+                done.set_result(error)
+
+        HUB.run(run)
+        return await asyncio.wait_for(done, 20)
+
+    return asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("path", "threads"),
+    [
+        ("/r/a", 0), ("r/a/text()", 0), ("//a", 0), ("/r/a[2]", 0), ("/r/a/@b", 0), ("./r/*", 0),
+        ("//*/following::*/preceding::*", 1), ("//*//*", 1), ("//*/..", 1), ("//a[. = 1]", 1), ("count(//a)", 1),
+        ("//node()" + "/." * 200, 1),
+    ],
+)  # fmt: skip
+def test_only_hard_expressions_take_a_thread(path: str, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    document = _document("<r><a b='1'>1</a><a>2</a></r>")
+    taken = []
+
+    def run(function: Callable[..., object], *arguments: object) -> object:
+        taken.append(function)
+        return function(*arguments)
+
+    monkeypatch.setattr(workers.XPATHS, "run", run)
+    assert document.find(path, {}) is not None
+    assert len(taken) == threads
+
+
+@pytest.mark.parametrize(
+    ("path", "uri"),
+    [
+        ("e:test('a', '(a+)+$')", "regular-expressions"),
+        ("e:padding(2000000000, 'x')", "strings"),
+        ("//a[e:distinct(.)]", "sets"),
+        ("string(e:date-time ())", "dates-and-times"),
+    ],
+)
+def test_an_expression_calls_no_function_that_xpath_has_not(path: str, uri: str) -> None:
+    document = _document("<a/>")
+    with pytest.raises(InternalError, match="could not create XPath object") as caught:
+        document.find(path, {"e": f"http://exslt.org/{uri}"})
+    assert caught.value.detail == "Unregistered function"
+    assert document.find("child::e:a[. = 'e:test()']/self::node()", {"e": f"http://exslt.org/{uri}"}) == []
+
+
+def test_expressions_that_go_on_leave_the_threads_for_other_work() -> None:
+    stop = Event()
+
+    def both() -> object:
+        for _ in range(workers.THREADS_MAX):
+            HUB.loop.call_later(0.01, HUB.interrupt, greenlet.getcurrent(), QueryCanceled("cancelled"))
+            with pytest.raises(QueryCanceled):
+                workers.XPATHS.run(stop.wait)
+        HUB.loop.call_later(0.01, HUB.interrupt, greenlet.getcurrent(), QueryCanceled("cancelled"))
+        with pytest.raises(QueryCanceled):  # waits for one of them, and may be cancelled
+            workers.XPATHS.run(stop.is_set)
+        return workers.run_in_thread(len, "abc")
+
+    try:
+        assert _in_greenlet(both) == 3
+    finally:
+        stop.set()
+
+
+def test_what_ends_after_the_loop_tells_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    stop, ended = Event(), Event()
+
+    def work() -> None:
+        stop.wait()
+        ended.set()
+
+    def leave() -> object:
+        HUB.loop.call_later(0.01, HUB.interrupt, greenlet.getcurrent(), QueryCanceled("cancelled"))
+        return workers.XPATHS.run(work)
+
+    assert isinstance(_in_greenlet(leave), QueryCanceled)
+    stop.set()
+    assert ended.wait(5)
+    _in_greenlet(lambda: [workers.XPATHS.run(bool) for _ in range(4)])
+    assert not caplog.records

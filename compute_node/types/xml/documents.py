@@ -6,10 +6,11 @@ What the catalog knows is asked in SQL, as any client would ask it, so that the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
 from aurora.datum import Datum, Row
-from aurora.errors import DataException, InvalidSchemaName, SqlError
+from aurora.errors import DataException, InsufficientPrivilege, InvalidCursorDefinition, InvalidSchemaName, SqlError
 from compute_node.types.declare import fn
 from compute_node.types.long_text import joined, paced
 from compute_node.types.registry import FunctionContext, PgType, SqlResult
@@ -74,16 +75,34 @@ def _columns(result: SqlResult) -> Columns:
 
 
 def _query(context: FunctionContext, text: str) -> tuple[list[Row], Columns]:
-    """A query's rows and columns. 22000 for what is no query."""
-    try:
-        result = context.run(text)
-    except SqlError as error:
-        if error.position is not None and error.internal_query is None:
-            error.internal_position, error.internal_query, error.position = error.position, text, None
-        raise
+    """A query's rows and columns; it may only read. 22000 for what is no query."""
+    with _of_query(text):
+        result = context.run_reading(text)
     if result.columns is None or not result.tag.startswith("SELECT"):
         raise DataException("invalid query")
     return result.rows, _columns(result)
+
+
+def _described(context: FunctionContext, text: str) -> Columns:
+    """A query's columns; it does not run."""
+    with _of_query(text):
+        return _columns(context.describe(text))
+
+
+@contextmanager
+def _of_query(text: str) -> Iterator[None]:
+    """Errors are of this text: their place is in it, or it is in their context."""
+    try:
+        yield
+    except InvalidCursorDefinition:
+        raise
+    except SqlError as error:
+        if error.position is None:
+            line = f'SQL statement "{text}"'
+            error.where = line if error.where is None else f"{error.where}\n{line}"
+        elif error.internal_query is None:
+            error.internal_position, error.internal_query, error.position = error.position, text, None
+        raise
 
 
 def _document(
@@ -128,11 +147,17 @@ def _table(context: FunctionContext, oid: int) -> Table:
 def _schema_oid(context: FunctionContext, name: str) -> int:
     """3F000, 42501."""
     rows = context.run(
-        "SELECT oid::pg_catalog.int8 FROM pg_catalog.pg_namespace WHERE nspname = $1", (name,), (19,)
+        "SELECT oid::pg_catalog.int8, pg_catalog.has_schema_privilege(oid, 'USAGE')"
+        " FROM pg_catalog.pg_namespace WHERE nspname = $1",
+        (name,),
+        (19,),
     ).rows
     if not rows:
         raise InvalidSchemaName(f'schema "{name}" does not exist')
-    return int(rows[0][0])
+    oid, may_use = rows[0]
+    if not may_use:
+        raise InsufficientPrivilege(f"permission denied for schema {name}")
+    return int(oid)
 
 
 def _databases_schemas(context: FunctionContext) -> list[tuple[int, str]]:
@@ -145,7 +170,7 @@ def _databases_schemas(context: FunctionContext) -> list[tuple[int, str]]:
 
 
 def _types_of(context: FunctionContext, table: Table) -> Columns:
-    return _query(context, f"SELECT * FROM {table.shown} LIMIT 0")[1]
+    return _described(context, f"SELECT * FROM {table.shown}")
 
 
 def _schemas(context: FunctionContext) -> Schemas:
@@ -205,7 +230,7 @@ def _database_schema(context: FunctionContext, style: Style) -> str:
 
 
 def _query_schema(context: FunctionContext, text: str, style: Style) -> str:
-    return query_schema(_schemas(context), _query(context, text)[1], None, *style)
+    return query_schema(_schemas(context), _described(context, text), None, *style)
 
 
 def _cursor(context: FunctionContext, name: str, count: int) -> tuple[list[Row], Columns]:

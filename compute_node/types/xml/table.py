@@ -24,6 +24,7 @@ from compute_node.types.registry import REGISTRY, FieldDesc, Function, FunctionC
 from compute_node.types.xml.declaration import shown
 from compute_node.types.xml.mapping import XML, escaped
 from compute_node.types.xml.xpath import Document, Found, Namespaces, evaluate, values
+from compute_node.types.xml.xpath_text import is_simple
 
 XMLTABLE: Final = 8012
 """No name leads to it."""
@@ -54,7 +55,7 @@ class _Row:
         if node is document or path.strip() == "/":
             return document.find(path, self.namespaces)
         if not isinstance(node, str):
-            return evaluate(node, path, self.namespaces, document.size)
+            return evaluate(node, path, self.namespaces, document.size, is_simple(path))
         return self._of_text(path.strip())
 
     def _of_text(self, path: str) -> Found:
@@ -66,7 +67,8 @@ class _Row:
         if parent is not None and node.is_tail:
             parent = parent.getparent()
         if path.startswith("..") and parent is not None:
-            return evaluate(parent, path[1:], self.namespaces, self.document.size)
+            own = path[1:]
+            return evaluate(parent, own, self.namespaces, self.document.size, is_simple(own))
         if path.startswith("/"):
             return self.document.find(path, self.namespaces)
         if path in ("name()", "name(.)", "local-name()", "local-name(.)"):

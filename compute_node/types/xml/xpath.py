@@ -15,11 +15,13 @@ from compute_node.types.long_text import paced
 from compute_node.types.registry import FunctionContext
 from compute_node.types.xml.declaration import leniently
 from compute_node.types.xml.mapping import escaped
-from compute_node.types.xml.xpath_text import from_document, is_simple
+from compute_node.types.xml.xpath_text import calls_prefixed, from_document, is_simple
 
 Namespaces: TypeAlias = dict[str, str]
 Found: TypeAlias = Datum
 """What an expression gives: a bool, a float, a str, or a list of nodes (lxml's)"""
+_EXTENSIONS: Final = "http://exslt.org/"
+"""Namespaces whose functions lxml brings, where PostgreSQL has none: ``str:padding`` makes texts of any length."""
 _WHOLE: Final = frozenset(("/", ".", "/."))
 """Expressions that give the document itself"""
 _MARKUP: Final = re.compile(r"<!\[CDATA\[.*?\]\]>|<!--.*?-->|<\?.*?\?>|<[^>]*>", re.DOTALL)
@@ -45,7 +47,7 @@ class Document:
         """What an expression gives from the document's own node."""
         if path.strip() in _WHOLE:
             return [self]
-        return evaluate(self.root, from_document(path), namespaces, self.size)
+        return evaluate(self.root, from_document(path), namespaces, self.size, is_simple(path))
 
     def text(self) -> str:
         """The document as its own node is written."""
@@ -53,20 +55,28 @@ class Document:
         return "".join(f"{node_text(node)}\n" for node in nodes)
 
 
-def evaluate(node: Found, path: str, namespaces: Namespaces, size: int) -> Found:
-    """An expression from an element. XX000 with libxml2's reason, 42601 for one that is none."""
+def evaluate(node: Found, path: str, namespaces: Namespaces, size: int, simple: bool) -> Found:
+    """An expression from an element of a document of ``size``. ``simple``: it takes a few passes (``is_simple``), so
+    that one over a short document needs no thread. XX000 with libxml2's reason."""
+    from compute_node.types.xml.libxml import LONG
+    from compute_node.work.workers import XPATHS
+
+    if any(uri.startswith(_EXTENSIONS) for uri in namespaces.values()) and calls_prefixed(path):
+        raise InternalError("could not create XPath object", detail="Unregistered function")
+    if simple and size <= LONG:
+        return _evaluated(node, path, namespaces)
+    return XPATHS.run(_evaluated, node, path, namespaces)
+
+
+def _evaluated(node: Found, path: str, namespaces: Namespaces) -> Found:
+    """As PostgreSQL's, without extensions: lxml's regular expressions would run in Python, with everybody waiting."""
     from lxml import etree
 
-    from compute_node.types.xml.libxml import LONG
-    from compute_node.work.workers import run_in_thread
-
     try:
-        compiled = etree.XPath(path, namespaces=namespaces or None)
+        compiled = etree.XPath(path, namespaces=namespaces or None, regexp=False, smart_strings=True)
     except etree.XPathSyntaxError as error:
         raise InternalError("invalid XPath expression", detail=str(error) or None) from None
     try:
-        if size > LONG or not is_simple(path):
-            return run_in_thread(compiled, node)
         return compiled(node)
     except etree.XPathError as error:
         raise InternalError("could not create XPath object", detail=str(error) or None) from None

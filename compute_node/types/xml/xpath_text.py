@@ -19,12 +19,15 @@ _OF_CONTEXT: Final = frozenset(
     ("name", "local-name", "namespace-uri", "string", "string-length", "normalize-space", "number")
 )
 """Functions that, without an argument, are of the context node."""
-SIMPLE: Final = re.compile(r"[\w.\-/@:*]*(?:(?:\[\d+\]|\(\))[\w.\-/@:*]*)*")
-"""Expressions that take no more time than a few passes over the document."""
+_STEP_OF_SIMPLE: Final = r"(?:@?(?:[^\W\d][\w.\-]*:)?(?:[^\W\d][\w.\-]*(?:\(\))?|\*)|\.)(?:\[\d+\])?"
+_SIMPLE: Final = re.compile(rf"/{{0,2}}{_STEP_OF_SIMPLE}(?://?{_STEP_OF_SIMPLE})*")
+"""Steps to children, attributes and texts: no axes, no parents, no predicates but positions."""
+SIMPLE_MAX: Final = 256
+"""Characters from which on an expression is no simple one: each step is a pass over the nodes."""
+_LITERAL: Final = re.compile(r"\"[^\"]*\"|'[^']*'")
+_PREFIXED_CALL: Final = re.compile(r"(?<!:):[^:/()\[\]|,=<>+$@*\s]+\s*\(")
 _OPERAND, _STEP, _OPERATOR = range(3)
 """What the next token may be: the beginning of an operand, a step of a path, an operator"""
-DEEP: Final = 3
-"""``//`` in an expression from which on it is no simple one"""
 
 
 def _tokens(text: str) -> list[str]:
@@ -32,8 +35,13 @@ def _tokens(text: str) -> list[str]:
 
 
 def is_simple(path: str) -> bool:
-    """Whether the expression takes time in proportion to the document's size."""
-    return path.count("//") < DEEP and SIMPLE.fullmatch(path) is not None
+    """Whether the expression, as it was given, takes no more time than a few passes over the document."""
+    return len(path) < SIMPLE_MAX and path.count("//") <= 1 and _SIMPLE.fullmatch(path) is not None
+
+
+def calls_prefixed(path: str) -> bool:
+    """Whether the expression calls a function with a prefix, of which XPath has none."""
+    return ":" in path and _PREFIXED_CALL.search(_LITERAL.sub("''", path)) is not None
 
 
 @lru_cache(maxsize=1024)
