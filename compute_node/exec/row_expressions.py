@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from aurora.datum import Row
-from aurora.errors import InvariantViolation
+from aurora.datum import Datum, Row
+from aurora.errors import InvariantViolation, SqlError
 from compute_node.access.index_access import RowExpression
 from compute_node.exec.builder import Builder
 from compute_node.exec.compile.rows import value_function
@@ -42,7 +42,8 @@ class _Linker(Builder):
 
 
 class _Writer:
-    """The session that happens to write, for functions in SQL."""
+    """The session that happens to write, with what an immutable function may ask of it: to run a function in SQL, the
+    catalog (a text search configuration), to tell of something. Its settings and its user are none of that."""
 
     def __init__(self, running: Callable[[], SessionView]) -> None:
         self._running = running
@@ -50,6 +51,14 @@ class _Writer:
     def call_routine(self, call: RoutineCall, arguments: Row, snapshot: object) -> Any:
         """See ``SessionView``."""
         return self._running().call_routine(call, arguments, None)
+
+    def catalog_function(self, name: str, *args: Datum) -> Datum:
+        """See ``SessionView``."""
+        return self._running().catalog_function(name, *args)
+
+    def notice(self, notice: SqlError, severity: str = "NOTICE") -> None:
+        """See ``SessionView``."""
+        self._running().notice(notice, severity)
 
 
 class RowExpressions:
@@ -69,8 +78,8 @@ class RowExpressions:
         attnos = frozenset(item.attno for item in walk(expression) if isinstance(item, Var))
         nullable = [not column.not_null for column in relation.columns]
         compiled = value_function(_Linker(view, relation), _over_row(relation, expression), row_scope(nullable), "c, r")
-        # Immutable functions of the row alone: nobody runs it, and it reads nothing. But for those in SQL, whose
-        # statements are run by whoever writes the row.
+        # Immutable functions of the row alone: nobody runs it, and it reads nothing. But for what ``_Writer``
+        # asks of whoever writes the row.
         nobody: Any = None
         writer: Any = _Writer(self._running)
         context = ExecContext(writer, nobody, nobody, self._storage.type_env, self._storage)

@@ -21,12 +21,18 @@ from aurora.ids import Lsn
 class Hold:
     """One reader's LSN, until ``release``; a scope is a ``with``."""
 
-    __slots__ = ("_holds", "lsn", "owner")
+    __slots__ = ("_holds", "_tied", "lsn", "owner")
 
     def __init__(self, holds: Holds, lsn: Lsn, owner: str) -> None:
         self._holds = holds
         self.lsn = lsn
         self.owner = owner
+        self._tied: dict[Hold, None] | None = None
+
+    def tie(self, tied: dict[Hold, None]) -> None:
+        """Its transaction's holds, among which it is until it is released."""
+        tied[self] = None
+        self._tied = tied
 
     def move(self, lsn: Lsn) -> None:
         """The reader has gone on to ``lsn`` (a reader instance): what it needed below is free. Never back."""
@@ -37,6 +43,8 @@ class Hold:
     def release(self) -> None:
         """The reader needs nothing any more; a second release does nothing."""
         self._holds.current.pop(self, None)
+        if self._tied is not None:
+            self._tied.pop(self, None)
 
     def __enter__(self) -> Hold:
         return self

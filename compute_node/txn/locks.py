@@ -70,11 +70,19 @@ _ROW_CONFLICT = {0: (3,), 1: (2, 3), 2: (1, 2, 3), 3: (0, 1, 2, 3)}
 
 FIRST_ADVISORY = 1 << 64
 """Relations are known to the lock table by (database << 32 | OID), advisory locks by numbers from here."""
+FIRST_OBJECT = 1 << 128
+"""Objects that are no relations are known by numbers from here; see ``object_key``."""
 WHOLE = -1
 """in the place of a row version: all rows of the table"""
 KEY_SHARE_MAX = 20_000
 """Rows that a transaction holds, after which a table's next one FOR KEY SHARE is all of them."""
 WAIT, NOWAIT, SKIP_LOCKED = "wait", "nowait", "skip"
+
+
+def object_key(database: int, class_oid: int, oid: int) -> int:
+    """The key of an object that is no relation, by its catalog too: users choose the OIDs of large objects. Database
+    0: of all."""
+    return FIRST_OBJECT | database << 64 | class_oid << 32 | oid
 
 
 class WeakLocks:
@@ -88,6 +96,9 @@ class WeakLocks:
 
 def _described(lock_id: int) -> str:
     """A lock as a deadlock's detail names it."""
+    if lock_id >= FIRST_OBJECT:
+        database, class_oid = lock_id >> 64 & 0xFFFFFFFF, lock_id >> 32 & 0xFFFFFFFF
+        return f"object {lock_id & 0xFFFFFFFF} of class {class_oid} of database {database}"
     if lock_id >= FIRST_ADVISORY:
         return f"advisory lock [{lock_id >> 32 & 0xFFFFFFFF},{lock_id & 0xFFFFFFFF}]"
     return f"relation {lock_id & 0xFFFFFFFF} of database {lock_id >> 32}"
@@ -151,6 +162,8 @@ class Waiting:
         """What is waited for, as a number of ``work.waits``."""
         entry = self.entry
         if isinstance(entry, tuple):
+            if entry[0].oid >= FIRST_OBJECT:
+                return waits.OBJECT
             return waits.ADVISORY if entry[0].oid >= FIRST_ADVISORY else waits.RELATION
         return waits.TUPLE if isinstance(entry, RowQueue) else waits.TRANSACTION
 

@@ -243,7 +243,7 @@ class TransactionManager:
         ends. Take it while the statement of that snapshot is still ``txn``'s newest."""
         hold = self.holds.add(lsn, owner)
         if txn is not None:
-            txn.tie().holds.append(hold)
+            hold.tie(txn.tie().holds)
         return hold
 
     @property
@@ -407,7 +407,7 @@ class TransactionManager:
             del self.by_xid[xid]
         ties = txn.ties
         if ties is not None:
-            for hold in ties.holds:
+            for hold in list(ties.holds):
                 hold.release()
             self.locks.release_all(txn, ties, lsn)
 

@@ -55,7 +55,7 @@ class Ties:
         self.row_locks: dict[RowHolders, None] = {}
         self.row_queues: dict[tuple[int, int], RowQueue] = {}
         self.waiters: list[Waiter] = []
-        self.holds: list[Hold] = []
+        self.holds: dict[Hold, None] = {}
         self.catalog: TxnChanges | None = None
         self.events: TxnEvents | None = None
         """changes of rows that foreign keys have yet to look at"""

@@ -19,6 +19,7 @@ _LOCK, _IPC, _TIMEOUT, _IO, _LSN = 3 << 24, 8 << 24, 9 << 24, 10 << 24, 11 << 24
 RELATION: Final = _LOCK
 TUPLE: Final = _LOCK | 4
 TRANSACTION: Final = _LOCK | 5
+OBJECT: Final = _LOCK | 8
 ADVISORY: Final = _LOCK | 10
 FORWARD_CONNECT: Final = _IPC | 1
 FORWARD_CONSISTENCY: Final = _IPC | 2
@@ -35,6 +36,7 @@ EVENTS: Final = {
     RELATION: "relation",
     TUPLE: "tuple",
     TRANSACTION: "transactionid",
+    OBJECT: "object",
     ADVISORY: "advisory",
     FORWARD_CONNECT: "AuroraWriteForwardConnect",
     FORWARD_CONSISTENCY: "AuroraWriteForwardConsistencyPoint",

@@ -25,6 +25,7 @@ from compute_node.catalog.ddl.types import type_name_taken
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.sql.analyze.typenames import resolve_type_name
 from compute_node.sql.expressions import Var
+from compute_node.txn.locks import SHARE_UPDATE_EXCLUSIVE
 
 _T = enums.AlterTableType
 
@@ -57,7 +58,7 @@ def find_composite(ctx: DdlContext, name: ast.RangeVar) -> RelationDesc:
         raise WrongObjectType(f'"{desc.name}" is not a composite type')
     if not ctx.owns(desc.owner):
         raise InsufficientPrivilege(f"must be owner of table {desc.name}")
-    ctx.lock_object(desc.oid, desc.name)
+    ctx.lock(desc, SHARE_UPDATE_EXCLUSIVE)
     return relation(ctx, desc.oid)
 
 

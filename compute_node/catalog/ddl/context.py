@@ -35,7 +35,7 @@ from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.relations.schema import CATALOGS, CATALOGS_BY_OID, FIRST_NORMAL_OID, NAMESPACE_TOAST
 from compute_node.session import door, prepare
 from compute_node.sql.parse import RawStatement
-from compute_node.txn.locks import ACCESS_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
+from compute_node.txn.locks import ACCESS_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE, object_key
 from compute_node.types.acl import CREATE, TEMPORARY, TRUNCATE
 
 if TYPE_CHECKING:
@@ -316,11 +316,15 @@ class DdlContext:
         """Take a table-level lock until the end of the transaction; may wait, and then ``desc`` may be out of date."""
         self._lock(desc.lock_id, mode, desc.name)
 
-    def lock_object(self, oid: int, name: str, *, shared: bool = False) -> None:
+    def lock_object(self, class_oid: int, oid: int, name: str, *, shared: bool = False) -> None:
         """Keep others from changing the catalog row of an object that is no relation, until the end of the
         transaction; may wait. ``shared``: by all databases."""
-        database = 0 if shared else self.view.layer.database_oid
-        self._lock(database << 32 | oid, SHARE_UPDATE_EXCLUSIVE, name)
+        if class_oid == CLASS_DATABASE:
+            # As those lock it who connect to it, copy it or drop it.
+            key = oid
+        else:
+            key = object_key(0 if shared else self.view.layer.database_oid, class_oid, oid)
+        self._lock(key, SHARE_UPDATE_EXCLUSIVE, name)
 
     def _lock(self, key: int, mode: int, name: str) -> None:
         version = self.catalog.version
@@ -364,6 +368,7 @@ class DdlContext:
         return door.start(self.session, statement, self.params).batches()
 
 
+CLASS_DATABASE: int = CATALOGS["pg_database"].desc.oid
 CLASS_RELATION: int = CATALOGS["pg_class"].desc.oid
 CLASS_AUTHID: int = CATALOGS["pg_authid"].desc.oid
 CLASS_TYPE: int = CATALOGS["pg_type"].desc.oid

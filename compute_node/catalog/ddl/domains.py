@@ -226,7 +226,7 @@ def find_domain(ctx: DdlContext, names: Sequence[ast.String]) -> Record:
 def alter_domain(ctx: DdlContext, node: ast.AlterDomainStmt) -> str:
     """ALTER DOMAIN but for RENAME, OWNER and SET SCHEMA. The domain is locked: who changes it comes one by one."""
     record = find_domain(ctx, node.typeName)
-    ctx.lock_object(record.oid, record.typname)
+    ctx.lock_object(CLASS_TYPE, record.oid, record.typname)
     record = find_domain(ctx, node.typeName)
     subtype = str(node.subtype)
     if subtype == "T":

@@ -259,7 +259,7 @@ def _grant_object(ctx: DdlContext, target: Target, change: Change) -> None:
     if target.kind == large_objects.KIND:
         name = f"{target.kind} {target.oid}"
     if _may_grant(ctx, owner, decode_all(getattr(record, acl_column)) or ()):
-        ctx.lock_object(target.oid, name, shared=target.kind in ("database", "tablespace"))
+        ctx.lock_object(CLASSES[target.kind], target.oid, name, shared=target.kind == "tablespace")
         record = ctx.rows.one(catalog, **{key: target.oid})
         if record is None:
             raise UndefinedObject(f'{target.noun} "{name}" does not exist')

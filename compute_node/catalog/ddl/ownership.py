@@ -44,6 +44,7 @@ from compute_node.catalog.ddl.types import check_type_owner, find_type
 from compute_node.catalog.large_objects import objects as large_objects
 from compute_node.catalog.permissions import denied
 from compute_node.catalog.rights import CLASSES, OBJECTS
+from compute_node.catalog.rows import Record
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.types import acl
 from compute_node.types.acl import CREATE, Acl, decode_all
@@ -196,9 +197,8 @@ def alter_routine_owner(ctx: DdlContext, node: ast.ObjectWithArgs, kind: enums.O
 def alter_large_object_owner(ctx: DdlContext, oid: int, spec: ast.RoleSpec) -> None:
     """ALTER LARGE OBJECT … OWNER TO."""
     owner = role_oid(ctx, spec)
-    record = large_objects.metadata(ctx.rows, oid)
-    if record.lomowner != owner:
-        large_objects.check_owner(ctx, record)
+    if large_objects.metadata(ctx.rows, oid).lomowner != owner:
+        large_objects.lock_existing(ctx, oid, True)
         check_new_owner(ctx, owner)
         give_object(ctx, "large object", oid, owner)
 
@@ -264,6 +264,9 @@ def reassign_owned(ctx: DdlContext, node: ast.ReassignOwnedStmt) -> str:
             desc = ctx.view.relation(row.objid)
             if desc is not None:
                 give_relation(ctx, desc, owner)
+        elif row.classid == large_objects.CLASS:
+            if _locked_large_object(ctx, row) is not None:
+                give_object(ctx, large_objects.KIND, row.objid, owner)
         elif row.classid in _KIND_OF:
             give_object(ctx, _KIND_OF[row.classid], row.objid, owner)
         elif row.classid in _WITHOUT_LIST:
@@ -272,6 +275,13 @@ def reassign_owned(ctx: DdlContext, node: ast.ReassignOwnedStmt) -> str:
             raise NotSupported(f"REASSIGN OWNED of objects of catalog {row.classid} is not supported")
     ctx.changes.touch()
     return "REASSIGN OWNED"
+
+
+def _locked_large_object(ctx: DdlContext, row: Record) -> Record | None:
+    """The large object of a row of pg_shdepend; None when somebody has removed it, or given it away, meanwhile."""
+    large_objects.lock(ctx, row.objid)
+    record = ctx.rows.one("pg_largeobject_metadata", oid=row.objid)
+    return record if record is not None and record.lomowner == row.refobjid else None
 
 
 def drop_owned(ctx: DdlContext, node: ast.DropOwnedStmt) -> str:
@@ -284,7 +294,8 @@ def drop_owned(ctx: DdlContext, node: ast.DropOwnedStmt) -> str:
         if row.deptype == ACL:
             _revoke_all(ctx, row.classid, row.objid, row.objsubid, row.refobjid)
         elif row.classid == large_objects.CLASS:
-            large_objects.remove(ctx, row.objid)
+            if (record := _locked_large_object(ctx, row)) is not None:
+                large_objects.remove(ctx, record)
         elif row.classid in _DROPPED:
             targets.append((row.classid, row.objid, row.objsubid))
         elif row.classid != CLASS_DATABASE:
@@ -313,6 +324,8 @@ def _revoke_all(ctx: DdlContext, class_oid: int, oid: int, column: int, role: in
         shared_depend.change_acl(ctx, (class_oid, oid, column), desc.owner, stored, new)
         ctx.changes.touch(oid)
         return
+    if class_oid == large_objects.CLASS:
+        large_objects.lock(ctx, oid)
     catalog, key, _, owner_column, acl_column = OBJECTS[_KIND_OF[class_oid]]
     row = ctx.rows.one(catalog, **{key: oid})
     items = None if row is None else decode_all(getattr(row, acl_column))

@@ -285,8 +285,7 @@ def comment(ctx: DdlContext, node: ast.CommentStmt) -> str:
             raise UndefinedObject(f'constraint "{node.object[1].sval}" for domain {shown} does not exist')
         class_oid, oid = CLASS_CONSTRAINT, found_row.oid
     elif kind == _O.OBJECT_LARGEOBJECT:
-        large = large_objects.metadata(ctx.rows, large_objects.number_of(node.object))
-        large_objects.check_owner(ctx, large)
+        large = large_objects.lock_existing(ctx, large_objects.number_of(node.object), True)
         class_oid, oid = large_objects.CLASS, large.oid
     elif kind in ROUTINES:
         class_oid, oid = CLASS_PROC, owned_routine(ctx, node.object, kind).oid

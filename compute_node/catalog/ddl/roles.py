@@ -192,7 +192,7 @@ def add_members(ctx: DdlContext, role: int, members: Sequence[int], grantor: int
         raise InternalError(f'role "{_name(ctx, role)}" cannot have explicit members')
     if grantor != ctx.user_oid:
         ctx.require_superuser("must be superuser to set grantor")
-    ctx.lock_object(_CLASS_MEMBERS, "pg_auth_members", shared=True)
+    ctx.lock_object(_CLASS_MEMBERS, 0, "pg_auth_members", shared=True)
     for member in members:
         if member == PG_DATABASE_OWNER:
             raise InternalError(f'role "{_name(ctx, member)}" cannot be a member of any role')
@@ -214,7 +214,7 @@ def remove_members(ctx: DdlContext, role: int, members: Sequence[int], admin_onl
     if not members:
         return
     _check_membership(ctx, role, ctx.user_oid)
-    ctx.lock_object(_CLASS_MEMBERS, "pg_auth_members", shared=True)
+    ctx.lock_object(_CLASS_MEMBERS, 0, "pg_auth_members", shared=True)
     for member in members:
         known = ctx.rows.one("pg_auth_members", roleid=role, member=member)
         if known is None:
@@ -262,7 +262,7 @@ def alter_role(ctx: DdlContext, node: ast.AlterRoleStmt) -> str:
 
 def _locked(ctx: DdlContext, record: Record) -> Record:
     """The role's row, which nobody else changes from now on."""
-    ctx.lock_object(record.oid, record.rolname, shared=True)
+    ctx.lock_object(CLASS_AUTHID, record.oid, record.rolname, shared=True)
     found = ctx.rows.one("pg_authid", oid=record.oid)
     if found is None:
         raise UndefinedObject(f'role "{record.rolname}" does not exist')
@@ -310,7 +310,7 @@ def drop_role(ctx: DdlContext, node: ast.DropRoleStmt) -> str:
         if record.oid not in [each.oid for each in dropped]:
             dropped.append(_locked(ctx, record))
     if dropped:
-        ctx.lock_object(_CLASS_MEMBERS, "pg_auth_members", shared=True)
+        ctx.lock_object(_CLASS_MEMBERS, 0, "pg_auth_members", shared=True)
     for record in dropped:
         for member in ctx.rows.find("pg_auth_members"):
             if record.oid in (member.roleid, member.member):

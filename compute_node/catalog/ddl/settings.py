@@ -33,7 +33,7 @@ def _value(node: ast.Node) -> str:
 
 
 def _store(ctx: DdlContext, database: int, role: int, change: ast.VariableSetStmt) -> None:
-    ctx.lock_object(_CLASS_SETTINGS, "pg_db_role_setting", shared=True)
+    ctx.lock_object(_CLASS_SETTINGS, 0, "pg_db_role_setting", shared=True)
     record = ctx.rows.one("pg_db_role_setting", setdatabase=database, setrole=role)
     items = dict(item.split("=", 1) for item in (record.setconfig if record is not None else None) or ())
     if change.kind == _KINDS.VAR_RESET_ALL:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from compute_node.catalog.ddl.context import CLASS_AUTHID, DdlContext
+from compute_node.catalog.ddl.context import CLASS_AUTHID, CLASS_DATABASE, DdlContext
 from compute_node.catalog.rows import Record
 from compute_node.relations.schema import CATALOGS
 from compute_node.types.acl import Acl, roles_of
@@ -18,7 +18,6 @@ FIRST_UNPINNED_OID: Final = 12000
 OWNER: Final = "o"
 ACL: Final = "a"
 
-CLASS_DATABASE: Final = CATALOGS["pg_database"].desc.oid
 CLASS_TABLESPACE: Final = CATALOGS["pg_tablespace"].desc.oid
 
 

@@ -26,7 +26,7 @@ from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import CATALOGS, CATALOGS_BY_OID
 from compute_node.session import notifications, read_only, setting_statements
 from compute_node.session.settings import SECRET, SettingValue, define_or_raise, parse_value, show_value
-from compute_node.txn.locks import FIRST_ADVISORY, MODE_NAMES
+from compute_node.txn.locks import FIRST_ADVISORY, FIRST_OBJECT, MODE_NAMES
 from compute_node.types.acl import SELECT, UPDATE, USAGE
 from compute_node.work.waits import EVENTS
 
@@ -261,14 +261,18 @@ def lock_status(call: Call) -> Iterator[Row]:
 
 
 def _lock_row(txn: Txn, key: int, mode: int, granted: bool) -> Row:
-    """A lock's key is (database, OID) of a relation, the OID of a database, or an advisory key of a database."""
+    """A lock's key is (database, OID) of a relation, the OID of a database, one of ``object_key``, or an
+    advisory key of a database."""
     high, low = (key >> 32) & 0xFFFFFFFF, key & 0xFFFFFFFF
     kind, database = "relation", high
     relation: int | None = low
     classid: int | None = None
     objid: int | None = None
     part: int | None = None
-    if key >= FIRST_ADVISORY:
+    if key >= FIRST_OBJECT:
+        kind, database, relation = "object", (key >> 64) & 0xFFFFFFFF, None
+        classid, objid, part = high, low, 0
+    elif key >= FIRST_ADVISORY:
         kind, database, relation = "advisory", (key >> 64) & 0xFFFFFFFF, None
         classid, objid, part = high, low, 2 if key & TWO_NUMBERS else 1
     elif not high and low not in CATALOGS_BY_OID:

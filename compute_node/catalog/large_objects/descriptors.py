@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from aurora.errors import InvalidParameterValue, ObjectNotInPrerequisiteState, UndefinedObject
+from aurora.errors import InvalidParameterValue, ObjectNotInPrerequisiteState, ProgramLimitExceeded, UndefinedObject
 from aurora.kernels import clog as clog_kernel
 from compute_node.catalog.large_objects import objects
 from compute_node.catalog.large_objects.opened import command, opened
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 WRITE: Final = 0x20000
 READ: Final = 0x40000
 SET, CURRENT, END = 0, 1, 2
+_READ_MAX: Final = 0x3FFFFFFF - 4
+"""bytes of the greatest value"""
 
 
 class Descriptor:
@@ -36,14 +38,23 @@ class Descriptor:
         self.writes = bool(flags & WRITE)
         self.offset = 0
         self._hold: Hold | None = None
+        self._writing: Pages | None = None
         self._snapshot: Snapshot | None = None
         txns, txn = call.engine.storage.txns, call.txn
         if not self.writes:
             lsn = txn.snapshot_lsn or txn.oldest_lsn or txns.vdl
             self._snapshot = clog_kernel.Snapshot(lsn, txn.own, command(call))
             self._hold = txns.hold(lsn, "large object", txn)
+        try:
+            self._check(call)
+        except BaseException:
+            self.close()
+            raise
+
+    def _check(self, call: Call) -> None:
+        """42704, 42501."""
         storage, catalogs = call.engine.storage, call.engine.catalog.catalogs
-        record = objects.metadata(CatalogReader(storage, self._moment(call), catalogs), oid)
+        record = objects.metadata(CatalogReader(storage, self._moment(call), catalogs), self.oid)
         # One for writing may be read, too.
         objects.check_privilege(call, record, SELECT)
         if self.writes:
@@ -52,19 +63,23 @@ class Descriptor:
     def _moment(self, call: Call) -> Snapshot:
         if self._snapshot is not None:
             return self._snapshot
-        txns = call.engine.storage.txns
-        call.txn.depend(txns.last_lsn)
-        return txns.latest_snapshot(call.txn)
+        storage = call.engine.storage
+        call.txn.depend(storage.locks.last_commit_lsn)
+        return storage.txns.latest_snapshot(call.txn)
 
     def pages(self, call: Call) -> Pages:
         """Its object's bytes, as it sees them."""
         return Pages(call.engine.storage, call.engine.catalog.catalogs, self.oid, lambda: self._moment(call))
 
     def pages_to_write(self, call: Call, what: str) -> Pages:
-        """The same, for changing them: nobody else does so now."""
-        ctx = objects.writable(call, what)
-        objects.lock(ctx, self.oid)
-        return objects.pages_to_write(ctx, self.oid)
+        """The same, for changing them: nobody else does so now, nor removes it. 42704"""
+        objects.changing(call, what)
+        # A rollback to a savepoint lets the lock go.
+        if self._writing is None or not objects.is_locked(call, self.oid):
+            ctx = objects.writable(call, what)
+            objects.lock_existing(ctx, self.oid)
+            self._writing = objects.pages_to_write(ctx, self.oid)
+        return self._writing
 
     def seek(self, call: Call, offset: int, whence: int) -> int:
         """Move; returns the place. 22023."""
@@ -80,7 +95,9 @@ class Descriptor:
         return offset
 
     def read(self, call: Call, count: int) -> bytes:
-        """The next bytes."""
+        """The next bytes. 54000"""
+        if count > _READ_MAX:
+            raise ProgramLimitExceeded("large object read request is too large")
         data = self.pages(call).read(self.offset, count)
         self.offset += len(data)
         return data
@@ -101,15 +118,12 @@ class Descriptor:
 
 def add(call: Call, descriptor: Descriptor) -> int:
     """Its number: the least that is free."""
-    table = opened(call)
-    number = 0
-    while number in table:
-        number += 1
-    table[number] = descriptor
+    table = opened(call.txn)
+    number = table.add(descriptor)
 
     def undo() -> None:
         if table.get(number) is descriptor:
-            del table[number]
+            table.close(number)
 
     call.txn.on_undo(undo)
     return number
@@ -117,7 +131,7 @@ def add(call: Call, descriptor: Descriptor) -> int:
 
 def find(call: Call, number: int) -> Descriptor:
     """42704"""
-    found = opened(call).get(number)
+    found = opened(call.txn).get(number)
     if found is None:
         raise UndefinedObject(f"invalid large-object descriptor: {number}")
     return found

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from aurora.datum import Datum
-from aurora.errors import InvalidParameterValue, NumericValueOutOfRange, ProgramLimitExceeded
+from aurora.errors import InvalidParameterValue, NumericValueOutOfRange
 from compute_node.catalog.functions.call import Call
 from compute_node.catalog.large_objects import files, objects
 from compute_node.catalog.large_objects.descriptors import (
@@ -22,8 +22,7 @@ from compute_node.catalog.large_objects.descriptors import (
 from compute_node.catalog.large_objects.opened import opened
 
 _INT4_MAX: Final = 2**31 - 1
-_VALUE_MAX: Final = 0x3FFFFFFF - 4
-_COPIED: Final = 8192
+_COPIED: Final = 65536
 
 
 def _creat(call: Call, mode: int) -> int:
@@ -39,8 +38,8 @@ def _open(call: Call, oid: int, flags: int) -> int:
 
 
 def _close(call: Call, number: int) -> int:
-    find(call, number).close()
-    del opened(call)[number]
+    find(call, number)
+    opened(call.txn).close(number)
     return 0
 
 
@@ -77,14 +76,7 @@ def _truncate(call: Call, number: int, size: int) -> int:
 
 def _unlink(call: Call, oid: int) -> int:
     ctx = objects.writable(call, "lo_unlink")
-    record = objects.metadata(ctx.rows, oid)
-    if not objects.compatible(call):
-        objects.check_owner(ctx, record)
-    table = opened(call)
-    for number in [number for number, each in table.items() if each.oid == oid]:
-        table.pop(number).close()
-    objects.lock(ctx, oid)
-    objects.remove(ctx, oid)
+    objects.remove(ctx, objects.lock_existing(ctx, oid, not objects.compatible(call)))
     return 1
 
 
@@ -104,8 +96,6 @@ def _get(call: Call, oid: int, offset: int = 0, count: int | None = None) -> byt
         wanted = max(size - offset, 0)
         if count is not None:
             wanted = min(wanted, count)
-        if wanted > _VALUE_MAX:
-            raise ProgramLimitExceeded("large object read request is too large")
         return descriptor.read(call, wanted)
     finally:
         descriptor.close()
@@ -122,7 +112,7 @@ def _import(call: Call, name: str, oid: int = 0) -> int:
     with files.opened(name, True) as file:
         oid = objects.create(call, oid, "lo_import")
         descriptor = Descriptor(call, oid, WRITE)
-        while data := files.read(file, name, _COPIED):
+        while data := file.read(_COPIED):
             descriptor.write(call, data, "lo_import")
     return oid
 
@@ -132,7 +122,7 @@ def _export(call: Call, oid: int, name: str) -> int:
     try:
         with files.opened(name, False) as file:
             while data := descriptor.read(call, _COPIED):
-                files.write(file, name, data)
+                file.write(data)
     finally:
         descriptor.close()
     return 1

@@ -6,14 +6,22 @@ from typing import TYPE_CHECKING, Final
 
 from pglast import ast
 
-from aurora.errors import InsufficientPrivilege, SqlError, SqlSyntaxError, UndefinedObject, UniqueViolation
+from aurora.errors import (
+    InsufficientPrivilege,
+    InvariantViolation,
+    SqlError,
+    SqlSyntaxError,
+    UndefinedObject,
+    UniqueViolation,
+)
 from compute_node.catalog.ddl import shared_depend
 from compute_node.catalog.ddl.context import DdlContext
-from compute_node.catalog.large_objects.opened import changes
+from compute_node.catalog.large_objects.opened import changes, opened
 from compute_node.catalog.large_objects.pages import Pages
 from compute_node.catalog.rights import CLASSES, effective
 from compute_node.catalog.rows import CatalogReader, Record
 from compute_node.session import read_only
+from compute_node.txn.locks import object_key
 from compute_node.types.acl import acl_mask
 
 if TYPE_CHECKING:
@@ -41,20 +49,43 @@ def number_of(node: ast.Node) -> int:
     return int(text)
 
 
-def writable(call: Call, what: str) -> DdlContext:
-    """What changes the catalogs of large objects, in the caller's transaction. 25006 on a reader."""
+def changing(call: Call, what: str) -> None:
+    """The statement is about to change a large object. 25006 on a reader."""
     if call.engine.in_recovery:
         raise read_only.refused(f"{what}()")
-    from compute_node.catalog.ddl.drop import drop_temp_schema
-
     changes(call)
-    return DdlContext(call.engine, call.session, call.txn, "", drop_temp_schema)
+
+
+def writable(call: Call, what: str) -> DdlContext:
+    """What changes the catalogs of large objects, in the caller's transaction. 25006 on a reader."""
+    changing(call, what)
+    return DdlContext(call.engine, call.session, call.txn, "", _no_schema)
+
+
+def _no_schema(ctx: DdlContext, name: str) -> None:
+    raise InvariantViolation(f"a function of large objects makes the schema {name}")
 
 
 def lock(ctx: DdlContext, oid: int) -> None:
     """Nobody else writes to the object until the transaction ends. What is seen from now on may not be durable yet."""
-    ctx.lock_object(oid, f"{KIND} {oid}")
-    ctx.txn.depend(ctx.storage.txns.last_lsn)
+    ctx.lock_object(CLASS, oid, f"{KIND} {oid}")
+    ctx.txn.depend(ctx.storage.locks.last_commit_lsn)
+
+
+def is_locked(call: Call, oid: int) -> bool:
+    """Whether the transaction has that lock."""
+    return object_key(call.view.layer.database_oid, CLASS, oid) in call.txn.table_locks
+
+
+def lock_existing(ctx: DdlContext, oid: int, owned: bool = False) -> Record:
+    """``lock``, and the object's row as it is from now on. 42704; ``owned``: 42501 for who does not own it."""
+    for _ in range(2):
+        # Before the wait, as nobody queues up for what is not theirs, and after it.
+        record = metadata(ctx.rows, oid)
+        if owned:
+            check_owner(ctx, record)
+        lock(ctx, oid)
+    return record
 
 
 def compatible(call: Call) -> bool:
@@ -114,9 +145,11 @@ def pages_to_write(ctx: DdlContext, oid: int) -> Pages:
     return Pages(ctx.storage, ctx.catalog.catalogs, oid, ctx.rows.snapshot, ctx.rows)
 
 
-def remove(ctx: DdlContext, oid: int) -> None:
-    """The object with all that is said of it."""
-    ctx.rows.delete("pg_largeobject_metadata", metadata(ctx.rows, oid))
+def remove(ctx: DdlContext, record: Record) -> None:
+    """The object of ``lock_existing`` with all that is said of it, and the descriptors that the transaction has."""
+    oid = record.oid
+    opened(ctx.txn).close_of(oid)
+    ctx.rows.delete("pg_largeobject_metadata", record)
     pages_to_write(ctx, oid).remove()
     ctx.rows.delete_where("pg_description", objoid=oid, classoid=CLASS, objsubid=0)
     shared_depend.forget(ctx, CLASS, oid)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
+from aurora.datum import Row
 from aurora.errors import InvalidParameterValue, InvariantViolation
-from compute_node.access.index_access import equality_keys
+from compute_node.access.index_access import ScanKey, equality_keys
+from compute_node.access.toast import AT_LEAST, AT_MOST
 from compute_node.catalog.rows import CatalogReader, CatalogRows, Record
 from compute_node.hub import HUB
 from compute_node.relations.schema import CATALOGS, SystemCatalogs
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
 PAGE: Final = 2048
 SIZE_MAX: Final = (2**31 - 1) * PAGE
 _PAGES: Final = CATALOGS["pg_largeobject"]
-_COLUMNS: Final = tuple(range(1, len(_PAGES.desc.columns) + 1))
+_NUMBER: Final = (_PAGES.position["pageno"] + 1,)
+_NUMBER_AND_DATA: Final = (*_NUMBER, _PAGES.position["data"] + 1)
 
 
 class Pages:
@@ -40,13 +43,11 @@ class Pages:
             raise InvariantViolation(f"large object {self.oid} was not opened for writing")
         return self._changes
 
-    def _backward(self) -> Iterator[Record]:
-        """The rows from the last on."""
+    def _scan(self, keys: list[ScanKey], columns: tuple[int, ...], backward: bool = False) -> Iterator[list[Row]]:
+        """Columns and addresses of its rows that meet the keys too, in order, a batch at a time."""
         desc = self._catalogs.tables["pg_largeobject"].desc
         access = self._storage.table(desc).index(desc.indexes[0])
-        for batch in access.scan(self._moment(), equality_keys((self.oid,)), True, _COLUMNS, True):
-            for row in batch:
-                yield Record(_PAGES.position, row[:-1], row[-1])
+        return access.scan(self._moment(), [*equality_keys((self.oid,)), *keys], backward, columns, True)
 
     def _page(self, number: int) -> Record | None:
         reader = CatalogReader(self._storage, self._moment(), self._catalogs)
@@ -54,21 +55,29 @@ class Pages:
 
     def size(self) -> int:
         """Bytes up to the end of the last row."""
-        last = next(self._backward(), None)
-        return 0 if last is None else last.pageno * PAGE + len(last.data)
+        for rows in self._scan([], _NUMBER, True):
+            last = self._page(rows[0][0])
+            if last is not None:
+                return int(last.pageno) * PAGE + len(last.data)
+        return 0
 
     def read(self, offset: int, count: int) -> bytes:
         """Up to ``count`` bytes from there; what nobody has written reads as zeros."""
         end = min(offset + count, self.size())
+        if offset >= end:
+            return b""
         parts = []
-        while offset < end:
-            number, within = divmod(offset, PAGE)
-            record = self._page(number)
-            wanted = min(PAGE - within, end - offset)
-            part = b"" if record is None else bytes(record.data[within : within + wanted])
-            parts.append(part + bytes(wanted - len(part)))
-            offset += wanted
+        keys = [ScanKey(1, AT_LEAST, offset // PAGE), ScanKey(1, AT_MOST, (end - 1) // PAGE)]
+        for rows in self._scan(keys, _NUMBER_AND_DATA):
+            for number, data, _ in rows:
+                start = number * PAGE
+                if start > offset:
+                    parts.append(bytes(start - offset))
+                    offset = start
+                parts.append(bytes(data[offset - start : end - start]))
+                offset += len(parts[-1])
             HUB.pulse()
+        parts.append(bytes(end - offset))
         return b"".join(parts)
 
     def write(self, offset: int, data: bytes) -> None:
@@ -94,23 +103,20 @@ class Pages:
         if not 0 <= size <= SIZE_MAX:
             raise InvalidParameterValue(f"invalid large object truncation target: {size}")
         number, within = divmod(size, PAGE)
-        for record in list(self._from(number + 1)):
-            self._rows.delete("pg_largeobject", record)
-            HUB.pulse()
+        self._delete([ScanKey(1, AT_LEAST, number + 1)])
         last = self._page(number)
         if last is None:
             self._rows.insert("pg_largeobject", loid=self.oid, pageno=number, data=bytes(within))
         elif len(last.data) != within:
             self._rows.update("pg_largeobject", last, data=bytes(last.data[:within]).ljust(within, b"\0"))
 
-    def _from(self, number: int) -> Iterator[Record]:
-        for record in self._backward():
-            if record.pageno < number:
-                return
-            yield record
-
     def remove(self) -> None:
         """Delete all rows."""
-        for record in list(self._backward()):
-            self._rows.delete("pg_largeobject", record)
-            HUB.pulse()
+        self._delete([])
+
+    def _delete(self, keys: list[ScanKey]) -> None:
+        rows = self._rows
+        for batch in self._scan(keys, _NUMBER):
+            for number, tid in batch:
+                rows.delete("pg_largeobject", Record(_PAGES.position, (self.oid, number, None), tid))
+                HUB.pulse()
