@@ -26,6 +26,7 @@ from compute_node.access.read_ahead import ReadAhead
 from compute_node.access.stored import LAZY, resolved, resolved_row
 from compute_node.access.toast import Toaster
 from compute_node.access.vacuum_truncate import is_empty
+from compute_node.hub import HUB
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.txn.locks import FOR_KEY_SHARE, FOR_NO_KEY_UPDATE, FOR_UPDATE, NOWAIT, SKIP_LOCKED, WAIT, RowQueue
@@ -460,7 +461,9 @@ class Table:
                 if locks.rows and locks.row_blockers(txn, self.relfile, at, strength):
                     found = self._probe(tid, snapshot, projection, txn.follow)
                     continue
-                elsewhere = self.file.target if self._full_page == (at >> 16, xid, txn.cid) else -1
+                elsewhere = -1
+                if later is not None and self._full_page == (at >> 16, xid, txn.cid):
+                    elsewhere = self.file.target
                 new_tid: int = self._update(at, plan.positions, values, xid, txn.cid, plan.hot, new_key, elsewhere)
                 if new_tid <= 0:
                     new_tid = self._update_elsewhere(txn, at, plan, values, new_key, new_tid, elsewhere)
@@ -489,12 +492,16 @@ class Table:
         if not tids or not self.indexes:
             return
         plan = self._plans[changed, needed]
-        rows = [self._own_row(txn, tid) for tid in tids]
+        rows = []
+        for tid in tids:
+            rows.append(self._own_row(txn, tid))
+            HUB.pulse()
         if txn.serial is not None and self.serial_id:
             for row in rows:
                 self._note_insert(txn.serial, row)
         for index, unchanged in zip(self.indexes, plan.unchanged, strict=True):
             index.add_many(txn, rows, tids, not unchanged)
+            HUB.pulse()
 
     def _has_new_key(
         self, plan: UpdatePlan, keys: Projection, snapshot: Snapshot, tid: int, values: Sequence[Datum]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from aurora.datum import Row
-from compute_node.exec.assignments import columns_used, is_volatile
+from compute_node.exec.assignments import columns_used
 from compute_node.exec.plan_walk import plan_expressions, plan_nodes
 from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
@@ -46,9 +46,12 @@ def tid_scan(scan: Scan) -> Scan:
 
 def looks_around(plan: pl.Update | pl.Delete, builder: Builder) -> bool:
     """Whether a function that the statement calls, or a sub-select may call, can see what it has changed so far."""
-    found = [expr for node in plan_nodes(plan) for expr in plan_expressions(node)]
-    return any(is_volatile(builder, expr) for expr in found) or any(
-        isinstance(item, ex.SubPlan) for expr in found for item in ex.walk(expr)
+    return any(
+        isinstance(item, ex.SubPlan)
+        or (isinstance(item, ex.Call) and builder.function(item.function).volatility == "v")
+        for node in plan_nodes(plan)
+        for expr in plan_expressions(node)
+        for item in ex.walk(expr)
     )
 
 

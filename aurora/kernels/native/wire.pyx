@@ -18,6 +18,7 @@ cdef extern from "Python.h":
 
 cdef const char* EXECUTE_SYNC = "E\0\0\0\x09\0\0\0\0\0S\0\0\0\x04"
 cdef const char* DESCRIBE_PORTAL = "D\0\0\0\x06P\0"
+cdef const unsigned char* COPY_LETTERS = b"btnvfr"
 
 
 cdef inline unsigned int get16(const unsigned char* p) noexcept:
@@ -276,39 +277,29 @@ cdef class Out:
 
     cdef int escaped(self, const unsigned char* data, Py_ssize_t length, unsigned char delimiter) except -1:
         """The bytes as a field of COPY's text format."""
-        cdef Py_ssize_t i
-        cdef unsigned char c, letter
+        cdef Py_ssize_t i, more = length
+        cdef unsigned char c
         cdef unsigned char* out
-        if self.size - self.start + length > self.limit:
-            raise message_too_large(self.size - self.start, length)
-        self.reserve(2 * length)
+        for i in range(length):
+            c = data[i]
+            if 8 <= c <= 13 or c == 92 or c == delimiter:
+                more += 1
+        if more == length:
+            return self.put(<const char*>data, length)
+        if self.size - self.start + more > self.limit:
+            raise message_too_large(self.size - self.start, more)
+        self.reserve(more)
         out = self.data + self.size
         for i in range(length):
             c = data[i]
-            if c > 13 and c != 92 and c != delimiter:
-                out[0] = c
-                out += 1
+            if 8 <= c <= 13:
+                out[0] = 92
+                out[1] = COPY_LETTERS[c - 8]
+                out += 2
                 continue
-            if c == 8:
-                letter = 98
-            elif c == 9:
-                letter = 116
-            elif c == 10:
-                letter = 110
-            elif c == 11:
-                letter = 118
-            elif c == 12:
-                letter = 102
-            elif c == 13:
-                letter = 114
-            elif c == 92 or c == delimiter:
-                letter = c
-            else:
-                letter = 0
-            if letter:
+            if c == 92 or c == delimiter:
                 out[0] = 92
                 out += 1
-                c = letter
             out[0] = c
             out += 1
         self.size = out - self.data

@@ -32,7 +32,6 @@ class DeleteNode(Node):
         recheck = plan.recheck
         if recheck is not None and is_volatile(builder, recheck):
             recheck = None
-        self._alone = not looks_around(plan, builder)
         self._again = find_target_again(plan.again, plan.source, builder)
         whole = self._again is not None
         change = RowChange(builder, plan.relation, (), recheck, (), plan.returning, whole=whole)
@@ -40,6 +39,7 @@ class DeleteNode(Node):
         width = len(plan.relation.columns)
         uses_joined = any(index >= width for index in columns_used([recheck, *plan.returning]))
         self._source = ModifySource(plan.child, plan.tid_column, builder, uses_joined)
+        self._alone = self._source.scanned and not plan.returning and not looks_around(plan, builder)
         unit = Unit()
         scope = change.old_row_scope(proposed=False)
         check = Compiler(unit, scope, builder).truth(recheck).text if recheck is not None else "True"

@@ -35,8 +35,8 @@ class UpdateNode(Node):
             builder, plan.relation, plan.assignments, plan.recheck, plan.checks, plan.returning, whole=whole
         )
         self._returns = bool(plan.returning)
-        self._alone = not looks_around(plan, builder)
         self._source = ModifySource(plan.child, plan.tid_column, builder, self._change.uses_joined)
+        self._alone = self._source.scanned and not self._returns and not looks_around(plan, builder)
         self.nullable = None
 
     def run(self, ctx: ExecContext) -> int:
