@@ -19,6 +19,7 @@ from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql import expressions as ex
 from compute_node.types.collation import collation_of
 from compute_node.types.collation.code import aggregate_under
+from compute_node.types.oids import INTERNAL
 from compute_node.types.registry import Aggregate, FunctionContext
 from compute_node.work.sorting import SortedOrder, sorted_batches
 
@@ -27,8 +28,24 @@ if TYPE_CHECKING:
 
 _NEVER_NULL = frozenset((2147, 2803))
 """the two counts"""
-GROWS = frozenset((2335, 4053, 3538, 3545, 3175, 3197, 3267, 3270, 2901, 4301, 6227))
+_GROWS = frozenset((2335, 4053, 3538, 3545, 3175, 3197, 3267, 3270, 2901, 4301, 6227))
 """aggregates whose state keeps every row: arrays, strings, JSON, ranges"""
+
+
+def resolved_aggregate(call: ex.AggregateCall | ex.WindowCall, builder: Builder) -> tuple[Aggregate, bool]:
+    """The aggregate of a call for its arguments' types, and whether a state may take more memory with every row, and
+    change in place."""
+    aggregate = builder.aggregate(call.function)
+    if aggregate is None:
+        raise InvariantViolation(f"function {call.function} is not an aggregate")
+    if aggregate.specialize is not None:
+        aggregate = aggregate.specialize(tuple([builder.type(item.type) for item in call.arguments]))
+    elif any(collation_of(item.type) for item in call.arguments):
+        aggregate = aggregate_under(aggregate, [builder.type(item.type) for item in call.arguments])
+    if call.function < FIRST_NORMAL_OID:
+        return aggregate, call.function in _GROWS
+    kind = builder.type(aggregate.transition_type)
+    return aggregate, kind.length < 0 or kind.oid == INTERNAL
 
 
 class Fold:
@@ -37,18 +54,11 @@ class Fold:
     __slots__ = ("_aggregate", "_builder", "_call", "_collects", "_finish", "grows", "initial", "nullable")
 
     def __init__(self, call: ex.AggregateCall, builder: Builder) -> None:
-        aggregate = builder.aggregate(call.function)
-        if aggregate is None:
-            raise InvariantViolation(f"function {call.function} is not an aggregate")
-        if aggregate.specialize is not None:
-            aggregate = aggregate.specialize(tuple([builder.type(item.type) for item in call.arguments]))
-        elif any(collation_of(item.type) for item in call.arguments):
-            aggregate = aggregate_under(aggregate, [builder.type(item.type) for item in call.arguments])
+        aggregate, grows = resolved_aggregate(call, builder)
         self._call, self._builder = call, builder
         self._aggregate: Aggregate = aggregate
         self._collects = call.distinct or bool(call.order_by) or aggregate.ordered_set
-        of_user = call.function >= FIRST_NORMAL_OID and builder.type(aggregate.transition_type).length < 0
-        self.grows = self._collects or call.function in GROWS or of_user
+        self.grows = self._collects or grows
         """whether a state takes more memory with every row"""
         self.nullable = call.function not in _NEVER_NULL
         self._finish: Callable[..., Datum] = aggregate.final

@@ -28,6 +28,7 @@ from compute_node.forward.remote import RemoteStatement, standing_for
 from compute_node.hub import HUB
 from compute_node.replica.topology import InstanceState
 from compute_node.session import door, forwarding, read_after
+from compute_node.session.encoded import Unreadable
 from compute_node.session.forwarding import AsWritten
 from compute_node.session.results import decode_text
 from compute_node.session.state import IDLE, Disconnected, SessionState
@@ -206,7 +207,10 @@ class ReaderForwarding:
         if all(portal.declared for portal in session.portals.values()):
             return True  # a simple query
         port = session.port
-        return port.data[port.position : port.position + 1] == b"S"
+        try:
+            return port.data[port.position : port.position + 1] == b"S"
+        except Unreadable:
+            return False  # the turn will say so when it comes to that message
 
     def _answered(self, remote: RemoteStatement, answer: Answer) -> None:
         """A statement's answer is whole."""

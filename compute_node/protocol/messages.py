@@ -7,7 +7,7 @@ malformed raises ``ProtocolViolation`` (08P01); the connection ends on it.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 from typing import NamedTuple
 
@@ -55,6 +55,15 @@ class Column(NamedTuple):
 def message(kind: bytes, payload: bytes) -> bytes:
     """A message with its length word."""
     return kind + struct.pack("!i", len(payload) + 4) + payload
+
+
+def places(data: bytes) -> Iterator[tuple[int, int]]:
+    """Where each of several whole messages begins and ends."""
+    at, size = 0, len(data)
+    while at < size:
+        end = at + 1 + int.from_bytes(data[at + 1 : at + 5], "big")
+        yield at, end
+        at = end
 
 
 def authentication(code: int, payload: bytes = b"") -> bytes:

@@ -12,10 +12,9 @@ from compute_node.protocol import messages
 from compute_node.protocol.messages import Column
 from compute_node.session.copy_input import SIGNATURE
 from compute_node.session.copy_options import CopyOptions
-from compute_node.session.encoded import converted_fields, is_text_in_binary
-from compute_node.session.results import binary_code, text_code
+from compute_node.session.encoded import converted_fields
+from compute_node.session.results import binary_code, text_code, text_fields
 from compute_node.types.charsets.charset import Charset
-from compute_node.types.oids import JSONB
 from compute_node.types.registry import PgType, TypeEnv
 
 _ESCAPES = {"\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v", "\\": "\\\\"}
@@ -109,12 +108,9 @@ class CopyWriter:
         charset = self._charset
         if charset is None or data.isascii():
             return data
-        parts, at = [], 0
-        while at < len(data):
-            end = at + 1 + int.from_bytes(data[at + 1 : at + 5], "big")
-            parts.append(messages.message(b"d", charset.encode(data[at + 5 : end].decode())))
-            at = end
-        return b"".join(parts)
+        return b"".join(
+            [messages.message(b"d", charset.encode(data[at + 5 : end].decode())) for at, end in messages.places(data)]
+        )
 
     def _line(self, fields: list[str]) -> bytes:
         payload = (self._options.delimiter.join(fields) + "\n").encode()
@@ -139,10 +135,9 @@ class CopyWriter:
         if self._charset is not None and not data.isascii():
             data = self._converted(data, self._charset)
         # A row of the binary format is the body of a DataRow: only the message type differs.
-        out, at = bytearray(data), 0
-        while at < len(data):
+        out = bytearray(data)
+        for at, _ in messages.places(data):
             out[at] = 100
-            at += 1 + int.from_bytes(data[at + 1 : at + 5], "big")
         signature, self._signature = self._signature, b""
         if not signature:
             return bytes(out)
@@ -151,11 +146,10 @@ class CopyWriter:
 
     def _converted(self, data: bytes, charset: Charset) -> bytes:
         """DataRow messages in UTF-8 → the same in the client's encoding."""
-        text = [is_text_in_binary(column.kind) for column in self._columns]
-        skip = [int(column.kind.oid == JSONB) for column in self._columns]
-        parts, at = [], 0
-        while at < len(data):
-            end = at + 1 + int.from_bytes(data[at + 1 : at + 5], "big")
-            parts.append(messages.message(b"D", converted_fields(data, at + 5, end, charset, text, skip)))
-            at = end
-        return b"".join(parts)
+        text, skip = text_fields([column.kind for column in self._columns], [1] * len(self._columns))
+        return b"".join(
+            [
+                messages.message(b"D", converted_fields(data, at + 5, end, charset, text, skip))
+                for at, end in messages.places(data)
+            ]
+        )

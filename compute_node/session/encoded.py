@@ -2,7 +2,8 @@
 
 ``EncodedPort`` stands before the connection and hands its messages on one by one, in UTF-8; ``EncodedOut`` takes the
 place of the session's output and converts what is put in. Nobody else knows of it, and a session in UTF-8 has neither.
-COPY's data pass through as they are: COPY converts them, for it has an encoding of its own.
+COPY's data and FunctionCall pass through as they are: COPY has an encoding of its own, and only ``fastpath`` knows the
+types of a function's arguments.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from aurora.kernels import wire as wire_kernel
 from compute_node.protocol import messages
 from compute_node.protocol.messages import Reader, message
 from compute_node.session.output import Output
-from compute_node.session.results import expand_formats
+from compute_node.session.results import is_text_in_binary
 from compute_node.types.charsets.charset import Charset
 from compute_node.types.oids import JSONB
 from compute_node.types.registry import PgType
@@ -26,13 +27,10 @@ if TYPE_CHECKING:
     from compute_node.session.state import Port, SessionState
 
 MAX_MESSAGE_BYTES = 1 << 30
-_BIND, _EXECUTE, _COPY_DATA = ord("B"), ord("E"), ord("d")
+_BIND, _EXECUTE, _COPY_DATA, _FUNCTION_CALL = ord("B"), ord("E"), ord("d"), ord("F")
+_MORE = b"\0"
+"""input of a port that is not read any more"""
 _NULL = struct.pack("!i", -1)
-
-
-def is_text_in_binary(kind: PgType) -> bool:
-    """Whether the binary form of a type is its text, in the client's encoding."""
-    return kind.send is str.encode or kind.oid == JSONB or kind.root.kind == "e"
 
 
 def received_in(kind: PgType, charset: Charset) -> PgType:
@@ -44,6 +42,15 @@ def received_in(kind: PgType, charset: Charset) -> PgType:
     return replace(
         kind, receive=lambda data, typmod: receive(data[:before] + charset.decode(data[before:]).encode(), typmod)
     )
+
+
+def received_value(value: bytes | None, form: int, kind: PgType | None, charset: Charset) -> bytes | None:
+    """A parameter or argument as the client sent it, in UTF-8 where it is a text. ``kind``: its type, if it is known;
+    the text form (0) needs none."""
+    if value is None or value.isascii() or (form != 0 and (kind is None or not is_text_in_binary(kind))):
+        return value
+    before = int(form != 0 and kind is not None and kind.oid == JSONB)
+    return value[:before] + charset.decode(value[before:]).encode()
 
 
 def converted_fields(
@@ -71,8 +78,7 @@ def converted_fields(
 
 
 class EncodedOut(Output):
-    """The session's output, converted as it is put in; ``binary`` says of the columns of the running Execute which are
-    texts. ``extend`` takes what has been converted already."""
+    """The session's output, converted as it is put in. ``extend`` takes what has been converted already."""
 
     __slots__ = ()
 
@@ -86,19 +92,13 @@ class EncodedOut(Output):
         return self
 
     def _converted(self, data: bytes) -> bytes:
-        parts: list[bytes] = []
-        at = 0
-        while at < len(data):
-            end = at + 1 + int.from_bytes(data[at + 1 : at + 5], "big")
-            piece = data[at:end]
-            at = end
-            parts.append(piece if piece.isascii() else self._message(piece))
-        return b"".join(parts)
+        pieces = [data[at:end] for at, end in messages.places(data)]
+        return b"".join([piece if piece.isascii() else self._message(piece) for piece in pieces])
 
     def _message(self, data: bytes) -> bytes:
         kind, end = data[:1], len(data)
         if kind == b"D":
-            text, skip = self.binary or (None, ())
+            text, skip = self.texts or (None, ())
             return message(b"D", converted_fields(data, 5, end, self.charset, text, skip))
         if kind == b"T":
             return message(b"T", self._columns(data))
@@ -124,6 +124,19 @@ class EncodedOut(Output):
         for _ in range(int.from_bytes(count, "big")):
             parts += (self.charset.encode(reader.cstring().decode()), b"\0", reader.take(18))
         return b"".join(parts)
+
+
+class Unreadable(Exception):
+    """A message whose text is none in the client's encoding. It stays the next one until it is passed over."""
+
+    def __init__(self, port: Port, end: int, kind: int, error: SqlError) -> None:
+        super().__init__(error.message)
+        self._port, self._end = port, end
+        self.kind, self.error = kind, error
+
+    def pass_over(self) -> None:
+        """Go on behind it."""
+        self._port.position = self._end
 
 
 class EncodedPort:
@@ -176,10 +189,10 @@ class EncodedPort:
 
     @property
     def data(self) -> bytes:
-        """The message at hand, or the next one that is complete; empty without one. Once the encoding has changed, only
-        as long as it takes to say whether there is more: the next message is another port's."""
+        """The message at hand, or the next one that is complete; empty without one. Raises Unreadable. Once the
+        encoding has changed, it only says whether there is more: the next message is another port's."""
         if self._session.port is not self:
-            return bytes(self.position + (self.port.position < len(self.port.data)))
+            return _MORE if self.port.position < len(self.port.data) else b""
         while self.position >= len(self._data):
             port = self.port
             try:
@@ -189,21 +202,25 @@ class EncodedPort:
             if found is None:
                 return self._data
             kind, start, end = found
-            port.position = end
             try:
                 payload = self._converted(kind, port.data, start, end)
             except SqlError as error:
-                from compute_node.session.turn import refuse
-
-                if self._session.skipping or refuse(self._session, kind, error):
-                    continue
-                return self._data
+                if not self._session.skipping:
+                    raise Unreadable(port, end, kind, error) from error
+                port.position = end
+                continue
+            port.position = end
             self._data, self.position = message(bytes([kind]), payload), 0
         return self._data
 
     @data.setter
     def data(self, data: bytes) -> None:
         self._data = data
+
+    def retire(self) -> Port:
+        """Nothing is read here any more; gives the connection."""
+        self._data, self.position = b"", 0
+        return self.port
 
     def next_message(self) -> tuple[int, bytes]:
         """As the connection's, for COPY."""
@@ -216,13 +233,11 @@ class EncodedPort:
         if kind == _BIND:
             return self._bind(data, start, end)
         payload = data[start:end]
+        if kind in (_COPY_DATA, _FUNCTION_CALL) or payload.isascii():
+            return payload
         if kind == _EXECUTE:
             reader = Reader(data, start, end)
-            name = self._utf8(reader.cstring())
-            self._expect(name)
-            return name + b"\0" + reader.rest()
-        if kind == _COPY_DATA or payload.isascii():
-            return payload
+            return self._utf8(reader.cstring()) + b"\0" + reader.rest()
         if kind in b"Qf":
             return self._utf8(payload.removesuffix(b"\0")) + b"\0"
         if kind in b"DC":
@@ -242,14 +257,9 @@ class EncodedPort:
         types = () if prepared is None else prepared.param_types
         values = []
         for number, (value, form) in enumerate(zip(bind.values, bind.formats, strict=True)):
-            if value is None:
-                values.append(_NULL)
-                continue
             kind = self._session.type_of(types[number]) if form == 1 and number < len(types) else None
-            if not value.isascii() and (form == 0 or (kind is not None and is_text_in_binary(kind))):
-                before = 1 if kind is not None and kind.oid == JSONB else 0
-                value = value[:before] + self._utf8(value[before:])
-            values.append(struct.pack("!i", len(value)) + value)
+            value = received_value(value, form, kind, self.charset)
+            values.append(_NULL if value is None else struct.pack("!i", len(value)) + value)
         return b"".join(
             [
                 self._utf8(bind.portal) + b"\0" + name + b"\0",
@@ -261,23 +271,6 @@ class EncodedPort:
             ]
         )
 
-    def _expect(self, portal: bytes) -> None:
-        """Which columns of the rows to come are texts, where some are asked for in binary form."""
-        out = self._session.out
-        if not isinstance(out, EncodedOut):
-            return
-        out.binary = None
-        found = self._session.portals.get(portal)
-        columns = None if found is None or found.statement is None else found.statement.columns
-        if columns is None or found is None or b"\1" not in found.formats:
-            return
-        formats = expand_formats(found.formats, len(columns))
-        pairs = list(zip(columns, formats, strict=True))
-        out.binary = (
-            [form == 0 or is_text_in_binary(column.kind) for column, form in pairs],
-            [int(form == 1 and column.kind.oid == JSONB) for column, form in pairs],
-        )
-
 
 def behind(port: Port) -> Port:
     """The connection, whatever the client's encoding."""
@@ -287,10 +280,10 @@ def behind(port: Port) -> Port:
 def use(session: SessionState, charset: Charset | None) -> None:
     """From the next message on the client's is this character set; None: UTF-8."""
     if isinstance(session.port, EncodedPort):
-        session.port = session.port.port
+        session.port = session.port.retire()
     if charset is None:
         session.out.__class__ = Output
         return
     session.port = EncodedPort(session.port, session, charset)
     session.out.__class__ = EncodedOut
-    session.out.charset, session.out.binary = charset, None
+    session.out.charset, session.out.texts = charset, None

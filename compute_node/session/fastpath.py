@@ -12,10 +12,13 @@ from aurora.errors import InternalError, NotSupported, ProtocolViolation, Undefi
 from aurora.kernels import wire as wire_kernel
 from compute_node.protocol import messages
 from compute_node.session import door, prepare, transactions
+from compute_node.session.encoded import converted_fields, received_value
 from compute_node.session.results import decode_parameters
 from compute_node.session.sinks import RowList
 from compute_node.session.state import FAILED, IDLE, SessionState
 from compute_node.sql.deparse import quote_identifier
+from compute_node.types.charsets.charset import charset
+from compute_node.types.charsets.names import UTF8
 from compute_node.types.registry import Function
 
 _ROW_HEAD: Final = 7
@@ -56,11 +59,17 @@ def _value(session: SessionState, function: Function, message: messages.Function
     if statement is None or not prepare.is_ready(session, statement):
         source, raws = prepare.parse_text(sql)
         statement = prepare.single(session, sql, raws[0], source, function.arguments)
-    bind = messages.Bind(b"", b"", message.formats, message.values, message.result_format)
+    values, client = message.values, charset(session.encoding) if session.encoding != UTF8 else None
+    if client is not None:
+        arguments = zip(values, message.formats, statement.kinds, strict=True)
+        values = tuple([received_value(value, form, kind, client) for value, form, kind in arguments])
+    bind = messages.Bind(b"", b"", message.formats, values, message.result_format)
     params = decode_parameters(bind, statement.kinds, session.env)
     result = statement.format_for(message.result_format)
     rows = RowList()
     door.run(session, statement, params, rows)
     session.gated = True
     row: bytes = wire_kernel.encode_rows(rows.found, result.codes, result.converters, session.env)
+    if client is not None and not row.isascii():
+        return converted_fields(row, _ROW_HEAD - 2, len(row), client, *(result.texts or (None, ())))[2:]
     return row[_ROW_HEAD:]

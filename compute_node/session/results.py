@@ -21,6 +21,7 @@ from aurora.errors import (
 from compute_node.hub import HUB
 from compute_node.protocol import messages
 from compute_node.protocol.messages import Column
+from compute_node.types.oids import JSONB
 from compute_node.types.registry import PgType, TypeEnv
 
 LONG_TEXT_BYTES = 1 << 20
@@ -59,10 +60,24 @@ def expand_formats(raw: bytes, count: int) -> list[int]:
     return codes
 
 
-class ResultFormat:
-    """How one plan's rows go out in one choice of formats."""
+def is_text_in_binary(kind: PgType) -> bool:
+    """Whether the binary form of a type is its text, in the client's encoding."""
+    return kind.send is str.encode or kind.oid == JSONB or kind.root.kind == "e"
 
-    __slots__ = ("bound_described", "codes", "converters", "row_description")
+
+def text_fields(kinds: Sequence[PgType], formats: Sequence[int]) -> tuple[Sequence[bool], Sequence[int]]:
+    """Which columns of rows in these formats are texts, and how many bytes at the front of each are none."""
+    pairs = list(zip(kinds, formats, strict=True))
+    return (
+        [form == 0 or is_text_in_binary(kind) for kind, form in pairs],
+        [int(form == 1 and kind.oid == JSONB) for kind, form in pairs],
+    )
+
+
+class ResultFormat:
+    """How one plan's rows go out in one choice of formats. ``texts``: see ``text_fields``; None when all are."""
+
+    __slots__ = ("bound_described", "codes", "converters", "row_description", "texts")
 
     def __init__(self, columns: Sequence[Column], raw_formats: bytes) -> None:
         formats = expand_formats(raw_formats, len(columns))
@@ -70,6 +85,7 @@ class ResultFormat:
         pairs = [binary_code(t) if fmt else text_code(t) for t, fmt in zip(types, formats, strict=True)]
         self.codes = b"".join(code for code, _ in pairs)
         self.converters = tuple(converter for _, converter in pairs)
+        self.texts = text_fields(types, formats) if 1 in formats else None
         self.row_description = messages.row_description(columns, [t.length for t in types], formats)
         self.bound_described = messages.BIND_COMPLETE + self.row_description
 

@@ -114,6 +114,8 @@ class WireRows(_Output):
     def rows(self, batch: list[Row]) -> None:
         """One kernel call a batch, or several where rows are large."""
         result, session = self._result, self._session
+        # Anew for each batch: portals never call ``begin``, and what runs in between may have sent rows of its own.
+        session.out.texts = result.texts
         if len(batch) > FIRST_ROWS:
             data = wire_kernel.encode_rows(batch[:FIRST_ROWS], result.codes, result.converters, session.env)
             self._put(data)

@@ -20,6 +20,7 @@ from compute_node.exec.compile.compiler import too_complex
 from compute_node.hub import HUB
 from compute_node.protocol import messages
 from compute_node.session import audit, extended, fastpath, notifications, simple, transactions
+from compute_node.session.encoded import Unreadable
 from compute_node.session.state import FAILED, IDLE, Port, SessionState
 from compute_node.session.statement import Statement
 
@@ -46,32 +47,38 @@ def process(session: SessionState) -> None:
     port = session.port
     match_point, next_message = wire_kernel.match_point, wire_kernel.next_message
     while True:
-        data, at = port.data, port.position
-        if at >= len(data):
-            return
-        if data[at] == 66 and not session.skipping:
-            packet = match_point(data, at, session.statements)
-            if packet is not None:
-                if run_point(session, packet):
-                    # Not ``packet[4]``: more input may have come while it waited, and then offsets have moved.
-                    port.position += packet[4] - at
-                    if port.position >= len(port.data):
-                        return
-                    port = _between(session)
-                    continue
-                data, at = port.data, port.position
         try:
-            found = next_message(data, at, MAX_MESSAGE_BYTES)
-        except ValueError:
-            raise messages.malformed("invalid message length") from None
-        if found is None:
-            return
-        kind, start, end = found
-        port.position = end
-        if not _dispatch(session, kind, data, start, end):
-            return
-        if port.position < len(port.data):
-            port = _between(session)
+            data, at = port.data, port.position
+            if at >= len(data):
+                return
+            if data[at] == 66 and not session.skipping:
+                packet = match_point(data, at, session.statements)
+                if packet is not None:
+                    if run_point(session, packet):
+                        # Not ``packet[4]``: more input may have come while it waited, and then offsets have moved.
+                        port.position += packet[4] - at
+                        if port.position >= len(port.data):
+                            return
+                        port = _between(session)
+                        continue
+                    data, at = port.data, port.position
+            try:
+                found = next_message(data, at, MAX_MESSAGE_BYTES)
+            except ValueError:
+                raise messages.malformed("invalid message length") from None
+            if found is None:
+                return
+            kind, start, end = found
+            port.position = end
+            if not _dispatch(session, kind, data, start, end):
+                return
+            if port.position < len(port.data):
+                port = _between(session)
+        except Unreadable as unread:
+            unread.pass_over()
+            if not refuse(session, unread.kind, unread.error):
+                return
+            port = session.port
 
 
 def _is_much(out: list[bytes]) -> bool:

@@ -12,6 +12,7 @@ import os
 from collections.abc import Sequence
 from sys import getsizeof
 from typing import Final, Protocol
+from weakref import ref
 
 from aurora.datum import Datum, Row
 from aurora.errors import InvariantViolation, OutOfMemory
@@ -69,7 +70,7 @@ class Account:
 
     def __init__(self, instance: Instance | None = None) -> None:
         self._instance = INSTANCE if instance is None else instance
-        self._resources: set[Closable] = set()
+        self._resources: set[ref[Closable]] = set()
         self.used_bytes = self.peak_bytes = 0
         self.closed = False
 
@@ -88,21 +89,24 @@ class Account:
         self._instance.used_bytes -= count
 
     def own(self, resource: Closable) -> None:
-        """Close ``resource`` with the account."""
+        """Close ``resource`` with the account, if it still is. Whoever drops it before closes it so: an operator whose
+        consumer stops early leaves nothing to the rest of the statement."""
         if self.closed:
             raise InvariantViolation("a closed account owns nothing")
-        self._resources.add(resource)
+        self._resources.add(ref(resource))
 
     def disown(self, resource: Closable) -> None:
         """``resource`` is closed, or another's."""
-        self._resources.discard(resource)
+        self._resources.discard(ref(resource))
 
     def close(self) -> None:
         """The statement has ended: give everything back."""
         self.closed = True
         resources, self._resources = self._resources, set()
-        for resource in resources:
-            resource.close()
+        for each in resources:
+            resource = each()
+            if resource is not None:
+                resource.close()
         self.release(self.used_bytes)
 
     def __del__(self) -> None:
@@ -110,7 +114,8 @@ class Account:
 
 
 class Area:
-    """What one operator keeps. ``limit_bytes``: where it should begin to use files."""
+    """What one operator keeps, at most as long as it has the area. ``limit_bytes``: where it should begin to use
+    files."""
 
     __slots__ = ("_account", "limit_bytes", "peak_bytes", "used_bytes")
 
@@ -127,11 +132,20 @@ class Area:
             self.peak_bytes = self.used_bytes
         return self.used_bytes > self.limit_bytes
 
+    def take_back(self, count: int) -> None:
+        """``count`` bytes of it are not kept any more."""
+        if not self._account.closed:
+            self._account.release(count)
+        self.used_bytes -= count
+
     def clear(self) -> None:
         """Nothing is kept any more."""
         if not self._account.closed:
             self._account.release(self.used_bytes)
         self.used_bytes = 0
+
+    def __del__(self) -> None:
+        self.clear()
 
 
 def value_bytes(value: Datum) -> int:
@@ -139,6 +153,17 @@ def value_bytes(value: Datum) -> int:
     if isinstance(value, (list, tuple)):
         return 56 + 8 * len(value) + sum(map(value_bytes, value))
     return 0 if value is None or value is True or value is False else getsizeof(value)
+
+
+def column_bytes(values: Sequence[Datum]) -> int:
+    """What a list of values takes in memory: as ``batch_bytes`` estimates rows."""
+    count = len(values)
+    if count <= SAMPLE_ROWS:
+        return sum(map(value_bytes, values)) + 8 * count
+    sample = values[:: count // SAMPLE_ROWS]
+    if any(isinstance(value, (str, bytes)) for value in sample):
+        return 64 * count + sum([len(value) for value in values if isinstance(value, (str, bytes))])
+    return sum(map(value_bytes, sample)) * count // len(sample) + 8 * count
 
 
 def batch_bytes(batch: Sequence[Row]) -> int:

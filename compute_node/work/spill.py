@@ -104,9 +104,10 @@ def _load(data: bytes) -> Batch:
 class TempFile:
     """Blocks of rows, written one after the other and read by number. 53400 past ``temp_file_limit``."""
 
-    __slots__ = ("_account", "_fd", "_places", "_usage", "bytes", "rows")
+    __slots__ = ("__weakref__", "_account", "_fd", "_places", "_usage", "bytes", "rows")
 
     def __init__(self, account: Account, usage: TempUsage) -> None:
+        self._fd = -1
         file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - the account closes it
         self._fd = os.dup(file.fileno())
         file.close()
@@ -165,6 +166,9 @@ class TempFile:
         self._account.disown(self)
         if 0 <= self._usage.log_kb * KB <= self.bytes:
             LOGGER.info("temporary file: size %d", self.bytes)
+
+    def __del__(self) -> None:
+        self.close()
 
 
 class Writer:

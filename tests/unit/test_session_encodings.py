@@ -11,8 +11,9 @@ from compute_node.protocol import messages
 from compute_node.protocol.messages import Column
 from compute_node.session.copy_options import CopyOptions
 from compute_node.session.copy_output import CopyWriter
-from compute_node.session.encoded import EncodedOut, converted_fields, is_text_in_binary
+from compute_node.session.encoded import EncodedOut, converted_fields
 from compute_node.session.output import Output
+from compute_node.session.results import is_text_in_binary
 from compute_node.types import REGISTRY
 from compute_node.types.charsets.charset import charset
 from compute_node.types.oids import BYTEA, INT4, JSONB, TEXT
@@ -23,7 +24,7 @@ def _out(name: str) -> EncodedOut:
     out = Output()
     out.__class__ = EncodedOut
     assert isinstance(out, EncodedOut)
-    out.charset, out.binary = charset(name), None
+    out.charset, out.texts = charset(name), None
     return out
 
 

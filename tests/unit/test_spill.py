@@ -154,6 +154,38 @@ def test_every_node_checks_often_and_leaves_nothing_when_canceled(
     assert len(os.listdir("/proc/self/fd")) <= files
 
 
+STOPPED_EARLY = [
+    "select (select count(*) from u where id > o.id group by cube (t, label) limit 1) from t o where id < 60",
+    "select (select count(*) from u where id > o.id group by label limit 1) from t o where id < 60",
+    "select (select array_agg(id) from u where id > o.id limit 1) from t o where id < 60",
+    "select (select sum(id) over (order by id rows between 1 preceding and 1 following) from u where id > o.id limit 1)"
+    " from t o where id < 60",
+    "select (select sum(id) over (order by id * 0) from u where id > o.id limit 1) from t o where id < 60",
+    "select (select id from u where id > o.id order by label limit 1) from t o where id < 60",
+    "select (select u.id from u join u v on u.t = v.t where u.id > o.id limit 1) from t o where id < 60",
+    "select (select t from u where id > o.id union select o.id limit 1) from t o where id < 60",
+    "select (select t from u where id > o.id intersect all select t from u limit 1) from t o where id < 60",
+    "select (select label from (select distinct label, t from u where id > o.id) d limit 1) from t o where id < 60",
+    "select (with recursive r(n) as (select o.id union all select n + 1 from r where n < 2000) select n from r limit 1)"
+    " from t o where id < 60",
+]
+
+
+@pytest.mark.parametrize("work_mem", [8, 1 << 20])
+@pytest.mark.parametrize("sql", STOPPED_EARLY)
+def test_a_sub_select_that_is_stopped_early_leaves_nothing_to_the_next(
+    database: Database, unused: int, sql: str, work_mem: int
+) -> None:
+    def kept(outer: int) -> tuple[int, int]:
+        rows = database.run(sql.replace("id < 60", f"id < {outer}"), TinySession(work_mem=work_mem))
+        next(rows)  # the whole batch is computed
+        return INSTANCE.used_bytes - unused, len(os.listdir("/proc/self/fd"))
+
+    few, many = kept(2), kept(20)
+    assert many[0] <= few[0] + 1000
+    assert many[1] <= few[1]
+
+
 def test_a_portal_that_is_dropped_leaves_nothing(database: Database, unused: int) -> None:
     files = len(os.listdir("/proc/self/fd"))
     rows = database.run("select * from t order by name", TinySession())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aurora.errors import InvalidPrecedingOrFollowingSize, NullValueNotAllowed
-from compute_node.exec.window.aggregates import SKIP, FrameAggregate
-from compute_node.exec.window.frames import Frames, Order, check_offset, high_ends, low_ends
+from compute_node.exec.nodes.window_agg import _Held
+from compute_node.exec.window.aggregates import SKIP, FrameAggregate, Run
+from compute_node.exec.window.frames import Frames, Order, check_offset, ends_of
 from compute_node.exec.window.partition import Partition, StoredValues
 from compute_node.sql.query import Frame
 from compute_node.types.registry import REGISTRY
@@ -26,6 +28,9 @@ class NoContext:
     """A partition in memory asks its context for nothing but these."""
 
     stable_context = function_context = None
+
+    def check(self) -> None:
+        """Nobody cancels."""
 
 
 def in_range(value: int, base: int, offset: int, sub: bool, less: bool) -> bool:
@@ -98,8 +103,8 @@ def test_frames_are_those_of_the_definition(
         return
     frame = Frame(mode, start_kind, end_kind, exclude, 1, 1)
     part, order = made(values), Order(values, descending, nulls_first)
-    low = low_ends(part, frame, offsets[0], in_range, order)
-    high = high_ends(part, frame, offsets[1], in_range, order)
+    low = ends_of(part, frame, offsets[0], in_range, order, high=False)
+    high = ends_of(part, frame, offsets[1], in_range, order, high=True)
     frames = Frames(part, frame, low, high)
     middle = len(values) // 2
     lows, highs = frames.ends(0, middle)
@@ -134,7 +139,7 @@ def test_a_moving_aggregate_gives_what_a_new_one_gives(oid: int, values: list[An
 
     part = made(values)
     frame = Frame("rows", "preceding", "current row")
-    frames = Frames(part, frame, *(ends(part, frame, width - 1, None, None) for ends in (low_ends, high_ends)))
+    frames = Frames(part, frame, *(ends_of(part, frame, width - 1, None, None, high) for high in (False, True)))
     moving = FrameAggregate(aggregate, 1, column, column, False)
     found = moving.over(part, frames)(0, len(values), frames.ends(0, len(values)))
     for row, value in enumerate(found):
@@ -143,6 +148,71 @@ def test_a_moving_aggregate_gives_what_a_new_one_gives(oid: int, values: list[An
             if each is not None:
                 state = aggregate.step(state, each)
         assert str(value) == str(aggregate.final(state)), (values, row)
+
+
+@pytest.fixture
+def pulses(monkeypatch: pytest.MonkeyPatch) -> list[None]:
+    """One for each time that long work would have let others run."""
+    seen: list[None] = []
+    hub = SimpleNamespace(pulse=lambda: seen.append(None))
+    for name in ("frames", "aggregates"):
+        monkeypatch.setattr(f"compute_node.exec.window.{name}.HUB", hub)
+    return seen
+
+
+@pytest.mark.parametrize("high", [False, True])
+def test_an_end_that_walks_a_whole_partition_lets_others_run(pulses: list[None], high: bool) -> None:
+    values = list(range(20_000))
+    frame = Frame("range", "following", "following", "", 1, 1)
+    bounds = ends_of(made(values), frame, 19_000, in_range, Order(values, False, False), high)
+    assert bounds(0, 1) == [19_000 + high]
+    assert len(pulses) >= 4
+
+
+def test_taking_many_rows_out_of_a_state_lets_others_run(pulses: list[None]) -> None:
+    run = Run(lambda: 0, lambda state, value: state + value, lambda state, value: state - value, abs, False)
+    assert run.unfold(20_000, [1] * 19_999) == 1
+    assert len(pulses) >= 4
+    assert run.unfold(3, [1, SKIP, 1]) == 1
+
+
+def test_values_of_a_partition_in_memory_are_made_in_pieces_and_counted() -> None:
+    sizes: list[int] = []
+
+    def evaluate(ctx: Any, rows: list[Any]) -> list[Any]:
+        sizes.append(len(rows))
+        return [str(row[0]) * 10 for row in rows]
+
+    account = Account()
+    part = Partition(NoContext(), Area(account, 1 << 30))  # type: ignore[arg-type]
+    part.add([(number,) for number in range(2500)], [])
+    before = account.used_bytes
+    values = part.values(evaluate)
+    assert sizes == [1000, 1000, 500]
+    assert account.used_bytes - before > 2500 * 50
+    assert part.values(evaluate) is values
+
+    # What does not fit any more is computed as it is asked for.
+    part = Partition(NoContext(), Area(account, before + 1000))  # type: ignore[arg-type]
+    part.add([(number,) for number in range(2500)], [])
+    before = account.used_bytes
+    found = part.values(evaluate)
+    assert isinstance(found, StoredValues) and list(found) == list(values)
+    assert account.used_bytes == before
+
+
+def test_a_long_group_of_peers_is_given_in_pieces() -> None:
+    class First:
+        def values(self, rows: list[Any], groups: Any) -> list[Any]:
+            return [row[0] for row in rows]
+
+    ctx = SimpleNamespace(area=lambda: Area(Account(), 1 << 30), check=lambda: None)
+    held = _Held(ctx)  # type: ignore[arg-type]
+    for start in range(0, 3000, 500):
+        held.add([(number,) for number in range(start, start + 500)], [] if start else [0])
+    batches = list(held.give([First()]))
+    assert [len(batch) for batch in batches] == [1000, 1000, 1000]
+    assert [row for batch in batches for row in batch] == [(number, number) for number in range(3000)]
 
 
 def test_values_in_a_file_are_read_by_chunks() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from compute_node.exec.compile.rows import batch_function
@@ -58,18 +59,17 @@ class GroupingSetsNode(Node):
 
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """The groups of one set after the other."""
-        kept = ctx.tuplestore()
-        for batch in self._child.batches(ctx):
-            ctx.check()
-            kept.append(batch)
-        ctx.scratch[("kept", self._key)] = kept
-        for node in self._sets:
-            for rows in node.batches(ctx):
-                shaped = rows if self._shape is None else self._shape(ctx, rows)
-                if shaped:
-                    yield shaped
-        del ctx.scratch[("kept", self._key)]
-        kept.close()
+        with closing(ctx.tuplestore()) as kept:
+            for batch in self._child.batches(ctx):
+                ctx.check()
+                kept.append(batch)
+            for node in self._sets:
+                # Anew for each: a run of the same node that was not read to its end may be closed in between.
+                ctx.scratch[("kept", self._key)] = kept
+                for rows in node.batches(ctx):
+                    shaped = rows if self._shape is None else self._shape(ctx, rows)
+                    if shaped:
+                        yield shaped
 
 
 def _with_keys(call: ex.AggregateCall, row: list[ex.Expr]) -> ex.AggregateCall:

@@ -8,6 +8,7 @@ not match (PostgreSQL's EvalPlanQual).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from aurora.datum import Datum, Row
@@ -74,19 +75,18 @@ class MergeNode(Node):
         touched: set[int] = set()
         count = 0
         # The target is read to its end first: what is stored here must not be met by the scan.
-        rows = ctx.tuplestore()
-        for batch in self._child.batches(ctx):
-            ctx.check()
-            rows.append(batch)
-        for batch in rows.batches():
-            for row in batch:
+        with closing(ctx.tuplestore()) as rows:
+            for batch in self._child.batches(ctx):
                 ctx.check()
-                tid = row[self._tid]
-                done = None if tid is None else self._on_match(ctx, table, tid, row, touched)
-                if done is None:
-                    done = self._on_none(ctx, table, row)
-                count += done
-        rows.close()
+                rows.append(batch)
+            for batch in rows.batches():
+                for row in batch:
+                    ctx.check()
+                    tid = row[self._tid]
+                    done = None if tid is None else self._on_match(ctx, table, tid, row, touched)
+                    if done is None:
+                        done = self._on_none(ctx, table, row)
+                    count += done
         return count
 
     @staticmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from itertools import chain, compress
@@ -10,17 +11,17 @@ from operator import add, ne
 from typing import TYPE_CHECKING
 
 from aurora.datum import Datum
-from aurora.errors import InvariantViolation, NotSupported
+from aurora.errors import NotSupported
 from compute_node.exec.assignments import is_volatile
 from compute_node.exec.compile.compiler import Compiler, tuple_text
 from compute_node.exec.compile.rows import batch_function, key_text, value_function
 from compute_node.exec.compile.unit import Unit, row_scope
-from compute_node.exec.folds import GROWS
+from compute_node.exec.folds import resolved_aggregate
 from compute_node.exec.nodes.base import Batch, Node, executes, output_nullable
 from compute_node.exec.window.aggregates import SKIP, FrameAggregate
-from compute_node.exec.window.frames import Frames, InRange, Order, check_offset, high_ends, low_ends
+from compute_node.exec.window.frames import Frames, InRange, Order, check_offset, ends_of
 from compute_node.exec.window.functions import WindowFunction, built_in
-from compute_node.exec.window.partition import Evaluate, Partition
+from compute_node.exec.window.partition import CHUNK_ROWS, Evaluate, Partition
 from compute_node.exec.window.streams import (
     DenseRankStream,
     FirstStream,
@@ -34,8 +35,6 @@ from compute_node.exec.window.streams import (
 from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
-from compute_node.types.collation import collation_of
-from compute_node.types.collation.code import aggregate_under
 
 if TYPE_CHECKING:
     from compute_node.exec.builder import Builder
@@ -138,17 +137,10 @@ class WindowAggNode(Node):
         if function.kind == "w":
             name = function.name if call.function < FIRST_NORMAL_OID else _built_in_name(function.source)
             return self._window_function(builder, call, name, running)
-        aggregate = builder.aggregate(call.function)
-        if aggregate is None:
-            raise InvariantViolation(f"function {call.function} is neither an aggregate nor a window function")
-        if aggregate.specialize is not None:
-            aggregate = aggregate.specialize(tuple([builder.type(item.type) for item in call.arguments]))
-        elif any(collation_of(item.type) for item in call.arguments):
-            aggregate = aggregate_under(aggregate, [builder.type(item.type) for item in call.arguments])
+        aggregate, grows = resolved_aggregate(call, builder)
         if not aggregate.windowed:
             message = f"aggregate function {function.name} does not support use as a window function"
             raise NotSupported(message)
-        grows = call.function >= FIRST_NORMAL_OID or call.function in GROWS
         if aggregate.moving is not None and _may_vary(builder, call):
             aggregate = replace(aggregate, moving=None)
         strict = aggregate.strict
@@ -211,36 +203,41 @@ class WindowAggNode(Node):
 
     def _streamed(self, ctx: ExecContext) -> Iterator[Batch]:
         streams: list[Stream] = []
-        held = _Held(ctx)
-        for rows, groups, begins in self._pieces(ctx):
-            if begins:
+        with closing(_Held(ctx)) as held:
+            for rows, groups, begins in self._pieces(ctx):
+                if begins:
+                    yield from held.give(streams)
+                    streams = [make(ctx) for make in self._streams or ()]
+                if not self._by_group:
+                    yield _with_values(rows, [stream.values(rows, groups) for stream in streams])
+                    continue
+                # The last group of peers may go on in the next batch.
+                if not groups:
+                    held.add(rows, groups)
+                    continue
+                last = groups[-1]
+                if last:
+                    held.add(rows[:last], groups[:-1])
                 yield from held.give(streams)
-                streams = [make(ctx) for make in self._streams or ()]
-            if not self._by_group:
-                yield _with_values(rows, [stream.values(rows, groups) for stream in streams])
-                continue
-            # The last group of peers may go on in the next batch.
-            if not groups:
-                held.add(rows, groups)
-                continue
-            last = groups[-1]
-            if last:
-                held.add(rows[:last], groups[:-1])
+                held.add(rows[last:], [0])
             yield from held.give(streams)
-            held.add(rows[last:], [0])
-        yield from held.give(streams)
 
     def _gathered(self, ctx: ExecContext, start: Datum, end: Datum) -> Iterator[Batch]:
         part: Partition | None = None
-        for rows, groups, begins in self._pieces(ctx):
-            if begins:
+        try:
+            for rows, groups, begins in self._pieces(ctx):
+                if begins:
+                    if part is not None:
+                        yield from self._over(ctx, part, start, end)
+                        part.close()
+                    part = Partition(ctx, ctx.area())
                 if part is not None:
-                    yield from self._over(ctx, part, start, end)
-                part = Partition(ctx, ctx.area())
+                    part.add(rows, groups)
             if part is not None:
-                part.add(rows, groups)
-        if part is not None:
-            yield from self._over(ctx, part, start, end)
+                yield from self._over(ctx, part, start, end)
+        finally:
+            if part is not None:
+                part.close()
 
     def _over(self, ctx: ExecContext, part: Partition, start: Datum, end: Datum) -> Iterator[Batch]:
         """The rows of a whole partition."""
@@ -254,18 +251,16 @@ class WindowAggNode(Node):
             if item is not None and item[1]:
                 function = partial(item[0], ctx.stable_context)
             functions.append(function)
-        low = low_ends(part, self._frame, start, functions[0], order)
-        high = high_ends(part, self._frame, end, functions[1], order)
+        low = ends_of(part, self._frame, start, functions[0], order, high=False)
+        high = ends_of(part, self._frame, end, functions[1], order, high=True)
         frames = Frames(part, self._frame, low, high)
         calls = [call.over(part, frames) for call in self._calls]
-        size = part.chunk_rows
-        for first in range(0, part.count, size):
+        for first in range(0, part.count, CHUNK_ROWS):
             ctx.check()
-            behind = min(first + size, part.count)
+            behind = min(first + CHUNK_ROWS, part.count)
             ends = frames.ends(first, behind)
             values = [call(first, behind, ends) for call in calls]
             yield _with_values(part.rows(first, behind), values)
-        part.close()
 
 
 class _Held:
@@ -292,23 +287,24 @@ class _Held:
 
     def give(self, streams: list[Stream]) -> Iterator[Batch]:
         """All rows, with their values."""
-        part, self._part = self._part, None
-        if part is None:
+        if self._part is None:
             rows, groups = self._rows, self._groups
             self._rows, self._groups = [], []
             if rows:
                 yield _with_values(rows, [stream.values(rows, groups) for stream in streams])
             return
-        if part.in_memory:
-            rows = part.rows(0, part.count)
-            yield _with_values(rows, [stream.values(rows, part.groups) for stream in streams])
-        else:
-            yield from self._give_long(part, streams)
-        part.close()
+        yield from self._give_long(self._part, streams)
+        self.close()
+
+    def close(self) -> None:
+        """Give the partition back."""
+        part, self._part = self._part, None
+        if part is not None:
+            part.close()
 
     def _give_long(self, part: Partition, streams: list[Stream]) -> Iterator[Batch]:
         """The first group of peers is long: what its last row gives is known only after a first reading."""
-        size, end = part.chunk_rows, part.group_start(1)
+        size, end = CHUNK_ROWS, part.group_start(1)
         sums = [stream for stream in streams if isinstance(stream, RunningAggregate)]
         for first in range(0, end, size):
             self._ctx.check()

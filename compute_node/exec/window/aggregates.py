@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from aurora.datum import Datum
+from compute_node.exec.window.frames import PULSE_ROWS
 from compute_node.exec.window.functions import Chunk, Ends
 from compute_node.exec.window.partition import Evaluate
 from compute_node.hub import HUB
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from compute_node.exec.context import ExecContext
     from compute_node.exec.window.frames import Frames
     from compute_node.exec.window.partition import Partition
-
-PULSE_ROWS = 4096
 
 
 class _Skip:
@@ -58,11 +57,14 @@ class Run:
         inverse, spread = self.inverse, self.spread
         if inverse is None:
             return None
-        for value in values:
-            if value is not SKIP:
-                state = inverse(state, *value) if spread else inverse(state, value)
-                if state is None:
-                    return None
+        for start in range(0, len(values), PULSE_ROWS):
+            if start:
+                HUB.pulse()
+            for value in values[start : start + PULSE_ROWS]:
+                if value is not SKIP:
+                    state = inverse(state, *value) if spread else inverse(state, value)
+                    if state is None:
+                        return None
         return state
 
     def value(self, state: Datum) -> Datum:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from aurora.datum import Datum
 from aurora.errors import InvalidPrecedingOrFollowingSize, InvariantViolation, NullValueNotAllowed
+from compute_node.hub import HUB
 from compute_node.sql.query import Frame
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ Bounds = Callable[[int, int], list[int]]
 """(first row, row behind the last) → one end of the frame of each"""
 InRange = Callable[[Datum, Datum, Datum, bool, bool], bool]
 
-BEYOND = 1 << 62
+PULSE_ROWS = 4096
 
 
 def check_offset(value: Datum, mode: str, end: str) -> Datum:
@@ -40,38 +41,20 @@ class Order:
         self.values, self.descending, self.nulls_first = values, descending, nulls_first
 
 
-def low_ends(
-    part: Partition, frame: Frame, offset: Datum, in_range: InRange | None, order: Order | None
+def ends_of(
+    part: Partition, frame: Frame, offset: Datum, in_range: InRange | None, order: Order | None, high: bool
 ) -> Bounds:  # fmt: skip
-    """Where frames begin."""
-    kind, mode = frame.start, frame.mode
-    if kind == "unbounded preceding":
-        return lambda start, stop: [0] * (stop - start)
-    if mode == "rows":
-        shift = 0 if kind == "current row" else -offset if kind == "preceding" else offset
-        return _shifted(part, shift)
-    if mode == "groups" or kind == "current row":
-        return _by_group(part, 0 if kind == "current row" else -offset if kind == "preceding" else offset, 0)
-    if in_range is None or order is None:
-        raise InvariantViolation("RANGE with an offset without a function to compare with")
-    return _low_range(part, order, in_range, offset, kind == "preceding")
-
-
-def high_ends(
-    part: Partition, frame: Frame, offset: Datum, in_range: InRange | None, order: Order | None
-) -> Bounds:  # fmt: skip
-    """Behind where they end."""
-    kind, mode = frame.end, frame.mode
-    if kind == "unbounded following":
-        return lambda start, stop: [part.count] * (stop - start)
-    if mode == "rows":
-        shift = 0 if kind == "current row" else -offset if kind == "preceding" else offset
-        return _shifted(part, shift + 1)
-    if mode == "groups" or kind == "current row":
-        return _by_group(part, 0 if kind == "current row" else -offset if kind == "preceding" else offset, 1)
-    if in_range is None or order is None:
-        raise InvariantViolation("RANGE with an offset without a function to compare with")
-    return _high_range(part, order, in_range, offset, kind == "preceding")
+    """Where frames begin, or with ``high`` behind where they end."""
+    kind, mode = (frame.end if high else frame.start), frame.mode
+    if kind.startswith("unbounded"):
+        edge = part.count if high else 0
+        return lambda start, stop: [edge] * (stop - start)
+    if mode == "range" and kind != "current row":
+        if in_range is None or order is None:
+            raise InvariantViolation("RANGE with an offset without a function to compare with")
+        return _by_value(part, order, in_range, offset, kind == "preceding", high)
+    shift = 0 if kind == "current row" else -offset if kind == "preceding" else offset
+    return _shifted(part, shift + high) if mode == "rows" else _by_group(part, shift + high)
 
 
 def _shifted(part: Partition, shift: int) -> Bounds:
@@ -85,72 +68,34 @@ def _shifted(part: Partition, shift: int) -> Bounds:
     return bounds
 
 
-def _by_group(part: Partition, shift: int, more: int) -> Bounds:
-    """The start of the group ``shift`` groups from the row's, or with ``more`` its end."""
-
-    def bounds(start: int, stop: int) -> list[int]:
-        group = part.group_of(start)
-        out: list[int] = []
-        while start < stop:
-            end = min(part.group_start(group + 1), stop)
-            out += [part.group_start(group + shift + more)] * (end - start)
-            start, group = end, group + 1
-        return out
-
-    return bounds
+def _by_group(part: Partition, shift: int) -> Bounds:
+    """The start of the group ``shift`` groups from the row's."""
+    return lambda start, stop: part.by_group(start, stop, lambda group: part.group_start(group + shift))
 
 
-def _low_range(part: Partition, order: Order, in_range: InRange, offset: Datum, preceding: bool) -> Bounds:
+def _by_value(part: Partition, order: Order, in_range: InRange, offset: Datum, preceding: bool, high: bool) -> Bounds:
     values, nulls_first = order.values, order.nulls_first
-    sub, less = preceding != order.descending, order.descending
+    sub, less = preceding != order.descending, order.descending != high
     state = [0]
 
     def bounds(start: int, stop: int) -> list[int]:
-        low, count = state[0], part.count
+        at, count = state[0], part.count
         out = []
         for row in range(start, stop):
             base = values[row]
-            while low < count:
-                value = values[low]
+            while at < count:
+                value = values[at]
                 if value is None or base is None:
-                    if nulls_first:
-                        if value is not None or base is None:
-                            break
-                    elif value is None or base is not None:
+                    # NULLs and the others are two groups, of which the one or the other comes first.
+                    if ((value is None) != nulls_first) >= ((base is None) != nulls_first) + high:
                         break
-                elif in_range(value, base, offset, sub, less):
+                elif bool(in_range(value, base, offset, sub, less)) != high:
                     break
-                low += 1
-            out.append(low)
-        state[0] = low
-        return out
-
-    return bounds
-
-
-def _high_range(part: Partition, order: Order, in_range: InRange, offset: Datum, preceding: bool) -> Bounds:
-    values, nulls_first = order.values, order.nulls_first
-    sub, less = preceding != order.descending, not order.descending
-    state = [0]
-
-    def bounds(start: int, stop: int) -> list[int]:
-        high, count = state[0], part.count
-        out = []
-        for row in range(start, stop):
-            base = values[row]
-            while high < count:
-                value = values[high]
-                if value is None or base is None:
-                    if nulls_first:
-                        if value is not None and base is None:
-                            break
-                    elif value is None and base is not None:
-                        break
-                elif not in_range(value, base, offset, sub, less):
-                    break
-                high += 1
-            out.append(high)
-        state[0] = high
+                at += 1
+                if not at % PULSE_ROWS:
+                    HUB.pulse()
+            out.append(at)
+        state[0] = at
         return out
 
     return bounds

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Protocol
 from aurora.datum import Datum
 from aurora.errors import InvalidArgumentForNthValue, InvalidArgumentForNtile, NotSupported
 from compute_node.exec.window.partition import Evaluate
-from compute_node.hub import HUB
 
 if TYPE_CHECKING:
     from compute_node.exec.window.frames import Frames
@@ -32,17 +31,6 @@ class WindowFunction(Protocol):
 # ranks
 
 
-def _group_starts(part: Partition, start: int, stop: int) -> list[int]:
-    """For each row where its group of peers begins."""
-    group = part.group_of(start)
-    out: list[int] = []
-    while start < stop:
-        first, end = part.group_start(group), min(part.group_start(group + 1), stop)
-        out += [first] * (end - start)
-        start, group = end, group + 1
-    return out
-
-
 class RowNumber:
     """row_number()."""
 
@@ -56,7 +44,7 @@ class Rank:
 
     def over(self, part: Partition, frames: Frames) -> Chunk:
         """The number of the first peer."""
-        return lambda start, stop, ends: [first + 1 for first in _group_starts(part, start, stop)]
+        return lambda start, stop, ends: part.by_group(start, stop, lambda group: part.group_start(group) + 1)
 
 
 class DenseRank:
@@ -64,17 +52,7 @@ class DenseRank:
 
     def over(self, part: Partition, frames: Frames) -> Chunk:
         """The number of the group of peers."""
-
-        def values(start: int, stop: int, ends: Ends) -> list[int]:
-            group = part.group_of(start)
-            out: list[int] = []
-            while start < stop:
-                end = min(part.group_start(group + 1), stop)
-                out += [group + 1] * (end - start)
-                start, group = end, group + 1
-            return out
-
-        return values
+        return lambda start, stop, ends: part.by_group(start, stop, lambda group: group + 1)
 
 
 class PercentRank:
@@ -83,7 +61,7 @@ class PercentRank:
     def over(self, part: Partition, frames: Frames) -> Chunk:
         """(rank - 1) / (rows - 1); 0 of a single row."""
         others = max(part.count - 1, 1)
-        return lambda start, stop, ends: [first / others for first in _group_starts(part, start, stop)]
+        return lambda start, stop, ends: part.by_group(start, stop, lambda group: part.group_start(group) / others)
 
 
 class CumeDist:
@@ -91,18 +69,9 @@ class CumeDist:
 
     def over(self, part: Partition, frames: Frames) -> Chunk:
         """Rows up to the last peer / rows."""
-
-        def values(start: int, stop: int, ends: Ends) -> list[float]:
-            group = part.group_of(start)
-            out: list[float] = []
-            while start < stop:
-                last = part.group_start(group + 1)
-                end = min(last, stop)
-                out += [last / part.count] * (end - start)
-                start, group = end, group + 1
-            return out
-
-        return values
+        return lambda start, stop, ends: part.by_group(
+            start, stop, lambda group: part.group_start(group + 1) / part.count
+        )
 
 
 class Ntile:
@@ -214,18 +183,19 @@ class OfFrame:
         return None
 
 
+_WITHOUT_ARGUMENTS: dict[str, Callable[[], WindowFunction]] = {
+    "row_number": RowNumber,
+    "rank": Rank,
+    "dense_rank": DenseRank,
+    "percent_rank": PercentRank,
+    "cume_dist": CumeDist,
+}
+
+
 def built_in(name: str, arguments: Sequence[Evaluate]) -> WindowFunction:
     """The window function of that name."""
-    HUB.pulse()
-    plain: dict[str, Callable[[], WindowFunction]] = {
-        "row_number": RowNumber,
-        "rank": Rank,
-        "dense_rank": DenseRank,
-        "percent_rank": PercentRank,
-        "cume_dist": CumeDist,
-    }
-    if name in plain:
-        return plain[name]()
+    if name in _WITHOUT_ARGUMENTS:
+        return _WITHOUT_ARGUMENTS[name]()
     first = arguments[0]
     second = arguments[1] if len(arguments) > 1 else None
     third = arguments[2] if len(arguments) > 2 else None

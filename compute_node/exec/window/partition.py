@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, overload
 
 from aurora.datum import Datum, Row
-from compute_node.work.account import batch_bytes
+from compute_node.work.account import batch_bytes, column_bytes
 
 if TYPE_CHECKING:
     from compute_node.exec.context import ExecContext
@@ -104,25 +104,41 @@ class Partition:
         found = self.shared.get(evaluate)
         if found is None:
             if self._store is None:
-                found = evaluate(self.ctx, self._rows)
-            else:
+                found = self._kept_values(evaluate)
+            if found is None:
                 found = StoredValues(self.count, lambda number: self._load(evaluate, number))
             self.shared[evaluate] = found
         return found
 
+    def _kept_values(self, evaluate: Evaluate) -> list[Datum] | None:
+        """All values as a list; None when that would take too much memory."""
+        found: list[Datum] = []
+        kept_bytes = 0
+        for number in range(-(-self.count // CHUNK_ROWS)):
+            if number:
+                self.ctx.check()
+            values = self._load(evaluate, number)
+            found += values
+            size = column_bytes(values)
+            kept_bytes += size
+            if self._area.add(size):
+                self._area.take_back(kept_bytes)
+                return None
+        return found
+
+    def by_group(self, start: int, stop: int, value: Callable[[int], Datum]) -> list[Datum]:
+        """For each of some rows what ``value`` gives for the number of its group of peers."""
+        group = self.group_of(start)
+        out: list[Datum] = []
+        while start < stop:
+            end = min(self.group_start(group + 1), stop)
+            out += [value(group)] * (end - start)
+            start, group = end, group + 1
+        return out
+
     def _load(self, evaluate: Evaluate, number: int) -> list[Datum]:
         start = number * CHUNK_ROWS
         return evaluate(self.ctx, self.rows(start, start + CHUNK_ROWS))
-
-    @property
-    def in_memory(self) -> bool:
-        """Whether its rows are a list."""
-        return self._store is None
-
-    @property
-    def chunk_rows(self) -> int:
-        """How many rows to work on at a time."""
-        return CHUNK_ROWS
 
     def group_of(self, row: int) -> int:
         """The number of a row's group of peers."""
