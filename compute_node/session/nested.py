@@ -61,9 +61,10 @@ def describe(session: SessionState, text: str, snapshot: Snapshot | None) -> Sql
     42501."""
     with calling(session):
         session.check_interrupts()
-        first, *others = [*islice(_statements(session, text, ()), 2)] or [None]
-        if first is None or others:
+        statements = [*islice(_statements(session, text, ()), 2)]
+        if len(statements) != 1:
             raise InvalidCursorDefinition("cannot open multi-query plan as cursor")
+        first = statements[0]
         columns, kinds = _columns(session, first)
         if columns is None:
             raise InvalidCursorDefinition(f"cannot open {command_name(first)} query as cursor")

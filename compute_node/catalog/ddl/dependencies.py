@@ -15,6 +15,7 @@ from compute_node.catalog.ddl.context import (
     CLASS_COLLATION,
     CLASS_CONSTRAINT,
     CLASS_CONVERSION,
+    CLASS_DATABASE,
     CLASS_DEFAULT,
     CLASS_NAMESPACE,
     CLASS_OPCLASS,
@@ -62,7 +63,7 @@ def describe(ctx: DdlContext, address: Address) -> str:
         return f"column {desc.columns[column - 1].name} of {text}" if column else text
     if class_oid == CLASS_NAMESPACE:
         return f"schema {ctx.view.layer.namespace_name(oid)}"
-    if class_oid == shared_depend.CLASS_DATABASE:
+    if class_oid == CLASS_DATABASE:
         record = ctx.rows.one("pg_database", oid=oid)
         return f"database {oid if record is None else record.datname}"
     if class_oid == shared_depend.CLASS_TABLESPACE:

@@ -24,6 +24,7 @@ from compute_node.catalog.ddl import shared_depend
 from compute_node.catalog.ddl.context import (
     CLASS_COLLATION,
     CLASS_CONVERSION,
+    CLASS_DATABASE,
     CLASS_NAMESPACE,
     CLASS_OPCLASS,
     CLASS_OPERATOR,
@@ -39,7 +40,7 @@ from compute_node.catalog.ddl.dependencies import Address, drop
 from compute_node.catalog.ddl.relation import attribute_record, class_record
 from compute_node.catalog.ddl.role_names import role_oid
 from compute_node.catalog.ddl.routines.find import ROUTINES, owned_as_object
-from compute_node.catalog.ddl.shared_depend import ACL, CLASS_DATABASE, FIRST_UNPINNED_OID, OWNER
+from compute_node.catalog.ddl.shared_depend import ACL, FIRST_UNPINNED_OID, OWNER
 from compute_node.catalog.ddl.types import check_type_owner, find_type
 from compute_node.catalog.large_objects import objects as large_objects
 from compute_node.catalog.permissions import denied
