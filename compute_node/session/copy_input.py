@@ -158,8 +158,12 @@ class LineReader:
         self._line = 0
         self._newline: str | None = None
         self._ended = False
-        self._open_record = ""
+        self._open_record: list[str] = []
+        """lines of a record, one of whose quoted fields goes on"""
+        self._is_quoted = False
         self._open_line = 0
+        self._marks = re.compile(f"[{re.escape(options.quote)}{re.escape(options.escape)}]")
+        self._bounds = re.compile(f"[{re.escape(options.quote)}{re.escape(options.delimiter)}]")
         self._header = options.header != "none"
         self._given: list[str] = []
         self._chunk: bytes | None = None
@@ -214,7 +218,7 @@ class LineReader:
             self._rest = []
             rows = self._lines(self._decode(rest) + "\n")
         if self._open_record and not self._ended:
-            raise self._batch.error("unterminated CSV quoted field", self._open_line, self._open_record)
+            raise self._batch.error("unterminated CSV quoted field", self._open_line, "".join(self._open_record))
         return rows
 
     def place(self, row: int, with_text: bool) -> str:
@@ -270,13 +274,13 @@ class LineReader:
                 self._ended = True
                 break
             if self._csv:
-                record = self._open_record + line
-                fields = self._csv_fields(record)
-                if fields is None:
+                self._is_quoted = self._goes_on(line)
+                if self._is_quoted:
                     self._open_line = self._open_line or number
-                    self._open_record = record + "\n"
+                    self._open_record += (line, "\n")
                     continue
-                self._open_record, self._open_line = "", 0
+                fields = self._csv_fields("".join((*self._open_record, line)))
+                self._open_record, self._open_line = [], 0
             else:
                 if "\r" in line:
                     raise self._batch.error("literal carriage return found in data", number, line)
@@ -320,45 +324,56 @@ class LineReader:
             fields.pop()
         return [None if field == null else unescape(field) for field in fields]
 
-    def _csv_fields(self, record: str) -> list[str | None] | None:
-        """The fields of a record; None when a quoted field goes on behind it."""
-        delimiter, quote, escape, null = (
-            self._options.delimiter, self._options.quote, self._options.escape, self._options.null,
-        )  # fmt: skip
+    def _goes_on(self, line: str) -> bool:
+        """Whether a quoted field goes on behind this line of a record."""
+        quote, escape = self._options.quote, self._options.escape
+        if quote == escape:
+            return self._is_quoted ^ bool(line.count(quote) & 1)
+        is_quoted, escaped = self._is_quoted, -1
+        for found in self._marks.finditer(line):
+            at = found.start()
+            if line[at] == escape:
+                if is_quoted and escaped != at:
+                    escaped = at + 1
+            elif escaped != at:
+                is_quoted = not is_quoted
+        return is_quoted
+
+    def _csv_fields(self, record: str) -> list[str | None]:
+        """The fields of a whole record."""
+        null = self._options.null
         fields: list[str | None] = []
         quoted: list[bool] = []
-        at, size = 0, len(record)
-        while True:
-            text, was_quoted = "", False
-            while at < size and record[at] != delimiter:
-                if record[at] != quote:
-                    stop = at
-                    while stop < size and record[stop] != delimiter and record[stop] != quote:
-                        stop += 1
-                    text += record[at:stop]
-                    at = stop
-                    continue
-                was_quoted = True
-                at += 1
-                while True:
-                    if at >= size:
-                        return None
-                    char = record[at]
-                    if char == escape and at + 1 < size and record[at + 1] in (quote, escape):
-                        text += record[at + 1]
-                        at += 2
-                    elif char == quote:
-                        at += 1
-                        break
-                    else:
-                        text += char
-                        at += 1
+        at = 0
+        while at <= len(record):
+            text, was_quoted, end = self._csv_field(record, at)
             fields.append(None if text == null and not was_quoted else text)
             quoted.append(was_quoted)
-            if at >= size:
-                break
-            at += 1
+            at = end + 1
         return self._forced(fields, quoted)
+
+    def _csv_field(self, record: str, at: int) -> tuple[str, bool, int]:
+        """The field that begins at ``at``, whether a part of it is quoted, and where it ends."""
+        quote, escape = self._options.quote, self._options.escape
+        parts: list[str] = []
+        was_quoted = is_quoted = False
+        while found := (self._marks if is_quoted else self._bounds).search(record, at):
+            mark = found.start()
+            parts.append(record[at:mark])
+            at = mark + 1
+            if not is_quoted:
+                if record[mark] != quote:
+                    return "".join(parts), was_quoted, mark
+                was_quoted = is_quoted = True
+            elif record[mark] == escape and at < len(record) and record[at] in (quote, escape):
+                parts.append(record[at])
+                at += 1
+            elif record[mark] == quote:
+                is_quoted = False
+            else:
+                parts.append(escape)
+        parts.append(record[at:])
+        return "".join(parts), was_quoted, len(record)
 
     def _check_header(self, fields: list[str | None], number: int, line: str) -> None:
         if self._options.header != "match":
