@@ -67,6 +67,7 @@ def write(rows: list[Any], text: str = "") -> bytes:
         (b"\\N\t\\N\n 3 \t\n", "", [(None, None), (3, "")]),
         (b"1\ta\\tb\\\\c\\x41\\101\\q\\n\n", "", [(1, "a\tb\\cAAq\n")]),
         (b"1\ta\\\tb\n", "", [(1, "a\tb")]),
+        (b"1,'a\\'b\n\\'\\\\'c\n", "(format csv, quote '''', escape '\\')", [(1, "a'b\n'\\c")]),
         (b"1\t\\\\N\n", "", [(1, "\\N")]),
         (b"1\tx\n\\.\n2\ty\n", "", [(1, "x")]),
         (b"1|x\n", "(delimiter '|')", [(1, "x")]),
