@@ -15,10 +15,10 @@ from psycopg import errors
 from support_server import CountingEngine, serve_engine
 from test_session_protocol import connect
 
-from compute_node.catalog.large_objects.files import ServerFile
 from compute_node.catalog.large_objects.pages import PAGE
 from compute_node.hub import HUB
 from compute_node.wire.server import Server
+from compute_node.work.server_files import ServerFile
 
 READ, WRITE = 0x40000, 0x20000
 Db = psycopg.AsyncConnection[Any]

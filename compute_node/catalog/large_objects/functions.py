@@ -8,7 +8,7 @@ from typing import Final
 from aurora.datum import Datum
 from aurora.errors import InvalidParameterValue, NumericValueOutOfRange
 from compute_node.catalog.functions.call import Call
-from compute_node.catalog.large_objects import files, objects
+from compute_node.catalog.large_objects import objects
 from compute_node.catalog.large_objects.descriptors import (
     END,
     READ,
@@ -20,6 +20,7 @@ from compute_node.catalog.large_objects.descriptors import (
     find_to_write,
 )
 from compute_node.catalog.large_objects.opened import opened
+from compute_node.work import server_files
 
 _INT4_MAX: Final = 2**31 - 1
 _COPIED: Final = 65536
@@ -109,7 +110,7 @@ def _put(call: Call, oid: int, offset: int, data: bytes) -> str:
 
 
 def _import(call: Call, name: str, oid: int = 0) -> int:
-    with files.opened(name, True) as file:
+    with server_files.opened(name, True) as file:
         oid = objects.create(call, oid, "lo_import")
         descriptor = Descriptor(call, oid, WRITE)
         while data := file.read(_COPIED):
@@ -120,7 +121,7 @@ def _import(call: Call, name: str, oid: int = 0) -> int:
 def _export(call: Call, oid: int, name: str) -> int:
     descriptor = Descriptor(call, oid, READ)
     try:
-        with files.opened(name, False) as file:
+        with server_files.opened(name, False) as file:
             while data := descriptor.read(call, _COPIED):
                 file.write(data)
     finally:
