@@ -1,6 +1,6 @@
 """Files of the machine that the instance runs on, for lo_import and lo_export: read and written in a worker thread,
 with PostgreSQL's errors. Only a superuser gets here unless told otherwise; the file is the
-instance's, not the client's."""
+instance's, not the client's. And where an instance's configuration has other files of its own (``PLACES``)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from threading import Lock
 from typing import Final, TypeVar
 
@@ -26,6 +27,17 @@ from aurora.errors import (
 from compute_node.work.workers import run_in_thread
 
 _T = TypeVar("_T")
+
+
+class Places:
+    """Folders of the machine that the instance's configuration names. ``tsearch_data``: files of text search
+    dictionaries, before those that come with the program."""
+
+    def __init__(self) -> None:
+        self.tsearch_data: Path | None = None
+
+
+PLACES: Final = Places()
 _CONDITIONS: Final[dict[int | None, type[SqlError]]] = {
     errno.ENOENT: UndefinedFile,
     errno.EACCES: InsufficientPrivilege,
