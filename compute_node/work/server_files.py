@@ -1,6 +1,7 @@
 """Files of the machine that the instance runs on, for lo_import, pg_read_file and their kin: read and written in a
 worker thread, with PostgreSQL's errors. Who may is the caller's to check; the file is the instance's, not the client's.
-A relative name is one in the instance's folder.
+A relative name is one in the instance's folder. And where an instance's configuration has other files of its own
+(``PLACES``).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from threading import Lock
 from typing import Final, NamedTuple, TypeVar
 
@@ -30,6 +32,17 @@ from compute_node.work import instance_folder
 from compute_node.work.workers import run_in_thread
 
 _T = TypeVar("_T")
+
+
+class Places:
+    """Folders of the machine that the instance's configuration names. ``tsearch_data``: files of text search
+    dictionaries, before those that come with the program."""
+
+    def __init__(self) -> None:
+        self.tsearch_data: Path | None = None
+
+
+PLACES: Final = Places()
 _CONDITIONS: Final[dict[int | None, type[SqlError]]] = {
     errno.ENOENT: UndefinedFile,
     errno.EACCES: InsufficientPrivilege,
