@@ -59,10 +59,6 @@ def failed(what: str, error: OSError) -> SqlError:
     return _CONDITIONS.get(error.errno, IoError)(f"could not {what}: {error.strerror}")
 
 
-def _failed(what: str, name: str, error: OSError) -> SqlError:
-    return failed(f'{what} server file "{name}"', error)
-
-
 class ServerFile:
     """One open file. All of its calls run in a thread, which may go on after the session has been cancelled: the file
     is closed when both have done with it."""
@@ -121,7 +117,10 @@ class ServerFile:
         try:
             return run_in_thread(self._while_used, work)
         except OSError as error:
-            raise _failed(what, self._name, error) from None
+            raise self._failed(what, error) from None
+
+    def _failed(self, what: str, error: OSError) -> SqlError:
+        return failed(f'{what} server file "{self._name}"', error)
 
     def _while_used(self, work: Callable[[], _T]) -> _T:
         with self._guard:
@@ -216,12 +215,8 @@ class _PlainFile(ServerFile):
         except OSError as error:
             raise failed(f'seek in file "{self._name}"', error) from None
 
-    def read(self, count: int) -> bytes:
-        """The next bytes, none at the end."""
-        try:
-            return run_in_thread(self._while_used, lambda: self._opened.read(count) or b"")
-        except OSError as error:
-            raise failed(f'read file "{self._name}"', error) from None
+    def _failed(self, what: str, error: OSError) -> SqlError:
+        return failed(f'{what} file "{self._name}"', error)
 
 
 def names(folder: str, missing_ok: bool = False) -> list[str] | None:
