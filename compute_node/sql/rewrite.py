@@ -104,7 +104,7 @@ def map_query_expressions(
     )
 
 
-def query_expressions(query: Query, depth: int = 1) -> Iterator[tuple[Expr, int]]:
+def query_expressions(query: Query, depth: int = 1, into_views: bool = True) -> Iterator[tuple[Expr, int]]:
     """Every top expression of the query and of its nested queries, with its depth (not into SubLinks)."""
 
     def join(item: FromItem | JoinItem) -> Iterator[Expr]:
@@ -153,23 +153,31 @@ def query_expressions(query: Query, depth: int = 1) -> Iterator[tuple[Expr, int]
                 yield expr, depth
         for expr in entry.join_aliases:
             yield expr, depth
-        if entry.query is not None:
+        if entry.query is not None and (into_views or entry.relation is None):
             nested.append(entry.query)
     if query.set_op is not None:
         nested += [query.set_op[2], query.set_op[3]]
     if query.source is not None:
         nested.append(query.source)
     for inner in nested:
-        yield from query_expressions(inner, depth + 1)
+        yield from query_expressions(inner, depth + 1, into_views)
 
 
-def deep_walk(node: Expr, depth: int = 0) -> Iterator[tuple[Expr, int]]:
+def deep_walk(node: Expr, depth: int = 0, into_views: bool = True) -> Iterator[tuple[Expr, int]]:
     """The node and everything below it, into SubLink queries too, with the query depth relative to the node."""
     for item in walk(node):
         yield item, depth
         if isinstance(item, SubLink):
-            for expr, level in query_expressions(item.query, depth + 1):
-                yield from deep_walk(expr, level)
+            for expr, level in query_expressions(item.query, depth + 1, into_views):
+                yield from deep_walk(expr, level, into_views)
+
+
+def own_nodes(query: Query) -> Iterator[Expr]:
+    """Every expression node of the query, its sub-selects and SubLinks, but for what the views that it reads are made
+    of."""
+    for expression, _ in query_expressions(query, 0, False):
+        for node, _ in deep_walk(expression, 0, False):
+            yield node
 
 
 def deep_map(node: Expr, function: Rewrite, depth: int = 0, entry_hook: EntryHook | None = None) -> Expr:

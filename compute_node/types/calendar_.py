@@ -84,6 +84,16 @@ def offsets_of(zone: tzinfo) -> moments.Offsets:
     return moments.Offsets(functools.partial(_span, zone=zone))
 
 
+class _RuleZone(zoneinfo.ZoneInfo):
+    """A zone whose rules are for all years, before the first one of the calendar too."""
+
+
+def _within(us: int, zone: tzinfo) -> timedelta:
+    """From the epoch to when the zone is as it is at ``us``, within the years that Python knows. Before its first
+    rule a zone has its local mean time."""
+    return timedelta(microseconds=_into_datetime(us if isinstance(zone, _RuleZone) else max(us, _EARLIEST_US))[0])
+
+
 def _span(us: int, zone: tzinfo) -> Span:
     """A time around an instant in which the zone has one offset and one name."""
     here = _state(us, zone)
@@ -126,8 +136,7 @@ def _border(other: int, same: int, here: tuple[int, str], zone: tzinfo) -> int:
 
 def _state(us: int, zone: tzinfo) -> tuple[int, str]:
     """The zone's offset (s) and name at an instant. Before the first rule a zone has its local mean time."""
-    shifted, _ = _into_datetime(max(us, _EARLIEST_US))
-    moment = _EPOCH + timedelta(microseconds=shifted)
+    moment = _EPOCH + _within(us, zone)
     local = moment.astimezone(zone)
     # Not utcoffset(): what an abbreviation stands for depends on the instant, and a local time may come twice.
     offset = local.replace(tzinfo=None) - moment.replace(tzinfo=None)
@@ -141,8 +150,7 @@ def local_to_utc(us: int, zone: tzinfo) -> int:
         found = offsets_of(zone).to_utc(us)
         if found is not None:
             return found
-    shifted, _ = _into_datetime(max(us, _EARLIEST_US))
-    local = _NAIVE_EPOCH + timedelta(microseconds=shifted)
+    local = _NAIVE_EPOCH + _within(us, zone)
     first = local.replace(tzinfo=zone, fold=0).utcoffset()
     second = local.replace(tzinfo=zone, fold=1).utcoffset()
     if first is None or second is None:
@@ -224,7 +232,7 @@ def _zone_with_summer(name: str, west: int, summer_name: str, summer: int, rules
     head = b"TZif2" + bytes(15)
     block = head + (0).to_bytes(4, "big") * 4 + (1).to_bytes(4, "big") * 2 + bytes(6) + b"\0"
     try:
-        return zoneinfo.ZoneInfo.from_file(io.BytesIO(block + block + f"\n{text}\n".encode()), name)
+        return _RuleZone.from_file(io.BytesIO(block + block + f"\n{text}\n".encode()), name)
     except ValueError:
         return None
 
