@@ -42,9 +42,9 @@ def vacuum_statement(ctx: DdlContext, node: ast.VacuumStmt) -> str:
     for name in options:
         if name not in _BOOLEAN_OPTIONS:
             raise NotSupported(f"the option {name.upper()} is not supported")
-    truncate = "truncate" not in options or _is_on(options["truncate"])
-    toast = "process_toast" not in options or _is_on(options["process_toast"])
-    if not toast and "full" in options and _is_on(options["full"]):
+    truncate = "truncate" not in options or is_on(options["truncate"])
+    toast = "process_toast" not in options or is_on(options["process_toast"])
+    if not toast and "full" in options and is_on(options["full"]):
         raise NotSupported("PROCESS_TOAST required with VACUUM FULL")
     analyze_too = not node.is_vacuumcmd or "analyze" in options
     for table in _tables(ctx, node):
@@ -62,7 +62,7 @@ def vacuum_statement(ctx: DdlContext, node: ast.VacuumStmt) -> str:
     return "VACUUM" if node.is_vacuumcmd else "ANALYZE"
 
 
-def _is_on(option: ast.DefElem) -> bool:
+def is_on(option: ast.DefElem) -> bool:
     """A Boolean option's value; given without one it is on."""
     if option.arg is None:
         return True
