@@ -44,7 +44,7 @@ from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDe
 from compute_node.sql.analyze.names import SYSTEM_COLUMNS
 from compute_node.sql.analyze.stored import analyze_assigned, analyze_stored, assigned_default
 from compute_node.sql.analyze.typenames import find_collation, format_type, resolve_type_name
-from compute_node.sql.deparse import deparse_stored, quote_identifier
+from compute_node.sql.deparse.expressions import deparse_stored, quote_identifier
 from compute_node.sql.expressions import Column, Const, Expr, Relabel, Var, walk
 from compute_node.sql.plan import PlannedStmt, Result
 from compute_node.sql.planner.create import replace_columns

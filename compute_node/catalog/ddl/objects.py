@@ -25,7 +25,7 @@ from aurora.errors import (
 from compute_node.catalog.builders import attribute_row
 from compute_node.catalog.ddl.context import CLASS_NAMESPACE, CLASS_RELATION, CLASS_REWRITE, DdlContext, cut_name
 from compute_node.catalog.ddl.create_table import check_column_type, check_tablespace, check_type_usage
-from compute_node.catalog.ddl.expressions import expression_text, named_objects, walk
+from compute_node.catalog.ddl.expressions import named_objects, walk
 from compute_node.catalog.ddl.foreign_keys import truncation
 from compute_node.catalog.ddl.on_commit import check_on_commit, remember
 from compute_node.catalog.ddl.ownership import check_new_owner
@@ -42,6 +42,7 @@ from compute_node.session import cursors, prepare
 from compute_node.session.state import IDLE
 from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.typenames import format_type
+from compute_node.sql.deparse.queries import kept_query
 from compute_node.sql.expressions import FieldSelect
 from compute_node.sql.query import Query
 from compute_node.sql.required import NOTHING, is_security_invoker
@@ -161,9 +162,7 @@ def create_view(ctx: DdlContext, node: ast.ViewStmt) -> str:
         node.view.relpersistence = "t"
     options = options_of(VIEW, node.options)
     schema = ctx.creation_schema(node.view)
-    write_stars(node.query, query.stars)
-    qualify(ctx, node.query)
-    text = ctx.keep(expression_text(node.query), analyzing, named_objects(own_nodes(query)))
+    text = ctx.keep(kept_query(query, ctx.stored_view), analyzing, named_objects(own_nodes(query)))
     existing = view.layer.relation_oid(schema[1], name)
     if existing is not None and node.replace:
         desc = view.relation(existing)
@@ -273,8 +272,6 @@ def qualify(ctx: DdlContext, node: ast.Node, hidden: frozenset[str] = frozenset(
     if isinstance(node, ast.RangeVar) and node.schemaname is None and node.relname not in hidden:
         found = ctx.view.find_relation(None, node.relname)
         if found is not None:
-            if node.alias is None:
-                node.alias = ast.Alias(aliasname=node.relname)
             node.schemaname = found.schema
     _qualify_object(ctx, node)
     for attribute in node:

@@ -21,7 +21,7 @@ from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.polymorphism import POLYMORPHIC
 from compute_node.sql.analyze.routines import FINAL_STATEMENT, ResultShape, RoutineBody, mismatch, shape_of
 from compute_node.sql.analyze.typenames import format_type
-from compute_node.sql.deparse import deparse_stored
+from compute_node.sql.deparse.expressions import deparse_stored
 from compute_node.sql.expressions import SubLink, walk
 from compute_node.sql.parse import parse
 from compute_node.sql.rewrite import own_nodes

@@ -26,7 +26,7 @@ from compute_node.sql.analyze.context import Analysis, Scope, session_env
 from compute_node.sql.analyze.expressions import transform
 from compute_node.sql.analyze.polymorphism import ANYCOMPATIBLE, ANYCOMPATIBLEARRAY, POLYMORPHIC, signature_problem
 from compute_node.sql.analyze.typenames import format_type, is_true_array
-from compute_node.sql.deparse import deparse_stored
+from compute_node.sql.deparse.expressions import deparse_stored
 from compute_node.sql.expressions import walk
 from compute_node.sql.query import Query
 from compute_node.types import oids
