@@ -157,6 +157,7 @@ class SessionState:
         "login_superuser",
         "notice_level",
         "notifying",
+        "on_commit",
         "out",
         "pid",
         "pipelined",
@@ -251,6 +252,8 @@ class SessionState:
         self.portals: dict[bytes, Portal] = {}
         self.temp_schema: str | None = None
         """its schema of temporary relations, once it has one"""
+        self.on_commit: dict[int, bool] | None = None
+        """temporary tables by OID that a commit empties, or drops (true)"""
         self.sequence_values: dict[int, int] | None = None
         """currval by the sequence's OID"""
         self.last_sequence: int | None = None

@@ -19,6 +19,7 @@ from aurora.errors import (
     WrongObjectType,
 )
 from compute_node.catalog.builders import attribute_row
+from compute_node.catalog.ddl.cluster import checked_index, mark_clustered
 from compute_node.catalog.ddl.column_types import alter_column_types, prepare_column_types
 from compute_node.catalog.ddl.composites import alter_composite
 from compute_node.catalog.ddl.constraints import require_not_null, validate_check
@@ -41,6 +42,7 @@ from compute_node.catalog.ddl.relation import (
     relation,
     set_default,
 )
+from compute_node.catalog.ddl.replica_identity import names_rows, set_replica_identity
 from compute_node.catalog.ddl.rewrite import default_value, rewrite_with_value
 from compute_node.catalog.ddl.toast import compression_letter, ensure_toast, storage_letter
 from compute_node.catalog.ddl.type_users import refuse_containers
@@ -273,6 +275,8 @@ def _drop_not_null(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableC
     column = live_column(desc, command.name)
     if any(index.primary and column.attno in index.columns for index in desc.indexes):
         raise InvalidTableDefinition(f'column "{column.name}" is in a primary key')
+    if names_rows(ctx, desc, column.attno):
+        raise InvalidTableDefinition(f'column "{column.name}" is in index used as replica identity')
     if column.identity:
         raise InvalidTableDefinition(f'column "{column.name}" of relation "{desc.name}" is an identity column')
     ctx.rows.update("pg_attribute", attribute_record(ctx, desc.oid, column.attno), attnotnull=False)
@@ -378,7 +382,18 @@ def _set_compression(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTabl
 
 
 def _nothing(_ctx: DdlContext, _desc: RelationDesc, _command: ast.AlterTableCmd) -> None:
-    """SET LOGGED / UNLOGGED: everything is logged. CLUSTER marks: nothing clusters."""
+    """SET LOGGED / UNLOGGED: everything is logged."""
+
+
+def _cluster_on(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
+    oid = ctx.view.layer.relation_oid(desc.namespace, command.name)
+    if oid is None:
+        raise UndefinedObject(f'index "{command.name}" for table "{desc.name}" does not exist')
+    mark_clustered(ctx, desc, checked_index(desc, oid, command.name).oid)
+
+
+def _drop_cluster(ctx: DdlContext, desc: RelationDesc, _command: ast.AlterTableCmd) -> None:
+    mark_clustered(ctx, desc, 0)
 
 
 _COMMANDS: dict[Any, Callable[[DdlContext, RelationDesc, Any], None]] = {
@@ -401,13 +416,16 @@ _COMMANDS: dict[Any, Callable[[DdlContext, RelationDesc, Any], None]] = {
     _T.AT_DropOf: drop_of,
     _T.AT_SetLogged: _nothing,
     _T.AT_SetUnLogged: _nothing,
-    _T.AT_DropCluster: _nothing,
+    _T.AT_ClusterOn: _cluster_on,
+    _T.AT_DropCluster: _drop_cluster,
+    _T.AT_ReplicaIdentity: set_replica_identity,
 }
 _LOCK_LEVELS = {
     _T.AT_ValidateConstraint: SHARE_UPDATE_EXCLUSIVE,
     _T.AT_SetStatistics: SHARE_UPDATE_EXCLUSIVE,
     _T.AT_SetRelOptions: SHARE_UPDATE_EXCLUSIVE,
     _T.AT_ResetRelOptions: SHARE_UPDATE_EXCLUSIVE,
+    _T.AT_ClusterOn: SHARE_UPDATE_EXCLUSIVE,
     _T.AT_DropCluster: SHARE_UPDATE_EXCLUSIVE,
 }
 _ANY_KIND = (_T.AT_ChangeOwner, _T.AT_SetRelOptions, _T.AT_ResetRelOptions)

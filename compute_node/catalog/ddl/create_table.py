@@ -25,6 +25,7 @@ from compute_node.catalog.ddl.context import DdlContext, cut_name
 from compute_node.catalog.ddl.expressions import default_text
 from compute_node.catalog.ddl.foreign_keys import add_foreign_key
 from compute_node.catalog.ddl.indexes import copy_index
+from compute_node.catalog.ddl.on_commit import check_on_commit, remember
 from compute_node.catalog.ddl.relation import create_constraint, create_relation, relation, set_default
 from compute_node.catalog.ddl.sequence import SERIAL_TYPES, create_owned_sequence
 from compute_node.catalog.ddl.toast import compression_letter, ensure_toast
@@ -229,8 +230,7 @@ def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
     if node.inhRelations or node.partspec or node.partbound:
         what = "partitioned tables" if node.partspec or node.partbound else "inheritance"
         raise NotSupported(f"{what} are not supported")
-    if node.oncommit not in (enums.OnCommitAction.ONCOMMIT_NOOP, enums.OnCommitAction.ONCOMMIT_PRESERVE_ROWS):
-        raise NotSupported("ON COMMIT DELETE ROWS and ON COMMIT DROP are not supported")
+    check_on_commit(ctx, node.relation, node.oncommit)
     try:
         schema = ctx.creation_schema(node.relation)
     except (InvalidSchemaName, InvalidTableDefinition, InsufficientPrivilege) as error:
@@ -280,6 +280,7 @@ def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
     for source, options in likes:
         _copy_like_extras(ctx, desc.oid, source, options)
     ensure_toast(ctx, desc.oid, options_of(TOAST, node.options))
+    remember(ctx, desc, node.oncommit)
     return "CREATE TABLE"
 
 

@@ -34,10 +34,10 @@ def _options(node: ast.VacuumStmt) -> dict[str, bool]:
     for option in node.options or ():
         name, position = option.defname, None if option.location is None else option.location + 1
         if name in _OF_BOTH or (node.is_vacuumcmd and name in _OF_VACUUM):
-            on[name] = _is_on(option)
+            on[name] = is_on(option)
         elif node.is_vacuumcmd and name == "index_cleanup":
             if option.arg is not None and str(getattr(option.arg, "sval", "")).lower() != "auto":
-                _is_on(option)
+                is_on(option)
         elif node.is_vacuumcmd and name == "parallel":
             if option.arg is None:
                 message = f"parallel option requires a value between 0 and {_WORKERS_MAX}"
@@ -82,7 +82,7 @@ def vacuum_statement(ctx: DdlContext, node: ast.VacuumStmt) -> str:
     return "VACUUM" if node.is_vacuumcmd else "ANALYZE"
 
 
-def _is_on(option: ast.DefElem) -> bool:
+def is_on(option: ast.DefElem) -> bool:
     """A Boolean option's value; given without one it is on."""
     if option.arg is None:
         return True

@@ -30,9 +30,12 @@ from compute_node.sql.analyze.select import analyze_select, transform_rows
 from compute_node.sql.analyze.stored import column_default
 from compute_node.sql.analyze.stores import store
 from compute_node.sql.analyze.targets import assign, target_column, transform_targets
-from compute_node.sql.expressions import Const, Expr, SetDefault, Var
+from compute_node.sql.expressions import Call, Const, CurrentOf, Expr, SetDefault, Var
 from compute_node.sql.query import ArbiterInference, FromItem, OnConflict, Query, RangeEntry, Target
 from compute_node.types import oids
+
+_TID_EQUALS, _TID_EQUALITY = 1292, 387
+"""tideq, and the operator"""
 
 
 def _target(scope: Scope, node: ast.RangeVar, verb: str) -> RelationDesc:
@@ -453,7 +456,7 @@ def analyze_update(scope: Scope, node: ast.UpdateStmt) -> Query:
     scope.items = [target]
     if node.fromClause:
         transform_from(scope, node.fromClause)
-    query.where = transform_where(scope, node.whereClause, "WHERE")
+    query.where = _where(scope, node.whereClause, relation, target.rte)
     query.assignments = assignments(scope, node.targetList, relation, target.rte)
     query.returning = _returning(scope, node.returningList)
     return query
@@ -473,9 +476,18 @@ def analyze_delete(scope: Scope, node: ast.DeleteStmt) -> Query:
     scope.items = [target]
     if node.usingClause:
         transform_from(scope, node.usingClause)
-    query.where = transform_where(scope, node.whereClause, "WHERE")
+    query.where = _where(scope, node.whereClause, relation, target.rte)
     query.returning = _returning(scope, node.returningList)
     return query
+
+
+def _where(scope: Scope, node: ast.Node, relation: RelationDesc, rte: int) -> Expr | None:
+    """The condition of UPDATE or DELETE; CURRENT OF is one on the row's address."""
+    if not isinstance(node, ast.CurrentOfExpr):
+        return transform_where(scope, node, "WHERE")
+    address = Var(type=oids.TID, rte=rte, attno=-1)
+    current = CurrentOf(type=oids.TID, cursor=node.cursor_name, relation=relation)
+    return Call(type=oids.BOOL, function=_TID_EQUALS, operator=_TID_EQUALITY, arguments=(address, current))
 
 
 def _returning(scope: Scope, items: Sequence[ast.Node] | None) -> list[Target]:
