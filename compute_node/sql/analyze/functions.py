@@ -325,6 +325,7 @@ _SRF_REFUSED = {
     "TRANSFORM": "transform expressions",
     "DEFAULT": "DEFAULT expressions",
     "CALL": "CALL arguments",
+    "EXECUTE": "EXECUTE parameters",
     "WHEN": "MERGE WHEN conditions",
 }
 
@@ -502,6 +503,7 @@ _PLACES = {
     "INDEX": "index expressions",
     "TRANSFORM": "transform expressions",
     "CALL": "CALL arguments",
+    "EXECUTE": "EXECUTE parameters",
     "WHEN": "MERGE WHEN conditions",
 }
 """Clauses without aggregates, as messages name them"""
