@@ -17,7 +17,7 @@ from compute_node.catalog.ddl.rewrite import build_indexes, new_relfiles, withou
 from compute_node.relations.access_methods import METHODS
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.relations.schema import CATALOGS_BY_OID
-from compute_node.sql.deparse import quote_identifier
+from compute_node.sql.deparse.expressions import quote_identifier
 from compute_node.sql.parse import parse
 from compute_node.txn.locks import ACCESS_EXCLUSIVE
 

@@ -62,6 +62,21 @@ def checks(catalog: CatalogView, relation: RelationDesc) -> tuple[tuple[str, Exp
     return tuple(cached)
 
 
+def generated(catalog: CatalogView, relation: RelationDesc) -> tuple[tuple[int, Expr], ...]:
+    """The table's generated columns, as ``checks``: attno and expression over a new row."""
+    if not any(column.generated for column in relation.columns):
+        return ()
+    cached = relation.extra.get("generated")
+    if cached is None:
+        texts = [(each.attno, each.default) for each in relation.columns if each.generated and not each.dropped]
+        cached = relation.extra["generated"] = tuple(
+            (attno, fold(catalog, _over_row(analyze_stored(catalog, relation, text, "GENERATED"), relation)))
+            for attno, text in texts
+            if text is not None
+        )
+    return tuple(cached)
+
+
 def whole_row(relation: RelationDesc, row_type: int) -> Expr:
     """The full row as one value; dropped columns keep their places."""
     return RowExpr(
@@ -124,6 +139,7 @@ def _insert(planner: QueryPlanner, relation: RelationDesc) -> Plan:
         relation=relation,
         child=child,
         checks=checks(planner.catalog, relation),
+        generated=generated(planner.catalog, relation),
         returning=returning,
         alias=query.range_table[rte].alias,
     )
@@ -226,6 +242,7 @@ def _change(planner: QueryPlanner, relation: RelationDesc) -> Plan:
             source=rte,
             tid_column=tid_column,
             checks=checks(planner.catalog, relation),
+            generated=generated(planner.catalog, relation),
             returning=bound_returning,
             alias=query.range_table[rte].alias,
         )
@@ -328,6 +345,7 @@ def plan_merge(planner: QueryPlanner, relation: RelationDesc) -> Plan:
         source=rte,
         tid_column=tid_column,
         checks=checks(planner.catalog, relation),
+        generated=generated(planner.catalog, relation),
         alias=query.range_table[rte].alias,
     )
     plan.rows, plan.startup_cost, plan.total_cost = 0.0, child.startup_cost, child.total_cost
