@@ -30,13 +30,14 @@ from compute_node.sql.parse import RawStatement
 from compute_node.sql.query import Query
 from compute_node.types.oids import UNKNOWN
 
-_BINARY, _SCROLL, _NO_SCROLL, _HOLD = 1, 2, 4, 32
+_BINARY, _SCROLL, _NO_SCROLL, _INSENSITIVE, _ASENSITIVE, _HOLD = 1, 2, 4, 8, 16, 32
 _STRENGTHS = {1: "FOR KEY SHARE", 2: "FOR SHARE", 3: "FOR NO KEY UPDATE", 4: "FOR UPDATE"}
 _DIRECTIONS = {0: "forward", 1: "backward", 2: "absolute", 3: "relative"}
 
 
 def declare(session: SessionState, node: ast.Node, source: str, param_types: tuple[int, ...], params: Params) -> None:
     """DECLARE CURSOR."""
+    _check_options(node.options)
     hold = bool(node.options & _HOLD)
     into = getattr(node.query, "intoClause", None)
     if into is not None:
@@ -72,6 +73,15 @@ def declare(session: SessionState, node: ast.Node, source: str, param_types: tup
         portal.keep_rows(session)
     portal.hold_horizon(session)
     session.add_portal(portal)
+
+
+def _check_options(options: int) -> None:
+    for one, other, words in (
+        (_SCROLL, _NO_SCROLL, "SCROLL and NO SCROLL"),
+        (_ASENSITIVE, _INSENSITIVE, "ASENSITIVE and INSENSITIVE"),
+    ):
+        if options & one and options & other:
+            raise InvalidCursorDefinition(f"cannot specify both {words}")
 
 
 def _scrolls(node: ast.Node, statement: Statement) -> bool:

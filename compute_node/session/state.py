@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from compute_node.session.portals import Portal
     from compute_node.session.prepared import Prepared
     from compute_node.session.routines import RoutinePlan
+    from compute_node.sql.literals import LiteralRules
 
 IDLE, IN_BLOCK, FAILED = 0, 1, 2
 """States of the transaction block."""
@@ -151,6 +152,7 @@ class SessionState:
         "interrupt_error",
         "last_sequence",
         "lift_literals",
+        "literal_rules",
         "lock_timeout_ms",
         "login_superuser",
         "notice_level",
@@ -291,6 +293,7 @@ class SessionState:
         self.forwarding: Forwarding | None = None
         """what of it runs on the writer, once something does"""
         self.lift_literals = True
+        self.literal_rules: LiteralRules | None = None
         self.notice_level = settings_effects.NOTICE_LEVELS["notice"]
         self.plain_defaults, self.default_isolation = True, "read committed"
         self.default_read_only = self.default_deferrable = False

@@ -29,7 +29,7 @@ from compute_node.catalog.ddl.indexes import copy_index
 from compute_node.catalog.ddl.on_commit import check_on_commit, remember
 from compute_node.catalog.ddl.relation import create_constraint, create_relation, relation, set_default
 from compute_node.catalog.ddl.sequence import SERIAL_TYPES, create_owned_sequence
-from compute_node.catalog.ddl.toast import compression_letter, ensure_toast, storage_letter
+from compute_node.catalog.ddl.toast import compression_letter, ensure_toast
 from compute_node.catalog.ddl.typed_tables import composite_of, set_type
 from compute_node.catalog.permissions import denied, denied_relation
 from compute_node.catalog.reloptions import TABLE, TOAST, options_of
@@ -124,8 +124,6 @@ def column_spec(ctx: DdlContext, table: str, node: ast.ColumnDef, attno: int, of
         dimensions=len(node.typeName.arrayBounds or ()),
         serial=serial,
     )
-    if node.storage_name:
-        spec.column = replace(spec.column, storage=storage_letter(node.storage_name, item))
     if node.compression:
         spec.column = replace(spec.column, compression=compression_letter(node.compression, item))
     nullable: bool | None = False if serial is not None else None

@@ -102,7 +102,7 @@ def analyze_insert(scope: Scope, node: ast.InsertStmt) -> Query:
         query.arbiter_columns = _arbiter_columns(node.onConflictClause, relation)
         query.on_conflict = _on_conflict(scope, node.onConflictClause, relation, target)
     scope.items = [target]
-    query.returning = _returning(scope, node.returningClause)
+    query.returning = _returning(scope, node.returningList)
     return query
 
 
@@ -474,7 +474,7 @@ def analyze_update(scope: Scope, node: ast.UpdateStmt) -> Query:
         transform_from(scope, node.fromClause)
     query.where = _where(scope, node.whereClause, relation, target.rte)
     query.assignments = assignments(scope, node.targetList, relation, target.rte)
-    query.returning = _returning(scope, node.returningClause)
+    query.returning = _returning(scope, node.returningList)
     return query
 
 
@@ -493,7 +493,7 @@ def analyze_delete(scope: Scope, node: ast.DeleteStmt) -> Query:
     if node.usingClause:
         transform_from(scope, node.usingClause)
     query.where = _where(scope, node.whereClause, relation, target.rte)
-    query.returning = _returning(scope, node.returningClause)
+    query.returning = _returning(scope, node.returningList)
     return query
 
 
@@ -506,14 +506,12 @@ def _where(scope: Scope, node: ast.Node, relation: RelationDesc, rte: int) -> Ex
     return Call(type=oids.BOOL, function=_TID_EQUALS, operator=_TID_EQUALITY, arguments=(address, current))
 
 
-def _returning(scope: Scope, node: ast.Node) -> list[Target]:
-    if node is None:
+def _returning(scope: Scope, items: Sequence[ast.Node] | None) -> list[Target]:
+    if items is None:
         return []
-    if node.options:
-        raise SqlSyntaxError('syntax error at or near "WITH"')
     previous, scope.clause = scope.clause, "RETURNING"
     try:
-        targets = transform_targets(scope, node.exprs)
+        targets = transform_targets(scope, items)
     finally:
         scope.clause = previous
     return [dataclasses.replace(item, expression=resolve_unknown(scope, item.expression)) for item in targets]

@@ -198,12 +198,21 @@ def _digits_location(scope: Scope, location: int) -> int:
     return location
 
 
+_PARAMETERS_MAX = 0xFFFF
+_PARAMETER_NUMBER_MAX = 0x7FFFFFFF // 4
+
+
 def _parameter(scope: Scope, node: ast.ParamRef) -> Expr:
     analysis, number, location = scope.analysis, node.number or 0, _location(node)
-    if number < 1 or not analysis.allow_params:
+    if not 0 < number <= _PARAMETER_NUMBER_MAX or not analysis.allow_params:
         raise fail(UndefinedParameter, f"there is no parameter ${number}", location)
     if analysis.routine is not None and number > len(analysis.param_types):
         raise fail(UndefinedParameter, f"there is no parameter ${number}", location)
+    if number > _PARAMETERS_MAX:
+        # More than a Bind can give. Those between are not there, so that one of them has no type; PostgreSQL makes room
+        # for all of them before it says so.
+        missing = next((at for at, each in enumerate([*analysis.param_types, 0], 1) if not each), 0)
+        raise IndeterminateDatatype(f"could not determine data type of parameter ${missing}")
     while len(analysis.param_types) < number:
         analysis.param_types.append(0)
     known = analysis.param_types[number - 1]

@@ -180,7 +180,7 @@ def missing_column(scope: Scope, name: str, qualifier: str | None, location: int
     """42703 with the hint for near names, as PostgreSQL chooses them."""
     message = f'column "{name}" does not exist' if qualifier is None else f"column {qualifier}.{name} does not exist"
     best: list[tuple[str, str]] = []
-    limit = min(3, len(name) // 2)
+    limit = min(3, len(name.encode()) // 2)
     best_distance = limit + 1
     for _, current in _levels(scope):
         for item in current.items:

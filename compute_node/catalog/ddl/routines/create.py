@@ -204,7 +204,7 @@ def _check_body(definition: Definition, function: Function) -> None:
         for item in definition.columns["proconfig"] or ():
             name, _, value = item.partition("=")
             settings.set(name, value, local=True)
-        check_text(definition.ctx, function, definition.attributes.as_location)
+        check_text(definition.ctx, function)
     finally:
         settings.rollback_to(mark)
 
