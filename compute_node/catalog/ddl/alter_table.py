@@ -13,6 +13,7 @@ from aurora.errors import (
     InvalidTableDefinition,
     NotNullViolation,
     NotSupported,
+    SqlError,
     TooManyColumns,
     UndefinedColumn,
     UndefinedObject,
@@ -188,7 +189,12 @@ def add_column(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) 
     ctx.depend((CLASS_RELATION, desc.oid, column.attno), (CLASS_TYPE, column.type, 0), "n")
     depend_on_collation(ctx, (CLASS_RELATION, desc.oid, column.attno), column.collation)
     ctx.changes.touch(desc.oid)
-    add_column_default(ctx, desc, spec)
+    try:
+        add_column_default(ctx, desc, spec)
+    except SqlError as error:
+        if spec.generated is not None:
+            error.position = None
+        raise
     ensure_toast(ctx, desc.oid)
     _fill_column(ctx, relation(ctx, desc.oid), spec)
     desc = relation(ctx, desc.oid)

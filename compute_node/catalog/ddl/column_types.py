@@ -103,7 +103,7 @@ def alter_column_types(ctx: DdlContext, old: RelationDesc, changes: Sequence[Typ
     changes = [replace(change, column=desc.columns[change.column.attno - 1]) for change in changes]
     numbers = {change.column.attno for change in changes}
     rewritten = not all(change.is_plain and _stored_alike(ctx, change) for change in changes)
-    defaults = {change.column.attno: _new_default(ctx, change) for change in changes}
+    defaults = {change.column.attno: _new_default(ctx, desc, change) for change in changes}
     for change in changes:
         write_column_type(ctx, desc, change, rewritten)
     for attno, text in defaults.items():
@@ -194,18 +194,22 @@ def _stored_alike(ctx: DdlContext, change: TypeChange) -> bool:
     return old.disk == new.disk and old.to_disk == new.to_disk and new.check is None
 
 
-def _new_default(ctx: DdlContext, change: TypeChange) -> str | None:
+def _new_default(ctx: DdlContext, desc: RelationDesc, change: TypeChange) -> str | None:
     """The default's text for the new type; None when there is none, or it stays."""
     column = change.column
     if column.default is None or column.identity:
         return None
     view = ctx.tracing()
     target = ColumnDesc(column.attno, column.name, change.type, change.typmod, False)
-    found = assigned_default(view, target, column.default, session=ctx.session)
+    if column.generated:
+        node = parse(f"SELECT {column.default}")[0].node.targetList[0].val
+        found = analyze_assigned(view, desc, target, node, "", session=ctx.session)
+    else:
+        found = assigned_default(view, target, column.default, session=ctx.session)
     if found is None:
         shown = format_type(ctx.view, change.type)
         raise DatatypeMismatch(f'default for column "{column.name}" cannot be cast automatically to type {shown}')
-    text = deparse_stored(found, ctx.stored_view, None)
+    text = deparse_stored(found, ctx.stored_view, desc if column.generated else None)
     if text == column.default:
         return None
     return ctx.keep(text, view, named_objects(walk(found)))

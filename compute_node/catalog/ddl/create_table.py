@@ -16,6 +16,7 @@ from aurora.errors import (
     InvalidTableDefinition,
     InvariantViolation,
     NotSupported,
+    SqlError,
     SqlSyntaxError,
     UndefinedColumn,
     UndefinedObject,
@@ -186,7 +187,7 @@ def _column_constraint(spec: ColumnSpec, table: str, node: ast.Constraint, nulla
                 f'multiple generation clauses specified for column "{name}" of table "{table}"', position=position
             )
         if spec.default is not None or spec.serial is not None:
-            raise _both("default", name, table, position)
+            raise _both("default", name, table, position if spec.serial is None else None)
         if spec.identity is not None:
             raise _both("identity", name, table, position)
         spec.generated = node.raw_expr
@@ -198,7 +199,7 @@ def _column_constraint(spec: ColumnSpec, table: str, node: ast.Constraint, nulla
     return nullable
 
 
-def _both(what: str, column: str, table: str, position: int) -> SqlSyntaxError:
+def _both(what: str, column: str, table: str, position: int | None) -> SqlError:
     message = f'both {what} and generation expression specified for column "{column}" of table "{table}"'
     return SqlSyntaxError(message, position=position)
 

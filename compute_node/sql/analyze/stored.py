@@ -189,6 +189,15 @@ def analyze_generated(
     return _with_collations(scope, result, relation)
 
 
+def generated_value(catalog: CatalogView, relation: RelationDesc, column: ColumnDesc, session: object = None) -> Expr:
+    """A generated column's stored expression over its row, as a value of the column."""
+    analysis = Analysis(catalog.of_stored_text(), [], "", session_env(session), allow_params=False)
+    scope = Scope(analysis, Query("select"), clause="GENERATED")
+    scope.items = [relation_entry(scope, relation, None)]
+    found = _with_collations(scope, transform(scope, _expression_node(column.default or "NULL")), relation)
+    return assign(scope, found, column, -1)
+
+
 def _check_generating(relation: RelationDesc, item: Var) -> None:
     if item.attno == 0:
         raise fail(

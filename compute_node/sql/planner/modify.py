@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from aurora.errors import InvariantViolation, NotSupported
 from compute_node.relations.descriptors import RelationDesc
-from compute_node.sql.analyze.stored import analyze_stored
+from compute_node.sql.analyze.stored import analyze_stored, generated_value
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import Column, Const, Expr, RowExpr, Var
 from compute_node.sql.plan import (
@@ -68,11 +68,10 @@ def generated(catalog: CatalogView, relation: RelationDesc) -> tuple[tuple[int, 
         return ()
     cached = relation.extra.get("generated")
     if cached is None:
-        texts = [(each.attno, each.default) for each in relation.columns if each.generated and not each.dropped]
         cached = relation.extra["generated"] = tuple(
-            (attno, fold(catalog, _over_row(analyze_stored(catalog, relation, text, "GENERATED"), relation)))
-            for attno, text in texts
-            if text is not None
+            (column.attno, fold(catalog, _over_row(generated_value(catalog, relation, column), relation)))
+            for column in relation.columns
+            if column.generated and not column.dropped
         )
     return tuple(cached)
 
