@@ -42,15 +42,11 @@ def declare(session: SessionState, node: ast.Node, source: str, param_types: tup
     into = getattr(node.query, "intoClause", None)
     if into is not None:
         raise SqlSyntaxError("SELECT ... INTO is not allowed here", position=into.rel.location + 1)
-    if session.block == IDLE and not hold and not (session.several_statements or session.depth):
-        raise NoActiveSqlTransaction("DECLARE CURSOR can only be used in transaction blocks")
     if not isinstance(node.query, ast.SelectStmt):
         raise InvalidCursorDefinition("DECLARE CURSOR must not contain data-modifying statements")
     name = node.portalname
     if not name:
         raise InvalidCursorName("invalid cursor name: must not be empty")
-    if name.encode() in session.portals:
-        raise DuplicateCursor(f'cursor "{name}" already exists')
     raw = RawStatement(node.query, 0, len(source))
     found = current_rows.compile_with_addresses(session, node.query, source, list(param_types))
     if found is None:
@@ -59,6 +55,10 @@ def declare(session: SessionState, node: ast.Node, source: str, param_types: tup
         statement = found.statement
     if statement.writes and not node.query.lockingClause:
         raise NotSupported("DECLARE CURSOR must not contain data-modifying statements in WITH")
+    if session.block == IDLE and not hold and not (session.several_statements or session.depth):
+        raise NoActiveSqlTransaction("DECLARE CURSOR can only be used in transaction blocks")
+    if name.encode() in session.portals:
+        raise DuplicateCursor(f'cursor "{name}" already exists')
     if statement.writes and session.txn is not None and session.txn.read_only:
         forwarding.refuse_cursor(session)
     portal = Portal(name, statement, params, b"\0\1" if node.options & _BINARY else b"", source)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,6 @@ from aurora.errors import (
     InvalidTableDefinition,
     NotNullViolation,
     NotSupported,
-    SqlError,
     TooManyColumns,
     UndefinedColumn,
     UndefinedObject,
@@ -32,7 +32,7 @@ from compute_node.catalog.ddl.create_table import (
     column_spec,
 )
 from compute_node.catalog.ddl.dependencies import drop, refresh_has_index
-from compute_node.catalog.ddl.expressions import default_text
+from compute_node.catalog.ddl.expressions import default_text, without_place
 from compute_node.catalog.ddl.foreign_keys import alter_constraint, find_constraint, validate_foreign_key
 from compute_node.catalog.ddl.generated_columns import drop_expression, refuse_default
 from compute_node.catalog.ddl.ownership import change_relation_owner
@@ -189,12 +189,8 @@ def add_column(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) 
     ctx.depend((CLASS_RELATION, desc.oid, column.attno), (CLASS_TYPE, column.type, 0), "n")
     depend_on_collation(ctx, (CLASS_RELATION, desc.oid, column.attno), column.collation)
     ctx.changes.touch(desc.oid)
-    try:
+    with without_place():
         add_column_default(ctx, desc, spec)
-    except SqlError as error:
-        if spec.generated is not None:
-            error.position = None
-        raise
     ensure_toast(ctx, desc.oid)
     _fill_column(ctx, relation(ctx, desc.oid), spec)
     desc = relation(ctx, desc.oid)
@@ -206,7 +202,8 @@ def add_column(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) 
         key.keys = (ast.String(sval=column.name),)
         add_table_constraint(ctx, desc.oid, key, validate=True)
     for check in spec.checks:
-        add_table_constraint(ctx, desc.oid, check, validate=True)
+        with without_place():
+            add_table_constraint(ctx, desc.oid, check, validate=True)
     for foreign in spec.foreign:
         foreign.fk_attrs = (ast.String(sval=column.name),)
         add_table_constraint(ctx, desc.oid, foreign, validate=True)
@@ -271,7 +268,8 @@ def _column_default(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTable
     if column.identity:
         raise InvalidTableDefinition(f'column "{column.name}" of relation "{desc.name}" is an identity column')
     refuse_default(desc, column, command.def_ is None)
-    text = None if command.def_ is None else default_text(ctx, command.def_, column)
+    with without_place():
+        text = None if command.def_ is None else default_text(ctx, command.def_, column)
     set_default(ctx, desc.oid, column.attno, text)
 
 
@@ -296,7 +294,8 @@ def _drop_not_null(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableC
 
 
 def _add_constraint(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
-    add_table_constraint(ctx, desc.oid, command.def_, validate=True)
+    with without_place() if command.def_.contype == enums.ConstrType.CONSTR_CHECK else nullcontext():
+        add_table_constraint(ctx, desc.oid, command.def_, validate=True)
 
 
 def _drop_constraint(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:

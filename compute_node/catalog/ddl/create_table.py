@@ -20,6 +20,7 @@ from aurora.errors import (
     SqlSyntaxError,
     UndefinedColumn,
     UndefinedObject,
+    UndefinedTable,
 )
 from compute_node.catalog.ddl.constraints import add_check, add_key
 from compute_node.catalog.ddl.context import DdlContext, cut_name
@@ -166,7 +167,9 @@ def _column_constraint(spec: ColumnSpec, table: str, node: ast.Constraint, nulla
     if kind == enums.ConstrType.CONSTR_DEFAULT:
         if spec.column.generated:
             raise _both("default", name, table, position)
-        if spec.default is not None or spec.serial is not None:
+        if spec.serial is not None:
+            raise SqlSyntaxError(f'multiple default values specified for column "{name}" of table "{table}"')
+        if spec.default is not None:
             raise SqlSyntaxError(
                 f'multiple default values specified for column "{name}" of table "{table}"', position=position
             )
@@ -350,7 +353,11 @@ def _elements(
         if isinstance(element, ast.ColumnDef):
             added = [column_spec(ctx, table, element, len(specs) + 1)]
         elif isinstance(element, ast.TableLikeClause):
-            source = ctx.find(element.relation)
+            try:
+                source = ctx.find(element.relation)
+            except (UndefinedTable, InvalidSchemaName) as error:
+                error.position = (element.relation.location or 0) + 1
+                raise
             if source is None:
                 raise InvariantViolation("source is not there")
             if not ctx.rights.relation(source, SELECT):

@@ -23,7 +23,7 @@ from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql.analyze.context import NameItem, Scope, fail
 from compute_node.sql.analyze.ctes import transform_with
-from compute_node.sql.analyze.expressions import transform, transform_where
+from compute_node.sql.analyze.expressions import transform, transform_assigned, transform_where
 from compute_node.sql.analyze.from_clause import open_relation, relation_entry, transform_from
 from compute_node.sql.analyze.functions import resolve_unknown
 from compute_node.sql.analyze.select import analyze_select, transform_rows
@@ -77,6 +77,8 @@ def analyze_insert(scope: Scope, node: ast.InsertStmt) -> Query:
         transform_with(scope, node.withClause)
     relation = _target(scope, node.relation, "insert into")
     query.target = relation
+    alias = node.relation.alias.aliasname if node.relation.alias is not None else relation.name
+    scope.unreachable = ((alias, tuple([column.name for column in relation.columns if not column.dropped])),)
     columns = insert_columns(relation, node.cols)
     sets = False
     steps = [item if item.indirection else None for item in node.cols or ()] or [None] * len(columns)
@@ -97,7 +99,7 @@ def analyze_insert(scope: Scope, node: ast.InsertStmt) -> Query:
         query.source = _insert_values(scope, node, relation, columns, rows, steps, sets)
     target = relation_entry(scope, relation, node.relation.alias)
     query.result_rte = target.rte
-    scope.items = [target]
+    scope.items, scope.unreachable = [target], ()
     if node.onConflictClause is not None:
         query.arbiter_columns = _arbiter_columns(node.onConflictClause, relation)
         query.on_conflict = _on_conflict(scope, node.onConflictClause, relation, target)
@@ -327,7 +329,6 @@ def _on_conflict(scope: Scope, node: ast.OnConflictClause, relation: RelationDes
         )
     saved = scope.items
     excluded = relation_entry(scope, relation, ast.Alias(aliasname="excluded"))
-    excluded.columns_visible = False
     scope.items = [target, excluded]
     changes = assignments(scope, node.targetList, relation, target.rte)
     where = transform_where(scope, node.whereClause, "WHERE")
@@ -409,7 +410,7 @@ def assignments(
             column = target_column(relation.columns, relation.name, name, location)
             if column.attno in found and not (steps and column.attno in in_part):
                 raise SqlSyntaxError(f'multiple assignments to same column "{column.name}"')
-            expr = transform(scope, item.val)
+            expr = transform_assigned(scope, item.val)
             if column.generated and (steps or not isinstance(expr, SetDefault)):
                 raise fail(
                     GeneratedAlways,
