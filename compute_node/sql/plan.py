@@ -369,6 +369,8 @@ class Insert(Plan):
     relation: RelationDesc
     child: Plan
     checks: tuple[tuple[str, Expr], ...] = ()
+    generated: tuple[tuple[int, Expr], ...] = ()
+    """generated columns: attno ← expression over the full new row"""
     returning: tuple[Expr, ...] = ()
     system: tuple[int, ...] = ()
     alias: str = ""
@@ -401,6 +403,7 @@ class Update(Plan):
     tid_column: int = -1
     """-1: the tid comes beside the row from the only scan"""
     checks: tuple[tuple[str, Expr], ...] = ()
+    generated: tuple[tuple[int, Expr], ...] = ()
     returning: tuple[Expr, ...] = ()
     system: tuple[int, ...] = ()
     alias: str = ""
@@ -444,6 +447,7 @@ class Merge(Plan):
     """the target's range entry"""
     tid_column: int
     checks: tuple[tuple[str, Expr], ...] = ()
+    generated: tuple[tuple[int, Expr], ...] = ()
     alias: str = ""
 
 

@@ -40,6 +40,7 @@ class UpdateNode(Node):
             plan.returning,
             whole=whole,
             system=plan.system,
+            generated=plan.generated,
         )
         self._returns = bool(plan.returning)
         self._source = ModifySource(plan.child, plan.tid_column, builder, self._change.uses_joined)
