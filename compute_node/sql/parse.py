@@ -61,6 +61,8 @@ _GRAMMAR_ERRORS: dict[str, tuple[type[SqlError], str | None]] = {
     'role name "none" is reserved': (ReservedName, None),
 }
 """Errors of the grammar that are more than 42601 and a message."""
+_WITH_UNICODE = re.compile("""[uU]&['"](?:[^'"\\\\]|\\\\.)*$""", re.DOTALL)
+"""The beginning of a literal or name of Unicode escapes, whose errors are others than those of E''."""
 _WITHOUT_PLACE = frozenset({"WITH TIES cannot be specified without ORDER BY clause"})
 """Errors that PostgreSQL 15 gives no position"""
 LONG_TEXT = 64 << 10
@@ -124,6 +126,8 @@ def _syntax_error(source: str, error: ParseError) -> SqlError:
     if message in _WITHOUT_PLACE:
         location = None
     kind, hint = _GRAMMAR_ERRORS.get(message, (SqlSyntaxError, None))
+    if kind is InvalidEscapeSequence and location is not None and _WITH_UNICODE.search(source[:location]):
+        kind, hint = SqlSyntaxError, "Unicode escapes must be \\XXXX or \\+XXXXXX."
     return kind(message, hint=hint, position=None if location is None else location + 1)
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aurora.datum import Datum
@@ -25,8 +24,10 @@ from compute_node.types.calendar_ import (
     TIMESTAMP_MINUS_INFINITY,
     civil_from_days,
     local_to_utc,
+    offset_text,
     utc_offset_seconds,
     utc_to_local,
+    zone_abbreviation,
 )
 from compute_node.types.common import fixed_codec, parse_typmod_int
 from compute_node.types.datetime_parse import DAY_NAMES, MONTH_NAMES, parse, syntax_error
@@ -119,17 +120,6 @@ def clock_text(us: int) -> str:
     return f"{text}.{fraction:06d}".rstrip("0") if fraction else text
 
 
-def offset_text(seconds: int) -> str:
-    """``±HH[:MM[:SS]]``."""
-    sign, seconds = ("-", -seconds) if seconds < 0 else ("+", seconds)
-    text = f"{sign}{seconds // 3600:02d}"
-    if seconds % 3600:
-        text += f":{seconds // 60 % 60:02d}"
-    if seconds % 60:
-        text += f":{seconds % 60:02d}"
-    return text
-
-
 def _day_text(days: int, datestyle: str, with_weekday: bool) -> str:
     """A date in the session's style, without the era."""
     year, month, day = civil_from_days(days)
@@ -176,6 +166,9 @@ def timestamp_out(value: int, env: TypeEnv) -> str:
     return _stamp_text(value, env, "")
 
 
+_ABBREVIATION_MAX = 10
+
+
 def timestamptz_out(value: int, env: TypeEnv) -> str:
     """Text output of timestamptz in the session's zone: its offset, or with other styles than ISO its abbreviation."""
     if is_infinite(value):
@@ -183,11 +176,7 @@ def timestamptz_out(value: int, env: TypeEnv) -> str:
     offset = utc_offset_seconds(value, env.timezone)
     zone_text = offset_text(offset)
     if not env.datestyle.upper().startswith("ISO"):
-        inside = min(max(value, -62_000_000_000_000_000), 250_000_000_000_000_000)
-        name = (datetime(2000, 1, 1, tzinfo=UTC) + timedelta(microseconds=inside)).astimezone(
-            env.timezone
-        ).tzname() or ""
-        zone_text = name if name and name[0].isalpha() and ":" not in name else zone_text
+        zone_text = zone_abbreviation(value, env.timezone)[:_ABBREVIATION_MAX]
     return _stamp_text(value + offset * SECOND_US, env, zone_text)
 
 

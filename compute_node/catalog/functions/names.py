@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Final
 
 from pglast import ast
 from pglast.parser import ParseError
@@ -87,17 +88,25 @@ def regclass_out(call: Call, oid: int) -> str | None:
     return None if desc is None else call.relation_name(desc)
 
 
+_BEFORE_TYPE: Final = "SELECT CAST(NULL AS "
+
+
 def regtype_in(call: Call, text: str) -> int:
     """Any type name of SQL; 42601, 42704."""
     wrong = f'invalid type name "{text}"'
     if not text.strip():
         raise SqlSyntaxError(wrong)
     try:
-        statements = parse(f"SELECT NULL::{text}")
+        statements = parse(f"{_BEFORE_TYPE}{text})")
     except (ParseError, SqlError) as error:
         message = error.message if isinstance(error, SqlError) else str(error.args[0])
-        raise SqlSyntaxError(message, where=wrong) from None
-    cast = getattr((statements[0].node.targetList or (None,))[0], "val", None) if len(statements) == 1 else None
+        at = (error.position or 0) if isinstance(error, SqlError) else int(error.args[1]) + 1
+        at -= len(_BEFORE_TYPE)
+        if at > len(text):
+            message, at = "syntax error at end of input", len(text) + 1
+        raise SqlSyntaxError(message, where=wrong, position=at if at > 0 else None) from None
+    targets = (statements[0].node.targetList or ()) if len(statements) == 1 else ()
+    cast = getattr(targets[0], "val", None) if len(targets) == 1 and targets[0].name is None else None
     if not isinstance(cast, ast.TypeCast) or cast.typeName.setof:
         raise SqlSyntaxError(wrong)
     node = cast.typeName

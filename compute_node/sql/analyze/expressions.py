@@ -630,7 +630,8 @@ def _array(scope: Scope, node: ast.A_ArrayExpr, target: int = 0) -> Expr:
 
 def _indirection(scope: Scope, node: ast.A_Indirection) -> Expr:
     value = transform(scope, node.arg)
-    location = expression_location(node.arg)
+    is_made = isinstance(node.arg, ast.TypeCast) and isinstance(node.arg.arg, ast.RowExpr)
+    location = _location(node.arg) if is_made else expression_location(node.arg)  # a row is where it is given its type
     pending: list[ast.A_Indices] = []
     for item in node.indirection:
         if isinstance(item, ast.A_Indices):
