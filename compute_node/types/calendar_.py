@@ -112,6 +112,18 @@ class _WideZone(tzinfo):
     def __init__(self, seconds: int, name: str) -> None:
         self.seconds, self.name = seconds, name
 
+    def utcoffset(self, dt: datetime | None) -> timedelta | None:
+        """More than Python takes: the functions here ask for ``seconds``."""
+        return None
+
+    def tzname(self, dt: datetime | None) -> str:
+        """What it is called."""
+        return self.name
+
+    def dst(self, dt: datetime | None) -> timedelta | None:
+        """None."""
+        return None
+
 
 class _RuleZone(zoneinfo.ZoneInfo):
     """A zone whose rules are for all years, before the first one of the calendar too."""
@@ -203,6 +215,7 @@ _USUAL_SUMMER: Final = ",M3.2.0,M11.1.0"
 def posix_zone(name: str) -> tzinfo | None:
     """``[NAME]±hh[:mm[:ss]]`` with POSIX' sign, which counts west of Greenwich, and ``NAMEhhNAME[hh],rule,rule``
     (manual, appendix B.5); None for another text. A name is whatever is no digit, sign or comma."""
+    name = name.upper()  # which is also how it is shown
     match = _POSIX_ZONE.fullmatch(name)
     if match is None:
         return None
