@@ -225,8 +225,14 @@ class _Parser:
         self.zone, self.zone_needs_date = zone, True
 
     def split_date(self, token: str) -> set[str]:
-        """Three fields with separators."""
-        fields = _fields(token)
+        """Three fields with separators. A month's name that stands elsewhere says nothing here."""
+        named_before, self.text_month = self.text_month, False
+        given = self.split_fields(_fields(token))
+        self.text_month = named_before
+        return given
+
+    def split_fields(self, fields: list[str]) -> set[str]:
+        """What each field is."""
         given: set[str] = set()
         before = self.seen
         for word in [each for each in fields if each.isalpha()]:

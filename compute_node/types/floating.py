@@ -56,9 +56,19 @@ def parse_float(text: str, type_name: str) -> float:
         if math.isinf(value) or (value == 0.0 and _has_digits(found)):
             shown = text if type_name == "real" else found
             raise NumericValueOutOfRange(f'"{shown}" is out of range for type {type_name}')
+    if type_name == "real":
+        _check_single(value, text)
     if match.end() != len(stripped):
         raise invalid_syntax(type_name, text)
     return value
+
+
+def _check_single(value: float, text: str) -> None:
+    """22003 beyond the range of single precision."""
+    try:
+        to_single(value)
+    except NumericValueOutOfRange:
+        raise NumericValueOutOfRange(f'"{text}" is out of range for type real') from None
 
 
 def _hexadecimal(text: str) -> float:
@@ -101,11 +111,8 @@ def _nearest_single(text: str, value: float, single: float) -> float:
 def float4_in(text: str, typmod: int, env: TypeEnv) -> float:
     """Text input of real."""
     value = parse_float(text, "real")
-    try:
-        single = to_single(value)
-        return single if single == value or not math.isfinite(value) else _nearest_single(text, value, single)
-    except NumericValueOutOfRange:
-        raise NumericValueOutOfRange(f'"{text}" is out of range for type real') from None
+    single = to_single(value)
+    return single if single == value or not math.isfinite(value) else _nearest_single(text, value, single)
 
 
 def _shortest(digits: str, negative: bool, exponent: int, fixed_below: int) -> str:
