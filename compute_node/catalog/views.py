@@ -148,7 +148,31 @@ WHERE c.relkind IN ('r', 't', 'm'){condition}"""
 _USER = " AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')"
 _SYSTEM = " AND n.nspname IN ('pg_catalog', 'information_schema', 'pg_toast')"
 
+
+def _slot(kind: int, column: str, type_name: str, element: str = "") -> str:
+    """What pg_statistic has of one kind of facts, whichever of its slots holds them."""
+    cases = " ".join(f"WHEN s.stakind{number} = {kind} THEN s.{column}{number}{element}" for number in range(1, 6))
+    return f"CASE {cases} ELSE NULL::{type_name} END"
+
+
+_COLUMN_STATISTICS = f"""
+SELECT n.nspname AS schemaname, c.relname AS tablename, a.attname, s.stainherit AS inherited,
+ s.stanullfrac AS null_frac, s.stawidth AS avg_width, s.stadistinct AS n_distinct,
+ {_slot(1, "stavalues", "anyarray")} AS most_common_vals,
+ {_slot(1, "stanumbers", "real[]")} AS most_common_freqs,
+ {_slot(2, "stavalues", "anyarray")} AS histogram_bounds,
+ {_slot(3, "stanumbers", "real", "[1]")} AS correlation,
+ {_slot(4, "stavalues", "anyarray")} AS most_common_elems,
+ {_slot(4, "stanumbers", "real[]")} AS most_common_elem_freqs,
+ {_slot(5, "stanumbers", "real[]")} AS elem_count_histogram
+FROM pg_catalog.pg_statistic s JOIN pg_catalog.pg_class c ON c.oid = s.starelid
+ JOIN pg_catalog.pg_attribute a ON c.oid = a.attrelid AND a.attnum = s.staattnum
+ LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE NOT a.attisdropped AND pg_catalog.has_column_privilege(c.oid, a.attnum, 'select')
+ AND (NOT c.relrowsecurity OR NOT pg_catalog.row_security_active(c.oid))"""
+
 _STATISTICS = {
+    "pg_catalog.pg_stats": _COLUMN_STATISTICS,
     "pg_catalog.pg_stat_all_tables": _table_statistics(""),
     "pg_catalog.pg_stat_user_tables": _table_statistics(_USER),
     "pg_catalog.pg_stat_sys_tables": _table_statistics(_SYSTEM),

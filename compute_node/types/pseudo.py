@@ -40,7 +40,6 @@ _pseudo(705, "unknown", **{**_TEXT, "category": "X", "wire": Wire(b"s", b"s", b"
 _pseudo(2275, "cstring", array=1263, **_TEXT, wire=STRING_WIRE)
 _pseudo(2278, "void", input=lambda text, typmod, env: "", output=lambda value, env: "", send=lambda value: b"")
 _pseudo(2276, "any", formatted_name='"any"')
-_pseudo(2277, "anyarray", length=-1, by_value=False, align="d", storage="x")
 _pseudo(2279, "trigger")
 _pseudo(3838, "event_trigger")
 _pseudo(2280, "language_handler")

@@ -27,11 +27,10 @@ from compute_node.sql.expressions import (
 from compute_node.sql.plan import Plan, RecursiveUnion
 from compute_node.sql.planner.access import Access
 from compute_node.sql.planner.create import Creator, identity
-from compute_node.sql.planner.estimate import selectivity
 from compute_node.sql.planner.fold import fold
 from compute_node.sql.planner.from_tree import FromTree, leaves, nullable, reduce_outer
 from compute_node.sql.planner.joins import Item, JoinSearch, hash_keys
-from compute_node.sql.planner.paths import EmptyPath, JoinPath, Path, ScanPath, SubPath
+from compute_node.sql.planner.paths import EmptyPath, JoinPath, Path, ScanPath, SubPath, rows_of
 from compute_node.sql.planner.pull_up import pull_up
 from compute_node.sql.planner.quals import conjuncts, contains_volatile, local_vars, nonnullable, relids
 from compute_node.sql.planner.state import CtePlan, Level, Statement
@@ -319,6 +318,11 @@ class QueryPlanner:
         path = JoinSearch(Access(self.statement, self.query), items, placed).best()
         return self._gated(path, constant), False
 
+    def groups(self, keys: Sequence[Expr], rows: float) -> float:
+        """How many groups such keys make of so many rows of FROM."""
+        estimator = Access(self.statement, self.query).estimator
+        return round(estimator.groups(keys, rows, lambda rte: rows_of(self.path, rte) or rows))
+
     def _gated(self, path: Path, constant: list[Expr]) -> Path:
         self.constant_quals = constant
         return path
@@ -450,8 +454,9 @@ class QueryPlanner:
         for var in path.required:
             if var not in self.level.params:
                 self.level.params[var] = self.statement.new_param()
-        for qual in quals:
-            path.rows = max(1.0, path.rows * selectivity(self.catalog, qual, self.query.range_table, path.rows))
+        if quals:
+            estimator = Access(self.statement, self.query).estimator
+            path.rows = max(1.0, round(path.rows * estimator.of_all(quals)))
         return path
 
     def _sampled(self, rte: int, entry: RangeEntry, sample: Sample, quals: list[Expr]) -> Path:
