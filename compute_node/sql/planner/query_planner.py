@@ -32,6 +32,7 @@ from compute_node.sql.planner.from_tree import FromTree, leaves, nullable, reduc
 from compute_node.sql.planner.joins import Item, JoinSearch, hash_keys
 from compute_node.sql.planner.paths import EmptyPath, JoinPath, Path, ScanPath, SubPath, rows_of
 from compute_node.sql.planner.pull_up import pull_up
+from compute_node.sql.planner.push_down import having_as_where, push_down
 from compute_node.sql.planner.quals import conjuncts, contains_volatile, local_vars, nonnullable, relids
 from compute_node.sql.planner.state import CtePlan, Level, Statement
 from compute_node.sql.planner.sublinks import pull_up_exists
@@ -251,6 +252,7 @@ class QueryPlanner:
             if merged is query:
                 break
             query = merged
+        query = having_as_where(self.catalog, query)
         if query is not self.query:
             self._replace(query)
 
@@ -486,7 +488,8 @@ class QueryPlanner:
         if entry.query is None:
             raise InvariantViolation(f"sub-select {entry.alias} has no query")
         before = set(self.level.params)
-        child = QueryPlanner(self.statement, entry.query, self.level)
+        query, path.filter = push_down(self.catalog, entry.query, path.rte, path.filter)
+        child = QueryPlanner(self.statement, query, self.level)
         path.plan = child.plan()
         path.rows, path.startup, path.cost = path.plan.rows, path.plan.startup_cost, path.plan.total_cost
         probe = SubLink(type=oids.BOOL, kind="EXISTS", query=entry.query)

@@ -124,7 +124,8 @@ class Estimator:
         if isinstance(node, RowCompare):
             return scalars.DEFAULT_RANGE
         if isinstance(node, DistinctTest):
-            return UNKNOWN
+            share = self._equality(node.left, node.right)
+            return share if node.negated else clamp(1.0 - share)
         if isinstance(node, Call):
             return self._operator(node.operator, *node.arguments) if node.operator else FUNCTION
         return UNKNOWN if isinstance(node, SubPlan) else FUNCTION
@@ -151,6 +152,10 @@ class Estimator:
         inner = UNKNOWN if isinstance(node.argument, Var) else self.of(node.argument)
         share = inner if node.target else 1.0 - inner
         return clamp(1.0 - share if node.negated else share)
+
+    def _equality(self, left: Expr, right: Expr) -> float:
+        found = self.catalog.default_operator_class(left.type)
+        return UNKNOWN if found is None else self._operator(found.operators[2], left, right)
 
     # --- operators --------------------------------------------------------------------------------------------------
 

@@ -60,7 +60,7 @@ def arrays(catalog: CatalogView, name: str, variable: Variable, constant: Const 
         if name == "@>":
             return 0.0
         wanted = [each for each in wanted if each is not None]
-    missing = min(default, rarest / 2)
+    missing = min(_CONTAINS, rarest / 2)
     try:
         shares = [frequencies.get(each, missing) for each in set(wanted)]
     except TypeError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from compute_node.sql.expressions import Expr, Var
+from compute_node.sql.expressions import Expr
 from compute_node.sql.planner.quals import local_vars
 from compute_node.sql.planner.selectivity.variable import Variable
 from compute_node.types import oids
@@ -21,7 +21,7 @@ def count_groups(
     by_entry: dict[int, dict[Expr, Variable]] = {}
     found = 1.0
     for key in dict.fromkeys(keys):
-        if key.type == oids.BOOL and not isinstance(key, Var):
+        if key.type == oids.BOOL:
             found *= 2.0
             continue
         known = examine(key)
