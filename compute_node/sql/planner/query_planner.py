@@ -456,9 +456,9 @@ class QueryPlanner:
         for var in path.required:
             if var not in self.level.params:
                 self.level.params[var] = self.statement.new_param()
-        if quals:
+        if path.filter:
             estimator = Access(self.statement, self.query).estimator
-            path.rows = max(1.0, round(path.rows * estimator.of_all(quals)))
+            path.rows = max(1.0, round(path.rows * estimator.of_all(path.filter)))
         return path
 
     def _sampled(self, rte: int, entry: RangeEntry, sample: Sample, quals: list[Expr]) -> Path:
