@@ -243,6 +243,10 @@ class CatalogView:
         """See ``sql.catalog_view``."""
         return self._ask("estimators", oid)  # type: ignore[no-any-return]
 
+    def sort_operator(self, oid: int) -> int:
+        """See ``sql.catalog_view``."""
+        return self._ask("sort operator", oid) or 0
+
     def column_statistics(self, relation: int, attno: int) -> ColumnStatistics | None:
         """See ``sql.catalog_view``."""
         return self._ask("column statistics", relation, attno)  # type: ignore[no-any-return]

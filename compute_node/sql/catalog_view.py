@@ -66,6 +66,10 @@ class CatalogView(Protocol):
         """The functions that estimate an operator's selectivity, as a restriction and as a join (pg_operator.oprrest
         and oprjoin); 0 for none."""
 
+    def sort_operator(self, oid: int) -> int:
+        """The operator by which an aggregate takes the first value, as min() does by ``<`` (pg_aggregate.aggsortop); 0
+        for other aggregates."""
+
     def column_statistics(self, relation: int, attno: int) -> ColumnStatistics | None:
         """What ANALYZE has found about a column (of an index: about an expression)."""
 

@@ -197,6 +197,9 @@ class FakeCatalog:
     def estimators(self, oid: int) -> tuple[int, int]:
         return _estimators().get(oid, (0, 0))
 
+    def sort_operator(self, oid: int) -> int:
+        return _sort_operators().get(oid, 0)
+
     def column_statistics(self, relation: int, attno: int) -> ColumnStatistics | None:
         return self.statistics.get((relation, attno))
 
@@ -231,6 +234,11 @@ class FakeCatalog:
 @cache
 def _estimators() -> dict[int, tuple[int, int]]:
     return {row["oid"]: (row["oprrest"], row["oprjoin"]) for row in fact_rows("pg_operator")}
+
+
+@cache
+def _sort_operators() -> dict[int, int]:
+    return {row["aggfnoid"]: row["aggsortop"] for row in fact_rows("pg_aggregate")}
 
 
 def system_views() -> list[RelationDesc]:

@@ -75,13 +75,13 @@ def _closed_columns(catalog: CatalogView, query: Query) -> frozenset[int]:
     """Attnos of the columns that a condition must not look at inside."""
     if query.set_op is not None:
         _, _, left, right = query.set_op
-        found = _closed_columns(catalog, left) | _closed_columns(catalog, right)
+        found = set(_closed_columns(catalog, left) | _closed_columns(catalog, right))
         outer = [item.expression.type for item in query.targets if not item.junk]
         for side in (left, right):
             inner = [item.expression.type for item in side.targets if not item.junk]
             found |= {at for at, (one, other) in enumerate(zip(outer, inner, strict=True), 1) if one != other}
-        return found
-    found = set[int]()
+        return frozenset(found)
+    found = set()
     for at, target in enumerate(query.targets):
         node = target.expression
         partitions = [[key.expression for key in window.partition] for window in query.windows]

@@ -27,6 +27,8 @@ from compute_node.sql.expressions import (
 from compute_node.sql.plan import Plan, RecursiveUnion
 from compute_node.sql.planner.access import Access
 from compute_node.sql.planner.create import Creator, identity
+from compute_node.sql.planner.equivalence import Equivalences
+from compute_node.sql.planner.extremes import ends_of_indexes, is_better
 from compute_node.sql.planner.fold import fold
 from compute_node.sql.planner.from_tree import FromTree, leaves, nullable, reduce_outer
 from compute_node.sql.planner.joins import Item, JoinSearch, hash_keys
@@ -171,7 +173,21 @@ class QueryPlanner:
                 # the target list and order of an EXISTS sub-select do not matter
                 one = Target(Const(type=oids.INT4, value=1), "?column?")
                 self._replace(dataclasses.replace(self.query, targets=[one], order_by=(), locking=()))
-        return plan_upper(self)
+        ends = ends_of_indexes(self)
+        return plan_upper(self) if ends is None else self._better(ends)
+
+    def _better(self, other: Query) -> Plan:
+        """The cheaper of the query's own plan and that of another query for the same rows."""
+        from compute_node.sql.planner.upper import plan_upper
+
+        mark = len(self.statement.subplans)
+        planner = QueryPlanner(self.statement, other, self.level.parent)
+        plan, whole = plan_upper(planner), plan_upper(self)
+        self.level.uses_outer = self.level.uses_outer or planner.level.uses_outer
+        if is_better(plan, self.statement.subplans, whole):
+            return plan
+        del self.statement.subplans[mark:]
+        return whole
 
     def _replace(self, query: Query) -> None:
         self.query = query
@@ -376,6 +392,8 @@ class QueryPlanner:
 
         for tree in trees:
             visit(tree)
+        equal = Equivalences(self.catalog, pool)
+        pool = equal.conditions(pool)
         items = []
         taken: set[int] = set()
         for kind, tree, condition, min_left in pending:
@@ -385,6 +403,7 @@ class QueryPlanner:
                 taken |= {id(qual) for qual in mine}
                 items.append(Item(kind, self._tree_path(tree, mine), mine))
             else:
+                condition = equal.below(condition, own)
                 mine = [qual for qual in condition if relids(qual) and relids(qual) <= own]
                 others = [qual for qual in condition if qual not in mine]
                 items.append(Item(kind, self._tree_path(tree, mine), mine, others, min_left))
