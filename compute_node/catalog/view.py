@@ -247,6 +247,11 @@ class CatalogView:
         """See ``sql.catalog_view``."""
         return self._ask("sort operator", oid) or 0
 
+    def blocks(self, relation: RelationDesc) -> int:
+        """See ``sql.catalog_view``. It changes without notice: no plan is told."""
+        storage = self.layer.reader.storage
+        return storage.blocks(relation.relfile) if storage.exists(relation.relfile) else 0
+
     def column_statistics(self, relation: int, attno: int) -> ColumnStatistics | None:
         """See ``sql.catalog_view``."""
         return self._ask("column statistics", relation, attno)  # type: ignore[no-any-return]

@@ -70,6 +70,9 @@ class CatalogView(Protocol):
         """The operator by which an aggregate takes the first value, as min() does by ``<`` (pg_aggregate.aggsortop); 0
         for other aggregates."""
 
+    def blocks(self, relation: RelationDesc) -> int:
+        """How long a table is now, in pages."""
+
     def column_statistics(self, relation: int, attno: int) -> ColumnStatistics | None:
         """What ANALYZE has found about a column (of an index: about an expression)."""
 

@@ -237,7 +237,7 @@ def size_function(item: PgType) -> Callable[[Any], int]:
     """Bytes that PostgreSQL keeps a value of the type in, uncompressed."""
     if item.length > 0:
         return lambda value: item.length
-    send = item.send or str.encode
+    send = item.send or item.to_disk or str.encode
     if item.length == -2:
         return lambda value: len(send(value)) + 1
     if item.oid == TYPE_OIDS["numeric"]:

@@ -5,11 +5,12 @@ element type."""
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from typing import Final
 
 from aurora.datum import Datum
 from aurora.errors import NotSupported
-from compute_node.types.array import array_send, element_codec, quote_element, stored_codec
+from compute_node.types.array import quote_element, stored_codec
 from compute_node.types.common import refuse_input
 from compute_node.types.long_text import paced
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv
@@ -32,19 +33,30 @@ class AnyArray(list[Datum]):
         """The values; ``kind``: their type."""
         if self.element in REGISTRY.types:
             return list(self)
-        decode = stored_codec(kind)[1]
-        return [None if each is None else decode(each, -1) for each in self]
+        decode = _codec(kind)[1]
+        return [None if each is None else decode(each) for each in self]
 
 
 def any_array(values: list[Datum], kind: PgType) -> AnyArray:
     """Values of type ``kind`` as an array of one dimension."""
-    encode = stored_codec(kind)[0]
+    return AnyArray(values, kind.oid, _packed(values, kind, _codec(kind)[0]))
+
+
+def _packed(values: list[Datum], kind: PgType, encode: Callable[[Datum], bytes]) -> bytes:
     parts = [_HEADER.pack(1, None in values, kind.oid, len(values), 1)] if values else [_EMPTY.pack(0, 0, kind.oid)]
     for value in values:
         data = None if value is None else encode(value)
         parts.append(_LENGTH.pack(-1 if data is None else len(data)))
         parts.append(data or b"")
-    return AnyArray(values, kind.oid, b"".join(parts))
+    return b"".join(parts)
+
+
+def _codec(kind: PgType) -> tuple[Callable[[Datum], bytes], Callable[[bytes], Datum]]:
+    """How an element is stored: as its columns are, or as an element of its own arrays."""
+    if kind.to_disk is not None and kind.from_disk is not None:
+        return kind.to_disk, kind.from_disk
+    encode, decode = stored_codec(kind)
+    return encode, lambda data: decode(data, -1)
 
 
 def text_array(values: list[Datum]) -> AnyArray:
@@ -56,14 +68,14 @@ def _from_disk(stored: bytes) -> AnyArray:
     stored = bytes(stored)
     (element,) = _ELEMENT.unpack_from(stored)
     known = REGISTRY.types.get(element)
-    decode = None if known is None else stored_codec(known)[1]
+    decode = None if known is None else _codec(known)[1]
     values: list[Datum] = []
     at = _HEADER.size
     while at < len(stored):
         (size,) = _LENGTH.unpack_from(stored, at)
         at += 4
         data = stored[at : at + size] if size >= 0 else None
-        values.append(data if data is None or decode is None else decode(data, -1))
+        values.append(data if data is None or decode is None else decode(data))
         at += max(size, 0)
     return AnyArray(values, element, stored)
 
@@ -89,7 +101,7 @@ def _send(value: AnyArray) -> bytes:
     kind = REGISTRY.types.get(value.element)
     if kind is None or kind.send is None:
         raise NotSupported("arrays of users' types have no binary form outside their own columns")
-    return array_send(kind, element_codec(kind)[0])(list(value))
+    return _packed(value, kind, kind.send)
 
 
 REGISTRY.add_type(

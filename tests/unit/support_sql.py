@@ -200,6 +200,9 @@ class FakeCatalog:
     def sort_operator(self, oid: int) -> int:
         return _sort_operators().get(oid, 0)
 
+    def blocks(self, relation: RelationDesc) -> int:
+        return relation.pages
+
     def column_statistics(self, relation: int, attno: int) -> ColumnStatistics | None:
         return self.statistics.get((relation, attno))
 

@@ -27,6 +27,7 @@ WIDE_BYTES = 1024
 """Values above that are counted as all different and not looked at."""
 _TSVECTOR = 3614
 _POINTER_BYTES = 18
+_STEP = 1024
 _SHORT_BYTES = 130
 """up to which a value's length takes one byte in a row instead of four"""
 
@@ -53,6 +54,12 @@ def value_order(view: CatalogView, kind: PgType, collation: int) -> Order | None
     operator_class = view.default_operator_class(kind.oid)
     if operator_class is None or len(operator_class.operators) < 3:
         return None
+    root = kind.root
+    parts = [field.type for field in root.fields if field.type is not None]
+    if root.element_type is not None and root.category == "A":
+        parts.append(root.element_type)
+    if any(value_order(view, part, part.collation) is None for part in parts):
+        return None
     less, equal = operator_class.operators[0], operator_class.operators[2]
     ordered = view.type(collated(kind.oid, collation)) if kind.collation else kind
     return Order(equal, less, collation if kind.collation else 0, plain(kind.oid), ordered.sort_value)
@@ -76,7 +83,9 @@ def _column(kind: PgType, sample: Sample, position: int, target: int) -> Column:
     size = _size(kind)
     values: list[Datum] = []
     nulls = wide = total = 0
-    for row in sample.rows:
+    for number, row in enumerate(sample.rows):
+        if not number % _STEP:
+            HUB.pulse()
         value = row[position]
         if value is None:
             nulls += 1
@@ -94,7 +103,6 @@ def _column(kind: PgType, sample: Sample, position: int, target: int) -> Column:
                 wide += 1
                 continue
         values.append(value)
-    HUB.pulse()
     known = len(values) + wide
     width = kind.length if size is None else total // known if known else 0
     return Column(values, len(sample.rows), nulls, wide, width, sample.total, target)

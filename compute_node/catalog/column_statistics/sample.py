@@ -22,11 +22,13 @@ ROWS_A_TARGET = 300
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """``rows`` of a table that has ``pages`` and about ``total`` rows."""
+    """``rows`` of a table that has ``pages`` and about ``total`` rows; ``seen`` of them on the pages ``scanned``."""
 
     rows: list[Row]
-    pages: int
-    total: float
+    pages: int = 0
+    total: float = 0.0
+    scanned: int = 0
+    seen: int = 0
 
 
 def take(table: Table, snapshot: Snapshot, columns: tuple[int, ...], size: int) -> Sample:
@@ -38,7 +40,7 @@ def take(table: Table, snapshot: Snapshot, columns: tuple[int, ...], size: int) 
         blocks = sorted(choice.sample(blocks, size))
     kept, seen = _reservoir(_batches(table, snapshot, columns, blocks), size, choice)
     total = float(seen) if pages <= size else float(round(seen * pages / len(blocks)))
-    return Sample(kept, pages, total)
+    return Sample(kept, pages, total, len(blocks), seen)
 
 
 def _reservoir(batches: Iterator[list[Row]], size: int, choice: Random) -> tuple[list[Row], int]:

@@ -14,6 +14,7 @@ from heapq import nsmallest
 from itertools import groupby
 
 from aurora.datum import Datum
+from compute_node.hub import HUB
 from compute_node.relations.column_statistics import (
     CORRELATION,
     HISTOGRAM,
@@ -60,8 +61,11 @@ def analyze_scalars(column: Column, order: Order) -> ColumnStatistics:
         # All NULL: no other value is known. All too wide: each may be another.
         return ColumnStatistics(column.null_fraction, column.width, 0.0 if not column.wide else _ratio(column, 1.0))
     keys = values if key is None else [key(value) for value in values]
+    HUB.pulse()
     places = sorted(range(len(values)), key=keys.__getitem__)
+    HUB.pulse()
     groups = [list(group) for _, group in groupby(places, key=keys.__getitem__)]
+    HUB.pulse()
     counts = [len(group) for group in groups]
     multiple = sum(count > 1 for count in counts)
     distinct = _distinct(column, len(groups), multiple)

@@ -16,9 +16,11 @@ from compute_node.catalog.column_statistics.sample import ROWS_A_TARGET, Sample,
 from compute_node.catalog.ddl.context import DdlContext
 from compute_node.catalog.ddl.relation import class_record
 from compute_node.relations.descriptors import RelationDesc
-from compute_node.relations.schema import NAMESPACE_CATALOG
+from compute_node.relations.schema import CATALOGS, NAMESPACE_CATALOG
 from compute_node.txn.locks import SHARE_UPDATE_EXCLUSIVE
 
+_STATISTICS = CATALOGS["pg_statistic"].desc.oid
+"""what is known of columns: nothing is gathered about it"""
 _BOOLEAN_OPTIONS = (
     "verbose",
     "analyze",
@@ -52,8 +54,8 @@ def vacuum_statement(ctx: DdlContext, node: ast.VacuumStmt) -> str:
             continue
         if node.is_vacuumcmd:
             vacuum_table(ctx, desc, truncate, toast)
-        if analyze_too:
-            analyze_table(ctx, desc, named)
+        if analyze_too and desc.oid != _STATISTICS:
+            analyze_table(ctx, desc, named, "verbose" in options and _is_on(options["verbose"]))
     if node.is_vacuumcmd:
         ctx.storage.give_back()
     return "VACUUM" if node.is_vacuumcmd else "ANALYZE"
@@ -136,9 +138,11 @@ def vacuum_table(ctx: DdlContext, desc: RelationDesc, truncate: bool = True, toa
         statistics.vacuumed(ctx.catalog, each, stats)
 
 
-def analyze_table(ctx: DdlContext, desc: RelationDesc, named: Sequence[int] = ()) -> None:
+def analyze_table(ctx: DdlContext, desc: RelationDesc, named: Sequence[int] = (), verbose: bool = False) -> None:
     """Gather what the planner knows of a table: of its columns (the ``named`` alone, if any), its size and its
     indexes'."""
+    if verbose:
+        ctx.notice(f'analyzing "{desc.schema}.{desc.name}"', severity="INFO")
     default = int(ctx.session.settings.get("default_statistics_target"))
     targets = {
         record.attnum: default if record.attstattarget < 0 else int(record.attstattarget)
@@ -148,11 +152,16 @@ def analyze_table(ctx: DdlContext, desc: RelationDesc, named: Sequence[int] = ()
     columns = [desc.columns[attno - 1] for attno in sorted(targets) if not named or attno in named]
     size = ROWS_A_TARGET * max((targets[column.attno] for column in columns), default=1)
     lookup = ctx.view.type
-    sample = Sample([], 0, 0.0)
+    sample = Sample([])
     if ctx.storage.exists(desc.relfile):
         table = ctx.storage.table(desc)
         attnos = tuple(column.attno + (LAZY if lookup(column.type).length < 0 else 0) for column in columns)
         sample = take(table, ctx.rows.snapshot(), attnos, size)
+    if verbose:
+        seen = f'"{desc.name}": scanned {sample.scanned} of {sample.pages} pages'
+        found = f"containing {sample.seen} live rows and 0 dead rows"
+        kept = f"{len(sample.rows)} rows in sample, {sample.total:.0f} estimated total rows"
+        ctx.notice(f"{seen}, {found}; {kept}", severity="INFO")
     if sample.rows:
         for position, column in enumerate(columns):
             facts = analyze_column(ctx.view, column, sample, position, targets[column.attno])

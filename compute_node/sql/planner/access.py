@@ -9,7 +9,7 @@ from compute_node.sql.planner.bitmap_paths import BitmapPaths
 from compute_node.sql.planner.index_paths import IndexPaths
 from compute_node.sql.planner.paths import CPU_TUPLE_COST, DISABLED_COST, SEQ_PAGE_COST, ScanPath, test_cost
 from compute_node.sql.planner.quals import relids
-from compute_node.sql.planner.selectivity import Estimator, table_pages, table_rows
+from compute_node.sql.planner.selectivity import Estimator, table_size
 from compute_node.sql.planner.state import Statement
 from compute_node.sql.query import Query, RangeEntry
 
@@ -49,8 +49,7 @@ class Access:
     def seq_path(self, rte: int, entry: RangeEntry, quals: Sequence[Expr]) -> ScanPath:
         """The whole table, filtered; by tid when a condition says ``ctid = …``."""
         relation = entry.relation
-        total = table_rows(relation) if relation is not None else 1000.0
-        pages = table_pages(relation) if relation is not None else 1.0
+        pages, total = table_size(self.catalog, relation) if relation is not None else (1.0, 1000.0)
         rows = total * self.estimator.of_all(quals)
         for qual in quals if entry.sample is None else ():
             if isinstance(qual, Call) and qual.operator and len(qual.arguments) == 2:

@@ -18,7 +18,7 @@ from compute_node.sql.planner.index_cost import ScanSize, bitmap_heap_cost, bitm
 from compute_node.sql.planner.index_paths import Choice, IndexPaths, descents
 from compute_node.sql.planner.paths import ScanPath, test_cost
 from compute_node.sql.planner.quals import conjunction, conjuncts, local_vars
-from compute_node.sql.planner.selectivity import Estimator, table_pages, table_rows
+from compute_node.sql.planner.selectivity import Estimator, table_size
 from compute_node.sql.query import RangeEntry
 from compute_node.types import oids
 
@@ -86,13 +86,13 @@ class BitmapPaths:
         if relation is None:
             raise InvariantViolation("relation is not there")
         keyed = _distinct([each.qual for each in choice.keys])
-        total = table_rows(relation)
+        pages, total = table_size(self._catalog, relation)
         fraction = self._estimator.of_all(_distinct([*keyed, *predicate]))
         if index.unique and choice.point:
             fraction = 1.0 / total
         size = ScanSize(
             total,
-            table_pages(relation),
+            pages,
             max(1.0, total * fraction),
             0,
             descents=descents(choice),
@@ -163,7 +163,7 @@ class BitmapPaths:
         relation = entry.relation
         if relation is None:
             raise InvariantViolation("relation is not there")
-        total = table_rows(relation)
+        pages, total = table_size(self._catalog, relation)
         fraction = 1.0
         for bitmap in chosen:
             fraction *= bitmap.fraction
@@ -171,7 +171,7 @@ class BitmapPaths:
         rest = [item for item in quals if item not in met]
         matched = max(1.0, total * fraction)
         rows = round(total * self._estimator.of_all(quals)) if quals else matched
-        size = ScanSize(total, table_pages(relation), matched, test_cost(self._catalog, quals))
+        size = ScanSize(total, pages, matched, test_cost(self._catalog, quals))
         startup = sum(bitmap.cost for bitmap in chosen)
         whole = chosen[0]
         if len(chosen) > 1:

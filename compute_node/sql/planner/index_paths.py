@@ -21,7 +21,7 @@ from compute_node.sql.planner.index_match import IndexClause, IndexMatcher
 from compute_node.sql.planner.index_proof import Proof
 from compute_node.sql.planner.paths import ScanPath, array_elements, test_cost
 from compute_node.sql.planner.quals import local_vars
-from compute_node.sql.planner.selectivity import Estimator, table_pages, table_rows
+from compute_node.sql.planner.selectivity import Estimator, table_size
 from compute_node.sql.planner.state import Statement
 from compute_node.sql.query import RangeEntry
 from compute_node.types.collation import collation_of
@@ -150,7 +150,7 @@ class IndexPaths:
         if relation is None:
             raise InvariantViolation("relation is not there")
         method = METHODS[index.method]
-        total = table_rows(relation)
+        pages, total = table_size(self._catalog, relation)
         used = [each.qual for each in choice.clauses if each.exact]
         implied = [] if self._keep_implied else [item for item in filter_quals if item in predicate]
         rest = [item for item in filter_quals if item not in used and item not in implied]
@@ -162,7 +162,7 @@ class IndexPaths:
         rows = min(matched, max(round(total * self._estimator.of_all([*keyed, *tested])), 1.0))
         size = ScanSize(
             total,
-            table_pages(relation),
+            pages,
             matched,
             test_cost(self._catalog, [*rest, *checked]),
             self._correlation(index, rte),

@@ -5,6 +5,6 @@ statistics (``scalars``, ``patterns``, ``containment``), pairs of columns by ``j
 """
 
 from compute_node.sql.planner.selectivity.conditions import Estimator
-from compute_node.sql.planner.selectivity.variable import table_pages, table_rows
+from compute_node.sql.planner.selectivity.variable import table_size
 
-__all__ = ["Estimator", "table_pages", "table_rows"]
+__all__ = ["Estimator", "table_size"]

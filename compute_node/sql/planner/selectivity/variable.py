@@ -16,13 +16,17 @@ from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import Const, Expr, Var
 from compute_node.sql.planner.fold import evaluation
+from compute_node.sql.planner.paths import type_width
 from compute_node.sql.planner.quals import strip_relabel
 from compute_node.sql.query import Query, RangeEntry
 from compute_node.types import oids
 
 DEFAULT_DISTINCT = 200.0
 DEFAULT_ROWS = 1000.0
-ROWS_A_PAGE = 60.0
+PAGES_MIN = 10
+PAGE_ROOM_BYTES = 8168
+ROW_OVERHEAD_BYTES = 28
+"""a row's header, and its place in the page's directory"""
 
 
 def clamp(fraction: float) -> float:
@@ -30,16 +34,20 @@ def clamp(fraction: float) -> float:
     return min(max(fraction, 0.0), 1.0)
 
 
-def table_rows(relation: RelationDesc) -> float:
-    """The table's estimated row count, at least 1."""
-    if relation.rows >= 0 and (relation.rows > 0 or relation.pages > 0):
-        return max(relation.rows, 1.0)
-    return max(relation.pages * ROWS_A_PAGE, DEFAULT_ROWS)
-
-
-def table_pages(relation: RelationDesc) -> float:
-    """The table's estimated page count, at least 1."""
-    return float(max(relation.pages, 1)) if relation.pages else max(1.0, table_rows(relation) / ROWS_A_PAGE)
+def table_size(catalog: CatalogView, relation: RelationDesc) -> tuple[float, float]:
+    """(pages, rows), at least 1 each: as many pages as there are now, with as many rows each as VACUUM or ANALYZE
+    found; where neither has been, as many as the columns' types leave room for, and at least ten pages."""
+    pages = max(catalog.blocks(relation), 0)
+    known = relation.rows >= 0
+    if pages < PAGES_MIN and not known:
+        pages = PAGES_MIN
+    if known and relation.pages > 0:
+        density = relation.rows / relation.pages
+    else:
+        columns = (column for column in relation.columns if not column.dropped)
+        width = sum(type_width(catalog, column.type, column.typmod) for column in columns)
+        density = float(PAGE_ROOM_BYTES // (width + ROW_OVERHEAD_BYTES))
+    return float(max(pages, 1)), max(round(density * pages), 1.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,7 +120,7 @@ def examine(catalog: CatalogView, entries: Sequence[RangeEntry], node: Expr) -> 
         return _of_query(catalog, entry.query, node)
     unique = _is_unique(relation, node.attno)
     found = catalog.column_statistics(relation.oid, node.attno) if node.attno > 0 else None
-    return Variable(node, found, table_rows(relation), unique, relation)
+    return Variable(node, found, table_size(catalog, relation)[1], unique, relation)
 
 
 def _of_query(catalog: CatalogView, query: Query | None, node: Var) -> Variable:
