@@ -59,6 +59,7 @@ class Config:
     handover: Path | None = None
     peers: tuple[str, ...] = ()
     promotion_tier: int = PROMOTION_TIER_DEFAULT
+    tsearch_data: Path | None = None
 
     @property
     def cache_frames(self) -> int:
@@ -128,6 +129,13 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         default=None,
         help="rules of who may connect, in the form of pg_hba.conf; without it everybody needs a password, but on "
         "loopback when the superuser has none. Read again at SIGHUP and by pg_reload_conf()",
+    )
+    flag(
+        "--tsearch-data",
+        type=Path,
+        default=None,
+        help="a folder with files of text search dictionaries, which come before those of the program; the same for "
+        "all instances",
     )
     flag("--feed-listen", default="", help="HOST:PORT where the other instances find this one, port 0 a free one")
     flag("--peers", default="", help="such addresses of other instances, comma separated; the writer tells the rest")
@@ -200,6 +208,9 @@ def load(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
             parse_listen(listen or "0")
         except ValueError as error:
             raise ConfigError(f"{name}: {error}") from error
+    tsearch_data = Path(args.tsearch_data) if args.tsearch_data else None
+    if tsearch_data is not None and not tsearch_data.is_dir():
+        raise ConfigError(f"--tsearch-data: {tsearch_data} is not a folder")
     peers = tuple(filter(None, args.peers.split(",")))
     _check_place(args, peers)
     return Config(
@@ -227,6 +238,7 @@ def load(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
         feed_listen=args.feed_listen,
         handover=args.handover,
         peers=peers,
+        tsearch_data=tsearch_data,
         promotion_tier=int(args.promotion_tier),
         verify_redo=args.verify_redo or bool(environment.get("AURORA_VERIFY_REDO")),
     )

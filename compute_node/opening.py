@@ -19,6 +19,7 @@ from compute_node.volume.volume import Volume, VolumeNotFound
 from compute_node.wire import hba, scram
 from compute_node.wire.server import WireConfig
 from compute_node.wire.startup import Role
+from compute_node.work import instance_folder
 from compute_node.work.account import INSTANCE
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def _settings(config: Config) -> dict[str, SettingValue]:
         "aurora.memory_limit": INSTANCE.limit_bytes // 1024,
         "superuser_reserved_connections": min(RESERVED_CONNECTIONS, config.max_connections - 1),
         "authentication_timeout": int(config.authentication_timeout_s),
+        "data_directory": instance_folder.path(),
         "hba_file": str(config.hba_file or ""),
         "ssl": config.tls_cert is not None,
     }

@@ -47,6 +47,7 @@ from compute_node.volume.volume import Volume
 from compute_node.wire.handover import Receiver
 from compute_node.wire.server import Server
 from compute_node.work.account import INSTANCE
+from compute_node.work.server_files import PLACES
 
 if TYPE_CHECKING:
     from aurora.documents import JsonObject
@@ -87,6 +88,7 @@ class ComputeServer:
         self.config = config
         if config.memory_mb:
             INSTANCE.limit_bytes = config.memory_mb << 20
+        PLACES.tsearch_data = config.tsearch_data
         self.address = ""
         self.engine: DatabaseEngine | None = None
         self.owns_process = False

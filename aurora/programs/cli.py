@@ -91,6 +91,13 @@ def _parser() -> argparse.ArgumentParser:
         help="who may connect and how: rules in the form of pg_hba.conf (default: everybody with a password; without "
         "a superuser's password this machine alone, unasked)",
     )
+    up.add_argument(
+        "--tsearch-data",
+        type=Path,
+        default=None,
+        metavar="DIR",
+        help="files of text search dictionaries of your own (thesauri, synonyms, affixes, stop words)",
+    )
     up.add_argument("--rds-roles", action="store_true", help="make rds_superuser and Aurora's other roles")
     up.add_argument(
         "--tls-cert", type=Path, default=None, help="instances' certificate chain (PEM): clients may use TLS"
@@ -268,7 +275,12 @@ def _up(args: argparse.Namespace) -> int:
             cluster.move_writer(args.host, args.port)
         if args.backup is not None:
             cluster.set_backup(args.backup)
-    files = {"hba-file": args.hba_file, "tls-cert": args.tls_cert, "tls-key": args.tls_key}
+    files = {
+        "hba-file": args.hba_file,
+        "tsearch-data": args.tsearch_data,
+        "tls-cert": args.tls_cert,
+        "tls-key": args.tls_key,
+    }
     given = {name: str(file.absolute()) for name, file in files.items() if file is not None}
     if given:
         with cluster.changing() as spec:

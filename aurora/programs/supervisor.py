@@ -67,6 +67,7 @@ INSTANCE_SETTINGS = (
     "memory-mb",
     "authentication-timeout-s",
     "hba-file",
+    "tsearch-data",
     "tls-cert",
     "tls-key",
 )

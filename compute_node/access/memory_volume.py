@@ -30,6 +30,7 @@ class MemoryVolume:
 
     def __init__(self, auto: bool = True, pages_per_pg: int = 512, keep_history: bool = False) -> None:
         self.log: RedoLog = mtr_kernel.RedoLog(FIRST_LSN, 0, pages_per_pg, {})
+        self.volume_id = bytes(16)
         self.auto = auto
         self.vdl = NO_LSN
         self.fenced = False

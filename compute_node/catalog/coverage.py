@@ -26,16 +26,12 @@ RUNS, INTERNAL_ONLY, UNCOUNTED, GAP = "runs", "internal", "not counted", "gap"
 Fact = dict[str, Datum]
 
 _REASONS = (
-    (r"pg_ls_.*|pg_read_.*|pg_stat_file|lo_import|lo_export", "an instance keeps no files of its own"),
-    (r"pg_control_.*", "there is no control file: its contents are the volume's superblock and descriptor"),
     (r"pg_backup_.*", "backups are the storage nodes' work, and need no mode of the server"),
     (r"pg_create_.*slot|pg_logical_emit.*|pg_replication_origin_create", "logical decoding and its slots are not here"),
+    (r"currtid2", "a tool for PostgreSQL's own development"),
     (r"pg_get_wal_resource_managers", "the log has no resource managers"),
-    (r"pg_get_(backend_memory_contexts|shmem_allocations)", "memory is the interpreter's; it is counted by statement"),
-    (r"(array|range|multirange|enum|record|domain)_in", "a value does not know its type, which only the OID says here"),
     (r"pg_mcv_list_items", "statistics objects are not here"),
     (r"tsvector_update_trigger.*", "triggers are not here"),
-    (r"pg_nextoid|pg_stop_making_pinned_objects|currtid2", "a tool for PostgreSQL's own development"),
     (r"fmgr_c_validator", "there are no functions in C"),
     (r"pg_import_system_collations", "collations of the operating system are not read"),
 )  # fmt: skip

@@ -44,6 +44,11 @@ SERVER_VIEWS: dict[str, str] = {
     "pg_catalog.pg_file_settings": _all_of(
         "pg_show_all_file_settings", "sourcefile sourceline seqno name setting applied error"
     ),
+    "pg_catalog.pg_backend_memory_contexts": _all_of(
+        "pg_get_backend_memory_contexts",
+        "name ident parent level total_bytes total_nblocks free_bytes free_chunks used_bytes",
+    ),
+    "pg_catalog.pg_shmem_allocations": _all_of("pg_get_shmem_allocations", "name off size allocated_size"),
     "pg_catalog.pg_ident_file_mappings": _all_of(
         "pg_ident_file_mappings", "line_number map_name sys_name pg_username error"
     ),

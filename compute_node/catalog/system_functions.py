@@ -5,11 +5,9 @@ Importing the module adds them to ``REGISTRY``. Columns are those of PostgreSQL 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import compute_node.catalog.io_functions
 import compute_node.types  # noqa: F401  (fills REGISTRY first)
-from aurora.datum import Datum
+from compute_node.types.forwards import forward
 from compute_node.types.oids import TYPE_OIDS
 from compute_node.types.registry import REGISTRY, Function
 
@@ -47,10 +45,6 @@ _FUNCTIONS = (
 _RECORD, _TEXT = 2249, 25
 
 
-def _forward(name: str) -> Callable[..., Datum]:
-    return lambda context, *arguments: context.session.catalog_function(name, *arguments)
-
-
 def _columns(text: str) -> tuple[tuple[str, int], ...]:
     pairs = (item.split() for item in text.split(", "))
     # A type without code is shown as its text.
@@ -64,7 +58,7 @@ for _oid, _name, _arguments in _FUNCTIONS:
             name=_name,
             arguments=tuple(TYPE_OIDS[each] for each in _arguments),
             result=_RECORD,
-            implementation=_forward(_name),
+            implementation=forward(_name),
             strict=_name != "pg_stat_get_activity",
             volatility="v" if _name in ("pg_lock_status", "pg_hba_file_rules") else "s",
             returns_set=True,

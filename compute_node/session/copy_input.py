@@ -157,7 +157,8 @@ class LineReader:
         """pieces of a line that is not whole yet"""
         self._line = 0
         self._newline: str | None = None
-        self._ended = False
+        self.ended = False
+        """whether the end of the data was marked"""
         self._open_record: list[str] = []
         """lines of a record, one of whose quoted fields goes on"""
         self._is_quoted = False
@@ -197,7 +198,7 @@ class LineReader:
     def _plain(self, chunk: bytes) -> list[Row] | None:
         """The rows of lines without anything special, split by the kernel; None for all others."""
         options = self._options
-        if self._ended or self._header or self._open_record or self._newline == "\r\n" or self._force_not_null:
+        if self.ended or self._header or self._open_record or self._newline == "\r\n" or self._force_not_null:
             return None
         null = options.null.encode()
         columns = wire_kernel.split_copy(chunk, self._codes, ord(options.delimiter), null, self._special, not self._csv)
@@ -217,7 +218,7 @@ class LineReader:
         if rest:
             self._rest = []
             rows = self._lines(self._decode(rest) + "\n")
-        if self._open_record and not self._ended:
+        if self._open_record and not self.ended:
             raise self._batch.error("unterminated CSV quoted field", self._open_line, "".join(self._open_record))
         return rows
 
@@ -230,7 +231,7 @@ class LineReader:
         return f'{where}: "{shorten(self._given[number - self._given_first])}"' if with_text else where
 
     def _lines(self, text: str) -> list[Row]:
-        if self._ended:
+        if self.ended:
             return []
         if self._newline is None:
             end = text.find("\n")
@@ -271,7 +272,7 @@ class LineReader:
         for offset, line in enumerate(lines):
             number = first + offset
             if line == "\\." and not self._open_record:
-                self._ended = True
+                self.ended = True
                 break
             if self._csv:
                 self._is_quoted = self._goes_on(line)
@@ -411,7 +412,7 @@ class BinaryReader:
         self._have = self._wanted = 0
         """bytes that ``_rest`` has, and that it needs before another look is worth it"""
         self._in_header = True
-        self._ended = False
+        self.ended = False
         self._row = 0
         self._given = 0
 
@@ -435,7 +436,7 @@ class BinaryReader:
                 return self._keep(data)
             self._in_header = False
         rows: list[Row] = []
-        while not self._ended:
+        while not self.ended:
             taken = self._one(data, at)
             if taken is None:
                 break
@@ -456,7 +457,7 @@ class BinaryReader:
 
     def finish(self) -> list[Row]:
         """The end of the data."""
-        if not self._ended and (self._have or self._in_header):
+        if not self.ended and (self._have or self._in_header):
             raise BadCopyFileFormat("unexpected EOF in COPY data", where=f"COPY {self._relation}, line {self._row + 1}")
         return []
 
@@ -467,7 +468,7 @@ class BinaryReader:
         count = int.from_bytes(data[at : at + 2], "big", signed=True)
         at += 2
         if count == -1:
-            self._ended = True
+            self.ended = True
             return None, at
         where = f"COPY {self._relation}, line {self._row + 1}"
         if count != len(self._columns):

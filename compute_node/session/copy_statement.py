@@ -1,11 +1,15 @@
-"""COPY: the sub-protocol (manual, chapter 55.2.6) around the readers and writers of its formats."""
+"""COPY: the sub-protocol (manual, chapter 55.2.6), or a file or program of the server, around the readers and writers
+of its formats."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from pglast import ast, enums
 
+from aurora.datum import Row
 from aurora.errors import (
     CheckViolation,
     InsufficientPrivilege,
@@ -24,11 +28,12 @@ from compute_node.session.copy_options import CopyOptions, parse_options
 from compute_node.session.copy_output import CopyWriter
 from compute_node.session.encoded import received_in
 from compute_node.session.results import decode_text
-from compute_node.session.sinks import CopyRows
+from compute_node.session.sinks import CopyRows, CopyStream
 from compute_node.session.state import SessionState
 from compute_node.sql.parse import RawStatement
 from compute_node.types.charsets.charset import Charset, charset
 from compute_node.types.charsets.names import SQL_ASCII, UTF8
+from compute_node.work.copy_streams import CopyFile, Program
 
 BATCH_ROWS = 1000
 _SEEN_AT_THE_LINE = (NotNullViolation, CheckViolation)
@@ -38,12 +43,8 @@ _COPY_DATA, _COPY_DONE, _COPY_FAIL, _FLUSH, _SYNC = 100, 99, 102, 72, 83
 
 def run(session: SessionState, node: ast.Node, source: str) -> int:
     """Run COPY; returns the number of rows."""
-    if node.is_program or node.filename is not None:
+    if node.filename is not None:
         _check_server_side(session, node)
-        raise NotSupported(
-            "COPY from or to a file or program of the server is not supported",
-            hint="Use COPY FROM STDIN or COPY TO STDOUT; psql's \\copy does so.",
-        )
     options = parse_options(node.options, bool(node.is_from))
     if node.is_from:
         if node.whereClause is not None:
@@ -64,6 +65,17 @@ def _check_server_side(session: SessionState, node: ast.Node) -> None:
             f"must be superuser or have privileges of the {role} role to {what}",
             hint="Anyone can COPY to stdout or from stdin. psql's \\copy command also works for anyone.",
         )
+
+
+@contextmanager
+def _opened(node: ast.Node) -> Iterator[Program | CopyFile]:
+    """The file or program of the server that the statement names."""
+    stream = (Program if node.is_program else CopyFile)(node.filename, bool(node.is_from))
+    try:
+        stream.open()
+        yield stream
+    finally:
+        stream.leave()
 
 
 def _charset(session: SessionState, options: CopyOptions) -> Charset | None:
@@ -89,22 +101,8 @@ def _copy_in(session: SessionState, node: ast.Node, options: CopyOptions) -> int
         found = _charset(session, options)
         decode = decode_text if found is None else found.decode
         reader = LineReader(relation, target.columns, options, session.env, decode)
-    session.out.append(messages.copy_response(b"G", len(target.columns), options.format == "binary"))
-    session.port.flush()
-    while True:
-        kind, payload = session.port.next_message()
-        if kind == _COPY_DATA:
-            rows = reader.feed(payload)
-        elif kind == _COPY_DONE:
-            rows = reader.finish()
-        elif kind == _COPY_FAIL:
-            raise QueryCanceled(
-                f"COPY from stdin failed: {decode_text(messages.read_string(payload, 0, len(payload)))}"
-            )
-        elif kind in (_FLUSH, _SYNC):
-            continue
-        else:
-            raise ProtocolViolation(f"unexpected message type 0x{kind:02X} during COPY from stdin", severity="FATAL")
+
+    def write(rows: list[Row]) -> None:
         for at in range(0, len(rows), BATCH_ROWS):
             try:
                 target.write_rows(rows[at : at + BATCH_ROWS])
@@ -113,8 +111,36 @@ def _copy_in(session: SessionState, node: ast.Node, options: CopyOptions) -> int
                     error.where = reader.place(at + error.row, isinstance(error, _SEEN_AT_THE_LINE))
                 raise
             session.check_interrupts()
-        if kind == _COPY_DONE:
-            return target.finish()
+
+    if node.filename is None:
+        session.out.append(messages.copy_response(b"G", len(target.columns), options.format == "binary"))
+        session.port.flush()
+        for data in _from_client(session):
+            write(reader.feed(data))
+        write(reader.finish())
+    else:
+        with _opened(node) as stream:
+            while not reader.ended and (data := stream.read()):
+                write(reader.feed(data))
+            write(reader.finish())
+            stream.finish(not reader.ended)
+    return target.finish()
+
+
+def _from_client(session: SessionState) -> Iterator[bytes]:
+    """The data that the client sends. 57014 when it gives up."""
+    while True:
+        kind, payload = session.port.next_message()
+        if kind == _COPY_DATA:
+            yield payload
+        elif kind == _COPY_DONE:
+            return
+        elif kind == _COPY_FAIL:
+            raise QueryCanceled(
+                f"COPY from stdin failed: {decode_text(messages.read_string(payload, 0, len(payload)))}"
+            )
+        elif kind not in (_FLUSH, _SYNC):
+            raise ProtocolViolation(f"unexpected message type 0x{kind:02X} during COPY from stdin", severity="FATAL")
 
 
 def _query(node: ast.Node) -> Any:
@@ -158,4 +184,7 @@ def _copy_out(session: SessionState, node: ast.Node, source: str, options: CopyO
     if statement.columns is None:
         raise NotSupported("COPY query must have a RETURNING clause")
     writer = CopyWriter(statement.columns, options, session.env, _charset(session, options))
-    return door.run(session, statement, (), CopyRows(session, writer, len(statement.columns)))
+    if node.filename is None:
+        return door.run(session, statement, (), CopyRows(session, writer, len(statement.columns)))
+    with _opened(node) as stream:
+        return door.run(session, statement, (), CopyStream(session, writer, stream))

@@ -119,6 +119,8 @@ def decode_text(raw: bytes) -> str:
     try:
         text = raw.decode() if len(raw) <= LONG_TEXT_BYTES else _decode_pieces(raw)
     except UnicodeDecodeError as error:
+        if 0 <= zero < error.start:
+            raise CharacterNotInRepertoire('invalid byte sequence for encoding "UTF8": 0x00') from None
         shown = " ".join(f"0x{byte:02x}" for byte in raw[error.start : max(error.end, error.start + 1)])
         raise CharacterNotInRepertoire(f'invalid byte sequence for encoding "UTF8": {shown}') from None
     if zero >= 0:

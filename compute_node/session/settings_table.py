@@ -160,6 +160,7 @@ wal_consistency_checking|string||superuser||||
 zero_damaged_pages|bool|off|superuser||||
 """,
     "File Locations": """
+data_directory|string||postmaster||||
 hba_file|string||postmaster||||
 """,
     "Lock Management": """

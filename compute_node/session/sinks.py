@@ -15,6 +15,7 @@ from compute_node.protocol import messages
 from compute_node.session.copy_output import CopyWriter
 from compute_node.session.results import ResultFormat
 from compute_node.session.state import SessionState
+from compute_node.work.copy_streams import Stream
 
 FIRST_ROWS = 32
 """Rows that tell how large the others are, about."""
@@ -179,3 +180,34 @@ class CopyRows(_Output):
     def end(self) -> None:
         """The format's trailer and CopyDone."""
         self._session.out += [self._writer.end(), messages.COPY_DONE]
+
+
+class CopyStream:
+    """COPY TO a file or program of the server: the rows in COPY's format, as soon as what they depend on is durable."""
+
+    __slots__ = ("_session", "_stream", "_writer")
+
+    def __init__(self, session: SessionState, writer: CopyWriter, stream: Stream) -> None:
+        self._session = session
+        self._writer = writer
+        self._stream = stream
+
+    def begin(self) -> None:
+        """The format's header."""
+        self._put(self._writer.start())
+
+    def rows(self, batch: list[Row]) -> None:
+        """A batch."""
+        self._put(self._writer.rows(batch))
+
+    def end(self) -> None:
+        """The format's trailer."""
+        self._put(self._writer.end())
+        self._stream.finish()
+
+    def _put(self, copied: bytes) -> None:
+        if copied:
+            session = self._session
+            session.engine.volume.wait_durable(session.dependency.gate_lsn)
+            self._stream.write(b"".join([copied[at + 5 : end] for at, end in messages.places(copied)]))
+            session.check_interrupts()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 from compute_node.hub import HUB
 from compute_node.sql.expressions import AggregateCall, Expr, SubLink, Var, map_children, walk
-from compute_node.sql.query import CommonTable, FromItem, JoinItem, OnConflict, Query, RangeEntry, Target
+from compute_node.sql.query import FromItem, JoinItem, OnConflict, Query, RangeEntry, Target
 
 Rewrite = Callable[[Expr, int], Expr]
 
@@ -20,7 +20,9 @@ def _map_join(item: FromItem | JoinItem, function: Callable[[Expr], Expr]) -> Fr
     if isinstance(item, FromItem):
         return FromItem(item.rte)
     condition = None if item.condition is None else function(item.condition)
-    return JoinItem(item.kind, _map_join(item.left, function), _map_join(item.right, function), condition, item.rte)
+    using = tuple((name, function(merged), function(one), function(other)) for name, merged, one, other in item.using)
+    left, right = _map_join(item.left, function), _map_join(item.right, function)
+    return JoinItem(item.kind, left, right, condition, item.rte, using)
 
 
 EntryHook = Callable[[RangeEntry, int], RangeEntry]
@@ -44,7 +46,9 @@ def map_query_expressions(
         return None if expr is None else function(expr, depth)
 
     def targets(items: list[Target]) -> list[Target]:
-        return [dataclasses.replace(item, expression=one(item.expression)) for item in items]
+        return [
+            dataclasses.replace(item, expression=one(item.expression), written=optional(item.written)) for item in items
+        ]
 
     def entry(item: RangeEntry) -> RangeEntry:
         if entry_hook is not None:
@@ -79,7 +83,7 @@ def map_query_expressions(
         windows=[
             dataclasses.replace(item, start=optional(item.start), end=optional(item.end)) for item in query.windows
         ],
-        ctes=[CommonTable(item.name, nested(item.query), item.recursive, item.materialized) for item in query.ctes],
+        ctes=[dataclasses.replace(item, query=nested(item.query)) for item in query.ctes],
         set_op=None
         if query.set_op is None
         else (
@@ -104,7 +108,7 @@ def map_query_expressions(
     )
 
 
-def query_expressions(query: Query, depth: int = 1) -> Iterator[tuple[Expr, int]]:
+def query_expressions(query: Query, depth: int = 1, into_views: bool = True) -> Iterator[tuple[Expr, int]]:
     """Every top expression of the query and of its nested queries, with its depth (not into SubLinks)."""
 
     def join(item: FromItem | JoinItem) -> Iterator[Expr]:
@@ -153,23 +157,31 @@ def query_expressions(query: Query, depth: int = 1) -> Iterator[tuple[Expr, int]
                 yield expr, depth
         for expr in entry.join_aliases:
             yield expr, depth
-        if entry.query is not None:
+        if entry.query is not None and (into_views or entry.relation is None):
             nested.append(entry.query)
     if query.set_op is not None:
         nested += [query.set_op[2], query.set_op[3]]
     if query.source is not None:
         nested.append(query.source)
     for inner in nested:
-        yield from query_expressions(inner, depth + 1)
+        yield from query_expressions(inner, depth + 1, into_views)
 
 
-def deep_walk(node: Expr, depth: int = 0) -> Iterator[tuple[Expr, int]]:
+def deep_walk(node: Expr, depth: int = 0, into_views: bool = True) -> Iterator[tuple[Expr, int]]:
     """The node and everything below it, into SubLink queries too, with the query depth relative to the node."""
     for item in walk(node):
         yield item, depth
         if isinstance(item, SubLink):
-            for expr, level in query_expressions(item.query, depth + 1):
-                yield from deep_walk(expr, level)
+            for expr, level in query_expressions(item.query, depth + 1, into_views):
+                yield from deep_walk(expr, level, into_views)
+
+
+def own_nodes(query: Query) -> Iterator[Expr]:
+    """Every expression node of the query, its sub-selects and SubLinks, but for what the views that it reads are made
+    of."""
+    for expression, _ in query_expressions(query, 0, False):
+        for node, _ in deep_walk(expression, 0, False):
+            yield node
 
 
 def deep_map(node: Expr, function: Rewrite, depth: int = 0, entry_hook: EntryHook | None = None) -> Expr:

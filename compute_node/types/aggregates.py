@@ -17,7 +17,7 @@ from aurora.datum import Datum
 from aurora.errors import ArraySubscriptError, NullValueNotAllowed, NumericValueOutOfRange
 from compute_node.types import numeric
 from compute_node.types.array_value import bounded, dimensions, lower_bounds
-from compute_node.types.datetime_functions import multiply as multiply_interval
+from compute_node.types.datetime_functions import divide as divide_interval
 from compute_node.types.declare import agg, aggs
 from compute_node.types.floating import float_order, to_single
 from compute_node.types.integer import HIGH, LOW, overflow
@@ -494,7 +494,7 @@ agg(
     "avg(interval) interval",
     lambda: (0, Interval(0, 0, 0)),
     lambda state, value: (state[0] + 1, _interval_sum(state[1], value)),
-    lambda state: multiply_interval(state[1], 1 / state[0]) if state[0] else None,
+    lambda state: divide_interval(state[1], float(state[0])) if state[0] else None,
 )
 
 # collecting

@@ -75,7 +75,7 @@ def array_output(element: PgType) -> Callable[[list[Datum], TypeEnv], str]:
         return "{" + delimiter.join(parts) + "}"
 
     def output(value: list[Datum], env: TypeEnv) -> str:
-        if type(value) is not BoundedArray:
+        if not isinstance(value, BoundedArray) or all(bound == 1 for bound in value.bounds):
             return braces(value, env)
         sizes = zip(value.bounds, dimensions(value), strict=True)
         return "".join(f"[{low}:{low + length - 1}]" for low, length in sizes) + "=" + braces(value, env)

@@ -126,7 +126,7 @@ specialized(2176, "array_length(anyarray, int4) int4", _specialized_length)
 def _bounds(array: PgType) -> Callable[[Array], tuple[int, ...]]:
     """Lower bounds of the dimensions."""
     base, shape = _base(array), _shape(array)
-    return lambda value: value.bounds if type(value) is BoundedArray else (base,) * len(shape(value))
+    return lambda value: value.bounds if isinstance(value, BoundedArray) else (base,) * len(shape(value))
 
 
 def _specialized_lower(types: Types, result: PgType) -> Callable[..., int | None]:

@@ -33,7 +33,7 @@ class BoundedArray(list[Datum]):
         return BoundedArray, (list(self), self.bounds)
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is BoundedArray and self.bounds == other.bounds and list.__eq__(self, other)
+        return isinstance(other, BoundedArray) and self.bounds == other.bounds and list.__eq__(self, other)
 
     def __ne__(self, other: object) -> bool:
         return not self == other
@@ -53,14 +53,14 @@ def dimensions(value: Array) -> list[int]:
 
 def lower_bounds(value: Array) -> tuple[int, ...]:
     """Lower bounds by dimension; () of the empty array."""
-    if type(value) is BoundedArray:
+    if isinstance(value, BoundedArray):
         return value.bounds
     return (1,) * len(dimensions(value))
 
 
 def lower_bound(value: Array) -> int:
     """The lower bound of the first dimension."""
-    return value.bounds[0] if type(value) is BoundedArray else 1
+    return value.bounds[0] if isinstance(value, BoundedArray) else 1
 
 
 def bounded(elements: Array, bounds: Sequence[int]) -> Array:
@@ -98,13 +98,13 @@ def nest(elements: Array, lengths: Sequence[int]) -> Array:
 def map_elements(value: Array, function: Callable[[Datum], Datum]) -> Array:
     """Every element through ``function``, NULLs too; shape and bounds stay."""
     mapped = [map_elements(item, function) if isinstance(item, list) else function(item) for item in value]
-    return BoundedArray(mapped, value.bounds) if type(value) is BoundedArray else mapped
+    return BoundedArray(mapped, value.bounds) if isinstance(value, BoundedArray) else mapped
 
 
 def element_at(value: Datum, base: int, indexes: Sequence[Datum]) -> Datum:
     """array[i][j]: NULL outside the bounds, for a NULL index and for the wrong number of dimensions. ``base``: the
     lower bound of a plain list."""
-    bounds = iter(value.bounds) if type(value) is BoundedArray else None
+    bounds = iter(value.bounds) if isinstance(value, BoundedArray) else None
     for index in indexes:
         if not isinstance(value, list) or index is None:
             return None
@@ -139,7 +139,7 @@ def array_slice(value: Datum, base: int, parts: Sequence[tuple[Datum, Datum]]) -
     lengths = dimensions(value)
     if len(lengths) < len(parts) or not lengths:
         return []
-    bounds = value.bounds if type(value) is BoundedArray else (base,) * len(lengths)
+    bounds = value.bounds if isinstance(value, BoundedArray) else (base,) * len(lengths)
 
     def cut(part: Any, depth: int) -> Datum:
         if depth == len(parts):

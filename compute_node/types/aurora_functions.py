@@ -13,6 +13,7 @@ from typing import Final
 
 from aurora.datum import Datum, Row
 from aurora.errors import InvariantViolation
+from compute_node.types.forwards import forward
 from compute_node.types.oids import TYPE_OIDS
 from compute_node.types.registry import REGISTRY, Function
 
@@ -144,10 +145,6 @@ minimum float8, maximum float8) void volatile : Storage answers late
 """
 
 
-def _forward(name: str) -> Callable[..., Datum]:
-    return lambda context, *arguments: context.session.catalog_function(name, *arguments)
-
-
 def _pairs(text: str) -> tuple[tuple[str, str], ...]:
     """(name, type) of each of a list; a name may have blanks."""
     found = (item.strip().rpartition(" ") for item in text.split(",") if item.strip())
@@ -181,7 +178,7 @@ def _declare(line: str) -> None:
             arguments=tuple(TYPE_OIDS[kind] for _, kind in taken),
             argument_names=tuple(argument for argument, _ in taken),
             result=TYPE_OIDS[result],
-            implementation=_LOCAL.get(name) or _forward(name),
+            implementation=_LOCAL.get(name) or forward(name),
             strict=nullable is None,
             volatility=volatility[0],
             returns_set=setof is not None,

@@ -106,10 +106,18 @@ def _steady_offset_seconds(quarter: int, zone: tzinfo) -> int | None:
     return first if first == _offset_seconds_at((quarter + 1) * _QUARTER_US - 1, zone) else None
 
 
+class _RuleZone(zoneinfo.ZoneInfo):
+    """A zone whose rules are for all years, before the first one of the calendar too."""
+
+
+def _within(us: int, zone: tzinfo) -> timedelta:
+    """From the epoch to when the zone is as it is at ``us``, within the years that Python knows. Before its first
+    rule a zone has its local mean time."""
+    return timedelta(microseconds=_into_datetime(us if isinstance(zone, _RuleZone) else max(us, _EARLIEST_US))[0])
+
+
 def _offset_seconds_at(us: int, zone: tzinfo) -> int:
-    # Before the first rule a zone has its local mean time.
-    shifted, _ = _into_datetime(max(us, _EARLIEST_US))
-    moment = _EPOCH + timedelta(microseconds=shifted)
+    moment = _EPOCH + _within(us, zone)
     # Not utcoffset(): what an abbreviation stands for depends on the instant, and a local time may come twice.
     offset = moment.astimezone(zone).replace(tzinfo=None) - moment.replace(tzinfo=None)
     return round(offset.total_seconds())
@@ -118,8 +126,7 @@ def _offset_seconds_at(us: int, zone: tzinfo) -> int:
 def local_to_utc(us: int, zone: tzinfo) -> int:
     """Local time (µs since 2000-01-01 local) → instant. A skipped time takes the offset before the gap, a repeated one
     the later (standard) reading, as PostgreSQL does."""
-    shifted, _ = _into_datetime(max(us, _EARLIEST_US))
-    local = _NAIVE_EPOCH + timedelta(microseconds=shifted)
+    local = _NAIVE_EPOCH + _within(us, zone)
     first = local.replace(tzinfo=zone, fold=0).utcoffset()
     second = local.replace(tzinfo=zone, fold=1).utcoffset()
     if first is None or second is None:
@@ -201,7 +208,7 @@ def _zone_with_summer(name: str, west: int, summer_name: str, summer: int, rules
     head = b"TZif2" + bytes(15)
     block = head + (0).to_bytes(4, "big") * 4 + (1).to_bytes(4, "big") * 2 + bytes(6) + b"\0"
     try:
-        return zoneinfo.ZoneInfo.from_file(io.BytesIO(block + block + f"\n{text}\n".encode()), name)
+        return _RuleZone.from_file(io.BytesIO(block + block + f"\n{text}\n".encode()), name)
     except ValueError:
         return None
 
@@ -213,8 +220,7 @@ def _posix_offset(seconds: int) -> str:
 
 def zone_abbreviation(us: int, zone: tzinfo) -> str:
     """What the zone is called at an instant (``CET``); its offset (``+05:30``) where it has no name."""
-    inside, _ = _into_datetime(max(us, _EARLIEST_US))
-    moment = (_EPOCH + timedelta(microseconds=inside)).astimezone(zone)
+    moment = (_EPOCH + _within(us, zone)).astimezone(zone)
     name = moment.tzname() or ""
     if name[:1].isalpha() and ":" not in name and not name.startswith("UTC+") and not name.startswith("UTC-"):
         return name

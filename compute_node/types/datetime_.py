@@ -320,6 +320,17 @@ def timestamp_to_timestamptz(us: int, env: TypeEnv) -> int:
     return us if is_infinite(us) else check_timestamp(local_to_utc(us, env.timezone))
 
 
+def date_to_timestamptz(days: int, env: TypeEnv) -> int:
+    """Midnight of the day in the session's zone → instant; 22008."""
+    us = date_to_timestamp(days)
+    if is_infinite(us):
+        return us
+    instant = local_to_utc(us, env.timezone)
+    if not TIMESTAMP_MIN <= instant < TIMESTAMP_END:
+        raise DatetimeFieldOverflow("date out of range for timestamp")
+    return instant
+
+
 def timestamptz_to_timestamp(us: int, env: TypeEnv) -> int:
     """Instant → local time in the session's zone; 22008 before the first that a timestamp holds."""
     return us if is_infinite(us) else check_timestamp(utc_to_local(us, env.timezone))
@@ -482,7 +493,7 @@ fn(2027, "timestamp(timestamptz) timestamp stable", _with_env(timestamptz_to_tim
 fn(
     1174,
     "timestamptz(date) timestamptz stable",
-    _with_env(lambda days, env: timestamp_to_timestamptz(date_to_timestamp(days), env)),
+    _with_env(date_to_timestamptz),
     needs_context=True,
 )
 fn(

@@ -152,7 +152,8 @@ def multiply(span: Interval, factor: float) -> Interval:
     return _scaled(span, span.months * factor, span.days * factor, span.us * factor)
 
 
-def _divide(span: Interval, divisor: float) -> Interval:
+def divide(span: Interval, divisor: float) -> Interval:
+    """interval / number, as ``multiply``; 22012."""
     if divisor == 0:
         raise division_by_zero()
     return _scaled(span, span.months / divisor, span.days / divisor, span.us / divisor)
@@ -218,7 +219,7 @@ def _at_time(days: int, us: int) -> int:
 
 fn(1618, "interval_mul(interval, float8) interval", multiply)
 fn(1624, "mul_d_interval(float8, interval) interval", lambda factor, span: multiply(span, factor))
-fn(1326, "interval_div(interval, float8) interval", _divide)
+fn(1326, "interval_div(interval, float8) interval", divide)
 fn(1198, "interval_larger(interval, interval) interval", lambda a, b: a if interval_span(a) >= interval_span(b) else b)
 fn(1197, "interval_smaller(interval, interval) interval", lambda a, b: a if interval_span(a) <= interval_span(b) else b)
 fn(1175, "justify_hours(interval) interval", justify_hours)
@@ -737,7 +738,7 @@ fn(1218, "date_trunc(text, interval) interval", _trunc_interval)
 fn(
     1159,
     "timezone(text, timestamptz) timestamp",
-    lambda context, name, us: us if is_infinite(us) else utc_to_local(us, _zone(name, context)),
+    lambda context, name, us: us if is_infinite(us) else check_timestamp(utc_to_local(us, _zone(name, context))),
     needs_context=True,
 )
 fn(

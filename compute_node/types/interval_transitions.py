@@ -4,7 +4,7 @@ and smaller of two times with time zone. The state is {sum, count}; the count is
 from __future__ import annotations
 
 from aurora.datum import Datum
-from aurora.errors import DatatypeMismatch
+from aurora.errors import InternalError
 from compute_node.types.declare import fn
 from compute_node.types.interval import Interval, timetz_order
 from compute_node.types.registry import REGISTRY
@@ -15,7 +15,7 @@ _plus, _minus, _divide = (REGISTRY.functions[oid].implementation for oid in (116
 
 def _pair(state: list[Datum]) -> State:
     if len(state) != 2 or None in state:
-        raise DatatypeMismatch("expected 2-element interval array")
+        raise InternalError("expected 2-element interval array")
     return state
 
 

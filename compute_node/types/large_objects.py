@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from aurora.datum import Datum
 from compute_node.types.declare import fn
-
-
-def _delegate(name: str) -> Callable[..., Datum]:
-    return lambda context, *arguments: context.session.catalog_function(name, *arguments)
-
+from compute_node.types.forwards import forward
 
 for _line in """
 715 lo_create(oid) oid
@@ -35,4 +28,4 @@ for _line in """
 3460 lo_put(oid, int8, bytea) void
 """.strip().splitlines():
     _oid, _signature = _line.split(" ", 1)
-    fn(int(_oid), f"{_signature} volatile", _delegate(_signature[: _signature.index("(")]), needs_context=True)
+    fn(int(_oid), f"{_signature} volatile", forward(_signature[: _signature.index("(")]), needs_context=True)

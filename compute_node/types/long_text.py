@@ -42,15 +42,15 @@ def paced(items: Iterable[_T]) -> Iterator[_T]:
         yield item
 
 
-def by_pieces(function: Callable[[str], str]) -> Callable[[str], str]:
-    """A function that works on each character by itself, made to work on any length."""
+def by_pieces(function: Callable[[str], str], piece: int = PIECE) -> Callable[[str], str]:
+    """A function that works on each character by itself, made to work on any length, ``piece`` characters at a time."""
 
     def apply(value: str) -> str:
-        if len(value) <= PIECE:
+        if len(value) <= piece:
             return function(value)
         out = []
-        for start in range(0, len(value), PIECE):
-            out.append(function(value[start : start + PIECE]))
+        for start in range(0, len(value), piece):
+            out.append(function(value[start : start + piece]))
             HUB.pulse()
         return "".join(out)
 

@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeAlias
 from aurora.datum import Datum
 from compute_node.types import numeric
 from compute_node.types.aggregates import deviation
-from compute_node.types.datetime_functions import multiply as multiply_interval
+from compute_node.types.datetime_functions import divide as divide_interval
 from compute_node.types.datetime_functions import negate
 from compute_node.types.declare import moving
 from compute_node.types.interval import Interval, checked_interval
@@ -181,7 +181,7 @@ def _spans(final: Callable[[tuple[int, Interval]], Value]) -> Moving:
 
 
 moving(2113, _spans(lambda state: state[1] if state[0] else None))
-moving(2106, _spans(lambda state: multiply_interval(state[1], 1 / state[0]) if state[0] else None))
+moving(2106, _spans(lambda state: divide_interval(state[1], float(state[0])) if state[0] else None))
 
 
 # booleans: {count, how many are true}

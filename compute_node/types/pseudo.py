@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from aurora.datum import Datum
 from aurora.errors import NotSupported
 from compute_node.types.common import receive_text, refuse_input, refuse_output
 from compute_node.types.registry import REGISTRY, PgType, Wire
@@ -36,6 +37,28 @@ _TEXT: dict[str, Any] = {
     "send": str.encode,
 }
 
+
+def _known(value: Datum, name: str) -> PgType:
+    """The type of a value that knows it, as those that ``array_in`` and its kin give: the pseudo-type says only of
+    which family it is. 0A000 for another."""
+    kind = getattr(value, "kind", None)
+    if not isinstance(kind, PgType):
+        raise NotSupported(f"cannot display a value of type {name}")
+    return kind
+
+
+def _family(oid: int, name: str, **extra: Any) -> None:
+    """A pseudo-type of whose values some know their own type."""
+
+    def send(value: Datum) -> bytes:
+        write = _known(value, name).send
+        if write is None:
+            raise NotSupported(f"no binary output function available for type {name}")
+        return write(value)
+
+    _pseudo(oid, name, output=lambda value, env: _known(value, name).output(value, env), send=send, **extra)
+
+
 _pseudo(705, "unknown", **{**_TEXT, "category": "X", "wire": Wire(b"s", b"s", b"s")})
 _pseudo(2275, "cstring", array=1263, **_TEXT, wire=STRING_WIRE)
 _pseudo(2278, "void", input=lambda text, typmod, env: "", output=lambda value, env: "", send=lambda value: b"")
@@ -46,9 +69,9 @@ _pseudo(2280, "language_handler")
 _pseudo(2281, "internal", length=8, align="d")
 _pseudo(2283, "anyelement")
 _pseudo(2776, "anynonarray")
-_pseudo(3500, "anyenum")
-_pseudo(3831, "anyrange", length=-1, by_value=False, align="d", storage="x")
-_pseudo(4537, "anymultirange", length=-1, by_value=False, align="d", storage="x")
+_family(3500, "anyenum")
+_family(3831, "anyrange", length=-1, by_value=False, align="d", storage="x")
+_family(4537, "anymultirange", length=-1, by_value=False, align="d", storage="x")
 _pseudo(5077, "anycompatible")
 _pseudo(5078, "anycompatiblearray", length=-1, by_value=False, align="d", storage="x")
 _pseudo(5079, "anycompatiblenonarray")

@@ -3,18 +3,10 @@ reading one's own writes from a reader. What they do is in ``catalog/functions/r
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from aurora.datum import Datum
 from compute_node.types.declare import fn
-from compute_node.types.forwards import declare
+from compute_node.types.forwards import declare, forward
 from compute_node.types.oids import TYPE_OIDS
 from compute_node.types.registry import REGISTRY, Function
-
-
-def _forward(name: str) -> Callable[..., Datum]:
-    return lambda context, *arguments: context.session.catalog_function(name, *arguments)
-
 
 _SIGNATURES = """
 2849 pg_current_wal_lsn() pg_lsn volatile
@@ -40,12 +32,12 @@ _SIGNATURES = """
 """
 for _line in _SIGNATURES.strip().splitlines():
     _number, _signature = _line.split(" ", 1)
-    fn(int(_number), _signature, _forward(_signature[: _signature.index("(")]), needs_context=True)
+    fn(int(_number), _signature, forward(_signature[: _signature.index("(")]), needs_context=True)
 
 fn(
     3436,
     "pg_promote(bool, int4) bool volatile",
-    _forward("pg_promote"),
+    forward("pg_promote"),
     needs_context=True,
     argument_names=("wait", "wait_seconds"),
     defaults=(True, 60),
@@ -64,7 +56,7 @@ for _oid, _name, _arguments, _result in (
 ):
     REGISTRY.add_function(
         Function(
-            _oid, _name, tuple(TYPE_OIDS[each] for each in _arguments), TYPE_OIDS[_result], _forward(_name),
+            _oid, _name, tuple(TYPE_OIDS[each] for each in _arguments), TYPE_OIDS[_result], forward(_name),
             volatility="v", needs_context=True, source=_name,
         )
     )  # fmt: skip

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 
 from aurora.datum import Datum
-from aurora.errors import DatatypeMismatch, NumericValueOutOfRange
+from aurora.errors import InternalError, NumericValueOutOfRange
 from compute_node.types.declare import fn
 
 State = list[float]
@@ -19,7 +19,7 @@ State = list[float]
 
 def _six(state: list[Datum], name: str) -> State:
     if len(state) != 6 or None in state:
-        raise DatatypeMismatch(f"{name}: expected 6-element float8 array")
+        raise InternalError(f"{name}: expected 6-element float8 array")
     return state
 
 

@@ -5,14 +5,13 @@ What depends on the catalog, the buffers or the cluster goes to ``session.catalo
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from decimal import Decimal
 
-from aurora.datum import Datum
 from aurora.errors import InvalidParameterValue
 from compute_node.types.calendar_ import SECOND_US
 from compute_node.types.datetime_functions import add_interval_zoned, clock_us
 from compute_node.types.declare import fn, fns
+from compute_node.types.forwards import forward
 from compute_node.types.interval import Interval
 from compute_node.types.numeric import quotient, round_scale
 from compute_node.types.oids import TYPE_OIDS
@@ -26,11 +25,7 @@ def _delegate(block: str) -> None:
     """Functions that the catalog helper answers."""
     for line in block.strip().splitlines():
         oid, signature = line.strip().split(" ", 1)
-        fn(int(oid), signature, _forward(signature[: signature.index("(")]), needs_context=True)
-
-
-def _forward(name: str) -> Callable[..., Datum]:
-    return lambda context, *arguments: context.session.catalog_function(name, *arguments)
+        fn(int(oid), signature, forward(signature[: signature.index("(")]), needs_context=True)
 
 
 fn(89, "version() text stable", lambda: VERSION_TEXT)
@@ -401,7 +396,7 @@ REGISTRY.functions[IDENTITY_NEXTVAL] = Function(
     name="aurora_identity_nextval",
     arguments=(TYPE_OIDS["regclass"],),
     result=TYPE_OIDS["int8"],
-    implementation=_forward("identity_nextval"),
+    implementation=forward("identity_nextval"),
     volatility="v",
     needs_context=True,
     namespace=0,

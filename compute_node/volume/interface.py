@@ -23,6 +23,10 @@ class PagedVolume(Protocol):
     log: RedoLog
 
     @property
+    def volume_id(self) -> bytes:
+        """Sixteen bytes, as the descriptor has them."""
+
+    @property
     def vdl(self) -> Lsn:
         """Everything up to this LSN is durable."""
 

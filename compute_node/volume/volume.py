@@ -487,6 +487,11 @@ class Volume:
         return not self.read_only and self.core.links[index].connected
 
     @property
+    def volume_id(self) -> bytes:
+        """As the descriptor has it."""
+        return self.descriptor.volume_id
+
+    @property
     def epoch(self) -> int:
         """The volume epoch of this writer."""
         return self.recovered.epoch

@@ -62,15 +62,16 @@ def test_what_a_row_names_is_there(catalog: str, column: str, target: str) -> No
 
 
 def test_a_function_without_code_is_there_and_says_so() -> None:
-    """pg_control_system tells of a file that is not here."""
+    """pg_get_wal_resource_managers tells of a part of the log that is not here."""
 
     def body() -> None:
         session = Engine().session()
-        assert 3441 not in REGISTRY.functions
-        assert session.run("select 'pg_control_system'::regproc::text") == [("pg_control_system",)]
-        assert session.run("select 'pg_control_system()'::regprocedure::oid") == [(3441,)]
-        with pytest.raises(NotSupported, match=r"function pg_control_system\(\) is not supported"):
-            session.run("select * from pg_control_system()")
+        assert 6224 not in REGISTRY.functions
+        name = "pg_get_wal_resource_managers"
+        assert session.run(f"select '{name}'::regproc::text") == [(name,)]
+        assert session.run("select 'pg_get_wal_resource_managers()'::regprocedure::oid") == [(6224,)]
+        with pytest.raises(NotSupported, match=r"function pg_get_wal_resource_managers\(\) is not supported"):
+            session.run("select * from pg_get_wal_resource_managers()")
 
     in_greenlet(body)
 

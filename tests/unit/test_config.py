@@ -32,6 +32,14 @@ def test_the_command_line_wins_over_the_environment() -> None:
     assert compute(AURORA_LISTEN="localhost:7").port == 7
 
 
+def test_a_folder_of_dictionaries_is_there(tmp_path: Path) -> None:
+    assert compute().tsearch_data is None
+    assert compute("--tsearch-data", str(tmp_path)).tsearch_data == tmp_path
+    assert compute(AURORA_TSEARCH_DATA=str(tmp_path)).tsearch_data == tmp_path
+    with pytest.raises(ConfigError, match="missing is not a folder"):
+        compute("--tsearch-data", str(tmp_path / "missing"))
+
+
 def test_everything_may_come_from_the_environment() -> None:
     config = compute_config.load([], {"AURORA_ID": "x", "AURORA_STORAGE": "a:1", "AURORA_PASSWORD": "p"})
     assert (config.id, config.storage, config.password) == ("x", ("a:1",), "p")

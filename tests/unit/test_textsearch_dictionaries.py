@@ -15,6 +15,7 @@ from compute_node.types.textsearch.dictionaries import Dictionary, PlainDictiona
 from compute_node.types.textsearch.lexize import Lexizer
 from compute_node.types.textsearch.templates import make, read_options, stop_words
 from compute_node.types.textsearch.tokens import Token, parse
+from compute_node.work.server_files import PLACES
 
 ISPELL, SYNONYM, THESAURUS = 3732, 3729, 3741
 
@@ -25,7 +26,7 @@ def no_dictionary(name: str) -> Dictionary:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("AURORA_TSEARCH_DATA", str(tmp_path))
+    monkeypatch.setattr(PLACES, "tsearch_data", tmp_path)
     return tmp_path
 
 

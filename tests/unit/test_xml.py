@@ -131,6 +131,48 @@ def test_where_an_error_is() -> None:
     )
 
 
+@given(st.text("a\n", max_size=40), st.sets(st.integers(1, 30), max_size=5), st.integers(1, 9))
+def test_lines_are_where_a_split_has_them(text: str, numbers: set[int], piece: int) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(libxml, "PIECE", piece)
+        found = libxml._line_places(text, numbers)
+    lines = text.split("\n")
+    assert {number: text[start:end] for number, (start, end) in found.items()} == {
+        number: lines[number - 1] for number in numbers if number <= len(lines)
+    }
+
+
+@pytest.mark.parametrize(
+    ("work", "pulses"),
+    [
+        (lambda: attribute_text("<&" * 200_000), 10),
+        (lambda: concatenated(["<a/>"] * 100_000), 10),
+        (lambda: checked("a" * 3_000_000, False), 10),
+        (lambda: xpath.numbered("<a é='é'/>" * 50_000), 10),
+        (lambda: libxml.detail_of("a\n" * 3_000_000, [libxml.Problem(2_000_000, 1, "x", "", "", 0)]), 5),
+    ],
+)
+def test_long_values_let_others_run(work: Callable[[], object], pulses: int) -> None:
+    before = HUB.pulses
+    work()
+    assert HUB.pulses - before >= pulses
+
+
+def test_nodes_of_a_long_document_are_written_by_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = []
+
+    def run(function: Callable[..., object], *arguments: object) -> object:
+        taken.append(function)
+        return function(*arguments)
+
+    monkeypatch.setattr(xpath, "run_in_thread", run)
+    parts = [f"<a b='é'>{n}</a>" for n in range(1000)]
+    short, long = _document(f"<r>{''.join(parts[:10])}</r>"), _document(f"<r>{'<!-- -->' * 5000}{''.join(parts)}</r>")
+    written = [part.replace("'é'", '"&#xE9;"') for part in parts]
+    assert xpath.values(short.find("//a", {}), short) == written[:10] and not taken
+    assert xpath.values(long.find("//a", {}), long) == written and len(taken) == 4
+
+
 def test_binary_form() -> None:
     assert XML.receive is not None and XML.send is not None
     assert XML.receive(b"<a>\xc3\xa9</a>", -1) == "<a>é</a>"

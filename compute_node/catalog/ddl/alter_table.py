@@ -58,7 +58,7 @@ from compute_node.catalog.reloptions import (
 )
 from compute_node.relations.access_methods import METHODS_BY_OID, AccessMethod
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
-from compute_node.sql.deparse import quote_literal
+from compute_node.sql.deparse.expressions import quote_literal
 from compute_node.txn.locks import ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
 from compute_node.types.anyarray import text_array
 

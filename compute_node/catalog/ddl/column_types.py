@@ -27,7 +27,7 @@ from compute_node.catalog.builders import type_layout
 from compute_node.catalog.ddl.context import CLASS_COLLATION, CLASS_RELATION, CLASS_REWRITE, CLASS_TYPE, DdlContext
 from compute_node.catalog.ddl.create_table import check_column_type, check_type_usage
 from compute_node.catalog.ddl.dependencies import describe
-from compute_node.catalog.ddl.expressions import index_text, named_relations, references
+from compute_node.catalog.ddl.expressions import index_text, named_objects, references
 from compute_node.catalog.ddl.foreign_keys import check_rows, renew_foreign_keys
 from compute_node.catalog.ddl.indexes import operator_class
 from compute_node.catalog.ddl.relation import attribute_record, class_record, depend_on_collation, relation, set_default
@@ -44,7 +44,7 @@ from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDe
 from compute_node.sql.analyze.names import SYSTEM_COLUMNS
 from compute_node.sql.analyze.stored import analyze_assigned, analyze_stored, assigned_default
 from compute_node.sql.analyze.typenames import find_collation, format_type, resolve_type_name
-from compute_node.sql.deparse import deparse_stored, quote_identifier
+from compute_node.sql.deparse.expressions import deparse_stored, quote_identifier
 from compute_node.sql.expressions import Column, Const, Expr, Relabel, Var, walk
 from compute_node.sql.plan import PlannedStmt, Result
 from compute_node.sql.planner.create import replace_columns
@@ -203,7 +203,7 @@ def _new_default(ctx: DdlContext, change: TypeChange) -> str | None:
     text = deparse_stored(found, ctx.stored_view, None)
     if text == column.default:
         return None
-    return ctx.keep(text, view, named_relations(found))
+    return ctx.keep(text, view, named_objects(walk(found)))
 
 
 def write_column_type(ctx: DdlContext, desc: RelationDesc, change: TypeChange, rewritten: bool) -> None:

@@ -95,11 +95,15 @@ class DdlContext:
         """A view for analyzing an expression that is kept; see ``keep``."""
         return self.view.traced()
 
-    def keep(self, text: str, view: CatalogView, relations: Iterable[int] = ()) -> str:
-        """Note what a text names that is kept, for ``depend_on_text``; ``view`` analyzed it, ``relations`` stand in it
+    def keep(self, text: str, view: CatalogView, objects: Iterable[tuple[int, int, int]] = ()) -> str:
+        """Note what a text names that is kept, for ``depend_on_text``; ``view`` analyzed it, ``objects`` stand in it
         as constants (``'s'::regclass``). Returns the text."""
-        self._uses[text] = uses(view.trace or {}) | {(CLASS_RELATION, oid, 0) for oid in relations}
+        self._uses[text] = uses(view.trace or {}) | set(filter(self.is_there, objects))
         return text
+
+    def is_there(self, address: tuple[int, int, int]) -> bool:
+        """Whether a constant is the OID of an object: it may be any number."""
+        return self.rows.one(CATALOGS_BY_OID[address[0]].desc.name, oid=address[1]) is not None
 
     def also_uses(self, text: str, columns: Iterable[tuple[int, int]]) -> None:
         """A kept text selects columns of composite types: (relation, attno)."""

@@ -33,7 +33,7 @@ from compute_node.catalog.ddl.context import (
 )
 from compute_node.catalog.ddl.create_table import check_type_usage
 from compute_node.catalog.ddl.dependencies import drop
-from compute_node.catalog.ddl.expressions import default_text, named_relations, references, used_fields
+from compute_node.catalog.ddl.expressions import default_text, named_objects, references, used_fields
 from compute_node.catalog.ddl.relation import depend_on_collation
 from compute_node.catalog.ddl.shared_depend import record_owner
 from compute_node.catalog.ddl.type_users import columns_of_type
@@ -44,7 +44,8 @@ from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql.analyze.stored import analyze_domain_check, analyze_new_domain_check
 from compute_node.sql.analyze.typenames import find_collation, format_type, resolve_type_name
-from compute_node.sql.deparse import deparse_stored, quote_literal
+from compute_node.sql.deparse.expressions import deparse_stored, quote_literal
+from compute_node.sql.expressions import walk
 from compute_node.txn.locks import SHARE
 from compute_node.types.registry import PgType
 
@@ -178,7 +179,7 @@ def _add_check(ctx: DdlContext, record: Record, node: ast.Constraint, *, validat
         raise NotSupported("cannot use subquery in check constraint")
     view = ctx.tracing()
     found = analyze_new_domain_check(view, record.typbasetype, node.raw_expr, session=ctx.session)
-    text = ctx.keep(deparse_stored(found, ctx.stored_view, None), view, named_relations(found))
+    text = ctx.keep(deparse_stored(found, ctx.stored_view, None), view, named_objects(walk(found)))
     ctx.also_uses(text, used_fields(ctx, found))
     oid = ctx.next_oid()
     values = {

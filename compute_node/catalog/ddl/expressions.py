@@ -8,22 +8,31 @@ fails when the object is made. Source: PostgreSQL manual, ch. 5.2–5.4.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pglast import ast
 from pglast.stream import RawStream
 
 from aurora.errors import DatatypeMismatch, InvalidObjectDefinition, NotSupported
-from compute_node.catalog.ddl.context import DdlContext
+from compute_node.catalog.ddl.context import (
+    CLASS_COLLATION,
+    CLASS_NAMESPACE,
+    CLASS_OPERATOR,
+    CLASS_PROC,
+    CLASS_RELATION,
+    CLASS_TS_CONFIGURATION,
+    CLASS_TS_DICTIONARY,
+    CLASS_TYPE,
+    DdlContext,
+)
 from compute_node.catalog.permissions import check_functions
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
-from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql.analyze.collations import collation_of_expression
 from compute_node.sql.analyze.stored import analyze_default, analyze_expression
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.sql.catalog_view import CatalogView
-from compute_node.sql.deparse import deparse_stored
+from compute_node.sql.deparse.expressions import deparse_stored
 from compute_node.sql.expressions import (
     AggregateCall,
     ArrayOp,
@@ -45,6 +54,7 @@ from compute_node.sql.expressions import (
 from compute_node.sql.expressions import walk as walk_expression
 from compute_node.sql.required import functions_of
 from compute_node.types import oids
+from compute_node.types.oids import TYPE_OIDS
 
 
 def walk(node: ast.Node) -> Iterator[ast.Node]:
@@ -75,7 +85,7 @@ def _analyzed(ctx: DdlContext, node: ast.Node, desc: RelationDesc | None, clause
     """The expression, and its text for keeping."""
     view = ctx.tracing()
     found = analyze_expression(view, desc, node, ctx.source, clause, session=ctx.session)
-    text = ctx.keep(deparse_stored(found, ctx.stored_view, desc), view, named_relations(found))
+    text = ctx.keep(deparse_stored(found, ctx.stored_view, desc), view, named_objects(walk_expression(found)))
     ctx.also_uses(text, used_fields(ctx, found))
     return found, text
 
@@ -91,13 +101,34 @@ def used_fields(ctx: DdlContext, node: Expr) -> set[tuple[int, int]]:
     return found
 
 
-def named_relations(expr: Expr) -> set[int]:
-    """The users' relations that stand in an expression as constants."""
-    return {
-        node.value
-        for node in walk_expression(expr)
-        if isinstance(node, Const) and node.type == oids.REGCLASS and (node.value or 0) >= FIRST_NORMAL_OID
-    }
+_CLASS_OF = {
+    oids.REGCLASS: CLASS_RELATION,
+    oids.REGTYPE: CLASS_TYPE,
+    oids.REGPROC: CLASS_PROC,
+    TYPE_OIDS["regprocedure"]: CLASS_PROC,
+    TYPE_OIDS["regoper"]: CLASS_OPERATOR,
+    TYPE_OIDS["regoperator"]: CLASS_OPERATOR,
+    TYPE_OIDS["regconfig"]: CLASS_TS_CONFIGURATION,
+    TYPE_OIDS["regdictionary"]: CLASS_TS_DICTIONARY,
+    TYPE_OIDS["regcollation"]: CLASS_COLLATION,
+    oids.REGNAMESPACE: CLASS_NAMESPACE,
+}
+"""Types whose values are OIDs of objects → the catalog of those."""
+
+
+def named_objects(nodes: Iterable[Expr]) -> set[tuple[int, int, int]]:
+    """The objects that stand among these nodes as constants (``'s'::regclass``), and collations. 0A000 for a role, on
+    which only owners and privileges may depend."""
+    found = set()
+    for node in nodes:
+        if isinstance(node, Collate):
+            found.add((CLASS_COLLATION, node.collation, 0))
+        elif isinstance(node, Const) and node.value is not None:
+            if node.type == TYPE_OIDS["regrole"]:
+                raise NotSupported("constant of the type regrole cannot be used here")
+            if node.type in _CLASS_OF:
+                found.add((_CLASS_OF[node.type], node.value, 0))
+    return found
 
 
 def expression_text(node: ast.Node) -> str:
@@ -114,7 +145,7 @@ def default_text(ctx: DdlContext, node: ast.Node, column: ColumnDesc) -> str:
         raise NotSupported("cannot use subquery in DEFAULT expression", position=subqueries[0] + 1)
     view = ctx.tracing()
     found = analyze_default(view, column, node, ctx.source, session=ctx.session)
-    return ctx.keep(deparse_stored(found, ctx.stored_view, None), view, named_relations(found))
+    return ctx.keep(deparse_stored(found, ctx.stored_view, None), view, named_objects(walk_expression(found)))
 
 
 def range_var(desc: RelationDesc) -> ast.RangeVar:

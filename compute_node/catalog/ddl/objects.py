@@ -25,7 +25,7 @@ from aurora.errors import (
 from compute_node.catalog.builders import attribute_row
 from compute_node.catalog.ddl.context import CLASS_NAMESPACE, CLASS_RELATION, CLASS_REWRITE, DdlContext, cut_name
 from compute_node.catalog.ddl.create_table import check_column_type, check_tablespace, check_type_usage
-from compute_node.catalog.ddl.expressions import expression_text, walk
+from compute_node.catalog.ddl.expressions import named_objects, walk
 from compute_node.catalog.ddl.foreign_keys import truncation
 from compute_node.catalog.ddl.ownership import check_new_owner
 from compute_node.catalog.ddl.relation import class_record, create_relation
@@ -41,10 +41,11 @@ from compute_node.session import cursors, prepare
 from compute_node.session.state import IDLE
 from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.typenames import format_type
+from compute_node.sql.deparse.queries import kept_query
 from compute_node.sql.expressions import FieldSelect
 from compute_node.sql.query import Query
 from compute_node.sql.required import NOTHING, is_security_invoker
-from compute_node.sql.rewrite import deep_walk, query_expressions
+from compute_node.sql.rewrite import own_nodes
 from compute_node.txn.locks import ACCESS_EXCLUSIVE, ACCESS_SHARE, ROW_EXCLUSIVE
 from compute_node.types import oids
 from compute_node.types.acl import CREATE, DELETE, INSERT, SELECT, TRUNCATE, UPDATE
@@ -158,9 +159,7 @@ def create_view(ctx: DdlContext, node: ast.ViewStmt) -> str:
         node.view.relpersistence = "t"
     options = options_of(VIEW, node.options)
     schema = ctx.creation_schema(node.view)
-    write_stars(node.query, query.stars)
-    qualify(ctx, node.query)
-    text = ctx.keep(expression_text(node.query), analyzing)
+    text = ctx.keep(kept_query(query, ctx.stored_view), analyzing, named_objects(own_nodes(query)))
     existing = view.layer.relation_oid(schema[1], name)
     if existing is not None and node.replace:
         desc = view.relation(existing)
@@ -201,12 +200,11 @@ def used_columns(ctx: DdlContext, query: Query) -> set[tuple[int, int, int]]:
         if not access.check_as:
             used.add((CLASS_RELATION, access.relation.oid, 0))
             used |= {(CLASS_RELATION, access.relation.oid, attno) for attno in access.selected if attno > 0}
-    for expression, _ in query_expressions(query, 0):
-        for node, _ in deep_walk(expression):
-            if isinstance(node, FieldSelect):
-                kind = ctx.view.type(node.argument.type).root
-                if kind.relation >= FIRST_NORMAL_OID:
-                    used.add((CLASS_RELATION, kind.relation, node.index + 1))
+    for node in own_nodes(query):
+        if isinstance(node, FieldSelect):
+            kind = ctx.view.type(node.argument.type).root
+            if kind.relation >= FIRST_NORMAL_OID:
+                used.add((CLASS_RELATION, kind.relation, node.index + 1))
     return used
 
 
@@ -271,8 +269,6 @@ def qualify(ctx: DdlContext, node: ast.Node, hidden: frozenset[str] = frozenset(
     if isinstance(node, ast.RangeVar) and node.schemaname is None and node.relname not in hidden:
         found = ctx.view.find_relation(None, node.relname)
         if found is not None:
-            if node.alias is None:
-                node.alias = ast.Alias(aliasname=node.relname)
             node.schemaname = found.schema
     _qualify_object(ctx, node)
     for attribute in node:

@@ -4,7 +4,8 @@ Declared in ``compute_node/types/system.py`` and ``catalog/system_functions.py``
 what they do: ``names`` (reg* types, visibility), ``definitions`` (pg_get_…def, descriptions), ``privileges``
 (has_…_privilege), ``server`` (sizes, settings, sessions, sequences), ``advisory`` (locks), ``xids``, ``recovery`` (the
 log and its replay), ``information``, ``properties`` (of access methods and indexes), ``statistics``, ``replication``,
-``aurora`` and ``faults``. Source: PostgreSQL manual, ch. 9.26 and 9.27.
+``files`` (of the machine), ``control`` (facts of the volume, memory), ``typed_inputs`` (of a type's OID), ``aurora``
+and ``faults``. Source: PostgreSQL manual, ch. 9.26 and 9.27.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from compute_node.catalog.functions import (
     addresses,
     advisory,
     aurora,
+    control,
     definitions,
     faults,
+    files,
     information,
     names,
     privileges,
@@ -28,6 +31,7 @@ from compute_node.catalog.functions import (
     replication,
     server,
     statistics,
+    typed_inputs,
     xids,
 )
 from compute_node.catalog.functions.call import Call
@@ -57,6 +61,9 @@ _FUNCTIONS: dict[str, Callable[..., Datum]] = {
     **addresses.FUNCTIONS,
     **aurora.FUNCTIONS,
     **faults.FUNCTIONS,
+    **files.FUNCTIONS,
+    **control.FUNCTIONS,
+    **typed_inputs.FUNCTIONS,
 }
 
 

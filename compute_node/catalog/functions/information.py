@@ -197,15 +197,17 @@ _SEGMENT_BYTES = 16 * 1024 * 1024
 
 
 def log_file_name(call: Call, lsn: int) -> str:
-    """pg_walfile_name: the name that PostgreSQL gives the segment; a position at its end belongs to the one before."""
+    """pg_walfile_name."""
     if call.engine.in_recovery:
         raise ObjectNotInPrerequisiteState(
             "recovery is in progress", hint="pg_walfile_name() cannot be executed during recovery."
         )
-    return _segment_name((lsn - 1) // _SEGMENT_BYTES if lsn else 0)
+    return log_segment(lsn)
 
 
-def _segment_name(number: int) -> str:
+def log_segment(lsn: int) -> str:
+    """The name that PostgreSQL gives the segment of a position; one at its end belongs to the one before."""
+    number = (lsn - 1) // _SEGMENT_BYTES if lsn else 0
     per_log = (1 << 32) // _SEGMENT_BYTES
     return f"{1:08X}{number // per_log:08X}{number % per_log:08X}"
 
@@ -216,7 +218,7 @@ def log_file_and_offset(call: Call, lsn: int) -> Row:
         raise ObjectNotInPrerequisiteState(
             "recovery is in progress", hint="pg_walfile_name_offset() cannot be executed during recovery."
         )
-    return _segment_name((lsn - 1) // _SEGMENT_BYTES if lsn else 0), lsn % _SEGMENT_BYTES
+    return log_segment(lsn), lsn % _SEGMENT_BYTES
 
 
 def _no_commit_times(call: Call, *_: Datum) -> Datum:

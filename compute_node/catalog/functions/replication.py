@@ -74,6 +74,7 @@ FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "pg_replication_slot_advance": _of_slots(_unknown("replication slot")),
     "pg_copy_physical_replication_slot": _of_slots(_unknown("replication slot")),
     "pg_copy_logical_replication_slot": _of_slots(_needs(_NO_DECODING)),
+    "pg_create_logical_replication_slot": _of_slots(_needs(_NO_DECODING)),
     "pg_logical_slot_get_changes": _of_slots(_needs(_NO_DECODING)),
     "pg_logical_slot_peek_changes": _of_slots(_needs(_NO_DECODING)),
     "pg_logical_slot_get_binary_changes": _of_slots(_needs(_NO_DECODING)),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aurora.datum import Datum
-from aurora.errors import NotSupported
+from aurora.errors import DatatypeMismatch, NotSupported
 from compute_node.exec.compile.compiler import FALSITY_HANDLERS, TRUTH_HANDLERS, VALUE_HANDLERS, Compiler, handles
 from compute_node.exec.compile.rows import column_index
 from compute_node.exec.compile.unit import NULL, Code
@@ -18,12 +18,20 @@ from compute_node.sql import expressions as ex
 from compute_node.types.array_value import flatten
 from compute_node.types.collation import Collation, collation_of
 from compute_node.types.collation.code import code_under
-from compute_node.types.oids import ANY, UNKNOWN
+from compute_node.types.oids import ANY, TYPE_OIDS, UNKNOWN
 from compute_node.types.registry import FieldDesc, Function, PgType
 
 if TYPE_CHECKING:
     from compute_node.exec.context import ExecContext
     from compute_node.types.registry import TypeEnv
+
+
+_OF_NO_TYPE = {
+    TYPE_OIDS["anyenum"]: "type matched to anyenum is not an enum type: anyenum",
+    TYPE_OIDS["anyrange"]: "argument declared anyrange is not a range type but type anyrange",
+    TYPE_OIDS["anymultirange"]: "argument declared anymultirange is not a multirange type but type anymultirange",
+}
+"""The types of values of which analysis knows no more than the family, as those of ``range_in``: 42804."""
 
 
 class Types(Protocol):
@@ -58,6 +66,9 @@ def implementation_of(
         fields = [FieldDesc(name, types.type(kind), typmod) for kind, typmod, name in columns]
         return function.with_fields(tuple([types.type(oid or UNKNOWN) for oid in argument_types]), fields)
     if function.specialize is not None:
+        for oid in argument_types:
+            if oid in _OF_NO_TYPE and oid in function.arguments:
+                raise DatatypeMismatch(_OF_NO_TYPE[oid])
         return function.specialize(tuple([types.type(oid or UNKNOWN) for oid in argument_types]), types.type(result))
     under = collation_among(types, argument_types)
     return function.implementation if under is None else code_under(function, under) or function.implementation

@@ -84,8 +84,7 @@ def find_pathway(catalog: CatalogView, target: int, source: int, context: str) -
             if element is not None:
                 tested = catalog.type(target_type.element).domain is not None
                 return Pathway("relabel") if element.method == "relabel" and not tested else Pathway("array")
-    has_text = source_type.kind != "p" or source in (oids.RECORD, RECORD_ARRAY, oids.CSTRING, oids.ANYARRAY)
-    if context != "i" and target_type.category == "S" and has_text:
+    if context != "i" and target_type.category == "S":
         return Pathway("io")
     if context == "e" and source_type.category == "S" and target_type.kind != "p":
         return Pathway("io")

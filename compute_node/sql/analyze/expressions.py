@@ -803,7 +803,7 @@ def _wrapped(query: Query) -> tuple[Query, list[Expr]]:
         tuple(item.expression.typmod for item in columns),
         query=query,
     )
-    outer = Query("select", range_table=[entry], from_items=[FromItem(0)])
+    outer = Query("select", range_table=[entry], from_items=[FromItem(0)], made=True)
     values: list[Expr] = [
         Var(type=item.expression.type, typmod=item.expression.typmod, rte=0, attno=index + 1)
         for index, item in enumerate(columns)

@@ -69,11 +69,13 @@ def _plain(scope: Scope, node: ast.SelectStmt, resolve_unknowns: bool) -> Query:
     scope.analysis.keep_depth += matching
     query.having = transform_where(scope, node.havingClause, "HAVING")
     order_targets = _order_by(scope, node.sortClause or ())
+    written = len(order_targets)
     transform_group_by(scope, node)
     if resolve_unknowns:
         for target in query.targets:
             target.expression = resolve_unknown(scope, target.expression)
     _distinct(scope, node, order_targets)
+    query.order_written = written
     query.order_by = tuple(order_targets)
     for key in query.order_by:
         check_sortable(

@@ -60,6 +60,8 @@ def unify(scope: Scope, left: Query, right: Query, construct: str, keep_all: boo
         pair = [one.expression, other.expression]
         common = select_common_type(scope, pair, construct)
         for target, side in ((one, left), (other, right)):
+            if target.expression.type != oids.UNKNOWN:
+                target.written = target.expression
             target.expression = _unified(scope, side, target.expression, common, construct)
         if not keep_all:
             check_groupable(scope, common, one.expression.location)
@@ -99,6 +101,7 @@ def _settled(scope: Scope, side: Query, targets: list[Target]) -> Query:
         "select", range_table=[RangeEntry("subquery", "unnamed_subquery", names, types, typmods, query=inner)]
     )
     outer.from_items = [FromItem(0)]
+    outer.made = True
     for index, (name, type_oid, target) in enumerate(zip(names, types, wanted, strict=True)):
         column: Expr = Var(type=type_oid, typmod=typmods[index], rte=0, attno=index + 1)
         if type_oid == oids.UNKNOWN:

@@ -244,7 +244,7 @@ def _framed(
     first, first_function = _frame_offset(scope, mode, order, node.startOffset)
     last, last_function = _frame_offset(scope, mode, order, node.endOffset)
     frame = Frame(mode, start, end, _bit(options, _EXCLUSIONS), first_function, last_function)
-    return Window(node.name or "", partition, order, frame, first, last)
+    return Window(node.name or "", partition, order, frame, first, last, node)
 
 
 def _frame_offset(

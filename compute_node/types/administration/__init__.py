@@ -1,8 +1,17 @@
-"""Functions of administration: refusals outside their context, information, statistics, replication → declarations.
+"""Functions of administration: refusals outside their context, information, files, statistics, replication, memory
+and control, input functions by OID → declarations.
 
 Each module declares a family; importing the package declares them all.
 """
 
-from compute_node.types.administration import information, refusals, replication, statistics
+from compute_node.types.administration import (
+    control,
+    files,
+    information,
+    refusals,
+    replication,
+    statistics,
+    typed_inputs,
+)
 
-__all__ = ["information", "refusals", "replication", "statistics"]
+__all__ = ["control", "files", "information", "refusals", "replication", "statistics", "typed_inputs"]

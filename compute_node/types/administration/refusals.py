@@ -15,10 +15,12 @@ from aurora.errors import (
     EventTriggerProtocolViolated,
     IndeterminateCollation,
     NotSupported,
+    NullValueNotAllowed,
     SqlError,
     SqlSyntaxError,
     TriggerProtocolViolated,
 )
+from compute_node.types.array_value import flatten
 from compute_node.types.declare import fn, fns
 from compute_node.types.forwards import declare
 
@@ -122,10 +124,12 @@ _OPTIONS = {
 
 
 def _valid_options(options: list[str | None], catalog: int) -> bool:
-    """postgresql_fdw_validator: the options of a connection. 42601."""
+    """postgresql_fdw_validator: the options of a connection. 22004, 42601."""
+    if None in flatten(options):
+        raise NullValueNotAllowed("null array element not allowed in this context")
     known = _OPTIONS.get(catalog, [])
-    for option in options:
-        name = (option or "").partition("=")[0]
+    for option in flatten(options):
+        name = str(option).partition("=")[0]
         if name not in known:
             hint = f"Valid options in this context are: {', '.join(known)}" if known else None
             raise SqlSyntaxError(f'invalid option "{name}"', hint=hint or "There are no valid options in this context.")

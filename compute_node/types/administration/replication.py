@@ -64,3 +64,8 @@ for _line in _CHANGES.strip().splitlines():
         f" volatile nullable -> lsn pg_lsn, xid xid, data {_data}",
         defaults=([],),
     )
+declare(
+    "3786 pg_create_logical_replication_slot(slot_name name, plugin name, temporary bool, twophase bool) record"
+    " volatile -> slot_name name, lsn pg_lsn",
+    defaults=(False, False),
+)

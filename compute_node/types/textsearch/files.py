@@ -1,20 +1,21 @@
 """Files of dictionaries: word lists, affixes, synonyms, thesauri (manual, 12.6).
 
-They are looked for in the folder that ``AURORA_TSEARCH_DATA`` names, then in the one that comes with the program. Each
-instance reads its own, so all instances of a cluster need the same. The stop words of PostgreSQL's languages are in
-``builtin.json``; a file of that name comes first.
+They are looked for in the folder that the instance's ``--tsearch-data`` names, then in the one that comes with the
+program. Each instance reads its own, so all instances of a cluster need the same. The stop words of PostgreSQL's
+languages are in ``builtin.json``; a file of that name comes first.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from aurora.errors import CharacterNotInRepertoire, ConfigFileError, InvalidParameterValue
-from compute_node.types.long_text import paced
+from compute_node.types.long_text import paced, split
+from compute_node.work.server_files import PLACES
+from compute_node.work.workers import run_in_thread
 
 SHIPPED: Final = Path(__file__).parent / "data"
 _NAME: Final = re.compile("[a-z0-9_]+")
@@ -22,15 +23,19 @@ _NAME: Final = re.compile("[a-z0-9_]+")
 
 def folders() -> list[Path]:
     """Where files may be."""
-    given = os.environ.get("AURORA_TSEARCH_DATA")
-    return [*([Path(given)] if given else ()), SHIPPED]
+    own = PLACES.tsearch_data
+    return [SHIPPED] if own is None else [own, SHIPPED]
 
 
 def find(name: str, extension: str) -> Path | None:
     """The file; None where there is none. 22023 for a name that PostgreSQL would not take."""
     if not _NAME.fullmatch(name):
         raise InvalidParameterValue(f'invalid text search configuration file name "{name}"')
-    return next((path for each in folders() if (path := each / f"{name}.{extension}").is_file()), None)
+    return run_in_thread(_first, [each / f"{name}.{extension}" for each in folders()])
+
+
+def _first(paths: list[Path]) -> Path | None:
+    return next((path for path in paths if path.is_file()), None)
 
 
 def lines(name: str, extension: str, what: str) -> Iterator[str]:
@@ -40,9 +45,13 @@ def lines(name: str, extension: str, what: str) -> Iterator[str]:
         shown = folders()[0] / f"{name}.{extension}"
         raise ConfigFileError(f'could not open {what} file "{shown}": No such file or directory')
     try:
-        text = path.read_text(encoding="utf-8")
+        text = run_in_thread(_text, path)
     except OSError as error:
         raise ConfigFileError(f'could not open {what} file "{path}": {error.strerror}') from None
     except UnicodeDecodeError:
         raise CharacterNotInRepertoire(f'invalid byte sequence for encoding "UTF8" in file "{path}"') from None
-    return paced(text.split("\n"))
+    return paced(split(text, "\n"))
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")

@@ -65,8 +65,9 @@ class Word:
         self.repeated = self.is_in = self.is_selected = self.is_skipped = self.is_replaced = False
 
 
-_QUOTED: Final = r"""("(?:[^"]|"")*"|'(?:[^']|'')*'|[^,=\s"']+)"""
-_OPTION: Final = re.compile(rf"\s*,?\s*{_QUOTED}\s*(?:=\s*{_QUOTED})?\s*")
+_QUOTED: Final = r"""("(?:[^"]|"")*+"|'(?:[^']|'')*+'|[^,=\s"']++)"""
+_OPTION: Final = re.compile(rf"\s*+(?:,\s*+)?+{_QUOTED}\s*+(?:=\s*+{_QUOTED})?+\s*+")
+"""Never looks twice at a character: options may be long."""
 _NUMBER: Final = re.compile(r"\s*[+-]?\d+\s*")
 _TRUE: Final = frozenset(("1", "on", "true", "t", "y", "yes"))
 _NUMBERS: Final = {
@@ -78,9 +79,13 @@ _TEXTS: Final = {"startsel": "start", "stopsel": "stop", "fragmentdelimiter": "d
 
 
 def options_of(text: str) -> Options:
-    """Options as ts_headline gets them: ``Name=value, Name=value``. 22023."""
+    """Options as ts_headline gets them: ``Name=value, Name=value``. 22023, 42601."""
+    return _options(list(paced(_pairs(text))))
+
+
+def _options(pairs: list[tuple[str, str]]) -> Options:
     given: dict[str, Datum] = {}
-    for name, value in _pairs(text):
+    for name, value in pairs:
         key = name.lower()
         if key in _NUMBERS:
             if not _NUMBER.fullmatch(value):
@@ -108,8 +113,8 @@ def options_of(text: str) -> Options:
 
 
 def _pairs(text: str) -> Iterator[tuple[str, str]]:
-    at = 0
-    while text[at:].strip(WHITESPACE):
+    at, end = 0, len(text.rstrip(WHITESPACE))
+    while at < end:
         match = _OPTION.match(text, at)
         if match is None or match[2] is None:
             raise _malformed(text)
@@ -407,7 +412,10 @@ class _Text:
 
 def headline(config: Configuration, notify: Notify, text: str, query: TsQuery, given: str | None = None) -> str:
     """ts_headline of a text."""
-    options = Options() if given is None else options_of(given)
+    return _headline(config, notify, text, query, Options() if given is None else options_of(given))
+
+
+def _headline(config: Configuration, notify: Notify, text: str, query: TsQuery, options: Options) -> str:
     found = _Text(words_of(config, text, query, notify), query, options)
     if options.max_fragments:
         found.fragments()
@@ -420,6 +428,7 @@ def headline(config: Configuration, notify: Notify, text: str, query: TsQuery, g
 
 
 def _json(config: Configuration, notify: Notify, text: str, query: TsQuery, given: str | None = None) -> str:
+    pairs = [] if given is None else list(paced(_pairs(given)))
     lexer = Lexer(text, decode=True)
     parts: list[str] = []
     lexer.advance()
@@ -427,7 +436,7 @@ def _json(config: Configuration, notify: Notify, text: str, query: TsQuery, give
         kind, value, start, stop = lexer.kind, lexer.value, lexer.start, lexer.stop
         lexer.advance()
         if kind == STRING and lexer.kind != ":":
-            parts.append(json.dumps(headline(config, notify, value, query, given), ensure_ascii=False))
+            parts.append(json.dumps(_headline(config, notify, value, query, _options(pairs)), ensure_ascii=False))
         else:
             parts.append(json.dumps(value, ensure_ascii=False) if kind == STRING else text[start:stop])
     return "".join(parts)

@@ -8,13 +8,15 @@ This module imports lxml; others import it where they need it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 from lxml import etree
 
 from aurora.datum import Datum
 from aurora.errors import InvalidXmlContent, InvalidXmlDocument, SqlError, Warning_
+from compute_node.hub import HUB
+from compute_node.types.long_text import PIECE, pieces
 from compute_node.types.xml.declaration import DeclarationError, has_doctype, read_declaration
 from compute_node.work.workers import run_in_thread
 
@@ -85,16 +87,37 @@ def _parsed(text: str, parser: etree.XMLParser) -> tuple[XmlNode | None, list[Pr
     return run_in_thread(_run, data, parser) if len(text) > LONG else _run(data, parser)
 
 
-def _located(text: str, problem: Problem) -> str:
+def _line_places(text: str, numbers: Iterable[int]) -> dict[int, tuple[int, int]]:
+    """Where lines of these numbers (from 1) are: start and end; a line that is not there is nowhere. One pass."""
+    wanted = sorted(set(numbers), reverse=True)
+    found: dict[int, tuple[int, int]] = {}
+    number, at = 1, 0
+    while wanted and at <= len(text):
+        piece = text.count("\n", at, at + PIECE)
+        if number + piece < wanted[-1] and at + PIECE < len(text):  # none of them begins here
+            number += piece
+            at += PIECE
+            HUB.pulse()
+            continue
+        while number < wanted[-1] and (newline := text.find("\n", at)) >= 0:
+            number, at = number + 1, newline + 1
+        if number < wanted[-1]:
+            break
+        end = text.find("\n", at)
+        found[wanted.pop()] = (at, len(text) if end < 0 else end)
+    return found
+
+
+def _located(text: str, problem: Problem, places: dict[int, tuple[int, int]]) -> str:
     """``line 1: message``, the line of the text where it is, and a mark below it."""
-    lines = text.split("\n", problem.line) if problem.line < 1000 else text.split("\n")
-    line = lines[problem.line - 1] if problem.line <= len(lines) else ""
-    before = line[: max(problem.column - 1, 0)].encode()
-    whole = line.encode()
-    at = len(before)
-    if not at and not whole and problem.line > 1:
-        whole = lines[problem.line - 2].encode()
-        at = len(whole)
+    first, last = places.get(problem.line, (0, 0))
+    place = min(first + max(problem.column - 1, 0), last)
+    if first == last and problem.line > 1:
+        first, last = places.get(problem.line - 1, (0, 0))
+        place = last
+    first = max(first, place - _SHOWN_BYTES)
+    last = min(last, place + _SHOWN_BYTES)
+    at, whole = len(text[first:place].encode()), text[first:last].encode()
     start = max(0, at - _SHOWN_BYTES)
     shown = whole[start : start + _SHOWN_BYTES]
     blanks = "".join("\t" if byte == 9 else " " for byte in shown[: at - start])
@@ -103,7 +126,8 @@ def _located(text: str, problem: Problem) -> str:
 
 def detail_of(text: str, problems: Sequence[Problem]) -> str:
     """The DETAIL of PostgreSQL's errors."""
-    return "\n".join(_located(text, each) for each in problems)
+    places = _line_places(text, [number for each in problems for number in (each.line - 1, each.line) if number])
+    return "\n".join(_located(text, each, places) for each in problems)
 
 
 def _errors(problems: Sequence[Problem], strict: bool = False) -> list[Problem]:
@@ -131,9 +155,10 @@ def check_content(text: str) -> str | None:
     if not found:
         return None
     _, placed = _parsed(f"<x>\n{text}", _parser(True))
-    end = Problem(text.count("\n") + 1, len(text) - text.rfind("\n"), "", "", "", 0)
+    newlines = sum([piece.count("\n") for piece in pieces(text)])
+    end = Problem(newlines + 1, len(text) - text.rfind("\n"), "", "", "", 0)
     places = [each._replace(line=each.line - 1) for each in placed if each.line > 1]
-    lines = text.split("\n")
+    lines = _line_places(text, [each.line for each in places])
     out = []
     for problem in found:
         place = next((each for each in places if each.kind == problem.kind), None)
@@ -142,8 +167,9 @@ def check_content(text: str) -> str | None:
         elif problem.kind == "ERR_NOT_WELL_BALANCED":
             place = next((each for each in places if each.kind == "ERR_TAG_NAME_MISMATCH"), None)
             if place is not None:
-                start = lines[place.line - 1].rfind("</", 0, place.column - 1)
-                place = place._replace(column=start + 1)
+                first, last = lines.get(place.line, (0, 0))
+                start = text.rfind("</", first, min(first + place.column - 1, last))
+                place = place._replace(column=start - first + 1 if start >= 0 else 0)
         place = place or end
         out.append(problem._replace(line=place.line, column=place.column))
     return detail_of(text, out)
@@ -192,4 +218,4 @@ def document(text: str) -> Parsed:
 
 def warning_of(text: str, problem: Problem, where: str | None) -> SqlError:
     """What the client is told of something suspicious."""
-    return Warning_(_located(text, problem), where=where)
+    return Warning_(detail_of(text, [problem]), where=where)

@@ -15,7 +15,7 @@ from aurora.errors import (
     SqlSyntaxError,
 )
 from compute_node.types.declare import agg, fn
-from compute_node.types.long_text import concat, joined
+from compute_node.types.long_text import PIECE, STEPS, by_pieces, concat, joined, paced
 from compute_node.types.registry import PgType, TypeEnv
 from compute_node.types.xml.declaration import declaration_text, leniently
 from compute_node.types.xml.mapping import writer
@@ -27,9 +27,12 @@ YES, NO, NO_VALUE = 0, 1, 2
 """STANDALONE of XMLROOT; another number: not said"""
 
 
-def attribute_text(value: str) -> str:
-    """A text as an attribute's value, as libxml2 writes it."""
-    return _IN_ATTRIBUTE.sub(lambda match: _NAMED.get(match[0]) or f"&#x{ord(match[0]):X};", value)
+def _referred(match: re.Match[str]) -> str:
+    return _NAMED.get(match[0]) or f"&#x{ord(match[0]):X};"
+
+
+attribute_text = by_pieces(lambda text: _IN_ATTRIBUTE.sub(_referred, text), PIECE >> 4)
+"""A text as an attribute's value, as libxml2 writes it: each character of some may become a reference."""
 
 
 def element(
@@ -67,7 +70,7 @@ def concatenated(values: Sequence[str | None]) -> str | None:
     parts: list[str] = []
     version: str | None = None
     agrees, standalone = True, 1
-    for value in values:
+    for value in values if len(values) <= STEPS else paced(values):
         if value is None:
             continue
         found = leniently(value)

@@ -10,15 +10,23 @@ from aurora.errors import InvalidXmlDocument, NotSupported
 from compute_node.types.array import make_array_type
 from compute_node.types.common import decode_utf8
 from compute_node.types.declare import casts, fn, fns
+from compute_node.types.long_text import PIECE, pieces
 from compute_node.types.registry import REGISTRY, FunctionContext, PgType, TypeEnv
 from compute_node.types.xml.declaration import DeclarationError, read_declaration, shown
 
 _PLAIN: Final = re.compile("[^<&\\]\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]*")
 
 
+def _is_plain(text: str) -> bool:
+    """Whether it is content because it has no markup."""
+    if len(text) <= PIECE:
+        return _PLAIN.fullmatch(text) is not None
+    return all(_PLAIN.fullmatch(piece) is not None for piece in pieces(text))
+
+
 def checked(text: str, is_document: bool) -> str:
     """The text, if it is a document or content: 2200M, 2200N."""
-    if is_document or _PLAIN.fullmatch(text) is None:
+    if is_document or not _is_plain(text):
         from compute_node.types.xml.libxml import check
 
         check(text, is_document)

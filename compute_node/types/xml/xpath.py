@@ -11,11 +11,12 @@ from aurora.errors import DataException, InternalError, NullValueNotAllowed, Out
 from compute_node.types.array_value import dimensions
 from compute_node.types.declare import fn
 from compute_node.types.floating import float8_text
-from compute_node.types.long_text import paced
+from compute_node.types.long_text import PIECE, joined, paced
 from compute_node.types.registry import FunctionContext
 from compute_node.types.xml.declaration import leniently
 from compute_node.types.xml.mapping import escaped
 from compute_node.types.xml.xpath_text import calls_prefixed, from_document, is_simple
+from compute_node.work.workers import run_in_thread
 
 Namespaces: TypeAlias = dict[str, str]
 Found: TypeAlias = Datum
@@ -26,6 +27,8 @@ _WHOLE: Final = frozenset(("/", ".", "/."))
 """Expressions that give the document itself"""
 _MARKUP: Final = re.compile(r"<!\[CDATA\[.*?\]\]>|<!--.*?-->|<\?.*?\?>|<[^>]*>", re.DOTALL)
 _VALUE: Final = re.compile(r'( (?!xmlns[=:])[^\s=]+=")([^"]*)"')
+_TOGETHER: Final = 256
+"""Nodes of a long document that are written together"""
 _BEYOND_ASCII: Final = re.compile("[^\0-\x7f]")
 
 
@@ -52,7 +55,15 @@ class Document:
     def text(self) -> str:
         """The document as its own node is written."""
         nodes = [*reversed(list(self.root.itersiblings(preceding=True))), self.root, *self.root.itersiblings()]
-        return "".join(f"{node_text(node)}\n" for node in nodes)
+        return "".join(f"{text}\n" for text in self.written(nodes))
+
+    def written(self, nodes: list[Found]) -> list[str]:
+        """Nodes as XML, those of a long document by a thread: a node may be as long as that."""
+        from compute_node.types.xml.libxml import LONG
+
+        if self.size <= LONG:
+            return [numbered(text) for text in _serialized(nodes)]
+        return [numbered(text) for text in paced(run_in_thread(_serialized, nodes))]
 
 
 def evaluate(node: Found, path: str, namespaces: Namespaces, size: int, simple: bool) -> Found:
@@ -82,18 +93,30 @@ def _evaluated(node: Found, path: str, namespaces: Namespaces) -> Found:
         raise InternalError("could not create XPath object", detail=str(error) or None) from None
 
 
-def node_text(node: Found) -> str:
-    """A node that is no text and no attribute, as XML."""
+def _serialized(nodes: list[Found]) -> list[str]:
+    """Nodes that are no texts and no attributes, as lxml writes them, which lets others run meanwhile."""
     import copy
 
     from lxml import etree
 
-    alone = copy.copy(node) if isinstance(node.tag, str) else node
-    text: str = etree.tostring(alone, encoding="unicode", with_tail=False)
+    return [
+        etree.tostring(copy.copy(node) if isinstance(node.tag, str) else node, encoding="unicode", with_tail=False)
+        for node in nodes
+    ]
+
+
+def numbered(text: str) -> str:
+    """XML with its attributes' characters beyond ASCII as numbers, as PostgreSQL writes them."""
     if text.isascii():
         return text
-    numbered: str = _MARKUP.sub(_numbered, text)
-    return numbered
+    if len(text) <= PIECE:
+        return _MARKUP.sub(_numbered, text)
+    out: list[str] = []
+    at = 0
+    for match in paced(_MARKUP.finditer(text)):
+        out += [text[at : match.start()], _numbered(match)]
+        at = match.end()
+    return joined([*out, text[at:]])
 
 
 def _numbered(match: re.Match[str]) -> str:
@@ -111,7 +134,8 @@ def _number(match: re.Match[str]) -> str:
 class _Sections:
     """Tells CDATA sections from other texts, which lxml does not: by how their element is written."""
 
-    def __init__(self) -> None:
+    def __init__(self, document: Document) -> None:
+        self._document = document
         self._left: dict[Found, list[tuple[bool, str]]] = {}
 
     def is_section(self, node: Found) -> bool:
@@ -122,7 +146,7 @@ class _Sections:
             return False
         left = self._left.get(parent)
         if left is None:
-            left = self._left[parent] = list(_texts(node_text(parent)))
+            left = self._left[parent] = list(_texts(self._document.written([parent])[0]))
         for at, (section, text) in enumerate(left):
             if section and text == str(node):
                 del left[at]
@@ -136,7 +160,7 @@ class _Sections:
 def _texts(text: str) -> Iterator[tuple[bool, str]]:
     """(is a section, its text) of what stands directly within an element."""
     depth = at = 0
-    for match in _MARKUP.finditer(text):
+    for match in paced(_MARKUP.finditer(text)):
         if depth == 1 and match.start() > at:
             yield False, text[at : match.start()]
         tag, at = match[0], match.end()
@@ -157,8 +181,18 @@ def values(found: Found, document: Document) -> list[str]:
         return [float8_text(found)]
     if isinstance(found, str):
         return [escaped(str(found))]
-    sections = _Sections() if document.has_cdata else None
-    return [_value(node, document, sections) for node in paced(found)]
+    sections = _Sections(document) if document.has_cdata else None
+    out: list[str] = []
+    for start in range(0, len(found), _TOGETHER):
+        some = found[start : start + _TOGETHER]
+        nodes = iter(document.written([node for node in some if _is_node(node)]))
+        out += [next(nodes) if _is_node(node) else _value(node, document, sections) for node in paced(some)]
+    return out
+
+
+def _is_node(found: Found) -> bool:
+    """An element, comment or processing instruction."""
+    return not isinstance(found, Document | tuple | str)
 
 
 def _value(node: Found, document: Document, sections: _Sections | None) -> str:
@@ -166,8 +200,6 @@ def _value(node: Found, document: Document, sections: _Sections | None) -> str:
         return node.text()
     if isinstance(node, tuple):
         raise OutOfMemory("could not copy node")
-    if not isinstance(node, str):
-        return node_text(node)
     if sections is not None and getattr(node, "is_attribute", True) is False and sections.is_section(node):
         return f"<![CDATA[{node}]]>"
     return escaped(str(node))

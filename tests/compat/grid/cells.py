@@ -184,9 +184,9 @@ class Server:
         failing = [cell for cell, answer in zip(cells, answers, strict=True) if isinstance(answer, list)]
         return Asked(question, answers, failing)
 
-    def ask_again(self, asked: Asked, sampled: int) -> Iterator[tuple[tuple[int, ...], Answer, Answer]]:
+    def ask_again(self, asked: Asked, sampled: int, turn: int = 0) -> Iterator[tuple[tuple[int, ...], Answer, Answer]]:
         """Ask what another server was asked: yields the cells whose answers differ, with the other's and this one's. Of
-        the cells that are errors there, ``sampled`` of each kind are asked here."""
+        the cells that are errors there, ``sampled`` of each SQLSTATE are asked here, others at each ``turn``."""
         question, cells = asked.question, asked.question.cells()
         good = [at for at, answer in enumerate(asked.answers) if not isinstance(answer, list)]
         if good:
@@ -198,14 +198,16 @@ class Server:
             for at, answer in zip(good, values_or_errors, strict=True):
                 if answer != asked.answers[at]:
                     yield cells[at], asked.answers[at], answer
-        seen: dict[str, int] = {}
+        failing: dict[str, list[int]] = {}
         for at, expected in enumerate(asked.answers):
             if isinstance(expected, list):
-                seen[expected[0]] = seen.get(expected[0], 0) + 1
-                if seen[expected[0]] <= sampled:
-                    answer = self.one(question.sql_of_cell(cells[at]))
-                    if answer != expected:
-                        yield cells[at], expected, answer
+                failing.setdefault(expected[0], []).append(at)
+        for places in failing.values():
+            first = turn * sampled % len(places)
+            for at in (places + places)[first : first + min(sampled, len(places))]:
+                answer = self.one(question.sql_of_cell(cells[at]))
+                if answer != asked.answers[at]:
+                    yield cells[at], asked.answers[at], answer
 
 
 def literal(text: str) -> str:

@@ -15,7 +15,8 @@ FOLDER = Path(__file__).parent / "expected"
 KINDS = ("operators", "functions", "casts")
 SAMPLES = FOLDER / "samples.json"
 DIFFERS: dict[str, str] = json.loads((Path(__file__).parent / "differs.json").read_text())
-"""Question or cell, as it is shown → why its answer is another one here."""
+"""Cell or sample, as it is shown → since when and why its answer is another one here. An entry whose answer is
+PostgreSQL's by now fails ``test_what_is_listed_differs``."""
 
 
 def write_samples(samples: dict[str, list[tuple[str, Answer]]]) -> None:

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from pglast import ast
 
 from aurora.errors import InvalidFunctionDefinition, NotSupported, SqlError
-from compute_node.catalog.ddl.context import CLASS_RELATION, DdlContext, uses
-from compute_node.catalog.ddl.expressions import expression_text, named_relations
+from compute_node.catalog.ddl.context import DdlContext, uses
+from compute_node.catalog.ddl.expressions import expression_text, named_objects
 from compute_node.catalog.ddl.objects import qualify, used_columns, write_stars
 from compute_node.catalog.routines import ATOMIC, END, RETURN
 from compute_node.session import prepare
@@ -21,10 +21,10 @@ from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.polymorphism import POLYMORPHIC
 from compute_node.sql.analyze.routines import FINAL_STATEMENT, ResultShape, RoutineBody, mismatch, shape_of
 from compute_node.sql.analyze.typenames import format_type
-from compute_node.sql.deparse import deparse_stored
+from compute_node.sql.deparse.expressions import deparse_stored
 from compute_node.sql.expressions import SubLink, walk
 from compute_node.sql.parse import parse
-from compute_node.sql.rewrite import deep_walk, query_expressions
+from compute_node.sql.rewrite import own_nodes
 from compute_node.types import oids
 from compute_node.types.registry import Function
 
@@ -153,9 +153,7 @@ def _statement_text(
     query = analyze(node, view, list(function.arguments), ctx.source, session=ctx.session, routine=body)
     found |= uses(view.trace or {})
     found |= used_columns(ctx, query)
-    for expr, _ in query_expressions(query):
-        for part, _ in deep_walk(expr):
-            found |= {(CLASS_RELATION, oid, 0) for oid in named_relations(part)}
+    found |= set(filter(ctx.is_there, named_objects(own_nodes(query))))
     result = query.targets[0].expression if query.targets else None
     if is_return and result is not None and not any(isinstance(part, SubLink) for part in walk(result)):
         # Names are whole in it, those in literals too.

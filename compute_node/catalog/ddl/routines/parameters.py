@@ -17,14 +17,15 @@ from aurora.errors import (
 )
 from compute_node.catalog.ddl.context import DdlContext
 from compute_node.catalog.ddl.create_table import check_type_usage
-from compute_node.catalog.ddl.expressions import named_relations, references
+from compute_node.catalog.ddl.expressions import named_objects, references
 from compute_node.catalog.ddl.types import find_type, type_of
 from compute_node.sql.analyze.coercion import coerce
 from compute_node.sql.analyze.context import Analysis, Scope, session_env
 from compute_node.sql.analyze.expressions import transform
 from compute_node.sql.analyze.polymorphism import ANYCOMPATIBLE, ANYCOMPATIBLEARRAY, POLYMORPHIC, signature_problem
 from compute_node.sql.analyze.typenames import format_type, is_true_array
-from compute_node.sql.deparse import deparse_stored
+from compute_node.sql.deparse.expressions import deparse_stored
+from compute_node.sql.expressions import walk
 from compute_node.sql.query import Query
 from compute_node.types import oids
 from compute_node.types.registry import Parameter
@@ -179,7 +180,7 @@ def _add_default(ctx: DdlContext, found: Parameters, node: ast.Node, kind: int) 
             f"argument of DEFAULT must be type {wanted}, not type {have}",
             position=expr.location + 1 if expr.location >= 0 else None,
         )
-    found.defaults.append(ctx.keep(deparse_stored(result, ctx.stored_view, None), view, named_relations(result)))
+    found.defaults.append(ctx.keep(deparse_stored(result, ctx.stored_view, None), view, named_objects(walk(result))))
     found.default_types.append(result.type)
 
 
