@@ -13,6 +13,7 @@ from aurora.errors import NotSupported
 from compute_node.types.array import quote_element, stored_codec
 from compute_node.types.common import refuse_input
 from compute_node.types.long_text import paced
+from compute_node.types.pseudo import known_type, send_known
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv
 
 _ELEMENT: Final = struct.Struct(">8xI")
@@ -84,7 +85,9 @@ def _to_disk(value: AnyArray) -> bytes:
     return value.stored
 
 
-def _output(value: AnyArray, env: TypeEnv) -> str:
+def _output(value: Datum, env: TypeEnv) -> str:
+    if not isinstance(value, AnyArray):
+        return known_type(value, "anyarray").output(value, env)
     kind = REGISTRY.types.get(value.element)
     if kind is None:
         if env.lookup is None:
@@ -97,7 +100,9 @@ def _output(value: AnyArray, env: TypeEnv) -> str:
     return "{" + delimiter.join(texts) + "}"
 
 
-def _send(value: AnyArray) -> bytes:
+def _send(value: Datum) -> bytes:
+    if not isinstance(value, AnyArray):
+        return send_known(value, "anyarray")
     kind = REGISTRY.types.get(value.element)
     if kind is None or kind.send is None:
         raise NotSupported("arrays of users' types have no binary form outside their own columns")

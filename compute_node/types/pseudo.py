@@ -38,7 +38,7 @@ _TEXT: dict[str, Any] = {
 }
 
 
-def _known(value: Datum, name: str) -> PgType:
+def known_type(value: Datum, name: str) -> PgType:
     """The type of a value that knows it, as those that ``array_in`` and its kin give: the pseudo-type says only of
     which family it is. 0A000 for another."""
     kind = getattr(value, "kind", None)
@@ -47,16 +47,23 @@ def _known(value: Datum, name: str) -> PgType:
     return kind
 
 
+def send_known(value: Datum, name: str) -> bytes:
+    """The binary form of a value that knows its type."""
+    write = known_type(value, name).send
+    if write is None:
+        raise NotSupported(f"no binary output function available for type {name}")
+    return write(value)
+
+
 def _family(oid: int, name: str, **extra: Any) -> None:
     """A pseudo-type of whose values some know their own type."""
-
-    def send(value: Datum) -> bytes:
-        write = _known(value, name).send
-        if write is None:
-            raise NotSupported(f"no binary output function available for type {name}")
-        return write(value)
-
-    _pseudo(oid, name, output=lambda value, env: _known(value, name).output(value, env), send=send, **extra)
+    _pseudo(
+        oid,
+        name,
+        output=lambda value, env: known_type(value, name).output(value, env),
+        send=lambda value: send_known(value, name),
+        **extra,
+    )
 
 
 _pseudo(705, "unknown", **{**_TEXT, "category": "X", "wire": Wire(b"s", b"s", b"s")})
