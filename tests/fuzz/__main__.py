@@ -26,9 +26,8 @@ def main() -> int:
         except Difference as difference:
             print(difference)
             return 1
-    print(
-        f"{tally.queries} queries over {tally.cases} sets of tables, {tally.errors} of them errors, {tally.late} too long"
-    )
+    asked = f"{tally.queries} queries over {tally.cases} sets of tables"
+    print(f"{asked}, {tally.errors} of them errors, {tally.late} too long")
     for told, count in sorted(tally.told.items(), key=lambda item: -item[1])[:20]:
         print(f"{count:6} {told}")
     return 0
