@@ -254,6 +254,15 @@ def _sql_value(compiler: Compiler, node: ex.SqlValue) -> Code:
     return code
 
 
+@handles(VALUE_HANDLERS, ex.CurrentOf)
+def _current_of(compiler: Compiler, node: ex.CurrentOf) -> Code:
+    def address(context: ExecContext) -> int | None:
+        at = context.session.cursor_row(node.cursor, node.relation)
+        return None if at is None else context.storage.table(node.relation).version_of_now(context.snapshot, at)
+
+    return Code(f"{compiler.unit.bind(address, 'g')}(c)", True)
+
+
 def _current_schema(context: ExecContext) -> str | None:
     schemas = context.session.search_path_schemas(False)
     return schemas[0] if schemas else None
