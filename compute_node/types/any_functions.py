@@ -233,7 +233,7 @@ def _document_size(value: TsVector) -> int:
     return 8 + 4 * len(value.entries) + size
 
 
-def size_function(item: PgType) -> Callable[[Any], int]:
+def size_function(item: PgType) -> Callable[[Datum], int]:
     """Bytes that PostgreSQL keeps a value of the type in, uncompressed."""
     if item.length > 0:
         return lambda value: item.length

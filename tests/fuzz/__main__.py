@@ -8,6 +8,7 @@ import sys
 import psycopg
 
 import aurora
+from tests.fuzz.oracles import Connection
 from tests.fuzz.run import QUERIES_A_CASE, Difference, Servers, Tally, fuzz
 
 
@@ -19,8 +20,8 @@ def main() -> int:
     parser.add_argument("--server", metavar="DSN", help="the server to test (default: a cluster in this process)")
     given = parser.parse_args()
     with aurora.cluster() as cluster:
-        own = psycopg.connect(given.server or cluster.dsn, autocommit=True)
-        other = psycopg.connect(given.postgres, autocommit=True) if given.postgres else None
+        own = _connect(given.server or cluster.dsn)
+        other = _connect(given.postgres) if given.postgres else None
         try:
             tally = fuzz(Servers(own, other), given.seed, max(1, given.queries // QUERIES_A_CASE), _tell)
         except Difference as difference:
@@ -31,6 +32,11 @@ def main() -> int:
     for told, count in sorted(tally.told.items(), key=lambda item: -item[1])[:20]:
         print(f"{count:6} {told}")
     return 0
+
+
+def _connect(dsn: str) -> Connection:
+    """Without statements that are prepared on the way: their tables are others in each case."""
+    return psycopg.connect(dsn, autocommit=True, prepare_threshold=None)
 
 
 def _tell(tally: Tally) -> None:

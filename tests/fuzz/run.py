@@ -122,6 +122,7 @@ def fuzz(servers: Servers, first: int, cases: int, tell: Callable[[Tally], None]
         suppress_health_check=list(HealthCheck),
         phases=(Phase.generate, Phase.shrink),
         print_blob=False,
+        report_multiple_bugs=False,
     )
     @given(st.data())
     def run(data: st.DataObject) -> None:
