@@ -5,11 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-import psycopg
-
 import aurora
-from tests.fuzz.oracles import Connection
-from tests.fuzz.run import QUERIES_A_CASE, Difference, Servers, Tally, fuzz
+from tests.fuzz.run import QUERIES_A_CASE, Difference, Servers, Tally, connect, fuzz
 
 
 def main() -> int:
@@ -20,8 +17,8 @@ def main() -> int:
     parser.add_argument("--server", metavar="DSN", help="the server to test (default: a cluster in this process)")
     given = parser.parse_args()
     with aurora.cluster() as cluster:
-        own = _connect(given.server or cluster.dsn)
-        other = _connect(given.postgres) if given.postgres else None
+        own = connect(given.server or cluster.dsn)
+        other = connect(given.postgres) if given.postgres else None
         try:
             tally = fuzz(Servers(own, other), given.seed, max(1, given.queries // QUERIES_A_CASE), _tell)
         except Difference as difference:
@@ -32,11 +29,6 @@ def main() -> int:
     for told, count in sorted(tally.told.items(), key=lambda item: -item[1])[:20]:
         print(f"{count:6} {told}")
     return 0
-
-
-def _connect(dsn: str) -> Connection:
-    """Without statements that are prepared on the way: their tables are others in each case."""
-    return psycopg.connect(dsn, autocommit=True, prepare_threshold=None)
 
 
 def _tell(tally: Tally) -> None:

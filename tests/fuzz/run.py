@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import psycopg
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
@@ -15,6 +16,11 @@ from tests.fuzz.tables import Table, make_tables
 
 QUERIES_A_CASE = 10
 TIMEOUT_MS = 2000
+
+
+def connect(dsn: str) -> Connection:
+    """Without statements that are prepared on the way: their tables are others in each case."""
+    return psycopg.connect(dsn, autocommit=True, prepare_threshold=None)
 
 
 class Difference(AssertionError):
