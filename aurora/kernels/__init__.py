@@ -31,11 +31,27 @@ if TYPE_CHECKING:
         redo,
         regex,
         tuples,
+        values,
         wire,
     )
 
 MODULES = (
-    *("redo", "arena", "mtr", "pglz", "tuples", "clog", "heap", "btree", "wire", "lifter", "regex", "jsonb", "moments"),
+    *(
+        "redo",
+        "arena",
+        "mtr",
+        "pglz",
+        "tuples",
+        "clog",
+        "heap",
+        "btree",
+        "wire",
+        "lifter",
+        "regex",
+        "jsonb",
+        "moments",
+        "values",
+    ),
 )
 """Every kernel, in import order."""
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from aurora.errors import SqlError
 from compute_node.types import calendar_
 from compute_node.types.datetime_ import date_in, date_out, timestamp_in, timestamp_out
-from compute_node.types.formatting import moment_out
+from compute_node.types.formatting import moment_in, moment_out
 from compute_node.types.registry import TypeEnv
 
 SPEC = importlib.import_module("aurora.kernels.python.moments")
@@ -189,3 +189,24 @@ def test_no_zone_has_an_offset_for_less_than_what_is_looked_at() -> None:
 def test_texts_of_a_timestamp() -> None:
     assert timestamp_out(SPEC.TIMESTAMP_MIN, UTC) == "4714-11-24 00:00:00 BC"
     assert timestamp_out(SPEC.TIMESTAMP_END - 1, UTC) == "294276-12-31 23:59:59.999999"
+
+
+@given(
+    st.sampled_from(
+        ["YYYY-MM-DD", "YYYY-MM-DD HH24:MI:SS", "YYYYMMDD", "DD.MM.YYYY", "HH24:MI:SS YYYY/MM/DD", "YYYY-MM"]
+    ),
+    st.one_of(STAMPS, st.integers(-(10**15), 10**15)),
+    st.sampled_from(["", " ", "x", "é", "\ud800"]),
+)
+def test_what_a_template_writes_is_read_back(template: str, us: int, tail: str) -> None:
+    program = moment_out._plain(template)
+    assert program is not None
+    text = NATIVE.written(us, program[0])
+    if text is None:
+        return
+    for form in (text, text + tail, text.replace("1", "9"), text[:-1]):
+        found = NATIVE.read_by(form, program[0])
+        assert found == SPEC.read_by(form, program[0])
+        quick = moment_in._quick_timestamp(form, template)
+        if quick is not None:
+            assert quick == found == moment_in._moment(form, template).timestamp()

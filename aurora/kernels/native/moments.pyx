@@ -7,7 +7,7 @@ from cpython.ref cimport Py_INCREF
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_SET_ITEM
 from cpython.unicode cimport PyUnicode_DecodeASCII, PyUnicode_DecodeUTF8
 from libc.stdlib cimport free, malloc, realloc
-from libc.string cimport memcpy, memmove
+from libc.string cimport memcmp, memcpy, memmove
 
 from aurora.errors import DatetimeFieldOverflow
 from aurora.kernels.python.moments import DAYS as _DAYS
@@ -664,6 +664,52 @@ def written(long long us, bytes program not None, str zone not None=""):
         return PyUnicode_DecodeUTF8(room, out - room, NULL)
     done.append(PyUnicode_DecodeUTF8(room, out - room, NULL))
     return "".join(done)
+
+
+def read_by(str text not None, bytes program not None):
+    """The timestamp that a program of plain numbers and literal text would have written as this very text; None of any
+    other text or program."""
+    cdef const unsigned char* p = <const unsigned char*>PyBytes_AS_STRING(program)
+    cdef const unsigned char* stop = p + PyBytes_GET_SIZE(program)
+    cdef Py_ssize_t size, place = 0, n
+    cdef const char* at
+    cdef int[7] numbers
+    cdef int code, width, number
+    try:
+        at = PyUnicode_AsUTF8AndSize(text, &size)
+    except UnicodeEncodeError:
+        return None
+    numbers[:] = [0, 0, 1, 1, 0, 0, 0]
+    while p < stop:
+        code = p[0]
+        p += 1
+        if code == C_LITERAL:
+            n = p[0]
+            if place + n > size or memcmp(at + place, p + 1, n):
+                return None
+            place += n
+            p += 1 + n
+            continue
+        if not C_YEAR <= code <= C_SECOND:
+            return None
+        width = 4 if code == C_YEAR else 2
+        if place + width > size:
+            return None
+        number = digits_at(at + place, width)
+        if number < 0:
+            return None
+        numbers[code] = number
+        place += width
+    if place != size or numbers[C_HOUR] >= 24 or numbers[C_MINUTE] >= 60 or numbers[C_SECOND] >= 60:
+        return None
+    if not 1 <= numbers[C_YEAR] or not 1 <= numbers[C_MONTH] <= 12 or numbers[C_DAY] < 1:
+        return None
+    if numbers[C_DAY] > length_of(numbers[C_YEAR], numbers[C_MONTH]):
+        return None
+    return (
+        from_civil(numbers[C_YEAR], numbers[C_MONTH], numbers[C_DAY]) * DAY
+        + numbers[C_HOUR] * HOUR + numbers[C_MINUTE] * MINUTE + numbers[C_SECOND] * SECOND
+    )
 
 
 # Zones.

@@ -368,6 +368,40 @@ def _name(code: int, month: int, weekday: int) -> str:
     return name.upper() if code & NAME_UPPER else name.lower() if code & NAME_LOWER else name
 
 
+_READ_WIDTHS = {YEAR: 4, MONTH: 2, DAY: 2, HOUR: 2, MINUTE: 2, SECOND: 2}
+
+
+def read_by(text: str, program: bytes) -> int | None:
+    """The timestamp that a program of plain numbers and literal text would have written as this very text; None of any
+    other text or program."""
+    data = text.encode("utf-8", "surrogatepass")
+    numbers = {YEAR: 0, MONTH: 1, DAY: 1, HOUR: 0, MINUTE: 0, SECOND: 0}
+    place = at = 0
+    while at < len(program):
+        code = program[at]
+        at += 1
+        if code == LITERAL:
+            literal = program[at + 1 : at + 1 + program[at]]
+            if not data.startswith(literal, place):
+                return None
+            place += len(literal)
+            at += 1 + len(literal)
+            continue
+        if code not in _READ_WIDTHS:
+            return None
+        digits = data[place : place + _READ_WIDTHS[code]]
+        if len(digits) != _READ_WIDTHS[code] or not digits.isdigit():
+            return None
+        numbers[code] = int(digits)
+        place += len(digits)
+    if place != len(data) or not numbers[HOUR] < 24 or not numbers[MINUTE] < 60 or not numbers[SECOND] < 60:
+        return None
+    days = date_of(numbers[YEAR], numbers[MONTH], numbers[DAY])
+    if days is None:
+        return None
+    return days * DAY_US + numbers[HOUR] * HOUR_US + numbers[MINUTE] * MINUTE_US + numbers[SECOND] * SECOND_US
+
+
 Span = tuple[int, int, int, str]
 """first and last µs of a time in which a zone has one offset east of UTC (s) and one name"""
 

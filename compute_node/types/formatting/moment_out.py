@@ -383,7 +383,7 @@ _PLAIN_MARKS: Final = {
 }
 
 
-def _code(node: Node) -> int | None:
+def pattern_code(node: Node) -> int | None:
     """What a pattern is in a program of the kernel; None when it has none."""
     if node.ordinal:
         return None
@@ -410,7 +410,7 @@ def _parse_plain(template: str) -> tuple[bytes, bool] | None:
             text = node.text.encode()
             program += bytes((kernel.LITERAL, len(text))) + text
             continue
-        code = _code(node)
+        code = pattern_code(node)
         if code is None:
             return None
         zoned = zoned or code in (kernel.ZONE_UPPER, kernel.ZONE_LOWER)
