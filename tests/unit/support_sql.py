@@ -148,6 +148,9 @@ class FakeCatalog:
             self._relations[desc.schema, desc.name] = desc
         self._by_oid = {item.oid: item for item in self._relations.values()}
 
+    def of_view(self) -> Self:
+        return self
+
     def of_stored_text(self) -> Self:
         return self
 
