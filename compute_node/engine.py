@@ -283,7 +283,9 @@ class Engine:
         if desc is None:
             raise UndefinedTable(f'relation "{relation.relname}" does not exist')
         if desc.kind != "r":
-            raise WrongObjectType(f'cannot copy to {_KIND_NAMES.get(desc.kind, "relation")} "{desc.name}"')
+            hint = "To enable copying to a view, provide an INSTEAD OF INSERT trigger." if desc.kind == "v" else None
+            what = _KIND_NAMES.get(desc.kind, "relation")
+            raise WrongObjectType(f'cannot copy to {what} "{desc.name}"', hint=hint)
         written = [column.attno for column in input_columns(desc, columns)]
         access = RelationAccess(desc, INSERT, inserted=frozenset(written))
         check_required(view, session.user_oid, Required((access,)))

@@ -21,6 +21,7 @@ from aurora.errors import (
     UndefinedTable,
     WrongObjectType,
 )
+from compute_node.exec.copy_target import input_columns
 from compute_node.protocol import messages
 from compute_node.session import door, prepare, transactions
 from compute_node.session.copy_input import BinaryReader, LineReader
@@ -162,8 +163,8 @@ def _query(node: ast.Node) -> Any:
     )
 
 
-def _check_source(session: SessionState, name: ast.RangeVar) -> None:
-    """``COPY name TO`` takes tables only. Raises 42P01, 42809."""
+def _check_source(session: SessionState, name: ast.RangeVar, columns: list[str] | None) -> None:
+    """``COPY name (columns) TO`` takes tables only. Raises 42P01, 42701, 42703, 42809."""
     relation = session.engine.catalog.view(session).find_relation(name.schemaname, name.relname)
     if relation is None:
         shown = f"{name.schemaname}.{name.relname}" if name.schemaname else name.relname
@@ -173,12 +174,13 @@ def _check_source(session: SessionState, name: ast.RangeVar) -> None:
     if relation.kind != "r":
         what = "sequence" if relation.kind == "S" else "non-table relation"
         raise WrongObjectType(f'cannot copy from {what} "{relation.name}"')
+    input_columns(relation, columns)
 
 
 def _copy_out(session: SessionState, node: ast.Node, source: str, options: CopyOptions) -> int:
     transactions.ensure(session)
     if node.query is None:
-        _check_source(session, node.relation)
+        _check_source(session, node.relation, [item.sval for item in node.attlist] if node.attlist else None)
     raw = RawStatement(_query(node), 0, len(source))
     statement, _ = prepare.compile_statement(session, raw, source, [])
     if statement.columns is None:

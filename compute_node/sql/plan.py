@@ -270,6 +270,8 @@ class WindowAgg(Plan):
     child: Plan
     partition: tuple[Expr, ...] = ()
     order: tuple[SortKey[Expr], ...] = ()
+    peers: tuple[Expr, ...] = ()
+    """what rows of one group of peers have in common: the keys of ``order``, as they are compared"""
     frame: Frame
     start: Expr | None = None
     end: Expr | None = None

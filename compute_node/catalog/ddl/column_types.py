@@ -31,7 +31,7 @@ from compute_node.catalog.ddl.expressions import index_text, named_objects, refe
 from compute_node.catalog.ddl.foreign_keys import check_rows, renew_foreign_keys
 from compute_node.catalog.ddl.indexes import operator_class
 from compute_node.catalog.ddl.relation import attribute_record, class_record, depend_on_collation, relation, set_default
-from compute_node.catalog.ddl.rewrite import new_relfiles
+from compute_node.catalog.ddl.rewrite import build_indexes, new_relfiles, without_watchers
 from compute_node.catalog.ddl.type_users import refuse_containers
 from compute_node.catalog.permissions import check_functions
 from compute_node.exec.builder import Builder
@@ -353,8 +353,7 @@ def _rewrite(
     fresh = new_relfiles(ctx, relation(ctx, old.oid))
     convert = _converter(ctx, old, fresh, changes)
     verify = _verifier(ctx, fresh, checks)
-    # Without its indexes, which are built at the end, and without those who watch its rows: they have seen them.
-    table = ctx.storage.table(replace(fresh, indexes=(), foreign_keys=(), referenced_by=()))
+    table = ctx.storage.table(without_watchers(fresh))
     every = tuple(range(1, len(old.columns) + 1))
     waiting: list[Row] = []
     for batch in ctx.storage.table(old).scan(snapshot, every, False):
@@ -370,8 +369,7 @@ def _rewrite(
     if waiting:
         table.insert_many(ctx.txn, waiting)
     ctx.txn.cid += 1
-    for index in fresh.indexes:
-        ctx.build_index(fresh, index)
+    build_indexes(ctx, fresh)
 
 
 def _context(ctx: DdlContext) -> ExecContext:

@@ -19,15 +19,17 @@ from aurora.errors import (
     SqlSyntaxError,
     UndefinedColumn,
     UndefinedObject,
+    UndefinedTable,
 )
 from compute_node.catalog.ddl.constraints import add_check, add_key
 from compute_node.catalog.ddl.context import DdlContext, cut_name
 from compute_node.catalog.ddl.expressions import attnos, check_text, default_text
 from compute_node.catalog.ddl.foreign_keys import add_foreign_key
 from compute_node.catalog.ddl.indexes import copy_index
+from compute_node.catalog.ddl.on_commit import check_on_commit, remember
 from compute_node.catalog.ddl.relation import create_constraint, create_relation, relation, set_default
 from compute_node.catalog.ddl.sequence import SERIAL_TYPES, create_owned_sequence
-from compute_node.catalog.ddl.toast import compression_letter, ensure_toast, storage_letter
+from compute_node.catalog.ddl.toast import compression_letter, ensure_toast
 from compute_node.catalog.ddl.typed_tables import composite_of, set_type
 from compute_node.catalog.permissions import denied, denied_relation
 from compute_node.catalog.reloptions import TABLE, TOAST, options_of
@@ -122,8 +124,6 @@ def column_spec(ctx: DdlContext, table: str, node: ast.ColumnDef, attno: int, of
         dimensions=len(node.typeName.arrayBounds or ()),
         serial=serial,
     )
-    if node.storage_name:
-        spec.column = replace(spec.column, storage=storage_letter(node.storage_name, item))
     if node.compression:
         spec.column = replace(spec.column, compression=compression_letter(node.compression, item))
     nullable: bool | None = False if serial is not None else None
@@ -163,7 +163,9 @@ def _column_constraint(spec: ColumnSpec, table: str, node: ast.Constraint, nulla
             )
         return wanted
     if kind == enums.ConstrType.CONSTR_DEFAULT:
-        if spec.default is not None or spec.serial is not None:
+        if spec.serial is not None:
+            raise SqlSyntaxError(f'multiple default values specified for column "{name}" of table "{table}"')
+        if spec.default is not None:
             raise SqlSyntaxError(
                 f'multiple default values specified for column "{name}" of table "{table}"', position=position
             )
@@ -232,8 +234,7 @@ def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
     if node.inhRelations or node.partspec or node.partbound:
         what = "partitioned tables" if node.partspec or node.partbound else "inheritance"
         raise NotSupported(f"{what} are not supported")
-    if node.oncommit not in (enums.OnCommitAction.ONCOMMIT_NOOP, enums.OnCommitAction.ONCOMMIT_PRESERVE_ROWS):
-        raise NotSupported("ON COMMIT DELETE ROWS and ON COMMIT DROP are not supported")
+    check_on_commit(ctx, node.relation, node.oncommit)
     try:
         schema = ctx.creation_schema(node.relation)
     except (InvalidSchemaName, InvalidTableDefinition, InsufficientPrivilege) as error:
@@ -283,6 +284,7 @@ def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
     for source, options in likes:
         _copy_like_extras(ctx, desc.oid, source, options)
     ensure_toast(ctx, desc.oid, options_of(TOAST, node.options))
+    remember(ctx, desc, node.oncommit)
     return "CREATE TABLE"
 
 
@@ -327,7 +329,11 @@ def _elements(
         if isinstance(element, ast.ColumnDef):
             added = [column_spec(ctx, table, element, len(specs) + 1)]
         elif isinstance(element, ast.TableLikeClause):
-            source = ctx.find(element.relation)
+            try:
+                source = ctx.find(element.relation)
+            except (UndefinedTable, InvalidSchemaName) as error:
+                error.position = (element.relation.location or 0) + 1
+                raise
             if source is None:
                 raise InvariantViolation("source is not there")
             if not ctx.rights.relation(source, SELECT):

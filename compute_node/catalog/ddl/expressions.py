@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pglast import ast
 from pglast.stream import RawStream
 
-from aurora.errors import DatatypeMismatch, InvalidObjectDefinition, NotSupported
+from aurora.errors import DatatypeMismatch, InvalidObjectDefinition, NotSupported, SqlError
 from compute_node.catalog.ddl.context import (
     CLASS_COLLATION,
     CLASS_NAMESPACE,
@@ -134,6 +135,16 @@ def named_objects(nodes: Iterable[Expr]) -> set[tuple[int, int, int]]:
 def expression_text(node: ast.Node) -> str:
     """The SQL text of a parse tree."""
     return str(RawStream()(copy.deepcopy(node)))
+
+
+@contextmanager
+def without_place() -> Iterator[None]:
+    """Errors of the expressions in ALTER TABLE have no position: they are analyzed when the table is changed."""
+    try:
+        yield
+    except SqlError as error:
+        error.position = None
+        raise
 
 
 def default_text(ctx: DdlContext, node: ast.Node, column: ColumnDesc) -> str:

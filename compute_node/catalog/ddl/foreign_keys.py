@@ -72,9 +72,6 @@ def add_foreign_key(
     ctx: DdlContext, desc: RelationDesc, node: ast.Constraint, columns: Sequence[str], *, validate: bool
 ) -> None:
     """Add one; ``validate``: the table may have rows. 23503, 42501, 42703, 42704, 42710, 42804, 42809, 42830, 42P16."""
-    position = (node.location or 0) + 1 if node.location is not None and node.location >= 0 else None
-    if node.fk_with_period or node.pk_with_period:
-        raise NotSupported("foreign keys with PERIOD are not supported", position=position)
     referenced = _referenced_table(ctx, desc, node)
     attnos = [_key_column(desc, name) for name in columns]
     if len(attnos) > COLUMNS_MAX:

@@ -27,6 +27,7 @@ from compute_node.catalog.ddl.context import CLASS_NAMESPACE, CLASS_RELATION, CL
 from compute_node.catalog.ddl.create_table import check_column_type, check_tablespace, check_type_usage
 from compute_node.catalog.ddl.expressions import named_objects, walk
 from compute_node.catalog.ddl.foreign_keys import truncation
+from compute_node.catalog.ddl.on_commit import check_on_commit, remember
 from compute_node.catalog.ddl.ownership import check_new_owner
 from compute_node.catalog.ddl.relation import class_record, create_relation
 from compute_node.catalog.ddl.rewrite import truncate
@@ -142,6 +143,8 @@ def create_view(ctx: DdlContext, node: ast.ViewStmt) -> str:
     """CREATE [OR REPLACE] VIEW; the query's text is kept, with the names of its relations made complete."""
     if node.withCheckOption != enums.ViewCheckOption.NO_CHECK_OPTION:
         raise NotSupported("WITH CHECK OPTION is not supported")
+    if getattr(node.query, "intoClause", None) is not None:
+        raise NotSupported("views must not contain SELECT INTO")
     name = cut_name(node.view.relname)
     analyzing = ctx.tracing()
     query = analyze(node.query, analyzing, [], ctx.source, session=ctx.session, allow_params=False)
@@ -322,6 +325,7 @@ def create_table_as(ctx: DdlContext, node: ast.CreateTableAsStmt) -> str:
     query_node = node.query
     if isinstance(query_node, ast.ExecuteStmt):
         query_node = _prepared_query(ctx, query_node)
+    check_on_commit(ctx, into.rel, into.onCommit)
     name = cut_name(into.rel.relname)
     types = list(ctx.param_types)
     query = analyze(query_node, ctx.view, types, ctx.source, session=ctx.session, allow_params=bool(types))
@@ -345,6 +349,7 @@ def create_table_as(ctx: DdlContext, node: ast.CreateTableAsStmt) -> str:
         options=options_of(TABLE, into.options) or None,
     )
     desc = ensure_toast(ctx, desc.oid, options_of(TOAST, into.options))
+    remember(ctx, desc, into.onCommit)
     if into.skipData:
         # EXECUTE is run all the same, for no row.
         return "SELECT 0" if isinstance(node.query, ast.ExecuteStmt) else "CREATE TABLE AS"

@@ -73,6 +73,9 @@ def create_enum(ctx: DdlContext, node: ast.CreateEnumStmt) -> str:
             raise UniqueViolation(
                 'duplicate key value violates unique constraint "pg_enum_typid_label_index"',
                 detail=f"Key (enumtypid, enumlabel)=({oid}, {label}) already exists.",
+                schema="pg_catalog",
+                table="pg_enum",
+                constraint="pg_enum_typid_label_index",
             )
         seen.add(label)
     owner = ctx.user_oid

@@ -12,9 +12,8 @@ from aurora.errors import (
     NotSupported,
     SqlSyntaxError,
 )
-from compute_node.sql.analyze.coercion import coerce, coerce_to_common
-from compute_node.sql.analyze.collations import start_of
-from compute_node.sql.analyze.context import Scope, fail
+from compute_node.sql.analyze.coercion import coerce, coerce_to_common, select_common_type
+from compute_node.sql.analyze.context import Scope, fail, start_of
 from compute_node.sql.analyze.functions import resolve_unknown
 from compute_node.sql.analyze.recursion import check_recursion, in_order, references
 from compute_node.sql.analyze.search_cycle import (
@@ -150,6 +149,7 @@ def _recursive(scope: Scope, item: ast.CommonTableExpr) -> CommonTable:
         if expr.type == oids.UNKNOWN:
             expr = coerce_to_common(scope, expr, wanted, "UNION")
         if expr.type != wanted:
+            select_common_type(scope, [one.expression, expr], "UNION")
             converted = coerce(scope, expr, wanted)
             if converted is None or _would_win(scope, wanted, expr.type):
                 have, overall = format_type(scope.catalog, wanted), format_type(scope.catalog, expr.type)

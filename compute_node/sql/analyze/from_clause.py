@@ -159,6 +159,7 @@ def open_relation(scope: Scope, node: ast.RangeVar) -> RelationDesc:
                 location,
                 detail=f'There is a WITH item named "{shown}", '
                 "but it cannot be referenced from this part of the query.",
+                hint="Use WITH RECURSIVE, or re-order the WITH items to remove forward references.",
             )
         raise fail(UndefinedTable, f'relation "{shown}" does not exist', location)
     scope.analysis.relations.add(relation.oid)

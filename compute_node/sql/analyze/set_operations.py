@@ -8,8 +8,7 @@ from pglast import ast
 
 from aurora.errors import NotSupported, SqlSyntaxError
 from compute_node.sql.analyze.coercion import coerce_to_common, common_typmod, select_common_type
-from compute_node.sql.analyze.collations import start_of
-from compute_node.sql.analyze.context import NameItem, Scope, fail
+from compute_node.sql.analyze.context import NameItem, Scope, fail, start_of
 from compute_node.sql.analyze.functions import resolve_unknown
 from compute_node.sql.analyze.operators import check_groupable
 from compute_node.sql.analyze.select import analyze_select, order_by_output, transform_limit
