@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
-
 from pglast import ast
 
 
-def names_of(value: Any) -> Sequence[ast.String]:
+def names_of(value: ast.Node | Sequence[ast.String]) -> Sequence[ast.String]:
     """The qualified name that a value is."""
     if isinstance(value, ast.String):
         return (value,)
