@@ -170,6 +170,14 @@ FROM (SELECT c.relnamespace, c.relname, CASE c.relkind WHEN 'c' THEN 'USER-DEFIN
 WHERE (n.nspname, x.name, x.kind, x.place) IN
  (SELECT object_schema, object_name, object_type::text, dtd_identifier::text
   FROM information_schema.data_type_privileges)""",
+    "information_schema.column_column_usage": f"""
+SELECT DISTINCT {_TABLE_NAMES}, a.attname AS column_name, g.attname AS dependent_column
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ JOIN pg_catalog.pg_attribute g ON g.attrelid = c.oid AND g.attgenerated <> ''
+ JOIN pg_catalog.pg_depend d ON d.classid = {_CLASS} AND d.objid = c.oid AND d.objsubid = g.attnum
+  AND d.refclassid = {_CLASS} AND d.refobjid = c.oid
+ JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = d.refobjsubid AND a.attnum <> g.attnum
+WHERE {OWNS_TABLE}""",
     "information_schema.column_udt_usage": f"""
 SELECT {_DATABASE} AS udt_catalog, coalesce(nbt.nspname, nt.nspname) AS udt_schema,
  coalesce(bt.typname, t.typname) AS udt_name, {_TABLE_NAMES}, a.attname AS column_name
@@ -209,9 +217,9 @@ OF_ABSENT_THINGS = tuple(
     f"information_schema.{name}"
     for name in (
         "_pg_foreign_data_wrappers", "_pg_foreign_servers", "_pg_foreign_table_columns", "_pg_foreign_tables",
-        "_pg_user_mappings", "column_column_usage", "column_options", "foreign_data_wrapper_options",
+        "_pg_user_mappings",  "column_options", "foreign_data_wrapper_options",
         "foreign_data_wrappers", "foreign_server_options", "foreign_servers", "foreign_table_options", "foreign_tables",
         "transforms", "triggered_update_columns", "triggers", "user_mapping_options", "user_mappings",
     )
 )  # fmt: skip
-"""Views about foreign data, generated columns, transforms and triggers: there is nothing for them to show."""
+"""Views about foreign data, transforms and triggers: there is nothing for them to show."""

@@ -368,6 +368,8 @@ class Insert(Plan):
     relation: RelationDesc
     child: Plan
     checks: tuple[tuple[str, Expr], ...] = ()
+    generated: tuple[tuple[int, Expr], ...] = ()
+    """generated columns: attno ← expression over the full new row"""
     returning: tuple[Expr, ...] = ()
     alias: str = ""
     conflict: str = ""
@@ -398,6 +400,7 @@ class Update(Plan):
     tid_column: int = -1
     """-1: the tid comes beside the row from the only scan"""
     checks: tuple[tuple[str, Expr], ...] = ()
+    generated: tuple[tuple[int, Expr], ...] = ()
     returning: tuple[Expr, ...] = ()
     alias: str = ""
 
@@ -439,6 +442,7 @@ class Merge(Plan):
     """the target's range entry"""
     tid_column: int
     checks: tuple[tuple[str, Expr], ...] = ()
+    generated: tuple[tuple[int, Expr], ...] = ()
     alias: str = ""
 
 

@@ -6,6 +6,7 @@ create table a (id int primary key, b int not null, c text[], unique (b, id), ch
 create table r (x int references a on delete cascade, y int, z int, d dom, e varchar(5) collate "C", foreign key (y, z) references a (id, b) match full on update set null deferrable initially deferred, check (x > 0) not valid);
 create table like_a (like a including all);
 create table typed of comp (primary key (x));
+create table gen (a int, b int, c int generated always as (a + b) stored);
 create view v as select r.x, a.c, twice(r.y) as t from r join a on a.id = r.x;
 create view w as select x from v;
 create function arrays(int[], out text[]) language sql as 'select null::text[]';
@@ -30,5 +31,6 @@ select * from information_schema.user_mappings;
 select * from information_schema.foreign_servers;
 select trigger_name from information_schema.triggers where trigger_schema = current_schema;
 select * from information_schema.transforms where udt_schema = current_schema;
-select * from information_schema.column_column_usage where table_schema = current_schema;
+select table_name, column_name, dependent_column from information_schema.column_column_usage where table_schema = current_schema order by 1, 2, 3;
+select column_name, column_default, is_generated, generation_expression from information_schema.columns where table_schema = current_schema and table_name = 'gen' order by 1;
 select schemaname, tablename, attname, null_frac from pg_stats where schemaname = current_schema;
