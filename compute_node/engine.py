@@ -52,7 +52,7 @@ from compute_node.sql.expressions import Expr
 from compute_node.sql.parse import RawStatement
 from compute_node.sql.plan import PlannedStmt
 from compute_node.sql.planner import plan
-from compute_node.sql.planner.modify import checks
+from compute_node.sql.planner.modify import checks, generated
 from compute_node.sql.required import RelationAccess, Required
 from compute_node.txn.locks import ROW_EXCLUSIVE, WeakLocks
 from compute_node.txn.transaction import Txn
@@ -299,7 +299,13 @@ class Engine:
             return self.copy_target(session, txn, relation, columns)
         context = self.begin_statement(session)
         return CopyTarget(
-            context, view, desc, columns, self._defaults(session, view, desc, columns), checks(view, desc)
+            context,
+            view,
+            desc,
+            columns,
+            self._defaults(session, view, desc, columns),
+            checks(view, desc),
+            generated(view, desc),
         )
 
     @staticmethod
@@ -310,7 +316,7 @@ class Engine:
         return {
             column.attno: default_of(view, column, session)
             for column in desc.columns
-            if column.attno not in given and not column.dropped and _has_default(view, column)
+            if column.attno not in given and not (column.dropped or column.generated) and _has_default(view, column)
         }
 
     def session_function(self, session: SessionState | None, name: str, *args: Datum) -> Datum:

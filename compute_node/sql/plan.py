@@ -363,12 +363,16 @@ class Materialize(Plan):
 @dataclass(slots=True, kw_only=True)
 class Insert(Plan):
     """Inserts the child's rows, one value per table column. ``returning`` is over the full new row (Columns in attno
-    order); ``conflict_assignments`` see the existing row as side 0 and the proposed one as side 1."""
+    order), and as side 2 over its system columns ``system``; ``conflict_assignments`` see the existing row as side 0
+    and the proposed one as side 1."""
 
     relation: RelationDesc
     child: Plan
     checks: tuple[tuple[str, Expr], ...] = ()
+    generated: tuple[tuple[int, Expr], ...] = ()
+    """generated columns: attno ← expression over the full new row"""
     returning: tuple[Expr, ...] = ()
+    system: tuple[int, ...] = ()
     alias: str = ""
     conflict: str = ""
     arbiters: tuple[int, ...] = ()
@@ -385,7 +389,8 @@ class Update(Plan):
     under a join, as the last output column, ``tid_column``). ``assignments``: attno ← expression over that row.
     ``recheck``: the WHERE over that row, for a row that changed while we waited for its lock (READ COMMITTED); of a
     join it is None, and ``again`` finds the row again.
-    ``returning`` is over the same layout, with the target's columns as they are after the change.
+    ``returning`` is over the same layout, with the target's columns as they are after the change, and as side 2 its
+    system columns: those that ``system`` names, of the version that was made (or deleted).
     """
 
     relation: RelationDesc
@@ -398,7 +403,9 @@ class Update(Plan):
     tid_column: int = -1
     """-1: the tid comes beside the row from the only scan"""
     checks: tuple[tuple[str, Expr], ...] = ()
+    generated: tuple[tuple[int, Expr], ...] = ()
     returning: tuple[Expr, ...] = ()
+    system: tuple[int, ...] = ()
     alias: str = ""
 
 
@@ -413,6 +420,7 @@ class Delete(Plan):
     source: int = -1
     tid_column: int = -1
     returning: tuple[Expr, ...] = ()
+    system: tuple[int, ...] = ()
     alias: str = ""
 
 
@@ -439,6 +447,7 @@ class Merge(Plan):
     """the target's range entry"""
     tid_column: int
     checks: tuple[tuple[str, Expr], ...] = ()
+    generated: tuple[tuple[int, Expr], ...] = ()
     alias: str = ""
 
 

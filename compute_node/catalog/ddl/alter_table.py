@@ -34,6 +34,7 @@ from compute_node.catalog.ddl.create_table import (
 from compute_node.catalog.ddl.dependencies import drop, refresh_has_index
 from compute_node.catalog.ddl.expressions import default_text, without_place
 from compute_node.catalog.ddl.foreign_keys import alter_constraint, find_constraint, validate_foreign_key
+from compute_node.catalog.ddl.generated_columns import drop_expression, refuse_default
 from compute_node.catalog.ddl.ownership import change_relation_owner
 from compute_node.catalog.ddl.relation import (
     COLUMNS_MAX,
@@ -221,7 +222,7 @@ def _fill_column(ctx: DdlContext, desc: RelationDesc, spec: ColumnSpec) -> None:
         return
     if desc.row_type:
         refuse_containers(ctx, desc.row_type, f'table "{desc.name}"')
-    if spec.serial is not None or spec.identity is not None:
+    if spec.serial is not None or spec.identity is not None or column.generated:
         rewrite_with_value(ctx, desc, column)
         return
     value, is_volatile = default_value(ctx, desc, column)
@@ -266,9 +267,14 @@ def _column_default(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTable
     column = live_column(desc, command.name)
     if column.identity:
         raise InvalidTableDefinition(f'column "{column.name}" of relation "{desc.name}" is an identity column')
+    refuse_default(desc, column, command.def_ is None)
     with without_place():
         text = None if command.def_ is None else default_text(ctx, command.def_, column)
     set_default(ctx, desc.oid, column.attno, text)
+
+
+def _drop_expression(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
+    drop_expression(ctx, desc, live_column(desc, command.name), bool(command.missing_ok))
 
 
 def _set_not_null(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
@@ -405,6 +411,7 @@ _COMMANDS: dict[Any, Callable[[DdlContext, RelationDesc, Any], None]] = {
     _T.AT_AddColumn: _add_column,
     _T.AT_DropColumn: _drop_column,
     _T.AT_ColumnDefault: _column_default,
+    _T.AT_DropExpression: _drop_expression,
     _T.AT_SetNotNull: _set_not_null,
     _T.AT_DropNotNull: _drop_not_null,
     _T.AT_AddConstraint: _add_constraint,

@@ -24,6 +24,7 @@ from aurora.errors import (
     InvariantViolation,
     NotSupported,
     ObjectNotInPrerequisiteState,
+    SqlSyntaxError,
     TooManyColumns,
     UndefinedColumn,
     UndefinedObject,
@@ -82,6 +83,7 @@ def add_foreign_key(
     if len(key) != len(attnos):
         raise InvalidForeignKey("number of referencing and referenced columns for foreign key disagree")
     name = _constraint_name(ctx, desc, node.conname, columns)
+    _refuse_generated(desc, attnos, node)
     operators = [
         _operators(ctx, name, (desc, mine), (referenced, theirs), _class_of(index, theirs))
         for mine, theirs in zip(attnos, key, strict=True)
@@ -121,6 +123,16 @@ def add_foreign_key(
     _add_triggers(ctx, foreign_key(record))
     if validate and not node.skip_validation:
         check_rows(ctx, foreign_key(record))
+
+
+def _refuse_generated(desc: RelationDesc, attnos: Sequence[int], node: ast.Constraint) -> None:
+    """42601 for an action that would change a generated column."""
+    if not any(desc.columns[attno - 1].generated for attno in attnos):
+        return
+    for event, action, refused in (("UPDATE", node.fk_upd_action, "ndc"), ("DELETE", node.fk_del_action, "nd")):
+        if str(action) in refused:
+            message = f"invalid ON {event} action for foreign key constraint containing generated column"
+            raise SqlSyntaxError(message)
 
 
 def _referenced_table(ctx: DdlContext, desc: RelationDesc, node: ast.Constraint) -> RelationDesc:

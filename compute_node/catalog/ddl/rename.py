@@ -141,6 +141,10 @@ def _rename_column(ctx: DdlContext, desc: RelationDesc, old: str, new: str) -> N
     def follow(text: str, clause: str) -> str:
         return deparse_stored(analyze_stored(view, desc, text, clause, session=ctx.session), ctx.stored_view, renamed)
 
+    made = {each.attno for each in desc.columns if each.generated}
+    for record in ctx.rows.find("pg_attrdef", adrelid=desc.oid) if made else ():
+        if record.adnum in made:
+            ctx.rows.update("pg_attrdef", record, adbin=follow(record.adbin, "GENERATED"))
     for record in ctx.rows.find("pg_constraint", conrelid=desc.oid):
         if record.contype == "c":
             ctx.rows.update("pg_constraint", record, conbin=follow(record.conbin, "CHECK"))

@@ -143,6 +143,8 @@ def _assembled(
         if part is None:
             base = _stored(scope, value, column, overriding)
             continue
+        if column.generated:
+            _check_generated(column, overriding)
         if base is None:
             base = Const(type=column.type, typmod=column.typmod, value=None)
         base = store(scope, base, column, part.indirection, value, part.location)
@@ -173,6 +175,13 @@ def _overridden(column: ColumnDesc, overriding: OverridingKind) -> bool:
 
 
 def _check_generated(column: ColumnDesc, overriding: OverridingKind) -> None:
+    if column.generated:
+        raise fail(
+            GeneratedAlways,
+            f'cannot insert a non-DEFAULT value into column "{column.name}"',
+            -1,
+            detail=f'Column "{column.name}" is a generated column.',
+        )
     if column.identity == "a" and overriding != OverridingKind.OVERRIDING_SYSTEM_VALUE:
         raise fail(
             GeneratedAlways,
@@ -402,6 +411,13 @@ def assignments(
             if column.attno in found and not (steps and column.attno in in_part):
                 raise SqlSyntaxError(f'multiple assignments to same column "{column.name}"')
             expr = transform_assigned(scope, item.val)
+            if column.generated and (steps or not isinstance(expr, SetDefault)):
+                raise fail(
+                    GeneratedAlways,
+                    f'column "{column.name}" can only be updated to DEFAULT',
+                    -1,
+                    detail=f'Column "{column.name}" is a generated column.',
+                )
             if steps:
                 base = found.get(column.attno)
                 if base is None:
@@ -411,7 +427,7 @@ def assignments(
                 continue
             if isinstance(expr, SetDefault):
                 value = column_default(scope, column)
-            elif column.identity == "a" or column.generated:
+            elif column.identity == "a":
                 raise fail(
                     GeneratedAlways,
                     f'column "{column.name}" can only be updated to DEFAULT',

@@ -324,7 +324,9 @@ _SRF_REFUSED = {
     "COALESCE": "COALESCE",
     "TRANSFORM": "transform expressions",
     "DEFAULT": "DEFAULT expressions",
+    "GENERATED": "column generation expressions",
     "CALL": "CALL arguments",
+    "EXECUTE": "EXECUTE parameters",
     "WHEN": "MERGE WHEN conditions",
 }
 
@@ -499,9 +501,11 @@ _PLACES = {
     "FROM SUBSELECT": "FROM clause of their own query level",
     "CHECK": "check constraints",
     "DEFAULT": "DEFAULT expressions",
+    "GENERATED": "column generation expressions",
     "INDEX": "index expressions",
     "TRANSFORM": "transform expressions",
     "CALL": "CALL arguments",
+    "EXECUTE": "EXECUTE parameters",
     "WHEN": "MERGE WHEN conditions",
 }
 """Clauses without aggregates, as messages name them"""

@@ -58,9 +58,11 @@ _REFUSED = {
     "FRAME GROUPS": "window definitions",
     "CHECK": "check constraints",
     "DEFAULT": "DEFAULT expressions",
+    "GENERATED": "column generation expressions",
     "INDEX": "index expressions",
     "TRANSFORM": "transform expressions",
     "CALL": "CALL arguments",
+    "EXECUTE": "EXECUTE parameters",
     "WHEN": "MERGE WHEN conditions",
 }
 
