@@ -75,6 +75,8 @@ class CatalogView:
         self._user: int | None = user
         """whose schemas are used by name; None: whoever wrote the stored text that is being read had the right"""
         self.trace: Trace | None = None
+        self._traces_views = True
+        """whether the trace has what views ask that a query reads"""
 
     @property
     def database(self) -> str | None:
@@ -87,10 +89,17 @@ class CatalogView:
         """(name, OID) of each schema of the effective search path."""
         return self._path
 
-    def traced(self) -> CatalogView:
-        """The same view, that notes what it is asked in ``trace``."""
+    def traced(self, views: bool = True) -> CatalogView:
+        """The same view, that notes what it is asked in ``trace``; ``views``: also by the views that a query reads."""
         view = copy.copy(self)
-        view.trace = {}
+        view.trace, view._traces_views = {}, views
+        return view
+
+    def of_view(self) -> CatalogView:
+        """``of_stored_text`` for a view that a query reads."""
+        view = self.of_stored_text()
+        if not self._traces_views:
+            view.trace = None
         return view
 
     def of_stored_text(self) -> CatalogView:

@@ -26,6 +26,9 @@ class CatalogView(Protocol):
         """The same view for SQL text that the catalog stores (views, defaults, checks): the schemas that it names were
         allowed to whoever stored it."""
 
+    def of_view(self) -> CatalogView:
+        """``of_stored_text`` for a view that a query reads."""
+
     def find_relation(self, schema: str | None, name: str) -> RelationDesc | None:
         """By name, along the search path without a schema; raises 3F000 for an unknown schema."""
 

@@ -508,9 +508,9 @@ def _append(state: list[Value], value: Value) -> list[Value]:
 def _array_concat(state: list[Value], value: Value) -> list[Value]:
     if value is None:
         raise NullValueNotAllowed("cannot accumulate null arrays")
-    if not value:
+    if not value and not state:
         raise ArraySubscriptError("cannot accumulate empty arrays")
-    if state and dimensions(state[0]) != dimensions(value):
+    if state and (dimensions(state[0]), lower_bounds(state[0])) != (dimensions(value), lower_bounds(value)):
         raise ArraySubscriptError("cannot accumulate arrays of different dimensionality")
     return _append(state, value)
 
@@ -559,7 +559,15 @@ for _oid, _name, _type, _choose in (
         lambda state: state,
         specialize=_ordered(_oid, _choose),
     )
-agg(2335, "array_agg(anynonarray) anyarray", list, _append, lambda state: state or None, strict=False)
+agg(
+    2335,
+    "array_agg(anynonarray) anyarray",
+    list,
+    _append,
+    lambda state: state or None,
+    strict=False,
+    batch=list.__iadd__,
+)
 agg(4053, "array_agg(anyarray) anyarray", list, _array_concat, _array_of, strict=False)
 agg(
     3538,

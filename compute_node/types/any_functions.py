@@ -45,6 +45,18 @@ def _concat(types: Types, result: PgType) -> Callable[..., str]:
         given = enumerate(values) if len(values) <= STEPS else paced(enumerate(values))
         return joined([writers[min(at, len(writers) - 1)](each, env) for at, each in given if each is not None])
 
+    if len(writers) == 2:
+        first, second = writers
+
+        def concat_two(context: FunctionContext, *values: Datum) -> str:
+            if len(values) != 2:
+                return concat(context, *values)
+            env = context.env
+            left = "" if values[0] is None else first(values[0], env)
+            right = "" if values[1] is None else second(values[1], env)
+            return joined([left, right]) if len(left) + len(right) > PIECE else left + right
+
+        return concat_two
     return concat
 
 
@@ -62,6 +74,18 @@ def _concat_ws(types: Types, result: PgType) -> Callable[..., str | None]:
         parts = [writers[min(at, len(writers) - 1)](each, env) for at, each in given if each is not None]
         return joined(parts, separator)
 
+    if len(writers) == 3:
+        _, first, second = writers
+
+        def two_ws(context: FunctionContext, separator: str | None, *values: Datum) -> str | None:
+            if separator is None or len(values) != 2 or values[0] is None or values[1] is None:
+                return concat_ws(context, separator, *values)
+            env = context.env
+            left, right = first(values[0], env), second(values[1], env)
+            parts = [left, right]
+            return joined(parts, separator) if len(left) + len(right) > PIECE else separator.join(parts)
+
+        return two_ws
     return concat_ws
 
 

@@ -152,6 +152,9 @@ class FakeCatalog:
         self._by_oid = {item.oid: item for item in self._relations.values()}
         self.statistics: dict[tuple[int, int], ColumnStatistics] = {}
 
+    def of_view(self) -> Self:
+        return self
+
     def of_stored_text(self) -> Self:
         return self
 

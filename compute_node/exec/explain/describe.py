@@ -118,7 +118,9 @@ class Describer:
             return self._names(plan.left)
         if isinstance(plan, pl.Append):
             return self._names(plan.children[0])
-        if isinstance(plan, (pl.Update, pl.Delete, pl.Merge)):
+        if isinstance(plan, (pl.Insert, pl.Update, pl.Delete)):
+            return self._changed_names(plan)
+        if isinstance(plan, pl.Merge):
             return self._names(plan.child)
         if isinstance(plan, pl.FunctionScan):
             alias = quoted(plan.alias)
@@ -129,6 +131,22 @@ class Describer:
             return self._cte_names(plan)
         child = getattr(plan, "child", None)
         return self._names(child) if child is not None else (lambda side, index: f"column{index + 1}")
+
+    def _changed_names(self, plan: pl.Insert | pl.Update | pl.Delete) -> Names:
+        """What RETURNING names: the target's columns, its system columns, and those joined to it."""
+        below, columns = self._names(plan.child), plan.relation.columns
+        alias = quoted(plan.alias or plan.relation.name)
+
+        def name(side: int, index: int) -> str:
+            if side == 2:
+                text = SYSTEM_COLUMNS[plan.system[index]]
+            elif index < len(columns):
+                text = quoted(columns[index].name)
+            else:
+                return below(side, index)
+            return f"{alias}.{text}" if self._qualify else text
+
+        return name
 
     def _cte_names(self, plan: pl.CteScan) -> Names:
         """A CTE's columns go by the names of the columns behind them; others are numbered."""
