@@ -137,6 +137,7 @@ class SessionState:
         "dependency",
         "depth",
         "encoding",
+        "ended_by",
         "engine",
         "env",
         "failed_characteristics",
@@ -218,6 +219,8 @@ class SessionState:
         """the current user's role and the session user's; ``role_oid`` is the one that logged in"""
         self.login_superuser = superuser
         self.pid, self.secret, self.registry = pid, secret, registry
+        self.ended_by = ""
+        """``killed`` by an administrator, ``fatal``: by an error, ``abandoned`` by its client; else it just ended"""
         self.client_address: str | None = None
         self.client_port = -1
         self.out = Output()

@@ -124,6 +124,7 @@ def vacuum_table(ctx: DdlContext, desc: RelationDesc, truncate: bool = True, toa
             ctx.lock(each, SHARE_UPDATE_EXCLUSIVE)
         table = ctx.storage.table(each)
         stats = ctx.storage.vacuum(table)
+        table.counts.was_vacuumed(stats.rows, table.file.dead_rows, False, ctx.session.clock())
         if truncate:
             truncate_tail(ctx.txn, table)
         statistics.vacuumed(ctx.catalog, each, stats)
@@ -137,13 +138,15 @@ def estimate(storage: Storage, desc: RelationDesc, snapshot: Snapshot) -> tuple[
     table = storage.table(desc)
     step = max(1, blocks // _SAMPLE_BLOCKS)
     seen = len(range(0, blocks, step))
-    rows = sum(len(batch) for batch in table.scan_blocks(snapshot, (), False, 0, blocks, step=step))
+    rows = sum(len(batch) for batch in table.scan_blocks(snapshot, (), False, 0, blocks, step=step, counted=False))
     return blocks, float(rows) if step == 1 else float(round(rows * blocks / seen))
 
 
 def analyze_table(ctx: DdlContext, desc: RelationDesc) -> None:
     """Bring relpages and reltuples of a table and its indexes up to date."""
     pages, rows = estimate(ctx.storage, desc, ctx.rows.snapshot())
+    if pages:
+        ctx.storage.table(desc).counts.was_analyzed(int(rows), False, ctx.session.clock())
     wanted = [(desc.oid, pages)]
     wanted += [(index.oid, int(ctx.storage.blocks(index.relfile))) for index in desc.indexes]
     changed = False
