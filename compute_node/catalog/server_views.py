@@ -105,6 +105,12 @@ SELECT pg_catalog.pg_stat_get_bgwriter_timed_checkpoints() AS checkpoints_timed,
     "pg_catalog.pg_stat_gssapi": """
 SELECT s.pid, s.gss_auth AS gss_authenticated, s.gss_princ AS principal, s.gss_enc AS encrypted
 FROM pg_catalog.pg_stat_get_activity(NULL) s WHERE s.client_port IS NOT NULL""",
+    "pg_catalog.pg_stat_user_functions": """
+SELECT p.oid AS funcid, n.nspname AS schemaname, p.proname AS funcname,
+ pg_catalog.pg_stat_get_function_calls(p.oid) AS calls, pg_catalog.pg_stat_get_function_total_time(p.oid) AS total_time,
+ pg_catalog.pg_stat_get_function_self_time(p.oid) AS self_time
+FROM pg_catalog.pg_proc p LEFT JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+WHERE p.prolang <> 12::oid AND pg_catalog.pg_stat_get_function_calls(p.oid) IS NOT NULL""",
     "pg_catalog.pg_stat_xact_all_tables": _xact_tables(""),
     "pg_catalog.pg_stat_xact_user_tables": _xact_tables(_USER),
     "pg_catalog.pg_stat_xact_sys_tables": _xact_tables(_SYSTEM),

@@ -149,6 +149,7 @@ class SessionState:
         "idle_in_txn_timeout_ms",
         "idle_timeout_ms",
         "inbox",
+        "inner_functions_s",
         "interrupt_error",
         "last_sequence",
         "lift_literals",
@@ -240,6 +241,8 @@ class SessionState:
         self.statements_in_txn = 0
         self.definers = 0
         """how many SECURITY DEFINER functions run: nobody changes roles within them"""
+        self.inner_functions_s = 0.0
+        """how long functions took that the running one has called, while that is counted"""
         self.depth = 0
         """how many functions deep the statement is that runs (``nested``)"""
         self.several_statements = False

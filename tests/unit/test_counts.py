@@ -207,3 +207,20 @@ def test_a_drop_keeps_the_sums_of_the_database() -> None:
     assert counts.known(5, 16384) is None
     assert sum(each.inserted for each in counts.of(5)) == 4
     assert isinstance(counts.relation(5, 16384), RelationCounts)
+
+
+def test_functions_are_counted_while_that_is_asked_for() -> None:
+    async def body(server: Server, db: Db) -> None:
+        await db.execute("create function f(int) returns bigint language sql strict as 'select count(*) + $1 from t'")
+        series = "select f(i) from generate_series(1, 5) i"
+        await db.execute(f"create function g() returns setof bigint language sql as '{series}'")
+        await db.execute("select f(1)")
+        asked = "select funcname, calls, total_time >= self_time, self_time > 0 from pg_stat_user_functions order by 1"
+        assert await (await db.execute(asked)).fetchall() == []
+        await db.execute("set track_functions = 'all'")
+        await db.execute("select count(*) from g()")
+        assert await (await db.execute(asked)).fetchall() == [("f", 5, True, True), ("g", 1, True, True)]
+        total, inner = await one(db, "select max(total_time), min(total_time) from pg_stat_user_functions")
+        assert total >= inner
+
+    served(body)

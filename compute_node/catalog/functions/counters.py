@@ -101,6 +101,16 @@ def _sum_of_relations(*names: str) -> Callable[[Call, int], int]:
     return read
 
 
+def _of_function(name: str, factor: float = 1) -> Callable[[Call, int], Datum]:
+    """NULL for a function that was not called while ``track_functions`` counted it. Times in ms."""
+
+    def read(call: Call, oid: int) -> Datum:
+        found = call.engine.storage.counts.database(call.view.layer.database_oid).functions.get(oid)
+        return None if found is None else getattr(found, name) * factor
+
+    return read
+
+
 def session_time(call: Call, oid: int) -> float:
     """pg_stat_get_db_session_time, in ms: of sessions that have ended, and of those that are there so far."""
     ended_s = call.engine.storage.counts.database(oid).session_s
@@ -198,6 +208,9 @@ FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "pg_stat_get_db_tuples_updated": _sum_of_relations("updated"),
     "pg_stat_get_db_tuples_deleted": _sum_of_relations("deleted"),
     "pg_stat_get_db_session_time": session_time,
+    "pg_stat_get_function_calls": _of_function("calls"),
+    "pg_stat_get_function_total_time": _of_function("total_s", _MS),
+    "pg_stat_get_function_self_time": _of_function("self_s", _MS),
     "pg_stat_get_db_stat_reset_time": reset_time,
     "pg_stat_reset": reset,
     "pg_stat_reset_single_table_counters": reset_relation,

@@ -1,8 +1,7 @@
 """Statistics by function: what the instance counts, and NULL for what nothing counts (manual, 28.2).
 
 Sessions have numbers from 1 in the order of their pids, as PostgreSQL's backends have. The figures of PostgreSQL's
-background writer are 0: no page is written back. Transactions and deadlocks are counted for the instance, not by
-database.
+background writer are 0: no page is written back. What is counted by relation and database is in ``counters``.
 """
 
 from __future__ import annotations
@@ -125,7 +124,7 @@ _NEVER = (  # noqa: SIM905
 """what an instance never does"""
 _NOT_COUNTED = (  # noqa: SIM905
     "db_active_time db_blk_read_time db_blk_write_time db_blocks_fetched db_blocks_hit db_idle_in_transaction_time"
-    " function_calls function_self_time function_total_time blocks_fetched blocks_hit xact_blocks_fetched"
+    " snapshot_timestamp blocks_fetched blocks_hit xact_blocks_fetched"
     " xact_blocks_hit xact_function_calls xact_function_self_time xact_function_total_time xact_numscans"
     " xact_tuples_fetched xact_tuples_returned"
 ).split()
@@ -149,7 +148,6 @@ FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "pg_stat_force_next_flush": _constant(""),
     "pg_stat_reset_shared": reset_shared,
     "pg_stat_get_buf_alloc": lambda call: call.engine.storage.cache.pages_read,
-    "pg_stat_get_snapshot_timestamp": _constant(None),
     "pg_stat_get_db_checksum_failures": _constant(None),
     "pg_stat_get_db_checksum_last_failure": _constant(None),
     "pg_stat_reset_slru": _constant(""),
