@@ -52,7 +52,7 @@ from compute_node.sql.expressions import Expr
 from compute_node.sql.parse import RawStatement
 from compute_node.sql.plan import PlannedStmt
 from compute_node.sql.planner import plan
-from compute_node.sql.planner.modify import checks
+from compute_node.sql.planner.modify import checks, generated
 from compute_node.sql.required import RelationAccess, Required
 from compute_node.txn.locks import ROW_EXCLUSIVE, WeakLocks
 from compute_node.txn.transaction import Txn
@@ -284,7 +284,9 @@ class Engine:
         if desc is None:
             raise UndefinedTable(f'relation "{relation.relname}" does not exist')
         if desc.kind != "r":
-            raise WrongObjectType(f'cannot copy to {_KIND_NAMES.get(desc.kind, "relation")} "{desc.name}"')
+            hint = "To enable copying to a view, provide an INSTEAD OF INSERT trigger." if desc.kind == "v" else None
+            what = _KIND_NAMES.get(desc.kind, "relation")
+            raise WrongObjectType(f'cannot copy to {what} "{desc.name}"', hint=hint)
         written = [column.attno for column in input_columns(desc, columns)]
         access = RelationAccess(desc, INSERT, inserted=frozenset(written))
         check_required(view, session.user_oid, Required((access,)))
@@ -298,7 +300,13 @@ class Engine:
             return self.copy_target(session, txn, relation, columns)
         context = self.begin_statement(session)
         return CopyTarget(
-            context, view, desc, columns, self._defaults(session, view, desc, columns), checks(view, desc)
+            context,
+            view,
+            desc,
+            columns,
+            self._defaults(session, view, desc, columns),
+            checks(view, desc),
+            generated(view, desc),
         )
 
     @staticmethod
@@ -309,7 +317,7 @@ class Engine:
         return {
             column.attno: default_of(view, column, session)
             for column in desc.columns
-            if column.attno not in given and not column.dropped and _has_default(view, column)
+            if column.attno not in given and not (column.dropped or column.generated) and _has_default(view, column)
         }
 
     def session_function(self, session: SessionState | None, name: str, *args: Datum) -> Datum:

@@ -18,9 +18,41 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     # To the type checker both sides are their specification.
-    from aurora.kernels.python import arena, btree, clog, heap, jsonb, lifter, mtr, pglz, redo, regex, tuples, wire  # noqa: F401
+    from aurora.kernels.python import (  # noqa: F401
+        arena,
+        btree,
+        clog,
+        heap,
+        jsonb,
+        lifter,
+        moments,
+        mtr,
+        pglz,
+        redo,
+        regex,
+        tuples,
+        values,
+        wire,
+    )
 
-MODULES = ("redo", "arena", "mtr", "pglz", "tuples", "clog", "heap", "btree", "wire", "lifter", "regex", "jsonb")
+MODULES = (
+    *(
+        "redo",
+        "arena",
+        "mtr",
+        "pglz",
+        "tuples",
+        "clog",
+        "heap",
+        "btree",
+        "wire",
+        "lifter",
+        "regex",
+        "jsonb",
+        "moments",
+        "values",
+    ),
+)
 """Every kernel, in import order."""
 
 

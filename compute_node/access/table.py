@@ -191,6 +191,17 @@ class Table:
             else:
                 return resolved_row(row, proj.eager)
 
+    def version_of_now(self, snapshot: Snapshot, tid: int) -> int | None:
+        """The version after ``tid``, or itself, that the snapshot sees; None when the row is gone."""
+        at = tid
+        while self.fetch(snapshot, at, ()) is None:
+            while (following := self.heap.successor(at)) < 0:
+                self._load(-following)
+            if not following:
+                return None
+            at = following
+        return at
+
     def fetch_chains(
         self, snapshot: Snapshot, roots: list[int], columns: tuple[int, ...], want_tid: bool
     ) -> Iterator[list[Row]]:

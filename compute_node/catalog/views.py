@@ -203,7 +203,7 @@ WHERE c.relkind IN ('r', 'v', 'f', 'p') AND {MAY_SEE_TABLE}""",
     "information_schema.columns": f"""
 SELECT pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema, c.relname AS table_name,
  a.attname AS column_name, a.attnum::integer AS ordinal_position,
- pg_catalog.pg_get_expr(d.adbin, d.adrelid)::varchar AS column_default,
+ CASE WHEN a.attgenerated = '' THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END::varchar AS column_default,
  CASE WHEN a.attnotnull OR (t.typtype = 'd' AND t.typnotnull) THEN 'NO' ELSE 'YES' END::varchar(3) AS is_nullable,
  {COLUMN_TYPE}, NULL::name AS scope_catalog, NULL::name AS scope_schema, NULL::name AS scope_name,
  NULL::integer AS maximum_cardinality, a.attnum::text::name AS dtd_identifier, 'NO'::varchar AS is_self_referencing,
@@ -213,7 +213,7 @@ SELECT pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema
  s.seqmax::text::varchar AS identity_maximum, s.seqmin::text::varchar AS identity_minimum,
  CASE WHEN s.seqcycle THEN 'YES' ELSE 'NO' END::varchar(3) AS identity_cycle,
  CASE WHEN a.attgenerated <> '' THEN 'ALWAYS' ELSE 'NEVER' END::varchar AS is_generated,
- NULL::varchar AS generation_expression,
+ CASE WHEN a.attgenerated <> '' THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END::varchar AS generation_expression,
  CASE WHEN c.relkind IN ('r', 'p') THEN 'YES' ELSE 'NO' END::varchar AS is_updatable
 FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON a.attrelid = c.oid
  JOIN pg_catalog.pg_namespace n ON c.relnamespace = n.oid JOIN pg_catalog.pg_type t ON a.atttypid = t.oid

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from aurora.datum import Datum, Row
 from compute_node.exec.compile.compiler import Compiler, tuple_text
+from compute_node.exec.compile.rows import batch_function
 from compute_node.exec.compile.unit import Code, Scope, Unit
 from compute_node.exec.constraints import RowViolation, not_null_attnos, violation
 from compute_node.relations.descriptors import RelationDesc
@@ -51,6 +52,29 @@ def is_volatile(builder: Builder, node: ex.Expr) -> bool:
     return any(builder.function(call.function).volatility == "v" for call in calls)
 
 
+def _follow(generated: Assignments, assigned: set[int]) -> Assignments:
+    """The generated columns that are to be computed again: those that are set to DEFAULT, or read what is assigned."""
+    return [
+        (attno, node)
+        for attno, node in generated
+        if attno in assigned or any(index + 1 in assigned for index in columns_used([node]))
+    ]
+
+
+def generator(
+    builder: Builder, relation: RelationDesc, generated: Assignments
+) -> Callable[[ExecContext, list[Row]], list[Row]] | None:
+    """A function that fills the generated columns of full new rows in; None: there are none."""
+    if not generated:
+        return None
+    made = dict(generated)
+    output = [
+        made.get(column.attno, ex.Column(type=column.type, typmod=column.typmod, index=column.attno - 1))
+        for column in relation.columns
+    ]
+    return batch_function(builder, output, None, len(output))
+
+
 class RowChange:
     """The compiled change of one UPDATE (or ON CONFLICT DO UPDATE, whose ``proposed`` row is side 1).
 
@@ -58,7 +82,7 @@ class RowChange:
     expressions refer to columns of the child's row behind the target's.
     """
 
-    __slots__ = ("_builder", "_make", "_relation", "_returning", "changed", "needed", "uses_joined")
+    __slots__ = ("_builder", "_generated", "_make", "_relation", "_returning", "changed", "needed", "uses_joined")
 
     def __init__(
         self,
@@ -70,17 +94,22 @@ class RowChange:
         returning: Sequence[ex.Expr],
         proposed: bool = False,
         whole: bool = False,
+        generated: Assignments = (),
     ) -> None:
         self._builder = builder
         self._relation = relation
-        self.changed = tuple(attno for attno, _ in assignments)
+        self._generated = _follow(generated, {attno for attno, _ in assignments})
+        following = {attno for attno, _ in self._generated}
+        assignments = [each for each in assignments if each[0] not in following]
+        self.changed = tuple(attno for attno, _ in (*assignments, *self._generated))
         width = len(relation.columns)
         if recheck is not None and not proposed and is_volatile(builder, recheck):
             recheck = None
         used = columns_used([*(node for _, node in assignments), recheck])
         self.uses_joined = any(index >= width for index in used | columns_used(returning))
         columns = {index for index in used if index < width}
-        columns |= {index for index in columns_used([node for _, node in checks]) if index + 1 not in self.changed}
+        over_new = [node for _, node in (*checks, *self._generated)]
+        columns |= {index for index in columns_used(over_new) if index + 1 not in self.changed}
         if returning or whole:
             columns |= set(range(width))
         self.needed = tuple(sorted(index + 1 for index in columns))
@@ -156,6 +185,9 @@ class RowChange:
             lines.append(f"if not {compiler.truth(recheck).text}: return None")
         values = [compiler.value(node) for _, node in assignments]
         text = tuple_text([value.text for value in values])
+        fresh = Compiler(unit, self.new_row_scope(len(self._relation.columns), joined=False), self._builder)
+        made = [fresh.value(node) for _, node in self._generated]
+        values += made
         fail = unit.bind(_fail, "g")
         must = not_null_attnos(self._relation)
         guarded = [
@@ -163,12 +195,13 @@ class RowChange:
             for position, attno in enumerate(self.changed)
             if attno in must and values[position].nullable
         ]
-        if not guarded and not checks and not keep:
+        if not guarded and not checks and not keep and not made:
             return [*lines, f"return {text}"]
         lines.append(f"n = {text}")
+        if made:
+            lines.append(f"n += {tuple_text([value.text for value in made])}")
         for position, attno in guarded:
             lines.append(f"if n[{position}] is None: {fail}({unit.bind(attno)}, n)")
-        fresh = Compiler(unit, self.new_row_scope(len(self._relation.columns), joined=False), self._builder)
         for name, node in checks:
             lines.append(f"if {fresh.falsity(node).text}: {fail}({unit.bind(name)}, n)")
         if keep:

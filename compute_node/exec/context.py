@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from aurora.datum import Datum, Row
 from compute_node.hub import HUB
+from compute_node.relations.descriptors import RelationDesc
 from compute_node.txn.transaction import Txn
 from compute_node.types.registry import FunctionContext, SessionView, TypeEnv
 from compute_node.work.account import KB, Account, Area
@@ -29,6 +30,9 @@ class ExecSession(SessionView, Protocol):
 
     def check_interrupts(self) -> None:
         """Raise what a cancel, a timeout or a shutdown has left for it."""
+
+    def cursor_row(self, name: str, relation: RelationDesc) -> int | None:
+        """The address of the row of a table on which a cursor stands; None when that has none of its rows."""
 
     def follow_changes(self) -> None:
         """A statement has made its changes: run what foreign keys want of them now."""

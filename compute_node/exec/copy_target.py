@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from aurora.datum import Row
-from aurora.errors import DuplicateColumn, SqlError, UndefinedColumn
+from aurora.errors import DuplicateColumn, InvalidColumnReference, SqlError, UndefinedColumn
+from compute_node.exec.assignments import generator
 from compute_node.exec.builder import Builder
 from compute_node.exec.compile.rows import batch_function
 from compute_node.exec.constraints import row_verifier
@@ -28,6 +29,10 @@ def input_columns(relation: RelationDesc, names: Sequence[str] | None) -> list[C
         column = relation.column(name)
         if column is None:
             raise UndefinedColumn(f'column "{name}" of relation "{relation.name}" does not exist')
+        if column.generated:
+            raise InvalidColumnReference(
+                f'column "{name}" is a generated column', detail="Generated columns cannot be used in COPY."
+            )
         if column in found:
             raise DuplicateColumn(f'column "{name}" specified more than once')
         found.append(column)
@@ -39,7 +44,7 @@ class CopyTarget:
     the input lacks (evaluated per row); ``checks``: the table's CHECK constraints over the full row. Errors: 23502,
     23505, 23514."""
 
-    __slots__ = ("_count", "_ctx", "_shape", "_table", "_verify", "_watched", "columns")
+    __slots__ = ("_count", "_ctx", "_generate", "_shape", "_table", "_verify", "_watched", "columns")
 
     def __init__(
         self,
@@ -49,6 +54,7 @@ class CopyTarget:
         names: Sequence[str] | None,
         defaults: Mapping[int, ex.Expr],
         checks: Sequence[tuple[str, ex.Expr]],
+        generated: Sequence[tuple[int, ex.Expr]],
     ) -> None:
         given = input_columns(relation, names)
         writes = RelationAccess(relation, INSERT, inserted=frozenset(column.attno for column in given))
@@ -67,6 +73,7 @@ class CopyTarget:
             else:
                 output.append(ex.Const(type=column.type, value=None))
         self._shape = batch_function(builder, output, None, len(given))
+        self._generate = generator(builder, relation, generated)
         self._verify = row_verifier(builder, relation, checks)
         self._table = ctx.storage.table(relation)
         self._watched = relation.is_watched
@@ -81,6 +88,8 @@ class CopyTarget:
         ctx.check()
         if self._shape is not None:
             rows = self._shape(ctx, rows)
+        if self._generate is not None:
+            rows = self._generate(ctx, rows)
         if self._verify is not None:
             try:
                 self._verify(ctx, rows)

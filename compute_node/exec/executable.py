@@ -23,6 +23,7 @@ from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import Const, walk
 from compute_node.sql.plan import (
     Append,
+    BitmapHeapScan,
     CteScan,
     Delete,
     FunctionScan,
@@ -35,6 +36,7 @@ from compute_node.sql.plan import (
     PlannedStmt,
     Result,
     ResultColumn,
+    SampleScan,
     SeqScan,
     Sort,
     SubqueryScan,
@@ -50,6 +52,7 @@ from compute_node.work.account import batch_bytes
 Params = Row
 _SCANS = (SeqScan, IndexScan, TidScan, FunctionScan, ValuesScan, CteScan, Materialize, Sort)
 """plans whose rows PostgreSQL can read backwards"""
+_TABLE_SCANS = (SeqScan, SampleScan, IndexScan, BitmapHeapScan, TidScan)
 
 
 class Executable:
@@ -134,6 +137,15 @@ class Executable:
         """Whether PostgreSQL's executor could run this plan backwards (ExecSupportsBackwardScan), so that a cursor may
         scroll without having been declared so."""
         return self.planned.read_only and _can_go_back(self.planned.plan)
+
+    @property
+    def scans_only(self) -> bool:
+        """Whether each row of it is one of a table's, as PostgreSQL's executor finds the row of a cursor
+        (search_plan_tree)."""
+        plan: Plan | None = self.planned.plan
+        while isinstance(plan, (Result, Limit, SubqueryScan)):
+            plan = plan.child
+        return isinstance(plan, _TABLE_SCANS)
 
     def _make_root(self) -> Node:
         if self._root is None:

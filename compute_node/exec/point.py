@@ -66,7 +66,7 @@ def point_select(planned: pl.PlannedStmt, builder: Builder) -> Link | None:
 def point_modify(planned: pl.PlannedStmt, builder: Builder) -> Link | None:
     """``run`` of a single-row INSERT, UPDATE or DELETE without RETURNING."""
     plan = planned.plan
-    if not is_self_contained(planned):
+    if not is_self_contained(planned) or (isinstance(plan, (pl.Insert, pl.Update)) and plan.generated):
         return None
     if isinstance(plan, pl.Insert) and not plan.returning and not plan.conflict:
         row = _values_row(plan.child)

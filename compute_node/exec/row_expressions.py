@@ -18,7 +18,7 @@ from compute_node.exec.context import ExecContext
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.analyze.stored import analyze_stored
 from compute_node.sql.catalog_view import CatalogView
-from compute_node.sql.deparse_pretty import deparse_pretty
+from compute_node.sql.deparse.pretty import deparse_pretty
 from compute_node.sql.expressions import Column, Const, Expr, RowExpr, Var, map_children, walk
 from compute_node.sql.plan import PlannedStmt, Result
 from compute_node.sql.planner.fold import fold

@@ -233,12 +233,14 @@ class LineReader:
     def _lines(self, text: str) -> list[Row]:
         if self.ended:
             return []
-        if self._newline is None:
+        # A line's end within quotes is a part of the field, and says nothing of how lines end.
+        in_fields = self._csv and "\r" in text and (bool(self._open_record) or self._options.quote in text)
+        if self._newline is None and not in_fields:
             end = text.find("\n")
             self._newline = "\r\n" if end > 0 and text[end - 1] == "\r" else "\n"
         lines = text.split("\n")
         lines.pop()
-        if self._newline == "\r\n":
+        if self._newline == "\r\n" and not in_fields:
             lines = [line[:-1] if line.endswith("\r") else line for line in lines]
         first = self._line + 1
         self._line += len(lines)
@@ -271,7 +273,7 @@ class LineReader:
         numbers: list[int] = []
         for offset, line in enumerate(lines):
             number = first + offset
-            if line == "\\." and not self._open_record:
+            if line.removesuffix("\r" if self._newline == "\r\n" else "") == "\\." and not self._open_record:
                 self.ended = True
                 break
             if self._csv:
@@ -280,6 +282,10 @@ class LineReader:
                     self._open_line = self._open_line or number
                     self._open_record += (line, "\n")
                     continue
+                if self._newline is None:
+                    self._newline = "\r\n" if line.endswith("\r") else "\n"
+                if self._newline == "\r\n":
+                    line = line.removesuffix("\r")
                 fields = self._csv_fields("".join((*self._open_record, line)))
                 self._open_record, self._open_line = [], 0
             else:

@@ -78,7 +78,7 @@ def parse_options(nodes: Sequence[ast.DefElem] | None, is_from: bool) -> CopyOpt
     header = given.get("header", "false").lower()
     if header == "match":
         if not is_from:
-            raise SqlSyntaxError('cannot use "match" with HEADER in COPY TO')
+            raise NotSupported('cannot use "match" with HEADER in COPY TO')
     else:
         header = "skip" if _boolean("header", header) else "none"
     if "freeze" in given:

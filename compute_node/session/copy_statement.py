@@ -21,6 +21,7 @@ from aurora.errors import (
     UndefinedTable,
     WrongObjectType,
 )
+from compute_node.exec.copy_target import input_columns
 from compute_node.protocol import messages
 from compute_node.session import door, prepare, transactions
 from compute_node.session.copy_input import BinaryReader, LineReader
@@ -143,15 +144,18 @@ def _from_client(session: SessionState) -> Iterator[bytes]:
             raise ProtocolViolation(f"unexpected message type 0x{kind:02X} during COPY from stdin", severity="FATAL")
 
 
-def _query(node: ast.Node) -> Any:
+def _query(session: SessionState, node: ast.Node) -> Any:
     """The SELECT that COPY table TO means."""
     if node.query is not None:
         if not prepare.is_query(node.query):
             raise NotSupported("COPY query must be SELECT, INSERT, UPDATE or DELETE")
         return node.query
-    if node.attlist:
-        fields: list[tuple[ast.String, ...]] = [(ast.String(item.sval),) for item in node.attlist]
-    else:
+    names = [item.sval for item in node.attlist] if node.attlist else None
+    fields: list[tuple[ast.Node, ...]] = [(ast.String(name),) for name in names or ()]
+    relation = session.engine.catalog.view(session).find_relation(node.relation.schemaname, node.relation.relname)
+    if relation is not None and any(column.generated for column in relation.columns):
+        fields = [(ast.String(column.name),) for column in input_columns(relation, names)]
+    elif names is None:
         fields = [(ast.A_Star(),)]
     targets = tuple(ast.ResTarget(val=ast.ColumnRef(fields=field, location=-1), location=-1) for field in fields)
     return ast.SelectStmt(
@@ -162,8 +166,8 @@ def _query(node: ast.Node) -> Any:
     )
 
 
-def _check_source(session: SessionState, name: ast.RangeVar) -> None:
-    """``COPY name TO`` takes tables only. Raises 42P01, 42809."""
+def _check_source(session: SessionState, name: ast.RangeVar, columns: list[str] | None) -> None:
+    """``COPY name (columns) TO`` takes tables only. Raises 42P01, 42701, 42703, 42809."""
     relation = session.engine.catalog.view(session).find_relation(name.schemaname, name.relname)
     if relation is None:
         shown = f"{name.schemaname}.{name.relname}" if name.schemaname else name.relname
@@ -173,13 +177,14 @@ def _check_source(session: SessionState, name: ast.RangeVar) -> None:
     if relation.kind != "r":
         what = "sequence" if relation.kind == "S" else "non-table relation"
         raise WrongObjectType(f'cannot copy from {what} "{relation.name}"')
+    input_columns(relation, columns)
 
 
 def _copy_out(session: SessionState, node: ast.Node, source: str, options: CopyOptions) -> int:
     transactions.ensure(session)
     if node.query is None:
-        _check_source(session, node.relation)
-    raw = RawStatement(_query(node), 0, len(source))
+        _check_source(session, node.relation, [item.sval for item in node.attlist] if node.attlist else None)
+    raw = RawStatement(_query(session, node), 0, len(source))
     statement, _ = prepare.compile_statement(session, raw, source, [])
     if statement.columns is None:
         raise NotSupported("COPY query must have a RETURNING clause")

@@ -6,6 +6,7 @@ from pglast import ast, enums
 
 from aurora.datum import Row
 from aurora.errors import (
+    DatatypeMismatch,
     DuplicateCursor,
     DuplicatePreparedStatement,
     InvalidCursorDefinition,
@@ -15,40 +16,54 @@ from aurora.errors import (
     NotSupported,
     SqlSyntaxError,
 )
-from compute_node.session import door, forwarding, prepare, transactions
+from compute_node.session import current_rows, door, forwarding, prepare, transactions
 from compute_node.session.portals import Portal
 from compute_node.session.prepared import Prepared, current_statement
 from compute_node.session.sinks import RowList, Sink
 from compute_node.session.state import IDLE, SessionState
 from compute_node.session.statement import Params, Statement
-from compute_node.sql.analyze.typenames import resolve_type_name
+from compute_node.sql.analyze.coercion import coerce
+from compute_node.sql.analyze.context import Analysis, Scope, session_env
+from compute_node.sql.analyze.expressions import transform
+from compute_node.sql.analyze.typenames import format_type, resolve_type_name
 from compute_node.sql.parse import RawStatement
+from compute_node.sql.query import Query
+from compute_node.types.oids import UNKNOWN
 
-_BINARY, _SCROLL, _NO_SCROLL, _HOLD = 1, 2, 4, 32
+_BINARY, _SCROLL, _NO_SCROLL, _INSENSITIVE, _ASENSITIVE, _HOLD = 1, 2, 4, 8, 16, 32
 _STRENGTHS = {1: "FOR KEY SHARE", 2: "FOR SHARE", 3: "FOR NO KEY UPDATE", 4: "FOR UPDATE"}
 _DIRECTIONS = {0: "forward", 1: "backward", 2: "absolute", 3: "relative"}
 
 
 def declare(session: SessionState, node: ast.Node, source: str, param_types: tuple[int, ...], params: Params) -> None:
     """DECLARE CURSOR."""
+    _check_options(node.options)
     hold = bool(node.options & _HOLD)
-    if session.block == IDLE and not hold and not (session.several_statements or session.depth):
-        raise NoActiveSqlTransaction("DECLARE CURSOR can only be used in transaction blocks")
+    into = getattr(node.query, "intoClause", None)
+    if into is not None:
+        raise SqlSyntaxError("SELECT ... INTO is not allowed here", position=into.rel.location + 1)
     if not isinstance(node.query, ast.SelectStmt):
         raise InvalidCursorDefinition("DECLARE CURSOR must not contain data-modifying statements")
     name = node.portalname
     if not name:
         raise InvalidCursorName("invalid cursor name: must not be empty")
-    if name.encode() in session.portals:
-        raise DuplicateCursor(f'cursor "{name}" already exists')
     raw = RawStatement(node.query, 0, len(source))
-    statement, _ = prepare.compile_statement(session, raw, source, list(param_types))
+    found = current_rows.compile_with_addresses(session, node.query, source, list(param_types))
+    if found is None:
+        statement, _ = prepare.compile_statement(session, raw, source, list(param_types))
+    else:
+        statement = found.statement
     if statement.writes and not node.query.lockingClause:
         raise NotSupported("DECLARE CURSOR must not contain data-modifying statements in WITH")
+    if session.block == IDLE and not hold and not (session.several_statements or session.depth):
+        raise NoActiveSqlTransaction("DECLARE CURSOR can only be used in transaction blocks")
+    if name.encode() in session.portals:
+        raise DuplicateCursor(f'cursor "{name}" already exists')
     if statement.writes and session.txn is not None and session.txn.read_only:
         forwarding.refuse_cursor(session)
     portal = Portal(name, statement, params, b"\0\1" if node.options & _BINARY else b"", source)
     portal.declared = True
+    portal.addresses = found
     portal.created = session.clock()
     portal.with_hold = hold
     portal.scroll = _scrolls(node, statement)
@@ -58,6 +73,15 @@ def declare(session: SessionState, node: ast.Node, source: str, param_types: tup
         portal.keep_rows(session)
     portal.hold_horizon(session)
     session.add_portal(portal)
+
+
+def _check_options(options: int) -> None:
+    for one, other, words in (
+        (_SCROLL, _NO_SCROLL, "SCROLL and NO SCROLL"),
+        (_ASENSITIVE, _INSENSITIVE, "ASENSITIVE and INSENSITIVE"),
+    ):
+        if options & one and options & other:
+            raise InvalidCursorDefinition(f"cannot specify both {words}")
 
 
 def _scrolls(node: ast.Node, statement: Statement) -> bool:
@@ -150,7 +174,8 @@ def execute_arguments(session: SessionState, node: ast.Node, prepared: Prepared,
     if not arguments:
         return ()
     targets = []
-    for argument, oid in zip(arguments, types, strict=True):
+    for number, (argument, oid) in enumerate(zip(arguments, types, strict=True), 1):
+        _check_argument(session, argument, number, oid)
         names = tuple(map(ast.String, session.engine.catalog.view(session).type_name(oid)))
         cast = ast.TypeCast(arg=argument, typeName=ast.TypeName(names=names, typemod=-1), location=-1)
         targets.append(ast.ResTarget(val=cast, location=-1))
@@ -161,6 +186,23 @@ def execute_arguments(session: SessionState, node: ast.Node, prepared: Prepared,
     values = RowList()
     door.run(session, statement, (), values)
     return values.found[0]
+
+
+def _check_argument(session: SessionState, argument: ast.Node, number: int, wanted: int) -> None:
+    """42804 for an argument that assignment does not make the parameter's type."""
+    if isinstance(argument, ast.A_Const) and (argument.isnull or isinstance(argument.val, ast.String)):
+        return
+    view = session.engine.catalog.view(session)
+    analysis = Analysis(view, [], "", session_env(session), allow_params=False)
+    scope = Scope(analysis, Query("select"), clause="EXECUTE")
+    found = transform(scope, argument)
+    if found.type != UNKNOWN and coerce(scope, found, wanted, context="a") is None:
+        have, shown = format_type(view, found.type), format_type(view, wanted)
+        raise DatatypeMismatch(
+            f"parameter ${number} of type {have} cannot be coerced to the expected type {shown}",
+            hint="You will need to rewrite or cast the expression.",
+            position=found.location + 1 if found.location >= 0 else None,
+        )
 
 
 def deallocate(session: SessionState, name: str | None) -> str:

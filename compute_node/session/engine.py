@@ -73,6 +73,9 @@ class Ddl(Protocol):
     ) -> str:
         """Run it; returns the command tag. ``params``: the values of ``$1`` … in the query of CREATE TABLE AS."""
 
+    def before_commit(self, session: SessionState, txn: Txn) -> None:
+        """What ON COMMIT says of the session's temporary tables."""
+
 
 class Explanation(Protocol):
     """What EXPLAIN shows of a statement."""

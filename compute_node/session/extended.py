@@ -36,9 +36,10 @@ def _parse(session: SessionState, data: bytes, start: int, end: int) -> None:
         raise DuplicatePreparedStatement(f'prepared statement "{name.decode()}" already exists')
     if not name:
         session.statements.pop(name, None)
+    sql = prepare.in_standard_literals(session, sql)
     statement = prepare.cached(session, sql, oids)
     if statement is None:
-        source, statements = prepare.parse_text(sql)
+        source, statements = prepare.parse_for_client(session, sql)
         if len(statements) > 1:
             raise SqlSyntaxError("cannot insert multiple commands into a prepared statement")
         if statements:

@@ -16,7 +16,7 @@ from compute_node.session.encoded import converted_fields, received_value
 from compute_node.session.results import decode_parameters
 from compute_node.session.sinks import RowList
 from compute_node.session.state import FAILED, IDLE, SessionState
-from compute_node.sql.deparse import quote_identifier
+from compute_node.sql.deparse.expressions import quote_identifier
 from compute_node.types.charsets.charset import charset
 from compute_node.types.charsets.names import UTF8
 from compute_node.types.registry import Function

@@ -22,6 +22,7 @@ from compute_node.session.state import SessionState
 from compute_node.session.statement import Params, Statement
 
 if TYPE_CHECKING:
+    from compute_node.session.current_rows import Addresses
     from compute_node.txn.horizon import Hold
 
 
@@ -31,9 +32,9 @@ class Portal:
     ``result``: of a utility statement that has run."""
 
     __slots__ = (
-        "_base", "_execution", "_hold", "_kept", "_started", "at_end", "at_start", "created", "declared", "failed",
-        "formats", "held", "level", "name", "params", "position", "result", "scroll", "sql", "statement", "tag",
-        "with_hold",
+        "_base", "_execution", "_hold", "_kept", "_started", "addresses", "at_end", "at_start", "created", "declared",
+        "failed", "formats", "held", "level", "name", "params", "position", "result", "row", "scroll", "sql",
+        "statement", "tag", "with_hold",
     )  # fmt: skip
 
     def __init__(
@@ -51,6 +52,10 @@ class Portal:
         self.at_start, self.at_end = True, False
         self.scroll = self.with_hold = self.held = self.declared = self.failed = False
         self.created = self.level = 0
+        self.addresses: Addresses | None = None
+        """what behind the columns of its rows says where these came from, of a cursor that UPDATE may name"""
+        self.row: Row | None = None
+        """with ``addresses``: the row that was given last"""
 
     def hold_horizon(self, session: SessionState) -> None:
         """Its statement ends and rows are left: from now on it holds the row horizon itself, until it has given its
@@ -119,8 +124,16 @@ class Portal:
             sent += len(batch)
             self.position += len(batch)
             self.at_start = False
-            sink.rows(batch)
+            self._give(sink, batch)
         return sent
+
+    def _give(self, sink: Sink, batch: list[Row]) -> None:
+        if self.addresses is None:
+            sink.rows(batch)
+            return
+        width = self.addresses.width
+        self.row = batch[-1]
+        sink.rows([row[:width] for row in batch])
 
     def _next(self, limit: int) -> list[Row]:
         if self._kept is None:
@@ -155,7 +168,7 @@ class Portal:
         last = self.position if self.at_end else self.position - 1
         passed = min(count, last)
         for end in range(last, last - passed, -BATCH_ROWS):
-            sink.rows(self._kept.rows(max(end - BATCH_ROWS, last - passed), end)[::-1])
+            self._give(sink, self._kept.rows(max(end - BATCH_ROWS, last - passed), end)[::-1])
         if passed < count:
             self.at_start, self.position = True, 0
         else:

@@ -17,6 +17,8 @@ from compute_node.session.results import decode_text
 from compute_node.session.state import SessionState
 from compute_node.session.statement import Params, Statement
 from compute_node.sql.analyze.routines import RoutineBody
+from compute_node.sql.lexical_notices import lexical_notices
+from compute_node.sql.literals import rewritten
 from compute_node.sql.parse import RawStatement, parse
 from compute_node.types.oids import UNKNOWN
 
@@ -145,6 +147,22 @@ def parse_text(sql: bytes) -> tuple[str, list[RawStatement]]:
     return source, parse(source)
 
 
+def in_standard_literals(session: SessionState, sql: bytes) -> bytes:
+    """The client's text, its literals written as the parser reads them."""
+    rules = session.literal_rules
+    if rules is None:
+        return sql
+    return rewritten(decode_text(sql), rules, lambda notice: session.notice(notice, "WARNING")).encode()
+
+
+def parse_for_client(session: SessionState, sql: bytes) -> tuple[str, list[RawStatement]]:
+    """``parse_text`` of what a client has sent, which hears of what the lexer says."""
+    source, statements = parse_text(sql)
+    for severity, notice in lexical_notices(source):
+        session.notice(notice, severity)
+    return source, statements
+
+
 def single(session: SessionState, sql: bytes, statement: RawStatement, source: str, oids: tuple[int, ...]) -> Statement:
     """One parsed statement that is all of its text, put into the caches."""
     node = statement.node
@@ -154,7 +172,7 @@ def single(session: SessionState, sql: bytes, statement: RawStatement, source: s
             bounded_put(session.plans.utilities, sql, utility)
         return utility
     made, _ = compile_statement(session, statement, source, list(oids))
-    if made.shareable and len(sql) <= KEPT_TEXT_BYTES:
+    if made.shareable and len(sql) <= KEPT_TEXT_BYTES and not lexical_notices(source):
         bounded_put(session.space.texts, (sql, oids), made)
     return made
 
@@ -192,6 +210,8 @@ def lift_first_sight(
     if shape is not None and not shape.liftable:
         return None
     source, statements = parse_text(sql)
+    if lexical_notices(source):
+        return None
     found = places(statements[0], source, sql) if len(statements) == 1 and is_query(statements[0].node) else None
     if found is None:
         bounded_put(shapes, key, Shape(liftable=False))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from aurora.errors import InvariantViolation
 from compute_node.relations.descriptors import ForeignKeyDesc, RelationDesc
 from compute_node.sql.catalog_view import CatalogView
-from compute_node.sql.deparse import quote_identifier
+from compute_node.sql.deparse.expressions import quote_identifier
 
 CHECK, SAME_KEY, REFERENCING = "check", "same key", "referencing"
 CASCADE_DELETE, CASCADE_UPDATE = "cascade delete", "cascade update"

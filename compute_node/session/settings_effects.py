@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from aurora.ids import Lsn
 from compute_node.session import audit, encoded
 from compute_node.session.settings import DEFINITIONS, REPORTED, SettingValue, define_or_raise, show_value, zone_for
+from compute_node.sql.literals import LiteralRules
 from compute_node.types.charsets.charset import charset
-from compute_node.types.charsets.names import SQL_ASCII, UTF8, find_encoding
+from compute_node.types.charsets.names import ENCODINGS, SERVER_ENCODINGS, SQL_ASCII, UTF8, find_encoding
 from compute_node.types.oid import parse_lsn
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ def _client_encoding(session: SessionState, value: SettingValue) -> None:
     elif name != session.encoding:
         encoded.use(session, charset(name))
     session.encoding = name
+    _literals(session, value)
 
 
 def _time_zone(session: SessionState, value: SettingValue) -> None:
@@ -134,7 +136,12 @@ def _synchronous_commit(session: SessionState, value: SettingValue) -> None:
 
 def _statement_timeout(session: SessionState, value: SettingValue) -> None:
     session.statement_timeout_ms = int(value)
-    session.guarded = bool(session.statement_timeout_ms or session.read_after_lsn)
+    _guard(session)
+
+
+def _guard(session: SessionState) -> None:
+    """Whether statements must go the general way."""
+    session.guarded = bool(session.statement_timeout_ms or session.read_after_lsn or session.literal_rules is not None)
 
 
 def _lock_timeout(session: SessionState, value: SettingValue) -> None:
@@ -152,6 +159,16 @@ def _idle_in_txn_timeout(session: SessionState, value: SettingValue) -> None:
 def _lifting(session: SessionState, _value: SettingValue) -> None:
     get = session.settings.get
     session.lift_literals = bool(get("aurora.lift_literals")) and bool(get("standard_conforming_strings"))
+
+
+def _literals(session: SessionState, _value: SettingValue) -> None:
+    _lifting(session, _value)
+    get = session.settings.get
+    standard, quotes = bool(get("standard_conforming_strings")), get("backslash_quote")
+    allowed = quotes == "on" or (quotes == "safe_encoding" and ENCODINGS.index(session.encoding) < SERVER_ENCODINGS)
+    usual = standard and allowed
+    session.literal_rules = None if usual else LiteralRules(standard, allowed, bool(get("escape_string_warning")))
+    _guard(session)
 
 
 def _notice_level(session: SessionState, value: SettingValue) -> None:
@@ -212,7 +229,7 @@ def _default_deferrable(session: SessionState, value: SettingValue) -> None:
 
 def _read_after(session: SessionState, value: SettingValue) -> None:
     session.read_after_lsn = Lsn(parse_lsn(str(value)) or 0)
-    session.guarded = bool(session.statement_timeout_ms or session.read_after_lsn)
+    _guard(session)
 
 
 def _consistency_mode(session: SessionState, value: SettingValue) -> None:
@@ -248,7 +265,9 @@ _EFFECTS: dict[str, Effect] = {
     "idle_session_timeout": _idle_timeout,
     "idle_in_transaction_session_timeout": _idle_in_txn_timeout,
     "aurora.lift_literals": _lifting,
-    "standard_conforming_strings": _lifting,
+    "standard_conforming_strings": _literals,
+    "backslash_quote": _literals,
+    "escape_string_warning": _literals,
     "client_min_messages": _notice_level,
     "application_name": _application_name,
     "session_authorization": _session_authorization,

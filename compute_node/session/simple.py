@@ -28,7 +28,7 @@ def query(session: SessionState, sql: bytes) -> None:
     if session.guarded:
         session.arm_timeout()
         try:
-            _query(session, sql)
+            _query(session, prepare.in_standard_literals(session, sql))
         finally:
             session.disarm_timeout()
     else:
@@ -121,7 +121,7 @@ def _unlifted(session: SessionState, sql: bytes) -> tuple[Statement, Params]:
 
 
 def _general(session: SessionState, sql: bytes) -> None:
-    source, statements = prepare.parse_text(sql)
+    source, statements = prepare.parse_for_client(session, sql)
     session.query = source
     if not statements:
         session.out.append(messages.EMPTY_QUERY)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from compute_node.session.portals import Portal
     from compute_node.session.prepared import Prepared
     from compute_node.session.routines import RoutinePlan
+    from compute_node.sql.literals import LiteralRules
 
 IDLE, IN_BLOCK, FAILED = 0, 1, 2
 """States of the transaction block."""
@@ -153,10 +154,12 @@ class SessionState:
         "interrupt_error",
         "last_sequence",
         "lift_literals",
+        "literal_rules",
         "lock_timeout_ms",
         "login_superuser",
         "notice_level",
         "notifying",
+        "on_commit",
         "out",
         "pid",
         "pipelined",
@@ -255,6 +258,8 @@ class SessionState:
         self.portals: dict[bytes, Portal] = {}
         self.temp_schema: str | None = None
         """its schema of temporary relations, once it has one"""
+        self.on_commit: dict[int, bool] | None = None
+        """temporary tables by OID that a commit empties, or drops (true)"""
         self.sequence_values: dict[int, int] | None = None
         """currval by the sequence's OID"""
         self.last_sequence: int | None = None
@@ -294,6 +299,7 @@ class SessionState:
         self.forwarding: Forwarding | None = None
         """what of it runs on the writer, once something does"""
         self.lift_literals = True
+        self.literal_rules: LiteralRules | None = None
         self.notice_level = settings_effects.NOTICE_LEVELS["notice"]
         self.plain_defaults, self.default_isolation = True, "read committed"
         self.default_read_only = self.default_deferrable = False

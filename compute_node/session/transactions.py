@@ -75,6 +75,8 @@ def commit(session: SessionState) -> None:
             referential.fire_deferred(session)
         if session.portals:
             _close_portals(session, committed=True)
+        if session.on_commit is not None:
+            session.engine.ddl.before_commit(session, txn)
         notifying = session.notifying
         if notifying is not None:
             from compute_node.session import notifications

@@ -300,6 +300,8 @@ def _ddl(session: SessionState, call: Call) -> str:
     name = _ALONE.get(type(node))
     if isinstance(node, ast.VacuumStmt) and node.is_vacuumcmd:
         name = "VACUUM"
+    elif isinstance(node, ast.ClusterStmt) and node.relation is None:
+        name = "CLUSTER"
     elif isinstance(node, ast.IndexStmt) and node.concurrent:
         name = "CREATE INDEX CONCURRENTLY"
     elif isinstance(node, ast.ReindexStmt):

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from aurora.datum import Datum, Row
-from compute_node.session import nested, referential, routines, setting_statements
+from compute_node.relations.descriptors import RelationDesc
+from compute_node.session import current_rows, nested, referential, routines, setting_statements
 from compute_node.session.state import SessionState
 from compute_node.types.registry import RoutineCall, SqlResult
 
@@ -49,6 +50,10 @@ class FunctionView(SessionState):
     def read_sql(self, text: str, params: Row, types: tuple[int, ...], snapshot: Snapshot | None) -> Iterator[Row]:
         """A query of a function, row by row; see ``nested``."""
         return nested.open_rows(self, text, params, types, snapshot)
+
+    def cursor_row(self, name: str, relation: RelationDesc) -> int | None:
+        """See ``current_rows``."""
+        return current_rows.row_of(self, name, relation)
 
     def follow_changes(self) -> None:
         """What foreign keys want of a statement's changes; see ``referential``."""

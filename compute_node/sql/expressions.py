@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from aurora.datum import Datum
 from compute_node.hub import HUB
+from compute_node.relations.descriptors import RelationDesc
 from compute_node.types import oids
 
 if TYPE_CHECKING:
@@ -398,6 +399,14 @@ class SqlValue(Expr):
     """CURRENT_DATE, CURRENT_TIMESTAMP, CURRENT_USER …; ``name`` in lower case."""
 
     name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurrentOf(Expr):
+    """The address of the row of a table that a cursor stands on (WHERE CURRENT OF), or of its version of now."""
+
+    cursor: str
+    relation: RelationDesc
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

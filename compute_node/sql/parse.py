@@ -5,10 +5,8 @@ pglast drops the location of literals (``A_Const``); ``parse`` restores it from 
 literals come in the same order, and keeps it in the node's ``ancestors`` slot, which pglast reserves for visitors and
 never fills while parsing.
 
-The grammar is PostgreSQL 18's. What PostgreSQL 15 refuses while the grammar accepts it is refused where it is analyzed:
-``RETURNING WITH (OLD/NEW …)``, ``MERGE … RETURNING``, SQL/JSON constructors and ``JSON_TABLE``, virtual generated
-columns, temporal constraints (``WITHOUT OVERLAPS``). Accepted although 15 refuses: a sub-select in FROM without an
-alias, integer literals in hexadecimal, octal and binary form or with underscores.
+The grammar is PostgreSQL 15's, as pglast 5 brings it, but for one rule of the lexer that libpg_query takes away: a
+number or parameter that runs into an identifier (``123abc``) is an error. ``compute_node.sql.lexer_gaps`` looks for it.
 """
 
 from __future__ import annotations
@@ -16,17 +14,12 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
-from pglast import ast
+from pglast import ast, get_postgresql_version
 from pglast.parser import ParseError, parse_sql, parse_sql_json
 
-from aurora.errors import (
-    InvalidEscapeSequence,
-    NotSupported,
-    ReservedName,
-    SqlError,
-    SqlSyntaxError,
-    WindowingError,
-)
+from aurora.errors import SqlError, SqlSyntaxError
+from compute_node.sql.grammar_errors import grammar_error
+from compute_node.sql.lexer_gaps import blank_comments, check_junk
 from compute_node.sql.long_literals import Cut, cut, moved, restore
 from compute_node.work.account import Account
 from compute_node.work.workers import NoCollection, run_in_thread
@@ -40,29 +33,15 @@ class RawStatement(NamedTuple):
     length: int
 
 
+if get_postgresql_version()[0] > 15:
+    from compute_node.sql.newer_parser import adapt
+
+    adapt()
 _LITERAL = re.compile(
     r'"A_Const":\{(?:"(?:ival|fval|boolval|sval|bsval)":\{(?:"\w+":(?:"[^"\\]*(?:\\.[^"\\]*)*"|[^"}]*))?\}|"isnull":true)?'
     r',?(?:"location":(-?\d+))?\}'
 )
-_GRAMMAR_ERRORS: dict[str, tuple[type[SqlError], str | None]] = {
-    "invalid Unicode escape": (InvalidEscapeSequence, "Unicode escapes must be \\uXXXX or \\UXXXXXXXX."),
-    "MATCH PARTIAL not yet implemented": (NotSupported, None),
-    "LIMIT #,# syntax is not supported": (SqlSyntaxError, "Use separate LIMIT and OFFSET clauses."),
-    "UNENCRYPTED PASSWORD is no longer supported": (
-        NotSupported,
-        "Remove UNENCRYPTED to store the password in encrypted form instead.",
-    ),
-    "frame start cannot be UNBOUNDED FOLLOWING": (WindowingError, None),
-    "frame end cannot be UNBOUNDED PRECEDING": (WindowingError, None),
-    "frame starting from current row cannot have preceding rows": (WindowingError, None),
-    "frame starting from following row cannot have preceding rows": (WindowingError, None),
-    "frame starting from following row cannot end with current row": (WindowingError, None),
-    'role name "public" is reserved': (ReservedName, None),
-    'role name "none" is reserved': (ReservedName, None),
-}
-"""Errors of the grammar that are more than 42601 and a message."""
-_WITHOUT_PLACE = frozenset({"WITH TIES cannot be specified without ORDER BY clause"})
-"""Errors that PostgreSQL 15 gives no position"""
+_BEYOND_ASCII = re.compile(r"[^\0-\x7f]")
 LONG_TEXT = 64 << 10
 """Characters above which a text is parsed in a thread."""
 LOCATED_TEXT_MAX = 1 << 20
@@ -118,13 +97,26 @@ def literal_location(node: ast.A_Const) -> int:
 def _syntax_error(source: str, error: ParseError) -> SqlError:
     """The grammar's error with what pglast leaves out: SQLSTATE, hint, and the position of the text's end."""
     message = str(error.args[0])
-    location = error.args[1] if len(error.args) > 1 else None
+    location = _location(error)
+    if location is not None and not source.isascii():
+        location = _character_location(source, location)
     if location is None and message.endswith("at end of input"):
         location = len(source)
-    if message in _WITHOUT_PLACE:
-        location = None
-    kind, hint = _GRAMMAR_ERRORS.get(message, (SqlSyntaxError, None))
-    return kind(message, hint=hint, position=None if location is None else location + 1)
+    return grammar_error(source, message, location)
+
+
+def _location(error: ParseError) -> int | None:
+    return error.args[1] if len(error.args) > 1 else None
+
+
+def _character_location(source: str, location: int) -> int | None:
+    """pglast takes the characters that libpg_query counted for bytes. A text of as many characters, all of them ASCII,
+    has its error at the same character."""
+    try:
+        parse_sql(_BEYOND_ASCII.sub("_", source))
+    except ParseError as error:
+        return _location(error)
+    return location
 
 
 def parse(source: str) -> list[RawStatement]:
@@ -151,6 +143,10 @@ def _parse_long(source: str) -> list[RawStatement]:
                 raw = parse_sql(shorter.text)
             except ParseError as error:
                 raise _moved(_syntax_error(shorter.text, error), shorter) from None
+            try:
+                check_junk(shorter.text)
+            except SqlSyntaxError as error:
+                raise _moved(error, shorter) from None
             restore(shorter, raw, _slots)
             return _statements(source, raw)
     finally:
@@ -167,7 +163,13 @@ def _parse(source: str) -> list[RawStatement]:
     try:
         raw = parse_sql(source)
     except ParseError as error:
-        raise _syntax_error(source, error) from None
+        apart = blank_comments(source) if "--" in source else source
+        if apart != source:
+            return _parse(apart)
+        refused = _syntax_error(source, error)
+        check_junk(source, None if refused.position is None else refused.position - 1)
+        raise refused from None
+    check_junk(source)
     if not raw:
         return []
     _located(source, raw)

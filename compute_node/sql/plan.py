@@ -270,6 +270,8 @@ class WindowAgg(Plan):
     child: Plan
     partition: tuple[Expr, ...] = ()
     order: tuple[SortKey[Expr], ...] = ()
+    peers: tuple[Expr, ...] = ()
+    """what rows of one group of peers have in common: the keys of ``order``, as they are compared"""
     frame: Frame
     start: Expr | None = None
     end: Expr | None = None
@@ -366,6 +368,8 @@ class Insert(Plan):
     relation: RelationDesc
     child: Plan
     checks: tuple[tuple[str, Expr], ...] = ()
+    generated: tuple[tuple[int, Expr], ...] = ()
+    """generated columns: attno ← expression over the full new row"""
     returning: tuple[Expr, ...] = ()
     alias: str = ""
     conflict: str = ""
@@ -396,6 +400,7 @@ class Update(Plan):
     tid_column: int = -1
     """-1: the tid comes beside the row from the only scan"""
     checks: tuple[tuple[str, Expr], ...] = ()
+    generated: tuple[tuple[int, Expr], ...] = ()
     returning: tuple[Expr, ...] = ()
     alias: str = ""
 
@@ -437,6 +442,7 @@ class Merge(Plan):
     """the target's range entry"""
     tid_column: int
     checks: tuple[tuple[str, Expr], ...] = ()
+    generated: tuple[tuple[int, Expr], ...] = ()
     alias: str = ""
 
 

@@ -51,6 +51,8 @@ class RangeEntry:
     sample: Sample | None = None
     column_collations: tuple[int, ...] = ()
     """of each column, -1 where it is not known; empty: those of the types"""
+    written: ast.Alias | None = None
+    """the alias, where the query gives one"""
 
 
 @dataclass(slots=True)
@@ -69,6 +71,8 @@ class JoinItem:
     right: FromItem | JoinItem
     condition: Expr | None
     rte: int
+    using: tuple[tuple[str, Expr, Expr, Expr], ...] = ()
+    """USING and NATURAL, as the analyzer finds them: the name, the merged column, those of the two sides"""
 
 
 @dataclass(slots=True)
@@ -83,6 +87,8 @@ class Target:
     column: int = 0
     collation: int = 0
     """-1 where its parts disagree; 0 also where the query names no collation: then the type's own"""
+    written: Expr | None = None
+    """a set operation's column before it was converted to the common type"""
 
 
 @dataclass(slots=True)
@@ -95,6 +101,20 @@ class CommonTable:
     materialized: bool | None = None
     hidden: int = 0
     """how many of its last columns ``*`` does not stand for: those of SEARCH and CYCLE, for the item itself"""
+    written: WrittenItem | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenItem:
+    """What a WITH item says besides its query: ``node`` has the column names, SEARCH and CYCLE. ``mark`` and
+    ``unmarked`` are CYCLE's values; ``terms`` the two sides of the union before SEARCH and CYCLE extend them."""
+
+    node: ast.CommonTableExpr
+    names: tuple[str, ...] = ()
+    """what its query calls the columns"""
+    mark: Expr | None = None
+    unmarked: Expr | None = None
+    terms: tuple[Query, Query] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +179,18 @@ class Window:
     start: Expr | None = None
     """the offset of the frame's start"""
     end: Expr | None = None
+    written: ast.WindowDef | None = None
+    """the clause: what it names, orders and frames by itself"""
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """An item of GROUP BY as it is written: ``kind`` simple, empty, sets, rollup or cube; a simple one is of
+    ``targets``."""
+
+    kind: str
+    targets: tuple[int, ...] = ()
+    content: tuple[Grouping, ...] = ()
 
 
 @dataclass(slots=True)
@@ -206,6 +238,14 @@ class Query:
     param_types: list[int] = field(default_factory=list)
     kept_literals: set[int] = field(default_factory=set)
     """offsets of literals whose value analysis looked at, so that they may not be lifted"""
+    groupings: tuple[Grouping, ...] = ()
+    """the items of a GROUP BY with grouping sets"""
+    group_distinct: bool = False
+    order_written: int = -1
+    """how many of ``order_by`` ORDER BY has: the others come from DISTINCT ON; -1: all"""
+    made: bool = False
+    """the analyzer made it around its only range entry's query: to convert the columns of a set operation's side, or to
+    compare them with a row"""
     has_srfs: bool = False
     """its select list has set-returning functions"""
     inserted: tuple[int, ...] = ()

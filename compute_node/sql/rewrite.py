@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 from compute_node.hub import HUB
 from compute_node.sql.expressions import AggregateCall, Expr, SubLink, Var, map_children, walk
-from compute_node.sql.query import CommonTable, FromItem, JoinItem, OnConflict, Query, RangeEntry, Target
+from compute_node.sql.query import FromItem, JoinItem, OnConflict, Query, RangeEntry, Target
 
 Rewrite = Callable[[Expr, int], Expr]
 
@@ -20,7 +20,9 @@ def _map_join(item: FromItem | JoinItem, function: Callable[[Expr], Expr]) -> Fr
     if isinstance(item, FromItem):
         return FromItem(item.rte)
     condition = None if item.condition is None else function(item.condition)
-    return JoinItem(item.kind, _map_join(item.left, function), _map_join(item.right, function), condition, item.rte)
+    using = tuple((name, function(merged), function(one), function(other)) for name, merged, one, other in item.using)
+    left, right = _map_join(item.left, function), _map_join(item.right, function)
+    return JoinItem(item.kind, left, right, condition, item.rte, using)
 
 
 EntryHook = Callable[[RangeEntry, int], RangeEntry]
@@ -44,7 +46,9 @@ def map_query_expressions(
         return None if expr is None else function(expr, depth)
 
     def targets(items: list[Target]) -> list[Target]:
-        return [dataclasses.replace(item, expression=one(item.expression)) for item in items]
+        return [
+            dataclasses.replace(item, expression=one(item.expression), written=optional(item.written)) for item in items
+        ]
 
     def entry(item: RangeEntry) -> RangeEntry:
         if entry_hook is not None:
@@ -79,7 +83,7 @@ def map_query_expressions(
         windows=[
             dataclasses.replace(item, start=optional(item.start), end=optional(item.end)) for item in query.windows
         ],
-        ctes=[CommonTable(item.name, nested(item.query), item.recursive, item.materialized) for item in query.ctes],
+        ctes=[dataclasses.replace(item, query=nested(item.query)) for item in query.ctes],
         set_op=None
         if query.set_op is None
         else (

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import struct
 from collections.abc import Callable
@@ -38,6 +39,8 @@ def _concat(types: Types, result: PgType) -> Callable[..., str]:
 
     def concat(context: FunctionContext, *values: Datum) -> str:
         env = context.env
+        if len(values) == len(writers):
+            return joined([write(each, env) for write, each in zip(writers, values, strict=True) if each is not None])
         given = enumerate(values) if len(values) <= STEPS else paced(enumerate(values))
         return joined([writers[min(at, len(writers) - 1)](each, env) for at, each in given if each is not None])
 
@@ -51,6 +54,9 @@ def _concat_ws(types: Types, result: PgType) -> Callable[..., str | None]:
         if separator is None:
             return None
         env = context.env
+        if len(values) == len(writers) - 1:
+            rest = zip(writers[1:], values, strict=True)
+            return joined([write(each, env) for write, each in rest if each is not None], separator)
         given = enumerate(values, 1) if len(values) <= STEPS else paced(enumerate(values, 1))
         parts = [writers[min(at, len(writers) - 1)](each, env) for at, each in given if each is not None]
         return joined(parts, separator)
@@ -120,12 +126,30 @@ def _format_one(match: re.Match[str], arguments: _Arguments) -> str:
     return text.ljust(abs(width)) if left else text.rjust(abs(width))
 
 
+_PLAIN_MAX: Final = 1000
+
+
+@functools.lru_cache(maxsize=512)
+def _plain_pieces(template: str) -> list[str] | None:
+    """The texts around the ``%s`` of a template that has no other specifiers."""
+    pieces = template.split("%s")
+    return None if any("%" in piece for piece in pieces) else pieces
+
+
 def _format(types: Types, result: PgType) -> Callable[..., str | None]:
     writers = [writer(item) for item in types[1:]]
 
     def render(context: FunctionContext, template: str | None, *values: Datum) -> str | None:
         if template is None:
             return None
+        pieces = _plain_pieces(template) if len(template) <= _PLAIN_MAX else None
+        if pieces is not None and len(pieces) <= len(values) + 1 and len(values) <= len(writers):
+            env = context.env
+            texts = [pieces[0]]
+            for write, each, piece in zip(writers, values, pieces[1:], strict=False):
+                texts += ("" if each is None else write(each, env), piece)
+            if sum(map(len, texts)) <= PIECE:
+                return "".join(texts)
         arguments = _Arguments(values, writers, context.env)
         parts: list[str] = []
         at = size = 0

@@ -59,9 +59,15 @@ def quote_element(text: str, delimiter: str) -> str:
     return text
 
 
+def _is_flat(value: list[Datum]) -> bool:
+    """Whether it has one dimension and no NULL."""
+    return type(value[0]) is not list and None not in value
+
+
 def array_output(element: PgType) -> Callable[[list[Datum], TypeEnv], str]:
     """Text output for arrays of ``element``."""
     write, delimiter = element.output, element.delimiter
+    whole = element.name in ("int2", "int4", "int8", "oid")
 
     def braces(value: list[Datum], env: TypeEnv) -> str:
         parts = (
@@ -75,6 +81,8 @@ def array_output(element: PgType) -> Callable[[list[Datum], TypeEnv], str]:
         return "{" + delimiter.join(parts) + "}"
 
     def output(value: list[Datum], env: TypeEnv) -> str:
+        if whole and type(value) is list and 0 < len(value) <= STEPS and _is_flat(value):
+            return "{" + ",".join(map(str, value)) + "}"
         if not isinstance(value, BoundedArray) or all(bound == 1 for bound in value.bounds):
             return braces(value, env)
         sizes = zip(value.bounds, dimensions(value), strict=True)

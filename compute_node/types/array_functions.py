@@ -45,9 +45,24 @@ def _order(array: PgType) -> Callable[[Array], Any]:
 def _compare(test: Callable[[Datum, Datum], Datum]) -> Specialize:
     def specialize(types: Types, result: PgType) -> Callable[..., Datum]:
         order = _order(types[0])
-        return lambda a, b: test(order(a), order(b))
+        element = types[0].element_type
+        if element is None or element.sort_value is not None:
+            return lambda a, b: test(order(a), order(b))
+
+        def compare(a: Array, b: Array) -> Datum:
+            return test(a, b) if _is_plain(a) and _is_plain(b) else test(order(a), order(b))
+
+        return compare
 
     return specialize
+
+
+_FEW = 256
+
+
+def _is_plain(value: Array) -> bool:
+    """Whether it has one dimension from 1 on, no NULL, and few elements: then it compares as the list does."""
+    return type(value) is list and 0 < len(value) <= _FEW and type(value[0]) is not list and None not in value
 
 
 specialized(744, "array_eq(anyarray, anyarray) bool", _compare(lambda a, b: a == b))
@@ -67,8 +82,12 @@ def _keys(array: PgType) -> Callable[[Array], list[Datum]]:
 
 def _contains(types: Types, result: PgType) -> Callable[..., bool]:
     keys = _keys(types[0])
+    element = types[0].element_type
+    plain = element is not None and element.sort_value is None
 
     def contains(whole: Array, part: Array) -> bool:
+        if plain and _is_plain(whole) and _is_plain(part):
+            return not [each for each in part if each not in whole]
         have = [each for each in keys(whole) if each is not None]
         return all(each is not None and each in have for each in keys(part))
 
@@ -82,8 +101,12 @@ def _contained(types: Types, result: PgType) -> Callable[..., bool]:
 
 def _overlap(types: Types, result: PgType) -> Callable[..., bool]:
     keys = _keys(types[0])
+    element = types[0].element_type
+    plain = element is not None and element.sort_value is None
 
     def overlap(a: Array, b: Array) -> bool:
+        if plain and _is_plain(a) and _is_plain(b):
+            return bool([each for each in a if each in b])
         have = keys(b)
         return any(each is not None and each in have for each in keys(a))
 
@@ -109,6 +132,8 @@ def _specialized_length(types: Types, result: PgType) -> Callable[..., int | Non
     shape = _shape(types[0])
 
     def length(value: Array, dimension: int) -> int | None:
+        if dimension == 1 and value:
+            return len(value)
         lengths = shape(value)
         return lengths[dimension - 1] if 1 <= dimension <= len(lengths) else None
 
@@ -161,7 +186,15 @@ def _specialized_dims(types: Types, result: PgType) -> Callable[..., str | None]
 
 specialized(2091, "array_lower(anyarray, int4) int4", _specialized_lower)
 specialized(2092, "array_upper(anyarray, int4) int4", _specialized_upper)
-fn(3179, "cardinality(anyarray) int4", lambda value: sum(1 for _each in flatten(value)))
+
+
+def _cardinality(value: Array) -> int:
+    if not value or type(value[0]) is not list:
+        return len(value)
+    return sum(1 for _each in flatten(value))
+
+
+fn(3179, "cardinality(anyarray) int4", _cardinality)
 specialized(748, "array_ndims(anyarray) int4", _specialized_ndims)
 specialized(747, "array_dims(anyarray) text", _specialized_dims)
 
@@ -174,6 +207,8 @@ def _one_dimensional(value: Array | None) -> Array:
 
 def array_append(value: Array | None, element: Datum) -> Array:
     """array || element."""
+    if type(value) is list and value and type(value[0]) is not list:
+        return [*value, element]
     old = _one_dimensional(value)
     return bounded([*old, element], lower_bounds(old) or (1,))
 
@@ -225,6 +260,8 @@ def _position(value: Array | None, element: Datum, start: int | None = -INDEX_MA
     if value and isinstance(value[0], list):
         raise NotSupported("searching for elements in multidimensional arrays is not supported")
     low = lower_bound(value)
+    if start <= low and len(value) <= STEPS:
+        return value.index(element) + low if element in value else None
     for at in range(max(start - low, 0), len(value)):
         if value[at] == element:
             return at + low
@@ -353,6 +390,9 @@ def _to_string(types: Types, result: PgType) -> Callable[..., str | None]:
     ) -> str | None:
         if value is None or separator is None:
             return None
+        if value and _is_plain(value):
+            env = context.env
+            return joined([write(each, env) for each in value], separator)
         parts = []
         for each in flatten(value):
             if each is not None:

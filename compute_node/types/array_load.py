@@ -6,16 +6,12 @@ The stored form is the binary one (docs/formats.md): 20 bytes of header and dime
 
 from __future__ import annotations
 
-import functools
-import struct
 from collections.abc import Callable
 from typing import Final
 
 from aurora.datum import Datum
+from aurora.kernels import values
 
-_PLAIN: Final = b"\0\0\0\1\0\0\0\0"
-"""One dimension, no NULL: the first eight bytes."""
-_FROM_ONE: Final = b"\0\0\0\1"
 _FORMATS: Final = {
     "int2": "h",
     "int4": "i",
@@ -31,12 +27,6 @@ _TEXTS: Final = ("text", "varchar")
 Load = Callable[[bytes], list[Datum]]
 
 
-@functools.lru_cache(maxsize=256)
-def _elements(code: str, count: int) -> struct.Struct:
-    """Lengths and values in turn."""
-    return struct.Struct(">" + ("i" + code) * count)
-
-
 def fast_load(name: str, general: Load) -> Load:
     """The reader of stored arrays of the element type ``name``; ``general`` reads what is out of the ordinary."""
     code = _FORMATS.get(name)
@@ -46,27 +36,20 @@ def fast_load(name: str, general: Load) -> Load:
 
 
 def _fixed(code: str, general: Load) -> Load:
-    size = 4 + struct.calcsize(">" + code)
+    quick = values.fixed_array
 
     def load(data: bytes) -> list[Datum]:
-        count, rest = divmod(len(data) - 20, size)
-        if rest or count < 1 or count > 1000 or data[:8] != _PLAIN or data[16:20] != _FROM_ONE:
-            return general(data)
-        return list(_elements(code, count).unpack_from(data, 20)[1::2])
+        found = quick(data, code)
+        return general(data) if found is None else found
 
     return load
 
 
 def _texts(general: Load) -> Load:
+    quick = values.text_array
+
     def load(data: bytes) -> list[Datum]:
-        if len(data) < 24 or len(data) > 8000 or data[:8] != _PLAIN or data[16:20] != _FROM_ONE:
-            return general(data)
-        found: list[Datum] = []
-        at, end = 20, len(data)
-        while at < end:
-            start = at + 4
-            at = start + int.from_bytes(data[at:start], "big")
-            found.append(str(data[start:at], "utf-8"))
-        return found
+        found = quick(data)
+        return general(data) if found is None else found
 
     return load

@@ -134,6 +134,12 @@ OPEN = object()
 
 def array_slice(value: Datum, base: int, parts: Sequence[tuple[Datum, Datum]]) -> Datum:
     """array[low:high]…: the part within the bounds, its own bounds 1; NULL when a bound is NULL."""
+    if len(parts) == 1 and type(value) is list and value and type(value[0]) is not list:
+        low, high = parts[0]
+        if low is None or high is None:
+            return None
+        end = len(value) if high is OPEN else high - base + 1
+        return value[0 if low is OPEN else max(low - base, 0) : max(end, 0)]
     if value is None or any(bound is None for pair in parts for bound in pair):
         return None
     lengths = dimensions(value)

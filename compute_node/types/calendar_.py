@@ -13,6 +13,12 @@ import zoneinfo
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Final
 
+from aurora.kernels import moments
+from aurora.kernels.python.moments import Span
+from aurora.kernels.python.moments import civil_from_days as civil_from_days
+from aurora.kernels.python.moments import days_from_civil as days_from_civil
+from aurora.kernels.python.moments import is_leap as is_leap
+from aurora.kernels.python.moments import month_length as month_length
 from compute_node.types.zone_abbreviations import abbreviated_zone
 
 DAY_US: Final = 86_400_000_000
@@ -33,39 +39,10 @@ TIMESTAMP_MINUS_INFINITY: Final = -9223372036854775808
 TIMESTAMP_MIN: Final = -211813488000000000
 TIMESTAMP_END: Final = 9223371331200000000
 
+_SAFE_US = 1 << 62
 _CYCLE_DAYS = 146097
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _NAIVE_EPOCH = datetime(2000, 1, 1)
-_MONTH_DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
-
-
-def is_leap(year: int) -> bool:
-    """Whether an astronomical year has 366 days."""
-    return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
-
-
-def month_length(year: int, month: int) -> int:
-    """Days of a month (1…12)."""
-    return 29 if month == 2 and is_leap(year) else _MONTH_DAYS[month - 1]
-
-
-def days_from_civil(year: int, month: int, day: int) -> int:
-    """Days since 2000-01-01 of a valid date."""
-    shifted = year - (month <= 2)
-    era, of_era = divmod(shifted, 400)
-    of_year = (153 * (month + (-3 if month > 2 else 9)) + 2) // 5 + day - 1
-    return era * _CYCLE_DAYS + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 730425
-
-
-def civil_from_days(days: int) -> tuple[int, int, int]:
-    """(year, month, day) of days since 2000-01-01."""
-    era, of_era = divmod(days + 730425, _CYCLE_DAYS)
-    year_of_era = (of_era - of_era // 1460 + of_era // 36524 - of_era // 146096) // 365
-    of_year = of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
-    shifted_month = (5 * of_year + 2) // 153
-    day = of_year - (153 * shifted_month + 2) // 5 + 1
-    month = shifted_month + (3 if shifted_month < 10 else -9)
-    return year_of_era + era * 400 + (month <= 2), month, day
 
 
 def iso_week(days: int) -> tuple[int, int, int]:
@@ -90,20 +67,21 @@ def _into_datetime(us: int) -> tuple[int, int]:
     return us - cycles * cycle_us, cycles
 
 
-_QUARTER_US = 15 * 60 * SECOND_US
+_QUARTER_US = 15 * MINUTE_US
+_BLOCK_US = 32 * DAY_US
+_PROBE_US = 2 * DAY_US
+"""No zone has an offset for a shorter time."""
 
 
 def utc_offset_seconds(us: int, zone: tzinfo) -> int:
     """The zone's offset east of UTC at an instant (µs since 2000-01-01 UTC)."""
-    steady = _steady_offset_seconds(us // _QUARTER_US, zone)
-    return _offset_seconds_at(us, zone) if steady is None else steady
+    return offsets_of(zone).seconds(us)
 
 
-@functools.lru_cache(maxsize=4096)
-def _steady_offset_seconds(quarter: int, zone: tzinfo) -> int | None:
-    """The offset in a quarter of an hour (number since 2000-01-01 UTC); None when it changes there."""
-    first = _offset_seconds_at(quarter * _QUARTER_US, zone)
-    return first if first == _offset_seconds_at((quarter + 1) * _QUARTER_US - 1, zone) else None
+@functools.lru_cache(maxsize=512)
+def offsets_of(zone: tzinfo) -> moments.Offsets:
+    """The zone's offsets, as far as they were asked for."""
+    return moments.Offsets(functools.partial(_span, zone=zone))
 
 
 class _RuleZone(zoneinfo.ZoneInfo):
@@ -116,16 +94,62 @@ def _within(us: int, zone: tzinfo) -> timedelta:
     return timedelta(microseconds=_into_datetime(us if isinstance(zone, _RuleZone) else max(us, _EARLIEST_US))[0])
 
 
-def _offset_seconds_at(us: int, zone: tzinfo) -> int:
+def _span(us: int, zone: tzinfo) -> Span:
+    """A time around an instant in which the zone has one offset and one name."""
+    here = _state(us, zone)
+    if isinstance(zone, timezone) or (isinstance(zone, zoneinfo.ZoneInfo) and zone.utcoffset(None) is not None):
+        return TIMESTAMP_MINUS_INFINITY, TIMESTAMP_INFINITY, *here
+    if not isinstance(zone, zoneinfo.ZoneInfo) or zone.key.lower() not in _names_by_lower():
+        # What an abbreviation stands for, and rules that a user wrote, may change at any time.
+        first = us // _QUARTER_US * _QUARTER_US
+        last = first + _QUARTER_US - 1
+        steady = _state(first, zone) == here == _state(last, zone)
+        return (first, last, *here) if steady else (us, us, *here)
+    block = us // _BLOCK_US * _BLOCK_US
+    first, last = us, us
+    while first > block:
+        probe = max(first - _PROBE_US, block)
+        if _state(probe, zone) != here:
+            first = _border(probe, first, here, zone)
+            break
+        first = probe
+    end = min(block + _BLOCK_US - 1, TIMESTAMP_INFINITY)
+    while last < end:
+        probe = min(last + _PROBE_US, end)
+        if _state(probe, zone) != here:
+            last = _border(probe, last, here, zone)
+            break
+        last = probe
+    return first, last, *here
+
+
+def _border(other: int, same: int, here: tuple[int, str], zone: tzinfo) -> int:
+    """The last instant from ``same`` towards ``other`` at which the zone still is as it is ``here``."""
+    while abs(other - same) > 1:
+        middle = (other + same) // 2
+        if _state(middle, zone) == here:
+            same = middle
+        else:
+            other = middle
+    return same
+
+
+def _state(us: int, zone: tzinfo) -> tuple[int, str]:
+    """The zone's offset (s) and name at an instant. Before the first rule a zone has its local mean time."""
     moment = _EPOCH + _within(us, zone)
+    local = moment.astimezone(zone)
     # Not utcoffset(): what an abbreviation stands for depends on the instant, and a local time may come twice.
-    offset = moment.astimezone(zone).replace(tzinfo=None) - moment.replace(tzinfo=None)
-    return round(offset.total_seconds())
+    offset = local.replace(tzinfo=None) - moment.replace(tzinfo=None)
+    return round(offset.total_seconds()), local.tzname() or ""
 
 
 def local_to_utc(us: int, zone: tzinfo) -> int:
     """Local time (µs since 2000-01-01 local) → instant. A skipped time takes the offset before the gap, a repeated one
     the later (standard) reading, as PostgreSQL does."""
+    if -_SAFE_US < us < _SAFE_US:
+        found = offsets_of(zone).to_utc(us)
+        if found is not None:
+            return found
     local = _NAIVE_EPOCH + _within(us, zone)
     first = local.replace(tzinfo=zone, fold=0).utcoffset()
     second = local.replace(tzinfo=zone, fold=1).utcoffset()
@@ -136,7 +160,7 @@ def local_to_utc(us: int, zone: tzinfo) -> int:
 
 def utc_to_local(us: int, zone: tzinfo) -> int:
     """Instant → local time, both in µs since 2000-01-01."""
-    return us + utc_offset_seconds(us, zone) * SECOND_US
+    return offsets_of(zone).to_local(us)
 
 
 @functools.cache
@@ -220,8 +244,7 @@ def _posix_offset(seconds: int) -> str:
 
 def zone_abbreviation(us: int, zone: tzinfo) -> str:
     """What the zone is called at an instant (``CET``); its offset (``+05:30``) where it has no name."""
-    moment = (_EPOCH + _within(us, zone)).astimezone(zone)
-    name = moment.tzname() or ""
+    name = offsets_of(zone).name(us)
     if name[:1].isalpha() and ":" not in name and not name.startswith("UTC+") and not name.startswith("UTC-"):
         return name
     seconds = utc_offset_seconds(us, zone)

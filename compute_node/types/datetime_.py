@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aurora.datum import Datum
 from aurora.errors import DatetimeFieldOverflow, InvalidParameterValue
+from aurora.kernels import moments
 from compute_node.types.calendar_ import (
     DATE_END,
     DATE_INFINITY,
@@ -25,6 +25,7 @@ from compute_node.types.calendar_ import (
     TIMESTAMP_MINUS_INFINITY,
     civil_from_days,
     local_to_utc,
+    offsets_of,
     utc_offset_seconds,
     utc_to_local,
 )
@@ -60,6 +61,9 @@ def check_date(days: int) -> int:
 
 def date_in(text: str, typmod: int, env: TypeEnv) -> int:
     """Text input of date."""
+    found = moments.read_date(text)
+    if found is not None:
+        return found
     parsed = parse(text, "date", env)
     if parsed.special is not None:
         return _BEFORE[parsed.special][0]
@@ -72,6 +76,9 @@ def date_in(text: str, typmod: int, env: TypeEnv) -> int:
 
 def timestamp_in(text: str, typmod: int, env: TypeEnv) -> int:
     """Text input of timestamp; a zone in the text is ignored."""
+    found = moments.read_timestamp(text)
+    if found is not None:
+        return found if typmod < 0 else round_fraction(found, typmod)
     parsed = parse(text, "timestamp", env)
     if parsed.special is not None:
         return _BEFORE[parsed.special][1]
@@ -85,6 +92,9 @@ def timestamp_in(text: str, typmod: int, env: TypeEnv) -> int:
 
 def timestamptz_in(text: str, typmod: int, env: TypeEnv) -> int:
     """Text input of timestamptz; without a zone the session's counts."""
+    found = moments.read_timestamp(text)
+    if found is not None:
+        return round_fraction(local_to_utc(found, env.timezone), typmod)
     parsed = parse(text, "timestamp with time zone", env)
     if parsed.special is not None:
         return _BEFORE[parsed.special][1]
@@ -110,13 +120,6 @@ def _rounded(us: int, typmod: int) -> int:
     if typmod != -1 and not 0 <= typmod <= 6 and not is_infinite(us):
         raise InvalidParameterValue(f"timestamp({typmod}) precision must be between 0 and 6")
     return round_fraction(us, typmod)
-
-
-def clock_text(us: int) -> str:
-    """µs of a day → ``HH:MM:SS[.ffffff]`` without trailing zeros."""
-    seconds, fraction = divmod(us, SECOND_US)
-    text = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
-    return f"{text}.{fraction:06d}".rstrip("0") if fraction else text
 
 
 def offset_text(seconds: int) -> str:
@@ -150,6 +153,8 @@ def _day_text(days: int, datestyle: str, with_weekday: bool) -> str:
 
 def date_out(value: int, env: TypeEnv) -> str:
     """Text output of date."""
+    if env.datestyle.startswith("ISO"):
+        return moments.date_text(value)
     if value in (DATE_INFINITY, DATE_MINUS_INFINITY):
         return "infinity" if value > 0 else "-infinity"
     return _day_text(value, env.datestyle, False) + (" BC" if civil_from_days(value)[0] <= 0 else "")
@@ -162,15 +167,16 @@ def _stamp_text(local_us: int, env: TypeEnv, zone_text: str) -> str:
     style = env.datestyle.partition(",")[0].strip().upper()
     if style == "POSTGRES":
         shown = year if year > 0 else 1 - year
-        return (
-            f"{_day_text(days, env.datestyle, True)} {clock_text(us)} {shown:04d}{zone_text and ' ' + zone_text}{era}"
-        )
+        clock = f"{moments.clock_text(us)} {shown:04d}{zone_text and ' ' + zone_text}"
+        return f"{_day_text(days, env.datestyle, True)} {clock}{era}"
     gap = " " if style in ("SQL", "GERMAN") and zone_text else ""
-    return f"{_day_text(days, env.datestyle, True)} {clock_text(us)}{gap}{zone_text}{era}"
+    return f"{_day_text(days, env.datestyle, True)} {moments.clock_text(us)}{gap}{zone_text}{era}"
 
 
 def timestamp_out(value: int, env: TypeEnv) -> str:
     """Text output of timestamp."""
+    if env.datestyle.startswith("ISO"):
+        return moments.timestamp_text(value)
     if is_infinite(value):
         return "infinity" if value > 0 else "-infinity"
     return _stamp_text(value, env, "")
@@ -181,12 +187,11 @@ def timestamptz_out(value: int, env: TypeEnv) -> str:
     if is_infinite(value):
         return "infinity" if value > 0 else "-infinity"
     offset = utc_offset_seconds(value, env.timezone)
+    if env.datestyle.startswith("ISO"):
+        return moments.timestamp_text(value, offset)
     zone_text = offset_text(offset)
     if not env.datestyle.upper().startswith("ISO"):
-        inside = min(max(value, -62_000_000_000_000_000), 250_000_000_000_000_000)
-        name = (datetime(2000, 1, 1, tzinfo=UTC) + timedelta(microseconds=inside)).astimezone(
-            env.timezone
-        ).tzname() or ""
+        name = offsets_of(env.timezone).name(value)
         zone_text = name if name and name[0].isalpha() and ":" not in name else zone_text
     return _stamp_text(value + offset * SECOND_US, env, zone_text)
 
@@ -471,15 +476,9 @@ def date_plus(days: int, count: int) -> int:
     return days if days in (DATE_INFINITY, DATE_MINUS_INFINITY) else check_date(days + count)
 
 
-def _date_minus_date(a: int, b: int) -> int:
-    if {a, b} & {DATE_INFINITY, DATE_MINUS_INFINITY}:
-        raise DatetimeFieldOverflow("cannot subtract infinite dates")
-    return a - b
-
-
 fn(1141, "date_pli(date, int4) date", date_plus)
 fn(1142, "date_mii(date, int4) date", lambda days, count: date_plus(days, -count))
-fn(1140, "date_mi(date, date) int4", _date_minus_date)
+fn(1140, "date_mi(date, date) int4", moments.days_between)
 fn(2024, "timestamp(date) timestamp", date_to_timestamp)
 fn(2029, "date(timestamp) date", timestamp_to_date)
 

@@ -11,10 +11,12 @@ import math
 import time
 from collections.abc import Callable
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from aurora.datum import Datum
 from aurora.errors import DatetimeFieldOverflow, InvalidParameterValue, NotSupported, SqlError
+from aurora.kernels import moments
 from compute_node.types.calendar_ import (
     DATE_INFINITY,
     DATE_MINUS_INFINITY,
@@ -35,6 +37,7 @@ from compute_node.types.calendar_ import (
     iso_week,
     local_to_utc,
     month_length,
+    offsets_of,
     utc_offset_seconds,
     utc_to_local,
 )
@@ -55,28 +58,14 @@ from compute_node.types.registry import FunctionContext, TypeEnv
 
 # timestamp ± interval
 
-
-def add_months(days: int, months: int) -> int:
-    """A date moved by months, its day clamped to the length of the month reached."""
-    year, month, day = civil_from_days(days)
-    year, month0 = divmod(year * 12 + month - 1 + months, 12)
-    return days_from_civil(year, month0 + 1, min(day, month_length(year, month0 + 1)))
-
-
-def add_interval(us: int, span: Interval) -> int:
-    """timestamp + interval; 22008 outside the range."""
-    if is_infinite(us):
-        return us
-    if span.months or span.days:
-        days, rest = divmod(us, DAY_US)
-        us = (add_months(days, span.months) + span.days) * DAY_US + rest
-    return check_timestamp(us + span.us)
+add_interval = moments.plus_interval
 
 
 def add_interval_zoned(us: int, span: Interval, env: TypeEnv) -> int:
     """timestamptz + interval: months and days in the session's zone."""
-    if is_infinite(us):
-        return us
+    found = offsets_of(env.timezone).later(us, span)
+    if found is not None:
+        return found
     if span.months or span.days:
         us = local_to_utc(
             add_interval(utc_to_local(us, env.timezone), Interval(span.months, span.days, 0)), env.timezone
@@ -87,14 +76,6 @@ def add_interval_zoned(us: int, span: Interval, env: TypeEnv) -> int:
 def negate(span: Interval) -> Interval:
     """-interval; 22008 on overflow."""
     return checked_interval(-span.months, -span.days, -span.us)
-
-
-def difference(a: int, b: int) -> Interval:
-    """timestamp - timestamp in days and µs."""
-    if is_infinite(a) or is_infinite(b):
-        raise DatetimeFieldOverflow("cannot subtract infinite timestamps")
-    # PostgreSQL 15 lets this subtraction wrap: 300,000 years are more µs than 64 bits hold.
-    return justify_hours(Interval(0, 0, (a - b + 2**63) % 2**64 - 2**63))
 
 
 def justify_hours(span: Interval) -> Interval:
@@ -147,8 +128,13 @@ def _justify_interval(span: Interval) -> Interval:
     return Interval(months, days, us)
 
 
+_PLAIN_FACTOR = 1e200
+
+
 def multiply(span: Interval, factor: float) -> Interval:
     """interval * number; fractions of months become days, of days µs."""
+    if not span.months and not span.days and abs(factor) < _PLAIN_FACTOR:
+        return checked_interval(0, 0, round(span.us * factor))
     return _scaled(span, span.months * factor, span.days * factor, span.us * factor)
 
 
@@ -177,7 +163,11 @@ def _plus(a: Interval, b: Interval) -> Interval:
 
 
 fn(2032, "timestamp_pl_interval(timestamp, interval) timestamp", add_interval)
-fn(2033, "timestamp_mi_interval(timestamp, interval) timestamp", lambda us, span: add_interval(us, negate(span)))
+fn(
+    2033,
+    "timestamp_mi_interval(timestamp, interval) timestamp",
+    lambda us, span: add_interval(us, negate(span)),
+)
 fn(
     1189,
     "timestamptz_pl_interval(timestamptz, interval) timestamptz stable",
@@ -197,15 +187,23 @@ fn(
     lambda context, span, us: add_interval_zoned(us, span, context.env),
     needs_context=True,
 )
-fn(2546, "interval_pl_date(interval, date) timestamp", lambda span, days: add_interval(date_to_timestamp(days), span))
-fn(2071, "date_pl_interval(date, interval) timestamp", lambda days, span: add_interval(date_to_timestamp(days), span))
+fn(
+    2546,
+    "interval_pl_date(interval, date) timestamp",
+    lambda span, days: add_interval(date_to_timestamp(days), span),
+)
+fn(
+    2071,
+    "date_pl_interval(date, interval) timestamp",
+    lambda days, span: add_interval(date_to_timestamp(days), span),
+)
 fn(
     2072,
     "date_mi_interval(date, interval) timestamp",
     lambda days, span: add_interval(date_to_timestamp(days), negate(span)),
 )
-fn(2031, "timestamp_mi(timestamp, timestamp) interval", difference)
-fn(1188, "timestamptz_mi(timestamptz, timestamptz) interval", difference)
+fn(2031, "timestamp_mi(timestamp, timestamp) interval", moments.difference)
+fn(1188, "timestamptz_mi(timestamptz, timestamptz) interval", moments.difference)
 fn(1168, "interval_um(interval) interval", negate)
 fn(1169, "interval_pl(interval, interval) interval", _plus)
 fn(1170, "interval_mi(interval, interval) interval", lambda a, b: _plus(a, negate(b)))
@@ -305,26 +303,6 @@ fn(
 )
 
 
-def age(later: int, earlier: int) -> Interval:
-    """Symbolic difference in years, months and days (timestamps without zone)."""
-    # Infinity counts as the number that it is kept as; for minus infinity there is no calendar.
-    if TIMESTAMP_MINUS_INFINITY in (later, earlier):
-        raise DatetimeFieldOverflow("timestamp out of range")
-    sign = 1
-    if later < earlier:
-        later, earlier, sign = earlier, later, -1
-    days_a, us_a = divmod(later, DAY_US)
-    days_b, us_b = divmod(earlier, DAY_US)
-    (year_a, month_a, day_a), (year_b, month_b, day_b) = civil_from_days(days_a), civil_from_days(days_b)
-    months, days, us = (year_a - year_b) * 12 + month_a - month_b, day_a - day_b, us_a - us_b
-    if us < 0:
-        us, days = us + DAY_US, days - 1
-    if days < 0:
-        days += month_length(year_b, month_b)
-        months -= 1
-    return Interval(sign * months, sign * days, sign * us)
-
-
 def _today(context: FunctionContext) -> int:
     return utc_to_local(context.env.transaction_timestamp, context.env.timezone) // DAY_US * DAY_US
 
@@ -333,18 +311,18 @@ def _local(context: FunctionContext, us: int) -> int:
     return us if us == TIMESTAMP_MINUS_INFINITY else utc_to_local(us, context.env.timezone)
 
 
-fn(2058, "age(timestamp, timestamp) interval", age)
+fn(2058, "age(timestamp, timestamp) interval", moments.age)
 fn(
     1199,
     "age(timestamptz, timestamptz) interval",
-    lambda context, a, b: age(_local(context, a), _local(context, b)),
+    lambda context, a, b: moments.age(_local(context, a), _local(context, b)),
     needs_context=True,
 )
-fn(2059, "age(timestamp) interval stable", lambda context, us: age(_today(context), us), needs_context=True)
+fn(2059, "age(timestamp) interval stable", lambda context, us: moments.age(_today(context), us), needs_context=True)
 fn(
     1386,
     "age(timestamptz) interval stable",
-    lambda context, us: age(_today(context), _local(context, us)),
+    lambda context, us: moments.age(_today(context), _local(context, us)),
     needs_context=True,
 )
 
@@ -397,6 +375,7 @@ _Part = tuple[int, int]
 """An extracted number as (unscaled integer, decimals)."""
 
 
+@lru_cache(maxsize=512)
 def _unit(field: str) -> str:
     lowered = field.lower()
     return _ALIASES.get(lowered, lowered)
@@ -596,9 +575,35 @@ def _stamp_part(field: str, us: int) -> _Part | float | None:
     return _timestamp_part(field, us, "timestamp without time zone", None)
 
 
-fn(6202, "extract(text, timestamp) numeric", _compose(_as_numeric, _stamp_part))
-fn(6203, "extract(text, timestamptz) numeric stable", _compose(_as_numeric, _zoned_part), needs_context=True)
-fn(6199, "extract(text, date) numeric", _compose(_as_numeric, _date_part))
+def _numeric_stamp_part(field: str, us: int) -> Decimal | None:
+    found = moments.part(field, us)
+    return _as_numeric(_stamp_part(field, us)) if found is None else _whole(found)
+
+
+def _numeric_zoned_part(context: FunctionContext, field: str, us: int) -> Decimal | None:
+    found = None if is_infinite(us) else moments.part(field, utc_to_local(us, context.env.timezone))
+    return _as_numeric(_zoned_part(context, field, us)) if found is None else _whole(found)
+
+
+def _numeric_date_part(field: str, days: int) -> Decimal | None:
+    found = None
+    if field not in _CLOCK_FIELDS and -_PLAIN_DAYS < days < _PLAIN_DAYS:
+        found = moments.part(field, days * DAY_US)
+    return _as_numeric(_date_part(field, days)) if found is None else _whole(found)
+
+
+@lru_cache(maxsize=4096)
+def _whole(number: int) -> Decimal:
+    return Decimal(number)
+
+
+_CLOCK_FIELDS = frozenset(["hour", "minute"])
+_PLAIN_DAYS = 10_000_000
+"""Dates that timestamps have, too."""
+
+fn(6202, "extract(text, timestamp) numeric", _numeric_stamp_part)
+fn(6203, "extract(text, timestamptz) numeric stable", _numeric_zoned_part, needs_context=True)
+fn(6199, "extract(text, date) numeric", _numeric_date_part)
 fn(6204, "extract(text, interval) numeric", _compose(_as_numeric, _interval_part))
 fn(
     6200,
@@ -610,7 +615,14 @@ fn(
     "extract(text, timetz) numeric",
     lambda field, value: _as_numeric(_time_part(field, value.us, value.west_seconds, "time with time zone")),
 )
-fn(2021, "date_part(text, timestamp) float8", _compose(_as_float, _stamp_part))
+
+
+def _float_stamp_part(field: str, us: int) -> float | None:
+    found = moments.part(field, us)
+    return _as_float(_stamp_part(field, us)) if found is None else float(found)
+
+
+fn(2021, "date_part(text, timestamp) float8", _float_stamp_part)
 fn(1171, "date_part(text, timestamptz) float8 stable", _compose(_as_float, _zoned_part), needs_context=True)
 fn(1384, "date_part(text, date) float8", lambda field, days: _as_float(_stamp_part(field, date_to_timestamp(days))))
 fn(1172, "date_part(text, interval) float8", _compose(_as_float, _interval_part))
@@ -634,29 +646,13 @@ fn(
 
 def truncate_timestamp(field: str, us: int, type_name: str = "timestamp without time zone") -> int:
     """date_trunc of a local timestamp; 22023 for an unknown unit, 0A000 for one that cannot be truncated to."""
-    unit = _unit(field)
     if is_infinite(us):
         return us
-    units = {
-        "microsecond": 1,
-        "millisecond": 1000,
-        "second": SECOND_US,
-        "minute": MINUTE_US,
-        "hour": HOUR_US,
-        "day": DAY_US,
-    }
-    if unit in units:
-        return us // units[unit] * units[unit]
-    days = us // DAY_US
-    year, month, _ = civil_from_days(days)
-    if unit == "week":
-        return (days - (days + 5) % 7) * DAY_US
-    if unit == "month":
-        return days_from_civil(year, month, 1) * DAY_US
-    if unit == "quarter":
-        return days_from_civil(year, (month - 1) // 3 * 3 + 1, 1) * DAY_US
-    if unit == "year":
-        return days_from_civil(year, 1, 1) * DAY_US
+    unit = _unit(field)
+    found = moments.truncated(unit, us)
+    if found is not None:
+        return found
+    year = civil_from_days(us // DAY_US)[0]
     if unit == "decade":
         return days_from_civil(year // 10 * 10, 1, 1) * DAY_US
     if unit in ("century", "millennium"):
@@ -686,6 +682,9 @@ def _trunc_zoned(context: FunctionContext, field: str, us: int, zone_name: str |
     if is_infinite(us):
         return us
     zone = context.env.timezone if zone_name is None else _zone(zone_name, context)
+    found = offsets_of(zone).truncated(field, us)
+    if found is not None:
+        return found
     if _unit(field) in ("hour", "minute", "second", "millisecond", "microsecond"):
         offset = utc_offset_seconds(us, zone) * SECOND_US
         return truncate_timestamp(field, us + offset) - offset
@@ -727,6 +726,9 @@ def _zone_span(span: Interval, env: TypeEnv) -> int:
 
 
 def _trunc(field: str, us: int) -> int:
+    quick = moments.truncated(field, us)
+    if quick is not None and quick >= TIMESTAMP_MIN:
+        return quick
     found = truncate_timestamp(field, us)
     return found if is_infinite(found) else check_timestamp(found)
 
@@ -738,7 +740,7 @@ fn(1218, "date_trunc(text, interval) interval", _trunc_interval)
 fn(
     1159,
     "timezone(text, timestamptz) timestamp",
-    lambda context, name, us: us if is_infinite(us) else check_timestamp(utc_to_local(us, _zone(name, context))),
+    lambda context, name, us: us if is_infinite(us) else check_timestamp(offsets_of(_zone(name, context)).to_local(us)),
     needs_context=True,
 )
 fn(
@@ -783,6 +785,9 @@ fn(
 
 
 def _date_bin(stride: Interval, us: int, origin: int) -> int:
+    found = None if stride[0] or stride[1] else moments.binned(stride[2], us, origin)
+    if found is not None:
+        return found
     if is_infinite(us):
         return us
     if is_infinite(origin):
@@ -804,6 +809,9 @@ fn(6178, "date_bin(interval, timestamptz, timestamptz) timestamptz", _date_bin)
 
 
 def _make_date(year: int, month: int, day: int, as_given: bool = False) -> int:
+    found = moments.date_of(year, month, day)
+    if found is not None:
+        return found
     astronomical = year + 1 if year < 0 else year
     if year == 0 or not 1 <= month <= 12 or not 1 <= day <= month_length(astronomical, month):
         shown = astronomical if year < 0 and not as_given else year
@@ -895,6 +903,8 @@ fn(
 
 
 def _to_timestamp(seconds: float) -> int:
+    if -_PLAIN_SECONDS < seconds < _PLAIN_SECONDS:
+        return round((seconds - UNIX_EPOCH_US // SECOND_US) * SECOND_US)
     if math.isinf(seconds):
         return _infinite(seconds)
     if seconds != seconds:
@@ -905,6 +915,9 @@ def _to_timestamp(seconds: float) -> int:
     if not TIMESTAMP_MIN <= us < TIMESTAMP_END:
         raise DatetimeFieldOverflow(f'timestamp out of range: "{seconds:g}"')
     return us
+
+
+_PLAIN_SECONDS = 1e11
 
 
 def _infinite(sign: float) -> int:

@@ -139,14 +139,16 @@ def _general(value: float, precision: int) -> str:
 
 def float8_text(value: float, extra_digits: int = 1) -> str:
     """Shortest text that reads back the same; with extra_float_digits ≤ 0, 15 + extra significant digits."""
+    if extra_digits > 0 and -1e15 < value < 1e15:
+        text = repr(value)
+        if "e" not in text:
+            return text[:-2] if text.endswith(".0") else text
     special = _special(value)
     if special is not None:
         return special
     if extra_digits <= 0:
         return _general(value, 15 + extra_digits)
     text = repr(value)
-    if "e" not in text and len(text) < 16:
-        return text[:-2] if text.endswith(".0") else text
     if abs(value) >= 2.0**53:
         text = _off_midpoint(text, int(value), int(math.ulp(value)))
     return _shortest(*_split(text), fixed_below=15)

@@ -14,11 +14,13 @@ from typing import Final
 
 from aurora.datum import Datum
 from aurora.errors import UndefinedFunction
+from aurora.kernels import values
+from aurora.kernels.python.values import final, mix, seeded
 from compute_node.types.acl import decode
 from compute_node.types.declare import fn, specialized
 from compute_node.types.interval import Interval, interval_span
 from compute_node.types.json.hashing import hash_jsonb, hash_jsonb_extended
-from compute_node.types.long_text import STEPS, paced
+from compute_node.types.long_text import PIECE, paced
 from compute_node.types.network import Inet
 from compute_node.types.numeric import numeric_send
 from compute_node.types.oids import TYPE_OIDS
@@ -29,81 +31,39 @@ from compute_node.types.text import without_padding
 
 _MASK: Final = 0xFFFFFFFF
 _MASK64: Final = 0xFFFFFFFFFFFFFFFF
-_BEGIN: Final = 0x9E3779B9 + 3923095
 _WORDS = struct.Struct("<3I")
 
 
-def _turn(x: int, count: int) -> int:
-    return (x << count | x >> (32 - count)) & _MASK
-
-
-def _mix(a: int, b: int, c: int) -> tuple[int, int, int]:
-    a = (a - c & _MASK) ^ _turn(c, 4)
-    c = c + b & _MASK
-    b = (b - a & _MASK) ^ _turn(a, 6)
-    a = a + c & _MASK
-    c = (c - b & _MASK) ^ _turn(b, 8)
-    b = b + a & _MASK
-    a = (a - c & _MASK) ^ _turn(c, 16)
-    c = c + b & _MASK
-    b = (b - a & _MASK) ^ _turn(a, 19)
-    a = a + c & _MASK
-    c = (c - b & _MASK) ^ _turn(b, 4)
-    return a, b + a & _MASK, c
-
-
-def _final(a: int, b: int, c: int) -> tuple[int, int]:
-    c = (c ^ b) - _turn(b, 14) & _MASK
-    a = (a ^ c) - _turn(c, 11) & _MASK
-    b = (b ^ a) - _turn(a, 25) & _MASK
-    c = (c ^ b) - _turn(b, 16) & _MASK
-    a = (a ^ c) - _turn(c, 4) & _MASK
-    b = (b ^ a) - _turn(a, 14) & _MASK
-    return b, (c ^ b) - _turn(b, 24) & _MASK
-
-
-def _seeded(length: int, seed: int) -> tuple[int, int, int]:
-    a = b = c = _BEGIN + length & _MASK
-    if seed:
-        seed &= _MASK64
-        return _mix(a + (seed >> 32) & _MASK, b + (seed & _MASK) & _MASK, c)
-    return a, b, c
-
-
-def _hashed(data: bytes, seed: int) -> tuple[int, int]:
-    a, b, c = _seeded(len(data), seed)
+def _hashed(data: bytes, seed: int) -> int:
+    if len(data) <= PIECE:
+        return values.hash_bytes(bytes(data), seed)
+    a, b, c = seeded(len(data), seed & _MASK64)
     whole = len(data) - len(data) % 12
-    words = _WORDS.iter_unpack(memoryview(data)[:whole])
-    for x, y, z in words if whole <= 12 * STEPS else paced(words):
-        a, b, c = _mix(a + x & _MASK, b + y & _MASK, c + z & _MASK)
+    for x, y, z in paced(_WORDS.iter_unpack(memoryview(data)[:whole])):
+        a, b, c = mix(a + x & _MASK, b + y & _MASK, c + z & _MASK)
     rest = data[whole:]
     a += int.from_bytes(rest[:4], "little")
     b += int.from_bytes(rest[4:8], "little")
     # The lowest byte of c is the length's.
     c += int.from_bytes(rest[8:], "little") << 8
-    return _final(a & _MASK, b & _MASK, c & _MASK)
+    return final(a & _MASK, b & _MASK, c & _MASK)
 
 
 def hash_bytes(data: bytes) -> int:
     """32 bits, unsigned."""
-    return _hashed(data, 0)[1]
+    return _hashed(data, 0) & _MASK
 
 
 def hash_bytes_extended(data: bytes, seed: int) -> int:
     """64 bits, unsigned."""
-    b, c = _hashed(data, seed)
-    return b << 32 | c
+    return _hashed(data, seed)
 
 
 def _hash_word(value: int) -> int:
-    a, b, c = _seeded(4, 0)
-    return _final(a + (value & _MASK) & _MASK, b, c)[1]
+    return values.hash_word(value) & _MASK
 
 
-def _hash_word_extended(value: int, seed: int) -> int:
-    a, b, c = _seeded(4, seed)
-    b, c = _final(a + (value & _MASK) & _MASK, b, c)
-    return b << 32 | c
+_hash_word_extended = values.hash_word
 
 
 Hash = Callable[[Datum], int]
@@ -225,8 +185,13 @@ def _declare(block: str) -> None:
         oid, extended_oid, name, argument, pair = line.split()
         plain, extended = _PAIRS[pair]
         tail = "_extended" if "_" in name else "extended"
-        fn(int(oid), f"{name}({argument}) int4", _narrow(plain))
+        narrow = _hash_text if pair == "text" else values.hash_int if pair == "word" else _narrow(plain)
+        fn(int(oid), f"{name}({argument}) int4", narrow)
         fn(int(extended_oid), f"{name}{tail}({argument}, int8) int8", _wide(extended))
+
+
+def _hash_text(value: str) -> int:
+    return values.hash_text(value) if len(value) <= PIECE else _int4(hash_bytes(value.encode()))
 
 
 def _narrow(function: Hash) -> Hash:

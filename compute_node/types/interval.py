@@ -15,21 +15,15 @@ from aurora.errors import (
     InvalidBinaryRepresentation,
     InvalidParameterValue,
 )
+from aurora.kernels import moments
+from aurora.kernels.python.moments import Interval as Interval
 from compute_node.types.calendar_ import DAY_US, HOUR_US, MINUTE_US, SECOND_US, utc_offset_seconds
 from compute_node.types.common import fixed_codec, parse_typmod_int, wrong_length
-from compute_node.types.datetime_ import clock_text, offset_text, precision_typmod_in, round_fraction
+from compute_node.types.datetime_ import offset_text, precision_typmod_in, round_fraction
 from compute_node.types.datetime_parse import parse, syntax_error
 from compute_node.types.declare import casts, comparisons, fn, operator_classes, operators
 from compute_node.types.interval_parse import DAY, FULL_RANGE, HOUR, MINUTE, MONTH, SECOND, YEAR, read_interval
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv
-
-
-class Interval(NamedTuple):
-    """An interval value."""
-
-    months: int
-    days: int
-    us: int
 
 
 class TimeTz(NamedTuple):
@@ -96,7 +90,7 @@ def _postgres(value: Interval) -> str:
             negative_before = amount < 0
     if value.us or not parts:
         sign = "-" if value.us < 0 else "+" if negative_before else ""
-        parts.append(sign + clock_text(abs(value.us)))
+        parts.append(sign + moments.clock_text(abs(value.us)))
     return " ".join(parts)
 
 
@@ -135,7 +129,7 @@ def _verbose(value: Interval) -> str:
 def _sql_standard(value: Interval) -> str:
     if not any(value):
         return "0"
-    clock = clock_text(abs(value.us)).lstrip("0")
+    clock = moments.clock_text(abs(value.us)).lstrip("0")
     clock = clock if not clock.startswith(":") else "0" + clock
     signs = {amount > 0 for amount in value if amount}
     whole, rest = divmod(abs(value.months), 12)
@@ -313,8 +307,8 @@ REGISTRY.add_type(
         align="d",
         array=1183,
         input=time_in,
-        output=lambda value, env: clock_text(value),
-        text_bytes=lambda value: clock_text(value).encode(),
+        output=lambda value, env: moments.clock_text(value),
+        text_bytes=lambda value: moments.clock_text(value).encode(),
         receive=_time_receive,
         send=_send_i64,
         disk="q",
@@ -335,7 +329,7 @@ REGISTRY.add_type(
         align="d",
         array=1270,
         input=timetz_in,
-        output=lambda value, env: clock_text(value.us) + offset_text(-value.west_seconds),
+        output=lambda value, env: moments.clock_text(value.us) + offset_text(-value.west_seconds),
         receive=_timetz_receive,
         send=_timetz_send,
         disk="x",

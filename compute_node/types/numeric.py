@@ -9,6 +9,7 @@ from __future__ import annotations
 import decimal
 import functools
 import math
+import operator
 import re
 import struct
 from collections.abc import Callable, Iterable
@@ -23,6 +24,7 @@ from aurora.errors import (
     NumericValueOutOfRange,
     SqlError,
 )
+from aurora.kernels import values
 from compute_node.types.common import (
     GREATEST,
     WHITESPACE,
@@ -48,7 +50,6 @@ EXACT: Final = decimal.Context(
     flags=[],
     traps=[decimal.InvalidOperation, decimal.Overflow],
 )
-_scaled = EXACT.scaleb
 """Wide enough that sums, products and roundings of any two values are exact; rounds half away from zero."""
 NAN: Final = Decimal("NaN")
 INFINITY: Final = Decimal("Infinity")
@@ -101,6 +102,10 @@ def in_format(value: Decimal) -> Decimal:
 
 def round_scale(value: Decimal, scale: int, rounding: str = ROUND_HALF_UP) -> Decimal:
     """Round to ``scale`` decimals (negative: to tens, hundreds …) and show max(scale, 0) of them."""
+    if rounding is ROUND_HALF_UP:
+        quick = values.rounded(value, scale)
+        if quick is not None:
+            return quick
     if not value.is_finite():
         return value
     result = value.quantize(unit(scale), rounding, EXACT)
@@ -151,6 +156,7 @@ def typmod_in(arguments: list[str]) -> int:
     return (precision << 16 | (scale & 0x7FF)) + 4
 
 
+@functools.lru_cache(maxsize=256)
 def split_typmod(typmod: int) -> tuple[int, int]:
     """(precision, scale) of a typmod ≥ 4; the scale is an 11-bit two's complement number."""
     packed = typmod - 4
@@ -252,14 +258,8 @@ def to_disk(value: Decimal) -> bytes:
     return scale.to_bytes(2, "little") + scaled.to_bytes((scaled.bit_length() >> 3) + 1, "little", signed=True)
 
 
-def from_disk(data: bytes) -> Decimal:
-    """Inverse of ``to_disk``."""
-    (scale,) = struct.unpack_from("<H", data)
-    if scale & 0x8000:
-        return (NAN, INFINITY, -INFINITY)[scale & 3]
-    return _scaled(int.from_bytes(data[2:], "little", signed=True), -scale)
-
-
+from_disk = values.number
+"""Inverse of ``to_disk``."""
 _COMPLEMENT = bytes(255 - byte for byte in range(256))
 
 
@@ -347,7 +347,7 @@ def _quiet(operation: Callable[[Decimal, Decimal], Decimal], a: Decimal, b: Deci
 
 
 def _in_bounds(result: Decimal) -> Decimal:
-    if result.is_zero():
+    if not result:
         return result.copy_abs()
     if result.adjusted() >= MAX_WHOLE_DIGITS and result.is_finite():
         raise overflow_error()
@@ -401,6 +401,9 @@ def _quotient(a: Decimal, scale_a: int, b: Decimal, scale_b: int, scale: int) ->
 
 def divide(a: Decimal, b: Decimal) -> Decimal:
     """a / b in PostgreSQL's scale; 22012 for a zero divisor."""
+    quick = values.divided(a, b)
+    if quick is not None:
+        return quick
     if a.is_nan() or b.is_nan():
         return NAN
     if not b:
@@ -433,6 +436,9 @@ def divide_truncated(a: Decimal, b: Decimal) -> Decimal:
 
 def remainder(a: Decimal, b: Decimal) -> Decimal:
     """a % b with the sign of a; 22012 for a zero divisor."""
+    quick = values.rest(a, b)
+    if quick is not None:
+        return quick
     if a.is_nan() or b.is_nan():
         return NAN
     if not b:
@@ -448,16 +454,27 @@ def remainder(a: Decimal, b: Decimal) -> Decimal:
 
 comparisons(
     """
-1718 numeric_eq(numeric, numeric) bool
-1719 numeric_ne(numeric, numeric) bool
-1722 numeric_lt(numeric, numeric) bool
-1723 numeric_le(numeric, numeric) bool
-1720 numeric_gt(numeric, numeric) bool
-1721 numeric_ge(numeric, numeric) bool
 1769 numeric_cmp(numeric, numeric) int4
 """,
     numeric_order,
 )
+
+
+def _compared(compare: Callable[[Datum, Datum], bool]) -> Callable[[Decimal, Decimal], bool]:
+    def test(a: Decimal, b: Decimal) -> bool:
+        if a == a and b == b:
+            return compare(a, b)
+        return compare(numeric_order(a), numeric_order(b))
+
+    return test
+
+
+fn(1718, "numeric_eq(numeric, numeric) bool", lambda a, b: a == b or (a.is_nan() and b.is_nan()))
+fn(1719, "numeric_ne(numeric, numeric) bool", lambda a, b: a != b and not (a.is_nan() and b.is_nan()))
+fn(1722, "numeric_lt(numeric, numeric) bool", _compared(operator.lt))
+fn(1723, "numeric_le(numeric, numeric) bool", _compared(operator.le))
+fn(1720, "numeric_gt(numeric, numeric) bool", _compared(operator.gt))
+fn(1721, "numeric_ge(numeric, numeric) bool", _compared(operator.ge))
 fn(1724, "numeric_add(numeric, numeric) numeric", add)
 fn(1764, "numeric_inc(numeric) numeric", lambda value: add(value, Decimal(1)))
 fn(1725, "numeric_sub(numeric, numeric) numeric", subtract)
@@ -495,15 +512,19 @@ fn(1766, "numeric_smaller(numeric, numeric) numeric", lambda a, b: a if numeric_
 fn(
     1707,
     "round(numeric, int4) numeric",
-    lambda value, scale: round_scale(value, max(-MAX_WHOLE_DIGITS, min(scale, MAX_SCALE))),
+    lambda value, scale: (
+        values.rounded(value, scale) or round_scale(value, max(-MAX_WHOLE_DIGITS, min(scale, MAX_SCALE)))
+    ),
 )
-fn(1708, "round(numeric) numeric", lambda value: round_scale(value, 0))
+fn(1708, "round(numeric) numeric", lambda value: values.rounded(value, 0) or round_scale(value, 0))
 fn(
     1709,
     "trunc(numeric, int4) numeric",
-    lambda value, scale: round_scale(value, max(-MAX_WHOLE_DIGITS, min(scale, MAX_SCALE)), ROUND_DOWN),
+    lambda value, scale: (
+        values.truncated(value, scale) or round_scale(value, max(-MAX_WHOLE_DIGITS, min(scale, MAX_SCALE)), ROUND_DOWN)
+    ),
 )
-fn(1710, "trunc(numeric) numeric", lambda value: round_scale(value, 0, ROUND_DOWN))
+fn(1710, "trunc(numeric) numeric", lambda value: values.truncated(value, 0) or round_scale(value, 0, ROUND_DOWN))
 fns(
     """
 1711 ceil(numeric) numeric
@@ -531,6 +552,9 @@ def to_integer(size: int) -> Callable[[Decimal], int]:
     low, high, name = LOW[size], HIGH[size], FORMATTED[size]
 
     def convert(value: Decimal) -> int:
+        quick = values.whole_number(value)
+        if quick is not None and low <= quick <= high:
+            return quick
         if not value.is_finite():
             raise NotSupported(f"cannot convert {'NaN' if value.is_nan() else 'infinity'} to {name}")
         result = int(value.to_integral_value(ROUND_HALF_UP, EXACT))
@@ -540,14 +564,18 @@ def to_integer(size: int) -> Callable[[Decimal], int]:
 
 
 def _from_float(value: float, digits: int) -> Decimal:
+    text = f"{value:.{digits}g}"
+    if text.count("e") == 0 and math.isfinite(value) and value:
+        return Decimal(text)
     if not math.isfinite(value):
         return NAN if value != value else INFINITY if value > 0 else -INFINITY
     return in_format(Decimal(f"{value:.{digits}g}"))
 
 
 def to_float8(value: Decimal) -> float:
-    if not value.is_finite():
-        return float(value)
+    found = float(value)
+    if 1e-300 < found < 1e300 or -1e300 < found < -1e-300 or not value.is_finite():
+        return found
     return parse_float(numeric_out(value), "double precision")
 
 

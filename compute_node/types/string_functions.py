@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import re
 import unicodedata
 from collections.abc import Callable
@@ -17,10 +18,11 @@ from aurora.errors import (
     SqlSyntaxError,
     SubstringError,
 )
+from aurora.kernels import values
 from compute_node.types import ctype
 from compute_node.types.bytea import decode_escape, decode_hex, encode_escape
 from compute_node.types.declare import fn, fns
-from compute_node.types.long_text import by_pieces, check_length, digest, filled, replace, size_bytes, split
+from compute_node.types.long_text import PIECE, by_pieces, check_length, digest, filled, replace, size_bytes, split
 from compute_node.types.regex import compile_regex
 
 _SAFE_IDENTIFIER = re.compile(r"[a-z_][a-z0-9_$]*")
@@ -57,6 +59,9 @@ fn(871, "upper(text) text", by_pieces(ctype.upper))
 
 
 def _initcap(value: str) -> str:
+    quick = values.initcap(value) if len(value) <= PIECE else None
+    if quick is not None:
+        return quick
     words = compile_regex("[[:alnum:]]+")
     out: list[str] = []
     done = 0
@@ -114,11 +119,16 @@ def substring(value: str, start: int, length: int | None = None) -> str:
 fns(
     """
 937 substring(text, int4) text
-936 substring(text, int4, int4) text
 883 substr(text, int4) text
-877 substr(text, int4, int4) text
 """,
     substring,
+)
+fns(
+    """
+936 substring(text, int4, int4) text
+877 substr(text, int4, int4) text
+""",
+    values.substring,
 )
 fns(
     """
@@ -168,6 +178,9 @@ def _split_part(value: str, delimiter: str, field: int) -> str:
         raise InvalidParameterValue("field position must not be zero")
     if not value:
         return ""
+    if 0 < field <= len(value) <= PIECE and delimiter:
+        parts = value.split(delimiter, field)
+        return parts[field - 1] if field <= len(parts) else ""
     parts = split(value, delimiter) if delimiter else [value]
     index = field - 1 if field > 0 else len(parts) + field
     return parts[index] if 0 <= index < len(parts) else ""
@@ -196,10 +209,20 @@ fn(2090, "to_hex(int8) text", lambda value: f"{value & 0xFFFFFFFFFFFFFFFF:x}")
 
 
 def _translate(value: str, old: str, new: str) -> str:
+    if len(old) <= 256 and len(value) <= PIECE:
+        return value.translate(_translation(old, new[: len(old)]))
+    table = _translated(old, new)
+    return by_pieces(lambda piece: piece.translate(table))(value)
+
+
+def _translated(old: str, new: str) -> dict[int, str | None]:
     table: dict[int, str | None] = {}
     for at, character in enumerate(old):
         table.setdefault(ord(character), new[at] if at < len(new) else None)
-    return by_pieces(lambda piece: piece.translate(table))(value)
+    return table
+
+
+_translation = functools.lru_cache(maxsize=256)(_translated)
 
 
 fn(878, "translate(text, text, text) text", _translate)

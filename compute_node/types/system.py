@@ -51,8 +51,10 @@ _delegate("""
 2197 inet_client_port() int4 stable nullable
 2199 inet_server_port() int4 stable nullable
 """)
-fn(2854, "pg_my_temp_schema() oid stable", lambda: 0)
-fn(2855, "pg_is_other_temp_schema(oid) bool stable", lambda oid: False)
+_delegate("""
+2854 pg_my_temp_schema() oid stable
+2855 pg_is_other_temp_schema(oid) bool stable
+""")
 fn(3163, "pg_trigger_depth() int4 stable", lambda: 0)
 fn(315, "pg_jit_available() bool volatile", lambda: False)
 

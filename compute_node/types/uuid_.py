@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 
+from aurora.kernels import values
 from compute_node.types.common import invalid_syntax, wrong_length
 from compute_node.types.declare import comparisons, fn, operator_classes, operators
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv
@@ -28,11 +29,10 @@ def uuid_in(text: str, typmod: int, env: TypeEnv) -> str:
 def _receive(data: bytes, typmod: int) -> str:
     if len(data) != 16:
         raise wrong_length(data, 16)
-    return str(uuid.UUID(bytes=bytes(data)))
+    return values.uuid_text(bytes(data))
 
 
-def _bytes(value: str) -> bytes:
-    return bytes.fromhex(value.replace("-", ""))
+_bytes = values.uuid_bytes
 
 
 REGISTRY.add_type(
@@ -51,7 +51,7 @@ REGISTRY.add_type(
         send=_bytes,
         disk="x",
         to_disk=_bytes,
-        from_disk=lambda data: _receive(data, -1),
+        from_disk=values.uuid_text,
         sort_key=_bytes,
     )
 )

@@ -203,9 +203,7 @@ INSERT INTO "Quoted Name" VALUES (1, 'x') RETURNING "a b", "Select";
 SELECT a FROM "Quoted Name";
 SELECT * FROM Quoted;
 DROP TABLE "Quoted Name";
---differs: without the notice that the name is cut
 CREATE TABLE verylongtablename_verylongtablename_verylongtablename_verylongtablename (a int);
---differs: without the notice that the name is cut
 DROP TABLE verylongtablename_verylongtablename_verylongtablename_verylongtablename;
 DROP TABLE pg_class;
 CREATE TABEL x (a int);

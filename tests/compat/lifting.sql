@@ -166,10 +166,8 @@ SELECT id AS "1" FROM t WHERE id = 1;
 SELECT id a1, id AS a2 FROM t WHERE id=1AND 1=1;
 SELECT 1a;
 SELECT 1.5.2;
---differs: the grammar takes hexadecimal integers
 SELECT 0x10;
 SELECT U&'\0041', E'\101';
---differs: bit strings are not there
 SELECT B'101';
 SELECT $1;
 SELECT 'a'

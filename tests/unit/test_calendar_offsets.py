@@ -26,7 +26,7 @@ CHANGES_US = (
     ),
 )
 def test_a_kept_offset_is_the_zones(zone: ZoneInfo, us: int) -> None:
-    expected = calendar_._offset_seconds_at(us, zone)
+    expected = calendar_._state(us, zone)[0]
     assert calendar_.utc_offset_seconds(us, zone) == expected
     assert calendar_.utc_offset_seconds(us, zone) == expected
 

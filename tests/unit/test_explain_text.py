@@ -112,7 +112,7 @@ def test_options_are_checked(fx: Fixture) -> None:
 def test_copy_target(fx: Fixture) -> None:
     ctx = context(fx.storage)
     defaults = {2: op("+", const(40), const(2))}
-    target = CopyTarget(ctx, CATALOG, fx.t, ["c", "a"], defaults, ())
+    target = CopyTarget(ctx, CATALOG, fx.t, ["c", "a"], defaults, (), ())
     assert [(name, item.name) for name, item, _ in target.columns] == [("c", "text"), ("a", "int4")]
     target.write_rows([("x", 100), ("y", 101)])
     assert target.finish() == 2
@@ -120,4 +120,4 @@ def test_copy_target(fx: Fixture) -> None:
     with pytest.raises(NotNullViolation):
         target.write_rows([("z", None)])
     with pytest.raises(UndefinedColumn, match='column "zz" of relation "t" does not exist'):
-        CopyTarget(ctx, CATALOG, fx.t, ["zz"], {}, ())
+        CopyTarget(ctx, CATALOG, fx.t, ["zz"], {}, (), ())

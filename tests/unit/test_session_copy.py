@@ -73,6 +73,8 @@ def write(rows: list[Any], text: str = "") -> bytes:
         (b"1|x\n", "(delimiter '|')", [(1, "x")]),
         (b"1,x\n2,\n", "csv", [(1, "x"), (2, None)]),
         (b'1,"x,""y""\nz"\n2,""\n', "csv", [(1, 'x,"y"\nz'), (2, "")]),
+        (b'1,"a\r\nb"\n2,"c\rd"\n', "csv", [(1, "a\r\nb"), (2, "c\rd")]),
+        (b'1,"a\r\nb"\r\n2,"c\nd"\r\n3,e\r\n', "csv", [(1, "a\r\nb"), (2, "c\nd"), (3, "e")]),
         (b"a,b\n1,x\n", "csv header", [(1, "x")]),
         (b"a,b\n1,x\n", "(format csv, header match)", [(1, "x")]),
         (b"1;'a''b\\'\n", "(format csv, delimiter ';', quote '''', escape '''')", [(1, "a'b\\")]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from compute_node.sql.analyze.stored import analyze_stored
-from compute_node.sql.deparse import deparse_stored, quote_identifier, quote_literal
+from compute_node.sql.deparse.expressions import deparse_stored, quote_identifier, quote_literal
 from tests.unit.support_sql import FakeCatalog
 
 CATALOG = FakeCatalog()

@@ -18,6 +18,7 @@ from aurora.errors import NotSupported
 from compute_node.catalog.ddl import (
     alter_table,
     base_types,
+    cluster,
     collations,
     composites,
     conversions,
@@ -29,6 +30,7 @@ from compute_node.catalog.ddl import (
     indexes,
     maintenance,
     objects,
+    on_commit,
     operator_classes,
     operator_families,
     operators,
@@ -89,6 +91,7 @@ _HANDLERS: dict[type, Handler] = {
     ast.TruncateStmt: objects.truncate_statement,
     ast.LockStmt: objects.lock_statement,
     ast.VacuumStmt: maintenance.vacuum_statement,
+    ast.ClusterStmt: cluster.cluster_statement,
     ast.CreateRoleStmt: roles.create_role,
     ast.AlterRoleStmt: roles.alter_role,
     ast.DropRoleStmt: roles.drop_role,
@@ -155,7 +158,6 @@ _NAMES = {
     "AlterDomainStmt": "ALTER DOMAIN",
     "CreateExtensionStmt": "CREATE EXTENSION",
     "RuleStmt": "CREATE RULE",
-    "ClusterStmt": "CLUSTER",
     "RefreshMatViewStmt": "REFRESH MATERIALIZED VIEW",
     "CreatePolicyStmt": "CREATE POLICY",
     "CreateStatsStmt": "CREATE STATISTICS",
@@ -212,6 +214,13 @@ class Ddl:
             audit.changed(session, tag)
         txn.cid += 1
         return tag
+
+    def before_commit(self, session: SessionState, txn: Txn) -> None:
+        """What ON COMMIT says of the session's temporary tables."""
+        if session.on_commit:
+            on_commit.before_commit(
+                DdlContext(self._engine, session, txn, "", drop.drop_temp_schema), session.on_commit
+            )
 
     def end_session(self, session: SessionState, txn: Txn) -> None:
         """Drop the session's temporary relations; in a transaction of the caller's."""

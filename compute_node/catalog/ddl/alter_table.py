@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +20,7 @@ from aurora.errors import (
     WrongObjectType,
 )
 from compute_node.catalog.builders import attribute_row
+from compute_node.catalog.ddl.cluster import checked_index, mark_clustered
 from compute_node.catalog.ddl.column_types import alter_column_types, prepare_column_types
 from compute_node.catalog.ddl.composites import alter_composite
 from compute_node.catalog.ddl.constraints import require_not_null, validate_check
@@ -30,8 +32,9 @@ from compute_node.catalog.ddl.create_table import (
     column_spec,
 )
 from compute_node.catalog.ddl.dependencies import drop, refresh_has_index
-from compute_node.catalog.ddl.expressions import default_text
+from compute_node.catalog.ddl.expressions import default_text, without_place
 from compute_node.catalog.ddl.foreign_keys import alter_constraint, find_constraint, validate_foreign_key
+from compute_node.catalog.ddl.generated_columns import drop_expression, refuse_default
 from compute_node.catalog.ddl.ownership import change_relation_owner
 from compute_node.catalog.ddl.relation import (
     COLUMNS_MAX,
@@ -41,6 +44,7 @@ from compute_node.catalog.ddl.relation import (
     relation,
     set_default,
 )
+from compute_node.catalog.ddl.replica_identity import names_rows, set_replica_identity
 from compute_node.catalog.ddl.rewrite import default_value, rewrite_with_value
 from compute_node.catalog.ddl.toast import compression_letter, ensure_toast, storage_letter
 from compute_node.catalog.ddl.type_users import refuse_containers
@@ -58,7 +62,7 @@ from compute_node.catalog.reloptions import (
 )
 from compute_node.relations.access_methods import METHODS_BY_OID, AccessMethod
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
-from compute_node.sql.deparse import quote_literal
+from compute_node.sql.deparse.expressions import quote_literal
 from compute_node.txn.locks import ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
 
 _T = enums.AlterTableType
@@ -185,7 +189,8 @@ def add_column(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) 
     ctx.depend((CLASS_RELATION, desc.oid, column.attno), (CLASS_TYPE, column.type, 0), "n")
     depend_on_collation(ctx, (CLASS_RELATION, desc.oid, column.attno), column.collation)
     ctx.changes.touch(desc.oid)
-    add_column_default(ctx, desc, spec)
+    with without_place():
+        add_column_default(ctx, desc, spec)
     ensure_toast(ctx, desc.oid)
     _fill_column(ctx, relation(ctx, desc.oid), spec)
     desc = relation(ctx, desc.oid)
@@ -197,7 +202,8 @@ def add_column(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) 
         key.keys = (ast.String(sval=column.name),)
         add_table_constraint(ctx, desc.oid, key, validate=True)
     for check in spec.checks:
-        add_table_constraint(ctx, desc.oid, check, validate=True)
+        with without_place():
+            add_table_constraint(ctx, desc.oid, check, validate=True)
     for foreign in spec.foreign:
         foreign.fk_attrs = (ast.String(sval=column.name),)
         add_table_constraint(ctx, desc.oid, foreign, validate=True)
@@ -216,7 +222,7 @@ def _fill_column(ctx: DdlContext, desc: RelationDesc, spec: ColumnSpec) -> None:
         return
     if desc.row_type:
         refuse_containers(ctx, desc.row_type, f'table "{desc.name}"')
-    if spec.serial is not None or spec.identity is not None:
+    if spec.serial is not None or spec.identity is not None or column.generated:
         rewrite_with_value(ctx, desc, column)
         return
     value, is_volatile = default_value(ctx, desc, column)
@@ -261,8 +267,14 @@ def _column_default(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTable
     column = live_column(desc, command.name)
     if column.identity:
         raise InvalidTableDefinition(f'column "{column.name}" of relation "{desc.name}" is an identity column')
-    text = None if command.def_ is None else default_text(ctx, command.def_, column)
+    refuse_default(desc, column, command.def_ is None)
+    with without_place():
+        text = None if command.def_ is None else default_text(ctx, command.def_, column)
     set_default(ctx, desc.oid, column.attno, text)
+
+
+def _drop_expression(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
+    drop_expression(ctx, desc, live_column(desc, command.name), bool(command.missing_ok))
 
 
 def _set_not_null(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
@@ -273,6 +285,8 @@ def _drop_not_null(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableC
     column = live_column(desc, command.name)
     if any(index.primary and column.attno in index.columns for index in desc.indexes):
         raise InvalidTableDefinition(f'column "{column.name}" is in a primary key')
+    if names_rows(ctx, desc, column.attno):
+        raise InvalidTableDefinition(f'column "{column.name}" is in index used as replica identity')
     if column.identity:
         raise InvalidTableDefinition(f'column "{column.name}" of relation "{desc.name}" is an identity column')
     ctx.rows.update("pg_attribute", attribute_record(ctx, desc.oid, column.attno), attnotnull=False)
@@ -280,7 +294,8 @@ def _drop_not_null(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableC
 
 
 def _add_constraint(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
-    add_table_constraint(ctx, desc.oid, command.def_, validate=True)
+    with without_place() if command.def_.contype == enums.ConstrType.CONSTR_CHECK else nullcontext():
+        add_table_constraint(ctx, desc.oid, command.def_, validate=True)
 
 
 def _drop_constraint(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
@@ -378,13 +393,25 @@ def _set_compression(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTabl
 
 
 def _nothing(_ctx: DdlContext, _desc: RelationDesc, _command: ast.AlterTableCmd) -> None:
-    """SET LOGGED / UNLOGGED: everything is logged. CLUSTER marks: nothing clusters."""
+    """SET LOGGED / UNLOGGED: everything is logged."""
+
+
+def _cluster_on(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
+    oid = ctx.view.layer.relation_oid(desc.namespace, command.name)
+    if oid is None:
+        raise UndefinedObject(f'index "{command.name}" for table "{desc.name}" does not exist')
+    mark_clustered(ctx, desc, checked_index(desc, oid, command.name).oid)
+
+
+def _drop_cluster(ctx: DdlContext, desc: RelationDesc, _command: ast.AlterTableCmd) -> None:
+    mark_clustered(ctx, desc, 0)
 
 
 _COMMANDS: dict[Any, Callable[[DdlContext, RelationDesc, Any], None]] = {
     _T.AT_AddColumn: _add_column,
     _T.AT_DropColumn: _drop_column,
     _T.AT_ColumnDefault: _column_default,
+    _T.AT_DropExpression: _drop_expression,
     _T.AT_SetNotNull: _set_not_null,
     _T.AT_DropNotNull: _drop_not_null,
     _T.AT_AddConstraint: _add_constraint,
@@ -401,13 +428,16 @@ _COMMANDS: dict[Any, Callable[[DdlContext, RelationDesc, Any], None]] = {
     _T.AT_DropOf: drop_of,
     _T.AT_SetLogged: _nothing,
     _T.AT_SetUnLogged: _nothing,
-    _T.AT_DropCluster: _nothing,
+    _T.AT_ClusterOn: _cluster_on,
+    _T.AT_DropCluster: _drop_cluster,
+    _T.AT_ReplicaIdentity: set_replica_identity,
 }
 _LOCK_LEVELS = {
     _T.AT_ValidateConstraint: SHARE_UPDATE_EXCLUSIVE,
     _T.AT_SetStatistics: SHARE_UPDATE_EXCLUSIVE,
     _T.AT_SetRelOptions: SHARE_UPDATE_EXCLUSIVE,
     _T.AT_ResetRelOptions: SHARE_UPDATE_EXCLUSIVE,
+    _T.AT_ClusterOn: SHARE_UPDATE_EXCLUSIVE,
     _T.AT_DropCluster: SHARE_UPDATE_EXCLUSIVE,
 }
 _ANY_KIND = (_T.AT_ChangeOwner, _T.AT_SetRelOptions, _T.AT_ResetRelOptions)

@@ -29,9 +29,10 @@ from compute_node.catalog.ddl.create_table import check_column_type, check_type_
 from compute_node.catalog.ddl.dependencies import describe
 from compute_node.catalog.ddl.expressions import index_text, named_objects, references
 from compute_node.catalog.ddl.foreign_keys import check_rows, renew_foreign_keys
+from compute_node.catalog.ddl.generated_columns import refuse_type
 from compute_node.catalog.ddl.indexes import operator_class
 from compute_node.catalog.ddl.relation import attribute_record, class_record, depend_on_collation, relation, set_default
-from compute_node.catalog.ddl.rewrite import new_relfiles
+from compute_node.catalog.ddl.rewrite import build_indexes, new_relfiles, without_watchers
 from compute_node.catalog.ddl.type_users import refuse_containers
 from compute_node.catalog.permissions import check_functions
 from compute_node.exec.builder import Builder
@@ -44,8 +45,9 @@ from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDe
 from compute_node.sql.analyze.names import SYSTEM_COLUMNS
 from compute_node.sql.analyze.stored import analyze_assigned, analyze_stored, assigned_default
 from compute_node.sql.analyze.typenames import find_collation, format_type, resolve_type_name
-from compute_node.sql.deparse import deparse_stored, quote_identifier
+from compute_node.sql.deparse.expressions import deparse_stored, quote_identifier
 from compute_node.sql.expressions import Column, Const, Expr, Relabel, Var, walk
+from compute_node.sql.parse import parse
 from compute_node.sql.plan import PlannedStmt, Result
 from compute_node.sql.planner.create import replace_columns
 from compute_node.sql.planner.fold import fold
@@ -101,7 +103,7 @@ def alter_column_types(ctx: DdlContext, old: RelationDesc, changes: Sequence[Typ
     changes = [replace(change, column=desc.columns[change.column.attno - 1]) for change in changes]
     numbers = {change.column.attno for change in changes}
     rewritten = not all(change.is_plain and _stored_alike(ctx, change) for change in changes)
-    defaults = {change.column.attno: _new_default(ctx, change) for change in changes}
+    defaults = {change.column.attno: _new_default(ctx, desc, change) for change in changes}
     for change in changes:
         write_column_type(ctx, desc, change, rewritten)
     for attno, text in defaults.items():
@@ -130,6 +132,7 @@ def _prepared(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -
     from compute_node.catalog.ddl.alter_table import live_column
 
     column = live_column(desc, name)
+    refuse_type(ctx, desc, column, node.raw_default)
     node.typeName.location = -1
     kind, typmod = resolve_type_name(ctx.view, node.typeName)
     item = ctx.view.type(kind)
@@ -152,6 +155,8 @@ def _prepared(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -
 def _value(ctx: DdlContext, desc: RelationDesc, column: ColumnDesc, target: ColumnDesc, node: ast.ColumnDef) -> Expr:
     """The new value over the old row; 42804 when it cannot be had by an assignment cast."""
     given = node.raw_default
+    if column.generated and column.default is not None:
+        given = parse(f"SELECT {column.default}")[0].node.targetList[0].val
     if given is not None and references(given)[1]:
         raise NotSupported("cannot use subquery in transform expression", position=references(given)[1][0] + 1)
     source = ast.ColumnRef(fields=(ast.String(sval=column.name),), location=-1) if given is None else given
@@ -189,18 +194,22 @@ def _stored_alike(ctx: DdlContext, change: TypeChange) -> bool:
     return old.disk == new.disk and old.to_disk == new.to_disk and new.check is None
 
 
-def _new_default(ctx: DdlContext, change: TypeChange) -> str | None:
+def _new_default(ctx: DdlContext, desc: RelationDesc, change: TypeChange) -> str | None:
     """The default's text for the new type; None when there is none, or it stays."""
     column = change.column
     if column.default is None or column.identity:
         return None
     view = ctx.tracing()
     target = ColumnDesc(column.attno, column.name, change.type, change.typmod, False)
-    found = assigned_default(view, target, column.default, session=ctx.session)
+    if column.generated:
+        node = parse(f"SELECT {column.default}")[0].node.targetList[0].val
+        found = analyze_assigned(view, desc, target, node, "", session=ctx.session)
+    else:
+        found = assigned_default(view, target, column.default, session=ctx.session)
     if found is None:
         shown = format_type(ctx.view, change.type)
         raise DatatypeMismatch(f'default for column "{column.name}" cannot be cast automatically to type {shown}')
-    text = deparse_stored(found, ctx.stored_view, None)
+    text = deparse_stored(found, ctx.stored_view, desc if column.generated else None)
     if text == column.default:
         return None
     return ctx.keep(text, view, named_objects(walk(found)))
@@ -353,8 +362,7 @@ def _rewrite(
     fresh = new_relfiles(ctx, relation(ctx, old.oid))
     convert = _converter(ctx, old, fresh, changes)
     verify = _verifier(ctx, fresh, checks)
-    # Without its indexes, which are built at the end, and without those who watch its rows: they have seen them.
-    table = ctx.storage.table(replace(fresh, indexes=(), foreign_keys=(), referenced_by=()))
+    table = ctx.storage.table(without_watchers(fresh))
     every = tuple(range(1, len(old.columns) + 1))
     waiting: list[Row] = []
     for batch in ctx.storage.table(old).scan(snapshot, every, False):
@@ -370,8 +378,7 @@ def _rewrite(
     if waiting:
         table.insert_many(ctx.txn, waiting)
     ctx.txn.cid += 1
-    for index in fresh.indexes:
-        ctx.build_index(fresh, index)
+    build_indexes(ctx, fresh)
 
 
 def _context(ctx: DdlContext) -> ExecContext:

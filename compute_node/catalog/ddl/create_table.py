@@ -16,18 +16,22 @@ from aurora.errors import (
     InvalidTableDefinition,
     InvariantViolation,
     NotSupported,
+    SqlError,
     SqlSyntaxError,
     UndefinedColumn,
     UndefinedObject,
+    UndefinedTable,
 )
 from compute_node.catalog.ddl.constraints import add_check, add_key
 from compute_node.catalog.ddl.context import DdlContext, cut_name
 from compute_node.catalog.ddl.expressions import default_text
 from compute_node.catalog.ddl.foreign_keys import add_foreign_key
+from compute_node.catalog.ddl.generated_columns import depend_on_columns, generate_column
 from compute_node.catalog.ddl.indexes import copy_index
+from compute_node.catalog.ddl.on_commit import check_on_commit, remember
 from compute_node.catalog.ddl.relation import create_constraint, create_relation, relation, set_default
 from compute_node.catalog.ddl.sequence import SERIAL_TYPES, create_owned_sequence
-from compute_node.catalog.ddl.toast import compression_letter, ensure_toast, storage_letter
+from compute_node.catalog.ddl.toast import compression_letter, ensure_toast
 from compute_node.catalog.ddl.typed_tables import composite_of, set_type
 from compute_node.catalog.permissions import denied, denied_relation
 from compute_node.catalog.reloptions import TABLE, TOAST, options_of
@@ -63,6 +67,7 @@ class ColumnSpec:
     default_text: str | None = None
     serial: str | None = None
     identity: ast.Constraint | None = None
+    generated: ast.Node | None = None
     keys: list[ast.Constraint] = field(default_factory=list)
     checks: list[ast.Constraint] = field(default_factory=list)
     foreign: list[ast.Constraint] = field(default_factory=list)
@@ -121,8 +126,6 @@ def column_spec(ctx: DdlContext, table: str, node: ast.ColumnDef, attno: int, of
         dimensions=len(node.typeName.arrayBounds or ()),
         serial=serial,
     )
-    if node.storage_name:
-        spec.column = replace(spec.column, storage=storage_letter(node.storage_name, item))
     if node.compression:
         spec.column = replace(spec.column, compression=compression_letter(node.compression, item))
     nullable: bool | None = False if serial is not None else None
@@ -162,7 +165,11 @@ def _column_constraint(spec: ColumnSpec, table: str, node: ast.Constraint, nulla
             )
         return wanted
     if kind == enums.ConstrType.CONSTR_DEFAULT:
-        if spec.default is not None or spec.serial is not None:
+        if spec.column.generated:
+            raise _both("default", name, table, position)
+        if spec.serial is not None:
+            raise SqlSyntaxError(f'multiple default values specified for column "{name}" of table "{table}"')
+        if spec.default is not None:
             raise SqlSyntaxError(
                 f'multiple default values specified for column "{name}" of table "{table}"', position=position
             )
@@ -172,16 +179,32 @@ def _column_constraint(spec: ColumnSpec, table: str, node: ast.Constraint, nulla
     elif kind == enums.ConstrType.CONSTR_CHECK:
         spec.checks.append(node)
     elif kind == enums.ConstrType.CONSTR_IDENTITY:
+        if spec.column.generated:
+            raise _both("identity", name, table, position)
         spec.identity = node
         spec.column = replace(spec.column, identity=node.generated_when)
         return False
     elif kind == enums.ConstrType.CONSTR_GENERATED:
-        raise NotSupported("generated columns are not supported", position=position)
+        if spec.column.generated:
+            raise SqlSyntaxError(
+                f'multiple generation clauses specified for column "{name}" of table "{table}"', position=position
+            )
+        if spec.default is not None or spec.serial is not None:
+            raise _both("default", name, table, position if spec.serial is None else None)
+        if spec.identity is not None:
+            raise _both("identity", name, table, position)
+        spec.generated = node.raw_expr
+        spec.column = replace(spec.column, generated="s")
     elif kind == enums.ConstrType.CONSTR_FOREIGN:
         spec.foreign.append(node)
     else:
         raise NotSupported("this column constraint is not supported", position=position)
     return nullable
+
+
+def _both(what: str, column: str, table: str, position: int | None) -> SqlError:
+    message = f'both {what} and generation expression specified for column "{column}" of table "{table}"'
+    return SqlSyntaxError(message, position=position)
 
 
 def _is_foreign(node: ast.Constraint) -> bool:
@@ -231,8 +254,7 @@ def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
     if node.inhRelations or node.partspec or node.partbound:
         what = "partitioned tables" if node.partspec or node.partbound else "inheritance"
         raise NotSupported(f"{what} are not supported")
-    if node.oncommit not in (enums.OnCommitAction.ONCOMMIT_NOOP, enums.OnCommitAction.ONCOMMIT_PRESERVE_ROWS):
-        raise NotSupported("ON COMMIT DELETE ROWS and ON COMMIT DROP are not supported")
+    check_on_commit(ctx, node.relation, node.oncommit)
     try:
         schema = ctx.creation_schema(node.relation)
     except (InvalidSchemaName, InvalidTableDefinition, InsufficientPrivilege) as error:
@@ -282,6 +304,7 @@ def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
     for source, options in likes:
         _copy_like_extras(ctx, desc.oid, source, options)
     ensure_toast(ctx, desc.oid, options_of(TOAST, node.options))
+    remember(ctx, desc, node.oncommit)
     return "CREATE TABLE"
 
 
@@ -311,8 +334,12 @@ def add_column_default(ctx: DdlContext, desc: RelationDesc, spec: ColumnSpec) ->
             set_default(ctx, desc.oid, attno, f"nextval('{sequence}'::regclass)", sequence)
     elif spec.default is not None:
         set_default(ctx, desc.oid, attno, default_text(ctx, spec.default, spec.column))
+    elif spec.generated is not None:
+        generate_column(ctx, desc.oid, attno, spec.generated)
     elif spec.default_text is not None:
         set_default(ctx, desc.oid, attno, spec.default_text)
+        if spec.column.generated:
+            depend_on_columns(ctx, relation(ctx, desc.oid), attno)
 
 
 def _elements(
@@ -326,7 +353,11 @@ def _elements(
         if isinstance(element, ast.ColumnDef):
             added = [column_spec(ctx, table, element, len(specs) + 1)]
         elif isinstance(element, ast.TableLikeClause):
-            source = ctx.find(element.relation)
+            try:
+                source = ctx.find(element.relation)
+            except (UndefinedTable, InvalidSchemaName) as error:
+                error.position = (element.relation.location or 0) + 1
+                raise
             if source is None:
                 raise InvariantViolation("source is not there")
             if not ctx.rights.relation(source, SELECT):
@@ -393,8 +424,12 @@ def _like_columns(source: RelationDesc, options: int, count: int) -> list[Column
             spec.column = replace(spec.column, storage=column.storage)
         if options & enums.TableLikeOption.CREATE_TABLE_LIKE_COMPRESSION:
             spec.column = replace(spec.column, compression=column.compression)
-        if options & enums.TableLikeOption.CREATE_TABLE_LIKE_DEFAULTS:
+        wanted = enums.TableLikeOption.CREATE_TABLE_LIKE_DEFAULTS
+        if column.generated:
+            wanted = enums.TableLikeOption.CREATE_TABLE_LIKE_GENERATED
+        if options & wanted and not column.identity:
             spec.default_text = column.default
+            spec.column = replace(spec.column, generated=column.generated)
         result.append(spec)
     return result
 

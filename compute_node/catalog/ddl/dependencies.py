@@ -159,7 +159,8 @@ def _dependents(ctx: DdlContext, address: Address) -> list[tuple[Address, str]]:
             rule = ctx.rows.one("pg_rewrite", oid=record.objid)
             if rule is not None:
                 dependent = (CLASS_RELATION, rule.ev_class, 0)
-        if dependent[:2] != address[:2]:
+        # A generated column depends on other columns of its table.
+        if dependent[:2] != address[:2] or (address[2] and dependent[2] not in (0, address[2])):
             result.append((dependent, record.deptype))
     return result
 

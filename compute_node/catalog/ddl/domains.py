@@ -44,7 +44,7 @@ from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql.analyze.stored import analyze_domain_check, analyze_new_domain_check
 from compute_node.sql.analyze.typenames import find_collation, format_type, resolve_type_name
-from compute_node.sql.deparse import deparse_stored, quote_literal
+from compute_node.sql.deparse.expressions import deparse_stored, quote_literal
 from compute_node.sql.expressions import walk
 from compute_node.txn.locks import SHARE
 from compute_node.types.registry import PgType

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pglast import ast
 from pglast.stream import RawStream
 
-from aurora.errors import DatatypeMismatch, InvalidObjectDefinition, NotSupported
+from aurora.errors import DatatypeMismatch, InvalidObjectDefinition, NotSupported, SqlError
 from compute_node.catalog.ddl.context import (
     CLASS_COLLATION,
     CLASS_NAMESPACE,
@@ -32,7 +33,7 @@ from compute_node.sql.analyze.collations import collation_of_expression
 from compute_node.sql.analyze.stored import analyze_default, analyze_expression
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.sql.catalog_view import CatalogView
-from compute_node.sql.deparse import deparse_stored
+from compute_node.sql.deparse.expressions import deparse_stored
 from compute_node.sql.expressions import (
     AggregateCall,
     ArrayOp,
@@ -117,11 +118,13 @@ _CLASS_OF = {
 
 
 def named_objects(nodes: Iterable[Expr]) -> set[tuple[int, int, int]]:
-    """The objects that stand among these nodes as constants (``'s'::regclass``). 0A000 for a role, on which only
-    owners and privileges may depend."""
+    """The objects that stand among these nodes as constants (``'s'::regclass``), and collations. 0A000 for a role, on
+    which only owners and privileges may depend."""
     found = set()
     for node in nodes:
-        if isinstance(node, Const) and node.value is not None:
+        if isinstance(node, Collate):
+            found.add((CLASS_COLLATION, node.collation, 0))
+        elif isinstance(node, Const) and node.value is not None:
             if node.type == TYPE_OIDS["regrole"]:
                 raise NotSupported("constant of the type regrole cannot be used here")
             if node.type in _CLASS_OF:
@@ -132,6 +135,16 @@ def named_objects(nodes: Iterable[Expr]) -> set[tuple[int, int, int]]:
 def expression_text(node: ast.Node) -> str:
     """The SQL text of a parse tree."""
     return str(RawStream()(copy.deepcopy(node)))
+
+
+@contextmanager
+def without_place() -> Iterator[None]:
+    """Errors of the expressions in ALTER TABLE have no position: they are analyzed when the table is changed."""
+    try:
+        yield
+    except SqlError as error:
+        error.position = None
+        raise
 
 
 def default_text(ctx: DdlContext, node: ast.Node, column: ColumnDesc) -> str:

@@ -24,6 +24,7 @@ from aurora.errors import (
     InvariantViolation,
     NotSupported,
     ObjectNotInPrerequisiteState,
+    SqlSyntaxError,
     TooManyColumns,
     UndefinedColumn,
     UndefinedObject,
@@ -72,9 +73,6 @@ def add_foreign_key(
     ctx: DdlContext, desc: RelationDesc, node: ast.Constraint, columns: Sequence[str], *, validate: bool
 ) -> None:
     """Add one; ``validate``: the table may have rows. 23503, 42501, 42703, 42704, 42710, 42804, 42809, 42830, 42P16."""
-    position = (node.location or 0) + 1 if node.location is not None and node.location >= 0 else None
-    if node.fk_with_period or node.pk_with_period:
-        raise NotSupported("foreign keys with PERIOD are not supported", position=position)
     referenced = _referenced_table(ctx, desc, node)
     attnos = [_key_column(desc, name) for name in columns]
     if len(attnos) > COLUMNS_MAX:
@@ -85,6 +83,7 @@ def add_foreign_key(
     if len(key) != len(attnos):
         raise InvalidForeignKey("number of referencing and referenced columns for foreign key disagree")
     name = _constraint_name(ctx, desc, node.conname, columns)
+    _refuse_generated(desc, attnos, node)
     operators = [
         _operators(ctx, name, (desc, mine), (referenced, theirs), _class_of(index, theirs))
         for mine, theirs in zip(attnos, key, strict=True)
@@ -124,6 +123,16 @@ def add_foreign_key(
     _add_triggers(ctx, foreign_key(record))
     if validate and not node.skip_validation:
         check_rows(ctx, foreign_key(record))
+
+
+def _refuse_generated(desc: RelationDesc, attnos: Sequence[int], node: ast.Constraint) -> None:
+    """42601 for an action that would change a generated column."""
+    if not any(desc.columns[attno - 1].generated for attno in attnos):
+        return
+    for event, action, refused in (("UPDATE", node.fk_upd_action, "ndc"), ("DELETE", node.fk_del_action, "nd")):
+        if str(action) in refused:
+            message = f"invalid ON {event} action for foreign key constraint containing generated column"
+            raise SqlSyntaxError(message)
 
 
 def _referenced_table(ctx: DdlContext, desc: RelationDesc, node: ast.Constraint) -> RelationDesc:

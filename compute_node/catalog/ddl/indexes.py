@@ -22,6 +22,7 @@ from aurora.errors import (
     TooManyColumns,
     UndefinedColumn,
     UndefinedObject,
+    WrongObjectType,
 )
 from aurora.ids import Oid, RelFile
 from compute_node.catalog.ddl.context import CLASS_RELATION, DdlContext, cut_name
@@ -241,8 +242,24 @@ def _attributes(ctx: DdlContext, oid: int) -> list[Record]:
     return sorted(ctx.rows.find("pg_attribute", attrelid=oid), key=lambda record: int(record.attnum))
 
 
+_NOT_INDEXED = {"v": "views", "i": "indexes", "S": "sequences", "t": "TOAST tables"}
+
+
+def _refuse_other_kinds(ctx: DdlContext, name: ast.RangeVar) -> None:
+    desc = ctx.find(name)
+    if desc is None or desc.kind == "r":
+        return
+    ctx.check_owner(desc)
+    if desc.kind == "c":
+        raise WrongObjectType(f'"{desc.name}" is a composite type')
+    if desc.kind in _NOT_INDEXED:
+        detail = f"This operation is not supported for {_NOT_INDEXED[desc.kind]}."
+        raise WrongObjectType(f'cannot create index on relation "{desc.name}"', detail=detail)
+
+
 def create_index_statement(ctx: DdlContext, node: ast.IndexStmt) -> str:
     """CREATE [UNIQUE] INDEX; CONCURRENTLY builds it like any other, which locks the table's writers out meanwhile."""
+    _refuse_other_kinds(ctx, node.relation)
     desc = ctx.table(node.relation, SHARE)
     ctx.check_unused(desc, "CREATE INDEX")
     method = _method(ctx, node.accessMethod or "btree")

@@ -22,31 +22,51 @@ if TYPE_CHECKING:
 
 
 _SAMPLE_BLOCKS = 300
-_BOOLEAN_OPTIONS = (
-    "verbose",
-    "analyze",
-    "skip_locked",
-    "freeze",
-    "full",
-    "disable_page_skipping",
-    "process_toast",
-    "truncate",
-    "index_cleanup",
-    "parallel",
-)
+_OF_BOTH = ("verbose", "skip_locked")
+_OF_VACUUM = ("analyze", "freeze", "full", "disable_page_skipping", "process_toast", "truncate")
+_WORKERS_MAX = 1024
+
+
+def _options(node: ast.VacuumStmt) -> dict[str, bool]:
+    """The options that are on or off, by name. 42601."""
+    on: dict[str, bool] = {}
+    what = "VACUUM" if node.is_vacuumcmd else "ANALYZE"
+    for option in node.options or ():
+        name, position = option.defname, None if option.location is None else option.location + 1
+        if name in _OF_BOTH or (node.is_vacuumcmd and name in _OF_VACUUM):
+            on[name] = is_on(option)
+        elif node.is_vacuumcmd and name == "index_cleanup":
+            if option.arg is not None and str(getattr(option.arg, "sval", "")).lower() != "auto":
+                is_on(option)
+        elif node.is_vacuumcmd and name == "parallel":
+            if option.arg is None:
+                message = f"parallel option requires a value between 0 and {_WORKERS_MAX}"
+                raise SqlSyntaxError(message, position=position)
+            if not isinstance(option.arg, ast.Integer):
+                raise SqlSyntaxError("parallel requires an integer value")
+            workers = option.arg.ival or 0
+            if not 0 <= workers <= _WORKERS_MAX:
+                message = f"parallel workers for vacuum must be between 0 and {_WORKERS_MAX}"
+                raise SqlSyntaxError(message, position=position)
+            on["parallel"] = workers > 0
+        else:
+            raise SqlSyntaxError(f'unrecognized {what} option "{name}"', position=position)
+    return on
 
 
 def vacuum_statement(ctx: DdlContext, node: ast.VacuumStmt) -> str:
     """VACUUM [(options)] [tables] and ANALYZE [tables]. FULL and FREEZE do what a plain VACUUM does."""
-    options = {option.defname: option for option in node.options or ()}
-    for name in options:
-        if name not in _BOOLEAN_OPTIONS:
-            raise NotSupported(f"the option {name.upper()} is not supported")
-    truncate = "truncate" not in options or _is_on(options["truncate"])
-    toast = "process_toast" not in options or _is_on(options["process_toast"])
-    if not toast and "full" in options and _is_on(options["full"]):
+    options = _options(node)
+    truncate, toast, full = options.get("truncate", True), options.get("process_toast", True), options.get("full")
+    analyze_too = not node.is_vacuumcmd or options.get("analyze", False)
+    if full and options.get("parallel"):
+        raise NotSupported("VACUUM FULL cannot be performed in parallel")
+    if not analyze_too and any(relation.va_cols for relation in node.rels or ()):
+        raise NotSupported("ANALYZE option must be specified when a column list is provided")
+    if full and options.get("disable_page_skipping"):
+        raise NotSupported("VACUUM option DISABLE_PAGE_SKIPPING cannot be used with FULL")
+    if full and not toast:
         raise NotSupported("PROCESS_TOAST required with VACUUM FULL")
-    analyze_too = not node.is_vacuumcmd or "analyze" in options
     for table in _tables(ctx, node):
         ctx.lock(table, SHARE_UPDATE_EXCLUSIVE)
         desc = ctx.view.relation(table.oid)
@@ -62,7 +82,7 @@ def vacuum_statement(ctx: DdlContext, node: ast.VacuumStmt) -> str:
     return "VACUUM" if node.is_vacuumcmd else "ANALYZE"
 
 
-def _is_on(option: ast.DefElem) -> bool:
+def is_on(option: ast.DefElem) -> bool:
     """A Boolean option's value; given without one it is on."""
     if option.arg is None:
         return True

@@ -25,8 +25,9 @@ from aurora.errors import (
 from compute_node.catalog.builders import attribute_row
 from compute_node.catalog.ddl.context import CLASS_NAMESPACE, CLASS_RELATION, CLASS_REWRITE, DdlContext, cut_name
 from compute_node.catalog.ddl.create_table import check_column_type, check_tablespace, check_type_usage
-from compute_node.catalog.ddl.expressions import expression_text, named_objects, walk
+from compute_node.catalog.ddl.expressions import named_objects, walk
 from compute_node.catalog.ddl.foreign_keys import truncation
+from compute_node.catalog.ddl.on_commit import check_on_commit, remember
 from compute_node.catalog.ddl.ownership import check_new_owner
 from compute_node.catalog.ddl.relation import class_record, create_relation
 from compute_node.catalog.ddl.rewrite import truncate
@@ -41,6 +42,7 @@ from compute_node.session import cursors, prepare
 from compute_node.session.state import IDLE
 from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.typenames import format_type
+from compute_node.sql.deparse.queries import kept_query
 from compute_node.sql.expressions import FieldSelect
 from compute_node.sql.query import Query
 from compute_node.sql.required import NOTHING, is_security_invoker
@@ -141,6 +143,8 @@ def create_view(ctx: DdlContext, node: ast.ViewStmt) -> str:
     """CREATE [OR REPLACE] VIEW; the query's text is kept, with the names of its relations made complete."""
     if node.withCheckOption != enums.ViewCheckOption.NO_CHECK_OPTION:
         raise NotSupported("WITH CHECK OPTION is not supported")
+    if getattr(node.query, "intoClause", None) is not None:
+        raise NotSupported("views must not contain SELECT INTO")
     name = cut_name(node.view.relname)
     analyzing = ctx.tracing()
     query = analyze(node.query, analyzing, [], ctx.source, session=ctx.session, allow_params=False)
@@ -158,9 +162,7 @@ def create_view(ctx: DdlContext, node: ast.ViewStmt) -> str:
         node.view.relpersistence = "t"
     options = options_of(VIEW, node.options)
     schema = ctx.creation_schema(node.view)
-    write_stars(node.query, query.stars)
-    qualify(ctx, node.query)
-    text = ctx.keep(expression_text(node.query), analyzing, named_objects(own_nodes(query)))
+    text = ctx.keep(kept_query(query, ctx.stored_view), analyzing, named_objects(own_nodes(query)))
     existing = view.layer.relation_oid(schema[1], name)
     if existing is not None and node.replace:
         desc = view.relation(existing)
@@ -270,8 +272,6 @@ def qualify(ctx: DdlContext, node: ast.Node, hidden: frozenset[str] = frozenset(
     if isinstance(node, ast.RangeVar) and node.schemaname is None and node.relname not in hidden:
         found = ctx.view.find_relation(None, node.relname)
         if found is not None:
-            if node.alias is None:
-                node.alias = ast.Alias(aliasname=node.relname)
             node.schemaname = found.schema
     _qualify_object(ctx, node)
     for attribute in node:
@@ -325,6 +325,7 @@ def create_table_as(ctx: DdlContext, node: ast.CreateTableAsStmt) -> str:
     query_node = node.query
     if isinstance(query_node, ast.ExecuteStmt):
         query_node = _prepared_query(ctx, query_node)
+    check_on_commit(ctx, into.rel, into.onCommit)
     name = cut_name(into.rel.relname)
     types = list(ctx.param_types)
     query = analyze(query_node, ctx.view, types, ctx.source, session=ctx.session, allow_params=bool(types))
@@ -348,6 +349,7 @@ def create_table_as(ctx: DdlContext, node: ast.CreateTableAsStmt) -> str:
         options=options_of(TABLE, into.options) or None,
     )
     desc = ensure_toast(ctx, desc.oid, options_of(TOAST, into.options))
+    remember(ctx, desc, into.onCommit)
     if into.skipData:
         # EXECUTE is run all the same, for no row.
         return "SELECT 0" if isinstance(node.query, ast.ExecuteStmt) else "CREATE TABLE AS"

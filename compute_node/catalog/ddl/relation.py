@@ -147,9 +147,11 @@ def set_default(ctx: DdlContext, oid: int, attno: int, text: str | None, sequenc
         ctx.rows.delete_where("pg_depend", classid=CLASS_DEFAULT, objid=record.oid)
     if text is not None:
         default = ctx.next_oid()
+        # A generated column goes with what its expression uses, where others lose their default.
+        generated = bool(attribute_record(ctx, oid, attno).attgenerated)
         ctx.rows.insert("pg_attrdef", oid=default, adrelid=oid, adnum=attno, adbin=text)
-        ctx.depend((CLASS_DEFAULT, default, 0), (CLASS_RELATION, oid, attno), "a")
-        ctx.depend_on_text((CLASS_DEFAULT, default, 0), text)
+        ctx.depend((CLASS_DEFAULT, default, 0), (CLASS_RELATION, oid, attno), "i" if generated else "a")
+        ctx.depend_on_text((CLASS_RELATION, oid, attno) if generated else (CLASS_DEFAULT, default, 0), text)
         if sequence is not None:
             ctx.depend((CLASS_DEFAULT, default, 0), (CLASS_RELATION, sequence, 0), "n")
     ctx.rows.update("pg_attribute", attribute_record(ctx, oid, attno), atthasdef=text is not None)

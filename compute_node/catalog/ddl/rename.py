@@ -44,13 +44,14 @@ from compute_node.catalog.ddl.routines.alter import rename_routine, set_routine_
 from compute_node.catalog.ddl.routines.find import ROUTINES, owned_routine
 from compute_node.catalog.ddl.typed_tables import tables_of
 from compute_node.catalog.ddl.types import check_type_owner, find_type, rename_type, set_type_schema, type_record
+from compute_node.catalog.ddl.view_texts import all_views_follow, views_follow
 from compute_node.catalog.large_objects import objects as large_objects
 from compute_node.catalog.permissions import denied
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import CATALOGS, NAMESPACE_CATALOG
 from compute_node.sql.analyze.stored import analyze_stored
 from compute_node.sql.analyze.typenames import format_type
-from compute_node.sql.deparse import deparse_stored
+from compute_node.sql.deparse.expressions import deparse_stored, quote_identifier
 from compute_node.txn.locks import ACCESS_EXCLUSIVE
 from compute_node.types.acl import CREATE
 
@@ -96,13 +97,15 @@ def rename(ctx: DdlContext, node: ast.RenameStmt) -> str:
     if node.renameType == _O.OBJECT_COLUMN:
         if class_record(ctx, desc.oid).reloftype:
             raise WrongObjectType("cannot rename column of typed table")
-        _rename_column(ctx, desc, node.subname, new)
+        with views_follow(ctx, (CLASS_RELATION, desc.oid)):
+            _rename_column(ctx, desc, node.subname, new)
     elif node.renameType == _O.OBJECT_TABCONSTRAINT:
         _rename_constraint(ctx, desc, node.subname, new)
     else:
         if not ctx.rights.schema(desc.namespace, CREATE):
             raise denied("schema", desc.schema)
-        rename_relation(ctx, desc, new)
+        with views_follow(ctx, (CLASS_RELATION, desc.oid)):
+            rename_relation(ctx, desc, new)
     return f"ALTER {noun}"
 
 
@@ -132,15 +135,16 @@ def _rename_column(ctx: DdlContext, desc: RelationDesc, old: str, new: str) -> N
         raise UndefinedColumn(f'column "{old}" does not exist')
     if desc.column(new) is not None:
         raise DuplicateColumn(f'column "{new}" of relation "{desc.name}" already exists')
-    for record in ctx.rows.find("pg_depend", refclassid=CLASS_RELATION, refobjid=desc.oid):
-        if record.classid == CATALOGS["pg_rewrite"].desc.oid:
-            raise NotSupported("renaming a column that a view uses is not supported")
     view = ctx.view
     renamed = replace(desc, columns=tuple(replace(each, name=new) if each is column else each for each in desc.columns))
 
     def follow(text: str, clause: str) -> str:
         return deparse_stored(analyze_stored(view, desc, text, clause, session=ctx.session), ctx.stored_view, renamed)
 
+    made = {each.attno for each in desc.columns if each.generated}
+    for record in ctx.rows.find("pg_attrdef", adrelid=desc.oid) if made else ():
+        if record.adnum in made:
+            ctx.rows.update("pg_attrdef", record, adbin=follow(record.adbin, "GENERATED"))
     for record in ctx.rows.find("pg_constraint", conrelid=desc.oid):
         if record.contype == "c":
             ctx.rows.update("pg_constraint", record, conbin=follow(record.conbin, "CHECK"))
@@ -162,7 +166,8 @@ def _rename_attribute(ctx: DdlContext, node: ast.RenameStmt, new: str) -> str:
     desc = find_composite(ctx, node.relation)
     tables = tables_of(ctx, desc, node.behavior == enums.DropBehavior.DROP_CASCADE)
     for each in (desc, *tables):
-        _rename_column(ctx, each, node.subname, new)
+        with views_follow(ctx, (CLASS_RELATION, each.oid)):
+            _rename_column(ctx, each, node.subname, new)
     return "ALTER TYPE"
 
 
@@ -192,8 +197,9 @@ def _rename_schema(ctx: DdlContext, old: str, new: str) -> str:
         )
     if not ctx.rights.database(ctx.view.layer.database_oid, CREATE):
         raise denied("database", ctx.session.database)
-    ctx.rows.update("pg_namespace", record, nspname=new)
-    ctx.changes.touch(*(each.oid for each in ctx.rows.find("pg_class") if each.relnamespace == record.oid))
+    with all_views_follow(ctx, quote_identifier(old)):
+        ctx.rows.update("pg_namespace", record, nspname=new)
+        ctx.changes.touch(*(each.oid for each in ctx.rows.find("pg_class") if each.relnamespace == record.oid))
     return "ALTER SCHEMA"
 
 
@@ -216,6 +222,10 @@ def set_schema(ctx: DdlContext, node: ast.AlterObjectSchemaStmt) -> str:
         return schema_objects.set_schema(ctx, plain, node.object, node.newschema)
     if node.objectType not in _RELATIONS:
         raise NotSupported("this form of ALTER ... SET SCHEMA is not supported")
+    return _move_relation(ctx, node)
+
+
+def _move_relation(ctx: DdlContext, node: ast.AlterObjectSchemaStmt) -> str:
     tag = f"ALTER {_RELATIONS[node.objectType]}"
     desc = ctx.find(node.relation, missing_ok=bool(node.missing_ok))
     if desc is None:
@@ -228,6 +238,12 @@ def set_schema(ctx: DdlContext, node: ast.AlterObjectSchemaStmt) -> str:
         raise denied("schema", node.newschema)
     if ctx.view.layer.relation_oid(namespace, desc.name) is not None:
         raise DuplicateTable(f'relation "{desc.name}" already exists in schema "{node.newschema}"')
+    with views_follow(ctx, (CLASS_RELATION, desc.oid)):
+        _set_namespace(ctx, desc, namespace)
+    return tag
+
+
+def _set_namespace(ctx: DdlContext, desc: RelationDesc, namespace: int) -> None:
     moved = [desc.oid, *(index.oid for index in desc.indexes)]
     for record in ctx.rows.find("pg_depend", refclassid=CLASS_RELATION, refobjid=desc.oid):
         owned = ctx.view.relation(record.objid) if record.classid == CLASS_RELATION else None
@@ -245,7 +261,6 @@ def set_schema(ctx: DdlContext, node: ast.AlterObjectSchemaStmt) -> str:
         if record.refclassid == CLASS_NAMESPACE:
             ctx.rows.update("pg_depend", record, refobjid=namespace)
     ctx.changes.touch(*moved)
-    return tag
 
 
 def comment(ctx: DdlContext, node: ast.CommentStmt) -> str:

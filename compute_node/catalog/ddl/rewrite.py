@@ -1,4 +1,4 @@
-"""Rewriting a table into new storage: TRUNCATE, and ADD COLUMN with a volatile default.
+"""Rewriting a table into new storage: TRUNCATE, ADD COLUMN with a volatile default; what CLUSTER and ALTER TYPE share.
 
 New relfiles take the place of the old ones in pg_class; the old storage goes when the transaction commits, the new
 one when it aborts. Readers of older snapshots keep out by the access-exclusive lock.
@@ -6,6 +6,7 @@ one when it aborts. Readers of older snapshots keep out by the access-exclusive 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from pglast import ast, enums
@@ -42,6 +43,18 @@ def new_relfiles(ctx: DdlContext, desc: RelationDesc) -> RelationDesc:
         for index in fresh.toast.indexes:
             ctx.build_index(fresh.toast, index)
     return fresh
+
+
+def without_watchers(desc: RelationDesc) -> RelationDesc:
+    """The table without its indexes, which are built when it is full, and without those who watch its rows: they have
+    seen them."""
+    return replace(desc, indexes=(), foreign_keys=(), referenced_by=())
+
+
+def build_indexes(ctx: DdlContext, desc: RelationDesc) -> None:
+    """Fill the indexes of a table that was written anew."""
+    for index in desc.indexes:
+        ctx.build_index(desc, index)
 
 
 def truncate(ctx: DdlContext, desc: RelationDesc) -> None:

@@ -381,10 +381,7 @@ def rename_role(ctx: DdlContext, old: str, new: str) -> str:
 
 def grant_role(ctx: DdlContext, node: ast.GrantRoleStmt) -> str:
     """GRANT role TO role and REVOKE role FROM role."""
-    admin = any(option.defname == "admin" for option in node.opt or ())
-    for option in node.opt or ():
-        if option.defname != "admin":
-            raise SqlSyntaxError(f'unrecognized role option "{option.defname}"')
+    admin = bool(node.admin_opt)
     grantor = ctx.user_oid if node.grantor is None else role_oid(ctx, node.grantor)
     members = [role_oid(ctx, spec) for spec in node.grantee_roles]
     for granted in node.granted_roles:

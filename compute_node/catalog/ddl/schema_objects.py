@@ -35,6 +35,7 @@ from compute_node.catalog.ddl.functions import argument_types
 from compute_node.catalog.ddl.operators import find_operator, shown_operator
 from compute_node.catalog.ddl.ownership import check_new_owner
 from compute_node.catalog.ddl.role_names import role_oid
+from compute_node.catalog.ddl.view_texts import views_follow
 from compute_node.catalog.permissions import denied
 from compute_node.catalog.rows import Record
 from compute_node.types.acl import CREATE
@@ -165,8 +166,9 @@ def rename(ctx: DdlContext, kind: SchemaObject, names: Named, new: str) -> str:
     if not ctx.rights.schema(namespace, CREATE):
         raise denied("schema", ctx.view.layer.namespace_name(namespace) or "")
     check_free(ctx, kind, namespace, new, row)
-    ctx.rows.update(kind.catalog, row, **{f"{kind.prefix}name": new})
-    ctx.changes.touch()
+    with views_follow(ctx, (kind.class_oid, row.oid)):
+        ctx.rows.update(kind.catalog, row, **{f"{kind.prefix}name": new})
+        ctx.changes.touch()
     return f"ALTER {kind.noun.upper()}"
 
 
@@ -178,8 +180,8 @@ def set_schema(ctx: DdlContext, kind: SchemaObject, names: Named, schema: str) -
         return f"ALTER {kind.noun.upper()}"
     if not ctx.rights.schema(namespace, CREATE):
         raise denied("schema", schema)
-    if namespace != getattr(row, f"{kind.prefix}namespace"):
-        check_free(ctx, kind, namespace, getattr(row, f"{kind.prefix}name"), row)
+    check_free(ctx, kind, namespace, getattr(row, f"{kind.prefix}name"), row)
+    with views_follow(ctx, (kind.class_oid, row.oid)):
         ctx.rows.update(kind.catalog, row, **{f"{kind.prefix}namespace": namespace})
         for record in ctx.rows.find("pg_depend", classid=kind.class_oid, objid=row.oid, objsubid=0):
             if record.refclassid == CLASS_NAMESPACE:
@@ -216,11 +218,3 @@ def dropped(ctx: DdlContext, kind: SchemaObject, names: Sequence[ast.String], mi
             f"must be owner of {kind.noun} {dotted(names)}" if kind.has_owner else "must be superuser"
         )
     return kind.class_oid, row.oid, 0
-
-
-def shown(ctx: DdlContext, kind: SchemaObject, oid: int) -> str:
-    """As messages name it."""
-    row = ctx.rows.one(kind.catalog, oid=oid)
-    if row is None:
-        return f"{kind.noun} {oid}"
-    return f"{kind.noun} {getattr(row, f'{kind.prefix}name')}"

@@ -21,6 +21,7 @@ from aurora.errors import (
     ObjectNotInPrerequisiteState,
     SequenceGeneratorLimitExceeded,
     SqlSyntaxError,
+    UndefinedColumn,
     UndefinedTable,
     WrongObjectType,
 )
@@ -178,7 +179,7 @@ def _owner(ctx: DdlContext, desc: RelationDesc, option: ast.DefElem | None) -> N
         raise UndefinedTable(f'relation "{names[-2]}" does not exist')
     column = table.column(names[-1])
     if column is None:
-        raise UndefinedTable(f'column "{names[-1]}" of relation "{table.name}" does not exist')
+        raise UndefinedColumn(f'column "{names[-1]}" of relation "{table.name}" does not exist')
     if table.owner != desc.owner:
         raise ObjectNotInPrerequisiteState("sequence must have same owner as table it is linked to")
     if table.namespace != desc.namespace:

@@ -25,7 +25,7 @@ from compute_node.catalog.ddl.context import CLASS_NAMESPACE, CLASS_PROC, DdlCon
 from compute_node.catalog.ddl.schema_objects import KINDS, SchemaObject, find, owned
 from compute_node.catalog.ddl.shared_depend import record_owner
 from compute_node.catalog.rows import Record
-from compute_node.sql.deparse import quote_identifier
+from compute_node.sql.deparse.expressions import quote_identifier
 from compute_node.types import oids
 from compute_node.types.textsearch.templates import Number, read_options
 from compute_node.types.textsearch.tokens import KINDS as TOKENS

@@ -23,6 +23,7 @@ from compute_node.catalog.builders import array_type_row, enum_type_row, shell_t
 from compute_node.catalog.ddl.context import CLASS_NAMESPACE, CLASS_TYPE, NAME_BYTES_MAX, DdlContext, cut_name
 from compute_node.catalog.ddl.shared_depend import record_owner
 from compute_node.catalog.ddl.type_users import columns_containing
+from compute_node.catalog.ddl.view_texts import views_follow
 from compute_node.catalog.permissions import denied
 from compute_node.catalog.rows import Record
 from compute_node.relations.schema import FIRST_NORMAL_OID
@@ -72,6 +73,9 @@ def create_enum(ctx: DdlContext, node: ast.CreateEnumStmt) -> str:
             raise UniqueViolation(
                 'duplicate key value violates unique constraint "pg_enum_typid_label_index"',
                 detail=f"Key (enumtypid, enumlabel)=({oid}, {label}) already exists.",
+                schema="pg_catalog",
+                table="pg_enum",
+                constraint="pg_enum_typid_label_index",
             )
         seen.add(label)
     owner = ctx.user_oid
@@ -257,12 +261,13 @@ def rename_type(ctx: DdlContext, names: Sequence[ast.String], new: str, *, domai
     new = cut_name(new)
     if type_name_taken(ctx, record.typnamespace, new):
         raise DuplicateObject(f'type "{new}" already exists')
-    ctx.rows.update("pg_type", record, typname=new)
-    _update_relation(ctx, record, relname=new)
-    if record.typarray:
-        array = type_record(ctx, record.typarray)
-        ctx.rows.update("pg_type", array, typname=array_name(ctx, record.typnamespace, new))
-    ctx.changes.touch(kind.oid)
+    with views_follow(ctx, (CLASS_TYPE, kind.oid), (CLASS_TYPE, record.typarray)):
+        ctx.rows.update("pg_type", record, typname=new)
+        _update_relation(ctx, record, relname=new)
+        if record.typarray:
+            array = type_record(ctx, record.typarray)
+            ctx.rows.update("pg_type", array, typname=array_name(ctx, record.typnamespace, new))
+        ctx.changes.touch(kind.oid)
     return "ALTER DOMAIN" if domain else "ALTER TYPE"
 
 
@@ -275,10 +280,12 @@ def set_type_schema(ctx: DdlContext, names: Sequence[ast.String], schema: str, *
     if ctx.view.layer.type_oid(namespace, kind.name) is not None:
         raise DuplicateObject(f'type "{kind.name}" already exists in schema "{schema}"')
     _refuse_row_type(ctx, kind, record)
-    for oid in (kind.oid, record.typarray):
-        if oid:
-            ctx.rows.update("pg_type", type_record(ctx, oid), typnamespace=namespace)
-    _update_relation(ctx, record, relnamespace=namespace)
+    with views_follow(ctx, (CLASS_TYPE, kind.oid), (CLASS_TYPE, record.typarray)):
+        for oid in (kind.oid, record.typarray):
+            if oid:
+                ctx.rows.update("pg_type", type_record(ctx, oid), typnamespace=namespace)
+        _update_relation(ctx, record, relnamespace=namespace)
+        ctx.changes.touch(kind.oid)
     for row in ctx.rows.find("pg_depend", classid=CLASS_TYPE, objid=kind.oid, objsubid=0):
         if row.refclassid == CLASS_NAMESPACE:
             ctx.rows.update("pg_depend", row, refobjid=namespace)

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pglast.parser import ParseError
-from pglast.stream import IndentedStream
-
 from aurora.datum import Datum
 from aurora.errors import UndefinedColumn, UndefinedTable
 from compute_node.catalog.functions import routines
@@ -18,9 +15,12 @@ from compute_node.catalog.rows import Record
 from compute_node.relations.access_methods import METHODS
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.relations.schema import CATALOGS
+from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.stored import analyze_domain_check, analyze_stored
-from compute_node.sql.deparse import deparse_stored, quote_literal
-from compute_node.sql.deparse_pretty import deparse_pretty
+from compute_node.sql.deparse.expressions import deparse_stored, quote_literal
+from compute_node.sql.deparse.pretty import deparse_pretty
+from compute_node.sql.deparse.queries import deparse_query
+from compute_node.sql.parse import parse
 
 _CLASS_RELATION = CATALOGS["pg_class"].desc.oid
 
@@ -28,7 +28,7 @@ _CLASS_RELATION = CATALOGS["pg_class"].desc.oid
 def _pretty(call: Call, desc: RelationDesc | None, text: str) -> str:
     """A stored expression with only the parentheses that it needs."""
     found = analyze_stored(call.view, desc, text, "INDEX", session=call.session)
-    return deparse_pretty(found, call.view, desc, call.session.env)
+    return deparse_pretty(found, call.view, desc, call.session.env, True)
 
 
 def get_expr(call: Call, text: str, oid: int, pretty: bool = False) -> str:
@@ -40,7 +40,7 @@ def get_expr(call: Call, text: str, oid: int, pretty: bool = False) -> str:
 def _expression(call: Call, desc: RelationDesc | None, text: str, pretty: bool) -> str:
     """A stored expression, without the parentheses that CREATE INDEX puts around what is no function call."""
     inner = text[1:-1] if text.startswith("((") and _is_wrapped(text) else text
-    return _pretty(call, desc, inner) if pretty else _shown(call, desc, inner)
+    return _pretty(call, desc, inner) if pretty else _shown(call, desc, inner, True)
 
 
 def _is_wrapped(text: str) -> bool:
@@ -58,12 +58,12 @@ def _is_wrapped(text: str) -> bool:
     return closed == [(1, len(text) - 2), (0, len(text) - 1)]
 
 
-def _shown(call: Call, desc: RelationDesc | None, text: str) -> str:
+def _shown(call: Call, desc: RelationDesc | None, text: str, lines: bool = False) -> str:
     """A stored expression, whose names are whole and may be OIDs, as the session's search path lets one write it."""
-    if "::reg" not in text and "." not in text:
+    if "::reg" not in text and "." not in text and not (lines and "CASE" in text):
         return text
     expr = analyze_stored(call.view, desc, text, "DEFAULT", session=call.session)
-    return deparse_stored(expr, call.view, desc, call.session.env)
+    return deparse_stored(expr, call.view, desc, call.session.env, lines)
 
 
 def _index(call: Call, oid: int) -> tuple[RelationDesc, IndexDesc] | None:
@@ -149,7 +149,8 @@ def get_indexdef(call: Call, oid: int, column: int = 0, pretty: bool = False) ->
         pairs = (option.partition("=") for option in desc.options)
         text += " WITH (" + ", ".join(f"{key}={_option_value(value)}" for key, _, value in pairs) + ")"
     if index.predicate is not None:
-        text += f" WHERE {_expression(call, table, index.predicate, pretty)}"
+        predicate = index.predicate
+        text += f" WHERE {_pretty(call, table, predicate) if pretty else _shown(call, table, predicate)}"
     return text
 
 
@@ -187,7 +188,7 @@ def _domain_check(call: Call, row: Record, pretty: bool) -> str:
     domain = call.view.type(row.contypid)
     found = analyze_domain_check(call.view, 0 if domain.base is None else domain.base.oid, row.conbin)
     write = deparse_pretty if pretty else deparse_stored
-    return write(found, call.view, None, call.session.env)
+    return write(found, call.view, None, call.session.env, True)
 
 
 _ACTIONS = {"r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
@@ -214,16 +215,22 @@ def _foreign_key_text(call: Call, table: RelationDesc, row: Record) -> str | Non
 
 
 def get_viewdef(call: Call, view: int | str, pretty: bool | int = False) -> str | None:
-    """pg_get_viewdef: the stored query, laid out; NULL for what is no view."""
+    """pg_get_viewdef; ``pretty``: also as a number, the length of its lines. NULL for what is no view."""
     oid = regclass_in(call, view) if isinstance(view, str) else view
     desc = call.view.relation(oid)
     if desc is None or desc.view_sql is None:
         return None
-    try:
-        text = str(IndentedStream(comma_at_eoln=True)(desc.view_sql))
-    except ParseError:
-        text = desc.view_sql
-    return " " + text.rstrip(";") + ";"
+    wrap = pretty if not isinstance(pretty, bool) else 0
+    return f"{view_text(call, desc, pretty is not False, wrap)};"
+
+
+def view_text(call: Call, desc: RelationDesc, pretty: bool, wrap: int = 0) -> str:
+    """A view's query, as the session's search path lets one write it."""
+    sql = desc.view_sql or ""
+    stored = call.view.of_stored_text()
+    query = analyze(parse(sql)[0].node, stored, [], sql, session=call.session, allow_params=False)
+    names = [column.name for column in desc.columns]
+    return deparse_query(query, call.view, call.session.env, names=names, pretty=pretty, wrap=wrap)
 
 
 def get_ruledef(call: Call, oid: int, pretty: bool = False) -> str | None:
@@ -232,8 +239,9 @@ def get_ruledef(call: Call, oid: int, pretty: bool = False) -> str | None:
     desc = None if row is None else call.view.relation(row.ev_class)
     if row is None or desc is None:
         return None
-    name = f"{quote_identifier(desc.schema)}.{quote_identifier(desc.name)}"
-    return f'CREATE RULE "{row.rulename}" AS\n    ON SELECT TO {name} DO INSTEAD {get_viewdef(call, desc.oid)}'
+    name = call.relation_name(desc) if pretty else f"{quote_identifier(desc.schema)}.{quote_identifier(desc.name)}"
+    text = view_text(call, desc, pretty)
+    return f'CREATE RULE "{row.rulename}" AS\n    ON SELECT TO {name} DO INSTEAD {text};'
 
 
 def obj_description(call: Call, oid: int, catalog: str | None = None) -> str | None:

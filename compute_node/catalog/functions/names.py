@@ -435,7 +435,21 @@ def search_path_schemas(call: Call, include_implicit: bool) -> list[str]:
     return [name for name in view.search_path if name in explicit]
 
 
+def my_temp_schema(call: Call) -> int:
+    """pg_my_temp_schema: 0 before the session has one."""
+    name = call.session.temp_schema
+    return 0 if name is None else call.view.layer.namespace_oid(name) or 0
+
+
+def is_other_temp_schema(call: Call, oid: int) -> bool:
+    """pg_is_other_temp_schema."""
+    name = call.view.layer.namespace_name(oid) or ""
+    return name != call.session.temp_schema and name.startswith(("pg_temp_", "pg_toast_temp_"))
+
+
 FUNCTIONS: dict[str, Callable[..., Datum]] = {
+    "pg_my_temp_schema": my_temp_schema,
+    "pg_is_other_temp_schema": is_other_temp_schema,
     "regclassin": regclass_in,
     "regclassout": regclass_out,
     "regtypein": regtype_in,

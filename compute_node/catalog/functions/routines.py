@@ -13,7 +13,7 @@ from compute_node.session.settings import LISTS, split_list
 from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.routines import RoutineBody
 from compute_node.sql.analyze.stored import analyze_stored
-from compute_node.sql.deparse import Deparser, Namer, deparse_stored, quote_literal
+from compute_node.sql.deparse.expressions import Deparser, Namer, deparse_stored, quote_literal
 from compute_node.sql.expressions import Expr, Param
 from compute_node.sql.parse import parse
 

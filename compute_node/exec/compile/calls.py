@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from aurora.datum import Datum
 from aurora.errors import DatatypeMismatch, NotSupported
+from compute_node.access.stored import Toasted
 from compute_node.exec.compile.compiler import FALSITY_HANDLERS, TRUTH_HANDLERS, VALUE_HANDLERS, Compiler, handles
 from compute_node.exec.compile.rows import column_index
 from compute_node.exec.compile.unit import NULL, Code
@@ -18,7 +19,7 @@ from compute_node.sql import expressions as ex
 from compute_node.types.array_value import flatten
 from compute_node.types.collation import Collation, collation_of
 from compute_node.types.collation.code import code_under
-from compute_node.types.oids import ANY, TYPE_OIDS, UNKNOWN
+from compute_node.types.oids import ANY, INT2, INT4, INT8, TEXT, TYPE_OIDS, UNKNOWN, VARCHAR
 from compute_node.types.registry import FieldDesc, Function, PgType
 
 if TYPE_CHECKING:
@@ -95,10 +96,12 @@ def guarded(
     result: int,
     star: bool = False,
     instead: Callable[..., Datum] | None = None,
+    plain: Callable[..., Datum] | None = None,
     columns: tuple[tuple[int, int, str], ...] = (),
 ) -> GuardedCall:
     """A call over compiled arguments. ``star``: the last one is an array given with VARIADIC to a variadic "any".
-    ``instead``: a function of (context, arguments …) to call in place of the function's code."""
+    ``instead``: a function of (context, arguments …) to call in place of the function's code, unless ``plain`` can be
+    called because the first argument, a column, is no handle."""
     unit = compiler.unit
     template = function.inline if function.specialize is None and not star and instead is None else None
     if template is not None and any(collation_of(oid) for oid in types):
@@ -122,6 +125,9 @@ def guarded(
         nullable = "None" in template or not function.strict
     elif instead is not None:
         body = f"{unit.bind(instead, 'g')}({', '.join(['c', *atoms])})"
+        if plain is not None:
+            whole = f"{unit.bind(plain, 'g')}({', '.join(atoms)})"
+            body = f"({body} if type({atoms[0]}) is {unit.bind(Toasted, 'g')} else {whole})"
         nullable = True
     else:
         name = unit.bind(implementation_of(compiler.linker, function, types, result, columns), "g")
@@ -167,12 +173,14 @@ def compile_call(compiler: Compiler, node: ex.Call) -> GuardedCall:
     star = node.variadic and function.variadic == ANY
     if star:  # what the function gets are the array's elements
         types = (*types[:-1], compiler.linker.type(types[-1]).element or UNKNOWN)
-    instead = None
+    instead = plain = None
     if compiler.scope.stored is not None:
         instead = compiler.scope.stored.call(node, implementation_of(compiler.linker, function, types, node.type))
         if instead is not None:
             args[0] = compiler.scope.column(0, column_index(node.arguments[0]))
-    return guarded(compiler, function, args, types, node.type, star, instead, node.columns)
+            if node.function not in _ABOUT_STORAGE and not function.needs_context:
+                plain = implementation_of(compiler.linker, function, types, node.type)
+    return guarded(compiler, function, args, types, node.type, star, instead, plain, node.columns)
 
 
 @handles(VALUE_HANDLERS, ex.Call)
@@ -202,11 +210,24 @@ def strict_apply(compiler: Compiler, function: Callable[..., Datum], argument: C
     return compiler.wrap(text, (argument,), nullable=True, extra=2)
 
 
+_ABOUT_STORAGE = frozenset((1269, 2121))
+"""functions that tell of a stored value what it is like"""
+_WHOLE = frozenset((INT2, INT4, INT8))
+"""types whose text is the number's"""
+
+
 @handles(VALUE_HANDLERS, ex.CoerceViaIO)
 def _coerce_via_io(compiler: Compiler, node: ex.CoerceViaIO) -> Code:
     source = compiler.linker.type(node.argument.type)
     target = compiler.linker.type(node.type)
     output, read = source.output, target.input
+    if target.oid in (TEXT, VARCHAR):
+        # Their input takes any text as it is.
+        if source.oid in _WHOLE:
+            return strict_apply(compiler, str, compiler.value(node.argument))
+        return strict_apply(compiler, output, compiler.value(node.argument), "c.env")
+    if source.oid in (TEXT, VARCHAR):
+        return strict_apply(compiler, read, compiler.value(node.argument), "-1", "c.env")
 
     def convert(value: Datum, env: TypeEnv) -> Any:
         return read(output(value, env), -1, env)
@@ -252,6 +273,15 @@ def _sql_value(compiler: Compiler, node: ex.SqlValue) -> Code:
     if node.typmod >= 0 and cast is not None:
         code = strict_apply(compiler, cast, code, compiler.unit.bind(node.typmod), "False")
     return code
+
+
+@handles(VALUE_HANDLERS, ex.CurrentOf)
+def _current_of(compiler: Compiler, node: ex.CurrentOf) -> Code:
+    def address(context: ExecContext) -> int | None:
+        at = context.session.cursor_row(node.cursor, node.relation)
+        return None if at is None else context.storage.table(node.relation).version_of_now(context.snapshot, at)
+
+    return Code(f"{compiler.unit.bind(address, 'g')}(c)", True)
 
 
 def _current_schema(context: ExecContext) -> str | None:

@@ -138,7 +138,7 @@ def _array_coerce(compiler: Compiler, node: ex.ArrayCoerce) -> Code:
 @handles(VALUE_HANDLERS, ex.MinMax)
 def _min_max(compiler: Compiler, node: ex.MinMax) -> Code:
     codes = [compiler.value(argument) for argument in node.arguments]
-    choose = runtime.extreme(node.greatest, compiler.linker.type(node.arguments[0].type).sort_value)
+    choose = runtime.extreme(node.greatest, compiler.linker.type(node.arguments[0].type).sort_value, len(codes))
     text = f"{compiler.unit.bind(choose, 'g')}({tuple_text([code.text for code in codes])})"
     return compiler.wrap(text, codes, nullable=all(code.nullable for code in codes), extra=3)
 
@@ -196,5 +196,7 @@ def _array_op(compiler: Compiler, node: ex.ArrayOp) -> Code:
     apply: Callable[..., Datum] = implementation_of(compiler.linker, function, (node.left.type, element), node.type)
     context = context_text(function) if function.needs_context else "None"
     quantified = runtime.quantified(apply, function.strict, node.use_or, function.needs_context)
+    if _plain_equality(compiler, node):
+        quantified = runtime.contained(quantified)
     text = f"{compiler.unit.bind(quantified, 'g')}({context}, {left.text}, {right.text})"
     return compiler.wrap(text, (left, right), nullable=True, extra=3)

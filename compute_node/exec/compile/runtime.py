@@ -75,9 +75,35 @@ def quantified(
     return test
 
 
-def extreme(greatest: bool, sort_value: Callable[[Datum], Datum] | None) -> Callable[[Row], Datum]:
+LIST_MAX = 4096
+
+
+def contained(
+    general: Callable[[FunctionContext, Datum, Datum], bool | None],
+) -> Callable[[FunctionContext, Datum, Datum], bool | None]:
+    """``= ANY`` by Python's own equality, for arrays of one dimension that are not long; ``general`` has the others."""
+
+    def test(context: FunctionContext, left: Datum, array: list[Datum] | None) -> bool | None:
+        if not array or left is None or type(array[0]) is list or len(array) > LIST_MAX:
+            return general(context, left, array)
+        if left in array:
+            return True
+        return None if None in array else False
+
+    return test
+
+
+def extreme(greatest: bool, sort_value: Callable[[Datum], Datum] | None, count: int = 0) -> Callable[[Row], Datum]:
     """GREATEST or LEAST: the extreme of what is not NULL; the first of equals."""
     choose: Callable[..., Datum] = max if greatest else min
+
+    def pick_of_two(values: Row) -> Datum:
+        first, second = values
+        if first is None or second is None:
+            return second if first is None else first
+        if greatest:
+            return second if second > first else first
+        return second if second < first else first
 
     def pick(values: Row) -> Datum:
         known = [value for value in values if value is not None]
@@ -85,7 +111,7 @@ def extreme(greatest: bool, sort_value: Callable[[Datum], Datum] | None) -> Call
             return None
         return choose(known) if sort_value is None else choose(known, key=sort_value)
 
-    return pick
+    return pick_of_two if count == 2 and sort_value is None else pick
 
 
 def freeze(value: Datum) -> Datum:

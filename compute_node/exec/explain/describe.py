@@ -234,7 +234,8 @@ class Describer:
             case pl.TidScan():
                 shown = self._scan(plan, "Tid Scan")
                 tid = self._wording.text(plan.tid, self._scan_names(plan))
-                shown.properties.append(("TID Cond", f"(ctid = {tid})"))
+                current = tid.startswith("CURRENT OF ")
+                shown.properties.append(("TID Cond", tid if current else f"(ctid = {tid})"))
                 return shown
             case pl.IndexScan():
                 way = " Backward" if plan.backward else ""

@@ -101,6 +101,8 @@ class Wording:
                 return f"({prefix}SubPlan {node.plan + 1})"
             case ex.SqlValue():
                 return node.name.upper()
+            case ex.CurrentOf():
+                return f"CURRENT OF {quoted(node.cursor)}"
             case ex.Subscript():
                 return self._container(node.container, word) + "".join(
                     f"[{word(item)}]" for item in node.indexes if item is not None

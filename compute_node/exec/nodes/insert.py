@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from aurora.datum import Row
 from aurora.errors import CardinalityViolation, ObjectNotInPrerequisiteState, SerializationFailure
 from compute_node.access.stored import adopted
-from compute_node.exec.assignments import RowChange
+from compute_node.exec.assignments import RowChange, generator
 from compute_node.exec.compile.rows import batch_function
 from compute_node.exec.constraints import row_verifier
 from compute_node.exec.modify_source import SCANS
@@ -31,6 +31,7 @@ class InsertNode(Node):
         "_arbiters",
         "_child",
         "_conflict",
+        "_generate",
         "_on_conflict",
         "_reads_itself",
         "_relation",
@@ -43,6 +44,7 @@ class InsertNode(Node):
         self._relation = plan.relation
         self._child = builder.node(plan.child)
         self._verify = row_verifier(builder, plan.relation, plan.checks)
+        self._generate = generator(builder, plan.relation, plan.generated)
         width = len(plan.relation.columns)
         self._returning: Any = None
         if plan.returning:
@@ -60,6 +62,7 @@ class InsertNode(Node):
                 plan.checks,
                 plan.returning,
                 proposed=True,
+                generated=plan.generated,
             )
         self._reads_itself = any(
             node.relation.oid == plan.relation.oid for node in plan_nodes(plan.child) if isinstance(node, SCANS)
@@ -72,7 +75,7 @@ class InsertNode(Node):
         """Positions of the columns that nothing here looks at: what is stored of another table's value is copied."""
         relation = plan.relation
         keyed = {attno for index in relation.indexes for attno in index.columns}
-        looked_at = plan.returning or plan.conflict or plan.checks or 0 in keyed
+        looked_at = plan.returning or plan.conflict or plan.checks or plan.generated or 0 in keyed
         if looked_at or relation.toast is None or any(index.predicate is not None for index in relation.indexes):
             return frozenset()
         return frozenset(column.attno - 1 for column in relation.columns if column.attno not in keyed)
@@ -84,6 +87,8 @@ class InsertNode(Node):
             source = list(source)
         toast = ctx.storage.table(self._relation).toast if self._stored else None
         for batch in source:
+            if self._generate is not None:
+                batch = self._generate(ctx, batch)
             if self._verify is not None:
                 self._verify(ctx, batch)
             if toast is not None:

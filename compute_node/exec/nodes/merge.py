@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from aurora.datum import Datum, Row
 from aurora.errors import CardinalityViolation
-from compute_node.exec.assignments import RowChange
+from compute_node.exec.assignments import RowChange, generator
 from compute_node.exec.compile.rows import row_function, truth_function
 from compute_node.exec.compile.unit import row_scope
 from compute_node.exec.constraints import row_verifier
@@ -41,7 +41,9 @@ class _Action:
         self.values: Callable[..., Row] | None = None
         self.strength = "update"
         if action.command == "update":
-            self.change = RowChange(builder, plan.relation, action.assignments, None, plan.checks, (), whole=True)
+            self.change = RowChange(
+                builder, plan.relation, action.assignments, None, plan.checks, (), whole=True, generated=plan.generated
+            )
             keys = {attno for index in plan.relation.indexes if index.unique for attno in index.columns}
             if not keys & set(self.change.changed):
                 self.strength = "no key update"
@@ -53,7 +55,7 @@ class _Action:
 class MergeNode(Node):
     """``run`` gives the number of rows inserted, updated and deleted."""
 
-    __slots__ = ("_child", "_matched", "_recheck", "_relation", "_source", "_tid", "_unmatched", "_verify")
+    __slots__ = ("_child", "_generate", "_matched", "_recheck", "_relation", "_source", "_tid", "_unmatched", "_verify")
 
     def __init__(self, plan: pl.Merge, builder: Builder) -> None:
         self._relation, self._source, self._tid = plan.relation, plan.source, plan.tid_column
@@ -61,6 +63,7 @@ class MergeNode(Node):
         self._recheck = Rechecker(plan.again, builder)
         self._matched = [_Action(plan, step, builder) for step in plan.steps if step.matched]
         self._unmatched = [_Action(plan, step, builder) for step in plan.steps if not step.matched]
+        self._generate = generator(builder, plan.relation, plan.generated)
         self._verify = row_verifier(builder, plan.relation, plan.checks)
         self.nullable = None
 
@@ -131,6 +134,8 @@ class MergeNode(Node):
         if action is None or action.values is None:
             return False
         values = action.values(ctx, row)
+        if self._generate is not None:
+            values = self._generate(ctx, [values])[0]
         if self._verify is not None:
             self._verify(ctx, [values])
         table.insert(ctx.txn, values)

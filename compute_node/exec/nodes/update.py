@@ -32,7 +32,14 @@ class UpdateNode(Node):
         self._again = find_target_again(plan.again, plan.source, builder)
         whole = self._again is not None
         self._change = RowChange(
-            builder, plan.relation, plan.assignments, plan.recheck, plan.checks, plan.returning, whole=whole
+            builder,
+            plan.relation,
+            plan.assignments,
+            plan.recheck,
+            plan.checks,
+            plan.returning,
+            whole=whole,
+            generated=plan.generated,
         )
         self._returns = bool(plan.returning)
         self._source = ModifySource(plan.child, plan.tid_column, builder, self._change.uses_joined)

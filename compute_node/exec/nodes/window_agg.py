@@ -75,7 +75,7 @@ class WindowAggNode(Node):
         self._order_key: Evaluate | None = None
         ranks = any(builder.function(call.function).name in ("rank", "dense_rank") for call in plan.calls)
         if self._streams is None or self._by_group or ranks:
-            self._order_key = self._keys(builder, [key.expression for key in plan.order])
+            self._order_key = self._keys(builder, plan.peers)
         self._calls: list[WindowFunction] = [make() for make, _, _ in makers] if self._streams is None else []
         source = self._child.nullable
         width = len(plan.child.output)

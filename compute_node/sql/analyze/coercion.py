@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from aurora.errors import AmbiguousParameter, CannotCoerce, DatatypeMismatch, SqlError
-from compute_node.sql.analyze.context import Analysis, Scope, fail
+from compute_node.sql.analyze.context import Analysis, Scope, fail, start_of
 from compute_node.sql.analyze.polymorphism import (
     ANYCOMPATIBLE,
     ANYCOMPATIBLEARRAY,
@@ -434,7 +434,7 @@ def select_common_type(scope: Scope, expressions: Sequence[Expr], construct: str
         mine, other = catalog.type(chosen), catalog.type(root)
         if mine.category != other.category:
             names = f"{format_type(catalog, chosen)} and {format_type(catalog, item.type)}"
-            raise fail(DatatypeMismatch, f"{construct} types {names} cannot be matched", item.location)
+            raise fail(DatatypeMismatch, f"{construct} types {names} cannot be matched", start_of(item))
         if not mine.preferred and _implicitly(catalog, chosen, root) and not _implicitly(catalog, root, chosen):
             chosen = root
     return oids.TEXT if chosen == oids.UNKNOWN else chosen

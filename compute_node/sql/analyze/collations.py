@@ -16,7 +16,7 @@ from typing import NamedTuple
 from aurora.errors import CollationMismatch
 from compute_node.hub import HUB
 from compute_node.relations.descriptors import RelationDesc
-from compute_node.sql.analyze.context import Scope, fail
+from compute_node.sql.analyze.context import Scope, fail, start_of
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import (
     AggregateCall,
@@ -47,7 +47,6 @@ from compute_node.sql.expressions import (
     Subscript,
     Var,
     WindowCall,
-    children,
     map_children,
 )
 from compute_node.sql.query import CommonTable, FromItem, JoinItem, Query, RangeEntry, Target
@@ -77,14 +76,6 @@ class State(NamedTuple):
 _NOTHING = State()
 _UNKNOWN = State(INDETERMINATE)
 """A column of a sub-select whose parts disagreed: as one without a collation, and an error where one is needed."""
-
-
-def start_of(node: Expr) -> int:
-    """Where an expression begins in the text, as messages point to it."""
-    if isinstance(node, Collate):
-        return start_of(node.argument)
-    places = [node.location, *(start_of(child) for child in children(node))] if isinstance(node, Call) else []
-    return min((place for place in places if place >= 0), default=node.location)
 
 
 class Collations:

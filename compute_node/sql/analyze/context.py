@@ -12,7 +12,18 @@ from pglast.ast import WindowDef
 from aurora.errors import SqlError
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.catalog_view import CatalogView
-from compute_node.sql.expressions import AggregateCall, Expr, Var
+from compute_node.sql.expressions import (
+    AggregateCall,
+    ArrayCoerce,
+    Call,
+    CoerceTypmod,
+    CoerceViaIO,
+    Collate,
+    Expr,
+    Relabel,
+    Var,
+    children,
+)
 from compute_node.sql.query import CommonTable, Query, RangeEntry
 from compute_node.sql.rewrite import deep_map
 from compute_node.types.registry import TypeEnv
@@ -105,6 +116,8 @@ class Scope:
     has_srf: bool = False
     windows: list[WindowDef] = field(default_factory=list)
     """of this level, as they are written: those of WINDOW, then those of OVER"""
+    unreachable: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """aliases and columns that cannot be referenced, for hints: of INSERT's table"""
     pending_cte: tuple[str, ...] = ()
     """names of CTEs of this WITH RECURSIVE that are not analyzed yet"""
 
@@ -130,6 +143,18 @@ def fail(
     return error(
         message, detail=detail, hint=hint, position=location + 1 if location is not None and location >= 0 else None
     )
+
+
+_LEFTMOST = (Call, Relabel, CoerceViaIO, ArrayCoerce, CoerceTypmod)
+"""What begins where the leftmost of its parts does"""
+
+
+def start_of(node: Expr) -> int:
+    """Where an expression begins in the text, as messages point to it."""
+    if isinstance(node, Collate):
+        return start_of(node.argument)
+    places = [node.location, *(start_of(child) for child in children(node))] if isinstance(node, _LEFTMOST) else []
+    return min((place for place in places if place >= 0), default=node.location)
 
 
 def shift_levels(node: Expr, delta: int) -> Expr:

@@ -12,9 +12,8 @@ from aurora.errors import (
     NotSupported,
     SqlSyntaxError,
 )
-from compute_node.sql.analyze.coercion import coerce, coerce_to_common
-from compute_node.sql.analyze.collations import start_of
-from compute_node.sql.analyze.context import Scope, fail
+from compute_node.sql.analyze.coercion import coerce, coerce_to_common, select_common_type
+from compute_node.sql.analyze.context import Scope, fail, start_of
 from compute_node.sql.analyze.functions import resolve_unknown
 from compute_node.sql.analyze.recursion import check_recursion, in_order, references
 from compute_node.sql.analyze.search_cycle import (
@@ -26,7 +25,7 @@ from compute_node.sql.analyze.search_cycle import (
 )
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.sql.expressions import AggregateCall, Const, walk
-from compute_node.sql.query import CommonTable, Query, Target
+from compute_node.sql.query import CommonTable, Query, Target, WrittenItem
 from compute_node.types import oids
 
 _CHANGES = (ast.InsertStmt, ast.UpdateStmt, ast.DeleteStmt)
@@ -80,16 +79,22 @@ def _rename(targets: list[Target], item: ast.CommonTableExpr) -> None:
         target.name = name
 
 
+def _names(targets: list[Target]) -> tuple[str, ...]:
+    return tuple([target.name for target in targets if not target.junk])
+
+
 def _plain(scope: Scope, item: ast.CommonTableExpr) -> CommonTable:
     from compute_node.sql.analyze.select import analyze_select
 
     if isinstance(item.ctequery, _CHANGES):
         query = _change(scope.child(), item.ctequery)
+        written = WrittenItem(item, _names(query.returning))
         _rename(query.returning, item)
-        return CommonTable(item.ctename, query, materialized=True)
+        return CommonTable(item.ctename, query, materialized=True, written=written)
     query = analyze_select(scope.child(), item.ctequery)
+    written = WrittenItem(item, _names(query.targets))
     _rename(query.targets, item)
-    return CommonTable(item.ctename, query, materialized=_materialized(item))
+    return CommonTable(item.ctename, query, materialized=_materialized(item), written=written)
 
 
 def _change(scope: Scope, node: ast.Node) -> Query:
@@ -144,6 +149,7 @@ def _recursive(scope: Scope, item: ast.CommonTableExpr) -> CommonTable:
         if expr.type == oids.UNKNOWN:
             expr = coerce_to_common(scope, expr, wanted, "UNION")
         if expr.type != wanted:
+            select_common_type(scope, [one.expression, expr], "UNION")
             converted = coerce(scope, expr, wanted)
             if converted is None or _would_win(scope, wanted, expr.type):
                 have, overall = format_type(scope.catalog, wanted), format_type(scope.catalog, expr.type)
@@ -156,14 +162,16 @@ def _recursive(scope: Scope, item: ast.CommonTableExpr) -> CommonTable:
                 )
             expr = converted
         other.expression = expr
+    written = WrittenItem(item, _names(initial.targets))
     if extra is not None:
+        written = WrittenItem(item, written.names, extra.mark, extra.unmarked, (initial, recursive))
         initial = extended_initial(scope, extra, initial, names)
         recursive = extended_recursive(scope, extra, recursive, names)
     query = body.query
     query.set_op = ("union", bool(node.all), initial, recursive)
     finish_set_operation(body, query, initial, recursive)
     _rename(query.targets, item)
-    return CommonTable(name, query, recursive=True, materialized=_materialized(item))
+    return CommonTable(name, query, recursive=True, materialized=_materialized(item), written=written)
 
 
 def _would_win(scope: Scope, own: int, other: int) -> bool:

@@ -23,16 +23,19 @@ from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql.analyze.context import NameItem, Scope, fail
 from compute_node.sql.analyze.ctes import transform_with
-from compute_node.sql.analyze.expressions import transform, transform_where
+from compute_node.sql.analyze.expressions import transform, transform_assigned, transform_where
 from compute_node.sql.analyze.from_clause import open_relation, relation_entry, transform_from
 from compute_node.sql.analyze.functions import resolve_unknown
 from compute_node.sql.analyze.select import analyze_select, transform_rows
 from compute_node.sql.analyze.stored import column_default
 from compute_node.sql.analyze.stores import store
 from compute_node.sql.analyze.targets import assign, target_column, transform_targets
-from compute_node.sql.expressions import Const, Expr, SetDefault, Var
+from compute_node.sql.expressions import Call, Const, CurrentOf, Expr, SetDefault, Var
 from compute_node.sql.query import ArbiterInference, FromItem, OnConflict, Query, RangeEntry, Target
 from compute_node.types import oids
+
+_TID_EQUALS, _TID_EQUALITY = 1292, 387
+"""tideq, and the operator"""
 
 
 def _target(scope: Scope, node: ast.RangeVar, verb: str) -> RelationDesc:
@@ -74,6 +77,8 @@ def analyze_insert(scope: Scope, node: ast.InsertStmt) -> Query:
         transform_with(scope, node.withClause)
     relation = _target(scope, node.relation, "insert into")
     query.target = relation
+    alias = node.relation.alias.aliasname if node.relation.alias is not None else relation.name
+    scope.unreachable = ((alias, tuple([column.name for column in relation.columns if not column.dropped])),)
     columns = insert_columns(relation, node.cols)
     sets = False
     steps = [item if item.indirection else None for item in node.cols or ()] or [None] * len(columns)
@@ -94,12 +99,12 @@ def analyze_insert(scope: Scope, node: ast.InsertStmt) -> Query:
         query.source = _insert_values(scope, node, relation, columns, rows, steps, sets)
     target = relation_entry(scope, relation, node.relation.alias)
     query.result_rte = target.rte
-    scope.items = [target]
+    scope.items, scope.unreachable = [target], ()
     if node.onConflictClause is not None:
         query.arbiter_columns = _arbiter_columns(node.onConflictClause, relation)
         query.on_conflict = _on_conflict(scope, node.onConflictClause, relation, target)
     scope.items = [target]
-    query.returning = _returning(scope, node.returningClause)
+    query.returning = _returning(scope, node.returningList)
     return query
 
 
@@ -138,6 +143,8 @@ def _assembled(
         if part is None:
             base = _stored(scope, value, column, overriding)
             continue
+        if column.generated:
+            _check_generated(column, overriding)
         if base is None:
             base = Const(type=column.type, typmod=column.typmod, value=None)
         base = store(scope, base, column, part.indirection, value, part.location)
@@ -168,6 +175,13 @@ def _overridden(column: ColumnDesc, overriding: OverridingKind) -> bool:
 
 
 def _check_generated(column: ColumnDesc, overriding: OverridingKind) -> None:
+    if column.generated:
+        raise fail(
+            GeneratedAlways,
+            f'cannot insert a non-DEFAULT value into column "{column.name}"',
+            -1,
+            detail=f'Column "{column.name}" is a generated column.',
+        )
     if column.identity == "a" and overriding != OverridingKind.OVERRIDING_SYSTEM_VALUE:
         raise fail(
             GeneratedAlways,
@@ -315,7 +329,6 @@ def _on_conflict(scope: Scope, node: ast.OnConflictClause, relation: RelationDes
         )
     saved = scope.items
     excluded = relation_entry(scope, relation, ast.Alias(aliasname="excluded"))
-    excluded.columns_visible = False
     scope.items = [target, excluded]
     changes = assignments(scope, node.targetList, relation, target.rte)
     where = transform_where(scope, node.whereClause, "WHERE")
@@ -397,7 +410,14 @@ def assignments(
             column = target_column(relation.columns, relation.name, name, location)
             if column.attno in found and not (steps and column.attno in in_part):
                 raise SqlSyntaxError(f'multiple assignments to same column "{column.name}"')
-            expr = transform(scope, item.val)
+            expr = transform_assigned(scope, item.val)
+            if column.generated and (steps or not isinstance(expr, SetDefault)):
+                raise fail(
+                    GeneratedAlways,
+                    f'column "{column.name}" can only be updated to DEFAULT',
+                    -1,
+                    detail=f'Column "{column.name}" is a generated column.',
+                )
             if steps:
                 base = found.get(column.attno)
                 if base is None:
@@ -407,7 +427,7 @@ def assignments(
                 continue
             if isinstance(expr, SetDefault):
                 value = column_default(scope, column)
-            elif column.identity == "a" or column.generated:
+            elif column.identity == "a":
                 raise fail(
                     GeneratedAlways,
                     f'column "{column.name}" can only be updated to DEFAULT',
@@ -453,9 +473,9 @@ def analyze_update(scope: Scope, node: ast.UpdateStmt) -> Query:
     scope.items = [target]
     if node.fromClause:
         transform_from(scope, node.fromClause)
-    query.where = transform_where(scope, node.whereClause, "WHERE")
+    query.where = _where(scope, node.whereClause, relation, target.rte)
     query.assignments = assignments(scope, node.targetList, relation, target.rte)
-    query.returning = _returning(scope, node.returningClause)
+    query.returning = _returning(scope, node.returningList)
     return query
 
 
@@ -473,19 +493,26 @@ def analyze_delete(scope: Scope, node: ast.DeleteStmt) -> Query:
     scope.items = [target]
     if node.usingClause:
         transform_from(scope, node.usingClause)
-    query.where = transform_where(scope, node.whereClause, "WHERE")
-    query.returning = _returning(scope, node.returningClause)
+    query.where = _where(scope, node.whereClause, relation, target.rte)
+    query.returning = _returning(scope, node.returningList)
     return query
 
 
-def _returning(scope: Scope, node: ast.Node) -> list[Target]:
-    if node is None:
+def _where(scope: Scope, node: ast.Node, relation: RelationDesc, rte: int) -> Expr | None:
+    """The condition of UPDATE or DELETE; CURRENT OF is one on the row's address."""
+    if not isinstance(node, ast.CurrentOfExpr):
+        return transform_where(scope, node, "WHERE")
+    address = Var(type=oids.TID, rte=rte, attno=-1)
+    current = CurrentOf(type=oids.TID, cursor=node.cursor_name, relation=relation)
+    return Call(type=oids.BOOL, function=_TID_EQUALS, operator=_TID_EQUALITY, arguments=(address, current))
+
+
+def _returning(scope: Scope, items: Sequence[ast.Node] | None) -> list[Target]:
+    if items is None:
         return []
-    if node.options:
-        raise SqlSyntaxError('syntax error at or near "WITH"')
     previous, scope.clause = scope.clause, "RETURNING"
     try:
-        targets = transform_targets(scope, node.exprs)
+        targets = transform_targets(scope, items)
     finally:
         scope.clause = previous
     return [dataclasses.replace(item, expression=resolve_unknown(scope, item.expression)) for item in targets]

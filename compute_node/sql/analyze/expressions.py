@@ -198,12 +198,21 @@ def _digits_location(scope: Scope, location: int) -> int:
     return location
 
 
+_PARAMETERS_MAX = 0xFFFF
+_PARAMETER_NUMBER_MAX = 0x7FFFFFFF // 4
+
+
 def _parameter(scope: Scope, node: ast.ParamRef) -> Expr:
     analysis, number, location = scope.analysis, node.number or 0, _location(node)
-    if number < 1 or not analysis.allow_params:
+    if not 0 < number <= _PARAMETER_NUMBER_MAX or not analysis.allow_params:
         raise fail(UndefinedParameter, f"there is no parameter ${number}", location)
     if analysis.routine is not None and number > len(analysis.param_types):
         raise fail(UndefinedParameter, f"there is no parameter ${number}", location)
+    if number > _PARAMETERS_MAX:
+        # More than a Bind can give. Those between are not there, so that one of them has no type; PostgreSQL makes room
+        # for all of them before it says so.
+        missing = next((at for at, each in enumerate([*analysis.param_types, 0], 1) if not each), 0)
+        raise IndeterminateDatatype(f"could not determine data type of parameter ${missing}")
     while len(analysis.param_types) < number:
         analysis.param_types.append(0)
     known = analysis.param_types[number - 1]
@@ -228,7 +237,14 @@ def _sql_value(scope: Scope, node: ast.SQLValueFunction) -> Expr:
 
 
 def _default(scope: Scope, node: ast.SetToDefault) -> Expr:
-    return SetDefault(type=oids.UNKNOWN, location=_location(node))
+    raise fail(SqlSyntaxError, "DEFAULT is not allowed in this context", _location(node))
+
+
+def transform_assigned(scope: Scope, node: ast.Node) -> Expr:
+    """What a column is set to: an expression or DEFAULT."""
+    if isinstance(node, ast.SetToDefault):
+        return SetDefault(type=oids.UNKNOWN, location=_location(node))
+    return transform(scope, node)
 
 
 def _column(scope: Scope, node: ast.ColumnRef) -> Expr:
@@ -484,8 +500,7 @@ def _case(scope: Scope, node: ast.CaseExpr) -> Expr:
     before, scope.has_srf = scope.has_srf, False
     for item in node.args:
         if test is not None:
-            where = _location(item.expr) if not isinstance(item.expr, ast.A_Const) else literal_location(item.expr)
-            condition = make_operator(scope, None, "=", test, transform(scope, item.expr), where)
+            condition = make_operator(scope, None, "=", test, transform(scope, item.expr), _location(item))
         else:
             condition = transform(scope, item.expr)
         conditions.append(coerce_to_boolean(scope, condition, "CASE/WHEN"))
@@ -803,7 +818,7 @@ def _wrapped(query: Query) -> tuple[Query, list[Expr]]:
         tuple(item.expression.typmod for item in columns),
         query=query,
     )
-    outer = Query("select", range_table=[entry], from_items=[FromItem(0)])
+    outer = Query("select", range_table=[entry], from_items=[FromItem(0)], made=True)
     values: list[Expr] = [
         Var(type=item.expression.type, typmod=item.expression.typmod, rte=0, attno=index + 1)
         for index, item in enumerate(columns)
@@ -835,7 +850,7 @@ def _multi_assign(scope: Scope, node: ast.MultiAssignRef) -> Expr:
     if isinstance(source, ast.RowExpr):
         if len(source.args or ()) != node.ncolumns:
             raise fail(SqlSyntaxError, "number of columns does not match number of values", _location(source))
-        return transform(scope, source.args[node.colno - 1])
+        return transform_assigned(scope, source.args[node.colno - 1])
     if isinstance(source, ast.SubLink) and source.subLinkType.name == "EXPR_SUBLINK":
         query = _subquery(scope, source)
         columns = _visible(query)
@@ -849,7 +864,7 @@ def _multi_assign(scope: Scope, node: ast.MultiAssignRef) -> Expr:
     raise fail(
         NotSupported,
         "source for a multiple-column UPDATE item must be a sub-SELECT or ROW() expression",
-        _location(source),
+        literal_location(source) if isinstance(source, ast.A_Const) else _location(source),
     )
 
 

@@ -159,6 +159,7 @@ def open_relation(scope: Scope, node: ast.RangeVar) -> RelationDesc:
                 location,
                 detail=f'There is a WITH item named "{shown}", '
                 "but it cannot be referenced from this part of the query.",
+                hint="Use WITH RECURSIVE, or re-order the WITH items to remove forward references.",
             )
         raise fail(UndefinedTable, f'relation "{shown}" does not exist', location)
     scope.analysis.relations.add(relation.oid)
@@ -189,6 +190,7 @@ def relation_entry(scope: Scope, relation: RelationDesc, alias: ast.Alias | None
         tuple(column.type for column in relation.columns),
         tuple(column.typmod for column in relation.columns),
         relation=relation,
+        written=alias,
     )
     rte = scope.add_entry(entry)
     dropped = frozenset(index for index, column in enumerate(relation.columns) if column.dropped)
@@ -249,6 +251,7 @@ def _view_entry(scope: Scope, relation: RelationDesc, alias: ast.Alias | None) -
         tuple(item.expression.typmod for item in visible),
         relation=relation,
         query=query,
+        written=alias,
     )
     rte = scope.add_entry(entry)
     return NameItem(rte, shown, entry.column_names, entry_columns(rte, entry), relation, relation.schema)
@@ -273,6 +276,7 @@ def _cte_entry(scope: Scope, node: ast.RangeVar, cte: CommonTable, level: int) -
         tuple(item.expression.typmod for item in visible),
         cte=cte.name,
         cte_levels_up=level,
+        written=node.alias,
     )
     rte = scope.add_entry(entry)
     hidden = frozenset(range(len(visible) - cte.hidden, len(visible)))
@@ -296,6 +300,7 @@ def _subselect(scope: Scope, node: ast.RangeSubselect) -> NameItem:
         tuple(item.expression.typmod for item in visible),
         query=query,
         lateral=bool(node.lateral),
+        written=node.alias,
     )
     rte = scope.add_entry(entry)
     return NameItem(rte, shown, entry.column_names, entry_columns(rte, entry), table_visible=node.alias is not None)
@@ -344,9 +349,12 @@ def _join(scope: Scope, node: ast.JoinExpr, left: list[NameItem]) -> tuple[JoinI
         tuple(expr.type for _, expr in columns),
         tuple(expr.typmod for _, expr in columns),
         join_aliases=tuple(expr for _, expr in columns),
+        written=alias,
     )
     rte = scope.add_entry(entry)
-    tree = JoinItem(kind, left_tree, right_tree, condition, rte)
+    sides = [(dict(left_columns)[name], dict(right_columns)[name]) for name in using]
+    columns_of_using = tuple((name, expr, *pair) for (name, expr), pair in zip(merged, sides, strict=True))
+    tree = JoinItem(kind, left_tree, right_tree, condition, rte, columns_of_using)
     item = NameItem(
         -1,
         entry.alias,

@@ -58,6 +58,7 @@ def range_function(scope: Scope, node: ast.RangeFunction) -> NameItem:
         function=whole,
         with_ordinality=bool(node.ordinality),
         lateral=True,
+        written=alias,
     )
     rte = scope.add_entry(entry)
     dropped = _dropped(scope, called, columns)

@@ -324,6 +324,7 @@ _SRF_REFUSED = {
     "COALESCE": "COALESCE",
     "TRANSFORM": "transform expressions",
     "DEFAULT": "DEFAULT expressions",
+    "GENERATED": "column generation expressions",
     "CALL": "CALL arguments",
     "WHEN": "MERGE WHEN conditions",
 }
@@ -499,6 +500,7 @@ _PLACES = {
     "FROM SUBSELECT": "FROM clause of their own query level",
     "CHECK": "check constraints",
     "DEFAULT": "DEFAULT expressions",
+    "GENERATED": "column generation expressions",
     "INDEX": "index expressions",
     "TRANSFORM": "transform expressions",
     "CALL": "CALL arguments",

@@ -14,6 +14,7 @@ from compute_node.sql.analyze.context import Scope, fail
 from compute_node.sql.analyze.functions import owner_of_aggregate, resolve_unknown
 from compute_node.sql.analyze.operators import check_groupable
 from compute_node.sql.expressions import Expr, GroupingCall
+from compute_node.sql.query import Grouping
 from compute_node.types import oids
 
 SETS_MAX = 4096
@@ -28,7 +29,8 @@ def transform_group_by(scope: Scope, node: ast.SelectStmt) -> None:
     query = scope.query
     items = node.groupClause or ()
     found: list[int] = []
-    parts: list[list[Set]] = [_sets(scope, item, found) for item in items]
+    groupings = [_item(scope, item, found) for item in items]
+    parts: list[list[Set]] = [_sets(item) for item in groupings]
     query.group_by = tuple(found)
     if not any(isinstance(item, ast.GroupingSet) for item in items):
         return
@@ -42,6 +44,8 @@ def transform_group_by(scope: Scope, node: ast.SelectStmt) -> None:
     if node.groupDistinct:
         sets = list({frozenset(item): item for item in reversed(sets)}.values())[::-1]
     query.has_aggregates = True
+    query.groupings = tuple(groupings)
+    query.group_distinct = bool(node.groupDistinct)
     query.grouping_sets = tuple(sets)
 
 
@@ -79,21 +83,26 @@ def _unit(scope: Scope, item: ast.Node, found: list[int]) -> Set:
     return tuple(dict.fromkeys(_target(scope, each, found) for each in nodes))
 
 
-def _sets(scope: Scope, item: ast.Node, found: list[int]) -> list[Set]:
-    """The grouping sets that an item of GROUP BY stands for."""
+def _item(scope: Scope, item: ast.Node, found: list[int]) -> Grouping:
+    """An item of GROUP BY."""
     if not isinstance(item, ast.GroupingSet):
-        return [_unit(scope, item, found)]
-    kind = item.kind.name.removeprefix("GROUPING_SET_")
-    content: Sequence[ast.Node] = item.content or ()
-    if kind == "EMPTY":
-        return [()]
-    if kind == "SETS":
-        return [each for part in content for each in _sets(scope, part, found)]
-    units = [_unit(scope, each, found) for each in content]
-    if kind == "ROLLUP":
-        return [_flat(units[:count]) for count in range(len(units), -1, -1)]
-    if len(units) > CUBE_MAX:
+        return Grouping("simple", _unit(scope, item, found))
+    kind = item.kind.name.removeprefix("GROUPING_SET_").lower()
+    content = tuple([_item(scope, each, found) for each in item.content or ()])
+    if kind == "cube" and len(content) > CUBE_MAX:
         raise fail(TooManyColumns, f"CUBE is limited to {CUBE_MAX} elements", _location(item))
+    return Grouping(kind, content=content)
+
+
+def _sets(item: Grouping) -> list[Set]:
+    """The grouping sets that an item of GROUP BY stands for."""
+    if item.kind in ("simple", "empty"):
+        return [item.targets]
+    if item.kind == "sets":
+        return [each for part in item.content for each in _sets(part)]
+    units = [each.targets for each in item.content]
+    if item.kind == "rollup":
+        return [_flat(units[:count]) for count in range(len(units), -1, -1)]
     chosen: list[Set] = []
     for count in range(len(units), -1, -1):
         chosen += [_flat(each) for each in combinations(units, count)]

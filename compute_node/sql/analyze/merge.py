@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 
 from pglast import ast
 from pglast.enums import OverridingKind
@@ -35,7 +34,7 @@ def analyze_merge(scope: Scope, node: ast.MergeStmt) -> Query:
         if node.withClause.recursive:
             raise SqlSyntaxError("WITH RECURSIVE is not supported for MERGE statement")
         transform_with(scope, node.withClause)
-    _check_clauses(node, scope.analysis.source)
+    _check_clauses(node)
     relation = _target(scope, node.relation)
     query.target = relation
     target = relation_entry(scope, relation, node.relation.alias)
@@ -58,24 +57,14 @@ def analyze_merge(scope: Scope, node: ast.MergeStmt) -> Query:
     return query
 
 
-def _check_clauses(node: ast.MergeStmt, source: str) -> None:
-    if node.returningClause is not None:
-        found = list(re.finditer("returning", source, re.IGNORECASE))
-        shown, at = (found[-1][0], found[-1].start()) if found else ("RETURNING", -1)
-        raise fail(SqlSyntaxError, f'syntax error at or near "{shown}"', at)
+def _check_clauses(node: ast.MergeStmt) -> None:
     final: set[bool] = set()
     for clause in node.mergeWhenClauses:
-        if clause.matchKind.name == "MERGE_WHEN_NOT_MATCHED_BY_SOURCE":
-            raise SqlSyntaxError('syntax error at or near "BY"')
-        matched = _is_matched(clause)
+        matched = bool(clause.matched)
         if matched in final:
             raise SqlSyntaxError("unreachable WHEN clause specified after unconditional WHEN clause")
         if clause.condition is None:
             final.add(matched)
-
-
-def _is_matched(clause: ast.MergeWhenClause) -> bool:
-    return bool(clause.matchKind.name == "MERGE_WHEN_MATCHED")
 
 
 def _target(scope: Scope, node: ast.RangeVar) -> RelationDesc:
@@ -97,7 +86,7 @@ def _target(scope: Scope, node: ast.RangeVar) -> RelationDesc:
 def _action(
     scope: Scope, clause: ast.MergeWhenClause, relation: RelationDesc, target: NameItem, source: list[NameItem]
 ) -> MergeAction:
-    matched, command = _is_matched(clause), _COMMANDS[clause.commandType.name]
+    matched, command = bool(clause.matched), _COMMANDS[clause.commandType.name]
     # Where no row of it matches, the target is only known so that the error can say where it is not.
     scope.items = [target if matched else dataclasses.replace(target, lateral_only=True), *source]
     condition = transform_where(scope, clause.condition, "WHEN")

@@ -147,6 +147,10 @@ def missing_table(scope: Scope, name: str, location: int, schema: str | None = N
     """42P01 for a qualifier that names no visible range entry."""
     shown = name
     for _, current in _levels(scope):
+        if any(alias == name for alias, _ in current.unreachable):
+            known = f'There is an entry for table "{name}", but it cannot be referenced from this part of the query.'
+            message = f'invalid reference to FROM-clause entry for table "{shown}"'
+            return fail(UndefinedTable, message, location, hint=known)
         for item in current.items:
             relation = item.relation
             hint = None
@@ -176,33 +180,35 @@ def _distance(one: str, other: str, limit: int) -> int:
     return min(previous[-1], limit + 1)
 
 
+def _offered(item: NameItem) -> tuple[str, tuple[str, ...]]:
+    return item.alias, tuple([name for at, name in enumerate(item.names) if name and at not in item.dropped])
+
+
 def missing_column(scope: Scope, name: str, qualifier: str | None, location: int) -> SqlError:
     """42703 with the hint for near names, as PostgreSQL chooses them."""
     message = f'column "{name}" does not exist' if qualifier is None else f"column {qualifier}.{name} does not exist"
     best: list[tuple[str, str]] = []
-    limit = min(3, len(name) // 2)
+    limit = min(3, len(name.encode()) // 2)
     best_distance = limit + 1
     for _, current in _levels(scope):
-        for item in current.items:
+        for alias, names in (*current.unreachable, *map(_offered, current.items)):
             extra = 0
             if qualifier is not None:
-                extra = _distance(qualifier, item.alias, 3)
-            for index, each in enumerate(item.names):
-                if index in item.dropped or not each:
-                    continue
-                if each == name and (qualifier is None or item.alias == qualifier):
+                extra = _distance(qualifier, alias, 3)
+            for each in names:
+                if each == name and (qualifier is None or alias == qualifier):
                     hint = (
-                        f'There is a column named "{name}" in table "{item.alias}", '
+                        f'There is a column named "{name}" in table "{alias}", '
                         "but it cannot be referenced from this part of the query."
                     )
                     return fail(UndefinedColumn, message, location, hint=hint)
                 distance = _distance(name, each, 3) + extra
-                if distance > limit or not item.alias or item.alias == "unnamed_join":
+                if distance > limit or not alias or alias == "unnamed_join":
                     continue
                 if distance < best_distance:
-                    best, best_distance = [(item.alias, each)], distance
-                elif distance == best_distance and (item.alias, each) not in best:
-                    best.append((item.alias, each))
+                    best, best_distance = [(alias, each)], distance
+                elif distance == best_distance and (alias, each) not in best:
+                    best.append((alias, each))
     closest: str | None = None
     if len(best) == 1:
         closest = f'Perhaps you meant to reference the column "{best[0][0]}.{best[0][1]}".'

@@ -28,7 +28,7 @@ from compute_node.sql.analyze.names import find_column
 from compute_node.sql.analyze.operators import check_groupable, check_sortable
 from compute_node.sql.analyze.targets import expand_row_items, transform_targets
 from compute_node.sql.analyze.windows import define_windows
-from compute_node.sql.expressions import Expr, SetDefault, SortKey
+from compute_node.sql.expressions import Expr, SortKey
 from compute_node.sql.parse import literal_location
 from compute_node.sql.query import FromItem, Query, RangeEntry, Target
 from compute_node.types import oids
@@ -69,11 +69,13 @@ def _plain(scope: Scope, node: ast.SelectStmt, resolve_unknowns: bool) -> Query:
     scope.analysis.keep_depth += matching
     query.having = transform_where(scope, node.havingClause, "HAVING")
     order_targets = _order_by(scope, node.sortClause or ())
+    written = len(order_targets)
     transform_group_by(scope, node)
     if resolve_unknowns:
         for target in query.targets:
             target.expression = resolve_unknown(scope, target.expression)
     _distinct(scope, node, order_targets)
+    query.order_written = written
     query.order_by = tuple(order_targets)
     for key in query.order_by:
         check_sortable(
@@ -239,8 +241,8 @@ def transform_limit(scope: Scope, node: ast.SelectStmt) -> None:
             scope.items = items
             expr = transform(scope, value)
             scope.items = saved
-            _no_columns(expr, clause)
             expr = coerce_to(scope, expr, oids.INT8, clause)
+            _no_columns(expr, clause)
         finally:
             scope.clause, scope.items = previous, items
         if clause == "LIMIT":
@@ -327,14 +329,11 @@ def transform_rows(scope: Scope, lists: Sequence[Sequence[ast.Node]], allow_defa
     rows: list[list[Expr]] = []
     try:
         for row in lists:
-            values = expand_row_items(scope, row)
+            values = expand_row_items(scope, row, allow_default)
             if rows and len(values) != len(rows[0]):
                 raise fail(
                     SqlSyntaxError, "VALUES lists must all be the same length", values[0].location if values else -1
                 )
-            for value in values:
-                if isinstance(value, SetDefault) and not allow_default:
-                    raise fail(SqlSyntaxError, "DEFAULT is not allowed in this context", value.location)
             rows.append(values)
     finally:
         scope.clause = previous

@@ -8,8 +8,7 @@ from pglast import ast
 
 from aurora.errors import NotSupported, SqlSyntaxError
 from compute_node.sql.analyze.coercion import coerce_to_common, common_typmod, select_common_type
-from compute_node.sql.analyze.collations import start_of
-from compute_node.sql.analyze.context import NameItem, Scope, fail
+from compute_node.sql.analyze.context import NameItem, Scope, fail, start_of
 from compute_node.sql.analyze.functions import resolve_unknown
 from compute_node.sql.analyze.operators import check_groupable
 from compute_node.sql.analyze.select import analyze_select, order_by_output, transform_limit
@@ -60,6 +59,8 @@ def unify(scope: Scope, left: Query, right: Query, construct: str, keep_all: boo
         pair = [one.expression, other.expression]
         common = select_common_type(scope, pair, construct)
         for target, side in ((one, left), (other, right)):
+            if target.expression.type != oids.UNKNOWN:
+                target.written = target.expression
             target.expression = _unified(scope, side, target.expression, common, construct)
         if not keep_all:
             check_groupable(scope, common, one.expression.location)
@@ -99,6 +100,7 @@ def _settled(scope: Scope, side: Query, targets: list[Target]) -> Query:
         "select", range_table=[RangeEntry("subquery", "unnamed_subquery", names, types, typmods, query=inner)]
     )
     outer.from_items = [FromItem(0)]
+    outer.made = True
     for index, (name, type_oid, target) in enumerate(zip(names, types, wanted, strict=True)):
         column: Expr = Var(type=type_oid, typmod=typmods[index], rte=0, attno=index + 1)
         if type_oid == oids.UNKNOWN:

@@ -12,17 +12,18 @@ from typing import Any
 
 from pglast import ast
 
-from aurora.errors import SqlError
+from aurora.errors import InvalidColumnReference, InvalidObjectDefinition, SqlError
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.sql.analyze.coercion import coerce, coerce_to_boolean, to_domain
 from compute_node.sql.analyze.collations import collate_stored
-from compute_node.sql.analyze.context import DEFAULT_ENV, Analysis, NameItem, Scope, session_env
+from compute_node.sql.analyze.context import DEFAULT_ENV, Analysis, NameItem, Scope, fail, session_env
 from compute_node.sql.analyze.expressions import transform
 from compute_node.sql.analyze.from_clause import relation_entry
 from compute_node.sql.analyze.functions import resolve_unknown
+from compute_node.sql.analyze.names import SYSTEM_NAMES
 from compute_node.sql.analyze.targets import assign
 from compute_node.sql.catalog_view import CatalogView
-from compute_node.sql.expressions import Call, Const, DomainValue, Expr
+from compute_node.sql.expressions import Call, Const, DomainValue, Expr, Var, walk
 from compute_node.sql.parse import parse
 from compute_node.sql.query import Query
 from compute_node.types.registry import PgType
@@ -42,7 +43,8 @@ def _stored_scope(analysis: Analysis, clause: str) -> Scope:
 def column_default(scope: Scope, column: ColumnDesc) -> Expr:
     """The column's default as an expression of its type; NULL without one, nextval of its sequence for identity
     columns."""
-    if column.dropped:
+    if column.dropped or column.generated:
+        # A generated column is filled in when the rest of the row is known.
         return Const(type=column.type, typmod=column.typmod, value=None)
     text = column.default
     if text is None and (kind := scope.catalog.type(column.type)).domain is not None:
@@ -154,6 +156,68 @@ def analyze_default(
             hint="You will need to rewrite or cast the expression.",
         )
     return result
+
+
+def analyze_generated(
+    catalog: CatalogView,
+    relation: RelationDesc,
+    column: ColumnDesc,
+    node: ast.Node,
+    source: str,
+    session: object = None,
+) -> Expr:
+    """The expression of GENERATED ALWAYS AS over the table's row, converted to its column's type. 42804, 42P17,
+    42P10."""
+    analysis = Analysis(catalog, [], source, session_env(session), allow_params=False)
+    scope = Scope(analysis, Query("select"), clause="GENERATED")
+    scope.items = [relation_entry(scope, relation, None)]
+    expr = transform(scope, node)
+    for item in walk(expr):
+        if isinstance(item, Var):
+            _check_generating(relation, item)
+    from compute_node.sql.analyze.typenames import format_type
+
+    result = coerce(scope, expr, column.type, column.typmod, "a")
+    if result is None:
+        from aurora.errors import DatatypeMismatch
+
+        have, wanted = format_type(catalog, expr.type), format_type(catalog, column.type)
+        raise DatatypeMismatch(
+            f'column "{column.name}" is of type {wanted} but default expression is of type {have}',
+            hint="You will need to rewrite or cast the expression.",
+        )
+    return _with_collations(scope, result, relation)
+
+
+def generated_value(catalog: CatalogView, relation: RelationDesc, column: ColumnDesc, session: object = None) -> Expr:
+    """A generated column's stored expression over its row, as a value of the column."""
+    analysis = Analysis(catalog.of_stored_text(), [], "", session_env(session), allow_params=False)
+    scope = Scope(analysis, Query("select"), clause="GENERATED")
+    scope.items = [relation_entry(scope, relation, None)]
+    found = _with_collations(scope, transform(scope, _expression_node(column.default or "NULL")), relation)
+    return assign(scope, found, column, -1)
+
+
+def _check_generating(relation: RelationDesc, item: Var) -> None:
+    if item.attno == 0:
+        raise fail(
+            InvalidObjectDefinition,
+            "cannot use whole-row variable in column generation expression",
+            item.location,
+            detail="This would cause the generated column to depend on its own value.",
+        )
+    if item.attno < 0 and item.attno != -6:
+        name = SYSTEM_NAMES[item.attno]
+        raise fail(
+            InvalidColumnReference, f'cannot use system column "{name}" in column generation expression', item.location
+        )
+    if item.attno > 0 and relation.columns[item.attno - 1].generated:
+        raise fail(
+            InvalidObjectDefinition,
+            f'cannot use generated column "{relation.columns[item.attno - 1].name}" in column generation expression',
+            item.location,
+            detail="A generated column cannot reference another generated column.",
+        )
 
 
 def analyze_assigned(

@@ -10,7 +10,7 @@ from aurora.errors import DatatypeMismatch, NotSupported, SqlSyntaxError, Undefi
 from compute_node.relations.descriptors import ColumnDesc
 from compute_node.sql.analyze.coercion import coerce
 from compute_node.sql.analyze.context import NameItem, Scope, fail
-from compute_node.sql.analyze.expressions import expression_location, transform
+from compute_node.sql.analyze.expressions import expression_location, transform, transform_assigned
 from compute_node.sql.analyze.names import at, fields_of, find_table, missing_table, split_fields
 from compute_node.sql.analyze.naming import column_name
 from compute_node.sql.analyze.routines import find_argument
@@ -103,7 +103,7 @@ def expand_fields(scope: Scope, argument: Expr, location: int) -> list[tuple[str
     return fields
 
 
-def expand_row_items(scope: Scope, nodes: Iterable[ast.Node]) -> list[Expr]:
+def expand_row_items(scope: Scope, nodes: Iterable[ast.Node], allow_default: bool = False) -> list[Expr]:
     """The items of ROW(…) or VALUES with stars expanded."""
     items: list[Expr] = []
     for node in nodes:
@@ -115,7 +115,7 @@ def expand_row_items(scope: Scope, nodes: Iterable[ast.Node]) -> list[Expr]:
                 inner = ast.A_Indirection(arg=node.arg, indirection=node.indirection[:-1])
             items += [expr for _, expr in expand_fields(scope, transform(scope, inner), node.location or -1)]
         else:
-            items.append(transform(scope, node))
+            items.append(transform_assigned(scope, node) if allow_default else transform(scope, node))
     return items
 
 

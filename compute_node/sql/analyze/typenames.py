@@ -119,8 +119,8 @@ def resolve_type_name(catalog: CatalogView, node: ast.TypeName) -> tuple[int, in
     name = names[-1]
     try:
         kind = catalog.find_type(schema, name)
-    except InsufficientPrivilege as error:
-        raise fail(InsufficientPrivilege, error.message, _location(node)) from None
+    except (InsufficientPrivilege, InvalidSchemaName) as error:
+        raise fail(type(error), error.message, _location(node)) from None
     if kind is None and name.startswith("_"):
         kind = _array_by_name(catalog, schema, name[1:])
     if kind is None and name.endswith("[]"):

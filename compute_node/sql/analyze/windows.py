@@ -58,6 +58,7 @@ _REFUSED = {
     "FRAME GROUPS": "window definitions",
     "CHECK": "check constraints",
     "DEFAULT": "DEFAULT expressions",
+    "GENERATED": "column generation expressions",
     "INDEX": "index expressions",
     "TRANSFORM": "transform expressions",
     "CALL": "CALL arguments",
@@ -244,7 +245,7 @@ def _framed(
     first, first_function = _frame_offset(scope, mode, order, node.startOffset)
     last, last_function = _frame_offset(scope, mode, order, node.endOffset)
     frame = Frame(mode, start, end, _bit(options, _EXCLUSIONS), first_function, last_function)
-    return Window(node.name or "", partition, order, frame, first, last)
+    return Window(node.name or "", partition, order, frame, first, last, node)
 
 
 def _frame_offset(

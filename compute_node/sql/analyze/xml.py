@@ -86,8 +86,6 @@ def _named(scope: Scope, node: ast.XmlExpr) -> tuple[tuple[Expr, ...], tuple[str
 
 
 def _serialize(scope: Scope, node: ast.XmlSerialize) -> Expr:
-    if node.indent:
-        raise SqlSyntaxError('syntax error at or near "INDENT"')
     value = coerce_to(scope, transform(scope, node.expr), XML, "XMLSERIALIZE")
     target, typmod = resolve_type_name(scope.catalog, node.typeName)
     text = XmlExpr(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from aurora.errors import InvariantViolation, NotSupported
 from compute_node.relations.descriptors import RelationDesc
-from compute_node.sql.analyze.stored import analyze_stored
+from compute_node.sql.analyze.stored import analyze_stored, generated_value
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import Column, Const, Expr, RowExpr, Var
 from compute_node.sql.plan import (
@@ -58,6 +58,20 @@ def checks(catalog: CatalogView, relation: RelationDesc) -> tuple[tuple[str, Exp
         cached = relation.extra["checks"] = tuple(
             (name, fold(catalog, _over_row(analyze_stored(catalog, relation, text), relation)))
             for name, text in relation.checks
+        )
+    return tuple(cached)
+
+
+def generated(catalog: CatalogView, relation: RelationDesc) -> tuple[tuple[int, Expr], ...]:
+    """The table's generated columns, as ``checks``: attno and expression over a new row."""
+    if not any(column.generated for column in relation.columns):
+        return ()
+    cached = relation.extra.get("generated")
+    if cached is None:
+        cached = relation.extra["generated"] = tuple(
+            (column.attno, fold(catalog, _over_row(generated_value(catalog, relation, column), relation)))
+            for column in relation.columns
+            if column.generated and not column.dropped
         )
     return tuple(cached)
 
@@ -124,6 +138,7 @@ def _insert(planner: QueryPlanner, relation: RelationDesc) -> Plan:
         relation=relation,
         child=child,
         checks=checks(planner.catalog, relation),
+        generated=generated(planner.catalog, relation),
         returning=returning,
         alias=query.range_table[rte].alias,
     )
@@ -226,6 +241,7 @@ def _change(planner: QueryPlanner, relation: RelationDesc) -> Plan:
             source=rte,
             tid_column=tid_column,
             checks=checks(planner.catalog, relation),
+            generated=generated(planner.catalog, relation),
             returning=bound_returning,
             alias=query.range_table[rte].alias,
         )
@@ -328,6 +344,7 @@ def plan_merge(planner: QueryPlanner, relation: RelationDesc) -> Plan:
         source=rte,
         tid_column=tid_column,
         checks=checks(planner.catalog, relation),
+        generated=generated(planner.catalog, relation),
         alias=query.range_table[rte].alias,
     )
     plan.rows, plan.startup_cost, plan.total_cost = 0.0, child.startup_cost, child.total_cost

@@ -8,15 +8,12 @@ from collections.abc import Sequence
 
 from aurora.errors import InvariantViolation
 from compute_node.sql.expressions import (
-    Call,
     Column,
     Const,
     Expr,
     SortKey,
     SubPlan,
     Var,
-    children,
-    map_children,
     walk,
 )
 from compute_node.sql.plan import (
@@ -24,7 +21,6 @@ from compute_node.sql.plan import (
     Limit,
     LockRows,
     Plan,
-    ProjectSet,
     Result,
     SetOp,
     Unique,
@@ -32,10 +28,12 @@ from compute_node.sql.plan import (
 from compute_node.sql.planner.create import identity, replace_columns
 from compute_node.sql.planner.fold import fold
 from compute_node.sql.planner.grouping import plan_grouping
+from compute_node.sql.planner.postponed import above, postponed
 from compute_node.sql.planner.quals import conjunction, contains_set, contains_volatile, local_vars
 from compute_node.sql.planner.query_planner import QueryPlanner
 from compute_node.sql.planner.recheck import RecheckCreator, carried
 from compute_node.sql.planner.recheck import describe as describe_recheck
+from compute_node.sql.planner.set_targets import set_targets
 from compute_node.sql.planner.upper_nodes import Emit, cost, merging_type, merging_types, sorted_plan, widen
 from compute_node.sql.planner.windows import first_order, plan_windows
 from compute_node.sql.query import Query
@@ -65,13 +63,13 @@ def plan_upper(planner: QueryPlanner) -> Plan:
         emit = _gate(planner, lambda needs: planner.creator.create(path, needs))
         keys = [targets[index] for index in query.group_by]
         if any(contains_set(planner.catalog, item) for item in keys):
-            emit = _project_set(planner, emit, [])
+            emit = set_targets(planner, emit, [])
         if grouped:
             emit = plan_grouping(planner, emit, targets, having)
         if query.has_windows:
             emit, ordered = plan_windows(planner, emit, targets, ordered, grouped)
         if query.has_srfs or any(contains_set(planner.catalog, item) for item in targets):
-            emit = _project_set(planner, emit, keys)
+            emit = set_targets(planner, emit, keys)
     return _finish(planner, emit, targets, ordered)
 
 
@@ -112,85 +110,31 @@ def _simple_order(
     return tuple(keys)
 
 
-def _project_set(planner: QueryPlanner, emit: Emit, done: list[Expr]) -> Emit:
-    """Set-returning functions in the target list, over a plan that gives the columns they need. With grouping below,
-    the aggregates and keys are what it gives; ``done``: the keys, whose functions have run."""
-    grouped = planner.query.has_aggregates or bool(planner.query.group_by) or planner.query.has_windows
-
-    def has_set(node: Expr) -> bool:
-        if node in done:
-            return False
-        return _is_set(planner, node) or any(has_set(child) for child in children(node))
-
-    def project(needs: Sequence[Expr]) -> Plan:
-        if not any(has_set(item) for item in needs):
-            return emit(needs)
-        wanted: list[Expr] = []
-
-        def split(node: Expr) -> Expr:
-            if has_set(node):
-                return map_children(node, split)
-            if isinstance(node, Const) or (not local_vars(node) and not grouped):
-                return node
-            if node not in wanted:
-                wanted.append(node)
-            return Column(type=node.type, typmod=node.typmod, index=wanted.index(node))
-
-        output = tuple(split(item) for item in needs)
-        child = emit(wanted)
-        while max(_set_depth(planner, item) for item in output) > 1:
-            child, output = _innermost_sets(planner, child, output)
-        plan = ProjectSet(child=child, output=output)
-        return widen(planner, cost(plan, child, child.rows * 10, child.rows * 0.1))
-
-    return project
-
-
-def _is_set(planner: QueryPlanner, node: Expr) -> bool:
-    return isinstance(node, Call) and planner.catalog.function(node.function).returns_set
-
-
-def _set_depth(planner: QueryPlanner, node: Expr) -> int:
-    """How many set-returning functions deep an expression is."""
-    below = max((_set_depth(planner, child) for child in children(node)), default=0)
-    return below + int(_is_set(planner, node))
-
-
-def _innermost_sets(planner: QueryPlanner, child: Plan, output: tuple[Expr, ...]) -> tuple[Plan, tuple[Expr, ...]]:
-    """Sets within sets: the innermost ones, in step with those that stand alone, in a plan of their own below."""
-    width = len(child.output)
-    sets: list[Expr] = []
-
-    def place(node: Expr) -> Expr:
-        if _is_set(planner, node) and _set_depth(planner, node) == 1:
-            if node not in sets:
-                sets.append(node)
-            return Column(type=node.type, typmod=node.typmod, index=width + sets.index(node))
-        return map_children(node, place)
-
-    above = tuple([place(item) for item in output])
-    plan = ProjectSet(child=child, output=(*identity(child.output), *sets))
-    return widen(planner, cost(plan, child, child.rows * 10, child.rows * 0.1)), above
-
-
 # --- DISTINCT, ORDER BY, LIMIT --------------------------------------------------------------------------------------
 
 
 def _finish(planner: QueryPlanner, emit: Emit, targets: list[Expr], ordered: bool) -> Plan:
     query = planner.query
     count = sum(not item.junk for item in query.targets)
+    wait = postponed(planner, targets, count)
+    index_of = list(range(len(targets)))
+    if wait is not None:
+        index_of = [wait.moved(index, count) for index in index_of]
+        targets, count = wait.targets, wait.visible
     visible = targets[:count]
     limit = None if query.limit is None else planner.prepare(query.limit)
     offset = None if query.offset is None else planner.prepare(query.offset)
     keys = tuple(
         SortKey(
-            Column(type=targets[key.expression].type, typmod=targets[key.expression].typmod, index=key.expression),
+            Column(type=targets[index].type, typmod=targets[index].typmod, index=index),
             key.type,
             key.descending,
             key.nulls_first,
         )
         for key in query.order_by
+        for index in [index_of[key.expression]]
     )
+    sort_limit = limit if offset is None and not query.with_ties and (wait is None or not wait.has_sets) else None
     locks = _row_locks(query)
     with_ties = keys if query.with_ties else ()
     if query.distinct and not query.distinct_on:
@@ -199,19 +143,19 @@ def _finish(planner: QueryPlanner, emit: Emit, targets: list[Expr], ordered: boo
         plan: Plan = Unique(child=child, count=count, key_types=merging, output=identity(visible))
         widen(planner, cost(plan, child, child.rows * 0.5, child.rows * 0.01, startup=True))
         if keys:
-            plan = sorted_plan(
-                planner, plan, keys, identity(visible), limit if offset is None and not with_ties else None
-            )
+            plan = sorted_plan(planner, plan, keys, identity(visible), sort_limit)
     elif query.distinct_on:
         child = emit(targets)
         child = sorted_plan(planner, child, keys, identity(targets), None)
-        indexes = tuple(query.distinct_on)
-        merging = tuple([merging_type(planner, item.expression.type, item.collation) for item in query.targets])
+        indexes = tuple([index_of[index] for index in query.distinct_on])
+        compared = [item.type for item in targets]
+        for index, item in zip(index_of, query.targets, strict=True):
+            compared[index] = merging_type(planner, item.expression.type, item.collation)
         plan = Unique(
             child=child,
             count=len(targets),
             sorted_on=indexes,
-            key_types=merging if any(map(collation_of, merging)) else (),
+            key_types=tuple(compared) if any(map(collation_of, compared)) else (),
             output=identity(targets) if with_ties else identity(targets)[:count],
         )
         widen(planner, cost(plan, child, child.rows * 0.5, child.rows * 0.0025))
@@ -231,16 +175,18 @@ def _finish(planner: QueryPlanner, emit: Emit, targets: list[Expr], ordered: boo
         if keys and not ordered:
             child = emit([*visible, *tids, *targets[count:]])
             kept = identity([*visible, *tids, *junk])
-            plan = sorted_plan(
-                planner, child, moved, kept, limit if offset is None and not locks and not with_ties else None
-            )
+            plan = sorted_plan(planner, child, moved, kept, None if locks else sort_limit)
         else:
             plan = emit([*visible, *tids, *junk])
         if locks:
             plan = _lock(planner, plan, emit, locks, tids, visible, junk)
+    # Rows that OFFSET passes over are made too; those behind LIMIT are not, unless a set decides how many there are.
+    is_early = wait is not None and (wait.has_sets or (offset is not None and not with_ties))
+    if wait is not None and is_early:
+        plan = above(planner, plan, wait)
     if limit is not None or offset is not None:
-        plan = _limit(planner, plan, limit, offset, with_ties, count)
-    return plan
+        plan = _limit(planner, plan, limit, offset, with_ties, len(plan.output) if is_early else count)
+    return above(planner, plan, wait) if wait is not None and not is_early else plan
 
 
 _STRENGTHS = ("key share", "share", "no key update", "update")

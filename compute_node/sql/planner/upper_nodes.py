@@ -9,7 +9,7 @@ from compute_node.sql.expressions import Expr, Relabel, SortKey
 from compute_node.sql.plan import Plan, Sort
 from compute_node.sql.planner.paths import row_width
 from compute_node.sql.planner.query_planner import QueryPlanner
-from compute_node.types.collation import collated
+from compute_node.types.collation import collated, collation_of
 
 Emit = Callable[[Sequence[Expr]], Plan]
 """A plan whose rows are the given expressions"""
@@ -54,3 +54,8 @@ def merging_types(planner: QueryPlanner) -> tuple[int, ...]:
 def under(node: Expr, kind: int) -> Expr:
     """The expression as one of that type, the same under a collation."""
     return node if kind == node.type else Relabel(type=kind, typmod=node.typmod, argument=node)
+
+
+def compared(key: SortKey[Expr]) -> Expr:
+    """A sort key's expression as it is compared for equality: under the key's collation."""
+    return under(key.expression, key.type) if collation_of(key.type) else key.expression

@@ -24,7 +24,7 @@ from compute_node.sql.expressions import (
 from compute_node.sql.plan import Plan, WindowAgg
 from compute_node.sql.planner.create import identity
 from compute_node.sql.planner.query_planner import QueryPlanner
-from compute_node.sql.planner.upper_nodes import Emit, cost, sorted_plan, widen
+from compute_node.sql.planner.upper_nodes import Emit, compared, cost, sorted_plan, widen
 from compute_node.sql.query import Query, Window
 
 Keys = tuple[SortKey[int], ...]
@@ -150,10 +150,12 @@ class _Builder:
         keys: Callable[[Keys], tuple[SortKey[Expr], ...]],
     ) -> WindowAgg:
         prepare = self._planner.prepare
+        order = keys(window.order)
         plan = WindowAgg(
             child=child,
-            partition=tuple(key.expression for key in keys(window.partition)),
-            order=keys(window.order),
+            partition=tuple(map(compared, keys(window.partition))),
+            order=order,
+            peers=tuple(map(compared, order)),
             frame=window.frame,
             start=None if window.start is None else prepare(window.start),
             end=None if window.end is None else prepare(window.end),
@@ -166,8 +168,8 @@ class _Builder:
                 for call in calls
             ),
         )
-        compared = len(window.partition) + len(window.order)
-        cost(plan, child, child.rows, child.rows * (0.0025 * (len(calls) + compared) + 0.01))
+        columns = len(window.partition) + len(window.order)
+        cost(plan, child, child.rows, child.rows * (0.0025 * (len(calls) + columns) + 0.01))
         return plan
 
 

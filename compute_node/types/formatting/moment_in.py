@@ -16,6 +16,8 @@ from aurora.errors import (
     NotSupported,
     SqlError,
 )
+from aurora.kernels import moments
+from aurora.kernels.python import moments as kernel
 from compute_node.types.calendar_ import (
     DAY_US,
     EPOCH_JULIAN,
@@ -30,6 +32,7 @@ from compute_node.types.common import WHITESPACE
 from compute_node.types.datetime_ import check_date, check_timestamp, round_fraction
 from compute_node.types.datetime_parse import DAY_NAMES, MONTH_NAMES
 from compute_node.types.declare import fn
+from compute_node.types.formatting.moment_out import pattern_code
 from compute_node.types.formatting.moment_template import (
     DAYS_SHORT,
     MONTHS_SHORT,
@@ -41,7 +44,7 @@ from compute_node.types.formatting.moment_template import (
     standard_nodes,
     week_begin,
 )
-from compute_node.types.formatting.template import Kind, Node, is_separator
+from compute_node.types.formatting.template import Kind, Node, cached, is_separator
 from compute_node.types.interval import TimeTz
 from compute_node.types.long_text import paced
 from compute_node.types.oids import TYPE_OIDS
@@ -501,11 +504,50 @@ def _moment(text: str, template: str) -> _Moment:
     return _Moment(text, _Reader(text, moment_nodes(template), False).run())
 
 
+_READ_PLAINLY: Final = (kernel.YEAR, kernel.MONTH, kernel.DAY, kernel.HOUR, kernel.MINUTE, kernel.SECOND)
+
+
+@cached
+def _plain(template: str) -> bytes | None:
+    """The kernel's program of a template of plain numbers, each once and a whole date among them, with at most one
+    other character between two; None of any other."""
+    program = bytearray()
+    seen: set[int] = set()
+    between = 1
+    for node in paced(moment_nodes(template)):
+        if node.kind is not Kind.PATTERN:
+            between += 1
+            if between > 1 or not node.text.isascii():
+                return None
+            program += bytes((kernel.LITERAL, 1)) + node.text.encode()
+            continue
+        between = 0
+        code = pattern_code(node)
+        if code not in _READ_PLAINLY or code in seen:
+            return None
+        program.append(code)
+        seen.add(code)
+    whole_date = seen.issuperset(_READ_PLAINLY[:3])
+    return bytes(program) if whole_date and not between else None
+
+
+def _quick_timestamp(text: str, template: str) -> int | None:
+    """What a text is that is as the template would have written it; None where there is more to look at."""
+    program = _plain(template)
+    return None if program is None else moments.read_by(text, program)
+
+
 def _to_date(text: str, template: str) -> int:
+    found = _quick_timestamp(text, template)
+    if found is not None:
+        return found // DAY_US
     return _moment(text, template).days()
 
 
 def _to_timestamp(context: FunctionContext, text: str, template: str) -> int:
+    found = _quick_timestamp(text, template)
+    if found is not None:
+        return check_timestamp(local_to_utc(found, context.env.timezone))
     moment = _moment(text, template)
     local, offset = moment.timestamp(), moment.offset_seconds
     us = local_to_utc(local, context.env.timezone) if offset is None else local - offset * SECOND_US

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from typing import Final
 
 from aurora.errors import InvalidDatetimeFormat
+from aurora.kernels import moments
+from aurora.kernels.python import moments as kernel
 from compute_node.types.calendar_ import (
     DAY_US,
     SECOND_US,
@@ -342,58 +344,91 @@ def _write(fields: _Fields, template: str) -> str:
 
 
 _PLAIN: Final = {
-    "YYYY": ("%04d", 0),
-    "MM": ("%02d", 1),
-    "DD": ("%02d", 2),
-    "HH24": ("%02d", 3),
-    "MI": ("%02d", 4),
-    "SS": ("%02d", 5),
-    "MS": ("%03d", 6),
-    "US": ("%06d", 7),
+    "YYYY": kernel.YEAR,
+    "YYY": kernel.YEAR_3,
+    "YY": kernel.YEAR_2,
+    "Y": kernel.YEAR_1,
+    "MM": kernel.MONTH,
+    "DD": kernel.DAY,
+    "DDD": kernel.YEAR_DAY,
+    "D": kernel.WEEKDAY,
+    "ID": kernel.ISO_WEEKDAY,
+    "Q": kernel.QUARTER,
+    "HH24": kernel.HOUR,
+    "HH12": kernel.HOUR12,
+    "HH": kernel.HOUR12,
+    "MI": kernel.MINUTE,
+    "SS": kernel.SECOND,
+    "MS": kernel.MILLISECOND,
+    "US": kernel.MICROSECOND,
 }
-"""Patterns that are one number each: its form, and its place among the numbers of ``_plain_text``."""
-_COMMON_ERA_US: Final = days_from_civil(1, 1, 1) * DAY_US
-_YEAR_10000_US: Final = days_from_civil(10000, 1, 1) * DAY_US
+"""Patterns that are one number each."""
+_PLAIN_NAMES: Final = {
+    "MONTH": kernel.MONTH_NAME,
+    "MON": kernel.MONTH_SHORT,
+    "DAY": kernel.DAY_NAME,
+    "DY": kernel.DAY_SHORT,
+}
+_PLAIN_MARKS: Final = {
+    "AM": kernel.NOON_UPPER,
+    "PM": kernel.NOON_UPPER,
+    "am": kernel.NOON_LOWER,
+    "pm": kernel.NOON_LOWER,
+    "A.M.": kernel.NOON_UPPER_DOTS,
+    "P.M.": kernel.NOON_UPPER_DOTS,
+    "a.m.": kernel.NOON_LOWER_DOTS,
+    "p.m.": kernel.NOON_LOWER_DOTS,
+    "TZ": kernel.ZONE_UPPER,
+    "tz": kernel.ZONE_LOWER,
+}
 
 
-def _parse_plain(template: str) -> tuple[str, tuple[int, ...]] | None:
-    """(a format, the numbers that it takes) of a template of plain numbers and literal text; None of another."""
-    form, numbers = [], []
+def pattern_code(node: Node) -> int | None:
+    """What a pattern is in a program of the kernel; None when it has none."""
+    if node.ordinal:
+        return None
+    key = node.text.upper()
+    if node.text in _PLAIN_MARKS:
+        return _PLAIN_MARKS[node.text]
+    if key in _PLAIN:
+        bare = kernel.BARE if node.fill and key not in ("MS", "US") else 0
+        return _PLAIN[key] | bare
+    if key in _PLAIN_NAMES:
+        case = kernel.NAME_UPPER if node.text.isupper() else kernel.NAME_LOWER if node.text.islower() else 0
+        bare = kernel.BARE_NAME if (node.fill or node.localized) and len(key) > 3 else 0
+        bare = kernel.BARE_NAME if (node.fill or node.localized) and key == "DAY" else bare
+        return _PLAIN_NAMES[key] | case | bare
+    return None
+
+
+def _parse_plain(template: str) -> tuple[bytes, bool] | None:
+    """(the kernel's program of a template, whether it writes the zone); None of a template with other patterns."""
+    program = bytearray()
+    zoned = False
     for node in paced(moment_nodes(template)):
         if node.kind is not Kind.PATTERN:
-            form.append(node.text.replace("%", "%%"))
+            text = node.text.encode()
+            program += bytes((kernel.LITERAL, len(text))) + text
             continue
-        plain = _PLAIN.get(node.text.upper())
-        if plain is None or node.fill or node.ordinal:
+        code = pattern_code(node)
+        if code is None:
             return None
-        form.append(plain[0])
-        numbers.append(plain[1])
-    return "".join(form), tuple(numbers)
+        zoned = zoned or code in (kernel.ZONE_UPPER, kernel.ZONE_LOWER)
+        program.append(code)
+    return bytes(program), zoned
 
 
 _plain = cached(_parse_plain)
-
-
-def _plain_text(us: int, template: str) -> str | None:
-    """The text of a moment in the common era by a plain template; None where there is more to do."""
-    plain = _plain(template)
-    if plain is None or not _COMMON_ERA_US <= us < _YEAR_10000_US:
-        return None
-    days, of_day = divmod(us, DAY_US)
-    seconds, fraction_us = divmod(of_day, SECOND_US)
-    hour, seconds = divmod(seconds, 3600)
-    year, month, day = civil_from_days(days)
-    numbers = (year, month, day, hour, seconds // 60, seconds % 60, fraction_us // 1000, fraction_us)
-    return plain[0] % tuple([numbers[place] for place in plain[1]])
 
 
 def timestamp_to_char(us: int, template: str) -> str | None:
     """NULL for an infinite timestamp and for an empty template."""
     if not template or is_infinite(us):
         return None
-    plain = _plain_text(us, template)
-    if plain is not None:
-        return plain
+    plain = _plain(template)
+    text = None if plain is None else moments.written(us, plain[0])
+    if text is not None:
+        return text
     return _write(_of_timestamp(us, 0, ""), template)
 
 
@@ -402,9 +437,12 @@ def _timestamptz_to_char(context: FunctionContext, us: int, template: str) -> st
         return None
     zone = context.env.timezone
     offset = utc_offset_seconds(us, zone)
-    plain = _plain_text(us + offset * SECOND_US, template)
+    plain = _plain(template)
     if plain is not None:
-        return plain
+        called = zone_abbreviation(us, zone) if plain[1] else ""
+        text = moments.written(us + offset * SECOND_US, plain[0], called)
+        if text is not None:
+            return text
     return _write(_of_timestamp(us + offset * SECOND_US, offset, zone_abbreviation(us, zone)), template)
 
 

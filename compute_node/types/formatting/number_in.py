@@ -118,6 +118,8 @@ def _to_number(context: FunctionContext, text: str, template: str) -> Decimal | 
     """NULL for an empty template; 0A000 for patterns that are written only; 22P02 where no number is found."""
     if not template:
         return None
+    if len(text) <= len(template) < 16 and text.isascii() and text.isdigit() and not template.strip("90"):
+        return Decimal(text)
     pieces, shape = number_template(template)
     if shape.scientific:
         raise NotSupported('"EEEE" not supported for input')

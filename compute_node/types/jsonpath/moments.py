@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from aurora.errors import InvalidDatetimeFormat, NotSupported, SqlError
+from aurora.kernels import moments as kernel
 from compute_node.types.calendar_ import (
     DATE_INFINITY,
     DATE_MINUS_INFINITY,
@@ -21,7 +22,7 @@ from compute_node.types.calendar_ import (
     month_length,
     utc_offset_seconds,
 )
-from compute_node.types.datetime_ import clock_text, is_infinite
+from compute_node.types.datetime_ import is_infinite
 from compute_node.types.oids import TYPE_OIDS
 from compute_node.types.registry import TypeEnv
 
@@ -48,15 +49,15 @@ class Moment:
         if self.type_name == DATE:
             return _date_text(self.value)
         if self.type_name == TIME:
-            return clock_text(self.value)
+            return kernel.clock_text(self.value)
         if self.type_name == TIMETZ:
-            return clock_text(self.value) + _zone_text(-self.west_seconds)
+            return kernel.clock_text(self.value) + _zone_text(-self.west_seconds)
         if is_infinite(self.value):
             return "infinity" if self.value > 0 else "-infinity"
         is_zoned = self.type_name == TIMESTAMPTZ
         days, us = divmod(self.value - self.west_seconds * SECOND_US * is_zoned, DAY_US)
         day, _, era = _date_text(days).partition(" ")
-        return f"{day}T{clock_text(us)}{_zone_text(-self.west_seconds) * is_zoned}{' ' * bool(era)}{era}"
+        return f"{day}T{kernel.clock_text(us)}{_zone_text(-self.west_seconds) * is_zoned}{' ' * bool(era)}{era}"
 
 
 def _date_text(days: int) -> str:

@@ -12,18 +12,18 @@ from compute_node.catalog.ddl.context import (
     CLASS_NAMESPACE,
     CLASS_PROC,
     CLASS_RELATION,
-    CLASS_REWRITE,
     DdlContext,
 )
 from compute_node.catalog.ddl.routines.attributes import Attributes, configuration
 from compute_node.catalog.ddl.routines.find import find_routine, owned_as_object, owned_routine, shown_routine
+from compute_node.catalog.ddl.view_texts import views_follow
 from compute_node.catalog.permissions import denied
 from compute_node.catalog.rows import Record
 from compute_node.types.acl import CREATE
 
 _O = enums.ObjectType
-_KEEPS_TEXT = (CLASS_REWRITE, CLASS_DEFAULT, CLASS_CONSTRAINT, CLASS_RELATION, CLASS_PROC)
-"""Classes of objects whose expressions are kept as text"""
+_KEEPS_TEXT = (CLASS_DEFAULT, CLASS_CONSTRAINT, CLASS_RELATION, CLASS_PROC)
+"""Classes of objects whose expressions are kept as text, but for views'"""
 
 
 def _tag(kind: enums.ObjectType) -> str:
@@ -52,8 +52,9 @@ def rename_routine(ctx: DdlContext, node: ast.ObjectWithArgs, kind: enums.Object
     _check_create(ctx, row.pronamespace)
     _check_unnamed(ctx, row, "renaming")
     _check_free(ctx, row, new, row.pronamespace)
-    ctx.rows.update("pg_proc", row, proname=new)
-    ctx.changes.touch(row.oid)
+    with views_follow(ctx, (CLASS_PROC, row.oid)):
+        ctx.rows.update("pg_proc", row, proname=new)
+        ctx.changes.touch(row.oid)
     return _tag(kind)
 
 
@@ -69,7 +70,9 @@ def set_routine_schema(ctx: DdlContext, node: ast.ObjectWithArgs, kind: enums.Ob
         raise NotSupported("cannot move objects into or out of temporary schemas")
     _check_unnamed(ctx, row, "moving")
     _check_free(ctx, row, row.proname, namespace)
-    ctx.rows.update("pg_proc", row, pronamespace=namespace)
+    with views_follow(ctx, (CLASS_PROC, row.oid)):
+        ctx.rows.update("pg_proc", row, pronamespace=namespace)
+        ctx.changes.touch(row.oid)
     for record in ctx.rows.find("pg_depend", classid=CLASS_PROC, objid=row.oid):
         if record.refclassid == CLASS_NAMESPACE and record.refobjid == row.pronamespace:
             ctx.rows.delete("pg_depend", record)
@@ -90,7 +93,7 @@ def _check_unnamed(ctx: DdlContext, row: Record, what: str) -> None:
     """What the catalog keeps as text calls the function by its name."""
     for record in ctx.rows.find("pg_depend", refclassid=CLASS_PROC, refobjid=row.oid):
         if record.classid in _KEEPS_TEXT:
-            raise NotSupported(f"{what} a function that a view, table or function is made with is not supported")
+            raise NotSupported(f"{what} a function that a table or function is made with is not supported")
 
 
 def _check_create(ctx: DdlContext, namespace: int) -> None:

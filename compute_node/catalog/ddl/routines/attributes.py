@@ -35,7 +35,6 @@ class Attributes:
     def __init__(self, options: Sequence[ast.DefElem], is_procedure: bool) -> None:
         self.given: dict[str, ast.Node] = {}
         self.sets: list[ast.VariableSetStmt] = []
-        self.as_location = -1
         for item in options:
             if is_procedure and item.defname in _NOT_OF_PROCEDURES:
                 raise InvalidFunctionDefinition("invalid attribute in procedure definition", position=_position(item))
@@ -45,8 +44,6 @@ class Attributes:
             if item.defname in self.given:
                 raise SqlSyntaxError("conflicting or redundant options", position=_position(item))
             self.given[item.defname] = item.arg
-            if item.defname == "as":
-                self.as_location = getattr(item, "arg_location", None) or -1
 
     @property
     def language(self) -> str | None:

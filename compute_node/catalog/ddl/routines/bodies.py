@@ -6,6 +6,7 @@ looked up when the function runs; an SQL-standard body depends on what it names.
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 from pglast import ast
@@ -21,7 +22,7 @@ from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.polymorphism import POLYMORPHIC
 from compute_node.sql.analyze.routines import FINAL_STATEMENT, ResultShape, RoutineBody, mismatch, shape_of
 from compute_node.sql.analyze.typenames import format_type
-from compute_node.sql.deparse import deparse_stored
+from compute_node.sql.deparse.expressions import deparse_stored
 from compute_node.sql.expressions import SubLink, walk
 from compute_node.sql.parse import parse
 from compute_node.sql.rewrite import own_nodes
@@ -49,8 +50,8 @@ def check_types(ctx: DdlContext, function: Function) -> None:
             raise InvalidFunctionDefinition(f"SQL functions cannot have arguments of type {format_type(ctx.view, oid)}")
 
 
-def check_text(ctx: DdlContext, function: Function, location: int) -> None:
-    """A body given as text, with ``location`` the place of its literal: it must parse, and unless types are still open
+def check_text(ctx: DdlContext, function: Function) -> None:
+    """A body given as text: it must parse, and unless types are still open
     its statements must be right and the final one give what is declared."""
     text = function.source
     try:
@@ -60,7 +61,7 @@ def check_text(ctx: DdlContext, function: Function, location: int) -> None:
             line = f'SQL function "{function.name}"'
             error.where = line if error.where is None else f"{error.where}\n{line}"
             raise
-        place = _place_in_literal(ctx.source, location, text, error.position - 1)
+        place = _place_in_literal(ctx.source, text, error.position - 1)
         if place is None:
             error.internal_position, error.internal_query, error.position = error.position, text, None
         else:
@@ -81,21 +82,36 @@ def _check_statements(ctx: DdlContext, function: Function, text: str) -> None:
     check_final(ctx.view, raws, shape)
 
 
-def _place_in_literal(source: str, location: int, text: str, offset: int) -> int | None:
-    """The offset in the statement of what is at ``offset`` of a literal's value; None when it cannot be told."""
-    if location < 0:
-        return None
-    if source.startswith("$", location):
-        start = source.index("$", location + 1) + 1
-        return start + offset if source.startswith(text, start) else None
-    if not source.startswith("'", location):
-        return None
-    place = location + 1
-    for character in text[:offset]:
-        if source[place] != character:
+def _place_in_literal(source: str, text: str, offset: int) -> int | None:
+    """The offset in the statement of what is at ``offset`` of a literal's value; None when the statement has not
+    exactly one literal of that value (literals that go on over several lines are not looked for)."""
+    places = []
+    for match in re.finditer(r"[$']", source):
+        start = match.end()
+        if match[0] == "$" and source.startswith(text, start) and source.startswith("$", start + len(text)):
+            places.append(start + offset)
+        elif match[0] == "'":
+            place = _place_between_quotes(source, start, text, offset)
+            if place is not None:
+                places.append(place)
+    return places[0] if len(places) == 1 else None
+
+
+def _place_between_quotes(source: str, start: int, text: str, offset: int) -> int | None:
+    at = place = start
+    for index, character in enumerate(text):
+        if index == offset:
+            place = at
+        if source.startswith("\\", at) or source.startswith("''", at):
+            at += 1
+        elif source.startswith("'", at):
             return None
-        place += 2 if character == "'" else 1
-    return place
+        if not source.startswith(character, at):
+            return None
+        at += 1
+    if not source.startswith("'", at) or source.startswith("''", at):
+        return None
+    return at if offset >= len(text) else place
 
 
 def stored_body(ctx: DdlContext, function: Function, node: ast.Node) -> StoredBody:

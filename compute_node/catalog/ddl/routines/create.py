@@ -22,7 +22,13 @@ from compute_node.catalog.ddl.create_table import check_type_usage
 from compute_node.catalog.ddl.routines.attributes import Attributes, configuration, require_language
 from compute_node.catalog.ddl.routines.bodies import StoredBody, check_text, check_types, stored_body
 from compute_node.catalog.ddl.routines.find import shown_routine
-from compute_node.catalog.ddl.routines.parameters import Parameters, check_polymorphic, read_parameters, shell_of
+from compute_node.catalog.ddl.routines.parameters import (
+    Parameters,
+    check_polymorphic,
+    read_parameters,
+    shell_of,
+    type_of_column,
+)
 from compute_node.catalog.ddl.shared_depend import record_owner
 from compute_node.catalog.ddl.types import type_of
 from compute_node.catalog.objects import INTERNAL_LANGUAGE, internal_function
@@ -123,7 +129,8 @@ class Definition:
             self.result = required or oids.VOID
             return
         self.returns_set, written.setof = bool(written.setof), False
-        self.result = shell_of(self.ctx, written, "return", self.language) or type_of(self.ctx, written)
+        column = type_of_column(self.ctx, written)
+        self.result = column or shell_of(self.ctx, written, "return", self.language) or type_of(self.ctx, written)
         check_type_usage(self.ctx, self.ctx.view.type(self.result))
         if required and self.result != required:
             shown = format_type(self.ctx.view, required)
@@ -197,7 +204,7 @@ def _check_body(definition: Definition, function: Function) -> None:
         for item in definition.columns["proconfig"] or ():
             name, _, value = item.partition("=")
             settings.set(name, value, local=True)
-        check_text(definition.ctx, function, definition.attributes.as_location)
+        check_text(definition.ctx, function)
     finally:
         settings.rollback_to(mark)
 

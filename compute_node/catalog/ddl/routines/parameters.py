@@ -12,7 +12,9 @@ from aurora.errors import (
     DatatypeMismatch,
     InvalidFunctionDefinition,
     NotSupported,
+    SqlSyntaxError,
     TooManyArguments,
+    UndefinedColumn,
     UndefinedObject,
 )
 from compute_node.catalog.ddl.context import DdlContext
@@ -24,7 +26,7 @@ from compute_node.sql.analyze.context import Analysis, Scope, session_env
 from compute_node.sql.analyze.expressions import transform
 from compute_node.sql.analyze.polymorphism import ANYCOMPATIBLE, ANYCOMPATIBLEARRAY, POLYMORPHIC, signature_problem
 from compute_node.sql.analyze.typenames import format_type, is_true_array
-from compute_node.sql.deparse import deparse_stored
+from compute_node.sql.deparse.expressions import deparse_stored
 from compute_node.sql.expressions import walk
 from compute_node.sql.query import Query
 from compute_node.types import oids
@@ -87,7 +89,8 @@ def _add(ctx: DdlContext, found: Parameters, node: ast.FunctionParameter, noun: 
     mode = _mode(node)
     if node.argType.setof:
         raise InvalidFunctionDefinition(f"{noun}s cannot accept set arguments")
-    kind = shell_of(ctx, node.argType, "argument", language) or _type(ctx, node.argType)
+    column = type_of_column(ctx, node.argType)
+    kind = column or shell_of(ctx, node.argType, "argument", language) or _type(ctx, node.argType)
     name = node.name or ""
     is_input = mode in "ibv"
     if is_input and found.variadic:
@@ -110,6 +113,25 @@ def _add(ctx: DdlContext, found: Parameters, node: ast.FunctionParameter, noun: 
     elif is_input and found.defaults:
         raise InvalidFunctionDefinition("input parameters after one with a default value must also have defaults")
     found.items.append(Parameter(mode, name, kind))
+
+
+def type_of_column(ctx: DdlContext, node: ast.TypeName) -> int:
+    """The type that ``table.column%TYPE`` means, with a notice; 0 for another type name. 42P01, 42703."""
+    if not node.pct_type:
+        return 0
+    *relation, column = [item.sval for item in node.names]
+    if not relation:
+        raise SqlSyntaxError(f"improper %TYPE reference (too few dotted names): {column}")
+    name = ast.RangeVar(relname=relation[-1], schemaname=relation[-2] if len(relation) > 1 else None)
+    desc = ctx.find(name)
+    found = None if desc is None else desc.column(column)
+    if found is None:
+        raise UndefinedColumn(f'column "{column}" of relation "{relation[-1]}" does not exist')
+    kind = ctx.view.type(found.type)
+    oid = kind.array if node.arrayBounds and kind.array else kind.oid
+    shown = ".".join((*relation, column)) + "%TYPE"
+    ctx.notice(f"type reference {shown} converted to {format_type(ctx.view, oid)}")
+    return oid
 
 
 def shell_of(ctx: DdlContext, node: ast.TypeName, role: str, language: str) -> int:

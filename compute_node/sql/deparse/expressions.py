@@ -1,13 +1,13 @@
 """Expressions → SQL text in PostgreSQL's spelling: EXPLAIN's conditions, pg_get_expr, check and default texts.
 
-``deparse(expr, catalog, name)``: ``name`` gives the text of leaves that only the caller knows (Var, Column, ExecParam,
-SubPlan, SubLink). The result of a stored expression parses back to the same expression.
+``Deparser`` asks its ``name`` for leaves that only the caller knows (columns). The result of a stored expression parses
+back to the same expression.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from aurora.errors import InvariantViolation
@@ -17,6 +17,7 @@ from compute_node.sql.analyze.context import DEFAULT_ENV
 from compute_node.sql.analyze.names import SYSTEM_NAMES
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.sql.catalog_view import CatalogView
+from compute_node.sql.deparse.layout import ITEM, Layout, finished
 from compute_node.sql.expressions import (
     AggregateCall,
     And,
@@ -38,6 +39,7 @@ from compute_node.sql.expressions import (
     Expr,
     FieldSelect,
     FieldStore,
+    GroupingCall,
     MinMax,
     Not,
     NullIf,
@@ -48,10 +50,12 @@ from compute_node.sql.expressions import (
     RowCompare,
     RowExpr,
     SetDefault,
+    SortKey,
     SqlValue,
     SubColumn,
     Subscript,
     Var,
+    WindowCall,
     XmlExpr,
 )
 from compute_node.types import oids
@@ -60,6 +64,14 @@ from compute_node.types.registry import Function, TypeEnv
 from compute_node.types.xml.names import identifier_of
 
 Namer = Callable[[Expr], str]
+
+
+def direction(key: SortKey[Expr] | SortKey[int]) -> str:
+    """The order of a key, where it is not the usual one."""
+    if key.descending:
+        return " DESC" if key.nulls_first else " DESC NULLS LAST"
+    return " NULLS FIRST" if key.nulls_first else ""
+
 
 _PLAIN = re.compile(r"[a-z_][a-z0-9_$]*")
 _STANDALONE: dict[Any, str] = {0: ", STANDALONE YES", 1: ", STANDALONE NO", 2: ", STANDALONE NO VALUE"}
@@ -85,10 +97,13 @@ def quote_literal(text: str) -> str:
 class Deparser:
     """Text of one expression. ``env`` decides how values of settings-dependent types are written."""
 
-    def __init__(self, catalog: CatalogView, name: Namer, env: TypeEnv = DEFAULT_ENV) -> None:
+    def __init__(
+        self, catalog: CatalogView, name: Namer, env: TypeEnv = DEFAULT_ENV, layout: Layout | None = None
+    ) -> None:
         self.catalog = catalog
         self.name = name
         self.env = env
+        self.layout = layout or Layout()
 
     def text(self, node: Expr, show_implicit: bool = False) -> str:
         """The expression's text; implicit casts only where ``show_implicit``."""
@@ -127,12 +142,22 @@ class Deparser:
         return f"${node.number}"
 
     def cast(self, argument: Expr, type_oid: int, typmod: int) -> str:
-        inner = self.text(argument, True)
-        if isinstance(argument, Const):
-            inner = inner if inner.startswith("'") and "::" not in inner else f"({inner})"
-        else:
-            inner = f"({inner})"
-        return f"{inner}::{self.type(type_oid, typmod)}"
+        return f"{self.cast_argument(argument, type_oid)}::{self.type(type_oid, typmod)}"
+
+    def cast_argument(self, argument: Expr, type_oid: int) -> str:
+        """What stands before ``::``: a constant of that type goes without its own."""
+        if isinstance(argument, Const) and argument.type == type_oid and argument.typmod < 0:
+            return self.bare(argument)
+        return f"({self.text(argument)})"
+
+    def bare(self, node: Const) -> str:
+        """A constant without its type."""
+        if node.value is None:
+            return "NULL"
+        text = self.const(node, False)
+        if node.type == oids.BOOL or "::" not in text:
+            return text
+        return quote_literal(self.catalog.type(node.type).output(node.value, self.env))
 
     def relabel(self, node: Relabel, show_implicit: bool) -> str:
         if collation_of(node.type):
@@ -146,6 +171,10 @@ class Deparser:
         name = "???" if found is None else quote_identifier(found.name)
         if found is not None and self.catalog.find_collation(None, found.name) != found:
             name = f"{quote_identifier(self.catalog.namespace_name(found.namespace))}.{name}"
+        return self.collated(node, name, show_implicit)
+
+    def collated(self, node: Collate, name: str, show_implicit: bool) -> str:
+        """With the collation's name."""
         return f"({self.text(node.argument, show_implicit)} COLLATE {name})"
 
     def via_io(self, node: CoerceViaIO, _: bool) -> str:
@@ -182,13 +211,10 @@ class Deparser:
             return self.cast(arguments[0], node.type, node.typmod)
         function = self.catalog.function(node.function)
         name = self.function_name(function)
-        if node.display == "xmlexists":
-            return f"XMLEXISTS(({self.text(arguments[0], True)}) PASSING ({self.text(arguments[1], True)}))"
-        if node.display == "extract":
-            field = arguments[0].value if isinstance(arguments[0], Const) else self.text(arguments[0])
-            return f"EXTRACT({field} FROM {self.text(arguments[1])})"
-        if node.display == "timezone" and len(arguments) == 2:
-            return f"({self.text(arguments[1], True)} AT TIME ZONE {self.text(arguments[0], True)})"
+        if node.display:
+            written = self._own_syntax(node)
+            if written:
+                return written
         if node.variadic and arguments and isinstance(arguments[-1], ArrayExpr) and function.variadic != oids.ANY:
             spread = arguments[:-1] + arguments[-1].elements
             return f"{name}({self.list(spread)})"
@@ -196,6 +222,49 @@ class Deparser:
         if node.variadic and texts:
             texts[-1] = "VARIADIC " + texts[-1]
         return f"{name}({', '.join(texts)})"
+
+    def _own_syntax(self, node: Call) -> str:
+        """A function that was called by a syntax of its own; empty for others."""
+        values = node.arguments
+        shown = [self.argument(value, node) for value in values]
+        match node.display, len(values):
+            case "timezone", 2:
+                return f"({shown[1]} AT TIME ZONE {shown[0]})"
+            case "overlaps", 4:
+                return f"(({shown[0]}, {shown[1]}) OVERLAPS ({shown[2]}, {shown[3]}))"
+            case "is_normalized", _:
+                form = f" {values[1].value}" if len(values) > 1 and isinstance(values[1], Const) else ""
+                return f"({shown[0]} IS{form} NORMALIZED)"
+        texts = [self.text(value) for value in values]
+        match node.display, len(texts):
+            case "extract", 2:
+                field = values[0].value if isinstance(values[0], Const) else texts[0]
+                return f"EXTRACT({field} FROM {texts[1]})"
+            case "xmlexists", 2:
+                return f"XMLEXISTS(({texts[0]}) PASSING ({texts[1]}))"
+            case "pg_collation_for", 1:
+                return f"COLLATION FOR ({texts[0]})"
+            case "normalize", _:
+                form = f", {values[1].value}" if len(values) > 1 and isinstance(values[1], Const) else ""
+                return f"NORMALIZE({texts[0]}{form})"
+            case "overlay", 3 | 4:
+                length = f" FOR {texts[3]}" if len(texts) > 3 else ""
+                return f"OVERLAY({texts[0]} PLACING {texts[1]} FROM {texts[2]}{length})"
+            case "position", 2:
+                return f"POSITION(({texts[1]}) IN ({texts[0]}))"
+            case "substring", 3 if values[2].type == oids.TEXT:
+                return f"SUBSTRING({texts[0]} SIMILAR {texts[1]} ESCAPE {texts[2]})"
+            case "substring", 2 | 3:
+                length = f" FOR {texts[2]}" if len(texts) > 2 else ""
+                return f"SUBSTRING({texts[0]} FROM {texts[1]}{length})"
+            case ("btrim" | "ltrim" | "rtrim") as name, 1 | 2:
+                side = {"b": "BOTH", "l": "LEADING", "r": "TRAILING"}[name[0]]
+                return f"TRIM({side} {''.join(each + ' ' for each in texts[1:])}FROM {texts[0]})"
+        return ""
+
+    def argument(self, node: Expr, parent: Call) -> str:
+        """An argument of a function whose syntax does not keep its arguments apart."""
+        return self.text(node)
 
     def function_name(self, function: Function) -> str:
         """Its name, with the schema where the bare name would not find it."""
@@ -223,11 +292,40 @@ class Deparser:
     def aggregate(self, node: AggregateCall, _: bool) -> str:
         name = self.function_name(self.catalog.function(node.function))
         inner = "*" if node.star else ("DISTINCT " if node.distinct else "") + self.list(node.arguments)
-        if node.order_by:
-            keys = [self.text(key.expression) + (" DESC" if key.descending else "") for key in node.order_by]
-            inner += f" ORDER BY {', '.join(keys)}"
+        kind = self.catalog.aggregate(node.function)
+        if kind is not None and kind.ordered_set:
+            inner = f"{self.list(node.direct)}) WITHIN GROUP (ORDER BY {self.sort_keys(node.order_by)}"
+        elif node.order_by:
+            inner += f" ORDER BY {self.sort_keys(node.order_by)}"
         suffix = "" if node.filter is None else f" FILTER (WHERE {self.text(node.filter)})"
         return f"{name}({inner}){suffix}"
+
+    def grouping(self, node: GroupingCall, _: bool) -> str:
+        return f"GROUPING({self.list(node.arguments)})"
+
+    pretty = False
+    """whether parentheses stand only where they are needed"""
+
+    def sort_key(self, node: Expr) -> str:
+        """An expression to sort or group by: it must not look like a number, a name or a kind of grouping set."""
+        if isinstance(node, Const):
+            return self.decorated(node)
+        text = self.text(node, True)
+        calls = (AggregateCall, WindowCall)
+        if isinstance(node, Var) or not (
+            self.pretty or isinstance(node, calls) or (isinstance(node, Call) and not node.operator)
+        ):
+            return text
+        return f"({text})"
+
+    def sort_keys(self, keys: Iterable[SortKey[Expr]]) -> str:
+        """What ORDER BY says."""
+        return ", ".join(self.sort_key(key.expression) + direction(key) for key in keys)
+
+    def decorated(self, node: Const) -> str:
+        """A constant with its type."""
+        text = self.const(node, True)
+        return text if "::" in text else f"{text}::{self.type(node.type, node.typmod)}"
 
     def array_op(self, node: ArrayOp, _: bool) -> str:
         quantifier = "ANY" if node.use_or else "ALL"
@@ -262,15 +360,19 @@ class Deparser:
     # --- other constructs -------------------------------------------------------------------------------------------
 
     def case(self, node: Case, _: bool) -> str:
-        parts = ["CASE" if node.operand is None else f"CASE {self.text(node.operand, True)}"]
+        layout = self.layout
+        text = layout.keyword("CASE", 0, ITEM)
+        if node.operand is not None:
+            text += f" {self.text(node.operand, True)}"
         for condition, result in node.branches:
             shown = condition
             if node.operand is not None and isinstance(condition, Call) and len(condition.arguments) == 2:
                 shown = condition.arguments[1]
-            parts.append(f"WHEN {self.text(shown)} THEN {self.text(result, True)}")
+            text += layout.space() + layout.keyword("WHEN ")
+            text += f"{self.text(shown)} THEN {self.text(result, True)}"
         if node.default is not None:
-            parts.append(f"ELSE {self.text(node.default, True)}")
-        return " ".join([*parts, "END"])
+            text += layout.space() + layout.keyword("ELSE ") + self.text(node.default, True)
+        return text + layout.space() + layout.keyword("END", -ITEM)
 
     def coalesce(self, node: Coalesce, _: bool) -> str:
         return f"COALESCE({self.list(node.arguments)})"
@@ -372,6 +474,7 @@ _HANDLERS: dict[type, Callable[[Deparser, Any, bool], str]] = {
     ArrayCoerce: Deparser.array_coerce,
     Call: Deparser.call,
     AggregateCall: Deparser.aggregate,
+    GroupingCall: Deparser.grouping,
     ArrayOp: Deparser.array_op,
     And: Deparser.conjunction,
     Or: Deparser.disjunction,
@@ -397,14 +500,8 @@ _HANDLERS: dict[type, Callable[[Deparser, Any, bool], str]] = {
 }
 
 
-def deparse(node: Expr, catalog: CatalogView, name: Namer, env: TypeEnv = DEFAULT_ENV) -> str:
-    """The expression's text; ``name`` spells what only the caller knows (columns, execution parameters, sub-plans)."""
-    return Deparser(catalog, name, env).text(node)
-
-
-def deparse_stored(node: Expr, catalog: CatalogView, relation: RelationDesc | None, env: TypeEnv = DEFAULT_ENV) -> str:
-    """The text of an expression over one relation's columns (``Var(rte=0)``), as pg_get_expr gives it. For keeping it,
-    ``catalog`` is a view whose search path is pg_catalog alone, so that all other names are written whole."""
+def stored_namer(relation: RelationDesc | None) -> Namer:
+    """Names of the columns of an expression over one relation (``Var(rte=0)``)."""
 
     def name(leaf: Expr) -> str:
         if isinstance(leaf, Var) and relation is not None:
@@ -413,4 +510,17 @@ def deparse_stored(node: Expr, catalog: CatalogView, relation: RelationDesc | No
             return SYSTEM_NAMES[leaf.attno] if leaf.attno else quote_identifier(relation.name) + ".*"
         raise InvariantViolation(f"{type(leaf).__name__} in a stored expression")
 
-    return deparse(node, catalog, name, env)
+    return name
+
+
+def deparse_stored(
+    node: Expr,
+    catalog: CatalogView,
+    relation: RelationDesc | None,
+    env: TypeEnv = DEFAULT_ENV,
+    lines: bool = False,
+) -> str:
+    """The text of an expression over one relation's columns, as pg_get_expr gives it; ``lines``: CASE on several. For
+    keeping it, ``catalog`` is a view whose search path is pg_catalog alone, so that all other names are written
+    whole."""
+    return finished(Deparser(catalog, stored_namer(relation), env, Layout(lines)).text(node))

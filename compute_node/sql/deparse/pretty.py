@@ -4,13 +4,13 @@ them. Source: PostgreSQL's ``isSimpleNode``.
 
 from __future__ import annotations
 
-from aurora.errors import InvariantViolation
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.analyze.context import DEFAULT_ENV
-from compute_node.sql.analyze.names import SYSTEM_NAMES
 from compute_node.sql.catalog_view import CatalogView
-from compute_node.sql.deparse import Deparser, quote_identifier
+from compute_node.sql.deparse.expressions import Deparser, stored_namer
+from compute_node.sql.deparse.layout import Layout, finished
 from compute_node.sql.expressions import (
+    AggregateCall,
     And,
     ArrayCoerce,
     ArrayExpr,
@@ -19,31 +19,42 @@ from compute_node.sql.expressions import (
     Call,
     Case,
     Coalesce,
+    CoerceToDomain,
     CoerceTypmod,
     CoerceViaIO,
+    Collate,
     Const,
     DistinctTest,
     Expr,
+    FieldSelect,
+    FieldStore,
     MinMax,
     Not,
     NullIf,
     NullTest,
     Or,
     Relabel,
+    RowCompare,
     RowExpr,
+    SubLink,
     Subscript,
-    Var,
+    WindowCall,
+    XmlExpr,
 )
 from compute_node.types.registry import TypeEnv
 
 _ADDITIVE, _MULTIPLICATIVE = ("+", "-"), ("*", "/", "%")
-_CASTS = (Relabel, CoerceViaIO, CoerceTypmod, ArrayCoerce)
-_BRACKETS = (Subscript, ArrayExpr, RowExpr, Coalesce, MinMax, NullIf, Case)
+_CASTS = (Relabel, CoerceViaIO, CoerceTypmod, CoerceToDomain, ArrayCoerce)
+_BRACKETS = (
+    Subscript, ArrayExpr, RowExpr, Coalesce, MinMax, NullIf, Case, XmlExpr, AggregateCall, WindowCall,
+)  # fmt: skip
 """Parents that keep their arguments apart by themselves."""
 
 
 class PrettyDeparser(Deparser):
     """``Deparser`` that writes parentheses around an argument only where it would else be read otherwise."""
+
+    pretty = True
 
     def inside(self, node: Expr, parent: Expr, show_implicit: bool = False) -> str:
         """An argument of ``parent``."""
@@ -57,13 +68,15 @@ class PrettyDeparser(Deparser):
             return not _is_cast(node) or self._is_simple(node.arguments[0], node)
         if isinstance(node, Call) and isinstance(parent, Call) and parent.operator:
             return self._binds_tighter(node, parent)
-        if isinstance(node, (Call, NullTest, BooleanTest, DistinctTest)):
+        if isinstance(node, (Call, SubLink, NullTest, BooleanTest, DistinctTest)):
             return _keeps_apart(parent) or isinstance(parent, (And, Or, Not))
         if isinstance(node, (And, Not)):
             return isinstance(parent, (And, Or)) or _keeps_apart(parent)
         if isinstance(node, Or):
             return isinstance(parent, Or) or _keeps_apart(parent)
-        return not isinstance(node, ArrayOp)
+        if isinstance(node, (FieldSelect, FieldStore)):
+            return not isinstance(parent, type(node))
+        return not isinstance(node, (ArrayOp, RowCompare, Collate))
 
     def _binds_tighter(self, node: Call, parent: Call) -> bool:
         name, around = self.catalog.operator(node.operator).name, self.catalog.operator(parent.operator).name
@@ -74,27 +87,29 @@ class PrettyDeparser(Deparser):
             return name in _MULTIPLICATIVE
         return node is parent.arguments[0]
 
+    def argument(self, node: Expr, parent: Call) -> str:
+        return self.inside(node, parent)
+
     # --- what differs -----------------------------------------------------------------------------------------------
 
     def call(self, node: Call, show_implicit: bool) -> str:
         if not node.operator:
             return super().call(node, show_implicit)
         texts = [self.inside(item, node, True) for item in node.arguments]
-        name = self.catalog.operator(node.operator).name
+        name = self.operator_name(node.operator)
         return f"{name} {texts[0]}" if len(texts) == 1 else f"{texts[0]} {name} {texts[1]}"
 
-    def cast(self, argument: Expr, type_oid: int, typmod: int) -> str:
-        inner = self.text(argument, True)
-        if isinstance(argument, Const):
-            inner = inner if inner.startswith("'") and "::" not in inner else f"({inner})"
-            inner = inner[1:-1] if inner.startswith("(") and inner[1:2].isdigit() else inner
-        elif not self._is_simple(argument, Relabel(type=type_oid, argument=argument)):
-            inner = f"({inner})"
-        return f"{inner}::{self.type(type_oid, typmod)}"
+    def cast_argument(self, argument: Expr, type_oid: int) -> str:
+        if isinstance(argument, Const) and argument.type == type_oid and argument.typmod < 0:
+            return self.bare(argument)
+        return self.inside(argument, Relabel(type=type_oid, argument=argument))
+
+    def collated(self, node: Collate, name: str, show_implicit: bool) -> str:
+        return f"{self.inside(node.argument, node, show_implicit)} COLLATE {name}"
 
     def array_op(self, node: ArrayOp, _: bool) -> str:
         quantifier = "ANY" if node.use_or else "ALL"
-        operator = self.catalog.operator(node.operator).name
+        operator = self.operator_name(node.operator)
         right = self.text(node.right, True)
         return f"{self.inside(node.left, node, True)} {operator} {quantifier} ({right})"
 
@@ -125,18 +140,16 @@ def _is_cast(node: Call) -> bool:
 
 def _keeps_apart(parent: Expr) -> bool:
     if isinstance(parent, Call):
-        return not parent.operator and not _is_cast(parent)
+        return not parent.operator and not parent.display
     return isinstance(parent, _BRACKETS)
 
 
-def deparse_pretty(node: Expr, catalog: CatalogView, relation: RelationDesc | None, env: TypeEnv = DEFAULT_ENV) -> str:
-    """The text of an expression over one relation's columns (``Var(rte=0)``), as pretty pg_get_expr gives it."""
-
-    def name(leaf: Expr) -> str:
-        if isinstance(leaf, Var) and relation is not None:
-            if leaf.attno > 0:
-                return quote_identifier(relation.columns[leaf.attno - 1].name)
-            return SYSTEM_NAMES[leaf.attno] if leaf.attno else quote_identifier(relation.name) + ".*"
-        raise InvariantViolation(f"{type(leaf).__name__} in a stored expression")
-
-    return PrettyDeparser(catalog, name, env).text(node)
+def deparse_pretty(
+    node: Expr,
+    catalog: CatalogView,
+    relation: RelationDesc | None,
+    env: TypeEnv = DEFAULT_ENV,
+    lines: bool = False,
+) -> str:
+    """The text of an expression over one relation's columns, as pretty pg_get_expr gives it."""
+    return finished(PrettyDeparser(catalog, stored_namer(relation), env, Layout(lines)).text(node))

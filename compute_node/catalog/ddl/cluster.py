@@ -1,0 +1,153 @@
+"""CLUSTER, and the marks of the index that it takes (manual, reference pages of CLUSTER and ALTER TABLE).
+
+The rows are read from the old storage in the index's order and written into new storage, whose indexes are built at the
+end. As after every other rewriting of a table, a snapshot that is older than the statement finds no rows.
+"""
+
+from __future__ import annotations
+
+from pglast import ast
+
+from aurora.datum import Datum, Row
+from aurora.errors import InvariantViolation, NotSupported, SqlSyntaxError, UndefinedObject, WrongObjectType
+from compute_node.catalog.ddl.context import DdlContext
+from compute_node.catalog.ddl.maintenance import is_on
+from compute_node.catalog.ddl.relation import relation
+from compute_node.catalog.ddl.rewrite import build_indexes, new_relfiles, without_watchers
+from compute_node.relations.access_methods import METHODS
+from compute_node.relations.descriptors import IndexDesc, RelationDesc
+from compute_node.relations.schema import CATALOGS_BY_OID
+from compute_node.sql.deparse.expressions import quote_identifier
+from compute_node.sql.parse import parse
+from compute_node.txn.locks import ACCESS_EXCLUSIVE
+
+_BATCH = 2000
+
+
+def cluster_statement(ctx: DdlContext, node: ast.ClusterStmt) -> str:
+    """CLUSTER [(VERBOSE)] [table [USING index]]. 42704, 42809, 42501, 0A000."""
+    verbose = _verbose(node)
+    if node.relation is None:
+        for record in ctx.rows.find("pg_index", indisclustered=True):
+            desc = ctx.view.relation(record.indrelid)
+            if desc is not None and ctx.owns(desc.owner):
+                ctx.lock(desc, ACCESS_EXCLUSIVE)
+                found = ctx.view.relation(record.indrelid)
+                if found is not None:
+                    _cluster(ctx, found, record.indexrelid, verbose)
+        return "CLUSTER"
+    desc = _table(ctx, node.relation)
+    _cluster(ctx, desc, _index_oid(ctx, desc, node.indexname), verbose)
+    return "CLUSTER"
+
+
+def _verbose(node: ast.ClusterStmt) -> bool:
+    on = False
+    for option in node.params or ():
+        if option.defname != "verbose":
+            position = option.location + 1 if option.location is not None and option.location >= 0 else None
+            raise SqlSyntaxError(f'unrecognized CLUSTER option "{option.defname}"', position=position)
+        on = is_on(option)
+    return on
+
+
+def _table(ctx: DdlContext, name: ast.RangeVar) -> RelationDesc:
+    desc = ctx.find(name)
+    if desc is None:
+        raise InvariantViolation("desc is not there")
+    if desc.kind not in "rt":
+        raise WrongObjectType(f'"{desc.name}" is not a table or materialized view')
+    if desc.oid in CATALOGS_BY_OID or desc.kind == "t":
+        ctx.check_owner(desc)
+        raise NotSupported("clustering system catalogs and TOAST tables is not supported")
+    desc = ctx.table(name, ACCESS_EXCLUSIVE)
+    ctx.check_unused(desc, "CLUSTER")
+    return desc
+
+
+def _index_oid(ctx: DdlContext, desc: RelationDesc, name: str | None) -> int:
+    """The index that is named, or that the last CLUSTER took."""
+    if name is None:
+        record = ctx.rows.one("pg_index", indrelid=desc.oid, indisclustered=True)
+        if record is None:
+            raise UndefinedObject(f'there is no previously clustered index for table "{desc.name}"')
+        return int(record.indexrelid)
+    oid = ctx.view.layer.relation_oid(desc.namespace, name)
+    if oid is None:
+        raise UndefinedObject(f'index "{name}" for table "{desc.name}" does not exist')
+    return oid
+
+
+def checked_index(desc: RelationDesc, oid: int, name: str) -> IndexDesc:
+    """An index that a table may be clustered on. 42809, 0A000."""
+    index = next((each for each in desc.indexes if each.oid == oid), None)
+    if index is None:
+        raise WrongObjectType(f'"{name}" is not an index for table "{desc.name}"')
+    if not METHODS[index.method].ordered:
+        raise NotSupported(f'cannot cluster on index "{name}" because access method does not support clustering')
+    if index.predicate is not None:
+        raise NotSupported(f'cannot cluster on partial index "{name}"')
+    if not index.valid:
+        raise NotSupported(f'cannot cluster on invalid index "{name}"')
+    return index
+
+
+def mark_clustered(ctx: DdlContext, desc: RelationDesc, oid: int) -> None:
+    """Only this index of the table has the mark; 0: none."""
+    for record in ctx.rows.find("pg_index", indrelid=desc.oid):
+        if record.indisclustered != (record.indexrelid == oid):
+            ctx.rows.update("pg_index", record, indisclustered=record.indexrelid == oid)
+    ctx.changes.touch(desc.oid)
+
+
+def _cluster(ctx: DdlContext, desc: RelationDesc, oid: int, verbose: bool) -> None:
+    other = ctx.view.relation(oid)
+    index = checked_index(desc, oid, "" if other is None else other.name)
+    mark_clustered(ctx, desc, oid)
+    text = _in_order(ctx, desc, index)
+    batches = ctx.fetch(parse(text)[0].node, text)
+    # The plan of the query names the old storage, and the sort has read all of it before it gives the first row.
+    first = next(batches, None)
+    places = [column.attno - 1 for column in desc.columns if not column.dropped]
+    width = len(desc.columns)
+    fresh = new_relfiles(ctx, relation(ctx, desc.oid))
+    table = ctx.storage.table(without_watchers(fresh))
+    waiting: list[Row] = []
+    count = 0
+    while first is not None:
+        for values in first:
+            row: list[Datum] = [None] * width
+            for place, item in zip(places, values, strict=True):
+                row[place] = item
+            waiting.append(tuple(row))
+        count += len(first)
+        if len(waiting) >= _BATCH:
+            table.insert_many(ctx.txn, waiting)
+            waiting = []
+        ctx.session.check_interrupts()
+        first = next(batches, None)
+    if waiting:
+        table.insert_many(ctx.txn, waiting)
+    ctx.txn.cid += 1
+    build_indexes(ctx, fresh)
+    if verbose:
+        shown = f'"{desc.schema}.{desc.name}" using sequential scan and sort'
+        ctx.notice(f"clustering {shown}", severity="INFO")
+
+
+def _in_order(ctx: DdlContext, desc: RelationDesc, index: IndexDesc) -> str:
+    """The query of the table's rows in the index's order."""
+    names = [quote_identifier(column.name) for column in desc.columns if not column.dropped]
+    expressions = iter(index.expressions)
+    keys = []
+    for place, attno in enumerate(index.columns):
+        key = quote_identifier(desc.columns[attno - 1].name) if attno else f"({next(expressions)})"
+        collation = ctx.view.collation(index.collations[place]) if index.collations[place] else None
+        if collation is not None:
+            schema = ctx.view.namespace_name(collation.namespace)
+            key += f" COLLATE {quote_identifier(schema)}.{quote_identifier(collation.name)}"
+        key += " DESC" if index.descending[place] else " ASC"
+        key += " NULLS FIRST" if index.nulls_first[place] else " NULLS LAST"
+        keys.append(key)
+    source = f"{quote_identifier(desc.schema)}.{quote_identifier(desc.name)}"
+    return f"SELECT {', '.join(names)} FROM ONLY {source} ORDER BY {', '.join(keys)}"
