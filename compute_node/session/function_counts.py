@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from time import perf_counter
 
+from compute_node.hub import HUB
 from compute_node.session.state import SessionState
 from compute_node.txn.counts import FunctionCounts
 
@@ -24,11 +24,11 @@ def _measured(session: SessionState, oid: int, calls: int) -> Iterator[None]:
     if counts is None:
         counts = functions[oid] = FunctionCounts()
     before_s, outer_s, session.inner_functions_s = counts.total_s, session.inner_functions_s, 0.0
-    began_s = perf_counter()
+    began_s = HUB.now_s()
     try:
         yield
     finally:
-        took_s = perf_counter() - began_s
+        took_s = HUB.now_s() - began_s
         counts.calls += calls
         counts.total_s = before_s + took_s  # of a function that calls itself only the outermost call counts
         counts.self_s += took_s - session.inner_functions_s
