@@ -186,7 +186,7 @@ SELECT pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema
  CASE WHEN a.attgenerated = '' THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END::varchar AS column_default,
  CASE WHEN a.attnotnull OR (t.typtype = 'd' AND t.typnotnull) THEN 'NO' ELSE 'YES' END::varchar(3) AS is_nullable,
  {COLUMN_TYPE}, NULL::name AS scope_catalog, NULL::name AS scope_schema, NULL::name AS scope_name,
- NULL::integer AS maximum_cardinality, a.attnum::text::name AS dtd_identifier, 'NO'::varchar AS is_self_referencing,
+ NULL::integer AS maximum_cardinality, a.attnum::text::name AS dtd_identifier, 'NO'::varchar(3) AS is_self_referencing,
  CASE WHEN a.attidentity IN ('a', 'd') THEN 'YES' ELSE 'NO' END::varchar(3) AS is_identity,
  CASE a.attidentity WHEN 'a' THEN 'ALWAYS' WHEN 'd' THEN 'BY DEFAULT' END::varchar AS identity_generation,
  s.seqstart::text::varchar AS identity_start, s.seqincrement::text::varchar AS identity_increment,
@@ -194,7 +194,7 @@ SELECT pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema
  CASE WHEN s.seqcycle THEN 'YES' ELSE 'NO' END::varchar(3) AS identity_cycle,
  CASE WHEN a.attgenerated <> '' THEN 'ALWAYS' ELSE 'NEVER' END::varchar AS is_generated,
  CASE WHEN a.attgenerated <> '' THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END::varchar AS generation_expression,
- CASE WHEN c.relkind IN ('r', 'p') THEN 'YES' ELSE 'NO' END::varchar AS is_updatable
+ CASE WHEN c.relkind IN ('r', 'p') THEN 'YES' ELSE 'NO' END::varchar(3) AS is_updatable
 FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON a.attrelid = c.oid
  JOIN pg_catalog.pg_namespace n ON c.relnamespace = n.oid JOIN pg_catalog.pg_type t ON a.atttypid = t.oid
  JOIN pg_catalog.pg_namespace nt ON t.typnamespace = nt.oid {COLUMN_TYPE_JOINS}
