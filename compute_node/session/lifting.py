@@ -57,7 +57,7 @@ class LiftedBinding:
                     values[index] = kind.input(str(values[index]), -1, env)
                 except SqlError as error:
                     places = lifter.positions(sql)
-                    if error.position is None and places is not None:
+                    if places is not None:
                         error.position = len(sql[: places[index]].decode()) + 1
                     raise
         return tuple(values)

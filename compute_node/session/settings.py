@@ -226,7 +226,7 @@ def _check_timezone(setting: Setting, text: str) -> str:
         east, west = ("+", "-") if minutes >= 0 else ("-", "+")
         return f"<{east}{hours:02d}{tail}>{west}{hours:02d}{tail}"
     if posix_zone(text) is not None:
-        return text
+        return text.upper()
     raise _invalid(setting, text)
 
 

@@ -511,3 +511,25 @@ def map_children(node: Expr, function: Callable[[Expr], Expr]) -> Expr:
         if new is not old:
             changes[name] = new
     return dataclasses.replace(node, **changes) if changes else node
+
+
+_OF_ONE = (Relabel, CoerceViaIO, CoerceToDomain, CoerceTypmod, ArrayCoerce, Not, NullTest, BooleanTest)
+
+
+def leftmost_location(expr: Expr) -> int:
+    """Where the text of an expression begins, as PostgreSQL's ``exprLocation`` tells: of an operator or a cast that
+    may be at its operand. -1 when unknown."""
+    if isinstance(expr, Call | And | Or):
+        parts: tuple[Expr, ...] = expr.arguments
+    elif isinstance(expr, _OF_ONE):
+        parts = (expr.argument,)
+    elif isinstance(expr, DistinctTest | NullIf | ArrayOp):
+        parts = (expr.left, expr.right)
+    elif isinstance(expr, FieldSelect | Collate):
+        return leftmost_location(expr.argument)
+    elif isinstance(expr, Subscript):
+        return leftmost_location(expr.container)
+    else:
+        return expr.location
+    known = [each for each in (expr.location, *map(leftmost_location, parts)) if each >= 0]
+    return min(known, default=-1)

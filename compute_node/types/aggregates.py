@@ -508,9 +508,9 @@ def _append(state: list[Value], value: Value) -> list[Value]:
 def _array_concat(state: list[Value], value: Value) -> list[Value]:
     if value is None:
         raise NullValueNotAllowed("cannot accumulate null arrays")
-    if not value:
+    if not value and not state:
         raise ArraySubscriptError("cannot accumulate empty arrays")
-    if state and dimensions(state[0]) != dimensions(value):
+    if state and (dimensions(state[0]), lower_bounds(state[0])) != (dimensions(value), lower_bounds(value)):
         raise ArraySubscriptError("cannot accumulate arrays of different dimensionality")
     return _append(state, value)
 

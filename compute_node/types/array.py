@@ -111,15 +111,17 @@ def _unexpected(sign: str) -> str:
 
 
 class _Reader:
-    """Recursive-descent reader of one array literal."""
+    """Recursive-descent reader of one array literal: first what its parts are, then their values, so that an element
+    that is none is not told of in a literal that is none."""
 
     def __init__(self, text: str, element: PgType, typmod: int, env: TypeEnv) -> None:
+        self.shown = text
         self.text, self.element, self.typmod, self.env = text, element, typmod, env
         self.at = 0
         self.lengths: list[int | None] = []
 
     def fail(self, detail: str) -> SqlError:
-        return malformed(self.text, detail)
+        return malformed(self.shown, detail)
 
     def skip_space(self) -> None:
         while self.at < len(self.text) and self.text[self.at] in WHITESPACE:
@@ -142,15 +144,31 @@ class _Reader:
             self.skip_space()
             if self.text[self.at : self.at + 1] != "{":
                 raise self.fail('Array contents must start with "{".')
-        value = self.level(0)
+        if self.at:
+            self.shown = self.text[self.at :]
+        words = self.level(0)
         self.skip_space()
         if self.at < len(self.text):
             raise self.fail("Junk after closing right brace.")
         if bounds and sizes != self.lengths:
-            raise self.fail("Specified array dimensions do not match array contents.")
-        if not any(True for _ in flatten(value)):
+            raise malformed(self.text, "Specified array dimensions do not match array contents.")
+        if not any(True for _ in flatten(words)):
             return []
+        value = map_elements(words, self.converted) if len(self.lengths) > 1 else self.converted_all(words)
         return bounded(value, bounds) if bounds else value
+
+    def converted(self, word: str | None) -> Datum:
+        """An element of its text; NULL is checked where the type wants that."""
+        if word is not None:
+            return self.element.input(word, self.typmod, self.env)
+        if self.element.check is not None:
+            self.element.check(None, self.env)
+        return None
+
+    def converted_all(self, words: list[Datum]) -> list[Datum]:
+        """The elements of one dimension."""
+        convert = self.converted
+        return [convert(word) for word in (words if len(words) <= PULSE_ITEMS else paced(words))]
 
     def dimension_items(self) -> tuple[list[int], list[int]]:
         """Lower bounds and lengths as ``[m:n]`` or ``[n]`` items give them."""
@@ -214,7 +232,8 @@ class _Reader:
         self.lengths[depth] = len(items)
         return items
 
-    def scalar(self) -> Datum:
+    def scalar(self) -> str | None:
+        """The text of an element; None for NULL."""
         text, quoted, delimiter = self.text, False, self.element.delimiter
         out: list[str] = []
         kept = 0
@@ -250,15 +269,11 @@ class _Reader:
                     kept = len(out)
             self.at += 1
         if quoted:
-            return self.element.input("".join(out), self.typmod, self.env)
+            return "".join(out)
         word = "".join(out[:kept])
         if not word:
             raise self.fail(f'Unexpected "{text[self.at]}" character.')
-        if word.lower() != "null":
-            return self.element.input(word, self.typmod, self.env)
-        if self.element.check is not None:
-            self.element.check(None, self.env)
-        return None
+        return None if word.lower() == "null" else word
 
 
 def array_input(element: PgType) -> Callable[[str, int, TypeEnv], list[Datum]]:
@@ -458,7 +473,7 @@ def _vector_numbers(element: PgType, text: str, whole_words: bool, env: TypeEnv)
     """The numbers of a text that is no list of words: the error names the text from the fault on. ``whole_words``:
     after a number only a space may come."""
     at, found = 0, []
-    while at < len(text):
+    while at < len(text.rstrip()):
         match = _VECTOR_NUMBER.match(text, at)
         if match is None or (whole_words and text[match.end() : match.end() + 1].strip()):
             raise invalid_syntax(_VECTOR_NAMES[element.name], text[at:].lstrip())

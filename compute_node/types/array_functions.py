@@ -255,10 +255,12 @@ fn(383, "array_cat(anycompatiblearray, anycompatiblearray) anycompatiblearray nu
 def _position(value: Array | None, element: Datum, start: int | None = -INDEX_MAX) -> int | None:
     if value is None:
         return None
-    if start is None:
-        raise NullValueNotAllowed("initial position must not be null")
     if value and isinstance(value[0], list):
         raise NotSupported("searching for elements in multidimensional arrays is not supported")
+    if not value or (element is None and None not in value):
+        return None
+    if start is None:
+        raise NullValueNotAllowed("initial position must not be null")
     low = lower_bound(value)
     if start <= low and len(value) <= STEPS:
         return value.index(element) + low if element in value else None

@@ -84,6 +84,25 @@ def offsets_of(zone: tzinfo) -> moments.Offsets:
     return moments.Offsets(functools.partial(_span, zone=zone))
 
 
+class _WideZone(tzinfo):
+    """A fixed offset of a day or more, up to a week, which Python's own zones cannot have."""
+
+    def __init__(self, seconds: int, name: str) -> None:
+        self.seconds, self.name = seconds, name
+
+    def utcoffset(self, dt: datetime | None) -> timedelta | None:
+        """More than Python takes: the functions here ask for ``seconds``."""
+        return None
+
+    def tzname(self, dt: datetime | None) -> str:
+        """What it is called."""
+        return self.name
+
+    def dst(self, dt: datetime | None) -> timedelta | None:
+        """None."""
+        return None
+
+
 class _RuleZone(zoneinfo.ZoneInfo):
     """A zone whose rules are for all years, before the first one of the calendar too."""
 
@@ -97,7 +116,9 @@ def _within(us: int, zone: tzinfo) -> timedelta:
 def _span(us: int, zone: tzinfo) -> Span:
     """A time around an instant in which the zone has one offset and one name."""
     here = _state(us, zone)
-    if isinstance(zone, timezone) or (isinstance(zone, zoneinfo.ZoneInfo) and zone.utcoffset(None) is not None):
+    if isinstance(zone, timezone | _WideZone) or (
+        isinstance(zone, zoneinfo.ZoneInfo) and zone.utcoffset(None) is not None
+    ):
         return TIMESTAMP_MINUS_INFINITY, TIMESTAMP_INFINITY, *here
     if not isinstance(zone, zoneinfo.ZoneInfo) or zone.key.lower() not in _names_by_lower():
         # What an abbreviation stands for, and rules that a user wrote, may change at any time.
@@ -136,6 +157,8 @@ def _border(other: int, same: int, here: tuple[int, str], zone: tzinfo) -> int:
 
 def _state(us: int, zone: tzinfo) -> tuple[int, str]:
     """The zone's offset (s) and name at an instant. Before the first rule a zone has its local mean time."""
+    if isinstance(zone, _WideZone):
+        return zone.seconds, zone.name
     moment = _EPOCH + _within(us, zone)
     local = moment.astimezone(zone)
     # Not utcoffset(): what an abbreviation stands for depends on the instant, and a local time may come twice.
@@ -146,6 +169,8 @@ def _state(us: int, zone: tzinfo) -> tuple[int, str]:
 def local_to_utc(us: int, zone: tzinfo) -> int:
     """Local time (µs since 2000-01-01 local) → instant. A skipped time takes the offset before the gap, a repeated one
     the later (standard) reading, as PostgreSQL does."""
+    if isinstance(zone, _WideZone):
+        return us - zone.seconds * SECOND_US
     if -_SAFE_US < us < _SAFE_US:
         found = offsets_of(zone).to_utc(us)
         if found is not None:
@@ -163,14 +188,33 @@ def utc_to_local(us: int, zone: tzinfo) -> int:
     return offsets_of(zone).to_local(us)
 
 
+@functools.lru_cache(maxsize=64)
+def steady_offset_seconds(zone: tzinfo) -> int | None:
+    """The offset of a zone that always had the same; None of another one, and of what had a local mean time."""
+    found = {utc_offset_seconds(days * DAY_US, zone) for days in (_EARLIEST_US // DAY_US, *range(-60000, 14000, 25))}
+    return found.pop() if len(found) == 1 else None
+
+
 @functools.cache
 def _names_by_lower() -> dict[str, str]:
     return {name.lower(): name for name in zoneinfo.available_timezones()}
 
 
-def fixed_zone(seconds: int) -> tzinfo:
-    """A zone at a fixed offset east of UTC."""
-    return timezone(timedelta(seconds=seconds))
+def offset_text(seconds: int) -> str:
+    """``±HH[:MM[:SS]]``."""
+    sign, seconds = ("-", -seconds) if seconds < 0 else ("+", seconds)
+    text = f"{sign}{seconds // 3600:02d}"
+    if seconds % 3600:
+        text += f":{seconds // 60 % 60:02d}"
+    if seconds % 60:
+        text += f":{seconds % 60:02d}"
+    return text
+
+
+def fixed_zone(seconds: int, name: str = "") -> tzinfo:
+    """A zone at a fixed offset east of UTC, called by that without a name."""
+    name = name or offset_text(seconds)
+    return timezone(timedelta(seconds=seconds), name) if abs(seconds) < 86400 else _WideZone(seconds, name)
 
 
 @functools.lru_cache(maxsize=512)
@@ -187,7 +231,7 @@ def named_zone(name: str) -> tzinfo | None:
 
 
 _POSIX_NAME: Final = r"<[^>]*>|[^0-9,+<-]{}"
-_POSIX_OFFSET: Final = r"([+-]?)(\d{1,3})(?::(\d{1,2}))?(?::(\d{1,2}))?"
+_POSIX_OFFSET: Final = r"([+-]?)(\d+)(?::(\d+))?(?::(\d+))?(?!:)"
 _POSIX_ZONE: Final = re.compile(
     rf"(?:{_POSIX_NAME.format('*')}){_POSIX_OFFSET}(?:({_POSIX_NAME.format('+')})(?:{_POSIX_OFFSET})?([,;].+)?)?"
 )
@@ -197,18 +241,19 @@ _USUAL_SUMMER: Final = ",M3.2.0,M11.1.0"
 def posix_zone(name: str) -> tzinfo | None:
     """``[NAME]±hh[:mm[:ss]]`` with POSIX' sign, which counts west of Greenwich, and ``NAMEhhNAME[hh],rule,rule``
     (manual, appendix B.5); None for another text. A name is whatever is no digit, sign or comma."""
+    name = name.upper()  # which is also how it is shown
     match = _POSIX_ZONE.fullmatch(name)
     if match is None:
         return None
     west = _posix_seconds(match[1], match[2], match[3], match[4])
-    if west is None or abs(west) >= 86400:
+    if west is None:
         return None
     if match[5] is None:
-        return fixed_zone(-west)
+        return fixed_zone(-west, name[: match.start(2)].rstrip("+-").strip("<>"))
     summer: int | None = west - 3600
     if match[7] is not None:
         summer = _posix_seconds(match[6], match[7], match[8], match[9])
-    if summer is None or abs(summer) >= 86400:
+    if summer is None or abs(west) >= 86400 or abs(summer) >= 86400:
         return None
     return _zone_with_summer(name, west, match[5], summer, match[10] or _USUAL_SUMMER)
 
@@ -243,11 +288,5 @@ def _posix_offset(seconds: int) -> str:
 
 
 def zone_abbreviation(us: int, zone: tzinfo) -> str:
-    """What the zone is called at an instant (``CET``); its offset (``+05:30``) where it has no name."""
-    name = offsets_of(zone).name(us)
-    if name[:1].isalpha() and ":" not in name and not name.startswith("UTC+") and not name.startswith("UTC-"):
-        return name
-    seconds = utc_offset_seconds(us, zone)
-    sign, seconds = ("-", -seconds) if seconds < 0 else ("+", seconds)
-    text = f"{sign}{seconds // 3600:02d}"
-    return text + f":{seconds // 60 % 60:02d}" if seconds % 3600 else text
+    """What the zone is called at an instant: ``CET``, ``+0330``."""
+    return offsets_of(zone).name(us) or offset_text(utc_offset_seconds(us, zone))

@@ -25,9 +25,9 @@ from compute_node.types.calendar_ import (
     TIMESTAMP_MINUS_INFINITY,
     civil_from_days,
     local_to_utc,
-    offsets_of,
     utc_offset_seconds,
     utc_to_local,
+    zone_abbreviation,
 )
 from compute_node.types.common import fixed_codec, parse_typmod_int
 from compute_node.types.datetime_parse import DAY_NAMES, MONTH_NAMES, parse, syntax_error
@@ -122,17 +122,6 @@ def _rounded(us: int, typmod: int) -> int:
     return round_fraction(us, typmod)
 
 
-def offset_text(seconds: int) -> str:
-    """``±HH[:MM[:SS]]``."""
-    sign, seconds = ("-", -seconds) if seconds < 0 else ("+", seconds)
-    text = f"{sign}{seconds // 3600:02d}"
-    if seconds % 3600:
-        text += f":{seconds // 60 % 60:02d}"
-    if seconds % 60:
-        text += f":{seconds % 60:02d}"
-    return text
-
-
 def _day_text(days: int, datestyle: str, with_weekday: bool) -> str:
     """A date in the session's style, without the era."""
     year, month, day = civil_from_days(days)
@@ -182,6 +171,9 @@ def timestamp_out(value: int, env: TypeEnv) -> str:
     return _stamp_text(value, env, "")
 
 
+_ABBREVIATION_MAX = 10
+
+
 def timestamptz_out(value: int, env: TypeEnv) -> str:
     """Text output of timestamptz in the session's zone: its offset, or with other styles than ISO its abbreviation."""
     if is_infinite(value):
@@ -189,10 +181,7 @@ def timestamptz_out(value: int, env: TypeEnv) -> str:
     offset = utc_offset_seconds(value, env.timezone)
     if env.datestyle.startswith("ISO"):
         return moments.timestamp_text(value, offset)
-    zone_text = offset_text(offset)
-    if not env.datestyle.upper().startswith("ISO"):
-        name = offsets_of(env.timezone).name(value)
-        zone_text = name if name and name[0].isalpha() and ":" not in name else zone_text
+    zone_text = zone_abbreviation(value, env.timezone)[:_ABBREVIATION_MAX]
     return _stamp_text(value + offset * SECOND_US, env, zone_text)
 
 

@@ -389,6 +389,14 @@ def _unsupported(field: str, type_name: str) -> SqlError:
     return NotSupported(f'unit "{field.lower()}" not supported for type {type_name}')
 
 
+_RESERVED = frozenset(["allballs", "infinity", "-infinity", "now", "today", "tomorrow", "yesterday"])
+
+
+def _no_part(field: str, type_name: str) -> SqlError:
+    """The error of extract for what names no part: words that a date's text may have are known, if not supported."""
+    return (_unsupported if field.lower() in _RESERVED else _unrecognized)(field, type_name)
+
+
 def _clock_part(unit: str, us: int) -> _Part | None:
     if unit == "hour":
         return us // HOUR_US, 0
@@ -464,7 +472,7 @@ def _timestamp_part(field: str, us: int, type_name: str, offset_seconds: int | N
     """Parts of a local timestamp; an infinite one gives ±infinity for growing fields and NULL for cyclic ones."""
     unit = _unit(field)
     if unit not in _KNOWN:
-        raise _unrecognized(field, type_name)
+        raise _no_part(field, type_name)
     if is_infinite(us):
         return (math.inf if us > 0 else -math.inf) if unit in _GROWING else None
     if unit.startswith("timezone") and offset_seconds is None:
@@ -530,7 +538,7 @@ def _time_part(field: str, us: int, west_seconds: int | None, type_name: str) ->
 def _date_part(field: str, days: int) -> _Part | float | None:
     unit = _unit(field)
     if unit not in _KNOWN:
-        raise _unrecognized(field, "date")
+        raise _no_part(field, "date")
     if unit in ("hour", "minute", "second", "millisecond", "microsecond") or unit.startswith("timezone"):
         raise _unsupported(field, "date")
     if days in (DATE_INFINITY, DATE_MINUS_INFINITY):

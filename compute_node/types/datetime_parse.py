@@ -29,6 +29,7 @@ from compute_node.types.calendar_ import (
     fixed_zone,
     month_length,
     named_zone,
+    steady_offset_seconds,
     utc_offset_seconds,
     utc_to_local,
 )
@@ -78,6 +79,7 @@ _FAST = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:[ T](\d\d):(\d\d)(?::(\d\d)(?:\.(\d
 _DATE: Final = frozenset(["year", "month", "day"])
 _TIME: Final = frozenset(["hour", "minute", "second", "fraction"])
 _INT_MAX: Final = 2147483647
+_CLOCKS: Final = ("time", "time with time zone")
 
 
 @dataclass(slots=True)
@@ -151,7 +153,7 @@ class _Parser:
 
     def __init__(self, text: str, type_name: str, env: TypeEnv) -> None:
         self.text, self.env = text, env
-        self.time_only = type_name in ("time", "time with time zone")
+        self.time_only = type_name in _CLOCKS
         self.name = type_name
         self.seen: set[str] = set()
         self.year = self.month = self.day = self.day_of_year = 0
@@ -223,8 +225,14 @@ class _Parser:
         self.zone, self.zone_needs_date = zone, True
 
     def split_date(self, token: str) -> set[str]:
-        """Three fields with separators."""
-        fields = _fields(token)
+        """Three fields with separators. A month's name that stands elsewhere says nothing here."""
+        named_before, self.text_month = self.text_month, False
+        given = self.split_fields(_fields(token))
+        self.text_month = named_before
+        return given
+
+    def split_fields(self, fields: list[str]) -> set[str]:
+        """What each field is."""
         given: set[str] = set()
         before = self.seen
         for word in [each for each in fields if each.isalpha()]:
@@ -504,10 +512,10 @@ class _Parser:
         """A zone whose offset does not change needs no date."""
         if self.zone is None:
             raise BadFormat
-        offsets = {utc_offset_seconds(month * 30 * DAY_US, self.zone) for month in range(0, 312, 2)}
-        if len(offsets) != 1:
+        steady = steady_offset_seconds(self.zone)
+        if steady is None:
             raise BadFormat
-        return fixed_zone(offsets.pop())
+        return fixed_zone(steady)
 
     def checked_date(self) -> int | None:
         """Days of the date that was read; None without a whole one."""
@@ -545,7 +553,7 @@ def checked_days(year: int, month: int, day: int, text: str) -> int:
 def parse(text: str, type_name: str, env: TypeEnv) -> Parsed:
     """Fields of ``text``; ``type_name`` is the SQL name that error messages carry."""
     match = _FAST.fullmatch(text)
-    if match is not None and match[1] != "0000":
+    if match is not None and match[1] != "0000" and not (type_name in _CLOCKS and "T" in text):
         if match[4] is None:
             return Parsed(checked_days(int(match[1]), int(match[2]), int(match[3]), text))
         hour, minute, second = int(match[4]), int(match[5]), int(match[6] or 0)

@@ -22,8 +22,10 @@ from compute_node.types.declare import casts, comparisons, family_operators, fn,
 from compute_node.types.integer import HIGH, LOW, overflow
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv, Wire
 
-_FLOAT = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-_WORDS = {"nan": math.nan, "inf": math.inf, "infinity": math.inf}
+_HEXADECIMAL = r"0x(?:[0-9a-f]+\.?[0-9a-f]*|\.[0-9a-f]+)(?:p[+-]?[0-9]+)?"
+_DECIMAL = r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?"
+_FLOAT = re.compile(rf"[+-]?(?:({_HEXADECIMAL})|{_DECIMAL}|(infinity|inf|nan(?:\(\w*\))?))", re.IGNORECASE | re.ASCII)
+_WORDS = {"n": math.nan, "i": math.inf}
 _SINGLE = struct.Struct(">f")
 
 
@@ -39,18 +41,47 @@ def to_single(value: float) -> float:
 
 
 def parse_float(text: str, type_name: str) -> float:
-    """C's strtod over the whole text: 22P02 for bad syntax, 22003 beyond the range of double precision."""
+    """C's strtod over the whole text: 22P02 for bad syntax, 22003 beyond the range of double precision. The range comes
+    first: of a text that goes on after the number, too."""
     stripped = text.strip(WHITESPACE)
-    if _FLOAT.fullmatch(stripped) is not None:
-        value = float(stripped)
-        if math.isinf(value) or (value == 0.0 and any(digit in "123456789" for digit in re.split("[eE]", stripped)[0])):
-            raise NumericValueOutOfRange(f'"{stripped}" is out of range for type {type_name}')
-        return value
-    sign, word = (stripped[:1], stripped[1:]) if stripped[:1] in ("+", "-") else ("", stripped)
-    named = _WORDS.get(word.lower())
-    if named is None:
+    match = _FLOAT.match(stripped)
+    if match is None:
         raise invalid_syntax(type_name, text)
-    return -named if sign == "-" else named
+    found, word = match[0], match[2]
+    if word is not None:
+        named = _WORDS[word[0].lower()]
+        value = -named if found[0] == "-" else named
+    else:
+        value = _hexadecimal(found) if match[1] is not None else float(found)
+        if math.isinf(value) or (value == 0.0 and _has_digits(found)):
+            shown = text if type_name == "real" else found
+            raise NumericValueOutOfRange(f'"{shown}" is out of range for type {type_name}')
+    if type_name == "real":
+        _check_single(value, text)
+    if match.end() != len(stripped):
+        raise invalid_syntax(type_name, text)
+    return value
+
+
+def _check_single(value: float, text: str) -> None:
+    """22003 beyond the range of single precision."""
+    try:
+        to_single(value)
+    except NumericValueOutOfRange:
+        raise NumericValueOutOfRange(f'"{text}" is out of range for type real') from None
+
+
+def _hexadecimal(text: str) -> float:
+    try:
+        return float.fromhex(text)
+    except OverflowError:
+        return math.inf
+
+
+def _has_digits(text: str) -> bool:
+    """Whether a number's text, decimal or hexadecimal, is not that of 0."""
+    mantissa = re.split("p" if "x" in text or "X" in text else "e", text, maxsplit=1, flags=re.IGNORECASE)[0]
+    return any(digit not in "+-0.xX" for digit in mantissa)
 
 
 def float8_in(text: str, typmod: int, env: TypeEnv) -> float:
@@ -67,7 +98,10 @@ def _nearest_single(text: str, value: float, single: float) -> float:
     other: float = _SINGLE.unpack(bits.to_bytes(4, "big"))[0]
     if math.isinf(other) or (single + other) / 2 != value:
         return single
-    exact = Decimal(text.strip(WHITESPACE))
+    stripped = text.strip(WHITESPACE)
+    if "x" in stripped.lower():
+        return single  # a hexadecimal text is the double itself
+    exact = Decimal(stripped)
     halfway = Decimal(value)
     if exact == halfway:
         return single
@@ -77,11 +111,8 @@ def _nearest_single(text: str, value: float, single: float) -> float:
 def float4_in(text: str, typmod: int, env: TypeEnv) -> float:
     """Text input of real."""
     value = parse_float(text, "real")
-    try:
-        single = to_single(value)
-        return single if single == value or not math.isfinite(value) else _nearest_single(text, value, single)
-    except NumericValueOutOfRange:
-        raise NumericValueOutOfRange(f'"{text.strip(WHITESPACE)}" is out of range for type real') from None
+    single = to_single(value)
+    return single if single == value or not math.isfinite(value) else _nearest_single(text, value, single)
 
 
 def _shortest(digits: str, negative: bool, exponent: int, fixed_below: int) -> str:

@@ -19,6 +19,7 @@ from compute_node.types.declare import casts, family_operators, fn, fns, operato
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv, Wire
 
 _INTEGER = re.compile(r"[ \t\n\v\f\r]*[+-]?[0-9]+[ \t\n\v\f\r]*")
+_DIGITS = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)")
 FORMATTED = {2: "smallint", 4: "integer", 8: "bigint"}
 LOW = {size: -(1 << size * 8 - 1) for size in (2, 4, 8)}
 HIGH = {size: (1 << size * 8 - 1) - 1 for size in (2, 4, 8)}
@@ -29,6 +30,9 @@ def integer_input(name: str, low: int, high: int) -> Callable[[str, int, TypeEnv
 
     def read(text: str, typmod: int, env: TypeEnv) -> int:
         if _INTEGER.fullmatch(text) is None:
+            digits = _DIGITS.match(text)
+            if digits is not None and not low <= whole_number(digits[1]) <= high:
+                raise value_out_of_range(name, text)  # found before what comes after the digits
             raise invalid_syntax(name, text)
         value = whole_number(text)
         if not low <= value <= high:

@@ -17,9 +17,9 @@ from aurora.errors import (
 )
 from aurora.kernels import moments
 from aurora.kernels.python.moments import Interval as Interval
-from compute_node.types.calendar_ import DAY_US, HOUR_US, MINUTE_US, SECOND_US, utc_offset_seconds
+from compute_node.types.calendar_ import DAY_US, HOUR_US, MINUTE_US, SECOND_US, offset_text, utc_offset_seconds
 from compute_node.types.common import fixed_codec, parse_typmod_int, wrong_length
-from compute_node.types.datetime_ import offset_text, precision_typmod_in, round_fraction
+from compute_node.types.datetime_ import precision_typmod_in, round_fraction
 from compute_node.types.datetime_parse import parse, syntax_error
 from compute_node.types.declare import casts, comparisons, fn, operator_classes, operators
 from compute_node.types.interval_parse import DAY, FULL_RANGE, HOUR, MINUTE, MONTH, SECOND, YEAR, read_interval

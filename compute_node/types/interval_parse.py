@@ -12,19 +12,15 @@ from typing import Final
 
 from aurora.errors import DatetimeFieldOverflow, IntervalFieldOverflow, SqlError
 from compute_node.types.calendar_ import DAY_US, HOUR_US, MINUTE_US, SECOND_US
-from compute_node.types.common import WHITESPACE, whole_number
+from compute_node.types.common import whole_number
 from compute_node.types.datetime_parse import syntax_error
+from compute_node.types.datetime_tokens import BadFormat, pieces
 
 MONTH, YEAR, DAY, HOUR, MINUTE, SECOND = 1 << 1, 1 << 2, 1 << 3, 1 << 10, 1 << 11, 1 << 12
 """Bits of the fields in a typmod."""
 FULL_RANGE: Final = 0x7FFF
-_PIECES_MAX: Final = 25
 _TOKEN_LENGTH_MAX: Final = 10
 """Longer words count by their beginning."""
-
-
-class _BadFormat(Exception):
-    """22007, unless the text is ISO 8601's."""
 
 
 class _Overflow(Exception):
@@ -107,43 +103,13 @@ class _Fields:
         elif unit in _UNIT_YEARS:
             self.add_years(whole, fraction, _UNIT_YEARS[unit])
         else:
-            raise _BadFormat
+            raise BadFormat
         return frozenset([unit])
 
     def negate(self) -> None:
         if self.us == -(2**63) or -(2**31) in (self.days, self.months, self.years):
             raise _Overflow
         self.years, self.months, self.days, self.us = -self.years, -self.months, -self.days, -self.us
-
-
-_PIECE = re.compile(
-    rf"""[{WHITESPACE}]*(?:
-        (?P<time>\d+:[\d:.]*)
-      | (?P<number>\d+(?:\.\d+(?!\d*\.))? | \d+\.(?![\dA-Za-z]) | \.\d*)(?![-/.\d])
-      | (?P<date>\d+(?P<delim>[-/.])(?:\d+(?:(?P=delim)(?:\d|(?P=delim))*)?|(?:[A-Za-z0-9]|(?P=delim))*))
-      | (?P<signed>[+-][{WHITESPACE}]*\d[\d:.-]*)
-      | (?P<special>[+-][{WHITESPACE}]*[A-Za-z]+)
-      | (?P<word>[A-Za-z]+(?:[-/.+][A-Za-z0-9+\-/_.:]*)?)
-      | (?P<skip>[!-*,/:-@[-`{{-~])
-    )""",
-    re.VERBOSE | re.ASCII,
-)
-
-
-def _pieces(text: str) -> list[tuple[str, str]]:
-    """(kind, text) of each piece; 22007 for what can be none."""
-    out: list[tuple[str, str]] = []
-    at, stripped = 0, text.rstrip(WHITESPACE)
-    while at < len(stripped):
-        match = _PIECE.match(stripped, at)
-        if match is None or len(out) >= _PIECES_MAX:
-            raise _BadFormat
-        at = match.end()
-        kind = next(name for name in ("time", "number", "date", "signed", "special", "word", "skip") if match[name])
-        if kind != "skip":
-            piece = match[kind].lower()
-            out.append((kind, piece[0] + piece[1:].lstrip(WHITESPACE) if kind in ("signed", "special") else piece))
-    return out
 
 
 _LAST_UNIT: Final = {
@@ -158,21 +124,21 @@ _LAST_UNIT: Final = {
     DAY | HOUR | MINUTE: "minute",
 }
 """What a number without a unit at the end counts, by the fields of the typmod; seconds otherwise."""
-_NUMBER = re.compile(r"([+-]?\d*)(?:-(\d+)|(\.\d*))?")
+_NUMBER = re.compile(r"([+-]?\d*)(?:-([+-]?\d+)?|(\.\d*))?")
 
 
 def _number(text: str) -> tuple[int, float, bool]:
     """(whole, fraction, whether it is years and months): ``-1.5``, ``1-2``."""
     match = _NUMBER.fullmatch(text)
-    if match is None or text in ("+", "-"):
-        raise _BadFormat
+    if match is None or text in ("+", "-", "-+"):
+        raise BadFormat
     sign = -1 if text.startswith("-") else 1
     whole = whole_number(match[1]) if match[1].strip("+-") else 0
     if not -(2**63) <= whole < 2**63:
         raise _Overflow
-    if match[2] is not None:
-        months = whole_number(match[2])
-        if months >= 12:
+    if text.find("-", 1) >= 0:
+        months = whole_number(match[2] or "0")
+        if not 0 <= months < 12:
             raise _Overflow
         return whole * 12 + sign * months, 0.0, True
     return whole, sign * float("0" + match[3] + "0") if match[3] else 0.0, False
@@ -185,7 +151,7 @@ def _clock_us(text: str, fields: int) -> int:
     """``hh:mm[:ss[.f]]``; ``mm:ss`` where the typmod says so, and with a fraction."""
     match = _TIME.fullmatch(text)
     if match is None:
-        raise _BadFormat
+        raise BadFormat
     hour, minute, second = whole_number(match[1]), whole_number(match[2] or "0"), whole_number(match[3] or "0")
     if match[3] is None and (match[4] is not None or fields == MINUTE | SECOND):
         if hour >= 2**31:
@@ -211,9 +177,14 @@ class _Reader:
         self.ago = False
 
     def take(self, kind: str, text: str) -> None:
-        if kind == "time" or (kind == "signed" and ":" in text):
+        if kind == "time":
             given = self.clock(text)
-        elif kind in ("number", "date", "signed"):
+        elif kind == "zone" and ":" in text:
+            try:
+                given = self.clock(text)
+            except _Overflow:
+                raise BadFormat from None
+        elif kind in ("number", "date", "zone"):
             given = self.number(text)
         else:
             if text == "ago":
@@ -221,11 +192,11 @@ class _Reader:
             else:
                 unit = _UNITS.get(text[:_TOKEN_LENGTH_MAX])
                 if unit is None:
-                    raise _BadFormat
+                    raise BadFormat
                 self.unit = unit
             return
         if given & self.seen:
-            raise _BadFormat
+            raise BadFormat
         self.seen |= given
 
     def clock(self, text: str) -> frozenset[str]:
@@ -249,14 +220,14 @@ class _Reader:
 
 
 def _verbose(text: str, fields: int, sql_standard: bool) -> _Fields:
-    pieces = _pieces(text)
-    signs = [piece[0] for _, piece in pieces if piece[0] in "+-"]
-    all_negative = sql_standard and len(signs) == 1 and pieces[0][1].startswith("-")
+    found = pieces(text)
+    signs = [piece[0] for _, piece in found if piece[0] in "+-"]
+    all_negative = sql_standard and len(signs) == 1 and found[0][1].startswith("-")
     reader = _Reader(fields, all_negative)
-    for kind, piece in reversed(pieces):
+    for kind, piece in reversed(found):
         reader.take(kind, piece)
     if not reader.seen:
-        raise _BadFormat
+        raise BadFormat
     if reader.ago:
         reader.sum.negate()
     return reader.sum
@@ -270,7 +241,7 @@ class _Iso:
 
     def __init__(self, text: str) -> None:
         if len(text) < 2 or text[0] != "P":
-            raise _BadFormat
+            raise BadFormat
         self.text, self.at = text, 1
         self.sum = _Fields()
 
@@ -278,7 +249,7 @@ class _Iso:
         """(whole, fraction, digits before the point)."""
         match = _ISO_NUMBER.match(self.text, self.at)
         if match is None:
-            raise _BadFormat
+            raise BadFormat
         self.at = match.end()
         value = float(match[0])
         if abs(value) > 1.0e15:
@@ -314,7 +285,7 @@ class _Iso:
             self.sum.add(whole, fraction, {"Y": "year", "M": "month", "W": "week", "D": "day"}[unit])
             return ""
         if unit not in ("", "T", "-") or have:
-            raise _BadFormat
+            raise BadFormat
         if unit != "-" and digits == 8:
             rest = math.trunc(whole / 100)
             self.sum.add(math.trunc(whole / 10000), 0.0, "year")
@@ -328,7 +299,7 @@ class _Iso:
             if unit in ("", "T"):
                 return unit or "end"
             if unit != "-" or name == "day":
-                raise _BadFormat
+                raise BadFormat
             whole, fraction, _ = self.number()
         return "end"
 
@@ -338,7 +309,7 @@ class _Iso:
             self.sum.add(whole, fraction, {"H": "hour", "M": "minute", "S": "second"}[unit])
             return ""
         if unit not in ("", ":") or have:
-            raise _BadFormat
+            raise BadFormat
         if unit == "" and digits == 6:
             self.sum.add(math.trunc(whole / 10000), 0.0, "hour")
             self.sum.add(int(math.fmod(math.trunc(whole / 100), 100)), 0.0, "minute")
@@ -352,7 +323,7 @@ class _Iso:
             if unit == "":
                 return "end"
             if unit != ":" or name == "second":
-                raise _BadFormat
+                raise BadFormat
             whole, fraction, _ = self.number()
         return "end"
 
@@ -363,9 +334,9 @@ def read_interval(text: str, fields: int, sql_standard: bool) -> tuple[int, int,
     try:
         try:
             found = _verbose(text, fields, sql_standard)
-        except _BadFormat:
+        except BadFormat:
             found = _Iso(text).run()
-    except _BadFormat:
+    except BadFormat:
         raise syntax_error("interval", text) from None
     except _Overflow:
         raise _overflow(text) from None

@@ -11,8 +11,9 @@ from compute_node.types.registry import REGISTRY, PgType, TypeEnv
 
 _ALL6 = (1 << 48) - 1
 _ALL8 = (1 << 64) - 1
-_LONG = rf"[{WHITESPACE}]*([+-]?(?:0[xX])?[0-9a-fA-F]+)"
-_PAIR = rf"[{WHITESPACE}]*([+-]?[0-9a-fA-F]{{1,2}})"
+_LONG = rf"[{WHITESPACE}]*([+-]?(?:0[xX])?[0-9a-fA-F]++)"
+_PAIR = rf"[{WHITESPACE}]*((?>[+-][0-9a-fA-F]|[0-9a-fA-F]{{1,2}}))"
+"""Two characters if there are two, as C's %2x"""
 
 
 def _form(template: str, part: str) -> re.Pattern[str]:

@@ -24,7 +24,7 @@ _LOW: Final = -(2**63)
 _HIGH: Final = 2**63 - 1
 _SPACE = f"[{WHITESPACE}]*"
 _AMOUNT = re.compile(
-    rf"{_SPACE}\$?(?P<sign>[-(+]?){_SPACE}\$?(?P<whole>[0-9,]*)(?P<point>\.?)(?P<cents>(?:,*[0-9])"
+    rf"{_SPACE}\$?{_SPACE}(?P<sign>[-(+]?){_SPACE}\$?{_SPACE}(?P<whole>[0-9,]*)(?P<point>\.?)(?P<cents>(?:,*[0-9])"
     rf"{{0,2}},*)(?P<next>[0-9]*)(?P<end>[-+$){WHITESPACE}]*)"
 )
 

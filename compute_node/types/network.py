@@ -69,7 +69,7 @@ def _prefix(text: str | None, most: int) -> int | None:
 
 
 def _inet4(text: str, mask: str | None) -> Inet | None:
-    octets = _octets(text[:-1] if text.count(".") == 4 and text.endswith(".") and mask is None else text)
+    octets = _octets(text.removesuffix("."))
     prefix = _prefix(mask, 32)
     if octets is None or prefix is None:
         return None

@@ -36,6 +36,8 @@ from compute_node.types.numeric import (
 from compute_node.types.registry import FunctionContext
 
 _SIGNIFICANT = 16
+_EXPONENT_END = 6000
+"""Of e; PostgreSQL refuses it and what is above."""
 _LOG10_E = 0.434294481903252
 
 
@@ -67,7 +69,7 @@ def _exp(value: Decimal) -> Decimal:
     if value.is_infinite():
         return value if value > 0 else Decimal(0)
     magnitude = float(value) * _LOG10_E
-    if magnitude >= MAX_WHOLE_DIGITS:
+    if value >= _EXPONENT_END:
         raise overflow_error()
     scale = _clamped(_SIGNIFICANT - math.trunc(max(magnitude, -2000)), value)
     return round_scale(_context(scale + max(0, math.trunc(magnitude)) + 1).exp(value), scale)
@@ -163,7 +165,10 @@ def power(base: Decimal, exponent: Decimal) -> Decimal:
     positive = base.copy_abs()
     rough = max(8 - _ln_weight(positive), 0)
     logarithm = round_scale(_context(rough + 12).ln(positive), rough)
-    weight = float(round_scale(EXACT.multiply(logarithm, exponent), rough)) * 0.434294481903252
+    natural = float(round_scale(EXACT.multiply(logarithm, exponent), rough))
+    if natural >= _EXPONENT_END:
+        raise overflow_error()
+    weight = natural * 0.434294481903252
     scale = _clamped(_SIGNIFICANT - math.trunc(max(weight, -2000)), base, exponent)
     return round_scale(_context(max(math.trunc(magnitude), 0) + scale + 8).power(base, exponent), scale)
 

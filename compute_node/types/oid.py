@@ -129,16 +129,19 @@ def _reg_output(name: str) -> Callable[[int, TypeEnv], str]:
 for _name, (_oid, _array, _missing) in REG_TYPES.items():
     _u32_type(_oid, _name, _array, _reg_input(_name, _missing), output=_reg_output(_name), text_bytes=None)
 
-_TID = re.compile(r"[^(,)]*\([ \t\n\v\f\r]*([+-]?[0-9]+),[ \t\n\v\f\r]*([0-9]+)\).*", re.DOTALL)
+_TID_PART = r"(?:[ \t\n\v\f\r]*([+-]?[0-9]+)|)"
+_TID = re.compile(rf"[^(,)]*\({_TID_PART},{_TID_PART}\).*", re.DOTALL)
+"""A number that is not there is 0."""
 _TID_CODEC = struct.Struct(">IH")
 
 
 def tid_in(text: str, typmod: int, env: TypeEnv) -> int:
     """``(block,slot)``; 22P02 otherwise."""
     match = _TID.fullmatch(text)
-    if match is None or not -0x80000000 <= whole_number(match[1]) <= _U32 or whole_number(match[2]) > 0xFFFF:
+    block, slot = (0, 0) if match is None else [whole_number(each or "0") for each in match.groups()]
+    if match is None or not -0x80000000 <= block <= _U32 or not 0 <= slot <= 0xFFFF:
         raise invalid_syntax("tid", text)
-    return make_tid(whole_number(match[1]) & _U32, whole_number(match[2]))
+    return make_tid(block & _U32, slot)
 
 
 def _tid_receive(data: bytes, typmod: int) -> int:
@@ -294,7 +297,8 @@ fn(1288, "int8(oid) int8", lambda value: value, "{0}")
 
 
 def _text_to_regclass(context: object, text: str) -> int:
-    return REGISTRY.types_by_name["regclass"].input(text, -1, context.env)  # type: ignore[attr-defined, no-any-return]
+    """A relation by its name: a number is none, other than in regclass' input."""
+    return context.session.catalog_function("regclassin", text)  # type: ignore[attr-defined, no-any-return]
 
 
 fn(1079, "regclass(text) regclass stable", _text_to_regclass, needs_context=True)

@@ -6,11 +6,11 @@ Positions count characters from 1; a position before the string is taken as Post
 from __future__ import annotations
 
 import base64
-import binascii
 import functools
 import re
 import unicodedata
 from collections.abc import Callable
+from typing import Final
 
 from aurora.errors import (
     InvalidParameterValue,
@@ -22,7 +22,17 @@ from aurora.kernels import values
 from compute_node.types import ctype
 from compute_node.types.bytea import decode_escape, decode_hex, encode_escape
 from compute_node.types.declare import fn, fns
-from compute_node.types.long_text import PIECE, by_pieces, check_length, digest, filled, replace, size_bytes, split
+from compute_node.types.long_text import (
+    PIECE,
+    by_pieces,
+    check_length,
+    digest,
+    filled,
+    paced,
+    replace,
+    size_bytes,
+    split,
+)
 from compute_node.types.regex import compile_regex
 
 _SAFE_IDENTIFIER = re.compile(r"[a-z_][a-z0-9_$]*")
@@ -430,17 +440,41 @@ def _encode(value: bytes, form: str) -> str:
     return encoder(value)
 
 
+_BLANKS: Final = str.maketrans("", "", " \t\n\r")
+_BASE64: Final = re.compile("[A-Za-z0-9+/]*+={0,2}")
+_BASE64_DIGITS: Final = {
+    digit: value for value, digit in enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
+}
+
+
 def _decode_base64(text: str) -> bytes:
-    try:
-        return base64.b64decode("".join(text.split()), validate=True)
-    except (binascii.Error, ValueError):
-        bad = re.search(r"[^A-Za-z0-9+/=\s]", text)
-        if bad is not None:
-            raise InvalidParameterValue(f'invalid symbol "{bad[0]}" found while decoding base64 sequence') from None
+    digits = text.translate(_BLANKS)
+    if len(digits) % 4 == 0 and _BASE64.fullmatch(digits) is not None:
+        return base64.b64decode(digits)
+    return _decode_odd_base64(digits)
+
+
+def _decode_odd_base64(digits: str) -> bytes:
+    """A text that goes on after its end, or has errors, in the order in which PostgreSQL finds them."""
+    out = bytearray()
+    group, count, end = 0, 0, 0
+    for digit in paced(digits):
+        if digit == "=":
+            if not end and count < 2:
+                raise InvalidParameterValue('unexpected "=" while decoding base64 sequence')
+            end = end or count - 1
+        elif digit not in _BASE64_DIGITS:
+            raise InvalidParameterValue(f'invalid symbol "{digit}" found while decoding base64 sequence')
+        group, count = group << 6 | _BASE64_DIGITS.get(digit, 0), count + 1
+        if count == 4:
+            out += group.to_bytes(3, "big")[: end or 3]
+            group = count = 0
+    if count:
         raise InvalidParameterValue(
             "invalid base64 end sequence",
             hint="Input data is missing padding, is truncated, or is otherwise corrupted.",
-        ) from None
+        )
+    return bytes(out)
 
 
 def _decode(text: str, form: str) -> bytes:

@@ -68,7 +68,8 @@ def test_users_objects_are_found_again() -> None:
     ],
 )
 def test_a_signature_is_taken_apart(text: str, expected: tuple[str, list[str]]) -> None:
-    assert split_signature(text) == expected
+    name, types = split_signature(text)
+    assert (name, list(types)) == expected
 
 
 @pytest.mark.parametrize(
@@ -83,7 +84,7 @@ def test_a_signature_is_taken_apart(text: str, expected: tuple[str, list[str]]) 
 )
 def test_a_wrong_signature_is_refused(text: str, message: str) -> None:
     with pytest.raises(InvalidTextRepresentation, match=message):
-        split_signature(text)
+        list(split_signature(text)[1])
 
 
 _NUMBERS = st.lists(st.tuples(*[st.floats(-1e6, 1e6)] * 2), min_size=2, max_size=20)

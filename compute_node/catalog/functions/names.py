@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Final
 
 from pglast import ast
-from pglast.parser import ParseError
 
 from aurora.datum import Datum
 from aurora.errors import (
@@ -87,17 +87,23 @@ def regclass_out(call: Call, oid: int) -> str | None:
     return None if desc is None else call.relation_name(desc)
 
 
+_BEFORE_TYPE: Final = "SELECT CAST(NULL AS "
+
+
 def regtype_in(call: Call, text: str) -> int:
     """Any type name of SQL; 42601, 42704."""
     wrong = f'invalid type name "{text}"'
     if not text.strip():
         raise SqlSyntaxError(wrong)
     try:
-        statements = parse(f"SELECT NULL::{text}")
-    except (ParseError, SqlError) as error:
-        message = error.message if isinstance(error, SqlError) else str(error.args[0])
-        raise SqlSyntaxError(message, where=wrong) from None
-    cast = getattr((statements[0].node.targetList or (None,))[0], "val", None) if len(statements) == 1 else None
+        statements = parse(f"{_BEFORE_TYPE}{text})")
+    except SqlError as error:
+        message, at = error.message, (error.position or 0) - len(_BEFORE_TYPE)
+        if at > len(text):
+            message, at = "syntax error at end of input", len(text) + 1
+        raise SqlSyntaxError(message, where=wrong, position=at if at > 0 else None) from None
+    targets = list(statements[0].node.targetList or ()) if len(statements) == 1 else []
+    cast = getattr(targets[0], "val", None) if len(targets) == 1 and targets[0].name is None else None
     if not isinstance(cast, ast.TypeCast) or cast.typeName.setof:
         raise SqlSyntaxError(wrong)
     node = cast.typeName
@@ -148,7 +154,7 @@ def _with_schema(call: Call, namespace: int, name: str) -> str:
 
 def _arguments(call: Call, text: str, none: bool = False) -> tuple[str, tuple[int, ...]]:
     """The name and the types' OIDs; ``none``: NONE stands for no type."""
-    name, parts = split_signature(text)
+    name, parts = split_signature(text, split_name)
     types = [0 if none and part.lower() == "none" else regtype_in(call, part) for part in parts]
     return name, tuple(types)
 
@@ -180,10 +186,7 @@ def regprocedure_out(call: Call, oid: int) -> str | None:
 
 def _operators(call: Call, text: str) -> Sequence[Operator]:
     """All of a name. 3F000 where its schema is not there."""
-    schema, dot, name = text.strip().rpartition(".")
-    if not name:
-        raise InvalidName("invalid name syntax")
-    return call.view.operators(split_name(schema)[-1] if dot else None, name)
+    return call.view.operators(*_qualified(call, text))
 
 
 def regoper_in(call: Call, text: str) -> int:
@@ -339,7 +342,8 @@ def _text_search(
             found = call.reader.find(catalog, **{prefix + "name": name, prefix + "namespace": oid}) if oid else ()
             for record in found:
                 return int(record.oid)
-        raise UndefinedObject(f'text search {what} "{text}" does not exist')
+        shown = name if schema is None else f"{schema}.{name}"
+        raise UndefinedObject(f'text search {what} "{shown}" does not exist')
 
     def write(call: Call, oid: int) -> str | None:
         record = call.reader.one(catalog, oid=oid)

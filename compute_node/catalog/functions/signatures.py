@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from aurora.errors import InvalidTextRepresentation, TooManyArguments
 from compute_node.types.common import WHITESPACE
@@ -10,11 +10,13 @@ from compute_node.types.common import WHITESPACE
 ARGUMENTS_MAX = 100
 
 
-def split_signature(text: str) -> tuple[str, list[str]]:
-    """The name and the types, each as written. 22P02."""
+def split_signature(text: str, check: Callable[[str], object] = str) -> tuple[str, Iterator[str]]:
+    """The name and the types, each as written. The name is checked before what follows it, and who takes the types
+    checks each before the next. 22P02."""
     opened = _find(text, 0, lambda character: character == "(")
     if opened == len(text):
         raise InvalidTextRepresentation("expected a left parenthesis")
+    check(text[:opened])
     rest = text[opened + 1 :].rstrip(WHITESPACE)
     if not rest.endswith(")"):
         raise InvalidTextRepresentation("expected a right parenthesis")
@@ -32,20 +34,20 @@ def _find(text: str, at: int, wanted: Callable[[str], bool]) -> int:
     return len(text)
 
 
-def _types(text: str) -> list[str]:
-    found: list[str] = []
-    at, after_comma = 0, False
+def _types(text: str) -> Iterator[str]:
+    at, count, after_comma = 0, 0, False
     while True:
         while at < len(text) and text[at] in WHITESPACE:
             at += 1
         if at == len(text):
             if after_comma:
                 raise InvalidTextRepresentation("expected a type name")
-            return found
-        if len(found) == ARGUMENTS_MAX:
+            return
+        if count == ARGUMENTS_MAX:
             raise TooManyArguments("too many arguments")
         end = _end_of_type(text, at)
-        found.append(text[at:end].rstrip(WHITESPACE))
+        yield text[at:end].rstrip(WHITESPACE)
+        count += 1
         after_comma = end < len(text)
         at = end + after_comma
 

@@ -43,6 +43,7 @@ from compute_node.sql.expressions import (
     Param,
     Relabel,
     RowExpr,
+    leftmost_location,
 )
 from compute_node.types import oids
 from compute_node.types.registry import PgType
@@ -86,7 +87,7 @@ def find_pathway(catalog: CatalogView, target: int, source: int, context: str) -
                 return Pathway("relabel") if element.method == "relabel" and not tested else Pathway("array")
     if context != "i" and target_type.category == "S":
         return Pathway("io")
-    if context == "e" and source_type.category == "S" and target_type.kind != "p":
+    if context == "e" and source_type.category == "S" and target != oids.UNKNOWN:
         return Pathway("io")
     return None
 
@@ -152,7 +153,7 @@ def literal_value(analysis: Analysis, text: str | None, target: int, typmod: int
     try:
         value = kind.input(text, typmod if target == oids.INTERVAL else -1, analysis.env)
     except SqlError as error:
-        if error.position is None and location >= 0:
+        if location >= 0:
             error.position = location + 1
         raise
     return Const(type=target, typmod=typmod if target == oids.INTERVAL else -1, value=value, location=location)
@@ -214,7 +215,7 @@ def coerce_type(scope: Scope, node: Expr, target: int, typmod: int, context: str
     if catalog.type(source).root.of_type == target and kind.kind == "c":
         return _of_typed_table(scope, node, kind, where)
     if source == oids.RECORD and catalog.type(target).kind == "c":
-        return _coerce_row(scope, node, target, context, where)
+        return _coerce_row(scope, node, target, context, location)
     raise cannot_cast(scope, source, target, where)
 
 
@@ -249,8 +250,9 @@ def _of_typed_table(scope: Scope, node: Expr, kind: PgType, location: int) -> Ex
 
 def _coerce_row(scope: Scope, node: Expr, target: int, context: str, location: int) -> Expr:
     """An anonymous row as one of a composite type, column by column; 42846 with what does not fit."""
+    where = location if location >= 0 else leftmost_location(node)
     if not isinstance(node, RowExpr):
-        raise cannot_cast(scope, node.type, target, location)
+        raise cannot_cast(scope, node.type, target, where)
     kind = scope.catalog.type(target)
 
     def misfit(detail: str, where: int) -> SqlError:
@@ -266,21 +268,19 @@ def _coerce_row(scope: Scope, node: Expr, target: int, context: str, location: i
             values.append(Const(type=oids.INT4, value=None))
             continue
         if number >= len(given):
-            raise misfit("Input has too few columns.", location)
+            raise misfit("Input has too few columns.", where)
         item = given[number]
         number += 1
         value = coerce(scope, item, field.type.oid, field.typmod, context, item.location)
         if value is None:
             names = f"{format_type(scope.catalog, item.type)} to {format_type(scope.catalog, field.type.oid)}"
-            raise misfit(f"Cannot cast type {names} in column {number}.", item.location)
+            item_at = leftmost_location(item)
+            raise misfit(f"Cannot cast type {names} in column {number}.", location if location >= 0 else item_at)
         values.append(value)
     if number != len(given):
-        raise misfit("Input has too many columns.", location)
+        raise misfit("Input has too many columns.", where)
     return RowExpr(
-        type=target,
-        arguments=tuple(values),
-        names=tuple(field.name for field in kind.fields),
-        location=node.location,
+        type=target, arguments=tuple(values), names=tuple(field.name for field in kind.fields), location=where
     )
 
 

@@ -73,6 +73,7 @@ from compute_node.sql.expressions import (
     SubLink,
     Subscript,
     Var,
+    leftmost_location,
     walk,
 )
 from compute_node.sql.parse import literal_location
@@ -564,7 +565,8 @@ def _cast(scope: Scope, node: ast.TypeCast) -> Expr:
     location = _location(node)
     if isinstance(node.arg, ast.A_ArrayExpr):
         kind = scope.catalog.type(target).root
-        if is_true_array(kind):
+        is_flat = not any(isinstance(item, ast.A_ArrayExpr) for item in node.arg.elements or ())
+        if is_true_array(kind) or (is_flat and kind.oid in (oids.OIDVECTOR, oids.INT2VECTOR)):
             argument: Expr = _array(scope, node.arg, kind.oid)
         else:
             argument = _array(scope, node.arg)
@@ -645,7 +647,7 @@ def _array(scope: Scope, node: ast.A_ArrayExpr, target: int = 0) -> Expr:
 
 def _indirection(scope: Scope, node: ast.A_Indirection) -> Expr:
     value = transform(scope, node.arg)
-    location = expression_location(node.arg)
+    location = leftmost_location(value) if value.location >= 0 else expression_location(node.arg)
     pending: list[ast.A_Indices] = []
     for item in node.indirection:
         if isinstance(item, ast.A_Indices):

@@ -10,12 +10,12 @@ from aurora.errors import DatatypeMismatch, NotSupported, SqlSyntaxError, Undefi
 from compute_node.relations.descriptors import ColumnDesc
 from compute_node.sql.analyze.coercion import coerce
 from compute_node.sql.analyze.context import NameItem, Scope, fail
-from compute_node.sql.analyze.expressions import expression_location, transform, transform_assigned
+from compute_node.sql.analyze.expressions import transform, transform_assigned
 from compute_node.sql.analyze.names import at, fields_of, find_table, missing_table, split_fields
 from compute_node.sql.analyze.naming import column_name
 from compute_node.sql.analyze.routines import find_argument
 from compute_node.sql.analyze.typenames import format_type
-from compute_node.sql.expressions import Expr, Var
+from compute_node.sql.expressions import Expr, Var, leftmost_location
 from compute_node.sql.query import Target
 from compute_node.types import oids
 
@@ -146,7 +146,7 @@ def assign(scope: Scope, expr: Expr, column: ColumnDesc, location: int, node: as
     if result is None:
         catalog = scope.catalog
         names = f"{format_type(catalog, column.type)} but expression is of type {format_type(catalog, expr.type)}"
-        where = expression_location(node) if node is not None else expr.location
+        where = leftmost_location(expr)
         raise fail(
             DatatypeMismatch,
             f'column "{column.name}" is of type {names}',

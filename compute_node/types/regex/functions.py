@@ -21,7 +21,7 @@ def option_flags(options: str) -> tuple[int, bool]:
         if letter == "g":
             everywhere = True
         elif letter in OPTIONS:
-            clear, add = OPTIONS[letter]
+            clear, add = OPTIONS["b" if letter == "e" else letter]  # as PostgreSQL: extended is cleared with advanced
             flags = flags & ~clear | add
         else:
             raise InvalidParameterValue(f'invalid regular expression option: "{letter}"')

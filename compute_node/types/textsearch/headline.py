@@ -65,9 +65,12 @@ class Word:
         self.repeated = self.is_in = self.is_selected = self.is_skipped = self.is_replaced = False
 
 
-_QUOTED: Final = r"""("(?:[^"]|"")*+"|'(?:[^']|'')*+'|[^,=\s"']++)"""
-_OPTION: Final = re.compile(rf"\s*+(?:,\s*+)?+{_QUOTED}\s*+(?:=\s*+{_QUOTED})?+\s*+")
-"""Never looks twice at a character: options may be long."""
+_OPTION: Final = re.compile(
+    rf"""[,{WHITESPACE}]*+(?:"((?:[^"]|"")*+)"|([^,"{WHITESPACE}][^={WHITESPACE}]*+))[{WHITESPACE}]*+="""
+    rf"""[{WHITESPACE}]*+(?:E?'((?:[^']|'')*+)'|"((?:[^"]|"")*+)"|((?!E?')[^"{WHITESPACE}][^,{WHITESPACE}]*+))"""
+)
+"""A name, quoted or plain, and a value; what stands alone after the equals sign is one, whatever it is. Never looks
+twice at a character: options may be long."""
 _NUMBER: Final = re.compile(r"\s*[+-]?\d+\s*")
 _TRUE: Final = frozenset(("1", "on", "true", "t", "y", "yes"))
 _NUMBERS: Final = {
@@ -113,24 +116,24 @@ def _options(pairs: list[tuple[str, str]]) -> Options:
 
 
 def _pairs(text: str) -> Iterator[tuple[str, str]]:
-    at, end = 0, len(text.rstrip(WHITESPACE))
+    at, end = 0, len(text.rstrip(WHITESPACE + ","))
     while at < end:
         match = _OPTION.match(text, at)
-        if match is None or match[2] is None:
+        if match is None:
             raise _malformed(text)
-        name, value = match[1], match[2]
-        yield _bare(name), _bare(value)
+        quoted_name, name, literal, quoted, word = match.groups()
+        if quoted_name is not None:
+            name = quoted_name.replace('""', '"')
+        if literal is not None:
+            yield name, literal.replace("''", "'").replace("\\\\", "\\")
+        else:
+            yield name, word if quoted is None else quoted.replace('""', '"')
         at = match.end()
 
 
 def _malformed(text: str) -> SqlError:
     """42601 for options that are none."""
     return SqlSyntaxError(f'invalid parameter list format: "{text}"')
-
-
-def _bare(text: str) -> str:
-    quote = text[:1]
-    return text[1:-1].replace(quote * 2, quote) if quote in ('"', "'") and len(text) > 1 else text
 
 
 def words_of(config: Configuration, text: str, query: TsQuery, notify: Notify) -> list[Word]:

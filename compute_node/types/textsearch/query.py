@@ -180,6 +180,8 @@ class Reader:
             self.scanner.at = match.end()
             if distance > DISTANCE_MAX:
                 raise distance_error()
+            if match.end() == len(self.text):
+                raise self.wrong()  # PostgreSQL reads the operator by the character after it
             return PHRASE, distance
         if char and char != ")":
             raise self.wrong()
@@ -400,7 +402,7 @@ def node_key(node: Node) -> bytes:
         return b"\1" + (0x7FFFFFFF - crc).to_bytes(4, "big") + node.lexeme.encode() + b"\0"
     distance = struct.pack(">H", 0xFFFF - node.distance) if node.operator == PHRASE else b""
     operands = b"".join(node_key(each) for each in (node.right, node.left) if each is not None)
-    return bytes((0, 255 - node.operator)) + distance + operands
+    return bytes((0, 255 - node.operator)) + operands + distance
 
 
 def _key_of(root: Node | None) -> bytes:

@@ -40,7 +40,7 @@ class _Tree:
         if not node.operator:
             return 1, -lexeme_crc(node.lexeme), node.lexeme.encode()
         distance = node.distance if node.operator == PHRASE else 0
-        return 0, -node.operator, -len(self.children), -distance, tuple(each.key for each in self.children)
+        return 0, -node.operator, -len(self.children), tuple(each.key for each in self.children), -distance
 
     def flatten(self) -> None:
         """AND of ANDs, OR of ORs become one."""
