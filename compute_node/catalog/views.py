@@ -8,7 +8,6 @@ them to show.
 from __future__ import annotations
 
 from compute_node.catalog.privilege_views import (
-    MAY_CHANGE_TABLE,
     MAY_SEE_COLUMN,
     MAY_SEE_SEQUENCE,
     MAY_SEE_TABLE,
@@ -16,8 +15,15 @@ from compute_node.catalog.privilege_views import (
     PRIVILEGE_VIEWS,
 )
 from compute_node.catalog.routine_views import ROUTINE_VIEWS
-from compute_node.catalog.server_views import NEVER_FILLED, SERVER_VIEWS
+from compute_node.catalog.server_views import (
+    NEVER_FILLED,
+    SERVER_VIEWS,
+    TABLES_AND_INDEXES,
+    table_changes,
+    table_scans,
+)
 from compute_node.catalog.type_views import COLUMN_TYPE, COLUMN_TYPE_JOINS, TYPE_VIEWS
+from compute_node.catalog.usage_views import OF_ABSENT_THINGS, USAGE_VIEWS
 from compute_node.relations.schema import SYSTEM_VIEWS
 from compute_node.types.registry import REGISTRY
 
@@ -88,16 +94,31 @@ FROM pg_catalog.pg_stat_get_activity(NULL) s LEFT JOIN pg_catalog.pg_database d 
  LEFT JOIN pg_catalog.pg_authid u ON s.usesysid = u.oid""",
     "pg_catalog.pg_stat_database": """
 SELECT d.oid AS datid, d.datname,
- (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_get_activity(NULL) a WHERE a.datid = d.oid)::integer AS
- numbackends, NULL::bigint AS xact_commit, NULL::bigint AS xact_rollback, NULL::bigint AS blks_read, NULL::bigint AS
- blks_hit, NULL::bigint AS tup_returned, NULL::bigint AS tup_fetched, NULL::bigint AS tup_inserted, NULL::bigint AS
- tup_updated, NULL::bigint AS tup_deleted,
- pg_catalog.pg_stat_get_db_conflict_all(d.oid) AS conflicts, NULL::bigint AS temp_files, NULL::bigint AS temp_bytes,
- NULL::bigint AS deadlocks, NULL::bigint AS checksum_failures, NULL::timestamptz AS checksum_last_failure,
- NULL::float8 AS blk_read_time, NULL::float8 AS blk_write_time, NULL::float8 AS session_time, NULL::float8 AS
- active_time, NULL::float8 AS idle_in_transaction_time, NULL::bigint AS sessions, NULL::bigint AS sessions_abandoned,
- NULL::bigint AS sessions_fatal, NULL::bigint AS sessions_killed, NULL::timestamptz AS stats_reset
-FROM pg_catalog.pg_database d""",
+ CASE WHEN d.oid = 0::oid THEN 0 ELSE pg_catalog.pg_stat_get_db_numbackends(d.oid) END AS numbackends,
+ pg_catalog.pg_stat_get_db_xact_commit(d.oid) AS xact_commit,
+ pg_catalog.pg_stat_get_db_xact_rollback(d.oid) AS xact_rollback,
+ pg_catalog.pg_stat_get_db_blocks_fetched(d.oid) - pg_catalog.pg_stat_get_db_blocks_hit(d.oid) AS blks_read,
+ pg_catalog.pg_stat_get_db_blocks_hit(d.oid) AS blks_hit,
+ pg_catalog.pg_stat_get_db_tuples_returned(d.oid) AS tup_returned,
+ pg_catalog.pg_stat_get_db_tuples_fetched(d.oid) AS tup_fetched,
+ pg_catalog.pg_stat_get_db_tuples_inserted(d.oid) AS tup_inserted,
+ pg_catalog.pg_stat_get_db_tuples_updated(d.oid) AS tup_updated,
+ pg_catalog.pg_stat_get_db_tuples_deleted(d.oid) AS tup_deleted,
+ pg_catalog.pg_stat_get_db_conflict_all(d.oid) AS conflicts, pg_catalog.pg_stat_get_db_temp_files(d.oid) AS temp_files,
+ pg_catalog.pg_stat_get_db_temp_bytes(d.oid) AS temp_bytes, pg_catalog.pg_stat_get_db_deadlocks(d.oid) AS deadlocks,
+ pg_catalog.pg_stat_get_db_checksum_failures(d.oid) AS checksum_failures,
+ pg_catalog.pg_stat_get_db_checksum_last_failure(d.oid) AS checksum_last_failure,
+ pg_catalog.pg_stat_get_db_blk_read_time(d.oid) AS blk_read_time,
+ pg_catalog.pg_stat_get_db_blk_write_time(d.oid) AS blk_write_time,
+ pg_catalog.pg_stat_get_db_session_time(d.oid) AS session_time,
+ pg_catalog.pg_stat_get_db_active_time(d.oid) AS active_time,
+ pg_catalog.pg_stat_get_db_idle_in_transaction_time(d.oid) AS idle_in_transaction_time,
+ pg_catalog.pg_stat_get_db_sessions(d.oid) AS sessions,
+ pg_catalog.pg_stat_get_db_sessions_abandoned(d.oid) AS sessions_abandoned,
+ pg_catalog.pg_stat_get_db_sessions_fatal(d.oid) AS sessions_fatal,
+ pg_catalog.pg_stat_get_db_sessions_killed(d.oid) AS sessions_killed,
+ pg_catalog.pg_stat_get_db_stat_reset_time(d.oid) AS stats_reset
+FROM (SELECT 0::oid AS oid, NULL::name AS datname UNION ALL SELECT oid, datname FROM pg_catalog.pg_database) d""",
     "pg_catalog.pg_stat_database_conflicts": """
 SELECT d.oid AS datid, d.datname, pg_catalog.pg_stat_get_db_conflict_tablespace(d.oid) AS confl_tablespace,
  pg_catalog.pg_stat_get_db_conflict_lock(d.oid) AS confl_lock,
@@ -114,23 +135,22 @@ FROM pg_catalog.pg_stat_get_wal_receiver() s WHERE s.pid IS NOT NULL""",
 
 
 def _table_statistics(condition: str) -> str:
+    done = "vacuum autovacuum analyze autoanalyze".split()  # noqa: SIM905
+    times = ", ".join(f"pg_catalog.pg_stat_get_last_{each}_time(c.oid) AS last_{each}" for each in done)
+    counts = ", ".join(f"pg_catalog.pg_stat_get_{each}_count(c.oid) AS {each}_count" for each in done)
     return f"""
-SELECT c.oid AS relid, n.nspname AS schemaname, c.relname, NULL::bigint AS seq_scan, NULL::bigint AS seq_tup_read,
- NULL::bigint AS idx_scan, NULL::bigint AS idx_tup_fetch, NULL::bigint AS n_tup_ins, NULL::bigint AS n_tup_upd,
- NULL::bigint AS n_tup_del, NULL::bigint AS n_tup_hot_upd,
- CASE WHEN c.reltuples < 0 THEN 0 ELSE c.reltuples END::bigint AS n_live_tup,
- NULL::bigint AS n_dead_tup, NULL::bigint AS n_mod_since_analyze, NULL::bigint AS n_ins_since_vacuum,
- NULL::timestamptz AS last_vacuum, NULL::timestamptz AS last_autovacuum, NULL::timestamptz AS last_analyze,
- NULL::timestamptz AS last_autoanalyze, NULL::bigint AS vacuum_count, NULL::bigint AS autovacuum_count,
- NULL::bigint AS analyze_count, NULL::bigint AS autoanalyze_count
-FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 't', 'm', 'p'){condition}"""
+SELECT c.oid AS relid, n.nspname AS schemaname, c.relname, {table_scans("")}, {table_changes("")},
+ pg_catalog.pg_stat_get_live_tuples(c.oid) AS n_live_tup, pg_catalog.pg_stat_get_dead_tuples(c.oid) AS n_dead_tup,
+ pg_catalog.pg_stat_get_mod_since_analyze(c.oid) AS n_mod_since_analyze,
+ pg_catalog.pg_stat_get_ins_since_vacuum(c.oid) AS n_ins_since_vacuum, {times}, {counts}
+{TABLES_AND_INDEXES}{condition} GROUP BY c.oid, n.nspname, c.relname"""
 
 
 def _index_statistics(condition: str) -> str:
     return f"""
 SELECT c.oid AS relid, i.oid AS indexrelid, n.nspname AS schemaname, c.relname, i.relname AS indexrelname,
- NULL::bigint AS idx_scan, NULL::bigint AS idx_tup_read, NULL::bigint AS idx_tup_fetch
+ pg_catalog.pg_stat_get_numscans(i.oid) AS idx_scan, pg_catalog.pg_stat_get_tuples_returned(i.oid) AS idx_tup_read,
+ pg_catalog.pg_stat_get_tuples_fetched(i.oid) AS idx_tup_fetch
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_index x ON c.oid = x.indrelid
  JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 't', 'm'){condition}"""
@@ -148,7 +168,31 @@ WHERE c.relkind IN ('r', 't', 'm'){condition}"""
 _USER = " AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')"
 _SYSTEM = " AND n.nspname IN ('pg_catalog', 'information_schema', 'pg_toast')"
 
+
+def _slot(kind: int, column: str, type_name: str, element: str = "") -> str:
+    """What pg_statistic has of one kind of facts, whichever of its slots holds them."""
+    cases = " ".join(f"WHEN s.stakind{number} = {kind} THEN s.{column}{number}{element}" for number in range(1, 6))
+    return f"CASE {cases} ELSE NULL::{type_name} END"
+
+
+_COLUMN_STATISTICS = f"""
+SELECT n.nspname AS schemaname, c.relname AS tablename, a.attname, s.stainherit AS inherited,
+ s.stanullfrac AS null_frac, s.stawidth AS avg_width, s.stadistinct AS n_distinct,
+ {_slot(1, "stavalues", "anyarray")} AS most_common_vals,
+ {_slot(1, "stanumbers", "real[]")} AS most_common_freqs,
+ {_slot(2, "stavalues", "anyarray")} AS histogram_bounds,
+ {_slot(3, "stanumbers", "real", "[1]")} AS correlation,
+ {_slot(4, "stavalues", "anyarray")} AS most_common_elems,
+ {_slot(4, "stanumbers", "real[]")} AS most_common_elem_freqs,
+ {_slot(5, "stanumbers", "real[]")} AS elem_count_histogram
+FROM pg_catalog.pg_statistic s JOIN pg_catalog.pg_class c ON c.oid = s.starelid
+ JOIN pg_catalog.pg_attribute a ON c.oid = a.attrelid AND a.attnum = s.staattnum
+ LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE NOT a.attisdropped AND pg_catalog.has_column_privilege(c.oid, a.attnum, 'select')
+ AND (NOT c.relrowsecurity OR NOT pg_catalog.row_security_active(c.oid))"""
+
 _STATISTICS = {
+    "pg_catalog.pg_stats": _COLUMN_STATISTICS,
     "pg_catalog.pg_stat_all_tables": _table_statistics(""),
     "pg_catalog.pg_stat_user_tables": _table_statistics(_USER),
     "pg_catalog.pg_stat_sys_tables": _table_statistics(_SYSTEM),
@@ -174,11 +218,13 @@ WHERE pg_catalog.pg_has_role(n.nspowner, 'USAGE') OR pg_catalog.has_schema_privi
 SELECT pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema, c.relname AS table_name,
  CASE WHEN pg_catalog.starts_with(n.nspname::text, 'pg_temp_') THEN 'LOCAL TEMPORARY' WHEN c.relkind IN ('r', 'p')
   THEN 'BASE TABLE' WHEN c.relkind = 'v' THEN 'VIEW' WHEN c.relkind = 'f' THEN 'FOREIGN' ELSE NULL END::varchar AS
- table_type, NULL::name AS self_referencing_column_name, NULL::varchar AS reference_generation, NULL::name AS
- user_defined_type_catalog, NULL::name AS user_defined_type_schema, NULL::name AS user_defined_type_name,
- CASE WHEN c.relkind IN ('r', 'p') THEN 'YES' ELSE 'NO' END::varchar AS is_insertable_into, 'NO'::varchar AS is_typed,
- NULL::varchar AS commit_action
+ table_type, NULL::name AS self_referencing_column_name, NULL::varchar AS reference_generation,
+ CASE WHEN t.typname IS NOT NULL THEN pg_catalog.current_database() END AS user_defined_type_catalog,
+ nt.nspname AS user_defined_type_schema, t.typname AS user_defined_type_name,
+ CASE WHEN c.relkind IN ('r', 'p') THEN 'YES' ELSE 'NO' END::varchar(3) AS is_insertable_into,
+ CASE WHEN t.typname IS NOT NULL THEN 'YES' ELSE 'NO' END::varchar(3) AS is_typed, NULL::varchar AS commit_action
 FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_class c ON n.oid = c.relnamespace
+ LEFT JOIN (pg_catalog.pg_type t JOIN pg_catalog.pg_namespace nt ON nt.oid = t.typnamespace) ON c.reloftype = t.oid
 WHERE c.relkind IN ('r', 'v', 'f', 'p') AND {MAY_SEE_TABLE}""",
     "information_schema.columns": f"""
 SELECT pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema, c.relname AS table_name,
@@ -186,7 +232,7 @@ SELECT pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema
  CASE WHEN a.attgenerated = '' THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END::varchar AS column_default,
  CASE WHEN a.attnotnull OR (t.typtype = 'd' AND t.typnotnull) THEN 'NO' ELSE 'YES' END::varchar(3) AS is_nullable,
  {COLUMN_TYPE}, NULL::name AS scope_catalog, NULL::name AS scope_schema, NULL::name AS scope_name,
- NULL::integer AS maximum_cardinality, a.attnum::text::name AS dtd_identifier, 'NO'::varchar AS is_self_referencing,
+ NULL::integer AS maximum_cardinality, a.attnum::text::name AS dtd_identifier, 'NO'::varchar(3) AS is_self_referencing,
  CASE WHEN a.attidentity IN ('a', 'd') THEN 'YES' ELSE 'NO' END::varchar(3) AS is_identity,
  CASE a.attidentity WHEN 'a' THEN 'ALWAYS' WHEN 'd' THEN 'BY DEFAULT' END::varchar AS identity_generation,
  s.seqstart::text::varchar AS identity_start, s.seqincrement::text::varchar AS identity_increment,
@@ -194,7 +240,7 @@ SELECT pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema
  CASE WHEN s.seqcycle THEN 'YES' ELSE 'NO' END::varchar(3) AS identity_cycle,
  CASE WHEN a.attgenerated <> '' THEN 'ALWAYS' ELSE 'NEVER' END::varchar AS is_generated,
  CASE WHEN a.attgenerated <> '' THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END::varchar AS generation_expression,
- CASE WHEN c.relkind IN ('r', 'p') THEN 'YES' ELSE 'NO' END::varchar AS is_updatable
+ CASE WHEN c.relkind IN ('r', 'p') THEN 'YES' ELSE 'NO' END::varchar(3) AS is_updatable
 FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON a.attrelid = c.oid
  JOIN pg_catalog.pg_namespace n ON c.relnamespace = n.oid JOIN pg_catalog.pg_type t ON a.atttypid = t.oid
  JOIN pg_catalog.pg_namespace nt ON t.typnamespace = nt.oid {COLUMN_TYPE_JOINS}
@@ -207,46 +253,17 @@ WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'v', 'f', 'p') 
 SELECT pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema, c.relname AS table_name,
  CASE WHEN {OWNS_TABLE} THEN pg_catalog.pg_get_viewdef(c.oid) END::varchar AS view_definition,
  'NONE'::varchar AS check_option,
- 'NO'::varchar AS is_updatable, 'NO'::varchar AS is_insertable_into, 'NO'::varchar AS is_trigger_updatable,
- 'NO'::varchar AS is_trigger_deletable, 'NO'::varchar AS is_trigger_insertable_into
+ 'NO'::varchar(3) AS is_updatable, 'NO'::varchar(3) AS is_insertable_into, 'NO'::varchar(3) AS is_trigger_updatable,
+ 'NO'::varchar(3) AS is_trigger_deletable, 'NO'::varchar(3) AS is_trigger_insertable_into
 FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_class c ON n.oid = c.relnamespace
 WHERE c.relkind = 'v' AND {MAY_SEE_TABLE}""",
-    "information_schema.table_constraints": f"""
-SELECT pg_catalog.current_database() AS constraint_catalog, nc.nspname AS constraint_schema,
- k.conname AS constraint_name, pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema,
- c.relname AS table_name,
- CASE k.contype WHEN 'c' THEN 'CHECK' WHEN 'f' THEN 'FOREIGN KEY' WHEN 'p' THEN 'PRIMARY KEY' ELSE 'UNIQUE' END::varchar
-  AS constraint_type,
- CASE WHEN k.condeferrable THEN 'YES' ELSE 'NO' END::varchar AS is_deferrable,
- CASE WHEN k.condeferred THEN 'YES' ELSE 'NO' END::varchar AS initially_deferred, 'YES'::varchar AS enforced,
- CASE WHEN k.contype = 'u' THEN 'YES' END::varchar AS nulls_distinct
-FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
- JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_namespace nc ON nc.oid = k.connamespace
-WHERE k.contype IN ('c', 'f', 'p', 'u') AND {MAY_CHANGE_TABLE}""",
-    "information_schema.key_column_usage": f"""
-SELECT pg_catalog.current_database() AS constraint_catalog, nc.nspname AS constraint_schema, k.conname AS
- constraint_name, pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema, c.relname AS table_name,
- a.attname AS column_name, pg_catalog.array_position(k.conkey, a.attnum) AS ordinal_position,
- NULL::integer AS position_in_unique_constraint
-FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
- JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_namespace nc ON nc.oid = k.connamespace
- JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (k.conkey)
-WHERE k.contype IN ('p', 'u', 'f') AND {MAY_SEE_COLUMN}""",
-    "information_schema.constraint_column_usage": f"""
-SELECT pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema, c.relname AS table_name,
- a.attname AS column_name, pg_catalog.current_database() AS constraint_catalog, nc.nspname AS constraint_schema,
- k.conname AS constraint_name
-FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
- JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_namespace nc ON nc.oid = k.connamespace
- JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (k.conkey)
-WHERE k.contype IN ('p', 'u', 'c') AND {OWNS_TABLE}""",
     "information_schema.check_constraints": f"""
 SELECT pg_catalog.current_database() AS constraint_catalog, nc.nspname AS constraint_schema, k.conname AS
  constraint_name, "substring"(pg_catalog.pg_get_constraintdef(k.oid), 7)::varchar AS check_clause
 FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_namespace nc ON nc.oid = k.connamespace
  LEFT JOIN pg_catalog.pg_class c ON c.oid = k.conrelid LEFT JOIN pg_catalog.pg_type t ON t.oid = k.contypid
 WHERE k.contype = 'c' AND pg_catalog.pg_has_role(coalesce(c.relowner, t.typowner), 'USAGE')
-UNION ALL
+UNION
 SELECT pg_catalog.current_database(), n.nspname,
  (n.oid::text || '_' || c.oid::text || '_' || a.attnum::text || '_not_null')::name,
  (a.attname || ' IS NOT NULL')::varchar
@@ -259,7 +276,7 @@ SELECT pg_catalog.current_database() AS sequence_catalog, n.nspname AS sequence_
  CASE s.seqtypid WHEN 21 THEN 16 WHEN 23 THEN 32 ELSE 64 END AS numeric_precision, 2 AS numeric_precision_radix,
  0 AS numeric_scale, s.seqstart::text::varchar AS start_value, s.seqmin::text::varchar AS minimum_value,
  s.seqmax::text::varchar AS maximum_value, s.seqincrement::text::varchar AS increment,
- CASE WHEN s.seqcycle THEN 'YES' ELSE 'NO' END::varchar AS cycle_option
+ CASE WHEN s.seqcycle THEN 'YES' ELSE 'NO' END::varchar(3) AS cycle_option
 FROM pg_catalog.pg_sequence s JOIN pg_catalog.pg_class c ON c.oid = s.seqrelid
  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE {_NOT_TEMPORARY} AND {MAY_SEE_SEQUENCE} AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend
@@ -270,11 +287,11 @@ EMPTY = (  # noqa: SIM905
     "pg_catalog.pg_matviews pg_catalog.pg_policies pg_catalog.pg_prepared_xacts pg_catalog.pg_publication_tables"
     " pg_catalog.pg_replication_origin_status pg_catalog.pg_replication_slots pg_catalog.pg_rules"
     " pg_catalog.pg_seclabels"
-    " pg_catalog.pg_stat_replication pg_catalog.pg_stat_subscription pg_catalog.pg_stat_user_functions"
+    " pg_catalog.pg_stat_replication pg_catalog.pg_stat_subscription"
     " pg_catalog.pg_user_mappings pg_catalog.pg_available_extensions"
     " pg_catalog.pg_available_extension_versions pg_catalog.pg_stat_progress_vacuum pg_catalog.pg_stat_progress_copy"
-    " pg_catalog.pg_stat_progress_create_index pg_catalog.pg_stats_ext information_schema.referential_constraints"
-    " information_schema.triggers information_schema.foreign_tables"
+    " pg_catalog.pg_stat_progress_create_index pg_catalog.pg_stats pg_catalog.pg_stats_ext"
+    " pg_catalog.pg_stats_ext_exprs"
 ).split()
 
 
@@ -294,7 +311,7 @@ def _empty(name: str) -> str:
 def view_sql() -> dict[str, str]:
     """Each system view's SELECT. The declared types must be loaded."""
     written = _ROLES | _RELATIONS | _SESSIONS | _STATISTICS | _INFORMATION_SCHEMA | ROUTINE_VIEWS | TYPE_VIEWS
-    written |= PRIVILEGE_VIEWS | SERVER_VIEWS
+    written |= PRIVILEGE_VIEWS | SERVER_VIEWS | USAGE_VIEWS
     return {name: text.strip() for name, text in written.items()} | {
-        name: _empty(name) for name in (*EMPTY, *NEVER_FILLED)
+        name: _empty(name) for name in (*EMPTY, *NEVER_FILLED, *OF_ABSENT_THINGS)
     }

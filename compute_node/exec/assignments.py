@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aurora.datum import Datum, Row
+from aurora.errors import InvariantViolation
 from compute_node.exec.compile.compiler import Compiler, tuple_text
 from compute_node.exec.compile.rows import batch_function
 from compute_node.exec.compile.unit import Code, Scope, Unit
@@ -82,7 +83,17 @@ class RowChange:
     expressions refer to columns of the child's row behind the target's.
     """
 
-    __slots__ = ("_builder", "_generated", "_make", "_relation", "_returning", "changed", "needed", "uses_joined")
+    __slots__ = (
+        "_builder",
+        "_generated",
+        "_make",
+        "_relation",
+        "_returning",
+        "_system",
+        "changed",
+        "needed",
+        "uses_joined",
+    )
 
     def __init__(
         self,
@@ -94,8 +105,10 @@ class RowChange:
         returning: Sequence[ex.Expr],
         proposed: bool = False,
         whole: bool = False,
+        system: tuple[int, ...] = (),
         generated: Assignments = (),
     ) -> None:
+        self._system = system
         self._builder = builder
         self._relation = relation
         self._generated = _follow(generated, {attno for attno, _ in assignments})
@@ -122,7 +135,7 @@ class RowChange:
             unit = Unit()
             compiler = Compiler(unit, self.new_row_scope(width, joined=not proposed), builder)
             text = compiler.tuple_of(returning)
-            self._returning = unit.link(unit.function("c, r, n, s", [f"return {text}"]))
+            self._returning = unit.link(unit.function("c, r, n, s, y", [f"return {text}"]))
 
     def old_row_scope(self, proposed: bool) -> Scope:
         """Side 0: the target's columns as ``r`` (positions in ``needed``), joined ones as ``s``; side 1: the
@@ -131,13 +144,15 @@ class RowChange:
         described = self._relation.columns
 
         def column(side: int, index: int) -> Code:
+            if side == 2:
+                return Code(f"y[{index}]", True, True)
             if side == 1:
                 return Code(f"s[{index}]", True, True)
             if index in positions:
                 return Code(f"r[{positions[index]}]", not described[index].not_null, True)
             return Code(f"s[{index}]", True, True)
 
-        return Scope(column, ("r", "s"))
+        return Scope(column, ("r", "s", "y"))
 
     def new_row_scope(self, width: int, joined: bool = True) -> Scope:
         """The row after the change: assigned columns from ``n``, others from ``r``, joined ones from ``s``."""
@@ -145,13 +160,15 @@ class RowChange:
         assigned = {attno - 1: position for position, attno in enumerate(self.changed)}
 
         def column(side: int, index: int) -> Code:
+            if side == 2:
+                return Code(f"y[{index}]", True, True)
             if index in assigned:
                 return Code(f"n[{assigned[index]}]", True, True)
             if index < width or not joined:
                 return Code(f"r[{positions[index]}]", True, True)
             return Code(f"s[{index}]", True, True)
 
-        return Scope(column, ("r", "n", "s"))
+        return Scope(column, ("r", "n", "s", "y"))
 
     def maker_lines(
         self,
@@ -233,7 +250,7 @@ class RowChange:
             raise self.explain(ctx, table, tid, failure) from None
         if new_tid is None:
             return Outcome(None)
-        return Outcome(new_tid, self._returned(ctx, keep, joined))
+        return Outcome(new_tid, self._returned(ctx, table, new_tid, keep, joined))
 
     def computer(self, ctx: ExecContext) -> Callable[[Row], Row | None]:
         """One ``compute`` for all rows of an execution, when no joined columns and no RETURNING take part."""
@@ -258,13 +275,13 @@ class RowChange:
             raise self.explain(ctx, table, tid, failure) from None
         if new_tid is None:
             return Outcome(None, gone=not met)
-        return Outcome(new_tid, self._returned(ctx, keep, proposed))
+        return Outcome(new_tid, self._returned(ctx, table, new_tid, keep, proposed))
 
-    def _returned(self, ctx: ExecContext, keep: list[Datum], joined: Row | None) -> Row | None:
+    def _returned(self, ctx: ExecContext, table: Table, tid: int, keep: list[Datum], joined: Row | None) -> Row | None:
         if self._returning is None:
             return None
         old, new = keep[0]
-        return self._returning(ctx, old, new, joined)
+        return self._returning(ctx, old, new, joined, system_values(ctx, table, tid, self._system))
 
     def explain(self, ctx: ExecContext, table: Table, tid: int, failure: RowViolation) -> Exception:
         """The client's error: completes the row from the table."""
@@ -273,6 +290,16 @@ class RowChange:
         for attno, value in zip(self.changed, failure.changed, strict=True):
             row[attno - 1] = value
         return violation(ctx, self._builder, self._relation, tuple(row), failure.reason)
+
+
+def system_values(ctx: ExecContext, table: Table, tid: int, system: tuple[int, ...]) -> Row:
+    """The system columns of the version that this command has made at ``tid``."""
+    if not system:
+        return ()
+    row = table.fetch(ctx.storage.txns.latest_snapshot(ctx.txn), tid, system)
+    if row is None:
+        raise InvariantViolation(f"the row at {tid} that was just written is not there")
+    return row
 
 
 def _fail(reason: int | str, changed: Row) -> None:

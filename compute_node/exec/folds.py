@@ -48,10 +48,18 @@ def resolved_aggregate(call: ex.AggregateCall | ex.WindowCall, builder: Builder)
     return aggregate, kind.length < 0 or kind.oid == INTERNAL
 
 
+_COUNT = 2147
+
+
+def _different(collected: dict[Datum, Datum]) -> int:
+    """count(DISTINCT …) of what was collected: NULL is no value."""
+    return len(collected) - (None in collected)
+
+
 class Fold:
     """``initial`` gives the state of no rows."""
 
-    __slots__ = ("_aggregate", "_builder", "_call", "_collects", "_finish", "grows", "initial", "nullable")
+    __slots__ = ("_aggregate", "_builder", "_call", "_collects", "_counts", "_finish", "grows", "initial", "nullable")
 
     def __init__(self, call: ex.AggregateCall, builder: Builder) -> None:
         aggregate, grows = resolved_aggregate(call, builder)
@@ -62,8 +70,14 @@ class Fold:
         """whether a state takes more memory with every row"""
         self.nullable = call.function not in _NEVER_NULL
         self._finish: Callable[..., Datum] = aggregate.final
-        if self._collects:
-            self.initial: Callable[[], Datum] = dict if call.distinct else list
+        self.initial: Callable[[], Datum]
+        self._counts = call.function == _COUNT and call.distinct and len(call.arguments) == 1
+        """whether the number of different values is all that is asked"""
+        if self._counts:
+            self.initial = dict
+            self._finish = _different
+        elif self._collects:
+            self.initial = dict if call.distinct else list
             self._finish = self._in_order(builder) if aggregate.ordered_set else self._collected(builder)
         else:
             self.initial = aggregate.initial
@@ -200,14 +214,16 @@ class Fold:
         """Statements for a whole batch ``b`` and the one state list ``s``."""
         call, aggregate = self._call, self._aggregate
         arguments = call.arguments
-        if aggregate.batch is None or self._collects or len(arguments) > 1 or (arguments and not aggregate.strict):
+        if self._counts and call.filter is None:
+            return [f"s[{number}].update(dict.fromkeys([{key_text(compiler, arguments)} for r in b]))"]
+        if aggregate.batch is None or self._collects or len(arguments) > 1:
             return ["for r in b:", *(f"    {line}" for line in self.row_lines(compiler, number))]
         batch = compiler.unit.bind(aggregate.batch, "g")
         where = [compiler.truth(call.filter).text] if call.filter is not None else []
         item = "r"
         if arguments:
             code: Code = compiler.value(arguments[0])
-            if code.nullable:
+            if code.nullable and aggregate.strict:
                 first, item = compiler.named(code)
                 where.append(f"{first} is not None")
             else:

@@ -166,13 +166,13 @@ def find_prepared(session: SessionState, name: str) -> tuple[Prepared, Statement
 def execute_arguments(session: SessionState, node: ast.Node, prepared: Prepared, source: str) -> Row:
     """Evaluate EXECUTE's arguments, coerced to the parameters' types."""
     arguments, types = node.params or (), prepared.param_types
+    if not types:
+        return ()  # PostgreSQL does not look at them either
     if len(arguments) != len(types):
         raise SqlSyntaxError(
             f'wrong number of parameters for prepared statement "{node.name}"',
             detail=f"Expected {len(types)} parameters but got {len(arguments)}.",
         )
-    if not arguments:
-        return ()
     targets = []
     for number, (argument, oid) in enumerate(zip(arguments, types, strict=True), 1):
         _check_argument(session, argument, number, oid)

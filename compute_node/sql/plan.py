@@ -363,7 +363,8 @@ class Materialize(Plan):
 @dataclass(slots=True, kw_only=True)
 class Insert(Plan):
     """Inserts the child's rows, one value per table column. ``returning`` is over the full new row (Columns in attno
-    order); ``conflict_assignments`` see the existing row as side 0 and the proposed one as side 1."""
+    order), and as side 2 over its system columns ``system``; ``conflict_assignments`` see the existing row as side 0
+    and the proposed one as side 1."""
 
     relation: RelationDesc
     child: Plan
@@ -371,6 +372,7 @@ class Insert(Plan):
     generated: tuple[tuple[int, Expr], ...] = ()
     """generated columns: attno ← expression over the full new row"""
     returning: tuple[Expr, ...] = ()
+    system: tuple[int, ...] = ()
     alias: str = ""
     conflict: str = ""
     arbiters: tuple[int, ...] = ()
@@ -387,7 +389,8 @@ class Update(Plan):
     under a join, as the last output column, ``tid_column``). ``assignments``: attno ← expression over that row.
     ``recheck``: the WHERE over that row, for a row that changed while we waited for its lock (READ COMMITTED); of a
     join it is None, and ``again`` finds the row again.
-    ``returning`` is over the same layout, with the target's columns as they are after the change.
+    ``returning`` is over the same layout, with the target's columns as they are after the change, and as side 2 its
+    system columns: those that ``system`` names, of the version that was made (or deleted).
     """
 
     relation: RelationDesc
@@ -402,6 +405,7 @@ class Update(Plan):
     checks: tuple[tuple[str, Expr], ...] = ()
     generated: tuple[tuple[int, Expr], ...] = ()
     returning: tuple[Expr, ...] = ()
+    system: tuple[int, ...] = ()
     alias: str = ""
 
 
@@ -416,6 +420,7 @@ class Delete(Plan):
     source: int = -1
     tid_column: int = -1
     returning: tuple[Expr, ...] = ()
+    system: tuple[int, ...] = ()
     alias: str = ""
 
 

@@ -559,7 +559,15 @@ for _oid, _name, _type, _choose in (
         lambda state: state,
         specialize=_ordered(_oid, _choose),
     )
-agg(2335, "array_agg(anynonarray) anyarray", list, _append, lambda state: state or None, strict=False)
+agg(
+    2335,
+    "array_agg(anynonarray) anyarray",
+    list,
+    _append,
+    lambda state: state or None,
+    strict=False,
+    batch=list.__iadd__,
+)
 agg(4053, "array_agg(anyarray) anyarray", list, _array_concat, _array_of, strict=False)
 agg(
     3538,

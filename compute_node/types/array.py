@@ -59,9 +59,17 @@ def quote_element(text: str, delimiter: str) -> str:
     return text
 
 
-def _is_flat(value: list[Datum]) -> bool:
-    """Whether it has one dimension and no NULL."""
-    return type(value[0]) is not list and None not in value
+def _numbers(value: list[Datum]) -> str | None:
+    """The text of an array of whole numbers of one dimension without NULLs; None of another."""
+    parts = []
+    for at in range(0, len(value), STEPS):
+        piece = value[at : at + STEPS] if len(value) > STEPS else value
+        if type(piece[0]) is list or None in piece:
+            return None
+        parts.append(",".join(map(str, piece)))
+        if at:
+            HUB.pulse()
+    return "{" + ",".join(parts) + "}"
 
 
 def array_output(element: PgType) -> Callable[[list[Datum], TypeEnv], str]:
@@ -81,8 +89,9 @@ def array_output(element: PgType) -> Callable[[list[Datum], TypeEnv], str]:
         return "{" + delimiter.join(parts) + "}"
 
     def output(value: list[Datum], env: TypeEnv) -> str:
-        if whole and type(value) is list and 0 < len(value) <= STEPS and _is_flat(value):
-            return "{" + ",".join(map(str, value)) + "}"
+        plain = _numbers(value) if whole and type(value) is list else None
+        if plain is not None:
+            return plain
         if not isinstance(value, BoundedArray) or all(bound == 1 for bound in value.bounds):
             return braces(value, env)
         sizes = zip(value.bounds, dimensions(value), strict=True)
@@ -281,7 +290,7 @@ def array_input(element: PgType) -> Callable[[str, int, TypeEnv], list[Datum]]:
     return lambda text, typmod, env: _Reader(text, element, typmod, env).read()
 
 
-def _stored_codec(element: PgType) -> tuple[Callable[[Datum], bytes], Callable[[bytes, int], Datum]]:
+def stored_codec(element: PgType) -> tuple[Callable[[Datum], bytes], Callable[[bytes, int], Datum]]:
     """(encode, decode) of one element for the stored form."""
     encode, decode = element.element_bytes, element.element_value
     if encode is None or decode is None:
@@ -429,7 +438,7 @@ def make_array_type(element: PgType) -> PgType:
     send, receive = array_send(element, encode), array_receive(element, decode)
     keep, load = send, receive
     if element.element_bytes is not None:
-        encode, decode = _stored_codec(element)
+        encode, decode = stored_codec(element)
         keep, load = array_send(element, encode), array_receive(element, decode)
     has_binary = element.send is not None and element.receive is not None
     # Elements that are arrays themselves could not be told from further dimensions.

@@ -313,9 +313,19 @@ REGISTRY.add_type(
 )
 
 
+_add, _subtract, _multiply = EXACT.add, EXACT.subtract, EXACT.multiply
+"""Infinity - Infinity and its like raise InvalidOperation: they are NaN."""
+_USUAL_DIGITS: Final = 1000
+"""Results with fewer before the point need no look at the format's bounds; NaN and the infinities count as 0."""
+
+
 def add(a: Decimal, b: Decimal) -> Decimal:
     """a + b; the scale is the larger one."""
-    return _quiet(EXACT.add, a, b)
+    try:
+        result = _add(a, b)
+    except decimal.InvalidOperation:
+        return NAN
+    return result if result and result.adjusted() < _USUAL_DIGITS else _in_bounds(result)
 
 
 def add_all(total: Decimal, values: Iterable[Decimal]) -> Decimal:
@@ -329,24 +339,24 @@ def add_all(total: Decimal, values: Iterable[Decimal]) -> Decimal:
 
 def subtract(a: Decimal, b: Decimal) -> Decimal:
     """a - b; the scale is the larger one."""
-    return _quiet(EXACT.subtract, a, b)
+    try:
+        result = _subtract(a, b)
+    except decimal.InvalidOperation:
+        return NAN
+    return result if result and result.adjusted() < _USUAL_DIGITS else _in_bounds(result)
 
 
 def multiply(a: Decimal, b: Decimal) -> Decimal:
     """a * b; the scales add up."""
-    return _quiet(EXACT.multiply, a, b)
-
-
-def _quiet(operation: Callable[[Decimal, Decimal], Decimal], a: Decimal, b: Decimal) -> Decimal:
-    """Infinity - Infinity and its like are NaN; results outside the format are refused."""
     try:
-        result = operation(a, b)
+        result = _multiply(a, b)
     except decimal.InvalidOperation:
         return NAN
-    return _in_bounds(result)
+    return result if result and result.adjusted() < _USUAL_DIGITS else _in_bounds(result)
 
 
 def _in_bounds(result: Decimal) -> Decimal:
+    """Results outside the format are refused."""
     if not result:
         return result.copy_abs()
     if result.adjusted() >= MAX_WHOLE_DIGITS and result.is_finite():

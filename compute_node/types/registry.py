@@ -441,7 +441,7 @@ class Moving:
 class Aggregate:
     """How an aggregate of the same OID in pg_proc runs: ``state = step(state, *args)`` from ``initial()``, then
     ``final(state)``. A strict step skips rows with a NULL argument. ``batch`` is optional:
-    ``batch(state, column)`` folds a list of non-NULL values at once."""
+    ``batch(state, column)`` folds a list of values at once: without the NULLs when the step is strict."""
 
     oid: int
     initial: Callable[[], Datum]

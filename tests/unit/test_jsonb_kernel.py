@@ -47,6 +47,9 @@ def test_parts_are_found_alike(data: bytes, name: str, index: int) -> None:
         assert NATIVE.find_key(data, name.encode()) == at
         for place in range(SPEC.count_of(data)):
             assert NATIVE.value_at(data, place) == SPEC.value_at(data, place)
+        assert NATIVE.members(data) == SPEC.members(data)
+    if data[0] == SPEC.ARRAY:
+        assert NATIVE.parts(data) == SPEC.parts(data)
 
 
 @given(VALUES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import struct
 from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
@@ -107,6 +108,16 @@ def test_arrays_are_read_alike(data: st.DataObject) -> None:
     assert (NATIVE.text_array(stored) if name == "text" else NATIVE.fixed_array(stored, CODES[name])) == (
         elements if elements and None not in elements else None
     )
+
+
+@given(st.integers(-(2**31), 2**31 - 1), st.integers(-(2**63), 2**63 - 1), st.integers(0, 31), st.integers(0, 26))
+def test_ranges_are_read_alike(narrow: int, wide: int, flags: int, cut: int) -> None:
+    for pack, low, high in ((">iiii", narrow, narrow + 5 & 0x7FFFFFFF), (">iqiq", wide, wide)):
+        size = 4 if pack == ">iiii" else 8
+        data = bytes((flags,)) + struct.pack(pack, size, low, size, high)
+        for form in (data, data[:cut], data[:4] + b"\7" + data[5:]):
+            assert NATIVE.whole_range(form) == SPEC.whole_range(form)
+        assert NATIVE.whole_range(data) == (None if flags & 25 else (low, high, flags))
 
 
 @given(st.uuids(), st.text(max_size=20), st.integers(-3, 30), st.integers(0, 30))

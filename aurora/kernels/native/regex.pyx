@@ -120,6 +120,37 @@ class Dfa(Lazy):
         """See the twin."""
         return _run(self, text, begin, stop, masks, pulse, 1, least, None)
 
+    def leftmost(self, str text not None, Py_ssize_t begin, Py_ssize_t tried, Py_ssize_t stop, masks, pulse):
+        """See the twin."""
+        cdef Py_ssize_t at, end, width, length = len(text)
+        cdef _ColorTable colors
+        cdef _Table table
+        cdef int first = 0, kind = 0, color
+        cdef void* data = NULL
+        cdef unsigned int code
+        cdef bint quick = masks is None and not self.conditional and not self.reverse and stop > begin
+        if quick:
+            # From most places nothing can begin, as one transition says.
+            colors = _color_table(self.colors)
+            first = self.first(text, begin)
+            table = self.table
+            width = table.width
+            kind = PyUnicode_KIND(text)
+            data = PyUnicode_DATA(text)
+            generation = self.generation
+        for at in range(begin, tried):
+            if quick and at < length and at < stop:
+                code = PyUnicode_READ(kind, data, at)
+                color = colors.pages[(<Py_ssize_t>colors.index[code >> 8] << 8) + (code & 255)]
+                if table.cells[first * width + color] == 0:
+                    continue
+            if quick and generation != self.generation:
+                quick = False
+            end = _run(self, text, at, stop, masks, pulse, 0, 0, None)
+            if end >= 0:
+                return at, end
+        return None
+
     def marks(self, str text not None, Py_ssize_t begin, Py_ssize_t stop, masks, pulse):
         """See the twin."""
         out = bytearray(abs(stop - begin) + 1)

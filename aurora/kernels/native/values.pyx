@@ -160,6 +160,20 @@ def text_array(bytes data not None):
     return out
 
 
+def whole_range(bytes data not None):
+    """(lower, upper, flags) of a stored range between two signed integers of four or eight bytes; None of another."""
+    cdef const unsigned char* at = <const unsigned char*>PyBytes_AS_STRING(data)
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
+    if (size != 17 and size != 25) or at[0] & 25:
+        return None
+    size = (size - 9) // 2
+    if big(at + 1) != <unsigned int>size or big(at + 5 + size) != <unsigned int>size:
+        return None
+    if size == 4:
+        return <int>big(at + 5), <int>big(at + 13), at[0] & 31
+    return <long long>big8(at + 5), <long long>big8(at + 17), at[0] & 31
+
+
 def initcap(str text not None):
     """Words with a capital first letter and small others; None of a text that is not ASCII."""
     cdef Py_ssize_t size = len(text), i
@@ -310,17 +324,30 @@ cdef object made(huge value, int scale, bint negative):
     cdef char[ROOM + 64] room
     cdef char* end = room + ROOM + 62
     cdef char* out = end
-    cdef int count = 0
+    cdef int count = 0, left
+    cdef unsigned long long chunk
     if not value:
         negative = False
-    while value or count <= scale:
-        if scale and count == scale:
+    while True:
+        left = 0
+        if value >> 64:
+            left = 19
+            chunk = <unsigned long long>(value % TENS[19])
+            value = value // TENS[19]
+        else:
+            chunk = <unsigned long long>value
+            value = 0
+        while chunk or left > 0 or (not value and count <= scale):
+            if scale and count == scale:
+                out -= 1
+                out[0] = c"."
             out -= 1
-            out[0] = c"."
-        out -= 1
-        out[0] = <char>(c"0" + <int>(value % 10))
-        value //= 10
-        count += 1
+            out[0] = <char>(c"0" + <int>(chunk % 10))
+            chunk //= 10
+            count += 1
+            left -= 1
+        if not value:
+            break
     if negative:
         out -= 1
         out[0] = c"-"
@@ -477,7 +504,9 @@ cdef object cut(object value, int scale, bint half):
     cdef unsigned long long unit, whole
     if not 0 <= scale <= FEW or not parts_of(value, &p):
         return None
-    if scale >= p.scale:
+    if scale == p.scale:
+        return value
+    if scale > p.scale:
         if scale - p.scale > FEW:
             return None
         return made(shifted(p.value, scale - p.scale), scale, p.negative)

@@ -131,6 +131,16 @@ def element(data: bytes, index: int) -> bytes | None:
     return data[base + start : base + int(_U32.unpack_from(data, place)[0])]
 
 
+def parts(data: bytes) -> list[bytes]:
+    """An array's elements."""
+    return list(elements(data))
+
+
+def members(data: bytes) -> list[tuple[bytes, bytes]]:
+    """An object's keys and values, as they are stored."""
+    return list(pairs(data))
+
+
 def exists(data: bytes, name: str) -> bool:
     """Whether it is a key of the object, a string of the array, or the string itself."""
     if data[0] == OBJECT:

@@ -253,6 +253,17 @@ class Dfa(Lazy):
         self._run(text, begin, stop, masks, pulse, accepted)
         return found
 
+    def leftmost(
+        self, text: str, begin: int, tried: int, stop: int, masks: Sequence[int] | None, pulse: Callable[[], None]
+    ) -> tuple[int, int] | None:
+        """The first beginning from ``begin`` on and before ``tried`` from which there is a match, and the farthest end
+        of that; None without one."""
+        for at in range(begin, tried):
+            end = self.longest(text, at, stop, masks, pulse)
+            if end >= 0:
+                return at, end
+        return None
+
     def marks(
         self, text: str, begin: int, stop: int, masks: Sequence[int] | None, pulse: Callable[[], None]
     ) -> bytearray:

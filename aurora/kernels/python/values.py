@@ -57,6 +57,18 @@ def text_array(data: bytes) -> list[Datum] | None:
     return found
 
 
+def whole_range(data: bytes) -> tuple[int, int, int] | None:
+    """(lower, upper, flags) of a stored range between two signed integers of four or eight bytes; None of another."""
+    if len(data) not in (17, 25) or data[0] & 25:
+        return None
+    size = (len(data) - 9) // 2
+    lower, upper = data[1:5], data[5 + size : 9 + size]
+    if int.from_bytes(lower, "big") != size or int.from_bytes(upper, "big") != size:
+        return None
+    first, second = data[5 : 5 + size], data[9 + size :]
+    return int.from_bytes(first, "big", signed=True), int.from_bytes(second, "big", signed=True), data[0] & 31
+
+
 def initcap(text: str) -> str | None:
     """Words with a capital first letter and small others; None of a text that is not ASCII."""
     if not text.isascii():
@@ -226,6 +238,8 @@ def _cut(value: Decimal, scale: int, half: bool) -> Decimal | None:
     if parts is None or not 0 <= scale <= DIGITS_MAX:
         return None
     unscaled, before = parts
+    if scale == before:
+        return value
     if scale >= before:
         return None if scale - before > DIGITS_MAX else _made(unscaled * 10 ** (scale - before), scale)
     unit = 10 ** (before - scale)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from aurora.datum import Datum, Row
+from aurora.errors import InvariantViolation
 from compute_node.exec.assignments import RowChange, columns_used, is_volatile
 from compute_node.exec.compile.compiler import Compiler
 from compute_node.exec.compile.unit import Unit
@@ -15,6 +16,7 @@ from compute_node.exec.recheck import find_target_again
 from compute_node.sql import plan as pl
 
 if TYPE_CHECKING:
+    from compute_node.access.table import Table
     from compute_node.exec.builder import Builder
     from compute_node.exec.context import ExecContext
 
@@ -25,10 +27,10 @@ BATCH_ROWS = 256
 class DeleteNode(Node):
     """``run`` gives the number of rows, ``batches`` those of RETURNING."""
 
-    __slots__ = ("_again", "_alone", "_make", "_needed", "_relation", "_returning", "_source")
+    __slots__ = ("_again", "_alone", "_make", "_needed", "_relation", "_returning", "_source", "_system")
 
     def __init__(self, plan: pl.Delete, builder: Builder) -> None:
-        self._relation = plan.relation
+        self._relation, self._system = plan.relation, plan.system
         recheck = plan.recheck
         if recheck is not None and is_volatile(builder, recheck):
             recheck = None
@@ -52,7 +54,7 @@ class DeleteNode(Node):
         if plan.returning:
             unit = Unit()
             text = Compiler(unit, scope, builder).tuple_of(plan.returning)
-            self._returning = unit.link(unit.function("c, r, s", [f"return {text}"]))
+            self._returning = unit.link(unit.function("c, r, s, y", [f"return {text}"]))
         self.nullable = None
 
     def run(self, ctx: ExecContext) -> int:
@@ -95,6 +97,15 @@ class DeleteNode(Node):
 
         return found_again
 
+    def _deleted(self, ctx: ExecContext, table: Table, tid: int) -> Row:
+        """The system columns that RETURNING reads of a version that has been deleted."""
+        if not self._system:
+            return ()
+        row = table.fetch(ctx.storage.txns.last_snapshot_before(ctx.txn), tid, self._system)
+        if row is None:
+            raise InvariantViolation(f"the row at {tid} that was just deleted is not there")
+        return row
+
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """RETURNING's rows: the deleted ones."""
         if self._returning is None:
@@ -106,9 +117,10 @@ class DeleteNode(Node):
         for tid, row in self._source.rows(ctx, done):
             # The re-check only sees versions newer than the snapshot's.
             keep: list[Datum] = [table.fetch(ctx.snapshot, tid, self._needed), row]
-            if table.delete(ctx.txn, ctx.snapshot, tid, self._test(ctx, row, keep), self._needed):
+            at = table.delete(ctx.txn, ctx.snapshot, tid, self._test(ctx, row, keep), self._needed)
+            if at:
                 done.add(tid)
-                out.append(self._returning(ctx, *keep))
+                out.append(self._returning(ctx, *keep, self._deleted(ctx, table, at)))
             if len(out) >= BATCH_ROWS:
                 ctx.check()
                 yield out

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from aurora.datum import Row
 from aurora.errors import CardinalityViolation, ObjectNotInPrerequisiteState, SerializationFailure
 from compute_node.access.stored import adopted
-from compute_node.exec.assignments import RowChange, generator
+from compute_node.exec.assignments import RowChange, generator, system_values
 from compute_node.exec.compile.rows import batch_function
 from compute_node.exec.constraints import row_verifier
 from compute_node.exec.modify_source import SCANS
 from compute_node.exec.nodes.base import Batch, Node, executes
 from compute_node.exec.plan_walk import plan_nodes
 from compute_node.relations.descriptors import IndexDesc
+from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
 
 if TYPE_CHECKING:
     from compute_node.access.table import Table
     from compute_node.exec.builder import Builder
     from compute_node.exec.context import ExecContext
+
+
+def _beside(node: ex.Expr, width: int) -> ex.Expr:
+    """The expression with system columns behind those of the row."""
+    if isinstance(node, ex.Column) and node.side == 2:
+        return dataclasses.replace(node, side=0, index=width + node.index)
+    return ex.map_children(node, lambda child: _beside(child, width))
 
 
 @executes(pl.Insert)
@@ -37,18 +46,19 @@ class InsertNode(Node):
         "_relation",
         "_returning",
         "_stored",
+        "_system",
         "_verify",
     )
 
     def __init__(self, plan: pl.Insert, builder: Builder) -> None:
-        self._relation = plan.relation
+        self._relation, self._system = plan.relation, plan.system
         self._child = builder.node(plan.child)
         self._verify = row_verifier(builder, plan.relation, plan.checks)
         self._generate = generator(builder, plan.relation, plan.generated)
         width = len(plan.relation.columns)
         self._returning: Any = None
         if plan.returning:
-            shape = batch_function(builder, plan.returning, None, width)
+            shape = batch_function(builder, [_beside(item, width) for item in plan.returning], None, width)
             self._returning = shape if shape is not None else lambda ctx, rows: rows
         self._conflict = plan.conflict
         self._arbiters = plan.arbiters
@@ -62,6 +72,7 @@ class InsertNode(Node):
                 plan.checks,
                 plan.returning,
                 proposed=True,
+                system=plan.system,
                 generated=plan.generated,
             )
         self._reads_itself = any(
@@ -124,11 +135,18 @@ class InsertNode(Node):
             return
         for batch in self._source(ctx):
             ctx.check()
+            if self._system:
+                yield self._returning(ctx, [self._whole(ctx, table, table.insert(ctx.txn, row), row) for row in batch])
+                continue
             if len(batch) == 1:
                 table.insert(ctx.txn, batch[0])
             else:
                 table.insert_many(ctx.txn, batch)
             yield self._returning(ctx, batch)
+
+    def _whole(self, ctx: ExecContext, table: Table, tid: int, row: Row) -> Row:
+        """An inserted row with the system columns that RETURNING reads."""
+        return (*row, *system_values(ctx, table, tid, self._system)) if self._system else row
 
     def _resolved(self, ctx: ExecContext, table: Table) -> Iterator[Batch]:
         """ON CONFLICT row by row; yields RETURNING's rows, or one empty row per row that counts."""
@@ -159,7 +177,10 @@ class InsertNode(Node):
             tid, found = table.insert_or_find(ctx.txn, row, arbiters)
             if not found:
                 touched.add(tid)
-                return self._returning(ctx, [row])[0] if self._returning is not None else ()
+                if self._returning is None:
+                    return ()
+                returned: Row = self._returning(ctx, [self._whole(ctx, table, tid, row)])[0]
+                return returned
             if self._on_conflict is None:
                 self._check_seen(ctx, table, found)
                 return None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import zip_longest
-from typing import TYPE_CHECKING
+from itertools import islice, zip_longest
+from typing import TYPE_CHECKING, Any
 
 from aurora.datum import Row
 from aurora.errors import NotSupported
+from compute_node.exec.compile.compiler import Compiler
 from compute_node.exec.compile.rows import row_function
-from compute_node.exec.compile.unit import row_scope
+from compute_node.exec.compile.unit import Unit, row_scope
 from compute_node.exec.nodes.base import Batch, Node, executes
 from compute_node.exec.set_functions import set_functions
 from compute_node.sql import expressions as ex
@@ -46,7 +47,7 @@ def _extract(node: ex.Expr, builder: Builder, found: list[ex.Call]) -> ex.Expr:
 class ProjectSetNode(Node):
     """One output row per step of the longest set; none when all are empty."""
 
-    __slots__ = ("_child", "_project", "_sets")
+    __slots__ = ("_child", "_each", "_project", "_sets")
 
     def __init__(self, plan: pl.ProjectSet, builder: Builder) -> None:
         self._child = builder.node(plan.child)
@@ -54,16 +55,44 @@ class ProjectSetNode(Node):
         output = [_extract(item, builder, calls) for item in plan.output]
         self._sets = set_functions(builder, calls)
         self._project = row_function(builder, output, row_scope(None, None), "c, r, s")
+        self._each: Any = None
+        if len(calls) == 1:
+            unit = Unit()
+            row = Compiler(unit, row_scope(None, None), builder).tuple_of(output)
+            self._each = unit.link(unit.function("c, r, b", [f"return [{row} for s in zip(b)]"]))
         self.nullable = None
 
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """In the child's order."""
+        if self._each is not None:
+            yield from self._batches_of_one(ctx)
+            return
         project = self._project
         out: list[Row] = []
         for batch in self._child.batches(ctx):
             for row in batch:
                 for values in zip_longest(*self._sets(ctx, row)):
                     out.append(project(ctx, row, values))
+                    if len(out) >= BATCH_ROWS:
+                        ctx.check()
+                        yield out
+                        out = []
+        if out:
+            yield out
+
+    def _batches_of_one(self, ctx: ExecContext) -> Iterator[Batch]:
+        """The rows of a single set, some at a time."""
+        each = self._each
+        out: list[Row] = []
+        for batch in self._child.batches(ctx):
+            for row in batch:
+                (found,) = self._sets(ctx, row)
+                values = iter(found)
+                made = BATCH_ROWS
+                while made == BATCH_ROWS:
+                    rows = each(ctx, row, islice(values, BATCH_ROWS))
+                    made = len(rows)
+                    out += rows
                     if len(out) >= BATCH_ROWS:
                         ctx.check()
                         yield out

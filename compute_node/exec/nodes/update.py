@@ -39,6 +39,7 @@ class UpdateNode(Node):
             plan.checks,
             plan.returning,
             whole=whole,
+            system=plan.system,
             generated=plan.generated,
         )
         self._returns = bool(plan.returning)

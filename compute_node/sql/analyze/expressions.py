@@ -763,14 +763,19 @@ def _visible(query: Query) -> list[Target]:
     return [item for item in query.targets if not item.junk]
 
 
+_WITHOUT_QUERIES = {
+    "CHECK": "check constraint",
+    "DEFAULT": "DEFAULT expression",
+    "INDEX": "index expression",
+    "EXECUTE": "EXECUTE parameter",
+}
+
+
 def _sublink(scope: Scope, node: ast.SubLink) -> Expr:
     kind = node.subLinkType.name.removesuffix("_SUBLINK")
     location = _location(node)
-    if scope.clause in ("CHECK", "DEFAULT", "INDEX"):
-        where = {"CHECK": "check constraint", "DEFAULT": "DEFAULT expression", "INDEX": "index expression"}[
-            scope.clause
-        ]
-        raise fail(NotSupported, f"cannot use subquery in {where}", location)
+    if scope.clause in _WITHOUT_QUERIES:
+        raise fail(NotSupported, f"cannot use subquery in {_WITHOUT_QUERIES[scope.clause]}", location)
     if kind in ("ANY", "ALL"):
         names = [item.sval for item in node.operName or ()] or ["="]
         schema = names[-2] if len(names) > 1 else None

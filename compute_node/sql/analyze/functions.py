@@ -326,6 +326,7 @@ _SRF_REFUSED = {
     "DEFAULT": "DEFAULT expressions",
     "GENERATED": "column generation expressions",
     "CALL": "CALL arguments",
+    "EXECUTE": "EXECUTE parameters",
     "WHEN": "MERGE WHEN conditions",
 }
 
@@ -504,6 +505,7 @@ _PLACES = {
     "INDEX": "index expressions",
     "TRANSFORM": "transform expressions",
     "CALL": "CALL arguments",
+    "EXECUTE": "EXECUTE parameters",
     "WHEN": "MERGE WHEN conditions",
 }
 """Clauses without aggregates, as messages name them"""

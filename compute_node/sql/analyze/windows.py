@@ -62,6 +62,7 @@ _REFUSED = {
     "INDEX": "index expressions",
     "TRANSFORM": "transform expressions",
     "CALL": "CALL arguments",
+    "EXECUTE": "EXECUTE parameters",
     "WHEN": "MERGE WHEN conditions",
 }
 

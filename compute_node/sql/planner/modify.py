@@ -103,10 +103,18 @@ def _over_row(node: Expr, relation: RelationDesc) -> Expr:
     return replace_columns(node, column)
 
 
+_SYSTEM_SIDE = 2
+
+
 def new_row(
-    relation: RelationDesc, rte: int, extra: dict[tuple[int, int], Expr], side: int = 0
+    relation: RelationDesc,
+    rte: int,
+    extra: dict[tuple[int, int], Expr],
+    side: int = 0,
+    system: list[int] | None = None,
 ) -> Callable[[Var], Expr]:
-    """Vars of the target as columns of its full row; other Vars from ``extra``."""
+    """Vars of the target as columns of its full row; other Vars from ``extra``. ``system``: gets the system columns
+    that are read of the row as it has become."""
 
     def column(var: Var) -> Expr:
         if var.rte == rte:
@@ -114,9 +122,13 @@ def new_row(
                 return Column(type=var.type, typmod=var.typmod, index=var.attno - 1, side=side)
             if var.attno == -6:
                 return Const(type=oids.OID, value=relation.oid)
+            if system is not None:
+                if var.attno not in system:
+                    system.append(var.attno)
+                return Column(type=var.type, index=system.index(var.attno), side=_SYSTEM_SIDE)
         found = extra.get((var.rte, var.attno))
         if found is None:
-            raise NotSupported("system columns in RETURNING are not supported yet")
+            raise NotSupported("system columns are not supported here")
         return found
 
     return column
@@ -131,15 +143,16 @@ def _insert(planner: QueryPlanner, relation: RelationDesc) -> Plan:
         raise InvariantViolation("an INSERT without a source")
     child = _insert_source(planner, query.source)
     rte = query.result_rte
-    returning = tuple(
-        replace_columns(planner.prepare(item.expression), new_row(relation, rte, {})) for item in query.returning
-    )
+    system: list[int] = []
+    made = new_row(relation, rte, {}, system=system)
+    returning = tuple(replace_columns(planner.prepare(item.expression), made) for item in query.returning)
     plan = Insert(
         relation=relation,
         child=child,
         checks=checks(planner.catalog, relation),
         generated=generated(planner.catalog, relation),
         returning=returning,
+        system=tuple(system),
         alias=query.range_table[rte].alias,
     )
     conflict = query.on_conflict
@@ -209,6 +222,8 @@ def _change(planner: QueryPlanner, relation: RelationDesc) -> Plan:
         for var in local_vars(item):
             if var.rte != rte and var.rte in path.relids and var not in others:
                 others.append(var)
+    for _, value in assignments:
+        others += [var for var in local_vars(value) if var.rte == rte and -6 < var.attno < 0 and var not in others]
     needs: list[Expr] = [*own, *others]
     extra: dict[tuple[int, int], Expr] = {}
     for index, other in enumerate(others):
@@ -230,7 +245,9 @@ def _change(planner: QueryPlanner, relation: RelationDesc) -> Plan:
     lookup = new_row(relation, rte, extra)
     recheck = conjunction(recheck_parts)
     bound_recheck = None if recheck is None else replace_columns(recheck, lookup)
-    bound_returning = tuple(replace_columns(item, lookup) for item in returning)
+    system: list[int] = []
+    changed = new_row(relation, rte, extra, system=system)
+    bound_returning = tuple(replace_columns(item, changed) for item in returning)
     if query.command == "update":
         plan: Plan = Update(
             relation=relation,
@@ -243,6 +260,7 @@ def _change(planner: QueryPlanner, relation: RelationDesc) -> Plan:
             checks=checks(planner.catalog, relation),
             generated=generated(planner.catalog, relation),
             returning=bound_returning,
+            system=tuple(system),
             alias=query.range_table[rte].alias,
         )
     else:
@@ -254,6 +272,7 @@ def _change(planner: QueryPlanner, relation: RelationDesc) -> Plan:
             source=rte,
             tid_column=tid_column,
             returning=bound_returning,
+            system=tuple(system),
             alias=query.range_table[rte].alias,
         )
     plan.output = bound_returning

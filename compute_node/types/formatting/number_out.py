@@ -8,6 +8,7 @@ import math
 from decimal import Decimal
 from typing import Final
 
+from aurora.kernels import values
 from compute_node.types.declare import fn
 from compute_node.types.formatting.number_template import Shape, number_template
 from compute_node.types.formatting.template import Kind, Node, ordinal
@@ -287,9 +288,40 @@ def _scientific(value: Decimal, decimals: int) -> str:
     return text if text.startswith("-") else " " + text
 
 
+@functools.lru_cache(maxsize=512)
+def _layout(template: str) -> tuple[int, int] | None:
+    """Digits before and after the point; None of a template that changes the number, and of a long one."""
+    if not template or len(template) > _PLANNED_MAX:
+        return None
+    shape = number_template(template)[1]
+    if shape.roman or shape.scientific or shape.shifted:
+        return None
+    return shape.whole + shape.shift, shape.fraction
+
+
+@functools.lru_cache(maxsize=1024)
+def _around(template: str, length: int) -> tuple[str, str] | None:
+    """What stands before and after a positive integer of so many digits, where they stand together; else None."""
+    layout = _layout(template)
+    if layout is None or layout[1] or length > layout[0]:
+        return None
+    plan = _plan(template, layout[0], 0, "+", length, length, False, 0)
+    if plan is None or slice(0, length) not in plan:
+        return None
+    at = plan.index(slice(0, length))
+    texts = [piece for piece in plan if isinstance(piece, str)]
+    if len(texts) != len(plan) - 1 or at > 1 or len(plan) - at > 2:
+        return None
+    return texts[0] if at else "", texts[-1] if len(plan) - at == 2 else ""
+
+
 def _numeric(value: Decimal, template: str) -> str:
     if not template:
         return ""
+    layout = _layout(template)
+    rounded = None if layout is None else values.rounded(value, layout[1])
+    if layout is not None and rounded is not None:
+        return _placed(template, *layout, numeric_out(rounded))
     pieces, shape = number_template(template)
     if shape.roman:
         return _roman_text(pieces, shape.copy(), to_integer(4)(round_scale(value, 0)))
@@ -302,6 +334,11 @@ def _numeric(value: Decimal, template: str) -> str:
 
 
 def _integer(value: int, template: str, size: int) -> str:
+    if value > 0:
+        digits = str(value)
+        around = _around(template, len(digits))
+        if around is not None:
+            return around[0] + digits + around[1]
     if not template:
         return ""
     pieces, shape = number_template(template)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from aurora.datum import Datum, Row
@@ -215,12 +215,16 @@ def object_keys(value: Jsonb) -> list[str]:
     if value.data[0] != OBJECT:
         what = "an array" if value.data[0] == ARRAY else "a scalar"
         raise InvalidParameterValue(f"cannot call jsonb_object_keys on {what}")
+    if len(value.data) <= PART_BYTES:
+        return [key.decode() for key, _ in kernel.members(value.data)]
     return [key.decode() for key in paced(layout.keys(value.data))]
 
 
-def _pairs(value: Jsonb, name: str) -> Iterator[tuple[bytes, bytes]]:
+def _pairs(value: Jsonb, name: str) -> Iterable[tuple[bytes, bytes]]:
     if value.data[0] != OBJECT:
         raise InvalidParameterValue(f"cannot call {name} on a non-object")
+    if len(value.data) <= PART_BYTES:
+        return kernel.members(value.data)
     return paced(layout.pairs(value.data))
 
 
@@ -234,10 +238,12 @@ def each_text(value: Jsonb) -> Iterator[tuple[str, str | None]]:
     return ((key.decode(), text_of(data)) for key, data in _pairs(value, "jsonb_each_text"))
 
 
-def _array_elements(value: Jsonb) -> Iterator[bytes]:
+def _array_elements(value: Jsonb) -> Iterable[bytes]:
     if value.data[0] != ARRAY:
         what = "an object" if value.data[0] == OBJECT else "a scalar"
         raise InvalidParameterValue(f"cannot extract elements from {what}")
+    if len(value.data) <= PART_BYTES:
+        return kernel.parts(value.data)
     return paced(layout.elements(value.data))
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from aurora.datum import Datum
 from aurora.errors import ArraySubscriptError, InvalidParameterValue, InvalidTextRepresentation, NullValueNotAllowed
+from aurora.kernels import jsonb as kernel
 from compute_node.types.array_value import dimensions, flatten
 from compute_node.types.json import layout
 from compute_node.types.json.access import NESTED_MAX, path_integer
@@ -46,8 +47,8 @@ def concat(a: Jsonb, b: Jsonb) -> Jsonb:
         if not layout.count_of(one) or not layout.count_of(two):
             return a if layout.count_of(one) else b
         if len(one) + len(two) <= _SHORT_BYTES:
-            merged = dict(layout.pairs(one))
-            merged.update(layout.pairs(two))
+            merged = dict(kernel.members(one))
+            merged.update(kernel.members(two))
         else:
             merged = dict(paced(layout.pairs(one)))
             merged.update(paced(layout.pairs(two)))

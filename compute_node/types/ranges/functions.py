@@ -112,6 +112,8 @@ for _oid, _multi_oid, _name, _result, _order in (
 
 
 def _contains_element(form: RangeForm, value: Range, element: Datum) -> bool:
+    if form.key is None and value.flags == arithmetic.LOWER_INCLUSIVE:
+        return bool(value.lower <= element < value.upper)
     return arithmetic.contains_place(form, value, arithmetic.element_place(form, element))
 
 

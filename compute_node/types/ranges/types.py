@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 from aurora.datum import Datum
 from aurora.errors import DatetimeFieldOverflow, NumericValueOutOfRange
+from aurora.kernels import values
 from compute_node.types.calendar_ import DATE_END, DATE_INFINITY, DATE_MINUS_INFINITY
+from compute_node.types.oids import TYPE_OIDS
 from compute_node.types.ranges.binary import (
     Decode,
     Encode,
@@ -80,6 +82,20 @@ def _check_all(subtype: PgType) -> Check | None:
     return check
 
 
+_WHOLE = frozenset(TYPE_OIDS[name] for name in ("int4", "int8", "date", "timestamp", "timestamptz"))
+"""subtypes whose stored bounds are signed integers"""
+
+
+def _load_whole(general: Callable[[bytes, int], Range]) -> Callable[[bytes], Range]:
+    quick = values.whole_range
+
+    def load(data: bytes) -> Range:
+        found = quick(data)
+        return general(data, -1) if found is None else Range(*found)
+
+    return load
+
+
 def make_range_type(form: RangeForm, name: str, array: int, namespace: int = 11) -> PgType:
     """The range type of a form."""
     subtype = form.subtype
@@ -105,7 +121,7 @@ def make_range_type(form: RangeForm, name: str, array: int, namespace: int = 11)
         element_value=lambda data: stored(data, -1),
         disk="x",
         to_disk=range_encoder(keep),
-        from_disk=lambda data: stored(data, -1),
+        from_disk=_load_whole(stored) if subtype.oid in _WHOLE else lambda data: stored(data, -1),
         sort_value=lambda value: order(form, value),
         sort_key=range_key(form),
         range_form=form,

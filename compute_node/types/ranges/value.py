@@ -182,6 +182,8 @@ def overlaps(form: RangeForm, first: Range, second: Range) -> bool:
     """Whether they have a point in common."""
     if (first.flags | second.flags) & EMPTY:
         return False
+    if form.key is None and first.flags == second.flags == LOWER_INCLUSIVE:
+        return bool(first.lower < second.upper and second.lower < first.upper)
     one, other = ends(form, first), ends(form, second)
     return one.low <= other.high and other.low <= one.high
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterator
 
@@ -108,6 +109,14 @@ fn(2074, "substring(text, text, text) text", _substring_similar)
 
 
 def _template(replacement: str) -> tuple[Callable[[str, list[Span]], str], bool]:
+    """As ``_parsed``, with a memory of short ones."""
+    return _remembered(replacement) if len(replacement) <= _REMEMBERED_MAX else _parsed(replacement)
+
+
+_REMEMBERED_MAX = 256
+
+
+def _parsed(replacement: str) -> tuple[Callable[[str, list[Span]], str], bool]:
     """(what stands for a match, whether it needs groups)."""
     pieces: list[str | int] = []
     at = 0
@@ -134,6 +143,9 @@ def _template(replacement: str) -> tuple[Callable[[str, list[Span]], str], bool]
         return "".join(out)
 
     return expand, any(isinstance(piece, int) and piece > 0 for piece in pieces)
+
+
+_remembered = functools.lru_cache(maxsize=256)(_parsed)
 
 
 def _replaced(value: str, regex: Regex, replacement: str, start: int, nth: int) -> str:

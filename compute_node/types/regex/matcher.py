@@ -120,6 +120,18 @@ class Regex:
         if self.literal is not None:
             at = text.text.find(self.literal, start)
             return None if at < 0 else [(at, at + len(self.literal))]
+        if not self._shorter and not self._refers and not self._anchored and text.starts is None:
+            dfa = self._dfa(self.piece, self.piece.ast, "search")
+            nearest = dfa.shortest(text.text, start, start, text.length, text.masks, HUB.pulse)
+            if nearest < 0:
+                return None
+            tried = min(start + TRIES_MAX, nearest + 1)
+            whole = self._dfa(self.piece, self.piece.ast, "whole")
+            span = whole.leftmost(text.text, start, tried, text.length, text.masks, HUB.pulse)
+            if span is not None:
+                return self._match_at(text, span[0], groups) if groups and self.groups else [span]
+            if tried > nearest:
+                return None
         for begin in self._beginnings(text, start):
             HUB.pulse()
             found = self._match_at(text, begin, groups)
