@@ -412,7 +412,7 @@ def _privileges(out: dict[str, list[Row]], acls: dict[str, dict[str, list[str]]]
     def of_relation(row: dict[str, Datum]) -> list[str] | None:
         if row["relkind"] not in "rv" or row["relnamespace"] not in schemas:
             return None
-        return acls["relation"].get(f"{schemas[row['relnamespace']]}.{row['relname']}", USUAL_ACL)
+        return acls["relation"].get(f"{schemas[row['relnamespace']]}.{row['relname']}", USUAL_ACL) or None
 
     put("pg_class", "relacl", of_relation)
     put("pg_attribute", "attacl", lambda row: acls["column"].get(f"{names[row['attrelid']]}.{row['attname']}"))

@@ -62,7 +62,7 @@ _COLUMN_LISTS = f"""(SELECT c.relname AS name, c.relnamespace AS namespace, c.re
 
 
 _DOMAINS = _listed("pg_type", "typ", "T", where="typtype = 'd'")
-_SEQUENCES = _listed("pg_class", "rel", "s", where="relkind = 'S'")
+_SEQUENCES = _listed("pg_class", "rel", "r", where="relkind = 'S'")
 
 
 def _column_privileges() -> str:

@@ -52,6 +52,10 @@ SERVER_VIEWS: dict[str, str] = {
     "pg_catalog.pg_ident_file_mappings": _all_of(
         "pg_ident_file_mappings", "line_number map_name sys_name pg_username error"
     ),
+    "pg_catalog.pg_stat_ssl": """
+SELECT s.pid, s.ssl, s.sslversion AS version, s.sslcipher AS cipher, s.sslbits AS bits, s.ssl_client_dn AS client_dn,
+ s.ssl_client_serial AS client_serial, s.ssl_issuer_dn AS issuer_dn
+FROM pg_catalog.pg_stat_get_activity(NULL) s WHERE s.client_port IS NOT NULL""",
     "pg_catalog.pg_stat_wal": _all_of(
         "pg_stat_get_wal",
         "wal_records wal_fpi wal_bytes wal_buffers_full wal_write wal_sync wal_write_time wal_sync_time stats_reset",

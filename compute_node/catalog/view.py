@@ -16,6 +16,7 @@ from aurora.datum import Datum
 from aurora.errors import InsufficientPrivilege, InternalError, InvalidSchemaName, UndefinedObject
 from compute_node.catalog.layer import CatalogLayer, Question, Role
 from compute_node.catalog.rights import Rights
+from compute_node.relations.column_statistics import ColumnStatistics
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID, NAMESPACE_CATALOG
 from compute_node.types import oids
@@ -74,6 +75,8 @@ class CatalogView:
         self._user: int | None = user
         """whose schemas are used by name; None: whoever wrote the stored text that is being read had the right"""
         self.trace: Trace | None = None
+        self._traces_views = True
+        """whether the trace has what views ask that a query reads"""
 
     @property
     def database(self) -> str | None:
@@ -86,10 +89,17 @@ class CatalogView:
         """(name, OID) of each schema of the effective search path."""
         return self._path
 
-    def traced(self) -> CatalogView:
-        """The same view, that notes what it is asked in ``trace``."""
+    def traced(self, views: bool = True) -> CatalogView:
+        """The same view, that notes what it is asked in ``trace``; ``views``: also by the views that a query reads."""
         view = copy.copy(self)
-        view.trace = {}
+        view.trace, view._traces_views = {}, views
+        return view
+
+    def of_view(self) -> CatalogView:
+        """``of_stored_text`` for a view that a query reads."""
+        view = self.of_stored_text()
+        if not self._traces_views:
+            view.trace = None
         return view
 
     def of_stored_text(self) -> CatalogView:
@@ -237,6 +247,23 @@ class CatalogView:
         if found is None:
             raise InternalError(f"cache lookup failed for operator {oid}")
         return found
+
+    def estimators(self, oid: int) -> tuple[int, int]:
+        """See ``sql.catalog_view``."""
+        return self._ask("estimators", oid)  # type: ignore[no-any-return]
+
+    def sort_operator(self, oid: int) -> int:
+        """See ``sql.catalog_view``."""
+        return self._ask("sort operator", oid) or 0
+
+    def blocks(self, relation: RelationDesc) -> int:
+        """See ``sql.catalog_view``. It changes without notice: no plan is told."""
+        storage = self.layer.reader.storage
+        return storage.blocks(relation.relfile) if storage.exists(relation.relfile) else 0
+
+    def column_statistics(self, relation: int, attno: int) -> ColumnStatistics | None:
+        """See ``sql.catalog_view``."""
+        return self._ask("column statistics", relation, attno)  # type: ignore[no-any-return]
 
     def cast(self, source: int, target: int) -> Cast | None:
         """The pg_cast row."""

@@ -8,7 +8,6 @@ them to show.
 from __future__ import annotations
 
 from compute_node.catalog.privilege_views import (
-    MAY_CHANGE_TABLE,
     MAY_SEE_COLUMN,
     MAY_SEE_SEQUENCE,
     MAY_SEE_TABLE,
@@ -18,6 +17,7 @@ from compute_node.catalog.privilege_views import (
 from compute_node.catalog.routine_views import ROUTINE_VIEWS
 from compute_node.catalog.server_views import NEVER_FILLED, SERVER_VIEWS
 from compute_node.catalog.type_views import COLUMN_TYPE, COLUMN_TYPE_JOINS, TYPE_VIEWS
+from compute_node.catalog.usage_views import OF_ABSENT_THINGS, USAGE_VIEWS
 from compute_node.relations.schema import SYSTEM_VIEWS
 from compute_node.types.registry import REGISTRY
 
@@ -148,7 +148,31 @@ WHERE c.relkind IN ('r', 't', 'm'){condition}"""
 _USER = " AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')"
 _SYSTEM = " AND n.nspname IN ('pg_catalog', 'information_schema', 'pg_toast')"
 
+
+def _slot(kind: int, column: str, type_name: str, element: str = "") -> str:
+    """What pg_statistic has of one kind of facts, whichever of its slots holds them."""
+    cases = " ".join(f"WHEN s.stakind{number} = {kind} THEN s.{column}{number}{element}" for number in range(1, 6))
+    return f"CASE {cases} ELSE NULL::{type_name} END"
+
+
+_COLUMN_STATISTICS = f"""
+SELECT n.nspname AS schemaname, c.relname AS tablename, a.attname, s.stainherit AS inherited,
+ s.stanullfrac AS null_frac, s.stawidth AS avg_width, s.stadistinct AS n_distinct,
+ {_slot(1, "stavalues", "anyarray")} AS most_common_vals,
+ {_slot(1, "stanumbers", "real[]")} AS most_common_freqs,
+ {_slot(2, "stavalues", "anyarray")} AS histogram_bounds,
+ {_slot(3, "stanumbers", "real", "[1]")} AS correlation,
+ {_slot(4, "stavalues", "anyarray")} AS most_common_elems,
+ {_slot(4, "stanumbers", "real[]")} AS most_common_elem_freqs,
+ {_slot(5, "stanumbers", "real[]")} AS elem_count_histogram
+FROM pg_catalog.pg_statistic s JOIN pg_catalog.pg_class c ON c.oid = s.starelid
+ JOIN pg_catalog.pg_attribute a ON c.oid = a.attrelid AND a.attnum = s.staattnum
+ LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE NOT a.attisdropped AND pg_catalog.has_column_privilege(c.oid, a.attnum, 'select')
+ AND (NOT c.relrowsecurity OR NOT pg_catalog.row_security_active(c.oid))"""
+
 _STATISTICS = {
+    "pg_catalog.pg_stats": _COLUMN_STATISTICS,
     "pg_catalog.pg_stat_all_tables": _table_statistics(""),
     "pg_catalog.pg_stat_user_tables": _table_statistics(_USER),
     "pg_catalog.pg_stat_sys_tables": _table_statistics(_SYSTEM),
@@ -174,11 +198,13 @@ WHERE pg_catalog.pg_has_role(n.nspowner, 'USAGE') OR pg_catalog.has_schema_privi
 SELECT pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema, c.relname AS table_name,
  CASE WHEN pg_catalog.starts_with(n.nspname::text, 'pg_temp_') THEN 'LOCAL TEMPORARY' WHEN c.relkind IN ('r', 'p')
   THEN 'BASE TABLE' WHEN c.relkind = 'v' THEN 'VIEW' WHEN c.relkind = 'f' THEN 'FOREIGN' ELSE NULL END::varchar AS
- table_type, NULL::name AS self_referencing_column_name, NULL::varchar AS reference_generation, NULL::name AS
- user_defined_type_catalog, NULL::name AS user_defined_type_schema, NULL::name AS user_defined_type_name,
- CASE WHEN c.relkind IN ('r', 'p') THEN 'YES' ELSE 'NO' END::varchar AS is_insertable_into, 'NO'::varchar AS is_typed,
- NULL::varchar AS commit_action
+ table_type, NULL::name AS self_referencing_column_name, NULL::varchar AS reference_generation,
+ CASE WHEN t.typname IS NOT NULL THEN pg_catalog.current_database() END AS user_defined_type_catalog,
+ nt.nspname AS user_defined_type_schema, t.typname AS user_defined_type_name,
+ CASE WHEN c.relkind IN ('r', 'p') THEN 'YES' ELSE 'NO' END::varchar(3) AS is_insertable_into,
+ CASE WHEN t.typname IS NOT NULL THEN 'YES' ELSE 'NO' END::varchar(3) AS is_typed, NULL::varchar AS commit_action
 FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_class c ON n.oid = c.relnamespace
+ LEFT JOIN (pg_catalog.pg_type t JOIN pg_catalog.pg_namespace nt ON nt.oid = t.typnamespace) ON c.reloftype = t.oid
 WHERE c.relkind IN ('r', 'v', 'f', 'p') AND {MAY_SEE_TABLE}""",
     "information_schema.columns": f"""
 SELECT pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema, c.relname AS table_name,
@@ -186,7 +212,7 @@ SELECT pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema
  CASE WHEN a.attgenerated = '' THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END::varchar AS column_default,
  CASE WHEN a.attnotnull OR (t.typtype = 'd' AND t.typnotnull) THEN 'NO' ELSE 'YES' END::varchar(3) AS is_nullable,
  {COLUMN_TYPE}, NULL::name AS scope_catalog, NULL::name AS scope_schema, NULL::name AS scope_name,
- NULL::integer AS maximum_cardinality, a.attnum::text::name AS dtd_identifier, 'NO'::varchar AS is_self_referencing,
+ NULL::integer AS maximum_cardinality, a.attnum::text::name AS dtd_identifier, 'NO'::varchar(3) AS is_self_referencing,
  CASE WHEN a.attidentity IN ('a', 'd') THEN 'YES' ELSE 'NO' END::varchar(3) AS is_identity,
  CASE a.attidentity WHEN 'a' THEN 'ALWAYS' WHEN 'd' THEN 'BY DEFAULT' END::varchar AS identity_generation,
  s.seqstart::text::varchar AS identity_start, s.seqincrement::text::varchar AS identity_increment,
@@ -194,7 +220,7 @@ SELECT pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema
  CASE WHEN s.seqcycle THEN 'YES' ELSE 'NO' END::varchar(3) AS identity_cycle,
  CASE WHEN a.attgenerated <> '' THEN 'ALWAYS' ELSE 'NEVER' END::varchar AS is_generated,
  CASE WHEN a.attgenerated <> '' THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END::varchar AS generation_expression,
- CASE WHEN c.relkind IN ('r', 'p') THEN 'YES' ELSE 'NO' END::varchar AS is_updatable
+ CASE WHEN c.relkind IN ('r', 'p') THEN 'YES' ELSE 'NO' END::varchar(3) AS is_updatable
 FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON a.attrelid = c.oid
  JOIN pg_catalog.pg_namespace n ON c.relnamespace = n.oid JOIN pg_catalog.pg_type t ON a.atttypid = t.oid
  JOIN pg_catalog.pg_namespace nt ON t.typnamespace = nt.oid {COLUMN_TYPE_JOINS}
@@ -207,46 +233,17 @@ WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'v', 'f', 'p') 
 SELECT pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema, c.relname AS table_name,
  CASE WHEN {OWNS_TABLE} THEN pg_catalog.pg_get_viewdef(c.oid) END::varchar AS view_definition,
  'NONE'::varchar AS check_option,
- 'NO'::varchar AS is_updatable, 'NO'::varchar AS is_insertable_into, 'NO'::varchar AS is_trigger_updatable,
- 'NO'::varchar AS is_trigger_deletable, 'NO'::varchar AS is_trigger_insertable_into
+ 'NO'::varchar(3) AS is_updatable, 'NO'::varchar(3) AS is_insertable_into, 'NO'::varchar(3) AS is_trigger_updatable,
+ 'NO'::varchar(3) AS is_trigger_deletable, 'NO'::varchar(3) AS is_trigger_insertable_into
 FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_class c ON n.oid = c.relnamespace
 WHERE c.relkind = 'v' AND {MAY_SEE_TABLE}""",
-    "information_schema.table_constraints": f"""
-SELECT pg_catalog.current_database() AS constraint_catalog, nc.nspname AS constraint_schema,
- k.conname AS constraint_name, pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema,
- c.relname AS table_name,
- CASE k.contype WHEN 'c' THEN 'CHECK' WHEN 'f' THEN 'FOREIGN KEY' WHEN 'p' THEN 'PRIMARY KEY' ELSE 'UNIQUE' END::varchar
-  AS constraint_type,
- CASE WHEN k.condeferrable THEN 'YES' ELSE 'NO' END::varchar AS is_deferrable,
- CASE WHEN k.condeferred THEN 'YES' ELSE 'NO' END::varchar AS initially_deferred, 'YES'::varchar AS enforced,
- CASE WHEN k.contype = 'u' THEN 'YES' END::varchar AS nulls_distinct
-FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
- JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_namespace nc ON nc.oid = k.connamespace
-WHERE k.contype IN ('c', 'f', 'p', 'u') AND {MAY_CHANGE_TABLE}""",
-    "information_schema.key_column_usage": f"""
-SELECT pg_catalog.current_database() AS constraint_catalog, nc.nspname AS constraint_schema, k.conname AS
- constraint_name, pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema, c.relname AS table_name,
- a.attname AS column_name, pg_catalog.array_position(k.conkey, a.attnum) AS ordinal_position,
- NULL::integer AS position_in_unique_constraint
-FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
- JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_namespace nc ON nc.oid = k.connamespace
- JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (k.conkey)
-WHERE k.contype IN ('p', 'u', 'f') AND {MAY_SEE_COLUMN}""",
-    "information_schema.constraint_column_usage": f"""
-SELECT pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema, c.relname AS table_name,
- a.attname AS column_name, pg_catalog.current_database() AS constraint_catalog, nc.nspname AS constraint_schema,
- k.conname AS constraint_name
-FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
- JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_namespace nc ON nc.oid = k.connamespace
- JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (k.conkey)
-WHERE k.contype IN ('p', 'u', 'c') AND {OWNS_TABLE}""",
     "information_schema.check_constraints": f"""
 SELECT pg_catalog.current_database() AS constraint_catalog, nc.nspname AS constraint_schema, k.conname AS
  constraint_name, "substring"(pg_catalog.pg_get_constraintdef(k.oid), 7)::varchar AS check_clause
 FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_namespace nc ON nc.oid = k.connamespace
  LEFT JOIN pg_catalog.pg_class c ON c.oid = k.conrelid LEFT JOIN pg_catalog.pg_type t ON t.oid = k.contypid
 WHERE k.contype = 'c' AND pg_catalog.pg_has_role(coalesce(c.relowner, t.typowner), 'USAGE')
-UNION ALL
+UNION
 SELECT pg_catalog.current_database(), n.nspname,
  (n.oid::text || '_' || c.oid::text || '_' || a.attnum::text || '_not_null')::name,
  (a.attname || ' IS NOT NULL')::varchar
@@ -259,7 +256,7 @@ SELECT pg_catalog.current_database() AS sequence_catalog, n.nspname AS sequence_
  CASE s.seqtypid WHEN 21 THEN 16 WHEN 23 THEN 32 ELSE 64 END AS numeric_precision, 2 AS numeric_precision_radix,
  0 AS numeric_scale, s.seqstart::text::varchar AS start_value, s.seqmin::text::varchar AS minimum_value,
  s.seqmax::text::varchar AS maximum_value, s.seqincrement::text::varchar AS increment,
- CASE WHEN s.seqcycle THEN 'YES' ELSE 'NO' END::varchar AS cycle_option
+ CASE WHEN s.seqcycle THEN 'YES' ELSE 'NO' END::varchar(3) AS cycle_option
 FROM pg_catalog.pg_sequence s JOIN pg_catalog.pg_class c ON c.oid = s.seqrelid
  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE {_NOT_TEMPORARY} AND {MAY_SEE_SEQUENCE} AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend
@@ -273,8 +270,8 @@ EMPTY = (  # noqa: SIM905
     " pg_catalog.pg_stat_replication pg_catalog.pg_stat_subscription pg_catalog.pg_stat_user_functions"
     " pg_catalog.pg_user_mappings pg_catalog.pg_available_extensions"
     " pg_catalog.pg_available_extension_versions pg_catalog.pg_stat_progress_vacuum pg_catalog.pg_stat_progress_copy"
-    " pg_catalog.pg_stat_progress_create_index pg_catalog.pg_stats_ext information_schema.referential_constraints"
-    " information_schema.triggers information_schema.foreign_tables"
+    " pg_catalog.pg_stat_progress_create_index pg_catalog.pg_stats pg_catalog.pg_stats_ext"
+    " pg_catalog.pg_stats_ext_exprs"
 ).split()
 
 
@@ -294,7 +291,7 @@ def _empty(name: str) -> str:
 def view_sql() -> dict[str, str]:
     """Each system view's SELECT. The declared types must be loaded."""
     written = _ROLES | _RELATIONS | _SESSIONS | _STATISTICS | _INFORMATION_SCHEMA | ROUTINE_VIEWS | TYPE_VIEWS
-    written |= PRIVILEGE_VIEWS | SERVER_VIEWS
+    written |= PRIVILEGE_VIEWS | SERVER_VIEWS | USAGE_VIEWS
     return {name: text.strip() for name, text in written.items()} | {
-        name: _empty(name) for name in (*EMPTY, *NEVER_FILLED)
+        name: _empty(name) for name in (*EMPTY, *NEVER_FILLED, *OF_ABSENT_THINGS)
     }

@@ -16,6 +16,7 @@ from pglast import ast, enums
 from aurora.datum import Row
 from aurora.errors import NotSupported
 from compute_node.catalog.ddl import (
+    alter_owner,
     alter_table,
     base_types,
     cluster,
@@ -86,7 +87,7 @@ _HANDLERS: dict[type, Handler] = {
     ast.AlterTableStmt: alter_table.alter_table,
     ast.RenameStmt: rename.rename,
     ast.AlterObjectSchemaStmt: rename.set_schema,
-    ast.AlterOwnerStmt: ownership.alter_owner,
+    ast.AlterOwnerStmt: alter_owner.alter_owner,
     ast.CommentStmt: rename.comment,
     ast.TruncateStmt: objects.truncate_statement,
     ast.LockStmt: objects.lock_statement,

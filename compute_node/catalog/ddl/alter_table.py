@@ -64,6 +64,7 @@ from compute_node.relations.access_methods import METHODS_BY_OID, AccessMethod
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.sql.deparse.expressions import quote_literal
 from compute_node.txn.locks import ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
+from compute_node.types.anyarray import text_array
 
 _T = enums.AlterTableType
 _NOUNS = {
@@ -234,7 +235,7 @@ def _fill_column(ctx: DdlContext, desc: RelationDesc, spec: ColumnSpec) -> None:
             rewrite_with_value(ctx, desc, column)
             return
         record = attribute_record(ctx, desc.oid, column.attno)
-        ctx.rows.update("pg_attribute", record, atthasmissing=True, attmissingval=[text])
+        ctx.rows.update("pg_attribute", record, atthasmissing=True, attmissingval=text_array([text]))
         ctx.changes.touch(desc.oid)
 
 

@@ -6,7 +6,7 @@ There are no functions in C, so a new base type's input function is, under whate
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,7 @@ from aurora.errors import (
 )
 from compute_node.catalog.builders import array_type_row, base_type_row
 from compute_node.catalog.ddl.context import CLASS_NAMESPACE, CLASS_PROC, CLASS_TYPE, DdlContext
+from compute_node.catalog.ddl.definition_names import names_of
 from compute_node.catalog.ddl.functions import shown_function
 from compute_node.catalog.ddl.shared_depend import forget, record_owner
 from compute_node.catalog.ddl.types import (
@@ -236,7 +237,7 @@ class _Support:
                 return self._single("type subscripting", argument, (oids.INTERNAL,), oids.INTERNAL)
 
     def _named(self, argument: Any) -> tuple[str, tuple[Function, ...]]:
-        names = [item.sval for item in _names(argument)]
+        names = [item.sval for item in names_of(argument)]
         schema = names[-2] if len(names) > 1 else None
         if schema is not None and self._ctx.view.layer.namespace_oid(schema) is None:
             return ".".join(names), ()
@@ -378,16 +379,8 @@ def _apply(ctx: DdlContext, record: Record, changed: dict[str, Any]) -> None:
 # values of attributes
 
 
-def _names(value: Any) -> Sequence[ast.String]:
-    """The qualified name that a DefElem's value is."""
-    if isinstance(value, ast.String):
-        return (value,)
-    names: Sequence[ast.String] = value.names if isinstance(value, ast.TypeName) else value
-    return names
-
-
 def _is_none(argument: Any) -> bool:
-    return argument is None or [item.sval for item in _names(argument)] == ["none"]
+    return argument is None or [item.sval for item in names_of(argument)] == ["none"]
 
 
 def _text(item: ast.DefElem) -> str:

@@ -21,7 +21,8 @@ from aurora.errors import (
     SqlSyntaxError,
 )
 from compute_node.catalog.ddl.context import CLASS_COLLATION, CLASS_NAMESPACE, DdlContext
-from compute_node.catalog.ddl.schema_objects import KINDS, find, owned
+from compute_node.catalog.ddl.object_kinds import KINDS
+from compute_node.catalog.ddl.schema_objects import find, owned
 from compute_node.catalog.ddl.shared_depend import record_owner
 from compute_node.catalog.rows import Record
 from compute_node.types.collation.icu_ import actual_version, icu_locale

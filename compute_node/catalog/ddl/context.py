@@ -93,7 +93,7 @@ class DdlContext:
 
     def tracing(self) -> CatalogView:
         """A view for analyzing an expression that is kept; see ``keep``."""
-        return self.view.traced()
+        return self.view.traced(views=False)
 
     def keep(self, text: str, view: CatalogView, objects: Iterable[tuple[int, int, int]] = ()) -> str:
         """Note what a text names that is kept, for ``depend_on_text``; ``view`` analyzed it, ``objects`` stand in it

@@ -6,7 +6,7 @@ served by ``compute_node/types/charsets``, which does the same.
 
 from __future__ import annotations
 
-from pglast import ast, enums
+from pglast import ast
 
 from aurora.errors import (
     DuplicateObject,
@@ -16,14 +16,12 @@ from aurora.errors import (
     UndefinedObject,
 )
 from compute_node.catalog.ddl.context import CLASS_CONVERSION, CLASS_NAMESPACE, CLASS_PROC, DdlContext
-from compute_node.catalog.ddl.schema_objects import KINDS
 from compute_node.catalog.ddl.shared_depend import record_owner
 from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.types import oids
 from compute_node.types.charsets.names import ENCODINGS, SQL_ASCII, find_encoding
 
-_KIND = KINDS[enums.ObjectType.OBJECT_CONVERSION]
 _ARGUMENTS = (oids.INT4, oids.INT4, 2275, 2281, oids.INT4, oids.BOOL)
 """the two encodings' numbers, source, destination, length, whether it is only tried"""
 

@@ -24,7 +24,7 @@ from aurora.errors import (
 )
 from compute_node.catalog.ddl.constraints import add_check, add_key
 from compute_node.catalog.ddl.context import DdlContext, cut_name
-from compute_node.catalog.ddl.expressions import default_text
+from compute_node.catalog.ddl.expressions import attnos, check_text, default_text
 from compute_node.catalog.ddl.foreign_keys import add_foreign_key
 from compute_node.catalog.ddl.generated_columns import depend_on_columns, generate_column
 from compute_node.catalog.ddl.indexes import copy_index
@@ -37,6 +37,7 @@ from compute_node.catalog.permissions import denied, denied_relation
 from compute_node.catalog.reloptions import TABLE, TOAST, options_of
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.sql.analyze.typenames import find_collation, format_type, resolve_type_name
+from compute_node.sql.parse import parse
 from compute_node.types.acl import SELECT, USAGE
 from compute_node.types.registry import PgType
 
@@ -438,7 +439,8 @@ def _copy_like_extras(ctx: DdlContext, oid: int, source: RelationDesc, options: 
     """Checks and indexes of LIKE … INCLUDING; columns are matched by name."""
     if options & enums.TableLikeOption.CREATE_TABLE_LIKE_CONSTRAINTS:
         for name, text in source.checks:
-            create_constraint(ctx, relation(ctx, oid), name, "c", (), check=text)
+            table, node = relation(ctx, oid), parse(f"SELECT {text}")[0].node.targetList[0].val
+            create_constraint(ctx, table, name, "c", attnos(table, node), check=check_text(ctx, node, table))
     if not options & enums.TableLikeOption.CREATE_TABLE_LIKE_INDEXES:
         return
     for index in source.indexes:

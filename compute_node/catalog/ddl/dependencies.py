@@ -391,6 +391,7 @@ def _remove_column(ctx: DdlContext, oid: int, attno: int) -> None:
         attidentity="",
         attacl=None,
     )
+    ctx.rows.delete_where("pg_statistic", starelid=record.attrelid, staattnum=attno)
     shared_depend.forget(ctx, CLASS_RELATION, oid, attno)
     ctx.rows.delete_where("pg_depend", refclassid=CLASS_RELATION, refobjid=oid, refobjsubid=attno)
     ctx.rows.delete_where("pg_depend", classid=CLASS_RELATION, objid=oid, objsubid=attno)

@@ -19,10 +19,11 @@ from compute_node.catalog.ddl.context import (
 )
 from compute_node.catalog.ddl.dependencies import Address
 from compute_node.catalog.ddl.functions import argument_types
+from compute_node.catalog.ddl.object_kinds import KINDS, SchemaObject
 from compute_node.catalog.ddl.operator_classes import find_family
 from compute_node.catalog.ddl.operators import check_operator_owner, find_operator, shown_operator
 from compute_node.catalog.ddl.routines.find import NOUNS, check_routine_owner, find_routine
-from compute_node.catalog.ddl.schema_objects import KINDS, SchemaObject, dropped
+from compute_node.catalog.ddl.schema_objects import dropped
 from compute_node.catalog.ddl.types import check_type_owner, find_type, type_of
 from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql.analyze.typenames import format_type

@@ -26,6 +26,7 @@ from compute_node.catalog.ddl.context import (
     DdlContext,
 )
 from compute_node.catalog.ddl.create_table import check_type_usage
+from compute_node.catalog.ddl.definition_names import names_of
 from compute_node.catalog.ddl.functions import argument_types, need_function
 from compute_node.catalog.ddl.shared_depend import record_owner
 from compute_node.catalog.ddl.types import type_of
@@ -59,12 +60,6 @@ def shown_operator(ctx: DdlContext, name: str, left: int, right: int) -> str:
     return f"{format_type(ctx.view, left)} {text}" if left else text
 
 
-def _names(value: ast.Node) -> Sequence[ast.String]:
-    """The qualified name that a DefElem's value is: operators are lists, words type names."""
-    names: Sequence[ast.String] = value.names if isinstance(value, ast.TypeName) else value
-    return (names,) if isinstance(names, ast.String) else names
-
-
 def create_operator(ctx: DdlContext, node: ast.DefineStmt) -> str:
     """CREATE OPERATOR."""
     given: dict[str, ast.DefElem] = {item.defname.lower(): item for item in node.definition or ()}
@@ -87,10 +82,10 @@ def create_operator(ctx: DdlContext, node: ast.DefineStmt) -> str:
             "operator right argument type must be specified", detail="Postfix operators are not supported."
         )
     types = [left, right] if left else [right]
-    function = need_function(ctx, _names(function_name.arg), types)
+    function = need_function(ctx, names_of(function_name.arg), types)
     result = function.result
     if not ctx.rights.function(function.oid):
-        raise denied("function", ".".join(item.sval for item in _names(function_name.arg)))
+        raise denied("function", ".".join(item.sval for item in names_of(function_name.arg)))
     for kind in [*types, result]:
         check_type_usage(ctx, ctx.view.type(kind))
     flags = {word: _flag(given[word]) if word in given else False for word in ("merges", "hashes")}
@@ -175,7 +170,7 @@ def _estimator(ctx: DdlContext, item: ast.DefElem | None) -> int:
     that does not return a selectivity."""
     if item is None:
         return 0
-    names = _names(item.arg)
+    names = names_of(item.arg)
     rest = (oids.INT4,) if item.defname == "restrict" else (oids.INT2, oids.INTERNAL)
     function = need_function(ctx, names, (oids.INTERNAL, oids.OID, oids.INTERNAL, *rest))
     if function.result != oids.FLOAT8:
@@ -188,7 +183,7 @@ def _other(ctx: DdlContext, item: ast.DefElem, own: tuple[int, str, int], left: 
     """The commutator or negator: itself, an existing operator, or a shell that a later CREATE OPERATOR fills."""
     if item is None:
         return 0
-    names = _names(item.arg)
+    names = names_of(item.arg)
     namespace, name, oid = own
     found = find_operator(ctx, names, left, right)
     if found is not None:

@@ -1,4 +1,4 @@
-"""ALTER … OWNER TO, REASSIGN OWNED, DROP OWNED: objects get another owner, and their lists with them.
+"""REASSIGN OWNED, DROP OWNED, and what all changes of an owner do: objects get another one, and their lists with them.
 
 Who may: an owner who is a member of the new one, which itself may create where the object is. Source: PostgreSQL
 manual, ch. 22.4 and the reference pages of ALTER TABLE, REASSIGN OWNED, DROP OWNED.
@@ -6,7 +6,6 @@ manual, ch. 22.4 and the reference pages of ALTER TABLE, REASSIGN OWNED, DROP OW
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from pglast import ast, enums
@@ -15,33 +14,22 @@ from aurora.datum import Datum
 from aurora.errors import (
     DependentObjectsStillExist,
     InsufficientPrivilege,
-    InvalidCatalogName,
-    InvalidSchemaName,
-    InvariantViolation,
     NotSupported,
 )
 from compute_node.catalog.ddl import shared_depend
 from compute_node.catalog.ddl.context import (
-    CLASS_COLLATION,
-    CLASS_CONVERSION,
     CLASS_DATABASE,
     CLASS_NAMESPACE,
-    CLASS_OPCLASS,
-    CLASS_OPERATOR,
-    CLASS_OPFAMILY,
     CLASS_PROC,
     CLASS_RELATION,
-    CLASS_TS_CONFIGURATION,
-    CLASS_TS_DICTIONARY,
     CLASS_TYPE,
     DdlContext,
 )
 from compute_node.catalog.ddl.dependencies import Address, drop
+from compute_node.catalog.ddl.object_kinds import KINDS
 from compute_node.catalog.ddl.relation import attribute_record, class_record
 from compute_node.catalog.ddl.role_names import role_oid
-from compute_node.catalog.ddl.routines.find import ROUTINES, owned_as_object
 from compute_node.catalog.ddl.shared_depend import ACL, FIRST_UNPINNED_OID, OWNER
-from compute_node.catalog.ddl.types import check_type_owner, find_type
 from compute_node.catalog.large_objects import objects as large_objects
 from compute_node.catalog.permissions import denied
 from compute_node.catalog.rights import CLASSES, OBJECTS
@@ -51,16 +39,8 @@ from compute_node.types import acl
 from compute_node.types.acl import CREATE, Acl, decode_all
 
 _O = enums.ObjectType
-_WITHOUT_LIST = {
-    CLASS_OPERATOR: ("pg_operator", "oprowner"),
-    CLASS_OPCLASS: ("pg_opclass", "opcowner"),
-    CLASS_OPFAMILY: ("pg_opfamily", "opfowner"),
-    CLASS_COLLATION: ("pg_collation", "collowner"),
-    CLASS_CONVERSION: ("pg_conversion", "conowner"),
-    CLASS_TS_CONFIGURATION: ("pg_ts_config", "cfgowner"),
-    CLASS_TS_DICTIONARY: ("pg_ts_dict", "dictowner"),
-}
-"""Classes of objects that have an owner and no privileges → their catalog, and there the owner's column."""
+_WITHOUT_LIST = {kind.class_oid: kind for kind in KINDS.values() if kind.has_owner}
+"""Objects that have an owner and no privileges, by their catalog"""
 _DROPPED = (CLASS_RELATION, CLASS_NAMESPACE, CLASS_TYPE, CLASS_PROC, *_WITHOUT_LIST)
 _KIND_OF: dict[int, str] = {class_oid: kind for kind, class_oid in CLASSES.items()}
 
@@ -139,101 +119,11 @@ def give_object(ctx: DdlContext, kind: str, oid: int, owner: int) -> None:
     ctx.changes.touch()
 
 
-def alter_schema_owner(ctx: DdlContext, name: str, spec: ast.RoleSpec) -> None:
-    """ALTER SCHEMA … OWNER TO: takes CREATE on the database too."""
-    owner = role_oid(ctx, spec)
-    record = ctx.rows.one("pg_namespace", nspname=name)
-    if record is None:
-        raise InvalidSchemaName(f'schema "{name}" does not exist')
-    if record.nspowner == owner:
-        return
-    if not ctx.owns(record.nspowner):
-        raise InsufficientPrivilege(f"must be owner of schema {name}")
-    check_new_owner(ctx, owner)
-    if not ctx.rights.database(ctx.view.layer.database_oid, CREATE):
-        raise denied("database", ctx.session.database)
-    give_object(ctx, "schema", record.oid, owner)
-
-
-def alter_database_owner(ctx: DdlContext, name: str, spec: ast.RoleSpec) -> None:
-    """ALTER DATABASE … OWNER TO: takes CREATEDB."""
-    owner = role_oid(ctx, spec)
-    record = ctx.rows.one("pg_database", datname=name)
-    if record is None:
-        raise InvalidCatalogName(f'database "{name}" does not exist')
-    if record.datdba == owner:
-        return
-    if not ctx.owns(record.datdba):
-        raise InsufficientPrivilege(f"must be owner of database {name}")
-    check_new_owner(ctx, owner)
-    user = ctx.rows.one("pg_authid", oid=ctx.user_oid)
-    if user is None or not (user.rolcreatedb or user.rolsuper):
-        raise InsufficientPrivilege("permission denied to change owner of database")
-    give_object(ctx, "database", record.oid, owner)
-
-
-def alter_type_owner(ctx: DdlContext, names: Sequence[ast.String], spec: ast.RoleSpec) -> None:
-    """ALTER TYPE … OWNER TO."""
-    owner = role_oid(ctx, spec)
-    kind = find_type(ctx, ast.TypeName(names=names))
-    if kind is None:
-        raise InvariantViolation("kind is not there")
-    record = check_type_owner(ctx, kind.oid)
-    if record.typowner != owner:
-        check_new_owner(ctx, owner, record.typnamespace)
-        give_object(ctx, "type", kind.oid, owner)
-        ctx.changes.touch(kind.oid)
-
-
-def alter_routine_owner(ctx: DdlContext, node: ast.ObjectWithArgs, kind: enums.ObjectType, spec: ast.RoleSpec) -> None:
-    """ALTER FUNCTION / PROCEDURE / ROUTINE … OWNER TO."""
-    owner = role_oid(ctx, spec)
-    record = owned_as_object(ctx, node, kind)
-    if record.proowner != owner:
-        check_new_owner(ctx, owner, record.pronamespace)
-        give_object(ctx, "function", record.oid, owner)
-        ctx.changes.touch(record.oid)
-
-
-def alter_large_object_owner(ctx: DdlContext, oid: int, spec: ast.RoleSpec) -> None:
-    """ALTER LARGE OBJECT … OWNER TO."""
-    owner = role_oid(ctx, spec)
-    if large_objects.metadata(ctx.rows, oid).lomowner != owner:
-        large_objects.lock_existing(ctx, oid, True)
-        check_new_owner(ctx, owner)
-        give_object(ctx, "large object", oid, owner)
-
-
-def alter_owner(ctx: DdlContext, node: ast.AlterOwnerStmt) -> str:
-    """ALTER SCHEMA / DATABASE / TYPE / DOMAIN … OWNER TO; relations come as ALTER TABLE."""
-    if node.objectType == _O.OBJECT_SCHEMA:
-        alter_schema_owner(ctx, node.object.sval, node.newowner)
-        return "ALTER SCHEMA"
-    if node.objectType == _O.OBJECT_DATABASE:
-        alter_database_owner(ctx, node.object.sval, node.newowner)
-        return "ALTER DATABASE"
-    if node.objectType in (_O.OBJECT_TYPE, _O.OBJECT_DOMAIN):
-        alter_type_owner(ctx, node.object, node.newowner)
-        return f"ALTER {node.objectType.name.removeprefix('OBJECT_')}"
-    if node.objectType in ROUTINES:
-        alter_routine_owner(ctx, node.object, node.objectType, node.newowner)
-        return f"ALTER {node.objectType.name.removeprefix('OBJECT_')}"
-    if node.objectType == _O.OBJECT_LARGEOBJECT:
-        alter_large_object_owner(ctx, large_objects.number_of(node.object), node.newowner)
-        return "ALTER LARGE OBJECT"
-    from compute_node.catalog.ddl import schema_objects  # builds on this module
-
-    if (plain := schema_objects.KINDS.get(node.objectType)) is not None:
-        return schema_objects.set_owner(ctx, plain, node.object, node.newowner)
-    what = node.objectType.name.removeprefix("OBJECT_").replace("_", " ")
-    raise NotSupported(f"ALTER {what} ... OWNER TO is not supported")
-
-
 def _give_plain(ctx: DdlContext, class_oid: int, oid: int, owner: int) -> None:
-    catalog, column = _WITHOUT_LIST[class_oid]
-    record = ctx.rows.one(catalog, oid=oid)
+    kind = _WITHOUT_LIST[class_oid]
+    record = ctx.rows.one(kind.catalog, oid=oid)
     if record is not None:
-        ctx.rows.update(catalog, record, **{column: owner})
+        ctx.rows.update(kind.catalog, record, **{f"{kind.prefix}owner": owner})
         shared_depend.change_owner(ctx, class_oid, oid, owner)
 
 

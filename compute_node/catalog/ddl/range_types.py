@@ -31,6 +31,7 @@ from compute_node.catalog.ddl.context import (
     DdlContext,
     cut_name,
 )
+from compute_node.catalog.ddl.definition_names import names_of
 from compute_node.catalog.ddl.shared_depend import forget, record_owner
 from compute_node.catalog.ddl.types import array_name, check_type_owner, type_name_taken, type_of, type_record
 from compute_node.catalog.objects import INTERNAL_LANGUAGE
@@ -75,7 +76,7 @@ def create_range(ctx: DdlContext, node: ast.CreateRangeStmt) -> str:
         )
     difference = _difference(ctx, subtype, given["subtype_diff"]) if "subtype_diff" in given else 0
     if "multirange_type_name" in given:
-        multi_namespace, multi_name = ctx.place(_names(given["multirange_type_name"]), checked=False)
+        multi_namespace, multi_name = ctx.place(names_of(given["multirange_type_name"]), checked=False)
         if (multi_namespace, multi_name) == (namespace, name) or type_name_taken(ctx, multi_namespace, multi_name):
             raise DuplicateObject(f'type "{multi_name}" already exists')
     else:
@@ -143,13 +144,8 @@ def _attributes(items: Sequence[ast.DefElem]) -> dict[str, Datum]:
     return found
 
 
-def _names(argument: Any) -> tuple[ast.String, ...]:
-    """The parts of a name, which the grammar takes for a type's."""
-    return (argument,) if isinstance(argument, ast.String) else tuple(argument.names)
-
-
 def _split(argument: Any) -> tuple[str | None, str]:
-    parts = [item.sval for item in _names(argument)]
+    parts = [item.sval for item in names_of(argument)]
     return parts[-2] if len(parts) > 1 else None, parts[-1]
 
 

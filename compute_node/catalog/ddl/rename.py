@@ -38,6 +38,7 @@ from compute_node.catalog.ddl.database import rename_database
 from compute_node.catalog.ddl.domains import domain_constraint, rename_domain_constraint
 from compute_node.catalog.ddl.drop import range_var_of
 from compute_node.catalog.ddl.expressions import index_text
+from compute_node.catalog.ddl.object_kinds import KINDS as KINDS_IN_SCHEMAS
 from compute_node.catalog.ddl.relation import attribute_record, class_record
 from compute_node.catalog.ddl.roles import may_create_roles, rename_role
 from compute_node.catalog.ddl.routines.alter import rename_routine, set_routine_schema
@@ -81,7 +82,7 @@ def rename(ctx: DdlContext, node: ast.RenameStmt) -> str:
         return _rename_attribute(ctx, node, new)
     if node.renameType in ROUTINES:
         return rename_routine(ctx, node.object, node.renameType, new)
-    if (plain := schema_objects.KINDS.get(node.renameType)) is not None:
+    if (plain := KINDS_IN_SCHEMAS.get(node.renameType)) is not None:
         return schema_objects.rename(ctx, plain, node.object, new)
     kinds = (*_RELATIONS, _O.OBJECT_COLUMN, _O.OBJECT_TABCONSTRAINT)
     if node.renameType not in kinds:
@@ -218,7 +219,7 @@ def set_schema(ctx: DdlContext, node: ast.AlterObjectSchemaStmt) -> str:
         return set_type_schema(ctx, node.object, node.newschema, domain=node.objectType == _O.OBJECT_DOMAIN)
     if node.objectType in ROUTINES:
         return set_routine_schema(ctx, node.object, node.objectType, node.newschema)
-    if (plain := schema_objects.KINDS.get(node.objectType)) is not None:
+    if (plain := KINDS_IN_SCHEMAS.get(node.objectType)) is not None:
         return schema_objects.set_schema(ctx, plain, node.object, node.newschema)
     if node.objectType not in _RELATIONS:
         raise NotSupported("this form of ALTER ... SET SCHEMA is not supported")
@@ -315,7 +316,7 @@ def comment(ctx: DdlContext, node: ast.CommentStmt) -> str:
             raise UndefinedObject(f'role "{node.object.sval}" does not exist')
         _check_comment(ctx, record, node.object.sval, kind == _O.OBJECT_ROLE)
         class_oid, oid, shared = CATALOGS[catalog].desc.oid, record.oid, True
-    elif (plain := schema_objects.KINDS.get(kind)) is not None:
+    elif (plain := KINDS_IN_SCHEMAS.get(kind)) is not None:
         class_oid, oid = plain.class_oid, schema_objects.owned(ctx, plain, node.object).oid
     else:
         what = kind.name.removeprefix("OBJECT_").replace("_", " ")

@@ -5,9 +5,9 @@ with them."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
-from pglast import ast, enums
+from pglast import ast
 
 from aurora.errors import (
     DuplicateObject,
@@ -18,20 +18,12 @@ from aurora.errors import (
 )
 from compute_node.catalog.ddl import shared_depend
 from compute_node.catalog.ddl.context import (
-    CLASS_COLLATION,
-    CLASS_CONVERSION,
     CLASS_NAMESPACE,
-    CLASS_OPCLASS,
-    CLASS_OPERATOR,
-    CLASS_OPFAMILY,
-    CLASS_TS_CONFIGURATION,
-    CLASS_TS_DICTIONARY,
-    CLASS_TS_PARSER,
-    CLASS_TS_TEMPLATE,
     DdlContext,
 )
 from compute_node.catalog.ddl.dependencies import Address
 from compute_node.catalog.ddl.functions import argument_types
+from compute_node.catalog.ddl.object_kinds import SchemaObject
 from compute_node.catalog.ddl.operators import find_operator, shown_operator
 from compute_node.catalog.ddl.ownership import check_new_owner
 from compute_node.catalog.ddl.role_names import role_oid
@@ -40,37 +32,6 @@ from compute_node.catalog.permissions import denied
 from compute_node.catalog.rows import Record
 from compute_node.types.acl import CREATE
 
-_O = enums.ObjectType
-
-
-class SchemaObject(NamedTuple):
-    """A kind: its catalog, what its columns' names begin with, and how messages call it."""
-
-    catalog: str
-    prefix: str
-    noun: str
-    class_oid: int
-    encoding: str = ""
-    """what is said of one that is not there"""
-    has_owner: bool = True
-    """the others are superusers'"""
-    has_method: bool = False
-    """whether it is of an access method, which its name begins with"""
-
-
-KINDS: dict[enums.ObjectType, SchemaObject] = {
-    _O.OBJECT_COLLATION: SchemaObject("pg_collation", "coll", "collation", CLASS_COLLATION, ' for encoding "UTF8"'),
-    _O.OBJECT_CONVERSION: SchemaObject("pg_conversion", "con", "conversion", CLASS_CONVERSION),
-    _O.OBJECT_TSCONFIGURATION: SchemaObject("pg_ts_config", "cfg", "text search configuration", CLASS_TS_CONFIGURATION),
-    _O.OBJECT_TSDICTIONARY: SchemaObject("pg_ts_dict", "dict", "text search dictionary", CLASS_TS_DICTIONARY),
-    _O.OBJECT_TSPARSER: SchemaObject("pg_ts_parser", "prs", "text search parser", CLASS_TS_PARSER, has_owner=False),
-    _O.OBJECT_TSTEMPLATE: SchemaObject(
-        "pg_ts_template", "tmpl", "text search template", CLASS_TS_TEMPLATE, has_owner=False
-    ),
-    _O.OBJECT_OPCLASS: SchemaObject("pg_opclass", "opc", "operator class", CLASS_OPCLASS, has_method=True),
-    _O.OBJECT_OPFAMILY: SchemaObject("pg_opfamily", "opf", "operator family", CLASS_OPFAMILY, has_method=True),
-    _O.OBJECT_OPERATOR: SchemaObject("pg_operator", "opr", "operator", CLASS_OPERATOR),
-}
 Named: TypeAlias = Sequence[ast.String] | ast.ObjectWithArgs
 """A name, with the access method before it where the kind has one; or an operator with the types of its arguments."""
 

@@ -22,7 +22,8 @@ from aurora.errors import (
 )
 from compute_node.catalog import text_search
 from compute_node.catalog.ddl.context import CLASS_NAMESPACE, CLASS_PROC, DdlContext
-from compute_node.catalog.ddl.schema_objects import KINDS, SchemaObject, find, owned
+from compute_node.catalog.ddl.object_kinds import KINDS, SchemaObject
+from compute_node.catalog.ddl.schema_objects import find, owned
 from compute_node.catalog.ddl.shared_depend import record_owner
 from compute_node.catalog.rows import Record
 from compute_node.sql.deparse.expressions import quote_identifier

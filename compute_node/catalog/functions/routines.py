@@ -5,7 +5,7 @@ from __future__ import annotations
 from pglast.parser import ParseError
 from pglast.stream import IndentedStream
 
-from aurora.errors import InvariantViolation, SqlError, WrongObjectType
+from aurora.errors import WrongObjectType
 from compute_node.catalog.functions.call import Call, quote_identifier
 from compute_node.catalog.routines import RETURN, body_statements, parameters_of, split_texts, sql_function
 from compute_node.catalog.rows import Record
@@ -13,9 +13,11 @@ from compute_node.session.settings import LISTS, split_list
 from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.routines import RoutineBody
 from compute_node.sql.analyze.stored import analyze_stored
-from compute_node.sql.deparse.expressions import Deparser, Namer, deparse_stored, quote_literal
-from compute_node.sql.expressions import Expr, Param
+from compute_node.sql.deparse.expressions import deparse_stored, quote_literal
+from compute_node.sql.deparse.queries import deparse_statement
 from compute_node.sql.parse import parse
+from compute_node.sql.query import Query
+from compute_node.types.registry import Function
 
 _MODES = {"o": "OUT ", "b": "INOUT ", "v": "VARIADIC ", "t": "", "i": ""}
 _VOLATILITY = {"i": " IMMUTABLE", "s": " STABLE", "v": ""}
@@ -142,44 +144,26 @@ def body(call: Call, oid: int) -> str | None:
     row = _row(call, oid)
     if row is None or row.prosqlbody is None:
         return None
-    if row.prosqlbody.startswith(RETURN):
-        try:
-            return RETURN + _expression(call, row)
-        except (InvariantViolation, SqlError):
-            # A sub-select: the text as it is kept.
-            return str(row.prosqlbody)
-    text = body_statements(row.prosqlbody)
-    lines = "".join(f" {_statement(each)};\n" for each in _split(text))
-    return f"BEGIN ATOMIC\n{lines}END"
-
-
-def _expression(call: Call, row: Record) -> str:
     function = sql_function(row)
+    statements = [(each, _analyzed(call, function, each)) for each in _split(body_statements(row.prosqlbody))]
     names = function.argument_names
-    text = body_statements(row.prosqlbody)
-    routine = RoutineBody(row.proname, names, stored=True)
-    query = analyze(
+    if row.prosqlbody.startswith(RETURN):
+        return deparse_statement(statements[0][1], call.view, call.session.env, row.proname, names, lines=False)
+    lines = [
+        f"{deparse_statement(query, call.view, call.session.env, row.proname, names, lines=True)};\n"
+        if query.command == "select"
+        else f" {_statement(text)};\n"
+        for text, query in statements
+    ]
+    return f"BEGIN ATOMIC\n{''.join(lines)}END"
+
+
+def _analyzed(call: Call, function: Function, text: str) -> Query:
+    routine = RoutineBody(function.name, function.argument_names, stored=True)
+    return analyze(
         parse(text)[0].node, call.view.of_stored_text(), list(function.arguments), text, None, call.session,
         routine=routine,
     )  # fmt: skip
-
-    def name(leaf: Expr) -> str:
-        raise InvariantViolation(f"{type(leaf).__name__} in an expression without a row")
-
-    return _Named(call, names, name).text(query.targets[0].expression, True)
-
-
-class _Named(Deparser):
-    """Arguments are shown by their names."""
-
-    def __init__(self, call: Call, names: tuple[str, ...], name: Namer) -> None:
-        super().__init__(call.view, name, call.session.env)
-        self._names = names
-
-    def param(self, node: Param, _: bool) -> str:
-        """A name, or $n for an argument without one."""
-        found = self._names[node.number - 1] if node.number <= len(self._names) else ""
-        return quote_identifier(found) if found else f"${node.number}"
 
 
 def _split(text: str) -> list[str]:

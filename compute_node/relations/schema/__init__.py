@@ -34,7 +34,7 @@ HEAP_AM: Final = 2
 BTREE_AM: Final = 403
 
 USUAL_ACL: Final = ["10=arwdDxt/10", "=r/10"]
-"""access control list of most system catalogs and views; ``acls.json`` has the others"""
+"""access control list of most system catalogs and views; ``acls.json`` has the others, empty for those without one"""
 
 _DOMAIN_BASES: Final = {13221: (23, -1), 13224: (1043, -1), 13226: (19, -1), 13232: (1184, 2), 13234: (1043, 7)}
 """information_schema's domains, which stand here as their base types (type, typmod)."""

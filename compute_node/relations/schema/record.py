@@ -81,6 +81,10 @@ select kind, key, grantee::int, grantor::int, privilege_type, is_grantable from 
 ) o, aclexplode(acl) with ordinality x(grantor, grantee, privilege_type, is_grantable, number)
 order by kind, key, number"""
 
+_WITHOUT_ACL = """
+select 'information_schema.' || relname from pg_class
+where relnamespace = 'information_schema'::regnamespace and relkind = 'v' and relacl is null order by relname desc"""
+
 
 def _acls(query: Any) -> dict[str, Any]:
     """Kind → object → its items as the catalog keeps them; relations with the usual ones under ``relation`` are left
@@ -94,7 +98,8 @@ def _acls(query: Any) -> dict[str, Any]:
             privileges=old.privileges | bit, options=old.options | (bit if grantable else 0)
         )
     plain = {kind: {key: encode_all(items.values()) for key, items in each.items()} for kind, each in found.items()}
-    plain["relation"] = {key: items for key, items in plain["relation"].items() if items != USUAL_ACL}
+    bare: dict[str, Any] = {key: [] for (key,) in query(_WITHOUT_ACL)}
+    plain["relation"] = bare | {key: items for key, items in plain["relation"].items() if items != USUAL_ACL}
     return plain
 
 

@@ -232,7 +232,7 @@ def _view_entry(scope: Scope, relation: RelationDesc, alias: ast.Alias | None) -
     statement = parse(relation.view_sql or "")[0].node
     lifted, source, allowed = analysis.lifted, analysis.source, analysis.allow_params
     analysis.lifted, analysis.source, analysis.allow_params = {}, relation.view_sql or "", False
-    catalog, analysis.catalog = analysis.catalog, analysis.catalog.of_stored_text()
+    catalog, analysis.catalog = analysis.catalog, analysis.catalog.of_view()
     analysis.view_depth += 1
     try:
         query = analyze_select(Scope(analysis, Query("select")), statement, resolve_unknowns=True)

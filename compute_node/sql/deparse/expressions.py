@@ -450,13 +450,18 @@ class Deparser:
             said = node.arguments[2].value if isinstance(node.arguments[2], Const) else None
             return f"XMLROOT({values[0]}, VERSION {shown}{_STANDALONE.get(said, '')})"
         named = [
-            f"{self.text(item, True)} AS {quote_identifier(identifier_of(name))}"
+            f"{self._named_value(item)} AS {quote_identifier(identifier_of(name))}"
             for item, name in zip(node.named, node.names, strict=True)
         ]
         parts = [f"NAME {quote_identifier(identifier_of(node.name))}"] if node.kind in ("xmlelement", "xmlpi") else []
         if named:
             parts.append(f"XMLATTRIBUTES({', '.join(named)})" if node.kind == "xmlelement" else ", ".join(named))
         return f"{node.kind.upper()}({', '.join([*parts, *values])})"
+
+    def _named_value(self, node: Expr) -> str:
+        """A string literal there stays of unknown type."""
+        is_literal = isinstance(node, Const) and node.type == oids.TEXT
+        return self.bare(node) if isinstance(node, Const) and is_literal else self.text(node, True)
 
     def sub_column(self, node: SubColumn, _: bool) -> str:
         return f"${node.index}"

@@ -61,6 +61,8 @@ class FromDeparser(NamedDeparser):
             return True
         if relation is not None:
             return level.names[rte] != relation.name
+        if _is_xmltable(entry):
+            return False
         return entry.kind != "cte" or level.names[rte] != entry.cte
 
     def _source(self, entry: RangeEntry) -> str:

@@ -22,6 +22,7 @@ from compute_node.sql.expressions import (
     Const,
     Expr,
     Or,
+    Param,
     RowCompare,
     SortKey,
     SubLink,
@@ -46,11 +47,12 @@ class QueryDeparser(FromDeparser):
     def query(self, query: Query, names: Sequence[str] = (), *, visible: bool = True) -> str:
         """The query as one of the current level's; ``names``: of its columns, where they are called otherwise.
         ``visible``: somebody sees the names."""
-        with self._level(query):
+        with self.opened(query):
             return self.select(query, names, visible)
 
     @contextmanager
-    def _level(self, query: Query) -> Iterator[None]:
+    def opened(self, query: Query) -> Iterator[None]:
+        """The query's level is the innermost one."""
         levels, indent = self.levels, self.layout.level
         self.levels = (Level(self.catalog, query, self._taken(query)), *levels)
         try:
@@ -181,7 +183,7 @@ class QueryDeparser(FromDeparser):
         if query.made:
             inner = query.range_table[0].query
             if inner is not None:
-                with self._level(query):
+                with self.opened(query):
                     return self._side(inner, names, visible)
         if query.set_op is not None and _is_bare(query):
             levels = self.levels
@@ -328,7 +330,7 @@ class QueryDeparser(FromDeparser):
             return f"({left} {word} ({self.query(node.query, visible=False)}))"
         entry = node.query.range_table[0] if node.query.made else None
         if entry is not None and entry.query is not None:
-            with self._level(node.query):
+            with self.opened(node.query):
                 left, operator = self._compared(node.query.targets[0].expression)
                 return f"({left} {operator} ({self.query(entry.query, visible=False)}))"
         return f"({self.query(node.query, visible=False)})"
@@ -358,6 +360,20 @@ _HANDLERS: dict[type, Callable[[QueryDeparser, Any, bool], str]] = {
 
 class PrettyQueryDeparser(QueryDeparser, PrettyDeparser):
     """The same with only the parentheses that are needed."""
+
+
+class RoutineDeparser(QueryDeparser):
+    """A statement of an SQL-standard body: arguments have names, with the function's where there are columns."""
+
+    routine: tuple[str, tuple[str, ...]] = ("", ())
+
+    def param(self, node: Param, _: bool) -> str:
+        function, names = self.routine
+        found = names[node.number - 1] if node.number <= len(names) else ""
+        if not found:
+            return f"${node.number}"
+        prefix = f"{quote_identifier(function)}." if any(level.names for level in self.levels) else ""
+        return prefix + quote_identifier(found)
 
 
 def _is_bare(query: Query) -> bool:
@@ -395,6 +411,19 @@ def deparse_query(
     deparser = kind(catalog, _leaf, env, Layout(True, wrap))
     deparser.reserved = _OF_RULES
     return finished(deparser.query(query, names))
+
+
+def deparse_statement(
+    query: Query, catalog: CatalogView, env: TypeEnv, function: str, arguments: tuple[str, ...], *, lines: bool
+) -> str:
+    """A SELECT of an SQL-standard body: laid out as one of BEGIN ATOMIC, or on one line as RETURN."""
+    deparser = RoutineDeparser(catalog, _leaf, env, Layout(lines))
+    deparser.routine = function, arguments
+    deparser.layout.level = 1
+    if lines:
+        return finished(deparser.query(query, visible=False))
+    with deparser.opened(query):
+        return "RETURN " + deparser.text(query.targets[0].expression, True)
 
 
 def kept_query(query: Query, catalog: CatalogView) -> str:
