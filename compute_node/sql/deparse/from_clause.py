@@ -62,7 +62,7 @@ class FromDeparser(NamedDeparser):
         if relation is not None:
             return level.names[rte] != relation.name
         if _is_xmltable(entry):
-            return False
+            return level.names[rte] != "xmltable"
         return entry.kind != "cte" or level.names[rte] != entry.cte
 
     def _source(self, entry: RangeEntry) -> str:
