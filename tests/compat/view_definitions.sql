@@ -55,6 +55,8 @@ create view v61 as select x.n, y.* from xmltable('/r/x' passing '<r><x n="1"/></
 create view v62 as select xmltable.* from xmltable('/r' passing '<r/>'::xml columns k text);
 select * from v61;
 select * from v62;
+create view v63 as select * from rows from (json_to_record('{"a":1}') as (a int, b text)) with ordinality as x(p, q, o);
+select * from v63;
 create view v49 as select now() - d as age, d + interval '1 mon' from t where d > now() - '1 day'::interval;
 create view v50 as select 1::numeric, 1.5 c0, 'a'::char(3), 'b'::name, null as n, null::int as c1, true c2, '{1,2}'::int[], -5 c3, - 5.5 c4, 10000000000 c5;
 create view v51 as select a + b1 * 2 - (a - 3) * (a + 1), (a + 1) * 2, a - (b1 - 1), a % 3 from (select a, a as b1 from t) ss;
