@@ -58,6 +58,9 @@ sim: install
 	$(BIN)/python -m aurora.sim --compute --seeds $(or $(SEEDS),200) --jobs $(JOBS)
 	$(BIN)/python -m aurora.sim --readers --seeds $(or $(SEEDS),200) --jobs $(JOBS)
 
+fuzz: install
+	$(BIN)/python -m tests.fuzz --queries $(or $(QUERIES),5000) --seed $(or $(SEED),1) $(if $(POSTGRES),--postgres "$(POSTGRES)")
+
 proto: install
 	$(BIN)/python -m grpc_tools.protoc -Iaurora/rpc=protos --python_out=. --pyi_out=. --grpc_python_out=. protos/storage.proto protos/compute.proto
 	sed -i "s/^import \\(storage\\|compute\\)_pb2/from aurora.rpc import \\1_pb2/" aurora/rpc/*_pb2_grpc.py

@@ -18,6 +18,7 @@ from aurora.datum import Datum
 from aurora.errors import InternalError
 from aurora.ids import Oid
 from compute_node.catalog import objects, text_search
+from compute_node.catalog.column_statistics import store as column_statistics
 from compute_node.catalog.foreign_keys import foreign_keys_of
 from compute_node.catalog.reloptions import fillfactor
 from compute_node.catalog.rights import OBJECTS, Rights, effective
@@ -295,6 +296,7 @@ class CatalogLayer:
             columns=tuple(row.indkey[:keys]),
             unique=row.indisunique,
             primary=row.indisprimary,
+            pages=entry.relpages,
             valid=row.indisvalid,
             ready=row.indisready,
             descending=tuple(bool(option & _DESC_FLAG) for option in row.indoption),
@@ -331,6 +333,13 @@ class CatalogLayer:
     def type(self, oid: int) -> PgType | None:
         """Any type: a declared one, or made of its row."""
         return REGISTRY.types.get(oid) or self.user_type(oid)
+
+    def known_type(self, oid: int) -> PgType:
+        """The same of a type that something in the catalog is of. XX000 where there is none."""
+        found = self.type(oid)
+        if found is None:
+            raise InternalError(f"cache lookup failed for type {oid}")
+        return found
 
     def user_type(self, oid: int) -> PgType | None:
         """A type that is not declared in ``compute_node/types``; see ``objects.user_type``."""
@@ -424,6 +433,11 @@ def _acl(layer: CatalogLayer, kind: str, oid: int) -> tuple[str, int, Acl] | Non
     return getattr(row, name), holder, effective(kind, holder, getattr(row, items))
 
 
+def _estimators(layer: CatalogLayer, operator: int) -> tuple[int, int]:
+    row = layer.reader.one("pg_operator", oid=operator)
+    return (0, 0) if row is None else (row.oprrest, row.oprjoin)
+
+
 def _restricted(layer: CatalogLayer) -> dict[int, tuple[str, int, Acl]]:
     return {
         row.oid: (row.proname, row.proowner, effective("function", row.proowner, row.proacl))
@@ -445,6 +459,11 @@ _LOADERS: dict[str, Callable[..., Datum]] = {
     "role graph": _graph,
     "acl": _acl,
     "restricted functions": _restricted,
+    "column statistics": lambda layer, relation, attno: column_statistics.read(
+        layer.reader, layer.known_type, relation, attno
+    ),
+    "estimators": _estimators,
+    "sort operator": _by("pg_aggregate", "aggsortop", aggfnoid="oid"),
     **objects.LOADERS,
     **text_search.LOADERS,
 }
@@ -488,6 +507,9 @@ _STALE: dict[str, Callable[[Question, Any, Change], bool]] = {
     "role name": _of_catalog("pg_authid"),
     "database": _of_catalog("pg_database"),
     "role graph": _of_catalog("pg_authid", "pg_auth_members", "pg_database"),
+    "column statistics": lambda question, answer, change: question[1] in change.relations,
+    "estimators": _of_row("pg_operator"),
+    "sort operator": _of_catalog("pg_aggregate"),
     "acl": lambda question, answer, change: OBJECTS[question[1]][0] in change.written,
     "restricted functions": _of_catalog("pg_proc"),
     **dict.fromkeys(text_search.LOADERS, _of_catalog(*text_search.CATALOGS)),

@@ -16,6 +16,7 @@ from aurora.datum import Datum
 from aurora.errors import InsufficientPrivilege, InternalError, InvalidSchemaName, UndefinedObject
 from compute_node.catalog.layer import CatalogLayer, Question, Role
 from compute_node.catalog.rights import Rights
+from compute_node.relations.column_statistics import ColumnStatistics
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID, NAMESPACE_CATALOG
 from compute_node.types import oids
@@ -246,6 +247,23 @@ class CatalogView:
         if found is None:
             raise InternalError(f"cache lookup failed for operator {oid}")
         return found
+
+    def estimators(self, oid: int) -> tuple[int, int]:
+        """See ``sql.catalog_view``."""
+        return self._ask("estimators", oid)  # type: ignore[no-any-return]
+
+    def sort_operator(self, oid: int) -> int:
+        """See ``sql.catalog_view``."""
+        return self._ask("sort operator", oid) or 0
+
+    def blocks(self, relation: RelationDesc) -> int:
+        """See ``sql.catalog_view``. It changes without notice: no plan is told."""
+        storage = self.layer.reader.storage
+        return storage.blocks(relation.relfile) if storage.exists(relation.relfile) else 0
+
+    def column_statistics(self, relation: int, attno: int) -> ColumnStatistics | None:
+        """See ``sql.catalog_view``."""
+        return self._ask("column statistics", relation, attno)  # type: ignore[no-any-return]
 
     def cast(self, source: int, target: int) -> Cast | None:
         """The pg_cast row."""

@@ -48,6 +48,8 @@ class IndexDesc:
     columns: tuple[int, ...]
     unique: bool
     primary: bool
+    pages: int = 0
+    """as of the last VACUUM or ANALYZE"""
     valid: bool = True
     ready: bool = True
     descending: tuple[bool, ...] = ()

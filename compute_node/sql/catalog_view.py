@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from compute_node.relations.column_statistics import ColumnStatistics
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.types.collation import Collation
 from compute_node.types.registry import Aggregate, Cast, Function, Operator, OperatorClass, PgType
@@ -63,6 +64,20 @@ class CatalogView(Protocol):
 
     def operator(self, oid: int) -> Operator:
         """By OID."""
+
+    def estimators(self, oid: int) -> tuple[int, int]:
+        """The functions that estimate an operator's selectivity, as a restriction and as a join (pg_operator.oprrest
+        and oprjoin); 0 for none."""
+
+    def sort_operator(self, oid: int) -> int:
+        """The operator by which an aggregate takes the first value, as min() does by ``<`` (pg_aggregate.aggsortop); 0
+        for other aggregates."""
+
+    def blocks(self, relation: RelationDesc) -> int:
+        """How long a table is now, in pages."""
+
+    def column_statistics(self, relation: int, attno: int) -> ColumnStatistics | None:
+        """What ANALYZE has found about a column (of an index: about an expression)."""
 
     def cast(self, source: int, target: int) -> Cast | None:
         """The pg_cast row."""

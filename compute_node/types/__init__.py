@@ -40,6 +40,7 @@ _FAMILIES = (
     "ranges.types",
     "json.types",
     "array",
+    "anyarray",
     "typenames",
     "array_functions",
     "datetime_functions",

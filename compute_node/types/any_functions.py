@@ -22,6 +22,7 @@ from compute_node.types.numeric import numeric_send
 from compute_node.types.oids import BOOL, TYPE_OIDS
 from compute_node.types.registry import FunctionContext, PgType, Specialize, TypeEnv
 from compute_node.types.string_functions import quote_identifier, quote_literal
+from compute_node.types.textsearch.vector import TsVector
 
 Writer = Callable[[Datum, TypeEnv], str]
 Types = tuple[PgType, ...]
@@ -263,22 +264,34 @@ def _array_size(item: PgType, value: Any) -> int:
     elements = list(paced(flatten(value)))
     if any(element is None for element in elements):
         head += (len(elements) + 7) // 8
-    size, step, of_element = -(-head // 8) * 8, _ALIGN[item.element_type.align], _size_function(item.element_type)
+    size, step, of_element = -(-head // 8) * 8, _ALIGN[item.element_type.align], size_function(item.element_type)
     for element in paced(elements):
         if element is not None:
             size = -(-(size + of_element(element)) // step) * step
     return size
 
 
-def _size_function(item: PgType) -> Callable[[Any], int]:
+def _document_size(value: TsVector) -> int:
+    """Two counts, 4 bytes a lexeme, then each lexeme's bytes, and aligned to 2 its positions after their count."""
+    size = 0
+    for lexeme, positions in value.entries:
+        size += len(lexeme.encode())
+        if positions:
+            size = size + (size & 1) + 2 + 2 * len(positions)
+    return 8 + 4 * len(value.entries) + size
+
+
+def size_function(item: PgType) -> Callable[[Datum], int]:
     """Bytes that PostgreSQL keeps a value of the type in, uncompressed."""
     if item.length > 0:
         return lambda value: item.length
-    send = item.send or str.encode
+    send = item.send or item.to_disk or str.encode
     if item.length == -2:
         return lambda value: len(send(value)) + 1
     if item.oid == TYPE_OIDS["numeric"]:
         return _numeric_size
+    if item.oid == TYPE_OIDS["tsvector"]:
+        return _document_size
     if item.oid in _HEADERS:
         header = _HEADERS[item.oid]
         return lambda value: len(send(value)) + header
@@ -288,7 +301,7 @@ def _size_function(item: PgType) -> Callable[[Any], int]:
 
 
 def _column_size(types: Types, result: PgType) -> Callable[..., int]:
-    return _size_function(types[0])
+    return size_function(types[0])
 
 
 specialized(1269, "pg_column_size(any) int4 stable", _column_size)

@@ -290,7 +290,7 @@ def array_input(element: PgType) -> Callable[[str, int, TypeEnv], list[Datum]]:
     return lambda text, typmod, env: _Reader(text, element, typmod, env).read()
 
 
-def _stored_codec(element: PgType) -> tuple[Callable[[Datum], bytes], Callable[[bytes, int], Datum]]:
+def stored_codec(element: PgType) -> tuple[Callable[[Datum], bytes], Callable[[bytes, int], Datum]]:
     """(encode, decode) of one element for the stored form."""
     encode, decode = element.element_bytes, element.element_value
     if encode is None or decode is None:
@@ -438,7 +438,7 @@ def make_array_type(element: PgType) -> PgType:
     send, receive = array_send(element, encode), array_receive(element, decode)
     keep, load = send, receive
     if element.element_bytes is not None:
-        encode, decode = _stored_codec(element)
+        encode, decode = stored_codec(element)
         keep, load = array_send(element, encode), array_receive(element, decode)
     has_binary = element.send is not None and element.receive is not None
     # Elements that are arrays themselves could not be told from further dimensions.

@@ -38,7 +38,7 @@ _TEXT: dict[str, Any] = {
 }
 
 
-def _known(value: Datum, name: str) -> PgType:
+def known_type(value: Datum, name: str) -> PgType:
     """The type of a value that knows it, as those that ``array_in`` and its kin give: the pseudo-type says only of
     which family it is. 0A000 for another."""
     kind = getattr(value, "kind", None)
@@ -47,23 +47,29 @@ def _known(value: Datum, name: str) -> PgType:
     return kind
 
 
+def send_known(value: Datum, name: str) -> bytes:
+    """The binary form of a value that knows its type."""
+    write = known_type(value, name).send
+    if write is None:
+        raise NotSupported(f"no binary output function available for type {name}")
+    return write(value)
+
+
 def _family(oid: int, name: str, **extra: Any) -> None:
     """A pseudo-type of whose values some know their own type."""
-
-    def send(value: Datum) -> bytes:
-        write = _known(value, name).send
-        if write is None:
-            raise NotSupported(f"no binary output function available for type {name}")
-        return write(value)
-
-    _pseudo(oid, name, output=lambda value, env: _known(value, name).output(value, env), send=send, **extra)
+    _pseudo(
+        oid,
+        name,
+        output=lambda value, env: known_type(value, name).output(value, env),
+        send=lambda value: send_known(value, name),
+        **extra,
+    )
 
 
 _pseudo(705, "unknown", **{**_TEXT, "category": "X", "wire": Wire(b"s", b"s", b"s")})
 _pseudo(2275, "cstring", array=1263, **_TEXT, wire=STRING_WIRE)
 _pseudo(2278, "void", input=lambda text, typmod, env: "", output=lambda value, env: "", send=lambda value: b"")
 _pseudo(2276, "any", formatted_name='"any"')
-_family(2277, "anyarray", length=-1, by_value=False, align="d", storage="x")
 _pseudo(2279, "trigger")
 _pseudo(3838, "event_trigger")
 _pseudo(2280, "language_handler")

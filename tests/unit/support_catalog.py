@@ -38,7 +38,12 @@ class Settings:
 
     def get(self, name: str) -> Any:
         """Memory and its files are not limited here."""
-        memory = {"work_mem": 4096, "hash_mem_multiplier": 2.0, "maintenance_work_mem": 65536}
+        memory = {
+            "work_mem": 4096,
+            "hash_mem_multiplier": 2.0,
+            "maintenance_work_mem": 65536,
+            "default_statistics_target": 100,
+        }
         return self.values[name] if name in self.values else memory.get(name, -1)
 
     def show(self, name: str) -> str:

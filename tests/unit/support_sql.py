@@ -3,13 +3,16 @@ memory."""
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Self
 
 from pglast import ast
 
 import compute_node.types  # noqa: F401  (fills the registry)
 from aurora.errors import InternalError, InvalidSchemaName
+from compute_node.catalog.facts import fact_rows
 from compute_node.catalog.views import view_sql
+from compute_node.relations.column_statistics import ColumnStatistics
 from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc
 from compute_node.relations.schema import CATALOGS, SYSTEM_VIEWS
 from compute_node.sql.parse import literal_location
@@ -147,6 +150,7 @@ class FakeCatalog:
         for desc in (*system_views(), *TABLES, *extra):
             self._relations[desc.schema, desc.name] = desc
         self._by_oid = {item.oid: item for item in self._relations.values()}
+        self.statistics: dict[tuple[int, int], ColumnStatistics] = {}
 
     def of_view(self) -> Self:
         return self
@@ -193,6 +197,18 @@ class FakeCatalog:
     def operator(self, oid: int) -> Operator:
         return REGISTRY.operators[oid]
 
+    def estimators(self, oid: int) -> tuple[int, int]:
+        return _estimators().get(oid, (0, 0))
+
+    def sort_operator(self, oid: int) -> int:
+        return _sort_operators().get(oid, 0)
+
+    def blocks(self, relation: RelationDesc) -> int:
+        return relation.pages
+
+    def column_statistics(self, relation: int, attno: int) -> ColumnStatistics | None:
+        return self.statistics.get((relation, attno))
+
     def cast(self, source: int, target: int) -> Cast | None:
         return REGISTRY.casts.get((source, target))
 
@@ -219,6 +235,16 @@ class FakeCatalog:
             ):
                 return item
         return None
+
+
+@cache
+def _estimators() -> dict[int, tuple[int, int]]:
+    return {row["oid"]: (row["oprrest"], row["oprjoin"]) for row in fact_rows("pg_operator")}
+
+
+@cache
+def _sort_operators() -> dict[int, int]:
+    return {row["aggfnoid"]: row["aggsortop"] for row in fact_rows("pg_aggregate")}
 
 
 def system_views() -> list[RelationDesc]:

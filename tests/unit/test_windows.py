@@ -15,6 +15,7 @@ from compute_node.exec.nodes.window_agg import _Held
 from compute_node.exec.window.aggregates import SKIP, FrameAggregate, Run
 from compute_node.exec.window.frames import Frames, Order, check_offset, ends_of
 from compute_node.exec.window.partition import Partition, StoredValues
+from compute_node.exec.window.streams import DenseRankStream, RankStream
 from compute_node.sql.query import Frame
 from compute_node.types.registry import REGISTRY
 from compute_node.work.account import Account, Area
@@ -226,3 +227,13 @@ def test_values_in_a_file_are_read_by_chunks() -> None:
     assert values[2499] == 2499 and values[998:1002] == [998, 999, 1000, 1001]
     assert values[0:2500] == list(range(2500))
     assert loads == [2, 0, 1], "a chunk that is kept is not read again"
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"), [(RankStream, [1, 1, 3, 3, 3, 6]), (DenseRankStream, [1, 1, 2, 2, 2, 3])]
+)
+def test_ranks_of_peers_that_go_on_over_a_whole_batch(kind: Any, expected: list[int]) -> None:
+    stream = kind(NoContext())
+    pieces = [([0, 2], 3), ([], 2), ([0], 1)]
+    found = [value for groups, count in pieces for value in stream.values([(None,)] * count, groups)]
+    assert found == expected

@@ -310,6 +310,8 @@ def _remove_relation(ctx: DdlContext, oid: int) -> None:
     ctx.rows.delete_where("pg_attribute", attrelid=oid)
     if record.relfilenode:
         ctx.drop_storage(record.relfilenode)
+        counts, database = ctx.storage.counts, ctx.view.layer.database_oid
+        ctx.txn.on_commit(lambda lsn: counts.dropped(database, oid))
     ctx.rows.delete("pg_class", record)
 
 
@@ -391,6 +393,7 @@ def _remove_column(ctx: DdlContext, oid: int, attno: int) -> None:
         attidentity="",
         attacl=None,
     )
+    ctx.rows.delete_where("pg_statistic", starelid=record.attrelid, staattnum=attno)
     shared_depend.forget(ctx, CLASS_RELATION, oid, attno)
     ctx.rows.delete_where("pg_depend", refclassid=CLASS_RELATION, refobjid=oid, refobjsubid=attno)
     ctx.rows.delete_where("pg_depend", classid=CLASS_RELATION, objid=oid, objsubid=attno)

@@ -1,27 +1,26 @@
-"""VACUUM and ANALYZE: the access layer's vacuum, and what the planner knows of tables (pg_class.relpages,
-reltuples)."""
+"""VACUUM and ANALYZE: the access layer's vacuum, and what the planner knows of tables and their columns."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from pglast import ast
 
-from aurora.errors import InvariantViolation, NotSupported, SqlSyntaxError, UndefinedColumn
+from aurora.errors import DuplicateColumn, InvariantViolation, NotSupported, SqlSyntaxError, UndefinedColumn
+from compute_node.access.stored import LAZY
 from compute_node.access.vacuum_truncate import truncate_tail
 from compute_node.catalog import statistics
+from compute_node.catalog.column_statistics import store
+from compute_node.catalog.column_statistics.collect import analyze_column
+from compute_node.catalog.column_statistics.sample import ROWS_A_TARGET, Sample, take
 from compute_node.catalog.ddl.context import DdlContext
 from compute_node.catalog.ddl.relation import class_record
 from compute_node.relations.descriptors import RelationDesc
-from compute_node.relations.schema import CATALOGS_BY_OID, NAMESPACE_CATALOG
+from compute_node.relations.schema import CATALOGS, NAMESPACE_CATALOG
 from compute_node.txn.locks import SHARE_UPDATE_EXCLUSIVE
 
-if TYPE_CHECKING:
-    from aurora.kernels.python.clog import Snapshot
-    from compute_node.access.storage import Storage
-
-
-_SAMPLE_BLOCKS = 300
+_STATISTICS = CATALOGS["pg_statistic"].desc.oid
+"""what is known of columns: nothing is gathered about it"""
 _OF_BOTH = ("verbose", "skip_locked")
 _OF_VACUUM = ("analyze", "freeze", "full", "disable_page_skipping", "process_toast", "truncate")
 _WORKERS_MAX = 1024
@@ -67,7 +66,7 @@ def vacuum_statement(ctx: DdlContext, node: ast.VacuumStmt) -> str:
         raise NotSupported("VACUUM option DISABLE_PAGE_SKIPPING cannot be used with FULL")
     if full and not toast:
         raise NotSupported("PROCESS_TOAST required with VACUUM FULL")
-    for table in _tables(ctx, node):
+    for table, named in _tables(ctx, node):
         ctx.lock(table, SHARE_UPDATE_EXCLUSIVE)
         desc = ctx.view.relation(table.oid)
         if desc is None:
@@ -75,8 +74,8 @@ def vacuum_statement(ctx: DdlContext, node: ast.VacuumStmt) -> str:
             continue
         if node.is_vacuumcmd:
             vacuum_table(ctx, desc, truncate, toast)
-        if analyze_too:
-            analyze_table(ctx, desc)
+        if analyze_too and desc.oid != _STATISTICS:
+            analyze_table(ctx, desc, named, options.get("verbose", False))
     if node.is_vacuumcmd:
         ctx.storage.give_back()
     return "VACUUM" if node.is_vacuumcmd else "ANALYZE"
@@ -95,15 +94,16 @@ def is_on(option: ast.DefElem) -> bool:
     return text in ("true", "on", "1")
 
 
-def _tables(ctx: DdlContext, node: ast.VacuumStmt) -> list[RelationDesc]:
-    result = []
+def _tables(ctx: DdlContext, node: ast.VacuumStmt) -> list[tuple[RelationDesc, tuple[int, ...]]]:
+    """Each table with the columns that are named of it."""
+    result: list[tuple[RelationDesc, tuple[int, ...]]] = []
     view = ctx.view
     verb = "vacuum" if node.is_vacuumcmd else "analyze"
     if not node.rels:
         for record in ctx.rows.find("pg_class"):
             desc = view.relation(record.oid) if record.relkind == "r" else None
             if desc is not None and _may_maintain(ctx, desc, verb):
-                result.append(desc)
+                result.append((desc, ()))
         return result
     for item in node.rels:
         desc = ctx.find(item.relation)
@@ -116,11 +116,20 @@ def _tables(ctx: DdlContext, node: ast.VacuumStmt) -> list[RelationDesc]:
                 f'skipping "{desc.name}" --- cannot {verb} non-tables or special system tables', severity="WARNING"
             )
             continue
-        for name in item.va_cols or ():
-            if desc.column(name.sval) is None:
-                raise UndefinedColumn(f'column "{name.sval}" of relation "{desc.name}" does not exist')
-        result.append(desc)
+        result.append((desc, _columns(desc, item.va_cols or ())))
     return result
+
+
+def _columns(desc: RelationDesc, names: Sequence[ast.String]) -> tuple[int, ...]:
+    found: list[int] = []
+    for name in names:
+        column = desc.column(name.sval)
+        if column is None:
+            raise UndefinedColumn(f'column "{name.sval}" of relation "{desc.name}" does not exist')
+        if column.attno in found:
+            raise DuplicateColumn(f'column "{name.sval}" of relation "{desc.name}" appears more than once')
+        found.append(column.attno)
+    return tuple(found)
 
 
 def _may_maintain(ctx: DdlContext, desc: RelationDesc, verb: str) -> bool:
@@ -144,33 +153,49 @@ def vacuum_table(ctx: DdlContext, desc: RelationDesc, truncate: bool = True, toa
             ctx.lock(each, SHARE_UPDATE_EXCLUSIVE)
         table = ctx.storage.table(each)
         stats = ctx.storage.vacuum(table)
+        table.counts.was_vacuumed(stats.rows, table.file.dead_rows, False, ctx.session.clock())
         if truncate:
             truncate_tail(ctx.txn, table)
         statistics.vacuumed(ctx.catalog, each, stats)
 
 
-def estimate(storage: Storage, desc: RelationDesc, snapshot: Snapshot) -> tuple[int, float]:
-    """(pages, rows) of a table: counted when it is small, else projected from evenly spread blocks."""
-    blocks = int(storage.blocks(desc.relfile)) if storage.exists(desc.relfile) else 0
-    if not blocks:
-        return 0, 0.0
-    table = storage.table(desc)
-    step = max(1, blocks // _SAMPLE_BLOCKS)
-    seen = len(range(0, blocks, step))
-    rows = sum(len(batch) for batch in table.scan_blocks(snapshot, (), False, 0, blocks, step=step))
-    return blocks, float(rows) if step == 1 else float(round(rows * blocks / seen))
+def analyze_table(ctx: DdlContext, desc: RelationDesc, named: Sequence[int] = (), verbose: bool = False) -> None:
+    """Gather what the planner knows of a table: of its columns (the ``named`` alone, if any), its size and its
+    indexes'."""
+    if verbose:
+        ctx.notice(f'analyzing "{desc.schema}.{desc.name}"', severity="INFO")
+    default = int(ctx.session.settings.get("default_statistics_target"))
+    targets = {
+        record.attnum: default if record.attstattarget < 0 else int(record.attstattarget)
+        for record in ctx.rows.find("pg_attribute", attrelid=desc.oid)
+        if record.attnum > 0 and not record.attisdropped and record.attstattarget
+    }
+    columns = [desc.columns[attno - 1] for attno in sorted(targets) if not named or attno in named]
+    size = ROWS_A_TARGET * max((targets[column.attno] for column in columns), default=1)
+    lookup = ctx.view.type
+    sample = Sample([])
+    if ctx.storage.exists(desc.relfile):
+        table = ctx.storage.table(desc)
+        attnos = tuple(column.attno + (LAZY if lookup(column.type).length < 0 else 0) for column in columns)
+        sample = take(table, ctx.rows.snapshot(), attnos, size)
+        table.counts.was_analyzed(int(sample.total), False, ctx.session.clock())
+    if verbose:
+        seen = f'"{desc.name}": scanned {sample.scanned} of {sample.pages} pages'
+        found = f"containing {sample.seen} live rows and 0 dead rows"
+        kept = f"{len(sample.rows)} rows in sample, {sample.total:.0f} estimated total rows"
+        ctx.notice(f"{seen}, {found}; {kept}", severity="INFO")
+    if sample.rows:
+        for position, column in enumerate(columns):
+            facts = analyze_column(ctx.view, column, sample, position, targets[column.attno])
+            store.write(ctx.rows, lookup, desc.oid, column.attno, facts)
+    _note_size(ctx, desc, sample)
+    ctx.changes.touch(desc.oid)
 
 
-def analyze_table(ctx: DdlContext, desc: RelationDesc) -> None:
-    """Bring relpages and reltuples of a table and its indexes up to date."""
-    pages, rows = estimate(ctx.storage, desc, ctx.rows.snapshot())
-    wanted = [(desc.oid, pages)]
+def _note_size(ctx: DdlContext, desc: RelationDesc, sample: Sample) -> None:
+    wanted = [(desc.oid, sample.pages)]
     wanted += [(index.oid, int(ctx.storage.blocks(index.relfile))) for index in desc.indexes]
-    changed = False
     for oid, count in wanted:
         record = class_record(ctx, oid)
-        if record.relpages != count or record.reltuples != rows:
-            ctx.rows.update("pg_class", record, relpages=count, reltuples=rows)
-            changed = True
-    if changed or desc.oid in CATALOGS_BY_OID:
-        ctx.changes.touch(desc.oid)
+        if record.relpages != count or record.reltuples != sample.total:
+            ctx.rows.update("pg_class", record, relpages=count, reltuples=sample.total)

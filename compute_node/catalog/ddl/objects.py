@@ -15,6 +15,7 @@ from aurora.errors import (
     DuplicateSchema,
     DuplicateTable,
     IndeterminateCollation,
+    InvalidSchemaDefinition,
     InvalidTableDefinition,
     InvariantViolation,
     NoActiveSqlTransaction,
@@ -44,6 +45,7 @@ from compute_node.session import cursors, prepare
 from compute_node.session.state import IDLE
 from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.typenames import format_type
+from compute_node.sql.deparse.expressions import quote_identifier
 from compute_node.sql.deparse.queries import kept_query
 from compute_node.sql.expressions import FieldSelect
 from compute_node.sql.parse import parse
@@ -86,14 +88,42 @@ def create_schema(ctx: DdlContext, node: ast.CreateSchemaStmt, execute: Callable
     ctx.rows.insert("pg_namespace", oid=oid, nspname=name, nspowner=owner)
     record_owner(ctx, CLASS_NAMESPACE, oid, owner)
     ctx.changes.touch()
-    with _acting_as(ctx, owner):
-        for element in node.schemaElts or ():
-            for attribute in ("relation", "view"):
+    if not node.schemaElts:
+        return "CREATE SCHEMA"
+    with _acting_as(ctx, owner), _first_on_path(ctx, name):
+        # Whatever the order in which they are written: what the others use comes first.
+        for element in sorted(node.schemaElts, key=lambda each: _ELEMENTS.get(type(each), 0)):
+            for attribute in ("sequence", "relation", "view"):
                 target = getattr(element, attribute, None)
-                if isinstance(target, ast.RangeVar) and target.schemaname is None:
+                if isinstance(target, ast.RangeVar):
+                    if target.schemaname not in (None, name) and not isinstance(element, ast.GrantStmt):
+                        raise InvalidSchemaDefinition(
+                            f"CREATE specifies a schema ({target.schemaname}) different from the one being created"
+                            f" ({name})"
+                        )
                     target.schemaname = name
             execute(element)
     return "CREATE SCHEMA"
+
+
+_ELEMENTS = {
+    kind: place
+    for place, kind in enumerate((ast.CreateSeqStmt, ast.CreateStmt, ast.ViewStmt, ast.IndexStmt, ast.CreateTrigStmt))
+} | {ast.GrantStmt: 9}
+"""the order of CREATE SCHEMA's elements"""
+
+
+@contextmanager
+def _first_on_path(ctx: DdlContext, schema: str) -> Iterator[None]:
+    """With the new schema before the others of the search path."""
+    settings = ctx.session.settings
+    path, mark, first = settings.show("search_path"), settings.mark(), quote_identifier(schema)
+    settings.set("search_path", f"{first}, {path}" if path else first, local=True)
+    try:
+        yield
+    finally:
+        settings.leave(mark, ["search_path"])
+        ctx.session.environment_changed()
 
 
 @contextmanager

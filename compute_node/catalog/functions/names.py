@@ -508,6 +508,7 @@ FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "pg_ts_parser_is_visible": _in_path("pg_ts_parser", "prsnamespace"),
     "pg_ts_template_is_visible": _in_path("pg_ts_template", "tmplnamespace"),
     "search_path_schemas": search_path_schemas,
+    "type": lambda call, oid: call.view.type(oid),
     "schema_name": lambda call, oid: call.view.namespace_name(oid),
     "format_type": lambda call, oid, typmod: call.type_name(oid, -1 if typmod is None else typmod),
 }

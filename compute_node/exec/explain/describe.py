@@ -36,7 +36,8 @@ class Shown:
 
 
 class Describer:
-    """Describes one statement. Columns are qualified when it has several tables, or with ``verbose``."""
+    """Describes one statement. Columns are qualified with ``verbose``, and above the scans when it has several
+    tables."""
 
     def __init__(self, planned: pl.PlannedStmt, wording: Wording, verbose: bool) -> None:
         self._planned = planned
@@ -73,7 +74,7 @@ class Describer:
 
     # Columns
 
-    def _scan_names(self, plan: Any) -> Names:
+    def _scan_names(self, plan: Any, qualify: bool) -> Names:
         alias = quoted(plan.alias or plan.relation.name)
 
         def name(side: int, index: int) -> str:
@@ -82,7 +83,7 @@ class Describer:
             else:
                 attno = plan.columns[index]
                 text = SYSTEM_COLUMNS.get(attno) or quoted(plan.relation.columns[attno - 1].name)
-            return f"{alias}.{text}" if self._qualify else text
+            return f"{alias}.{text}" if qualify else text
 
         return name
 
@@ -106,7 +107,7 @@ class Describer:
     def _input_names(self, plan: pl.Plan) -> Names:
         """Names of what the node's own expressions refer to."""
         if isinstance(plan, _LEAVES):
-            return self._scan_names(plan)
+            return self._scan_names(plan, self._qualify)
         if isinstance(plan, (pl.NestLoop, pl.HashJoin)):
             return self._names(plan.outer, plan.inner)
         if isinstance(plan, pl.AggregatePlan):
@@ -188,6 +189,8 @@ class Describer:
         names = self._input_names(plan)
         if self._verbose and plan.output:
             shown.properties.insert(0, ("Output", [self._wording.text(item, names) for item in plan.output]))
+        if isinstance(plan, _LEAVES):
+            names = self._scan_names(plan, self._verbose)
         for name in ("filter", "condition", "having"):
             condition = getattr(plan, name, None)
             if condition is not None:
@@ -211,7 +214,7 @@ class Describer:
 
     def _conditions(self, plan: Any, conditions: Sequence[ex.Expr]) -> str:
         """Conditions over the columns of a scan's table, joined."""
-        alias = quoted(plan.alias or plan.relation.name) + "." if self._qualify else ""
+        alias = quoted(plan.alias or plan.relation.name) + "." if self._verbose else ""
 
         def name(side: int, index: int) -> str:
             return alias + quoted(plan.relation.columns[index].name)
@@ -251,7 +254,7 @@ class Describer:
                 return self._scan(plan, "Seq Scan")
             case pl.TidScan():
                 shown = self._scan(plan, "Tid Scan")
-                tid = self._wording.text(plan.tid, self._scan_names(plan))
+                tid = self._wording.text(plan.tid, self._scan_names(plan, self._verbose))
                 current = tid.startswith("CURRENT OF ")
                 shown.properties.append(("TID Cond", tid if current else f"(ctid = {tid})"))
                 return shown
@@ -308,7 +311,7 @@ class Describer:
 
     def _sample(self, plan: pl.SampleScan) -> Shown:
         shown = self._scan(plan, "Sample Scan")
-        names = self._scan_names(plan)
+        names = self._scan_names(plan, self._verbose)
         text = f"{plan.method} ({self._wording.text(plan.percent, names)})"
         if plan.seed is not None:
             text += f" REPEATABLE ({self._wording.text(plan.seed, names)})"

@@ -150,7 +150,8 @@ class _Writer:
         plan = shown.plan
         text = ""
         if self._settings["costs"]:
-            text += f"  (cost={plan.startup_cost:.2f}..{plan.total_cost:.2f} rows={plan.rows:.0f} width={plan.width})"
+            startup = plan.total_cost if shown.kind == "Hash" else plan.startup_cost
+            text += f"  (cost={startup:.2f}..{plan.total_cost:.2f} rows={plan.rows:.0f} width={plan.width})"
         if self._measurements is not None:
             text += " "
             measured = self._measurements.get(id(plan))
@@ -182,7 +183,7 @@ class _Writer:
         item |= {"Parallel Aware": False, "Async Capable": False} | shown.facts
         if self._settings["costs"]:
             item |= {
-                "Startup Cost": _Number(f"{plan.startup_cost:.2f}"),
+                "Startup Cost": _Number(f"{plan.total_cost if shown.kind == 'Hash' else plan.startup_cost:.2f}"),
                 "Total Cost": _Number(f"{plan.total_cost:.2f}"),
                 "Plan Rows": round(plan.rows),
                 "Plan Width": plan.width,

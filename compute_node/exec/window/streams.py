@@ -31,7 +31,7 @@ MakeStream = Callable[["ExecContext"], Stream]
 def _spread(count: int, groups: Sequence[int], values: list[Datum], before: Datum) -> list[Datum]:
     """One value a group as one value a row; ``before``: of the rows of a group that began earlier."""
     out: list[Datum] = [before] * (groups[0] if groups else count)
-    ends = [*groups[1:], count]
+    ends = [*groups[1:], count] if groups else []
     for start, end, value in zip(groups, ends, values, strict=True):
         out += [value] * (end - start)
     return out

@@ -12,7 +12,7 @@ from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.analyze.context import NameItem, Scope, fail
 from compute_node.sql.analyze.ctes import transform_with
 from compute_node.sql.analyze.dml import assignments, insert_columns, new_row, refuse_catalog
-from compute_node.sql.analyze.expressions import transform, transform_where
+from compute_node.sql.analyze.expressions import transform_assigned, transform_where
 from compute_node.sql.analyze.from_clause import from_item, open_relation, relation_entry
 from compute_node.sql.analyze.names import SYSTEM_NAMES
 from compute_node.sql.expressions import Expr, Var, walk
@@ -102,7 +102,7 @@ def _action(
             columns, steps = [], []
         else:
             previous, scope.clause = scope.clause, "VALUES"
-            values = [transform(scope, item) for item in clause.values]
+            values = [transform_assigned(scope, item) for item in clause.values]
             scope.clause = previous
         override = OverridingKind(clause.override)
         row = new_row(scope, relation, columns, values, clause.targetList, steps, override)

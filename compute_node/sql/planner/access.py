@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from compute_node.sql.expressions import Call, Expr, SortKey, Var
 from compute_node.sql.planner.bitmap_paths import BitmapPaths
-from compute_node.sql.planner.estimate import selectivity, table_pages, table_rows
 from compute_node.sql.planner.index_paths import IndexPaths
-from compute_node.sql.planner.paths import CPU_OPERATOR_COST, CPU_TUPLE_COST, DISABLED_COST, SEQ_PAGE_COST, ScanPath
+from compute_node.sql.planner.paths import CPU_TUPLE_COST, DISABLED_COST, SEQ_PAGE_COST, ScanPath, test_cost
 from compute_node.sql.planner.quals import relids
+from compute_node.sql.planner.selectivity import Estimator, table_size
 from compute_node.sql.planner.state import Statement
 from compute_node.sql.query import Query, RangeEntry
 
@@ -22,8 +22,9 @@ class Access:
         self.catalog = statement.catalog
         self.entries = query.range_table
         keeps = bool(query.locking) or query.command != "select"
-        self._indexes = IndexPaths(statement, query.range_table, keeps)
-        self._bitmaps = BitmapPaths(statement, query.range_table, self._indexes, keeps)
+        self.estimator = Estimator(statement.catalog, query.range_table, statement.decisive_literals)
+        self._indexes = IndexPaths(statement, self.estimator, keeps)
+        self._bitmaps = BitmapPaths(self.estimator, self._indexes, keeps)
         self._wants_few = query.limit is not None
 
     def index_paths(
@@ -33,12 +34,13 @@ class Access:
         quals: Sequence[Expr],
         filter_quals: Sequence[Expr],
         order: Sequence[SortKey[Expr]] = (),
+        loops: float = 1.0,
     ) -> Iterator[tuple[ScanPath, bool]]:
         """See ``IndexPaths.paths``; with ``enable_indexscan`` off they are dear."""
         if entry.sample is not None:
             return
         off = not self.statement.enabled("enable_indexscan")
-        for path, ordered in self._indexes.paths(rte, entry, quals, filter_quals, order):
+        for path, ordered in self._indexes.paths(rte, entry, quals, filter_quals, order, loops):
             if off:
                 path.startup += DISABLED_COST
                 path.cost += DISABLED_COST
@@ -47,11 +49,8 @@ class Access:
     def seq_path(self, rte: int, entry: RangeEntry, quals: Sequence[Expr]) -> ScanPath:
         """The whole table, filtered; by tid when a condition says ``ctid = …``."""
         relation = entry.relation
-        total = table_rows(relation) if relation is not None else 1000.0
-        pages = table_pages(relation) if relation is not None else 1.0
-        rows = total
-        for qual in quals:
-            rows *= selectivity(self.catalog, qual, self.entries, total)
+        pages, total = table_size(self.catalog, relation) if relation is not None else (1.0, 1000.0)
+        rows = total * self.estimator.of_all(quals)
         for qual in quals if entry.sample is None else ():
             if isinstance(qual, Call) and qual.operator and len(qual.arguments) == 2:
                 if self.catalog.operator(qual.operator).name != "=":
@@ -65,12 +64,12 @@ class Access:
                         return ScanPath(
                             relids=frozenset({rte}), rows=1.0, cost=4.01, rte=rte, entry=entry, filter=rest, tid=key
                         )
-        cost = pages * SEQ_PAGE_COST + total * (CPU_TUPLE_COST + CPU_OPERATOR_COST * len(quals))
+        cost = pages * SEQ_PAGE_COST + total * (CPU_TUPLE_COST + test_cost(self.catalog, quals))
         startup = 0.0 if self.statement.enabled("enable_seqscan") else DISABLED_COST
         cost += startup
         return ScanPath(
             relids=frozenset({rte}),
-            rows=max(1.0, rows),
+            rows=max(1.0, round(rows)),
             startup=startup,
             cost=cost,
             rte=rte,

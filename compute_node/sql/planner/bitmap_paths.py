@@ -14,12 +14,11 @@ from compute_node.relations.access_methods import METHODS
 from compute_node.relations.descriptors import IndexDesc
 from compute_node.sql.expressions import Expr, Or
 from compute_node.sql.plan import IndexKey
-from compute_node.sql.planner.estimate import selectivity, table_pages, table_rows
 from compute_node.sql.planner.index_cost import ScanSize, bitmap_heap_cost, bitmap_index_cost
-from compute_node.sql.planner.index_paths import Choice, IndexPaths
-from compute_node.sql.planner.paths import ScanPath
+from compute_node.sql.planner.index_paths import Choice, IndexPaths, descents
+from compute_node.sql.planner.paths import ScanPath, test_cost
 from compute_node.sql.planner.quals import conjunction, conjuncts, local_vars
-from compute_node.sql.planner.state import Statement
+from compute_node.sql.planner.selectivity import Estimator, table_size
 from compute_node.sql.query import RangeEntry
 from compute_node.types import oids
 
@@ -49,11 +48,9 @@ class Bitmap:
 class BitmapPaths:
     """Bitmap paths of one statement's tables."""
 
-    def __init__(
-        self, statement: Statement, entries: list[RangeEntry], indexes: IndexPaths, keep_implied: bool
-    ) -> None:
-        self._catalog = statement.catalog
-        self._entries = entries
+    def __init__(self, estimator: Estimator, indexes: IndexPaths, keep_implied: bool) -> None:
+        self._estimator = estimator
+        self._catalog = estimator.catalog
         self._indexes = indexes
         self._keep_implied = keep_implied
 
@@ -89,20 +86,25 @@ class BitmapPaths:
         if relation is None:
             raise InvariantViolation("relation is not there")
         keyed = _distinct([each.qual for each in choice.keys])
-        total = table_rows(relation)
-        fraction = 1.0
-        for item in [*keyed, *(each for each in predicate if each not in keyed)]:
-            fraction *= selectivity(self._catalog, item, self._entries, total)
+        pages, total = table_size(self._catalog, relation)
+        fraction = self._estimator.of_all(_distinct([*keyed, *predicate]))
         if index.unique and choice.point:
             fraction = 1.0 / total
-        size = ScanSize(total, table_pages(relation), max(1.0, total * fraction), 0)
+        size = ScanSize(
+            total,
+            pages,
+            max(1.0, total * fraction),
+            0,
+            descents=descents(choice),
+            index_pages=index.pages,
+        )
         exact = [each for each in choice.clauses if each.exact]
         checked = METHODS[index.method].lossy or any(each.lossy or each not in choice.keys for each in exact)
         derived = [each.shown for each in choice.keys if not each.exact]
         conditions = _distinct([each.shown for each in choice.clauses])
         return Bitmap(
             fraction=fraction,
-            cost=bitmap_index_cost(size),
+            cost=bitmap_index_cost(size, len(choice.keys)),
             meets=_distinct([*(each.qual for each in exact), *derived, *predicate]),
             shown=[*conditions, *(item for item in predicate if item not in conditions)],
             lossy=checked,
@@ -161,17 +163,15 @@ class BitmapPaths:
         relation = entry.relation
         if relation is None:
             raise InvariantViolation("relation is not there")
-        total = table_rows(relation)
+        pages, total = table_size(self._catalog, relation)
         fraction = 1.0
         for bitmap in chosen:
             fraction *= bitmap.fraction
         met = [qual for bitmap in chosen for qual in bitmap.quals]
         rest = [item for item in quals if item not in met]
         matched = max(1.0, total * fraction)
-        rows = matched
-        for item in rest:
-            rows *= selectivity(self._catalog, item, self._entries, total)
-        size = ScanSize(total, table_pages(relation), matched, len(rest))
+        rows = round(total * self._estimator.of_all(quals)) if quals else matched
+        size = ScanSize(total, pages, matched, test_cost(self._catalog, quals))
         startup = sum(bitmap.cost for bitmap in chosen)
         whole = chosen[0]
         if len(chosen) > 1:

@@ -32,9 +32,9 @@ from compute_node.sql.plan import (
     ValuesScan,
 )
 from compute_node.sql.planner.bitmap_paths import Bitmap
-from compute_node.sql.planner.estimate import table_rows
-from compute_node.sql.planner.paths import EmptyPath, JoinPath, Path, ScanPath, SubPath, row_width
+from compute_node.sql.planner.paths import EmptyPath, JoinPath, Path, ScanPath, SubPath, row_width, width_of
 from compute_node.sql.planner.quals import conjunction, local_vars
+from compute_node.sql.planner.selectivity import table_size
 from compute_node.sql.planner.state import Level
 from compute_node.types.long_text import paced
 
@@ -80,7 +80,7 @@ class Creator:
             path.startup,
             max(path.cost, path.startup),
         )
-        plan.width = row_width(self.catalog, plan.output)
+        plan.width = width_of(self.catalog, path, needs)
         return plan
 
     def _bind(self, node: Expr, mapping: Mapping_) -> Expr:
@@ -177,7 +177,7 @@ class Creator:
         relation = path.entry.relation
         if relation is None:
             raise InvariantViolation("a bitmap without a table")
-        rows = max(1.0, round(bitmap.fraction * table_rows(relation)))
+        rows = max(1.0, round(bitmap.fraction * table_size(self.catalog, relation)[1]))
         if bitmap.index is not None:
             return BitmapIndexScan(
                 relation=relation,

@@ -9,7 +9,7 @@ raises it.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -94,26 +94,31 @@ def _evaluation(catalog: CatalogView, node: Call | CoerceTypmod) -> Callable[[],
         if not isinstance(argument, Const) or cast is None or argument.value is None:
             return None
         return partial(cast, argument.value, node.typmod, node.explicit)
-    function = catalog.function(node.function)
-    if function.volatility != "i" or function.needs_context or function.returns_set or function.kind != "f":
-        return None
     if not all(isinstance(item, Const) for item in node.arguments):
         return None
+    function = catalog.function(node.function)
     if node.variadic and function.variadic == oids.ANY:
         return None
     values = [item.value for item in node.arguments if isinstance(item, Const)]
     if function.strict and None in values:
         return None
-    implementation = function.implementation
+    implementation = evaluation(catalog, node.function, [item.type for item in node.arguments], node.type)
+    return None if implementation is None else partial(implementation, *values)
+
+
+def evaluation(
+    catalog: CatalogView, function_oid: int, arguments: Sequence[int], result: int
+) -> Callable[..., Datum] | None:
+    """An immutable function over values of the types ``arguments``; None for any other function."""
+    function = catalog.function(function_oid)
+    if function.volatility != "i" or function.needs_context or function.returns_set or function.kind != "f":
+        return None
     if function.specialize is not None:
-        types = tuple([catalog.type(item.type) for item in node.arguments])
-        implementation = function.specialize(types, catalog.type(node.type))
-    else:
-        for item in node.arguments:
-            if collation_of(item.type) and (under := catalog.type(item.type).collated) is not None:
-                implementation = code_under(function, under) or implementation
-                break
-    return partial(implementation, *values)
+        return function.specialize(tuple([catalog.type(item) for item in arguments]), catalog.type(result))
+    for item in arguments:
+        if collation_of(item) and (under := catalog.type(item).collated) is not None:
+            return code_under(function, under) or function.implementation
+    return function.implementation
 
 
 def _boolean(value: bool | None) -> Const:

@@ -172,9 +172,11 @@ class _Grouping:
             "output": tuple(above(item) for item in needs),
         }
         plan = AggregatePlan(**fields) if self._sets is None else self._with_sets(fields)
-        rows = 1.0 if self._plain else max(1.0, min(child.rows, child.rows * 0.1 if child.rows > 200 else child.rows))
+        rows = 1.0 if self._plain else self._planner.groups(keys, child.rows)
+        if self._sets is not None:
+            rows = sum(self._planner.groups([self._targets[at] for at in each], child.rows) for each in self._sets)
         each_row = 0.0025 * max(1, len(aggregates) + len(keys)) * len(self._sets or (1,))
-        cost(plan, child, rows, child.rows * each_row + rows * 0.01, startup=True)
+        cost(plan, child, rows, child.rows * each_row, startup=True, run=rows * 0.01)
         return widen(self._planner, plan)
 
     def _with_sets(self, fields: dict[str, Any]) -> AggregatePlan:

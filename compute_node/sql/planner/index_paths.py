@@ -6,24 +6,28 @@ with costs. Partial indexes take part when the conditions imply their predicate 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from aurora.errors import InvariantViolation
 from compute_node.relations.access_methods import IS_NULL, METHODS, AccessMethod
-from compute_node.relations.descriptors import IndexDesc, RelationDesc
+from compute_node.relations.descriptors import IndexDesc
 from compute_node.sql.expressions import Expr, SortKey
 from compute_node.sql.plan import IndexKey, IndexScan
-from compute_node.sql.planner.estimate import selectivity, table_pages, table_rows
 from compute_node.sql.planner.index_columns import column_class, index_columns
-from compute_node.sql.planner.index_cost import STARTUP, ScanSize, index_scan_cost
+from compute_node.sql.planner.index_cost import ScanSize, index_scan_cost
 from compute_node.sql.planner.index_match import IndexClause, IndexMatcher
 from compute_node.sql.planner.index_proof import Proof
-from compute_node.sql.planner.paths import ScanPath
+from compute_node.sql.planner.paths import ScanPath, array_elements, test_cost
 from compute_node.sql.planner.quals import local_vars
+from compute_node.sql.planner.selectivity import Estimator, table_size
 from compute_node.sql.planner.state import Statement
 from compute_node.sql.query import RangeEntry
 from compute_node.types.collation import collation_of
+
+MANY_COLUMNS = 0.75
+"""Of the first column's correlation, what an index over several has."""
 
 
 @dataclass(slots=True)
@@ -67,10 +71,10 @@ class IndexPaths:
     """The index paths of one statement's tables. ``keep_implied``: conditions that a partial index's predicate makes
     true are checked all the same, because a newer version of the row may be locked or changed."""
 
-    def __init__(self, statement: Statement, entries: list[RangeEntry], keep_implied: bool) -> None:
+    def __init__(self, statement: Statement, estimator: Estimator, keep_implied: bool) -> None:
         self._statement = statement
         self._catalog = statement.catalog
-        self._entries = entries
+        self._estimator = estimator
         self._keep_implied = keep_implied
 
     def paths(
@@ -80,16 +84,17 @@ class IndexPaths:
         quals: Sequence[Expr],
         filter_quals: Sequence[Expr],
         order: Sequence[SortKey[Expr]],
+        loops: float = 1.0,
     ) -> Iterator[tuple[ScanPath, bool]]:
         """(path, whether its order is ``order``, whose expressions are the table's). ``quals``: conditions that may
         become keys (with join conditions for a parameterised scan); ``filter_quals``: those that must hold of the rows
-        in any case."""
+        in any case; ``loops``: how often the scan will run."""
         relation = entry.relation
         if relation is None:
             return
         for index in relation.indexes:
             if index.valid and index.ready:
-                yield from self._of_index(index, rte, entry, quals, filter_quals, order)
+                yield from self._of_index(index, rte, entry, quals, filter_quals, order, loops)
 
     def _of_index(
         self,
@@ -99,6 +104,7 @@ class IndexPaths:
         quals: Sequence[Expr],
         filter_quals: Sequence[Expr],
         order: Sequence[SortKey[Expr]],
+        loops: float,
     ) -> Iterator[tuple[ScanPath, bool]]:
         found = self.match(index, rte, entry, quals, filter_quals)
         if found is None:
@@ -108,7 +114,7 @@ class IndexPaths:
         ordered, backward = self._order(index, method, columns, choice, order)
         if not choice.keys and not ordered and not predicate:
             return
-        path = self._path(index, rte, entry, choice, predicate, filter_quals)
+        path = self._path(index, rte, entry, choice, predicate, filter_quals, loops)
         if path.index is not None:
             path.index.backward = backward
         yield path, ordered
@@ -138,29 +144,33 @@ class IndexPaths:
         choice: Choice,
         predicate: tuple[Expr, ...],
         filter_quals: Sequence[Expr],
+        loops: float,
     ) -> ScanPath:
         relation = entry.relation
         if relation is None:
             raise InvariantViolation("relation is not there")
         method = METHODS[index.method]
-        total = table_rows(relation)
+        pages, total = table_size(self._catalog, relation)
         used = [each.qual for each in choice.clauses if each.exact]
         implied = [] if self._keep_implied else [item for item in filter_quals if item in predicate]
         rest = [item for item in filter_quals if item not in used and item not in implied]
         unique = index.unique and index.immediate and choice.point
-        fraction = 1.0
-        for item in _distinct([*(each.qual for each in choice.keys), *predicate]):
-            fraction *= selectivity(self._catalog, item, self._entries, total)
-        matched = 1.0 if unique else max(1.0, total * fraction)
-        rows = matched
+        keyed = _distinct([*(each.qual for each in choice.keys), *predicate])
+        matched = 1.0 if unique else max(1.0, total * self._estimator.of_all(keyed))
         checked = [each.qual for each in choice.clauses if each.exact and (each.lossy or each not in choice.keys)]
-        for item in _distinct([*rest, *checked]):
-            if item not in predicate:
-                rows *= selectivity(self._catalog, item, self._entries, total)
-        rows = min(matched, max(rows, 1.0))
+        tested = [item for item in _distinct([*rest, *checked]) if item not in keyed]
+        rows = min(matched, max(round(total * self._estimator.of_all([*keyed, *tested])), 1.0))
         size = ScanSize(
-            total, table_pages(relation), matched, len(rest) + len(checked), _is_correlated(relation, index)
+            total,
+            pages,
+            matched,
+            test_cost(self._catalog, [*rest, *checked]),
+            self._correlation(index, rte),
+            loops,
+            descents(choice),
+            index.pages,
         )
+        costs = index_scan_cost(size, len(choice.keys))
         scan = IndexScan(
             relation=relation,
             index=index,
@@ -174,8 +184,8 @@ class IndexPaths:
         return ScanPath(
             relids=frozenset({rte}),
             rows=rows,
-            startup=STARTUP,
-            cost=index_scan_cost(size),
+            startup=costs.startup,
+            cost=costs.total,
             required=frozenset(item for each in choice.clauses for item in local_vars(each.qual) if item.rte != rte),
             rte=rte,
             entry=entry,
@@ -225,6 +235,14 @@ class IndexPaths:
             position += 1
         return True, bool(direction)
 
+    def _correlation(self, index: IndexDesc, rte: int) -> float:
+        """Of the index's order with the table's."""
+        if not index.columns[0]:
+            return 0.0
+        known = self._estimator.column(rte, index.columns[0])
+        found = known.correlation if known.statistics is not None else float(index.primary)
+        return found * MANY_COLUMNS if len(index.columns) > 1 else found
+
     def _is_fixed(self, index: IndexDesc, columns: tuple[Expr, ...], key: SortKey[Expr]) -> bool:
         """Whether rows that are equal in this column of the index are equal in the key, too."""
         kept = collation_of(index.key_types[columns.index(key.expression)]) if index.key_types else 0
@@ -247,7 +265,6 @@ def _distinct(nodes: Iterable[Expr]) -> list[Expr]:
     return found
 
 
-def _is_correlated(relation: RelationDesc, index: IndexDesc) -> bool:
-    """Whether rows may be taken to lie in the index's order: it begins as the primary key does."""
-    leading = index.columns[0]
-    return any(each.primary and each.columns[0] == leading for each in relation.indexes)
+def descents(choice: Choice) -> float:
+    """How often a scan by these keys starts again: for each element of their arrays."""
+    return float(max(1, math.prod(array_elements(key.value) for key in choice.keys if key.array)))

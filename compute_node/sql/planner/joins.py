@@ -10,8 +10,7 @@ from aurora.errors import InvariantViolation, NotSupported
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import Call, Expr
 from compute_node.sql.planner.access import Access
-from compute_node.sql.planner.estimate import selectivity
-from compute_node.sql.planner.paths import CPU_OPERATOR_COST, CPU_TUPLE_COST, JoinPath, Path, ScanPath
+from compute_node.sql.planner.paths import CPU_OPERATOR_COST, CPU_TUPLE_COST, DISABLED_COST, JoinPath, Path, ScanPath
 from compute_node.sql.planner.quals import relids
 
 EXHAUSTIVE_MAX = 5
@@ -156,15 +155,14 @@ class JoinSearch:
         required = frozenset(var for var in outer.required | item.path.required if var.rte not in together)
         options: list[JoinPath] = []
         lateral = any(var.rte in have for var in item.path.required)
-        base = outer.cost
 
-        def add(method: str, inner: Path, cost: float, **extra: object) -> None:
+        def add(method: str, inner: Path, startup: float, cost: float, **extra: object) -> None:
             options.append(
                 JoinPath(
                     relids=together,
                     rows=rows,
-                    startup=outer.startup,
-                    cost=cost + rows * CPU_TUPLE_COST,
+                    startup=startup,
+                    cost=cost,
                     required=required | frozenset(var for var in inner.required if var.rte not in together),
                     kind=item.kind,
                     method=method,
@@ -178,43 +176,64 @@ class JoinSearch:
         if not lateral:
             keys, rest = hash_keys(self.catalog, condition, have, item.relids)
             if keys:
-                cost = base + item.path.cost + (outer.rows + item.path.rows * 2) * CPU_TUPLE_COST
+                costs = hash_join_cost(outer, item.path, len(keys), rows, self._bucket(keys[0][1], item.path.rows))
+                costs = self._dear("enable_hashjoin", costs)
                 add(
                     "hash",
                     item.path,
-                    cost,
+                    *costs,
                     outer_keys=[k for k, _ in keys],
                     inner_keys=[k for _, k in keys],
                     condition=rest,
                 )
         inner_scan = self._parameterised(outer, item, condition)
         if inner_scan is not None and inner_scan.index is not None:
-            # repeated descents find the upper pages cached
-            each = 0.5 + inner_scan.rows * (RANDOM_REPEAT + CPU_TUPLE_COST)
             rest = [qual for qual in condition if qual not in inner_scan.keys]
-            add("nest", inner_scan, base + outer.rows * each, condition=rest)
+            costs = nest_loop_cost(outer, inner_scan, inner_scan.cost, inner_scan.rows, len(rest))
+            add("nest", inner_scan, *self._dear("enable_nestloop", costs), condition=rest)
         if lateral:
-            cost = base + outer.rows * max(item.path.cost, 0.02)
-            add("nest", item.path, cost, condition=condition)
+            costs = nest_loop_cost(outer, item.path, item.path.cost, item.path.rows, len(condition))
+            add("nest", item.path, *self._dear("enable_nestloop", costs), condition=condition)
         else:
-            pairs = outer.rows * item.path.rows
-            cost = base + item.path.cost + pairs * CPU_OPERATOR_COST * (1 + len(condition))
-            add("nest", item.path, cost, condition=condition, materialize=outer.rows > 1)
+            again = item.path.rows * CPU_OPERATOR_COST
+            costs = nest_loop_cost(outer, item.path, again, item.path.rows, len(condition))
+            stored = 2 * CPU_OPERATOR_COST * item.path.rows if outer.rows > 1 else 0.0
+            costs = costs[0], costs[1] + stored
+            add(
+                "nest",
+                item.path,
+                *self._dear("enable_nestloop", costs),
+                condition=condition,
+                materialize=outer.rows > 1,
+            )
         return min(options, key=lambda option: option.cost)
 
     def _rows(self, outer: Path, item: Item, condition: list[Expr], after: list[Expr]) -> float:
+        estimator = self.access.estimator
         if item.kind in ("semi", "anti"):
-            rows = outer.rows * 0.5
-        else:
-            rows = outer.rows * item.path.rows
+            share = 1.0
             for qual in condition:
                 if qual not in item.quals:
-                    rows *= selectivity(self.catalog, qual, self.entries, item.path.rows)
+                    share *= estimator.semi(qual, item.relids, item.path.rows)
+            rows = outer.rows * (share if item.kind == "semi" else 1.0 - share)
+        else:
+            rows = outer.rows * item.path.rows
+            rows *= estimator.of_all([qual for qual in condition if qual not in item.quals])
             if item.kind == "left":
                 rows = max(rows, outer.rows)
-        for qual in after:
-            rows *= selectivity(self.catalog, qual, self.entries, item.path.rows)
-        return max(rows, 1.0)
+        return max(round(rows * estimator.of_all(after)), 1.0)
+
+    def _bucket(self, key: Expr, rows: float) -> float:
+        known = self.access.estimator.variable(key)
+        share = 1.0 / max(min(known.distinct, rows), 1.0)
+        _, frequencies = known.common
+        return max(share, frequencies[0]) if frequencies else share
+
+    def _dear(self, setting: str, costs: Costs) -> Costs:
+        """The costs, out of all measure when the method is turned off."""
+        if self.access.statement.enabled(setting):
+            return costs
+        return costs[0] + DISABLED_COST, costs[1] + DISABLED_COST
 
     def _parameterised(self, outer: Path, item: Item, condition: list[Expr]) -> ScanPath | None:
         """The best index scan of a base table whose keys come from the outer rows."""
@@ -223,7 +242,7 @@ class JoinSearch:
             return None
         usable = item.quals + [qual for qual in condition if qual not in item.quals]
         best: ScanPath | None = None
-        for scan, _ in self.access.index_paths(path.rte, path.entry, usable, item.quals):
+        for scan, _ in self.access.index_paths(path.rte, path.entry, usable, item.quals, loops=outer.rows):
             needed = frozenset(var.rte for var in scan.required)
             if not needed or not needed <= outer.relids:
                 continue
@@ -234,8 +253,25 @@ class JoinSearch:
         return best
 
 
-RANDOM_REPEAT = 0.3
-"""cost of a heap page that an earlier descent of the same join has likely brought in"""
+Costs = tuple[float, float]
+"""(to the first row, to the last)"""
+
+
+def hash_join_cost(outer: Path, inner: Path, keys: int, rows: float, bucket: float) -> Costs:
+    """``bucket``: the share of the inner rows that an outer row is compared with."""
+    startup = outer.startup + inner.cost + inner.rows * (CPU_OPERATOR_COST * keys + CPU_TUPLE_COST)
+    run = outer.cost - outer.startup + outer.rows * CPU_OPERATOR_COST * keys
+    run += CPU_OPERATOR_COST * keys * outer.rows * max(1.0, inner.rows * bucket) * 0.5
+    return startup, startup + run + rows * CPU_TUPLE_COST
+
+
+def nest_loop_cost(outer: Path, inner: Path, again: float, inner_rows: float, conditions: int) -> Costs:
+    """``again``: what each run of the inner side but the first costs."""
+    pairs = outer.rows * inner_rows
+    run = outer.cost - outer.startup + inner.cost - inner.startup + max(outer.rows - 1, 0.0) * again
+    run += pairs * (CPU_TUPLE_COST + CPU_OPERATOR_COST * conditions)
+    startup = outer.startup + inner.startup
+    return startup, startup + run
 
 
 def hash_keys(

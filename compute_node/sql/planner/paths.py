@@ -5,11 +5,25 @@ A path speaks of the query's Vars; ``create`` turns it into plan nodes that spea
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.catalog_view import CatalogView
-from compute_node.sql.expressions import Expr, Var
+from compute_node.sql.expressions import (
+    ArrayExpr,
+    ArrayOp,
+    Call,
+    Const,
+    DistinctTest,
+    Expr,
+    MinMax,
+    NullIf,
+    RowCompare,
+    Var,
+    walk,
+)
 from compute_node.sql.plan import IndexScan, Plan
 from compute_node.sql.query import RangeEntry
 
@@ -90,6 +104,16 @@ class JoinPath(Path):
     materialize: bool = False
 
 
+def rows_of(path: Path | None, rte: int) -> float:
+    """How many rows of a range entry its conditions have left; 0 where the path does not read it."""
+    if isinstance(path, JoinPath):
+        return rows_of(path.outer, rte) or rows_of(path.inner, rte)
+    return path.rows if isinstance(path, (ScanPath, SubPath)) and path.rte == rte else 0.0
+
+
+ARRAY_ELEMENTS = 10
+"""of an array that is not known"""
+
 _WIDTHS = {"?": 1, "h": 2, "i": 4, "q": 8, "I": 4, "f": 4, "d": 8, "c": 1}
 
 
@@ -106,3 +130,39 @@ def type_width(catalog: CatalogView, type_oid: int, typmod: int = -1) -> int:
 def row_width(catalog: CatalogView, output: tuple[Expr, ...]) -> int:
     """Average bytes of a row, for EXPLAIN."""
     return sum(type_width(catalog, item.type, item.typmod) for item in output)
+
+
+def width_of(catalog: CatalogView, path: Path, needs: Sequence[Expr]) -> int:
+    """The same of a path's row; of tables' columns as ANALYZE found them."""
+    width = 0
+    for item in needs:
+        known = None
+        if isinstance(item, Var) and item.attno > 0:
+            relation = _relation_of(path, item.rte)
+            known = None if relation is None else catalog.column_statistics(relation.oid, item.attno)
+        width += type_width(catalog, item.type, item.typmod) if known is None else known.width
+    return width
+
+
+def _relation_of(path: Path, rte: int) -> RelationDesc | None:
+    if isinstance(path, JoinPath):
+        return _relation_of(path.outer if rte in path.outer.relids else path.inner, rte)
+    return path.entry.relation if isinstance(path, ScanPath) and path.rte == rte else None
+
+
+def test_cost(catalog: CatalogView, conditions: Sequence[Expr]) -> float:
+    """What evaluating the conditions costs for a row: an operator a function that is called."""
+    return CPU_OPERATOR_COST * sum(_calls(node) for condition in conditions for node in walk(condition))
+
+
+def array_elements(node: Expr | None) -> int:
+    """How many elements an array has, as far as that is known."""
+    if isinstance(node, ArrayExpr):
+        return len(node.elements)
+    return len(node.value or ()) if isinstance(node, Const) else ARRAY_ELEMENTS
+
+
+def _calls(node: Expr) -> float:
+    if isinstance(node, ArrayOp):
+        return array_elements(node.right) * 0.5
+    return float(isinstance(node, (Call, DistinctTest, NullIf, RowCompare, MinMax)))

@@ -27,12 +27,14 @@ from compute_node.sql.expressions import (
 from compute_node.sql.plan import Plan, RecursiveUnion
 from compute_node.sql.planner.access import Access
 from compute_node.sql.planner.create import Creator, identity
-from compute_node.sql.planner.estimate import selectivity
+from compute_node.sql.planner.equivalence import Equivalences
+from compute_node.sql.planner.extremes import ends_of_indexes, is_better
 from compute_node.sql.planner.fold import fold
 from compute_node.sql.planner.from_tree import FromTree, leaves, nullable, reduce_outer
 from compute_node.sql.planner.joins import Item, JoinSearch, hash_keys
-from compute_node.sql.planner.paths import EmptyPath, JoinPath, Path, ScanPath, SubPath
+from compute_node.sql.planner.paths import EmptyPath, JoinPath, Path, ScanPath, SubPath, rows_of
 from compute_node.sql.planner.pull_up import pull_up
+from compute_node.sql.planner.push_down import having_as_where, push_down
 from compute_node.sql.planner.quals import conjuncts, contains_volatile, local_vars, nonnullable, relids
 from compute_node.sql.planner.state import CtePlan, Level, Statement
 from compute_node.sql.planner.sublinks import pull_up_exists
@@ -171,7 +173,21 @@ class QueryPlanner:
                 # the target list and order of an EXISTS sub-select do not matter
                 one = Target(Const(type=oids.INT4, value=1), "?column?")
                 self._replace(dataclasses.replace(self.query, targets=[one], order_by=(), locking=()))
-        return plan_upper(self)
+        ends = ends_of_indexes(self)
+        return plan_upper(self) if ends is None else self._better(ends)
+
+    def _better(self, other: Query) -> Plan:
+        """The cheaper of the query's own plan and that of another query for the same rows."""
+        from compute_node.sql.planner.upper import plan_upper
+
+        mark = len(self.statement.subplans)
+        planner = QueryPlanner(self.statement, other, self.level.parent)
+        plan, whole = plan_upper(planner), plan_upper(self)
+        self.level.uses_outer = self.level.uses_outer or planner.level.uses_outer
+        if is_better(plan, self.statement.subplans, whole):
+            return plan
+        del self.statement.subplans[mark:]
+        return whole
 
     def _replace(self, query: Query) -> None:
         self.query = query
@@ -252,6 +268,7 @@ class QueryPlanner:
             if merged is query:
                 break
             query = merged
+        query = having_as_where(self.catalog, query)
         if query is not self.query:
             self._replace(query)
 
@@ -319,6 +336,11 @@ class QueryPlanner:
         path = JoinSearch(Access(self.statement, self.query), items, placed).best()
         return self._gated(path, constant), False
 
+    def groups(self, keys: Sequence[Expr], rows: float) -> float:
+        """How many groups such keys make of so many rows of FROM."""
+        estimator = Access(self.statement, self.query).estimator
+        return round(estimator.groups(keys, rows, lambda rte: rows_of(self.path, rte) or rows))
+
     def _gated(self, path: Path, constant: list[Expr]) -> Path:
         self.constant_quals = constant
         return path
@@ -370,6 +392,8 @@ class QueryPlanner:
 
         for tree in trees:
             visit(tree)
+        equal = Equivalences(self.catalog, pool)
+        pool = equal.conditions(pool)
         items = []
         taken: set[int] = set()
         for kind, tree, condition, min_left in pending:
@@ -379,6 +403,7 @@ class QueryPlanner:
                 taken |= {id(qual) for qual in mine}
                 items.append(Item(kind, self._tree_path(tree, mine), mine))
             else:
+                condition = equal.below(condition, own)
                 mine = [qual for qual in condition if relids(qual) and relids(qual) <= own]
                 others = [qual for qual in condition if qual not in mine]
                 items.append(Item(kind, self._tree_path(tree, mine), mine, others, min_left))
@@ -450,8 +475,9 @@ class QueryPlanner:
         for var in path.required:
             if var not in self.level.params:
                 self.level.params[var] = self.statement.new_param()
-        for qual in quals:
-            path.rows = max(1.0, path.rows * selectivity(self.catalog, qual, self.query.range_table, path.rows))
+        if path.filter:
+            estimator = Access(self.statement, self.query).estimator
+            path.rows = max(1.0, round(path.rows * estimator.of_all(path.filter)))
         return path
 
     def _sampled(self, rte: int, entry: RangeEntry, sample: Sample, quals: list[Expr]) -> Path:
@@ -481,7 +507,8 @@ class QueryPlanner:
         if entry.query is None:
             raise InvariantViolation(f"sub-select {entry.alias} has no query")
         before = set(self.level.params)
-        child = QueryPlanner(self.statement, entry.query, self.level)
+        query, path.filter = push_down(self.catalog, entry.query, path.rte, path.filter)
+        child = QueryPlanner(self.statement, query, self.level)
         path.plan = child.plan()
         path.rows, path.startup, path.cost = path.plan.rows, path.plan.startup_cost, path.plan.total_cost
         probe = SubLink(type=oids.BOOL, kind="EXISTS", query=entry.query)

@@ -141,7 +141,9 @@ def _finish(planner: QueryPlanner, emit: Emit, targets: list[Expr], ordered: boo
         child = emit(visible)
         merging = merging_types(planner)
         plan: Plan = Unique(child=child, count=count, key_types=merging, output=identity(visible))
-        widen(planner, cost(plan, child, child.rows * 0.5, child.rows * 0.01, startup=True))
+        grouped = query.has_aggregates or bool(query.group_by) or query.has_windows
+        rows = child.rows if grouped else planner.groups(visible, child.rows)
+        widen(planner, cost(plan, child, rows, child.rows * 0.0025 * len(visible), startup=True, run=rows * 0.01))
         if keys:
             plan = sorted_plan(planner, plan, keys, identity(visible), sort_limit)
     elif query.distinct_on:
@@ -158,7 +160,8 @@ def _finish(planner: QueryPlanner, emit: Emit, targets: list[Expr], ordered: boo
             key_types=tuple(compared) if any(map(collation_of, compared)) else (),
             output=identity(targets) if with_ties else identity(targets)[:count],
         )
-        widen(planner, cost(plan, child, child.rows * 0.5, child.rows * 0.0025))
+        rows = planner.groups([targets[index] for index in indexes], child.rows)
+        widen(planner, cost(plan, child, rows, child.rows * 0.0025))
     else:
         tids: list[Expr] = []
         for _, _, rte in locks:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from compute_node.sql.expressions import Expr, Relabel, SortKey
+from compute_node.sql.expressions import Const, Expr, Relabel, SortKey
 from compute_node.sql.plan import Plan, Sort
-from compute_node.sql.planner.paths import row_width
+from compute_node.sql.planner.paths import CPU_OPERATOR_COST, row_width
 from compute_node.sql.planner.query_planner import QueryPlanner
 from compute_node.types.collation import collated, collation_of
 
@@ -15,11 +15,12 @@ Emit = Callable[[Sequence[Expr]], Plan]
 """A plan whose rows are the given expressions"""
 
 
-def cost(plan: Plan, child: Plan, rows: float, extra: float, startup: bool = False) -> Plan:
-    """Fill a node's estimates from its child's."""
+def cost(plan: Plan, child: Plan, rows: float, extra: float, startup: bool = False, run: float = 0.0) -> Plan:
+    """Fill a node's estimates from its child's. ``startup``: all of ``extra`` comes before the first row; ``run`` comes
+    after it."""
     plan.rows = max(1.0, round(rows))
-    plan.total_cost = child.total_cost + extra
-    plan.startup_cost = plan.total_cost if startup else child.startup_cost
+    plan.total_cost = child.total_cost + extra + run
+    plan.startup_cost = child.total_cost + extra if startup else child.startup_cost
     return plan
 
 
@@ -32,7 +33,11 @@ def sorted_plan(
     planner: QueryPlanner, child: Plan, keys: tuple[SortKey[Expr], ...], output: tuple[Expr, ...], limit: Expr | None
 ) -> Plan:
     plan = Sort(child=child, keys=keys, limit=limit, output=output)
-    cost(plan, child, child.rows, child.rows * 0.005 * max(1.0, math.log2(child.rows + 1)), startup=True)
+    rows = max(child.rows, 2.0)
+    wanted = limit.value if isinstance(limit, Const) and isinstance(limit.value, int) else rows
+    bound = min(rows, max(2.0 * wanted, 2.0))
+    cost(plan, child, child.rows, 2 * CPU_OPERATOR_COST * rows * math.log2(bound), startup=True)
+    plan.total_cost += CPU_OPERATOR_COST * child.rows
     return widen(planner, plan)
 
 

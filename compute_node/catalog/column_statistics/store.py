@@ -1,0 +1,63 @@
+"""Facts about columns as rows of pg_statistic, and back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aurora.datum import Datum
+from compute_node.catalog.rows import CatalogReader, CatalogRows, Record
+from compute_node.relations.column_statistics import ColumnStatistics, Slot
+from compute_node.types.anyarray import any_array
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from compute_node.types.registry import PgType
+
+    Types = Callable[[int], PgType]
+
+SLOTS = 5
+
+
+def write(rows: CatalogRows, types: Types, relation: int, attno: int, facts: ColumnStatistics) -> None:
+    """In place of what was known of that column (of an index: of that expression)."""
+    values: dict[str, Datum] = {
+        "stanullfrac": facts.null_fraction,
+        "stawidth": facts.width,
+        "stadistinct": facts.distinct,
+    }
+    for number in range(1, SLOTS + 1):
+        slot = facts.slots[number - 1] if number <= len(facts.slots) else Slot(0)
+        values |= {
+            f"stakind{number}": slot.kind,
+            f"staop{number}": slot.operator,
+            f"stacoll{number}": slot.collation,
+            f"stanumbers{number}": None if slot.numbers is None else list(slot.numbers),
+            f"stavalues{number}": None if slot.values is None else any_array(list(slot.values), types(slot.value_type)),
+        }
+    known = rows.one("pg_statistic", starelid=relation, staattnum=attno, stainherit=False)
+    if known is not None:
+        rows.update("pg_statistic", known, **values)
+    else:
+        rows.insert("pg_statistic", starelid=relation, staattnum=attno, stainherit=False, **values)
+
+
+def read(reader: CatalogReader, types: Types, relation: int, attno: int) -> ColumnStatistics | None:
+    """What is known of that column."""
+    record = reader.one("pg_statistic", starelid=relation, staattnum=attno, stainherit=False)
+    if record is None:
+        return None
+    slots = tuple(_slot(record, number, types) for number in range(1, SLOTS + 1) if getattr(record, f"stakind{number}"))
+    return ColumnStatistics(record.stanullfrac, record.stawidth, record.stadistinct, slots)
+
+
+def _slot(record: Record, number: int, types: Types) -> Slot:
+    values = getattr(record, f"stavalues{number}")
+    return Slot(
+        getattr(record, f"stakind{number}"),
+        getattr(record, f"staop{number}"),
+        getattr(record, f"stacoll{number}"),
+        getattr(record, f"stanumbers{number}"),
+        None if values is None else values.elements(types(values.element)),
+        0 if values is None else values.element,
+    )

@@ -1,0 +1,284 @@
+"""``Estimator``: the fraction of rows for which a condition is true, by its kind and by the estimator that
+pg_operator.oprrest and oprjoin name for its operator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from compute_node.sql.catalog_view import CatalogView
+from compute_node.sql.expressions import (
+    And,
+    ArrayExpr,
+    ArrayOp,
+    BooleanTest,
+    Call,
+    Const,
+    DistinctTest,
+    Expr,
+    Not,
+    NullTest,
+    Or,
+    Param,
+    RowCompare,
+    SubPlan,
+    Var,
+)
+from compute_node.sql.planner.quals import relids, strip_relabel
+from compute_node.sql.planner.selectivity import containment, joins, patterns, scalars
+from compute_node.sql.planner.selectivity.groups import count_groups
+from compute_node.sql.planner.selectivity.variable import Variable, clamp, examine
+from compute_node.sql.query import RangeEntry
+from compute_node.types import oids
+
+EQUAL, NOT_EQUAL = 101, 102
+ORDERED = frozenset((103, 104, 336, 337))
+LIKE = {1819: False, 1814: True, 3437: False}
+NOT_LIKE = {1822: False, 1815: True}
+REGEX = {1818: False, 1820: True}
+NOT_REGEX = {1821: False, 1823: True}
+JOIN_EQUAL, JOIN_NOT_EQUAL = 105, 106
+JOINS_ORDERED = frozenset((107, 108, 386, 398))
+UNKNOWN = 0.5
+FUNCTION = 1.0 / 3.0
+_IS_NULL = 0.005
+_ARRAY_ELEMENTS = 10
+_JOIN_DEFAULTS = {140: 0.005, 1301: 0.1, 1303: 0.001, 3561: 0.005, 3687: 0.001, 3818: 0.005, 5041: 0.010}
+
+
+class Estimator:
+    """Of one query level's range entries. ``literals``: where those go that were lifted out and would have
+    told much."""
+
+    def __init__(self, catalog: CatalogView, entries: Sequence[RangeEntry], literals: list[Param]) -> None:
+        self.catalog = catalog
+        self._entries = entries
+        self._literals = literals
+
+    def variable(self, node: Expr) -> Variable:
+        """What is known of an expression."""
+        return examine(self.catalog, self._entries, node)
+
+    def column(self, rte: int, attno: int) -> Variable:
+        """What is known of a table's column."""
+        kind = self._entries[rte].column_types[attno - 1]
+        return self.variable(Var(type=kind, rte=rte, attno=attno))
+
+    def groups(self, keys: Sequence[Expr], rows: float, left_of: Callable[[int], float]) -> float:
+        """See ``count_groups``."""
+        return count_groups(keys, rows, self.variable, left_of)
+
+    def of_all(self, conditions: Sequence[Expr]) -> float:
+        """All of them together: independent of each other, but for the two ends of a range."""
+        found = 1.0
+        ends: dict[Expr, dict[bool, float]] = {}
+        for node in conditions:
+            share = self.of(node)
+            end = self._range_end(node)
+            if end is None:
+                found *= share
+                continue
+            key, is_lower = end
+            known = ends.setdefault(key, {})
+            known[is_lower] = min(known.get(is_lower, 1.0), share)
+        for key, sides in ends.items():
+            shares = list(sides.values())
+            found *= shares[0] if len(shares) == 1 else scalars.range_of(shares, self.variable(key).null_fraction)
+        return clamp(found)
+
+    def _range_end(self, node: Expr) -> tuple[Expr, bool] | None:
+        """(the variable, whether it is a lower bound) of a comparison with what is no column."""
+        if not isinstance(node, Call) or not node.operator or len(node.arguments) != 2:
+            return None
+        if self.catalog.estimators(node.operator)[0] not in ORDERED:
+            return None
+        left, right = node.arguments
+        is_greater = self.catalog.operator(node.operator).name.startswith(">")
+        if relids(left) and not relids(right):
+            return strip_relabel(left), is_greater
+        if relids(right) and not relids(left):
+            return strip_relabel(right), not is_greater
+        return None
+
+    def of(self, node: Expr) -> float:
+        """One condition, 0 to 1."""
+        if isinstance(node, Const):
+            return 1.0 if node.value is True else 0.0
+        if isinstance(node, And):
+            return self.of_all(node.arguments)
+        if isinstance(node, Or):
+            found = 0.0
+            for item in node.arguments:
+                share = self.of(item)
+                found += share - found * share
+            return clamp(found)
+        if isinstance(node, Not):
+            return clamp(1.0 - self.of(node.argument))
+        if isinstance(node, NullTest):
+            known = self.variable(node.argument)
+            nulls = _IS_NULL if known.statistics is None else known.null_fraction
+            return clamp(1.0 - nulls if node.negated else nulls)
+        if isinstance(node, (Var, BooleanTest)):
+            return self._boolean(node)
+        if isinstance(node, ArrayOp):
+            return self._array(node)
+        if isinstance(node, RowCompare):
+            return scalars.DEFAULT_RANGE
+        if isinstance(node, DistinctTest):
+            share = self._equality(node.left, node.right)
+            return share if node.negated else clamp(1.0 - share)
+        if isinstance(node, Call):
+            return self._operator(node.operator, *node.arguments) if node.operator else FUNCTION
+        return UNKNOWN if isinstance(node, SubPlan) else FUNCTION
+
+    # --- booleans ---------------------------------------------------------------------------------------------------
+
+    def _boolean(self, node: Expr) -> float:
+        argument = node.argument if isinstance(node, BooleanTest) else node
+        known = self.variable(argument)
+        if known.statistics is None:
+            return self._boolean_unknown(node)
+        true = scalars.equal_to(self.catalog, 91, known, Const(type=oids.BOOL, value=True), False)
+        if not isinstance(node, BooleanTest):
+            return true
+        nulls = known.null_fraction
+        share = {True: true, False: clamp(1.0 - true - nulls), None: nulls}[node.target]
+        return clamp(1.0 - share if node.negated else share)
+
+    def _boolean_unknown(self, node: Expr) -> float:
+        if not isinstance(node, BooleanTest):
+            return UNKNOWN
+        if node.target is None:
+            return 1.0 - _IS_NULL if node.negated else _IS_NULL
+        inner = UNKNOWN if isinstance(node.argument, Var) else self.of(node.argument)
+        share = inner if node.target else 1.0 - inner
+        return clamp(1.0 - share if node.negated else share)
+
+    def _equality(self, left: Expr, right: Expr) -> float:
+        found = self.catalog.default_operator_class(left.type)
+        return UNKNOWN if found is None else self._operator(found.operators[2], left, right)
+
+    # --- operators --------------------------------------------------------------------------------------------------
+
+    def _operator(self, operator: int, *arguments: Expr) -> float:
+        restriction, join = self.catalog.estimators(operator)
+        if len(arguments) != 2:
+            return UNKNOWN
+        left, right = arguments
+        if relids(left) and relids(right):
+            return self._pair(operator, join, left, right)
+        if not relids(left) and relids(right):
+            commutator = self.catalog.operator(operator).commutator
+            if not commutator:
+                return UNKNOWN
+            left, right, operator = right, left, commutator
+            restriction = self.catalog.estimators(operator)[0]
+        return clamp(self._restriction(operator, restriction, self.variable(left), right))
+
+    def _restriction(self, operator: int, estimator: int, variable: Variable, other: Expr) -> float:
+        other = strip_relabel(other)
+        constant = other if isinstance(other, Const) else None
+        if constant is None and isinstance(other, Param):
+            self._note_literal(estimator, variable, other)
+        name = self.catalog.operator(operator).name
+        negated = estimator == NOT_EQUAL
+        if estimator == EQUAL or negated:
+            if constant is None:
+                return scalars.equal_to_unknown(variable, negated)
+            equality = self.catalog.operator(operator).negator if negated else operator
+            return scalars.equal_to(self.catalog, equality or operator, variable, constant, negated)
+        if estimator in ORDERED:
+            if constant is None:
+                return scalars.DEFAULT_RANGE
+            return scalars.ordered(self.catalog, operator, variable, constant)
+        if estimator in LIKE or estimator in REGEX:
+            return self._matching(operator, estimator, variable, constant)
+        if estimator in NOT_LIKE or estimator in NOT_REGEX:
+            positive = self.catalog.operator(operator).negator
+            share = self._matching(positive, self.catalog.estimators(positive)[0], variable, constant)
+            return clamp(1.0 - share - variable.null_fraction)
+        if estimator == containment.ARRAY:
+            return containment.arrays(self.catalog, name, variable, constant)
+        if estimator in (containment.RANGE, containment.MULTIRANGE):
+            return containment.ranges(name)
+        if estimator == containment.NETWORK:
+            return containment.networks(name)
+        if estimator == containment.DOCUMENT:
+            return 0.001 if variable.statistics is None else 0.005
+        return containment.DEFAULTS.get(estimator, UNKNOWN)
+
+    def _matching(self, operator: int, estimator: int, variable: Variable, constant: Const | None) -> float:
+        if constant is None:
+            return patterns.DEFAULT_MATCH
+        is_like = estimator in LIKE
+        folds_case = LIKE[estimator] if is_like else REGEX.get(estimator, False)
+        return patterns.matching(self.catalog, operator, variable, constant, is_like, folds_case)
+
+    def _note_literal(self, estimator: int, variable: Variable, literal: Param) -> None:
+        """A literal whose value would tell much more than that there is one."""
+        if variable.statistics is None or variable.relation is None:
+            return
+        if variable.is_unique or variable.relation.pages < LITERAL_PAGES or literal in self._literals:
+            return
+        _, frequencies = variable.common
+        skewed = bool(frequencies) and frequencies[0] > SKEW * (1.0 - variable.null_fraction) / variable.distinct
+        if skewed or (estimator in ORDERED and (variable.histogram or frequencies)):
+            self._literals.append(literal)
+
+    def _array(self, node: ArrayOp) -> float:
+        """``variable OPERATOR ANY/ALL (array)``."""
+        right = node.right
+        elements: list[Expr]
+        if isinstance(right, ArrayExpr) and not right.nested:
+            elements = list(right.elements)
+        elif isinstance(right, Const):
+            if right.value is None:
+                return 0.0
+            kind = self.catalog.type(right.type).element
+            elements = [Const(type=kind, value=each) for each in right.value if not isinstance(each, list)]
+        else:
+            elements = [right] * _ARRAY_ELEMENTS
+        estimator = self.catalog.estimators(node.operator)[0]
+        exclusive = estimator == (EQUAL if node.use_or else NOT_EQUAL)
+        variable = self.variable(node.left)
+        found, added = (0.0, 0.0) if node.use_or else (1.0, 1.0)
+        for element in elements:
+            share = clamp(self._restriction(node.operator, estimator, variable, element))
+            if node.use_or:
+                found += share - found * share
+                added += share
+            else:
+                found *= share
+                added += share - 1.0
+        return clamp(added) if exclusive and 0.0 <= added <= 1.0 else clamp(found)
+
+    # --- joins ------------------------------------------------------------------------------------------------------
+
+    def _pair(self, operator: int, estimator: int, left: Expr, right: Expr) -> float:
+        if estimator in (JOIN_EQUAL, JOIN_NOT_EQUAL):
+            one, other = self.variable(left), self.variable(right)
+            if estimator == JOIN_EQUAL:
+                return joins.equal(self.catalog, operator, one, other)
+            equality = self.catalog.operator(operator).negator or operator
+            return clamp(1.0 - joins.equal(self.catalog, equality, one, other))
+        if estimator in JOINS_ORDERED:
+            return scalars.DEFAULT_RANGE
+        return _JOIN_DEFAULTS.get(estimator, patterns.DEFAULT_MATCH if estimator else UNKNOWN)
+
+    def semi(self, node: Expr, inner: frozenset[int], inner_rows: float) -> float:
+        """Of rows outside ``inner``, those for which some row of it makes the condition true."""
+        if isinstance(node, Call) and node.operator and len(node.arguments) == 2:
+            left, right = node.arguments
+            operator = node.operator
+            if relids(left) <= inner and relids(left) and not relids(right) & inner:
+                left, right = right, left
+                operator = self.catalog.operator(operator).commutator or operator
+            if relids(left) and relids(right) <= inner and relids(right):
+                _, estimator = self.catalog.estimators(operator)
+                if estimator == JOIN_EQUAL:
+                    return joins.semi(self.catalog, operator, self.variable(left), self.variable(right), inner_rows)
+        return self.of(node)
+
+
+LITERAL_PAGES = 32
+"""Of smaller tables it hardly matters how they are read."""
+SKEW = 3.0

@@ -1,0 +1,86 @@
+"""How many pairs of rows an equality of two columns leaves: by the values that are common on both sides, and by the
+number of different values for the rest."""
+
+from __future__ import annotations
+
+from compute_node.sql.catalog_view import CatalogView
+from compute_node.sql.planner.fold import evaluation
+from compute_node.sql.planner.selectivity.variable import Variable, clamp
+
+
+def equal(catalog: CatalogView, operator: int, left: Variable, right: Variable) -> float:
+    """Of all pairs, those that are equal."""
+    nulls = (1.0 - left.null_fraction) * (1.0 - right.null_fraction)
+    many = max(left.distinct, right.distinct)
+    matches = _matches(catalog, operator, left, right)
+    if matches is None:
+        return clamp(nulls / many)
+    product, left_matched, right_matched, count = matches
+    left_known, right_known = sum(left.common[1]), sum(right.common[1])
+    left_rest = clamp(1.0 - left.null_fraction - left_known)
+    right_rest = clamp(1.0 - right.null_fraction - right_known)
+    left_only, right_only = clamp(left_known - left_matched), clamp(right_known - right_matched)
+    results = []
+    for only, rest, other_rest, other_only, other, other_count in (
+        (left_only, left_rest, right_rest, right_only, right, len(right.common[0])),
+        (right_only, right_rest, left_rest, left_only, left, len(left.common[0])),
+    ):
+        found = product
+        if other.distinct > other_count:
+            found += only * other_rest / (other.distinct - other_count)
+        if other.distinct > count:
+            found += rest * (other_rest + other_only) / (other.distinct - count)
+        results.append(found)
+    return clamp(min(results))
+
+
+def _matches(
+    catalog: CatalogView, operator: int, left: Variable, right: Variable
+) -> tuple[float, float, float, int] | None:
+    """Of the most common values of both sides: (the sum of the products of equal ones' frequencies, the frequencies of
+    those on the left and on the right, how many); None where either has none."""
+    left_values, left_shares = left.common
+    right_values, right_shares = right.common
+    if not left_values or not right_values:
+        return None
+    found = catalog.operator(operator)
+    test = evaluation(catalog, found.function, (left.node.type, right.node.type), found.result)
+    if test is None:
+        return None
+    free = dict(enumerate(right_values))
+    product = left_sum = right_sum = 0.0
+    count = 0
+    for value, share in zip(left_values, left_shares, strict=True):
+        for at, other in free.items():
+            if test(value, other) is True:
+                product += share * right_shares[at]
+                left_sum += share
+                right_sum += right_shares[at]
+                count += 1
+                del free[at]
+                break
+    return product, left_sum, right_sum, count
+
+
+def semi(catalog: CatalogView, operator: int, left: Variable, right: Variable, inner_rows: float) -> float:
+    """Of the rows on the left, those that have an equal one among the ``inner_rows`` on the right."""
+    nulls = left.null_fraction
+    left_distinct, left_guessed = left.counted
+    right_distinct, right_guessed = right.counted
+    if right_distinct > inner_rows:
+        right_distinct, right_guessed = max(inner_rows, 1.0), False
+    matches = _matches(catalog, operator, left, right)
+    if matches is not None:
+        _, matched, _, count = matches
+        if left_guessed or right_guessed:
+            uncertain = 0.5
+        else:
+            one, other = left_distinct - count, right_distinct - count
+            uncertain = 1.0 if one <= other or other < 0 else other / one
+        rest = clamp(1.0 - matched - nulls)
+        return clamp(matched + uncertain * rest)
+    if left_guessed or right_guessed:
+        return 0.5 * (1.0 - nulls)
+    if left_distinct <= right_distinct or right_distinct < 0:
+        return 1.0 - nulls
+    return right_distinct / left_distinct * (1.0 - nulls)

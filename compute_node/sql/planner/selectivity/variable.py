@@ -1,0 +1,161 @@
+"""What is known of one side of a condition: whose column it is, and what ANALYZE found about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from aurora.datum import Datum
+from compute_node.relations.column_statistics import (
+    CORRELATION,
+    HISTOGRAM,
+    MOST_COMMON,
+    ColumnStatistics,
+)
+from compute_node.relations.descriptors import RelationDesc
+from compute_node.sql.catalog_view import CatalogView
+from compute_node.sql.expressions import Const, Expr, Var
+from compute_node.sql.planner.fold import evaluation
+from compute_node.sql.planner.paths import type_width
+from compute_node.sql.planner.quals import strip_relabel
+from compute_node.sql.query import Query, RangeEntry
+from compute_node.types import oids
+
+DEFAULT_DISTINCT = 200.0
+DEFAULT_ROWS = 1000.0
+PAGES_MIN = 10
+PAGE_ROOM_BYTES = 8168
+ROW_OVERHEAD_BYTES = 28
+"""a row's header, and its place in the page's directory"""
+
+
+def clamp(fraction: float) -> float:
+    """A probability."""
+    return min(max(fraction, 0.0), 1.0)
+
+
+def table_size(catalog: CatalogView, relation: RelationDesc) -> tuple[float, float]:
+    """(pages, rows), at least 1 each: as many pages as there are now, with as many rows each as VACUUM or ANALYZE
+    found; where neither has been, as many as the columns' types leave room for, and at least ten pages."""
+    pages = max(catalog.blocks(relation), 0)
+    known = relation.rows >= 0
+    if pages < PAGES_MIN and not known:
+        pages = PAGES_MIN
+    if known and relation.pages > 0:
+        density = relation.rows / relation.pages
+    else:
+        columns = (column for column in relation.columns if not column.dropped)
+        width = sum(type_width(catalog, column.type, column.typmod) for column in columns)
+        density = float(PAGE_ROOM_BYTES // (width + ROW_OVERHEAD_BYTES))
+    return float(max(pages, 1)), max(round(density * pages), 1.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Variable:
+    """``rows``: of the table that it is a column of. Frequencies are of all of these."""
+
+    node: Expr
+    statistics: ColumnStatistics | None = None
+    rows: float = 0.0
+    is_unique: bool = False
+    relation: RelationDesc | None = None
+
+    @property
+    def null_fraction(self) -> float:
+        """Of the rows, 0 when it is not known."""
+        return 0.0 if self.statistics is None else self.statistics.null_fraction
+
+    @property
+    def common(self) -> tuple[Sequence[Datum], Sequence[float]]:
+        """(the most common values, their frequencies), most common first."""
+        slot = None if self.statistics is None else self.statistics.slot(MOST_COMMON)
+        return ((), ()) if slot is None else (slot.values or (), slot.numbers or ())
+
+    @property
+    def histogram(self) -> Sequence[Datum]:
+        """Bounds of parts of equal size of the values that are not most common, in order."""
+        slot = None if self.statistics is None else self.statistics.slot(HISTOGRAM)
+        return () if slot is None else slot.values or ()
+
+    @property
+    def correlation(self) -> float:
+        """Of the values' order with the table's."""
+        slot = None if self.statistics is None else self.statistics.slot(CORRELATION)
+        return 0.0 if slot is None or not slot.numbers else slot.numbers[0]
+
+    @property
+    def distinct(self) -> float:
+        """How many different values there are, at least 1."""
+        return self.counted[0]
+
+    @property
+    def counted(self) -> tuple[float, bool]:
+        """(how many different values there are, whether that is a guess)."""
+        known = 0.0
+        if self.statistics is not None:
+            known = self.statistics.distinct
+        elif self.node.type == oids.BOOL:
+            known = 2.0
+        if self.is_unique:
+            known = -(1.0 - self.null_fraction)
+        if known > 0:
+            return max(1.0, round(known)), False
+        if self.rows <= 0:
+            return DEFAULT_DISTINCT, True
+        if known < 0:
+            return max(1.0, round(-known * self.rows)), False
+        if self.rows < DEFAULT_DISTINCT:
+            return max(1.0, round(self.rows)), False
+        return DEFAULT_DISTINCT, True
+
+
+def examine(catalog: CatalogView, entries: Sequence[RangeEntry], node: Expr) -> Variable:
+    """What is known of an expression; of what is no column, and no indexed expression, next to nothing."""
+    node = strip_relabel(node)
+    if not isinstance(node, Var) or node.levels_up:
+        return Variable(node)
+    entry = entries[node.rte]
+    relation = entry.relation
+    if relation is None:
+        return _of_query(catalog, entry.query, node)
+    unique = _is_unique(relation, node.attno)
+    found = catalog.column_statistics(relation.oid, node.attno) if node.attno > 0 else None
+    return Variable(node, found, table_size(catalog, relation)[1], unique, relation)
+
+
+def _of_query(catalog: CatalogView, query: Query | None, node: Var) -> Variable:
+    """A column of a sub-select that is nothing but a column of one of its tables. How many rows of it are left there is
+    not looked at, nor is it unique any more, unless the sub-select makes it so."""
+    if query is None or not 0 < node.attno <= len(query.targets) or query.set_op is not None:
+        return Variable(node)
+    if query.grouping_sets is not None or query.command != "select":
+        return Variable(node)
+    target = node.attno - 1
+    alone = bool(query.distinct and not query.distinct_on and sum(not item.junk for item in query.targets) == 1)
+    alone = alone or list(query.group_by) == [target]
+    if query.distinct or query.group_by:
+        return Variable(node, is_unique=alone, rows=DEFAULT_ROWS if alone else 0.0)
+    inner = examine(catalog, query.range_table, query.targets[target].expression)
+    return Variable(node, inner.statistics, inner.rows, False, inner.relation)
+
+
+def _is_unique(relation: RelationDesc, attno: int) -> bool:
+    if attno == -1:
+        return True
+    return any(
+        index.unique and index.valid and index.predicate is None and index.columns == (attno,)
+        for index in relation.indexes
+    )
+
+
+Test = Callable[[Datum], bool]
+
+
+def test_of(catalog: CatalogView, operator: int, variable: Expr, constant: Const) -> Test | None:
+    """Whether ``value OPERATOR constant`` for values of the variable; None: that cannot be told while planning."""
+    found = catalog.operator(operator)
+    evaluate = evaluation(catalog, found.function, (variable.type, constant.type), found.result)
+    if evaluate is None:
+        return None
+    value = constant.value
+    return lambda other: evaluate(other, value) is True
