@@ -14,6 +14,7 @@ from aurora.errors import (
     InvalidTableDefinition,
     NotNullViolation,
     NotSupported,
+    SqlSyntaxError,
     TooManyColumns,
     UndefinedColumn,
     UndefinedObject,
@@ -35,6 +36,7 @@ from compute_node.catalog.ddl.dependencies import drop, refresh_has_index
 from compute_node.catalog.ddl.expressions import default_text, without_place
 from compute_node.catalog.ddl.foreign_keys import alter_constraint, find_constraint, validate_foreign_key
 from compute_node.catalog.ddl.generated_columns import drop_expression, refuse_default
+from compute_node.catalog.ddl.identity import add_identity, drop_identity, set_identity
 from compute_node.catalog.ddl.ownership import change_relation_owner
 from compute_node.catalog.ddl.relation import (
     COLUMNS_MAX,
@@ -267,7 +269,9 @@ def _drop_column(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd
 def _column_default(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
     column = live_column(desc, command.name)
     if column.identity:
-        raise InvalidTableDefinition(f'column "{column.name}" of relation "{desc.name}" is an identity column')
+        message = f'column "{column.name}" of relation "{desc.name}" is an identity column'
+        hint = "Use ALTER TABLE ... ALTER COLUMN ... DROP IDENTITY instead." if command.def_ is None else None
+        raise SqlSyntaxError(message, hint=hint)
     refuse_default(desc, column, command.def_ is None)
     with without_place():
         text = None if command.def_ is None else default_text(ctx, command.def_, column)
@@ -276,6 +280,18 @@ def _column_default(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTable
 
 def _drop_expression(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
     drop_expression(ctx, desc, live_column(desc, command.name), bool(command.missing_ok))
+
+
+def _add_identity(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
+    add_identity(ctx, desc, live_column(desc, command.name), command.def_)
+
+
+def _set_identity(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
+    set_identity(ctx, desc, live_column(desc, command.name), command.def_)
+
+
+def _drop_identity(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
+    drop_identity(ctx, desc, live_column(desc, command.name), bool(command.missing_ok))
 
 
 def _set_not_null(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
@@ -413,6 +429,9 @@ _COMMANDS: dict[Any, Callable[[DdlContext, RelationDesc, Any], None]] = {
     _T.AT_DropColumn: _drop_column,
     _T.AT_ColumnDefault: _column_default,
     _T.AT_DropExpression: _drop_expression,
+    _T.AT_AddIdentity: _add_identity,
+    _T.AT_SetIdentity: _set_identity,
+    _T.AT_DropIdentity: _drop_identity,
     _T.AT_SetNotNull: _set_not_null,
     _T.AT_DropNotNull: _drop_not_null,
     _T.AT_AddConstraint: _add_constraint,

@@ -12,24 +12,29 @@ from pglast import ast, enums
 from aurora.errors import (
     CheckViolation,
     DuplicateColumn,
+    DuplicateTable,
     InvalidTableDefinition,
+    InvariantViolation,
     NotNullViolation,
-    NotSupported,
+    ObjectNotInPrerequisiteState,
     UndefinedColumn,
+    UndefinedObject,
+    WrongObjectType,
 )
-from compute_node.catalog.ddl.context import DdlContext, cut_name
+from compute_node.catalog.ddl.context import CLASS_RELATION, DdlContext, cut_name
 from compute_node.catalog.ddl.expressions import attnos, check_text, range_var
 from compute_node.catalog.ddl.foreign_keys import add_recheck_trigger
 from compute_node.catalog.ddl.indexes import IndexOptions, KeyColumn, make_index, operator_class
 from compute_node.catalog.ddl.relation import (
     attribute_record,
+    class_record,
     create_constraint,
     relation,
 )
 from compute_node.catalog.reloptions import index_options
 from compute_node.catalog.rows import Record
 from compute_node.relations.access_methods import BTREE
-from compute_node.relations.descriptors import RelationDesc
+from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.sql.parse import parse
 
 
@@ -47,7 +52,8 @@ def add_key(ctx: DdlContext, desc: RelationDesc, node: ast.Constraint, columns: 
     primary = node.contype == enums.ConstrType.CONSTR_PRIMARY
     position = (node.location or 0) + 1 if node.location is not None and node.location >= 0 else None
     if node.indexname:
-        raise NotSupported("ADD CONSTRAINT USING INDEX is not supported")
+        key_by_index(ctx, desc, node, position)
+        return
     if primary and any(index.primary for index in desc.indexes):
         raise InvalidTableDefinition(f'multiple primary keys for table "{desc.name}" are not allowed')
     keys = [plain_key(ctx, desc, name, position) for name in columns]
@@ -92,6 +98,71 @@ def add_key(ctx: DdlContext, desc: RelationDesc, node: ast.Constraint, columns: 
     )
     if node.deferrable:
         add_recheck_trigger(ctx, desc, constraint, index.oid, primary=primary, deferred=bool(node.initdeferred))
+
+
+def key_by_index(ctx: DdlContext, desc: RelationDesc, node: ast.Constraint, position: int | None) -> None:
+    """PRIMARY KEY or UNIQUE USING INDEX: an index that is there becomes the constraint's. 42704, 42809, 55000."""
+    primary = node.contype == enums.ConstrType.CONSTR_PRIMARY
+    if primary and any(index.primary for index in desc.indexes):
+        raise InvalidTableDefinition(f'multiple primary keys for table "{desc.name}" are not allowed')
+    index = _fit_index(ctx, desc, node, position)
+    name = cut_name(node.conname) if node.conname else index.name
+    if primary:
+        for attno in index.columns:
+            require_not_null(ctx, relation(ctx, desc.oid), attno)
+    if name != index.name:
+        ctx.notice(f'ALTER TABLE / ADD CONSTRAINT USING INDEX will rename index "{index.name}" to "{name}"')
+        if ctx.view.layer.relation_oid(desc.namespace, name) is not None:
+            raise DuplicateTable(f'relation "{name}" already exists')
+        ctx.rows.update("pg_class", class_record(ctx, index.oid), relname=name)
+    record = ctx.rows.one("pg_index", indexrelid=index.oid)
+    if record is None:
+        raise InvariantViolation(f"pg_index has no row {index.oid}")
+    ctx.rows.update("pg_index", record, indisprimary=primary, indimmediate=not node.deferrable)
+    # The index goes with its constraint from now on, and no longer by itself with its columns.
+    ctx.rows.delete_where("pg_depend", classid=CLASS_RELATION, objid=index.oid, refobjid=desc.oid, deptype="a")
+    deferrable, deferred = bool(node.deferrable), bool(node.initdeferred)
+    constraint = create_constraint(
+        ctx, relation(ctx, desc.oid), name, "p" if primary else "u", index.columns, index=index.oid,
+        deferrable=deferrable, deferred=deferred,
+    )  # fmt: skip
+    if deferrable:
+        add_recheck_trigger(ctx, desc, constraint, index.oid, primary=primary, deferred=deferred)
+    ctx.changes.touch(index.oid, desc.oid)
+
+
+def _fit_index(ctx: DdlContext, desc: RelationDesc, node: ast.Constraint, position: int | None) -> IndexDesc:
+    """The index that USING INDEX names, fit for a constraint."""
+    name = node.indexname
+    oid = ctx.view.layer.relation_oid(desc.namespace, name)
+    if oid is None:
+        raise UndefinedObject(f'index "{name}" does not exist', position=position)
+    if any(record.conindid == oid for record in ctx.rows.find("pg_constraint", conrelid=desc.oid)):
+        raise ObjectNotInPrerequisiteState(f'index "{name}" is already associated with a constraint', position=position)
+    index = next((each for each in desc.indexes if each.oid == oid), None)
+    if index is None:
+        raise ObjectNotInPrerequisiteState(f'index "{name}" does not belong to table "{desc.name}"', position=position)
+    if not index.valid:
+        raise ObjectNotInPrerequisiteState(f'index "{name}" is not valid', position=position)
+    problem = None
+    if not index.unique:
+        problem = f'"{name}" is not a unique index'
+    elif index.expressions:
+        problem = f'index "{name}" contains expressions'
+    elif index.predicate is not None:
+        problem = f'"{name}" is a partial index'
+    else:
+        for place, attno in enumerate(index.columns):
+            column = desc.columns[attno - 1]
+            usual = index.operator_classes[place] == operator_class(ctx, column.type)
+            plain = not index.descending[place] and not index.nulls_first[place]
+            if not plain or not usual or index.collations[place] != column.collation:
+                problem = f'index "{name}" column number {place + 1} does not have default sorting behavior'
+                break
+    if problem is not None:
+        detail = "Cannot create a primary key or unique constraint using such an index."
+        raise WrongObjectType(problem, detail=detail, position=position)
+    return index
 
 
 def add_check(ctx: DdlContext, desc: RelationDesc, node: ast.Constraint, column: str | None, validate: bool) -> None:

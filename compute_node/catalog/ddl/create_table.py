@@ -27,6 +27,7 @@ from compute_node.catalog.ddl.context import DdlContext, cut_name
 from compute_node.catalog.ddl.expressions import attnos, check_text, default_text
 from compute_node.catalog.ddl.foreign_keys import add_foreign_key
 from compute_node.catalog.ddl.generated_columns import depend_on_columns, generate_column
+from compute_node.catalog.ddl.identity import like_identity
 from compute_node.catalog.ddl.indexes import copy_index
 from compute_node.catalog.ddl.on_commit import check_on_commit, remember
 from compute_node.catalog.ddl.relation import create_constraint, create_relation, relation, set_default
@@ -364,7 +365,7 @@ def _elements(
             if not ctx.rights.relation(source, SELECT):
                 raise denied_relation(source)
             likes.append((source, element.options))
-            added = _like_columns(source, element.options, len(specs))
+            added = _like_columns(ctx, source, element.options, len(specs))
         else:
             constraints.append(element)
             continue
@@ -412,7 +413,7 @@ def _typed_elements(
     return list(specs.values()), constraints
 
 
-def _like_columns(source: RelationDesc, options: int, count: int) -> list[ColumnSpec]:
+def _like_columns(ctx: DdlContext, source: RelationDesc, options: int, count: int) -> list[ColumnSpec]:
     result = []
     for column in source.columns:
         if column.dropped:
@@ -425,6 +426,9 @@ def _like_columns(source: RelationDesc, options: int, count: int) -> list[Column
             spec.column = replace(spec.column, storage=column.storage)
         if options & enums.TableLikeOption.CREATE_TABLE_LIKE_COMPRESSION:
             spec.column = replace(spec.column, compression=column.compression)
+        if column.identity and options & enums.TableLikeOption.CREATE_TABLE_LIKE_IDENTITY:
+            spec.identity = like_identity(ctx, source, column)
+            spec.column = replace(spec.column, identity=column.identity)
         wanted = enums.TableLikeOption.CREATE_TABLE_LIKE_DEFAULTS
         if column.generated:
             wanted = enums.TableLikeOption.CREATE_TABLE_LIKE_GENERATED

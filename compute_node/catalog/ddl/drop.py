@@ -15,6 +15,7 @@ from aurora.errors import (
     UndefinedTable,
     WrongObjectType,
 )
+from compute_node.catalog.ddl.absent_objects import ABSENT, tell_absent
 from compute_node.catalog.ddl.context import CLASS_NAMESPACE, CLASS_RELATION, KINDS, DdlContext
 from compute_node.catalog.ddl.dependencies import Address, drop, refresh_has_index
 from compute_node.catalog.ddl.drop_objects import OBJECTS
@@ -62,6 +63,10 @@ def drop_statement(ctx: DdlContext, node: ast.DropStmt) -> str:
     if node.concurrent and (len(node.objects) > 1 or cascade):
         what = "CASCADE" if len(node.objects) == 1 else "dropping multiple objects"
         raise NotSupported(f"DROP INDEX CONCURRENTLY does not support {what}")
+    if node.removeType in ABSENT:
+        for item in node.objects:
+            tell_absent(ctx, node.removeType, item, bool(node.missing_ok))
+        return command_tag(node)
     if node.removeType not in _RELATIONS:
         what = node.removeType.name.removeprefix("OBJECT_").replace("_", " ")
         raise NotSupported(f"DROP {what} is not supported")

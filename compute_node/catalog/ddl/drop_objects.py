@@ -97,6 +97,8 @@ def _skips_types(ctx: DdlContext, nodes: Sequence[ast.TypeName]) -> bool:
 
 
 def _operator(ctx: DdlContext, node: ast.ObjectWithArgs, missing_ok: bool) -> Address | None:
+    if missing_ok and (_skips_schema(ctx, node.objname) or _skips_types(ctx, [each for each in node.objargs if each])):
+        return None
     left, right = argument_types(ctx, node) or [0, 0]
     if not right:
         raise SqlSyntaxError("postfix operators are not supported")
@@ -112,13 +114,15 @@ def _operator(ctx: DdlContext, node: ast.ObjectWithArgs, missing_ok: bool) -> Ad
 
 
 def _cast(ctx: DdlContext, names: Sequence[ast.TypeName], missing_ok: bool) -> Address | None:
+    if missing_ok and _skips_types(ctx, names):
+        return None
     source, target = (type_of(ctx, each) for each in names)
     record = ctx.rows.one("pg_cast", castsource=source, casttarget=target)
     shown = f"cast from type {format_type(ctx.view, source)} to type {format_type(ctx.view, target)}"
     if record is None:
         if not missing_ok:
             raise UndefinedObject(f"{shown} does not exist")
-        written = [each.names[-1].sval for each in names]
+        written = [".".join(part.sval for part in each.names) for each in names]
         ctx.notice(f"cast from type {written[0]} to type {written[1]} does not exist, skipping")
         return None
     if not any(
@@ -135,6 +139,8 @@ def _class(ctx: DdlContext, names: Sequence[ast.String], missing_ok: bool) -> Ad
     access_method = ctx.view.access_method(method)
     if access_method is None:
         raise UndefinedObject(f'access method "{method}" does not exist')
+    if missing_ok and _skips_schema(ctx, names[1:]):
+        return None
     found = ctx.view.find_operator_class(rest[-2] if len(rest) > 1 else None, rest[-1], access_method)
     if found is None:
         text = f'operator class "{".".join(rest)}" does not exist for access method "{method}"'
@@ -153,6 +159,8 @@ def _family(ctx: DdlContext, names: Sequence[ast.String], missing_ok: bool) -> A
     access_method = ctx.view.access_method(method)
     if access_method is None:
         raise UndefinedObject(f'access method "{method}" does not exist')
+    if missing_ok and _skips_schema(ctx, names[1:]):
+        return None
     record = find_family(ctx, names[1:], access_method)
     if record is None:
         shown = ".".join(item.sval for item in names[1:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -14,18 +15,20 @@ from aurora.errors import (
     DuplicateSchema,
     DuplicateTable,
     IndeterminateCollation,
+    InvalidSchemaDefinition,
     InvalidTableDefinition,
     InvariantViolation,
     NoActiveSqlTransaction,
     NotSupported,
     ReservedName,
+    SqlError,
     SqlSyntaxError,
     WrongObjectType,
 )
 from compute_node.catalog.builders import attribute_row
 from compute_node.catalog.ddl.context import CLASS_NAMESPACE, CLASS_RELATION, CLASS_REWRITE, DdlContext, cut_name
 from compute_node.catalog.ddl.create_table import check_column_type, check_tablespace, check_type_usage
-from compute_node.catalog.ddl.expressions import named_objects, walk
+from compute_node.catalog.ddl.expressions import expression_text, named_objects, walk
 from compute_node.catalog.ddl.foreign_keys import truncation
 from compute_node.catalog.ddl.on_commit import check_on_commit, remember
 from compute_node.catalog.ddl.ownership import check_new_owner
@@ -42,8 +45,10 @@ from compute_node.session import cursors, prepare
 from compute_node.session.state import IDLE
 from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.typenames import format_type
+from compute_node.sql.deparse.expressions import quote_identifier
 from compute_node.sql.deparse.queries import kept_query
 from compute_node.sql.expressions import FieldSelect
+from compute_node.sql.parse import parse
 from compute_node.sql.query import Query
 from compute_node.sql.required import NOTHING, is_security_invoker
 from compute_node.sql.rewrite import own_nodes
@@ -57,6 +62,7 @@ if TYPE_CHECKING:
 
 
 _BATCH = 2000
+LOGGER = logging.getLogger(__name__)
 
 
 def create_schema(ctx: DdlContext, node: ast.CreateSchemaStmt, execute: Callable[[ast.Node], str]) -> str:
@@ -82,14 +88,42 @@ def create_schema(ctx: DdlContext, node: ast.CreateSchemaStmt, execute: Callable
     ctx.rows.insert("pg_namespace", oid=oid, nspname=name, nspowner=owner)
     record_owner(ctx, CLASS_NAMESPACE, oid, owner)
     ctx.changes.touch()
-    with _acting_as(ctx, owner):
-        for element in node.schemaElts or ():
-            for attribute in ("relation", "view"):
+    if not node.schemaElts:
+        return "CREATE SCHEMA"
+    with _acting_as(ctx, owner), _first_on_path(ctx, name):
+        # Whatever the order in which they are written: what the others use comes first.
+        for element in sorted(node.schemaElts, key=lambda each: _ELEMENTS.get(type(each), 0)):
+            for attribute in ("sequence", "relation", "view"):
                 target = getattr(element, attribute, None)
-                if isinstance(target, ast.RangeVar) and target.schemaname is None:
+                if isinstance(target, ast.RangeVar):
+                    if target.schemaname not in (None, name) and not isinstance(element, ast.GrantStmt):
+                        raise InvalidSchemaDefinition(
+                            f"CREATE specifies a schema ({target.schemaname}) different from the one being created"
+                            f" ({name})"
+                        )
                     target.schemaname = name
             execute(element)
     return "CREATE SCHEMA"
+
+
+_ELEMENTS = {
+    kind: place
+    for place, kind in enumerate((ast.CreateSeqStmt, ast.CreateStmt, ast.ViewStmt, ast.IndexStmt, ast.CreateTrigStmt))
+} | {ast.GrantStmt: 9}
+"""the order of CREATE SCHEMA's elements"""
+
+
+@contextmanager
+def _first_on_path(ctx: DdlContext, schema: str) -> Iterator[None]:
+    """With the new schema before the others of the search path."""
+    settings = ctx.session.settings
+    path, mark, first = settings.show("search_path"), settings.mark(), quote_identifier(schema)
+    settings.set("search_path", f"{first}, {path}" if path else first, local=True)
+    try:
+        yield
+    finally:
+        settings.leave(mark, ["search_path"])
+        ctx.session.environment_changed()
 
 
 @contextmanager
@@ -162,7 +196,7 @@ def create_view(ctx: DdlContext, node: ast.ViewStmt) -> str:
         node.view.relpersistence = "t"
     options = options_of(VIEW, node.options)
     schema = ctx.creation_schema(node.view)
-    text = ctx.keep(kept_query(query, ctx.stored_view), analyzing, named_objects(own_nodes(query)))
+    text = ctx.keep(_view_text(ctx, node.query, query), analyzing, named_objects(own_nodes(query)))
     existing = view.layer.relation_oid(schema[1], name)
     if existing is not None and node.replace:
         desc = view.relation(existing)
@@ -192,6 +226,28 @@ def create_view(ctx: DdlContext, node: ast.ViewStmt) -> str:
         ctx.depend((CLASS_REWRITE, rule, 0), address, "n")
     ctx.changes.touch(oid)
     return "CREATE VIEW"
+
+
+def _view_text(ctx: DdlContext, node: ast.Node, query: Query) -> str:
+    """The query as it is kept: written back from what it means, or as its creator wrote it, names made whole, where
+    that would not come back as the same columns."""
+    try:
+        text = kept_query(query, ctx.stored_view)
+        view = ctx.view.of_stored_text()
+        again = analyze(parse(text)[0].node, view, [], text, session=ctx.session, allow_params=False)
+    except (SqlError, InvariantViolation) as error:
+        LOGGER.warning("a view is kept as it was written: %s", error)
+    else:
+        if _shape(again) == _shape(query):
+            return text
+        LOGGER.warning("a view is kept as it was written: its columns would be others")
+    write_stars(node, query.stars)
+    qualify(ctx, node)
+    return expression_text(node)
+
+
+def _shape(query: Query) -> list[tuple[str, int, int]]:
+    return [(item.name, item.expression.type, item.expression.typmod) for item in query.targets if not item.junk]
 
 
 def used_columns(ctx: DdlContext, query: Query) -> set[tuple[int, int, int]]:

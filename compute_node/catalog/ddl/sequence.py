@@ -208,11 +208,17 @@ def alter_sequence(ctx: DdlContext, node: ast.AlterSeqStmt) -> str:
     if desc.kind != "S":
         raise WrongObjectType(f'"{desc.name}" is not a sequence')
     ctx.check_owner(desc)
+    _owner(ctx, desc, change_sequence(ctx, desc, node.options).get("owned_by"))
+    return "ALTER SEQUENCE"
+
+
+def change_sequence(ctx: DdlContext, desc: RelationDesc, options: Items[ast.DefElem] | None) -> dict[str, ast.DefElem]:
+    """Give a sequence other options; returns them by name."""
     ctx.lock(desc, SHARE_ROW_EXCLUSIVE)
     record = ctx.rows.one("pg_sequence", seqrelid=desc.oid)
     if record is None:
         raise UndefinedTable(f'relation "{desc.name}" does not exist')
-    wanted = parameters(ctx, node.options, None, from_record(record))
+    wanted = parameters(ctx, options, None, from_record(record))
     ctx.rows.update(
         "pg_sequence",
         record,
@@ -224,14 +230,13 @@ def alter_sequence(ctx: DdlContext, node: ast.AlterSeqStmt) -> str:
         seqcache=wanted.cache,
         seqcycle=wanted.cycle,
     )
-    given = {option.defname: option for option in node.options or ()}
+    given = {option.defname: option for option in options or ()}
     value = None
     if "restart" in given:
         value = wanted.start if given["restart"].arg is None else _number(given["restart"])
     ctx.engine.sequences.alter(desc, ctx.txn, wanted, value)
-    _owner(ctx, desc, given.get("owned_by"))
     ctx.changes.touch(desc.oid)
-    return "ALTER SEQUENCE"
+    return given
 
 
 def from_record(record: Record) -> Parameters:

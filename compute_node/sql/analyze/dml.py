@@ -30,7 +30,7 @@ from compute_node.sql.analyze.select import analyze_select, transform_rows
 from compute_node.sql.analyze.stored import column_default
 from compute_node.sql.analyze.stores import store
 from compute_node.sql.analyze.targets import assign, target_column, transform_targets
-from compute_node.sql.expressions import Call, Const, CurrentOf, Expr, SetDefault, Var
+from compute_node.sql.expressions import Call, Const, CurrentOf, Expr, Param, SetDefault, Var
 from compute_node.sql.query import ArbiterInference, FromItem, OnConflict, Query, RangeEntry, Target
 from compute_node.types import oids
 
@@ -273,6 +273,11 @@ def _insert_from_query(
     visible = [item for item in inner.targets if not item.junk]
     _check_counts(columns, [item.expression for item in visible], node.cols)
     converts_inside = not (inner.set_op or inner.distinct or inner.group_by or inner.order_by)
+    unknown = {
+        place: item.expression
+        for place, item in enumerate(visible)
+        if item.expression.type == oids.UNKNOWN and isinstance(item.expression, (Const, Param))
+    }
     for item, column, part in zip(visible, columns, steps, strict=False):
         if converts_inside and not part and item.expression.type != oids.RECORD:
             item.expression = assign(child, item.expression, column, item.expression.location)
@@ -297,7 +302,7 @@ def _insert_from_query(
             parts = []
             for each in places:
                 found = visible[each].expression
-                parts.append((_column_of(found, each), steps[each]))
+                parts.append((unknown.get(each) or _column_of(found, each), steps[each]))
             value = _assembled(outer_scope, column, parts, OverridingKind(node.override), -1)
         elif index < 0 or _overridden(column, OverridingKind(node.override)):
             value = column_default(scope, column)

@@ -18,7 +18,15 @@ from compute_node.sql.analyze.context import Scope, fail
 from compute_node.sql.analyze.expressions import subscript
 from compute_node.sql.analyze.names import SYSTEM_COLUMNS
 from compute_node.sql.analyze.typenames import format_type, is_true_array
-from compute_node.sql.expressions import ElementStore, Expr, FieldSelect, FieldStore, SetDefault, Subscript
+from compute_node.sql.expressions import (
+    CoerceToDomain,
+    ElementStore,
+    Expr,
+    FieldSelect,
+    FieldStore,
+    SetDefault,
+    Subscript,
+)
 from compute_node.types.oids import JSONB
 
 _REWRITE = "You will need to rewrite or cast the expression."
@@ -46,7 +54,9 @@ class _Store:
             return self.leaf(type_oid, typmod, name, False)
         kind = self.scope.catalog.type(type_oid)
         if kind.domain is not None:
-            inner = coerce_type(self.scope, base, kind.root.oid, -1, "i")
+            # Another part of the same new value: the domain's checks are for the whole one.
+            again = isinstance(base, CoerceToDomain) and base.type == type_oid and base.argument.type == kind.root.oid
+            inner = base.argument if again else coerce_type(self.scope, base, kind.root.oid, -1, "i")  # type: ignore[attr-defined]
             made = self.into(inner, kind.root.oid, kind.base_typmod, name, steps)
             return to_domain(self.scope, made, kind, "a", self.location)
         count = 0

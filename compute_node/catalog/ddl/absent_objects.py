@@ -1,0 +1,55 @@
+"""DROP of kinds of objects of which there are none here: rules, triggers, policies, extensions, foreign data …
+
+So the object that is named does not exist, as PostgreSQL says it: with IF EXISTS in a notice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pglast import ast, enums
+
+from aurora.errors import InvalidSchemaName, SqlError, UndefinedObject, UndefinedTable
+from compute_node.catalog.ddl.context import DdlContext
+
+_T = enums.ObjectType
+ABSENT = {
+    _T.OBJECT_RULE: "rule",
+    _T.OBJECT_TRIGGER: "trigger",
+    _T.OBJECT_POLICY: "policy",
+    _T.OBJECT_FOREIGN_SERVER: "server",
+    _T.OBJECT_FDW: "foreign-data wrapper",
+    _T.OBJECT_PUBLICATION: "publication",
+    _T.OBJECT_EVENT_TRIGGER: "event trigger",
+    _T.OBJECT_EXTENSION: "extension",
+    _T.OBJECT_MATVIEW: "materialized view",
+    _T.OBJECT_FOREIGN_TABLE: "foreign table",
+    _T.OBJECT_STATISTIC_EXT: "statistics object",
+}
+_ON_TABLES = (_T.OBJECT_RULE, _T.OBJECT_TRIGGER, _T.OBJECT_POLICY)
+
+
+def tell_absent(ctx: DdlContext, kind: enums.ObjectType, item: object, missing_ok: bool) -> None:
+    """A notice with ``missing_ok``, else 42704, 42P01 or 3F000."""
+    names = [each.sval for each in item] if isinstance(item, Sequence) else [getattr(item, "sval", str(item))]
+    error = _missing(ctx, kind, names, missing_ok)
+    if not missing_ok:
+        raise error
+    ctx.notice(f"{error.message}, skipping")
+
+
+def _missing(ctx: DdlContext, kind: enums.ObjectType, names: list[str], missing_ok: bool) -> SqlError:
+    noun = ABSENT[kind]
+    owner = names[:-1] if kind in _ON_TABLES else names
+    if len(owner) > 1 and ctx.view.layer.namespace_oid(owner[-2]) is None:
+        return InvalidSchemaName(f'schema "{owner[-2]}" does not exist')
+    shown = ".".join(owner)
+    if kind in _ON_TABLES:
+        table = ast.RangeVar(relname=owner[-1], schemaname=owner[-2] if len(owner) > 1 else None)
+        if ctx.find(table, missing_ok=True) is None:
+            return UndefinedTable(f'relation "{shown}" does not exist')
+        what = "table" if kind != _T.OBJECT_RULE and not missing_ok else "relation"
+        return UndefinedObject(f'{noun} "{names[-1]}" for {what} "{owner[-1]}" does not exist')
+    if kind == _T.OBJECT_MATVIEW:
+        return UndefinedTable(f'{noun} "{owner[-1]}" does not exist')
+    return UndefinedObject(f'{noun} "{shown}" does not exist')
