@@ -594,6 +594,8 @@ def _stamp_part(field: str, us: int) -> _Part | float | None:
 
 def _numeric_stamp_part(field: str, us: int) -> Decimal | None:
     found = moments.part(field, us)
+    if found is None and field == "epoch" and not is_infinite(us):
+        return Decimal(f"{us + UNIX_EPOCH_US}E-6")
     return _as_numeric(_stamp_part(field, us)) if found is None else _whole(found)
 
 
