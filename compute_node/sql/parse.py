@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
-from pglast import ast, get_postgresql_version
+from pglast import ast
 from pglast.parser import ParseError, parse_sql, parse_sql_json
 
 from aurora.errors import SqlError, SqlSyntaxError
@@ -33,10 +33,6 @@ class RawStatement(NamedTuple):
     length: int
 
 
-if get_postgresql_version()[0] > 15:
-    from compute_node.sql.newer_parser import adapt
-
-    adapt()
 _LITERAL = re.compile(
     r'"A_Const":\{(?:"(?:ival|fval|boolval|sval|bsval)":\{(?:"\w+":(?:"[^"\\]*(?:\\.[^"\\]*)*"|[^"}]*))?\}|"isnull":true)?'
     r',?(?:"location":(-?\d+))?\}'
