@@ -164,6 +164,7 @@ class IndexAccess(ABC):
         self.unique = desc.unique
         self.relfile = desc.relfile
         self.file = storage.file(desc.relfile)
+        self.counts = storage.counts.relation(table.desc.database, desc.oid)
         self.keys = RowKeys(storage, table.desc, desc)
         self.serial_id = table.desc.database << 32 | desc.oid if table.serial_id else 0
         self.is_row_key = desc.unique and self.keys.is_plain
@@ -203,8 +204,14 @@ class IndexAccess(ABC):
             yield from self.table.noting(snapshot, rows, want_tid)
             return
         proj = self.table.projection(columns, want_tid)
+        counts = self.counts
+        counts.scans += 1
         for tids in self.tids(keys, backward):
-            yield from filter(None, self._reader.rows(snapshot, tids, proj))
+            counts.returned += len(tids)
+            for batch in self._reader.rows(snapshot, tids, proj):
+                if batch:
+                    counts.fetched += len(batch)
+                    yield batch
 
     # Serializable transactions (``txn/serializable.py``)
 

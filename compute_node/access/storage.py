@@ -24,6 +24,7 @@ from compute_node.access.vacuum import VacuumStats, vacuum
 from compute_node.hub import HUB
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.storage_types import storage_type
+from compute_node.txn.counts import Counts
 from compute_node.txn.manager import TransactionManager
 from compute_node.txn.transaction import Txn
 from compute_node.types.registry import PgType, TypeEnv
@@ -75,6 +76,7 @@ class Storage:
         self.clog: Clog = clog_kernel.Clog(arena, self.mtr, self.clog_file.map)
         self.txns = TransactionManager(self)
         self.locks = self.txns.locks
+        self.counts = Counts()
         self._tables: dict[int, tuple[RelationDesc, Table]] = {}
         volume.flush_soon("opened")
 

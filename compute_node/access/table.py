@@ -29,6 +29,7 @@ from compute_node.access.vacuum_truncate import is_empty
 from compute_node.hub import HUB
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID
+from compute_node.txn.counts import DELETED, HOT, INSERTED, UPDATED, RelationCounts
 from compute_node.txn.locks import FOR_KEY_SHARE, FOR_NO_KEY_UPDATE, FOR_UPDATE, NOWAIT, SKIP_LOCKED, WAIT, RowQueue
 from compute_node.txn.serializable import SerialSnapshot
 from compute_node.txn.transaction import Txn
@@ -84,6 +85,7 @@ class Table:
         self.serial_id = desc.lock_id if shared else 0
         """by what serializable transactions know it; 0: they take no notice of it"""
         self.file = storage.file(desc.relfile)
+        self.counts = storage.counts.relation(desc.database, desc.oid, desc.rows, self.file.dead_rows)
         self.codec: RowCodec = row_codec(desc, desc.type_lookup(storage.type_lookup))
         self.heap: HeapFile = heap_kernel.HeapFile(
             storage.arena, storage.mtr, storage.clog, self.file.map, self.codec, desc.relfile
@@ -145,9 +147,10 @@ class Table:
         end: int | None,
         roots: bool = False,
         step: int = 1,
+        counted: bool = True,
     ) -> Iterator[list[Row]]:
         """``scan`` of every ``step``-th block from ``start`` to before ``end``; with ``roots`` the tids are those of
-        the chains' roots."""
+        the chains' roots. ``counted``: statistics count it as a scan of the table."""
         if type(snapshot) is SerialSnapshot and self.serial_id:
             snapshot.reader.reads_table(self.serial_id)
         proj = self.projection(columns, want_tid)
@@ -155,6 +158,8 @@ class Table:
         scan_page, page_no = self.heap.scan_page, self.file.map.page_no
         blocks = range(start, self.file.map.blocks if end is None else min(end, self.file.map.blocks), step)
         ahead = ReadAhead(self._cache, lambda at: page_no(blocks[at]), len(blocks))
+        counts = self.counts if counted else RelationCounts()
+        counts.scans += 1
         try:
             for at, block in enumerate(blocks):
                 if at >= ahead.mark:
@@ -164,6 +169,7 @@ class Table:
                     if rows == page_no(block):
                         ahead.missed(at)
                     self._load(rows)
+                counts.returned += len(rows)
                 if toast is not None and codec.handles != handles:
                     yield from resolved(rows, proj.eager)
                 elif rows:
@@ -221,6 +227,7 @@ class Table:
     def insert(self, txn: Txn, values: Sequence[Datum]) -> int:
         """Insert a row; its tid. Errors: 22003, 23505, 40P01, 54000."""
         tid = self._insert_heap(txn, values)
+        txn.levels[-1].changes[self.counts][INSERTED] += 1
         if txn.serial is not None:
             self._note_insert(txn.serial, values)
         for index in self.indexes:
@@ -289,6 +296,7 @@ class Table:
                 if found:
                     return 0, found
             tid = self._insert_heap(txn, values)
+            txn.levels[-1].changes[self.counts][INSERTED] += 1
             if txn.serial is not None:
                 self._note_insert(txn.serial, values)
             for index in self.indexes:
@@ -298,6 +306,7 @@ class Table:
                     # Somebody came in between: take the row back and look again.
                     while (outcome := self.heap.delete(tid, txn.write_xid, txn.cid)) < RETRY:
                         self._load(-outcome)
+                    txn.levels[-1].changes[self.counts][DELETED] += 1
                     if self.toast is not None:
                         self.toast.drop_version(txn, tid)
                     break
@@ -325,6 +334,7 @@ class Table:
     def _insert_bulk(self, txn: Txn, rows: Sequence[Sequence[Datum]]) -> list[int]:
         """Whole pages, and the index entries in one go; the rows' tids."""
         tids = self._insert_pages(txn, rows)
+        txn.levels[-1].changes[self.counts][INSERTED] += len(tids)
         if txn.serial is not None:
             for row in rows:
                 self._note_insert(txn.serial, row)
@@ -490,7 +500,11 @@ class Table:
             self.toast.drop_superseded(txn, at, plan.positions, new_tid)
         if txn.serial is not None and self.serial_id:
             txn.serial.replaces(self.serial_id, self.relfile, at)
-        if not (plan.hot and new_tid >> 16 == at >> 16):
+        counted = txn.levels[-1].changes[self.counts]
+        counted[UPDATED] += 1
+        if plan.hot and new_tid >> 16 == at >> 16:
+            counted[HOT] += 1
+        else:
             self.file.dead_rows += 1
             if later is None or not plan.may_wait:
                 self._enter(txn, new_tid, plan)
@@ -560,6 +574,7 @@ class Table:
                     removed = self.heap.prune(tid >> 16, horizon)
                 if removed > 0:
                     txns.removed(horizon)
+                    self.counts.dead = max(self.counts.dead - removed, 0)
                 if removed < 0:
                     self._load(-removed)
                     pruned = False
@@ -663,6 +678,7 @@ class Table:
                 outcome = self.heap.delete(at, txn.write_xid, txn.cid)
                 if outcome == 1:
                     self.file.dead_rows += 1
+                    txn.levels[-1].changes[self.counts][DELETED] += 1
                     if entry is not None:
                         self._locks.row_taken(txn, self.relfile, at, 0, entry)
                     if self.toast is not None:
@@ -696,6 +712,7 @@ class Table:
                 continue
             if done:
                 self.file.dead_rows += done
+                txn.levels[-1].changes[self.counts][DELETED] += done
                 count += done
             else:
                 done = 1

@@ -15,7 +15,6 @@ from pathlib import Path
 import compute_node.catalog.view  # noqa: F401  (fills REGISTRY)
 from aurora.datum import Datum
 from compute_node.catalog.facts import fact_rows
-from compute_node.catalog.functions.server import NEVER_COUNTED
 from compute_node.catalog.functions.statistics import NOT_COUNTED
 from compute_node.catalog.uncoded import SQL_LANGUAGE
 from compute_node.types.oids import INTERNAL, TYPE_OIDS
@@ -39,7 +38,7 @@ _REASONS = (
 
 def function_state(row: Fact) -> str:
     """Whether a function of a recorded row runs, cannot be called by SQL, tells what nothing counts, or is missing."""
-    if row["proname"] in NOT_COUNTED or row["proname"] in NEVER_COUNTED:
+    if row["proname"] in NOT_COUNTED:
         return UNCOUNTED
     if row["oid"] in REGISTRY.functions or row["prolang"] == SQL_LANGUAGE:
         return RUNS

@@ -257,6 +257,8 @@ class Databases:
 
     def vacuumed(self, desc: RelationDesc, stats: VacuumStats) -> None:
         """Note a table's size after a vacuum; a shared catalog's in the initial database. May wait."""
+        counts = self.storage.counts.relation(desc.database, desc.oid)
+        counts.was_vacuumed(stats.rows, self.storage.file(desc.relfile).dead_rows, True, self.storage.clock())
         statistics.vacuumed(self.engine(desc.database or INITIAL_DATABASE).catalog, desc, stats)
 
     # making and dropping

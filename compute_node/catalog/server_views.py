@@ -11,13 +11,35 @@ def _all_of(function: str, columns: str) -> str:
     return f"SELECT {', '.join(f's.{name}' for name in columns.split())} FROM pg_catalog.{function}() s"
 
 
+TABLES_AND_INDEXES = """
+FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_index i ON c.oid = i.indrelid
+ LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 't', 'm', 'p')"""
+"""for a GROUP BY of the table"""
+
+
+def table_scans(prefix: str) -> str:
+    """Columns about a table's scans and its indexes'; ``prefix`` of the functions' last part: ``xact_``."""
+    get = f"pg_catalog.pg_stat_get_{prefix}"
+    return (
+        f"{get}numscans(c.oid) AS seq_scan, {get}tuples_returned(c.oid) AS seq_tup_read,"
+        f" pg_catalog.sum({get}numscans(i.indexrelid))::bigint AS idx_scan,"
+        f" pg_catalog.sum({get}tuples_fetched(i.indexrelid))::bigint + {get}tuples_fetched(c.oid) AS idx_tup_fetch"
+    )
+
+
+def table_changes(prefix: str) -> str:
+    """Columns about a table's rows that were changed."""
+    names = {"inserted": "ins", "updated": "upd", "deleted": "del", "hot_updated": "hot_upd"}
+    return ", ".join(
+        f"pg_catalog.pg_stat_get_{prefix}tuples_{name}(c.oid) AS n_tup_{short}" for name, short in names.items()
+    )
+
+
 def _xact_tables(condition: str) -> str:
-    counters = "seq_scan seq_tup_read idx_scan idx_tup_fetch n_tup_ins n_tup_upd n_tup_del n_tup_hot_upd".split()  # noqa: SIM905
-    nulls = ", ".join(f"NULL::bigint AS {name}" for name in counters)
     return f"""
-SELECT c.oid AS relid, n.nspname AS schemaname, c.relname, {nulls}
-FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 't', 'm', 'p'){condition}"""
+SELECT c.oid AS relid, n.nspname AS schemaname, c.relname, {table_scans("xact_")}, {table_changes("xact_")}
+{TABLES_AND_INDEXES}{condition} GROUP BY c.oid, n.nspname, c.relname"""
 
 
 def _io_indexes(condition: str) -> str:
@@ -87,6 +109,12 @@ SELECT pg_catalog.pg_stat_get_bgwriter_timed_checkpoints() AS checkpoints_timed,
     "pg_catalog.pg_stat_gssapi": """
 SELECT s.pid, s.gss_auth AS gss_authenticated, s.gss_princ AS principal, s.gss_enc AS encrypted
 FROM pg_catalog.pg_stat_get_activity(NULL) s WHERE s.client_port IS NOT NULL""",
+    "pg_catalog.pg_stat_user_functions": """
+SELECT p.oid AS funcid, n.nspname AS schemaname, p.proname AS funcname,
+ pg_catalog.pg_stat_get_function_calls(p.oid) AS calls, pg_catalog.pg_stat_get_function_total_time(p.oid) AS total_time,
+ pg_catalog.pg_stat_get_function_self_time(p.oid) AS self_time
+FROM pg_catalog.pg_proc p LEFT JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+WHERE p.prolang <> 12::oid AND pg_catalog.pg_stat_get_function_calls(p.oid) IS NOT NULL""",
     "pg_catalog.pg_stat_xact_all_tables": _xact_tables(""),
     "pg_catalog.pg_stat_xact_user_tables": _xact_tables(_USER),
     "pg_catalog.pg_stat_xact_sys_tables": _xact_tables(_SYSTEM),

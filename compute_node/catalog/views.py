@@ -15,7 +15,13 @@ from compute_node.catalog.privilege_views import (
     PRIVILEGE_VIEWS,
 )
 from compute_node.catalog.routine_views import ROUTINE_VIEWS
-from compute_node.catalog.server_views import NEVER_FILLED, SERVER_VIEWS
+from compute_node.catalog.server_views import (
+    NEVER_FILLED,
+    SERVER_VIEWS,
+    TABLES_AND_INDEXES,
+    table_changes,
+    table_scans,
+)
 from compute_node.catalog.type_views import COLUMN_TYPE, COLUMN_TYPE_JOINS, TYPE_VIEWS
 from compute_node.catalog.usage_views import OF_ABSENT_THINGS, USAGE_VIEWS
 from compute_node.relations.schema import SYSTEM_VIEWS
@@ -88,16 +94,31 @@ FROM pg_catalog.pg_stat_get_activity(NULL) s LEFT JOIN pg_catalog.pg_database d 
  LEFT JOIN pg_catalog.pg_authid u ON s.usesysid = u.oid""",
     "pg_catalog.pg_stat_database": """
 SELECT d.oid AS datid, d.datname,
- (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_get_activity(NULL) a WHERE a.datid = d.oid)::integer AS
- numbackends, NULL::bigint AS xact_commit, NULL::bigint AS xact_rollback, NULL::bigint AS blks_read, NULL::bigint AS
- blks_hit, NULL::bigint AS tup_returned, NULL::bigint AS tup_fetched, NULL::bigint AS tup_inserted, NULL::bigint AS
- tup_updated, NULL::bigint AS tup_deleted,
- pg_catalog.pg_stat_get_db_conflict_all(d.oid) AS conflicts, NULL::bigint AS temp_files, NULL::bigint AS temp_bytes,
- NULL::bigint AS deadlocks, NULL::bigint AS checksum_failures, NULL::timestamptz AS checksum_last_failure,
- NULL::float8 AS blk_read_time, NULL::float8 AS blk_write_time, NULL::float8 AS session_time, NULL::float8 AS
- active_time, NULL::float8 AS idle_in_transaction_time, NULL::bigint AS sessions, NULL::bigint AS sessions_abandoned,
- NULL::bigint AS sessions_fatal, NULL::bigint AS sessions_killed, NULL::timestamptz AS stats_reset
-FROM pg_catalog.pg_database d""",
+ CASE WHEN d.oid = 0::oid THEN 0 ELSE pg_catalog.pg_stat_get_db_numbackends(d.oid) END AS numbackends,
+ pg_catalog.pg_stat_get_db_xact_commit(d.oid) AS xact_commit,
+ pg_catalog.pg_stat_get_db_xact_rollback(d.oid) AS xact_rollback,
+ pg_catalog.pg_stat_get_db_blocks_fetched(d.oid) - pg_catalog.pg_stat_get_db_blocks_hit(d.oid) AS blks_read,
+ pg_catalog.pg_stat_get_db_blocks_hit(d.oid) AS blks_hit,
+ pg_catalog.pg_stat_get_db_tuples_returned(d.oid) AS tup_returned,
+ pg_catalog.pg_stat_get_db_tuples_fetched(d.oid) AS tup_fetched,
+ pg_catalog.pg_stat_get_db_tuples_inserted(d.oid) AS tup_inserted,
+ pg_catalog.pg_stat_get_db_tuples_updated(d.oid) AS tup_updated,
+ pg_catalog.pg_stat_get_db_tuples_deleted(d.oid) AS tup_deleted,
+ pg_catalog.pg_stat_get_db_conflict_all(d.oid) AS conflicts, pg_catalog.pg_stat_get_db_temp_files(d.oid) AS temp_files,
+ pg_catalog.pg_stat_get_db_temp_bytes(d.oid) AS temp_bytes, pg_catalog.pg_stat_get_db_deadlocks(d.oid) AS deadlocks,
+ pg_catalog.pg_stat_get_db_checksum_failures(d.oid) AS checksum_failures,
+ pg_catalog.pg_stat_get_db_checksum_last_failure(d.oid) AS checksum_last_failure,
+ pg_catalog.pg_stat_get_db_blk_read_time(d.oid) AS blk_read_time,
+ pg_catalog.pg_stat_get_db_blk_write_time(d.oid) AS blk_write_time,
+ pg_catalog.pg_stat_get_db_session_time(d.oid) AS session_time,
+ pg_catalog.pg_stat_get_db_active_time(d.oid) AS active_time,
+ pg_catalog.pg_stat_get_db_idle_in_transaction_time(d.oid) AS idle_in_transaction_time,
+ pg_catalog.pg_stat_get_db_sessions(d.oid) AS sessions,
+ pg_catalog.pg_stat_get_db_sessions_abandoned(d.oid) AS sessions_abandoned,
+ pg_catalog.pg_stat_get_db_sessions_fatal(d.oid) AS sessions_fatal,
+ pg_catalog.pg_stat_get_db_sessions_killed(d.oid) AS sessions_killed,
+ pg_catalog.pg_stat_get_db_stat_reset_time(d.oid) AS stats_reset
+FROM (SELECT 0::oid AS oid, NULL::name AS datname UNION ALL SELECT oid, datname FROM pg_catalog.pg_database) d""",
     "pg_catalog.pg_stat_database_conflicts": """
 SELECT d.oid AS datid, d.datname, pg_catalog.pg_stat_get_db_conflict_tablespace(d.oid) AS confl_tablespace,
  pg_catalog.pg_stat_get_db_conflict_lock(d.oid) AS confl_lock,
@@ -114,23 +135,22 @@ FROM pg_catalog.pg_stat_get_wal_receiver() s WHERE s.pid IS NOT NULL""",
 
 
 def _table_statistics(condition: str) -> str:
+    done = "vacuum autovacuum analyze autoanalyze".split()  # noqa: SIM905
+    times = ", ".join(f"pg_catalog.pg_stat_get_last_{each}_time(c.oid) AS last_{each}" for each in done)
+    counts = ", ".join(f"pg_catalog.pg_stat_get_{each}_count(c.oid) AS {each}_count" for each in done)
     return f"""
-SELECT c.oid AS relid, n.nspname AS schemaname, c.relname, NULL::bigint AS seq_scan, NULL::bigint AS seq_tup_read,
- NULL::bigint AS idx_scan, NULL::bigint AS idx_tup_fetch, NULL::bigint AS n_tup_ins, NULL::bigint AS n_tup_upd,
- NULL::bigint AS n_tup_del, NULL::bigint AS n_tup_hot_upd,
- CASE WHEN c.reltuples < 0 THEN 0 ELSE c.reltuples END::bigint AS n_live_tup,
- NULL::bigint AS n_dead_tup, NULL::bigint AS n_mod_since_analyze, NULL::bigint AS n_ins_since_vacuum,
- NULL::timestamptz AS last_vacuum, NULL::timestamptz AS last_autovacuum, NULL::timestamptz AS last_analyze,
- NULL::timestamptz AS last_autoanalyze, NULL::bigint AS vacuum_count, NULL::bigint AS autovacuum_count,
- NULL::bigint AS analyze_count, NULL::bigint AS autoanalyze_count
-FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 't', 'm', 'p'){condition}"""
+SELECT c.oid AS relid, n.nspname AS schemaname, c.relname, {table_scans("")}, {table_changes("")},
+ pg_catalog.pg_stat_get_live_tuples(c.oid) AS n_live_tup, pg_catalog.pg_stat_get_dead_tuples(c.oid) AS n_dead_tup,
+ pg_catalog.pg_stat_get_mod_since_analyze(c.oid) AS n_mod_since_analyze,
+ pg_catalog.pg_stat_get_ins_since_vacuum(c.oid) AS n_ins_since_vacuum, {times}, {counts}
+{TABLES_AND_INDEXES}{condition} GROUP BY c.oid, n.nspname, c.relname"""
 
 
 def _index_statistics(condition: str) -> str:
     return f"""
 SELECT c.oid AS relid, i.oid AS indexrelid, n.nspname AS schemaname, c.relname, i.relname AS indexrelname,
- NULL::bigint AS idx_scan, NULL::bigint AS idx_tup_read, NULL::bigint AS idx_tup_fetch
+ pg_catalog.pg_stat_get_numscans(i.oid) AS idx_scan, pg_catalog.pg_stat_get_tuples_returned(i.oid) AS idx_tup_read,
+ pg_catalog.pg_stat_get_tuples_fetched(i.oid) AS idx_tup_fetch
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_index x ON c.oid = x.indrelid
  JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 't', 'm'){condition}"""
@@ -267,7 +287,7 @@ EMPTY = (  # noqa: SIM905
     "pg_catalog.pg_matviews pg_catalog.pg_policies pg_catalog.pg_prepared_xacts pg_catalog.pg_publication_tables"
     " pg_catalog.pg_replication_origin_status pg_catalog.pg_replication_slots pg_catalog.pg_rules"
     " pg_catalog.pg_seclabels"
-    " pg_catalog.pg_stat_replication pg_catalog.pg_stat_subscription pg_catalog.pg_stat_user_functions"
+    " pg_catalog.pg_stat_replication pg_catalog.pg_stat_subscription"
     " pg_catalog.pg_user_mappings pg_catalog.pg_available_extensions"
     " pg_catalog.pg_available_extension_versions pg_catalog.pg_stat_progress_vacuum pg_catalog.pg_stat_progress_copy"
     " pg_catalog.pg_stat_progress_create_index pg_catalog.pg_stats pg_catalog.pg_stats_ext"

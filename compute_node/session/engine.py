@@ -15,6 +15,7 @@ from compute_node.exec.executable import Executable
 from compute_node.sql.analyze.routines import RoutineBody
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.parse import RawStatement
+from compute_node.txn.counts import DatabaseCounts
 from compute_node.txn.locks import WeakLocks
 from compute_node.txn.manager import TransactionManager
 from compute_node.txn.recovery import Recovery
@@ -93,6 +94,8 @@ class Explanation(Protocol):
 class Engine(Protocol):
     """One instance of the database."""
 
+    counts: DatabaseCounts
+    """what statistics count of its database"""
     in_recovery: bool
     """Whether it is a reader; may change while sessions live"""
 

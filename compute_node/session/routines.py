@@ -20,6 +20,7 @@ from aurora.datum import Datum, Row
 from aurora.errors import InvariantViolation, NotSupported, SqlError
 from compute_node.hub import HUB
 from compute_node.session import door, nested, prepare, settings_effects
+from compute_node.session.function_counts import counted
 from compute_node.session.plans import bounded_put
 from compute_node.session.sinks import NO_ROWS, RowList, Sink
 from compute_node.session.state import SessionState
@@ -122,7 +123,7 @@ def call(session: SessionState, call: RoutineCall, arguments: Params, snapshot: 
     if call.function.returns_set:
         return _values(session, call, arguments, snapshot)
     routine = call.function.routine
-    with nested.calling(session), acting(session, routine):
+    with nested.calling(session), acting(session, routine), counted(session, call.function.oid):
         # A caller may do nothing else for a whole batch of its rows.
         session.check_interrupts()
         HUB.pulse()
@@ -154,7 +155,8 @@ def _run(
 def _values(session: SessionState, call: RoutineCall, arguments: Params, snapshot: Snapshot | None) -> Iterator[Any]:
     """The final statement's rows come as they are taken."""
     routine = call.function.routine
-    with nested.calling(session), acting(session, routine):
+    oid = call.function.oid
+    with nested.calling(session), acting(session, routine), counted(session, oid):
         session.check_interrupts()
         HUB.pulse()
         plan = plan_of(session, call)
@@ -174,7 +176,7 @@ def _values(session: SessionState, call: RoutineCall, arguments: Params, snapsho
         hold = session.engine.txns.hold(execution.context.snapshot.lsn, "function", execution.context.txn)
     try:
         while True:
-            with nested.calling(session), acting(session, routine):
+            with nested.calling(session), acting(session, routine), counted(session, oid, 0):
                 try:
                     batch = execution.take(door.BATCH_ROWS)
                 except SqlError as error:

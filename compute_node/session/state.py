@@ -138,6 +138,7 @@ class SessionState:
         "dependency",
         "depth",
         "encoding",
+        "ended_by",
         "engine",
         "env",
         "failed_characteristics",
@@ -149,6 +150,7 @@ class SessionState:
         "idle_in_txn_timeout_ms",
         "idle_timeout_ms",
         "inbox",
+        "inner_functions_s",
         "interrupt_error",
         "last_sequence",
         "lift_literals",
@@ -221,6 +223,8 @@ class SessionState:
         """the current user's role and the session user's; ``role_oid`` is the one that logged in"""
         self.login_superuser = superuser
         self.pid, self.secret, self.registry = pid, secret, registry
+        self.ended_by = ""
+        """``killed`` by an administrator, ``fatal``: by an error, ``abandoned`` by its client; else it just ended"""
         self.client_address: str | None = None
         self.client_port = -1
         self.out = Output()
@@ -240,6 +244,8 @@ class SessionState:
         self.statements_in_txn = 0
         self.definers = 0
         """how many SECURITY DEFINER functions run: nobody changes roles within them"""
+        self.inner_functions_s = 0.0
+        """how long functions took that the running one has called, while that is counted"""
         self.depth = 0
         """how many functions deep the statement is that runs (``nested``)"""
         self.several_statements = False

@@ -59,6 +59,7 @@ def commit(session: SessionState) -> None:
         if session.portals:
             _close_portals(session, committed=True)
         return
+    session.engine.counts.commits += 1
     if not session.portals and session.engine.txns.retire(txn):
         session.retired_txn = txn
         session.txn = None
@@ -90,6 +91,7 @@ def commit(session: SessionState) -> None:
             session.gated = True
             notifications.committed(session, notifying, lsn)
     except BaseException:
+        session.engine.counts.commits -= 1
         abort(session)
         raise
     session.txn = None
@@ -124,7 +126,13 @@ def abort(session: SessionState) -> None:
     if txn is not None:
         if session.forwarding is not None:
             session.forwarding.rollback(txn)
-        session.engine.txns.abort(txn)
+        _roll_back(session, txn)
+
+
+def _roll_back(session: SessionState, txn: Txn) -> None:
+    # One that never looked at anything was only begun anew, or might as well not have begun.
+    session.engine.counts.rollbacks += bool(txn.oldest_lsn or txn.own)
+    session.engine.txns.abort(txn)
 
 
 def statement_failed(session: SessionState) -> None:
@@ -151,7 +159,7 @@ def statement_failed(session: SessionState) -> None:
         session.failed_characteristics = _characteristics(txn)
         if session.forwarding is not None:
             session.forwarding.rollback(txn)
-        session.engine.txns.abort(txn)
+        _roll_back(session, txn)
 
 
 def plain_begin(session: SessionState) -> bytes:

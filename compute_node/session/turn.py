@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import greenlet
 
 from aurora.datum import Row
-from aurora.errors import InsufficientPrivilege, InternalError, QueryCanceled, SqlError
+from aurora.errors import DeadlockDetected, InsufficientPrivilege, InternalError, QueryCanceled, SqlError
 from aurora.kernels import wire as wire_kernel
 from compute_node.exec.compile.compiler import too_complex
 from compute_node.hub import HUB
@@ -255,6 +255,8 @@ def fail(session: SessionState, error: Exception) -> None:
     else:
         LOGGER.error("internal error in a session", exc_info=error, extra={"query": session.query})
         reported = InternalError(f"internal error: {type(error).__name__}: {error}")
+    if isinstance(reported, DeadlockDetected):
+        session.engine.counts.deadlocks += 1
     if isinstance(reported, InsufficientPrivilege):
         audit.refused(session, reported.message)
     session.interrupt_error = None
@@ -272,6 +274,7 @@ def fail(session: SessionState, error: Exception) -> None:
         session.txn, session.block = None, IDLE
     session.out.append(messages.error_response(reported))
     if reported.severity in ("FATAL", "PANIC"):
+        session.ended_by = session.ended_by or "fatal"
         session.terminating = True
         session.port.close()
 

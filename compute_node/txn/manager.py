@@ -17,6 +17,7 @@ from aurora.ids import FIRST_NORMAL_XID, NO_LSN, NO_XID, Lsn, RelFile, Xid
 from aurora.kernels import clog as clog_kernel
 from aurora.kernels.python.clog import ABORTED, XIDS_PER_PAGE
 from compute_node.hub import HUB, Waiter
+from compute_node.txn import counts
 from compute_node.txn.horizon import Hold, Holds
 from compute_node.txn.locks import LockManager
 from compute_node.txn.recovery import Recovery
@@ -316,6 +317,7 @@ class TransactionManager:
             self.serials.ended(serial, True, lsn)
         self.commits += 1
         if lsn:
+            counts.apply(txn.levels, True)
             txn.depend(lsn)
             if txn.ties is not None:
                 for committed in txn.ties.on_commit:
@@ -381,6 +383,7 @@ class TransactionManager:
         created = [relfile for level in txn.levels for relfile in level.created]
         if txn.own:
             self._write_aborts(notes.ABORT, txn, txn.own, created)
+            counts.apply(txn.levels, False)
         if txn.ties is not None:
             txn.undone(0)
         self._end(txn, NO_LSN)
@@ -432,6 +435,8 @@ class TransactionManager:
             parent.xids += level.xids
             parent.created += level.created
             parent.dropped += level.dropped
+            counts.add(parent.changes, level.changes)
+            parent.lose(level.lost)
         del txn.levels[index:]
         txn.write_xid = parent.xid
         txn.kept(index)
@@ -448,6 +453,9 @@ class TransactionManager:
                 txn.own.discard(xid)
                 del self.by_xid[xid]
         before = undone[0]
+        for level in undone:
+            txn.levels[index - 1].lose(level.changes)
+            txn.levels[index - 1].lose(level.lost)
         events = txn.tie().events
         if events is not None:
             events.forget_statement()

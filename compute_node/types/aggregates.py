@@ -19,7 +19,7 @@ from compute_node.types import numeric
 from compute_node.types.array_value import bounded, dimensions, lower_bounds
 from compute_node.types.datetime_functions import divide as divide_interval
 from compute_node.types.declare import agg, aggs
-from compute_node.types.floating import float_order, to_single
+from compute_node.types.floating import float_order, over, to_single
 from compute_node.types.integer import HIGH, LOW, overflow
 from compute_node.types.interval import Interval, checked_interval, interval_span, timetz_order
 from compute_node.types.long_text import joined, joined_bytes
@@ -616,13 +616,6 @@ def _regression_step(state: _Regression, y: float, x: float) -> _Regression:
     return after, sx, sxx, sy, syy, sxy
 
 
-def _over(a: float, b: float) -> float:
-    """a / b as the processor divides: by an underflowed 0 to infinity or NaN."""
-    if b:
-        return a / b
-    return math.nan if a == 0.0 or a != a else math.copysign(math.inf, a) * math.copysign(1.0, b)
-
-
 def _regression(result: Callable[..., float | None], at_least: float) -> Callable[[_Regression], float | None]:
     return lambda state: result(*state) if state[0] >= at_least else None
 
@@ -686,7 +679,7 @@ agg(
     "corr(float8, float8) float8",
     _no_rows,
     _regression_step,
-    _regression(lambda n, sx, sxx, sy, syy, sxy: _over(sxy, math.sqrt(sxx * syy)) if sxx and syy else None, 1.0),
+    _regression(lambda n, sx, sxx, sy, syy, sxy: over(sxy, math.sqrt(sxx * syy)) if sxx and syy else None, 1.0),
 )
 agg(
     2825,
@@ -707,5 +700,5 @@ agg(
     "regr_r2(float8, float8) float8",
     _no_rows,
     _regression_step,
-    _regression(lambda n, sx, sxx, sy, syy, sxy: (_over(sxy * sxy, sxx * syy) if syy else 1.0) if sxx else None, 1.0),
+    _regression(lambda n, sx, sxx, sy, syy, sxy: (over(sxy * sxy, sxx * syy) if syy else 1.0) if sxx else None, 1.0),
 )

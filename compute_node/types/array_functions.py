@@ -330,10 +330,10 @@ _ONES: Array = [1]
 def _fill(element: Datum, lengths: Array | None, lower: Array | None = _ONES) -> Array:
     if lengths is None or lower is None:
         raise NullValueNotAllowed("dimension array or low bound array cannot be null")
-    for array, name in ((lengths, "dimension"), (lower, "low bound")):
+    for array in (lengths, lower):
         if array is not _ONES and len(dimensions(array)) > 1:
             raise ArraySubscriptError(
-                "wrong number of array subscripts", detail=f"{name.capitalize()} array must be one dimensional."
+                "wrong number of array subscripts", detail="Dimension array must be one dimensional."
             )
         if None in array:
             raise NullValueNotAllowed("dimension values cannot be null")

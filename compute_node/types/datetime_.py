@@ -25,6 +25,7 @@ from compute_node.types.calendar_ import (
     TIMESTAMP_MINUS_INFINITY,
     civil_from_days,
     local_to_utc,
+    offsets_of,
     utc_offset_seconds,
     utc_to_local,
     zone_abbreviation,
@@ -476,6 +477,12 @@ def _with_env(convert: Callable[[int, TypeEnv], int]) -> Callable[[FunctionConte
     return lambda context, value: convert(value, context.env)
 
 
+def _zoned_date(context: FunctionContext, us: int) -> int:
+    if is_infinite(us):
+        return timestamp_to_date(us)
+    return offsets_of(context.env.timezone).to_local(us) // DAY_US
+
+
 fn(2028, "timestamptz(timestamp) timestamptz stable", _with_env(timestamp_to_timestamptz), needs_context=True)
 fn(2027, "timestamp(timestamptz) timestamp stable", _with_env(timestamptz_to_timestamp), needs_context=True)
 fn(
@@ -487,7 +494,7 @@ fn(
 fn(
     1178,
     "date(timestamptz) date stable",
-    _with_env(lambda us, env: timestamp_to_date(us if is_infinite(us) else utc_to_local(us, env.timezone))),
+    _zoned_date,
     needs_context=True,
 )
 fns(

@@ -375,18 +375,27 @@ _Part = tuple[int, int]
 """An extracted number as (unscaled integer, decimals)."""
 
 
+_NAME_BYTES_MAX = 63
+
+
 @lru_cache(maxsize=512)
 def _unit(field: str) -> str:
     lowered = field.lower()
     return _ALIASES.get(lowered, lowered)
 
 
+def _shown(field: str) -> str:
+    """A field's name as an identifier's, cut to what one may have."""
+    data = field.lower().encode()
+    return field.lower() if len(data) <= _NAME_BYTES_MAX else data[:_NAME_BYTES_MAX].decode(errors="ignore")
+
+
 def _unrecognized(field: str, type_name: str) -> SqlError:
-    return InvalidParameterValue(f'unit "{field.lower()}" not recognized for type {type_name}')
+    return InvalidParameterValue(f'unit "{_shown(field)}" not recognized for type {type_name}')
 
 
 def _unsupported(field: str, type_name: str) -> SqlError:
-    return NotSupported(f'unit "{field.lower()}" not supported for type {type_name}')
+    return NotSupported(f'unit "{_shown(field)}" not supported for type {type_name}')
 
 
 _RESERVED = frozenset(["allballs", "infinity", "-infinity", "now", "today", "tomorrow", "yesterday"])
@@ -585,6 +594,8 @@ def _stamp_part(field: str, us: int) -> _Part | float | None:
 
 def _numeric_stamp_part(field: str, us: int) -> Decimal | None:
     found = moments.part(field, us)
+    if found is None and field == "epoch" and not is_infinite(us):
+        return Decimal(f"{us + UNIX_EPOCH_US}E-6")
     return _as_numeric(_stamp_part(field, us)) if found is None else _whole(found)
 
 
@@ -827,15 +838,18 @@ def _make_date(year: int, month: int, day: int, as_given: bool = False) -> int:
     if year == -(2**31):  # it has no opposite in 32 bits
         raise DatetimeFieldOverflow(f"date field value out of range: {year}-{month:02d}-{day:02d}")
     if astronomical >= 5874898 or astronomical < -4713:
-        raise DatetimeFieldOverflow(f"date out of range: {astronomical}-{month:02d}-{day:02d}")
+        shown = year if as_given else astronomical
+        raise DatetimeFieldOverflow(f"date out of range: {shown}-{month:02d}-{day:02d}")
     return check_date(days_from_civil(astronomical, month, day))
 
 
 def _make_time(hour: int, minute: int, second: float) -> int:
-    if not 0 <= hour <= 24 or not 0 <= minute <= 59 or not 0 <= second <= 60 or (hour == 24 and (minute or second)):
+    us = round(second * SECOND_US) if math.isfinite(second) else -1
+    is_clock = 0 <= hour <= 24 and 0 <= minute <= 59 and 0 <= us <= MINUTE_US
+    if not is_clock or hour * HOUR_US + minute * MINUTE_US + us > DAY_US:
         shown = "NaN" if second != second else f"{second:02g}"
         raise DatetimeFieldOverflow(f"time field value out of range: {hour}:{minute:02d}:{shown}")
-    return hour * HOUR_US + minute * MINUTE_US + round(second * SECOND_US)
+    return hour * HOUR_US + minute * MINUTE_US + us
 
 
 def _make_timestamp(year: int, month: int, day: int, hour: int, minute: int, second: float) -> int:

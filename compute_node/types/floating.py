@@ -40,6 +40,18 @@ def to_single(value: float) -> float:
     return rounded
 
 
+def over(a: float, b: float) -> float:
+    """a / b as the processor divides: by 0 to infinity or NaN."""
+    if b:
+        return a / b
+    return math.nan if a == 0.0 or a != a else math.copysign(math.inf, a) * math.copysign(1.0, b)
+
+
+def root(value: float) -> float:
+    """The square root as the processor takes it: NaN of a negative number."""
+    return math.sqrt(value) if value >= 0 else math.nan
+
+
 def parse_float(text: str, type_name: str) -> float:
     """C's strtod over the whole text: 22P02 for bad syntax, 22003 beyond the range of double precision. The range comes
     first: of a text that goes on after the number, too."""

@@ -29,6 +29,10 @@ def integer_input(name: str, low: int, high: int) -> Callable[[str, int, TypeEnv
     """Text input for the range [low, high]: 22P02 for bad syntax, 22003 for values outside."""
 
     def read(text: str, typmod: int, env: TypeEnv) -> int:
+        if len(text) < 19 and text.isdigit() and text.isascii():
+            value = int(text)
+            if low <= value <= high:
+                return value
         if _INTEGER.fullmatch(text) is None:
             digits = _DIGITS.match(text)
             if digits is not None and not low <= whole_number(digits[1]) <= high:
@@ -110,6 +114,8 @@ def checked(size: int, operation: Callable[..., int]) -> Callable[..., int]:
 
 def truncated_quotient(dividend: int, divisor: int) -> int:
     """C's integer division; 22012 for a zero divisor."""
+    if dividend >= 0 < divisor:
+        return dividend // divisor
     if divisor == 0:
         raise division_by_zero()
     quotient = abs(dividend) // abs(divisor)

@@ -582,6 +582,11 @@ def _from_float(value: float, digits: int) -> Decimal:
     return in_format(Decimal(f"{value:.{digits}g}"))
 
 
+def _to_float4(value: Decimal) -> float:
+    quick = float(value)
+    return to_single(quick) if 1e-30 < abs(quick) < 1e30 else to_single(parse_float(numeric_out(value), "real"))
+
+
 def to_float8(value: Decimal) -> float:
     found = float(value)
     if 1e-300 < found < 1e300 or -1e300 < found < -1e-300 or not value.is_finite():
@@ -603,7 +608,7 @@ fn(1783, "int2(numeric) int2", to_integer(2))
 fn(1744, "int4(numeric) int4", to_integer(4))
 fn(1779, "int8(numeric) int8", to_integer(8))
 fn(1746, "float8(numeric) float8", to_float8)
-fn(1745, "float4(numeric) float4", lambda value: to_single(to_float8(value)))
+fn(1745, "float4(numeric) float4", _to_float4)
 fn(1703, "numeric(numeric, int4) numeric", apply_typmod)
 operators("""
 1038 numeric ^ numeric numeric 1739

@@ -21,15 +21,16 @@ from aurora.errors import (
 from compute_node.hub import HUB
 from compute_node.types.common import division_by_zero
 from compute_node.types.declare import fn, fns
+from compute_node.types.integer import HIGH, LOW, overflow
 from compute_node.types.numeric import (
     EXACT,
     INFINITY,
     MAX_WHOLE_DIGITS,
     NAN,
     display_scale,
+    divide,
     in_format,
     overflow_error,
-    quotient,
     remainder,
     round_scale,
 )
@@ -275,16 +276,26 @@ def _bucket(operand: float | Decimal, low: float | Decimal, high: float | Decima
         if operand < low:
             return 0
         if operand >= high:
-            return count + 1
+            return _beyond(count)
     else:
         if operand > low:
             return 0
         if operand <= high:
-            return count + 1
+            return _beyond(count)
     if isinstance(operand, Decimal) and isinstance(low, Decimal) and isinstance(high, Decimal):
         distance = EXACT.subtract(operand, low).copy_abs()
-        return int(quotient(EXACT.multiply(distance, Decimal(count)), EXACT.subtract(high, low).copy_abs(), 40)) + 1
-    return int(abs(operand - low) / abs(high - low) * count) + 1  # type: ignore[operator]
+        share = divide(EXACT.multiply(distance, Decimal(count)), EXACT.subtract(high, low).copy_abs())
+        return min(int(share) + 1, count)
+    first = float(low)
+    number = count * (float(operand) - first) / (float(high) - first) + 1
+    return int(number) if math.isfinite(number) else LOW[4]  # what C makes of it
+
+
+def _beyond(count: int) -> int:
+    """The number after the last bucket's; 22003."""
+    if count == HIGH[4]:
+        overflow(4)
+    return count + 1
 
 
 fn(320, "width_bucket(float8, float8, float8, int4) int4", _bucket)

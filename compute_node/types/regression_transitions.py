@@ -13,6 +13,7 @@ from collections.abc import Callable
 from aurora.datum import Datum
 from aurora.errors import InternalError, NumericValueOutOfRange
 from compute_node.types.declare import fn
+from compute_node.types.floating import over, root
 
 State = list[float]
 
@@ -90,7 +91,7 @@ def _final(oid: int, name: str, least: int, compute: Final) -> None:
 def _r2(n: float, sx: float, sxx: float, sy: float, syy: float, sxy: float) -> float | None:
     if not sxx:
         return None
-    return sxy * sxy / (sxx * syy) if syy else 1.0
+    return over(sxy * sxy, sxx * syy) if syy else 1.0
 
 
 fn(2806, "float8_regr_accum(float8[], float8, float8) float8[]", _accumulate)
@@ -109,5 +110,5 @@ _final(
     2817,
     "float8_corr",
     1,
-    lambda n, sx, sxx, sy, syy, sxy: sxy / math.sqrt(sxx * syy) if sxx and syy else None,
+    lambda n, sx, sxx, sy, syy, sxy: over(sxy, root(sxx * syy)) if sxx and syy else None,
 )

@@ -10,6 +10,7 @@ from decimal import Decimal
 from aurora.datum import Datum
 from aurora.errors import InternalError, NumericValueOutOfRange
 from compute_node.types.declare import fn, fns
+from compute_node.types.floating import root
 from compute_node.types.integer import HIGH, LOW
 from compute_node.types.numeric import EXACT, divide
 
@@ -161,13 +162,13 @@ def _float_average(state: list[float]) -> float | None:
     return total / count if count else None
 
 
-def _variance(name: str, less: int, root: bool) -> Callable[[list[float]], float | None]:
+def _variance(name: str, less: int, is_root: bool) -> Callable[[list[float]], float | None]:
     def final(state: list[float]) -> float | None:
         count, _, squares = _triple(state, name)
-        if count <= less:
+        if count <= 1 if less else not count:
             return None
         value = squares / (count - less)
-        return math.sqrt(value) if root else value
+        return root(value) if is_root else value
 
     return final
 

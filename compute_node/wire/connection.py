@@ -172,11 +172,13 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone: stop what runs for it, drop what waits for it."""
+        session = self.session
+        if session is not None and not self._closing and not session.ended_by:
+            session.ended_by = "abandoned"
         self._lost = self._closing = True
         self._outbox = None
         self._cancel_timers()
         self._server.connections.discard(self)
-        session = self.session
         if self._running:
             gone = Disconnected()
             for waiter in (self._waiting_input, self._room):
@@ -574,6 +576,8 @@ class Connection(asyncio.Protocol):
         error = error or AdminShutdown("terminating connection due to administrator command")
         error.severity = "FATAL"
         session = self.session
+        if isinstance(error, AdminShutdown):
+            session.ended_by = "killed"
         self._is_ended = True
         if self._running and session is not None:
             session.interrupt(error)

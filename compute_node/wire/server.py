@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 
 LOGGER = logging.getLogger(__name__)
+_US_IN_S = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +240,7 @@ class Server:
             if self.engine is not initial:  # the instance has changed its role while this one waited
                 raise CannotConnectNow("the database system is starting up", severity="FATAL")
             self.sessions[session.pid] = session
+        engine.counts.sessions += 1
         engine.recovery.listeners.add(session)
         audit.logged_in(session)
         return session
@@ -267,7 +269,8 @@ class Server:
 
     def forget(self, session: Session) -> None:
         """A session has ended."""
-        self.sessions.pop(session.pid, None)
+        if self.sessions.pop(session.pid, None) is not None:
+            session.engine.counts.session_ended(session.ended_by, (self._clock() - session.backend_start) / _US_IN_S)
         if session.commit_waits is not None:
             self._commit_waits.add(session.commit_waits)
             self._commit_waits_by_database.setdefault(session.engine, Histogram()).add(session.commit_waits)

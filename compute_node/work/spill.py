@@ -21,7 +21,7 @@ import tempfile
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from weakref import WeakKeyDictionary
 
 import lz4.block
@@ -43,13 +43,21 @@ _cipher = AESGCM(AESGCM.generate_key(bit_length=256))
 _nonces = count()
 
 
+class TempCounts(Protocol):
+    """What statistics count of temporary files, once they are gone."""
+
+    temp_files: int
+    temp_bytes: int
+
+
 class TempUsage:
     """The temporary files of one session. ``limit_kb``: ``temp_file_limit``, -1 for none; ``log_kb``:
     ``log_temp_files``, -1 for never."""
 
-    __slots__ = ("bytes", "limit_kb", "log_kb")
+    __slots__ = ("bytes", "counts", "limit_kb", "log_kb")
 
     def __init__(self) -> None:
+        self.counts: TempCounts | None = None
         self.bytes = 0
         self.limit_kb = self.log_kb = -1
 
@@ -74,6 +82,7 @@ def temp_usage(session: object) -> TempUsage:
     usage = _usages.get(session)
     if usage is None:
         usage = _usages[session] = TempUsage()
+        usage.counts = getattr(getattr(session, "engine", None), "counts", None)
     usage.limit_kb, usage.log_kb = setting_of(session, "temp_file_limit"), setting_of(session, "log_temp_files")
     return usage
 
@@ -163,6 +172,10 @@ class TempFile:
         os.close(self._fd)
         self._fd = -1
         self._usage.bytes -= self.bytes
+        counts = self._usage.counts
+        if counts is not None:
+            counts.temp_files += 1
+            counts.temp_bytes += self.bytes
         self._account.disown(self)
         if 0 <= self._usage.log_kb * KB <= self.bytes:
             LOGGER.info("temporary file: size %d", self.bytes)

@@ -19,6 +19,7 @@ from compute_node.hub import HUB, Waiter
 from compute_node.session.notifications import Channels
 from compute_node.sql.parse import literal_location
 from compute_node.sql.plan import ResultColumn
+from compute_node.txn.counts import DatabaseCounts
 from compute_node.types.registry import REGISTRY
 from compute_node.volume.doubt import Doubt
 from compute_node.wire.server import Server, WireConfig
@@ -83,6 +84,8 @@ class FakeTxns:
             marks=[],
             wrote=False,
             weak_locks={None},
+            oldest_lsn=0,
+            own=set(),
         )
 
     def retire(self, txn: Any) -> bool:
@@ -167,6 +170,7 @@ class FakeEngine:
     ``INSERT INTO t VALUES (n)``."""
 
     def __init__(self) -> None:
+        self.counts = DatabaseCounts()
         self.volume = FakeVolume()
         self.txns = FakeTxns(self)
         self.channels = Channels()

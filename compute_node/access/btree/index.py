@@ -78,6 +78,11 @@ class BTreeIndex(IndexAccess):
         while True:
             rows = self._lookup(snapshot, self.codec, key_values, self._heap, proj, self._alone)
             if not isinstance(rows, int):
+                counts = self.counts
+                counts.scans += 1
+                if rows:
+                    counts.returned += len(rows)
+                    counts.fetched += len(rows)
                 if codec.handles == handles:
                     return rows
                 return [resolved_row(row, proj.eager) for row in rows]

@@ -50,7 +50,11 @@ class HashIndex(IndexAccess):
             return self.noted_lookup(snapshot, key_values, columns, want_tid)
         proj = self.table.projection(columns, want_tid)
         tids = self._find(key_values[0])
-        return [row for rows in self._reader.rows(snapshot, tids, proj) for row in rows] if tids else []
+        found = [row for rows in self._reader.rows(snapshot, tids, proj) for row in rows] if tids else []
+        self.counts.scans += 1
+        self.counts.returned += len(tids)
+        self.counts.fetched += len(found)
+        return found
 
     def tids(self, keys: Sequence[ScanKey], backward: bool = False) -> Iterator[list[int]]:
         """See ``IndexAccess``: one key, equality."""

@@ -74,7 +74,7 @@ def _batches(table: Table, snapshot: Snapshot, columns: tuple[int, ...], blocks:
         end = at + 1
         while end < len(blocks) and blocks[end] == blocks[end - 1] + 1:
             end += 1
-        for batch in table.scan_blocks(snapshot, columns, False, blocks[at], blocks[end - 1] + 1):
+        for batch in table.scan_blocks(snapshot, columns, False, blocks[at], blocks[end - 1] + 1, counted=False):
             HUB.pulse()
             yield batch
         at = end

@@ -310,6 +310,8 @@ def _remove_relation(ctx: DdlContext, oid: int) -> None:
     ctx.rows.delete_where("pg_attribute", attrelid=oid)
     if record.relfilenode:
         ctx.drop_storage(record.relfilenode)
+        counts, database = ctx.storage.counts, ctx.view.layer.database_oid
+        ctx.txn.on_commit(lambda lsn: counts.dropped(database, oid))
     ctx.rows.delete("pg_class", record)
 
 

@@ -153,6 +153,7 @@ def vacuum_table(ctx: DdlContext, desc: RelationDesc, truncate: bool = True, toa
             ctx.lock(each, SHARE_UPDATE_EXCLUSIVE)
         table = ctx.storage.table(each)
         stats = ctx.storage.vacuum(table)
+        table.counts.was_vacuumed(stats.rows, table.file.dead_rows, False, ctx.session.clock())
         if truncate:
             truncate_tail(ctx.txn, table)
         statistics.vacuumed(ctx.catalog, each, stats)
@@ -177,6 +178,7 @@ def analyze_table(ctx: DdlContext, desc: RelationDesc, named: Sequence[int] = ()
         table = ctx.storage.table(desc)
         attnos = tuple(column.attno + (LAZY if lookup(column.type).length < 0 else 0) for column in columns)
         sample = take(table, ctx.rows.snapshot(), attnos, size)
+        table.counts.was_analyzed(int(sample.total), False, ctx.session.clock())
     if verbose:
         seen = f'"{desc.name}": scanned {sample.scanned} of {sample.pages} pages'
         found = f"containing {sample.seen} live rows and 0 dead rows"

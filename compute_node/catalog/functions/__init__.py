@@ -3,7 +3,8 @@
 Declared in ``compute_node/types/system.py`` and ``catalog/system_functions.py``, under their pg_proc names; here is
 what they do: ``names`` (reg* types, visibility), ``definitions`` (pg_get_…def, descriptions), ``privileges``
 (has_…_privilege), ``server`` (sizes, settings, sessions, sequences), ``advisory`` (locks), ``xids``, ``recovery`` (the
-log and its replay), ``information``, ``properties`` (of access methods and indexes), ``statistics``, ``replication``,
+log and its replay), ``information``, ``properties`` (of access methods and indexes), ``statistics``,
+``counters``, ``replication``,
 ``files`` (of the machine), ``control`` (facts of the volume, memory), ``typed_inputs`` (of a type's OID), ``aurora``
 and ``faults``. Source: PostgreSQL manual, ch. 9.26 and 9.27.
 """
@@ -20,6 +21,7 @@ from compute_node.catalog.functions import (
     advisory,
     aurora,
     control,
+    counters,
     definitions,
     faults,
     files,
@@ -63,6 +65,7 @@ _FUNCTIONS: dict[str, Callable[..., Datum]] = {
     **faults.FUNCTIONS,
     **files.FUNCTIONS,
     **control.FUNCTIONS,
+    **counters.FUNCTIONS,
     **typed_inputs.FUNCTIONS,
 }
 

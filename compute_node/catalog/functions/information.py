@@ -148,7 +148,7 @@ def _validator(own: int, language: int) -> Callable[[Call, int], str]:
     def validate(call: Call, oid: int) -> str:
         row = call.reader.one("pg_proc", oid=oid)
         if row is None:
-            raise InternalError(f"cache lookup failed for function {oid}")
+            raise UndefinedFunction(f"function with OID {oid} does not exist")
         if row.prolang != language:
             found = call.reader.one("pg_language", oid=row.prolang)
             raise InsufficientPrivilege(

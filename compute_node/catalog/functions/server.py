@@ -118,12 +118,6 @@ def filepath(call: Call, oid: int) -> str | None:
     return None if found is None else f"volume/{found}"
 
 
-def live_tuples(call: Call, oid: int) -> int:
-    """pg_stat_get_live_tuples."""
-    desc = _desc(call, oid)
-    return 0 if desc is None else max(0, int(desc.rows))
-
-
 def show_all_settings(call: Call) -> Iterator[Row]:
     """pg_show_all_settings: the rows of pg_settings."""
     settings = call.session.settings
@@ -553,16 +547,6 @@ def _constant(value: Datum) -> Callable[..., Datum]:
     return lambda call, *args: value
 
 
-_COUNTERS = (  # noqa: SIM905
-    "numscans tuples_returned tuples_fetched tuples_inserted tuples_updated tuples_deleted tuples_hot_updated"
-    " dead_tuples mod_since_analyze ins_since_vacuum vacuum_count autovacuum_count analyze_count autoanalyze_count"
-    " blocks_fetched blocks_hit"
-).split()
-_TIMES = ["last_vacuum_time", "last_autovacuum_time", "last_analyze_time", "last_autoanalyze_time"]
-
-NEVER_COUNTED = frozenset(f"pg_stat_get_{name}" for name in (*_COUNTERS, *_TIMES))
-"""Functions that give 0 or NULL, for nothing keeps what they tell."""
-
 FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "pg_get_userbyid": lambda call, oid: call.view.layer.role_name(oid) or f"unknown (OID={oid})",
     "pg_relation_size": relation_size,
@@ -586,7 +570,6 @@ FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "pg_listening_channels": lambda call: call.engine.channels.of(call.session),
     "pg_notify": notify,
     "pg_notification_queue_usage": lambda call: call.engine.channels.usage,
-    "pg_stat_get_live_tuples": live_tuples,
     "pg_stat_get_activity": stat_get_activity,
     "pg_show_all_settings": show_all_settings,
     "pg_lock_status": lock_status,
@@ -611,6 +594,4 @@ FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "check_identity": check_identity,
     "has_predefined_role": has_predefined_role,
     "signal_backend": signal_backend,
-    **{f"pg_stat_get_{name}": _constant(0) for name in _COUNTERS},
-    **{f"pg_stat_get_{name}": _constant(None) for name in _TIMES},
 }

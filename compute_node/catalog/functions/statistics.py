@@ -1,8 +1,7 @@
 """Statistics by function: what the instance counts, and NULL for what nothing counts (manual, 28.2).
 
 Sessions have numbers from 1 in the order of their pids, as PostgreSQL's backends have. The figures of PostgreSQL's
-background writer are 0: no page is written back. Transactions and deadlocks are counted for the instance, not by
-database.
+background writer are 0: no page is written back. What is counted by relation and database is in ``counters``.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from aurora.datum import Datum, Row
 from aurora.errors import InvalidParameterValue
-from compute_node.catalog.functions import server
+from compute_node.catalog.functions import counters, server
 from compute_node.catalog.functions.call import Call
 
 if TYPE_CHECKING:
@@ -108,10 +107,10 @@ def reset_shared(call: Call, target: str) -> str:
 
 
 def have_statistics(call: Call, kind: str, database: int, oid: int) -> bool:
-    """pg_stat_have_stats: none are kept by object. 22023."""
+    """pg_stat_have_stats. 22023."""
     if kind not in _KINDS:
         raise InvalidParameterValue(f'invalid statistics kind: "{kind}"')
-    return False
+    return counters.have_counts(call, kind, database, oid)
 
 
 def _constant(value: Datum) -> Callable[..., Datum]:
@@ -124,14 +123,10 @@ _NEVER = (  # noqa: SIM905
 ).split()
 """what an instance never does"""
 _NOT_COUNTED = (  # noqa: SIM905
-    "db_active_time db_blk_read_time db_blk_write_time db_blocks_fetched db_blocks_hit db_checksum_failures"
-    " db_checksum_last_failure db_deadlocks db_idle_in_transaction_time db_session_time db_sessions"
-    " db_sessions_abandoned db_sessions_fatal db_sessions_killed db_stat_reset_time db_temp_bytes db_temp_files"
-    " db_tuples_deleted db_tuples_fetched db_tuples_inserted db_tuples_returned db_tuples_updated db_xact_commit"
-    " db_xact_rollback function_calls function_self_time function_total_time snapshot_timestamp buf_alloc"
-    " xact_blocks_fetched xact_blocks_hit xact_function_calls xact_function_self_time xact_function_total_time"
-    " xact_numscans xact_tuples_deleted xact_tuples_fetched xact_tuples_hot_updated xact_tuples_inserted"
-    " xact_tuples_returned xact_tuples_updated"
+    "db_active_time db_blk_read_time db_blk_write_time db_blocks_fetched db_blocks_hit db_idle_in_transaction_time"
+    " snapshot_timestamp blocks_fetched blocks_hit xact_blocks_fetched"
+    " xact_blocks_hit xact_function_calls xact_function_self_time xact_function_total_time xact_numscans"
+    " xact_tuples_fetched xact_tuples_returned"
 ).split()
 NOT_COUNTED = frozenset(f"pg_stat_get_{name}" for name in _NOT_COUNTED)
 """Functions that give NULL, for nothing keeps what they tell."""
@@ -151,10 +146,10 @@ FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "pg_stat_get_checkpoint_write_time": _constant(0.0),
     "pg_stat_clear_snapshot": _constant(""),
     "pg_stat_force_next_flush": _constant(""),
-    "pg_stat_reset": _constant(""),
     "pg_stat_reset_shared": reset_shared,
-    "pg_stat_reset_single_table_counters": _constant(""),
-    "pg_stat_reset_single_function_counters": _constant(""),
+    "pg_stat_get_buf_alloc": lambda call: call.engine.storage.cache.pages_read,
+    "pg_stat_get_db_checksum_failures": _constant(None),
+    "pg_stat_get_db_checksum_last_failure": _constant(None),
     "pg_stat_reset_slru": _constant(""),
     "pg_stat_have_stats": have_statistics,
     **{f"pg_stat_get_{name}": _constant(0) for name in _NEVER},

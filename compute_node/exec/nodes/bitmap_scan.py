@@ -46,8 +46,10 @@ class BitmapIndexScanNode(Node):
         for keys in self._keys.probes(ctx, False):
             if isinstance(ctx.snapshot, SerialSnapshot):
                 index.note_span(ctx.snapshot, keys)
+            index.counts.scans += 1
             for tids in index.tids(keys):
                 ctx.check()
+                index.counts.returned += len(tids)
                 batch: list[Datum] = tids
                 yield batch
 
@@ -116,6 +118,7 @@ class BitmapHeapScanNode(Node):
             part = tids[start : start + FETCH_TIDS].tolist()
             for batch in table.fetch_chains(ctx.snapshot, part, self._columns, self._want_tid):
                 ctx.check()
+                table.counts.fetched += len(batch)
                 rows = batch if shape is None or not batch else shape(ctx, batch)
                 if rows:
                     yield rows

@@ -153,6 +153,7 @@ def _xmltable(scope: Scope, node: ast.RangeTableFunc) -> NameItem:
         tuple(typmod for _, typmod in types),
         function=call,
         lateral=True,
+        written=alias,
     )
     rte = scope.add_entry(entry)
     return NameItem(rte, shown, entry.column_names, entry_columns(rte, entry), schema="function")

@@ -48,7 +48,7 @@ class FromDeparser(NamedDeparser):
         definitions = _definitions(entry)
         if self._alias_needed(entry, item.rte):
             text += f" {quote_identifier(level.names[item.rte])}"
-        if definitions and not _is_xmltable(entry):
+        if definitions and not entry.with_ordinality and not _is_xmltable(entry):
             text += self._definition_list(definitions)
         elif level.listed[item.rte]:
             text += _list(level.columns[item.rte])
@@ -62,7 +62,7 @@ class FromDeparser(NamedDeparser):
         if relation is not None:
             return level.names[rte] != relation.name
         if _is_xmltable(entry):
-            return False
+            return level.names[rte] != "xmltable"
         return entry.kind != "cte" or level.names[rte] != entry.cte
 
     def _source(self, entry: RangeEntry) -> str:

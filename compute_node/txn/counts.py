@@ -1,0 +1,221 @@
+"""What statistics count: rows and scans by relation, ends of transactions and sessions by database.
+
+Plain numbers on an object of the relation or database, added to where a page, a batch of rows or a row's change is
+handled, and never on the way of a message. What a transaction changes is its own until it ends (``Level.changes``):
+only then is it known which rows are live and which are dead. Nothing is kept over a restart, as nothing is in
+PostgreSQL after a crash; and each instance counts for itself. Source: PostgreSQL manual, 28.2.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Final, Protocol
+
+INSERTED, UPDATED, DELETED, HOT = range(4)
+Changed = list[int]
+"""rows inserted, updated, deleted, updated on their page without index entries"""
+_NONE: Final = [0, 0, 0, 0]
+
+
+Changes = defaultdict["RelationCounts", Changed]
+"""what one level of a transaction has changed, by relation"""
+
+
+def no_changes() -> Changes:
+    """Of a level that begins."""
+    return defaultdict(_NONE.copy)
+
+
+def add(mine: Changes, other: Changes) -> None:
+    """What another level did is this one's."""
+    for counts, changed in other.items():
+        sums = mine[counts]
+        for at, count in enumerate(changed):
+            sums[at] += count
+
+
+class Maintained:
+    """How often and when last (µs since 2000-01-01, 0: never) something was done to a relation."""
+
+    __slots__ = ("count", "last_us")
+
+    def __init__(self) -> None:
+        self.count = self.last_us = 0
+
+    def done(self, now_us: int) -> None:
+        """Once more."""
+        self.count += 1
+        self.last_us = now_us
+
+
+class RelationCounts:
+    """Of one table or index. ``live`` and ``dead`` are estimates, as the server had them when counting began or VACUUM
+    or ANALYZE last looked, and what has changed since."""
+
+    __slots__ = (
+        "analyzed", "auto_analyzed", "auto_vacuumed", "changed", "dead", "deleted", "fetched", "hot", "inserted",
+        "inserted_since_vacuum", "live", "returned", "scans", "updated", "vacuumed",
+    )  # fmt: skip
+
+    def __init__(self, live: int = 0, dead: int = 0) -> None:
+        self.clear()
+        self.live, self.dead = live, dead
+
+    def clear(self) -> None:
+        """Everything begins at 0."""
+        self.live = self.dead = 0
+        self.vacuumed, self.auto_vacuumed = Maintained(), Maintained()
+        self.analyzed, self.auto_analyzed = Maintained(), Maintained()
+        self.scans = self.returned = self.fetched = 0
+        """scans begun; rows or entries read by them; rows that index entries led to"""
+        self.inserted = self.updated = self.deleted = self.hot = 0
+        """also those of transactions that were rolled back"""
+        self.changed = self.inserted_since_vacuum = 0
+
+    def ended(self, changed: Changed, committed: bool) -> None:
+        """A transaction, or what a savepoint undoes, has changed this much."""
+        inserted, updated, deleted, hot = changed
+        self.inserted += inserted
+        self.updated += updated
+        self.deleted += deleted
+        self.hot += hot
+        self.inserted_since_vacuum += inserted
+        if committed:
+            self.live += inserted - deleted
+            self.dead += updated + deleted
+            self.changed += inserted + updated + deleted
+        else:
+            self.dead += inserted + updated
+
+    def emptied(self) -> None:
+        """The relation has new, empty storage."""
+        self.live = self.dead = 0
+
+    def was_vacuumed(self, live: int, dead: int, automatic: bool, now_us: int) -> None:
+        """VACUUM found these rows and left those dead ones."""
+        self.live, self.dead, self.inserted_since_vacuum = live, dead, 0
+        (self.auto_vacuumed if automatic else self.vacuumed).done(now_us)
+
+    def was_analyzed(self, live: int, automatic: bool, now_us: int) -> None:
+        """ANALYZE estimates these rows."""
+        self.live, self.changed = live, 0
+        (self.auto_analyzed if automatic else self.analyzed).done(now_us)
+
+
+class FunctionCounts:
+    """Calls of one function, and seconds in it with and without those that it calls."""
+
+    __slots__ = ("calls", "self_s", "total_s")
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.total_s = self.self_s = 0.0
+
+
+class DatabaseCounts:
+    """Of one database. Times in seconds; ``reset_us``: 0 for never."""
+
+    def __init__(self) -> None:
+        self.functions: dict[int, FunctionCounts] = {}
+        self.reset_us = 0
+        self.clear()
+
+    def clear(self) -> None:
+        """Everything begins at 0."""
+        self.commits = self.rollbacks = self.deadlocks = 0
+        self.temp_files = self.temp_bytes = 0
+        self.sessions = self.abandoned = self.fatal = self.killed = 0
+        self.session_s = 0.0
+        """of sessions that have ended"""
+        self.gone = RelationCounts()
+        """sums of what was counted for relations that are no more, or whose counters were reset by themselves"""
+
+    def session_ended(self, by: str, lasted_s: float) -> None:
+        """A session has ended: ``killed``, ``fatal``, ``abandoned``, or in good order."""
+        self.session_s += lasted_s
+        if by:
+            setattr(self, by, getattr(self, by) + 1)
+
+    def keep(self, counts: RelationCounts) -> None:
+        """The counters of a relation go: the database's sums keep them."""
+        gone = self.gone
+        for name in ("returned", "fetched", "inserted", "updated", "deleted"):
+            setattr(gone, name, getattr(gone, name) + getattr(counts, name))
+
+
+class Counts:
+    """All counters of an instance: of databases by OID, 0 for what is shared, and of their relations."""
+
+    def __init__(self) -> None:
+        self._databases: dict[int, DatabaseCounts] = {}
+        self._relations: dict[int, dict[int, RelationCounts]] = {}
+
+    def database(self, oid: int) -> DatabaseCounts:
+        """A database's."""
+        found = self._databases.get(oid)
+        if found is None:
+            found = self._databases[oid] = DatabaseCounts()
+        return found
+
+    def relation(self, database: int, oid: int, live: float = 0, dead: int = 0) -> RelationCounts:
+        """A relation's; made with what is known of its rows if there are none."""
+        mine = self._relations.setdefault(database, {})
+        found = mine.get(oid)
+        if found is None:
+            found = mine[oid] = RelationCounts(max(int(live), 0), max(dead, 0))
+        return found
+
+    def known(self, database: int, oid: int) -> RelationCounts | None:
+        """A relation's, None for one that nothing was done with since the start."""
+        return self._relations.get(database, {}).get(oid)
+
+    def of(self, database: int) -> list[RelationCounts]:
+        """Those of a database's relations, and the sums of those that are no more."""
+        return [self.database(database).gone, *self._relations.get(database, {}).values()]
+
+    def dropped(self, database: int, oid: int) -> None:
+        """A relation is no more."""
+        found = self._relations.get(database, {}).pop(oid, None)
+        if found is not None:
+            self.database(database).keep(found)
+
+    def database_dropped(self, oid: int) -> None:
+        """A database is no more."""
+        self._databases.pop(oid, None)
+        self._relations.pop(oid, None)
+
+    def reset_relation(self, database: int, oid: int) -> bool:
+        """A relation's counters begin at 0; the sums of its database stay. Whether there were any."""
+        found = self.known(database, oid)
+        if found is None:
+            return False
+        self.database(database).keep(found)
+        found.clear()
+        return True
+
+    def reset_database(self, database: int, now_us: int) -> None:
+        """All of a database's counters begin at 0."""
+        mine = self.database(database)
+        mine.clear()
+        mine.functions.clear()
+        mine.reset_us = now_us
+        for counts in self._relations.get(database, {}).values():
+            counts.clear()
+
+
+class Level(Protocol):
+    """A transaction's or savepoint's level."""
+
+    changes: Changes
+    lost: Changes | None
+
+
+def apply(levels: Iterable[Level], committed: bool) -> None:
+    """A transaction has ended."""
+    for level in levels:
+        for counts, changed in level.changes.items():
+            counts.ended(changed, committed)
+        if level.lost is not None:
+            for counts, changed in level.lost.items():
+                counts.ended(changed, False)

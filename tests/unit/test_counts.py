@@ -1,0 +1,226 @@
+"""What statistics count: rows by relation, ends of transactions and sessions by database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import errors
+from support_server import CountingEngine, serve_engine
+from test_session_protocol import connect
+
+from compute_node.txn.counts import INSERTED, UPDATED, Counts, RelationCounts, add, no_changes
+from compute_node.wire.server import Server
+
+Db = psycopg.AsyncConnection[Any]
+
+
+def served(test: Callable[[Server, Db], Awaitable[None]]) -> None:
+    async def body(server: Server, engine: CountingEngine) -> None:
+        db = await connect(server)
+        await db.execute("create table t (a int primary key, b text)")
+        await db.execute("select pg_stat_reset()")
+        await test(server, db)
+
+    serve_engine(body)
+
+
+async def one(db: Db, sql: str) -> Any:
+    return await (await db.execute(sql)).fetchone()
+
+
+async def changed(db: Db) -> Any:
+    return await one(
+        db,
+        "select n_tup_ins, n_tup_upd, n_tup_del, n_tup_hot_upd, n_live_tup, n_dead_tup, n_mod_since_analyze,"
+        " n_ins_since_vacuum from pg_stat_user_tables where relname = 't'",
+    )
+
+
+async def scanned(db: Db) -> Any:
+    return await one(
+        db, "select seq_scan, seq_tup_read, idx_scan, idx_tup_fetch from pg_stat_user_tables where relname = 't'"
+    )
+
+
+def test_rows_that_are_changed_are_counted_when_their_transaction_ends() -> None:
+    async def body(server: Server, db: Db) -> None:
+        await db.execute("insert into t select i, 'x' from generate_series(1, 100) i")
+        assert await changed(db) == (100, 0, 0, 0, 100, 0, 100, 100)
+        await db.execute("update t set b = 'y' where a <= 10")  # the page has room: no index entry is new
+        await db.execute("update t set a = a + 1000 where a = 100")
+        await db.execute("delete from t where a between 80 and 89")
+        assert await changed(db) == (100, 11, 10, 10, 90, 21, 121, 100)
+        await db.execute("begin")
+        await db.execute("insert into t values (201, 'a'), (202, 'b')")
+        assert (await changed(db))[0] == 100
+        await db.execute("rollback")
+        assert await changed(db) == (102, 11, 10, 10, 90, 23, 121, 102)
+        await db.execute("truncate t")
+        assert (await changed(db))[4:6] == (0, 0)
+
+    served(body)
+
+
+def test_savepoints_and_what_this_transaction_has_changed() -> None:
+    async def body(server: Server, db: Db) -> None:
+        asked = "select n_tup_ins, n_tup_upd, n_tup_del from pg_stat_xact_user_tables where relname = 't'"
+        await db.execute("begin")
+        await db.execute("insert into t values (1, 'a'), (2, 'b')")
+        await db.execute("savepoint s")
+        await db.execute("insert into t values (3, 'c')")
+        await db.execute("savepoint inner_one")
+        await db.execute("delete from t where a = 1")
+        assert await one(db, asked) == (3, 0, 1)
+        await db.execute("rollback to s")
+        await db.execute("update t set b = 'z'")
+        await db.execute("release s")
+        assert await one(db, asked) == (3, 2, 1)
+        await db.execute("commit")
+        assert await one(db, asked) == (0, 0, 0)
+        # Three rows came, one of them was taken back; the row that another savepoint deleted is there.
+        assert (await changed(db))[:6] == (3, 2, 1, 2, 2, 3)
+
+    served(body)
+
+
+def test_scans_and_what_they_read() -> None:
+    async def body(server: Server, db: Db) -> None:
+        await db.execute("insert into t select i, 'x' from generate_series(1, 1000) i")
+        assert await scanned(db) == (0, 0, 0, 0)
+        await db.execute("select count(*) from t")
+        await db.execute("select * from t where b = 'nothing'")
+        assert await scanned(db) == (2, 2000, 0, 0)
+        for prepare in (False, True, True):
+            await db.execute("select * from t where a = 5", prepare=prepare)
+        await db.execute("select * from t where a = 5000")
+        await db.execute("select b from t where a between 1 and 7 order by a")
+        assert await scanned(db) == (2, 2000, 5, 10)
+        found = await one(db, "select idx_scan, idx_tup_read, idx_tup_fetch from pg_stat_user_indexes")
+        assert found == (5, 10, 10)
+        await db.execute("analyze t")
+        assert (await scanned(db))[0] == 2
+
+    served(body)
+
+
+def test_vacuum_and_analyze_leave_their_marks() -> None:
+    async def body(server: Server, db: Db) -> None:
+        await db.execute("insert into t select i, 'x' from generate_series(1, 100) i")
+        await db.execute("delete from t where a <= 40")
+        await db.execute("vacuum t")
+        await db.execute("analyze t")
+        assert await changed(db) == (100, 0, 40, 0, 60, 0, 0, 0)
+        found = await one(
+            db,
+            "select vacuum_count, analyze_count, autovacuum_count, last_vacuum <= now() + '1 minute', last_analyze >="
+            " last_vacuum, last_autovacuum from pg_stat_user_tables where relname = 't'",
+        )
+        assert found == (1, 1, 0, True, True, None)
+
+    served(body)
+
+
+def test_ends_of_transactions_and_sessions_by_database() -> None:
+    async def body(server: Server, db: Db) -> None:
+        asked = (
+            "select xact_commit, xact_rollback, sessions, sessions_killed, sessions_abandoned, sessions_fatal"
+            " from pg_stat_database where datname = current_database()"
+        )
+        commits, rollbacks, *_ = await one(db, asked)
+        await db.execute("select 1 from t")
+        with pytest.raises(errors.DivisionByZero):
+            await db.execute("select 1 / a from (select 0 as a from pg_class) x")
+        await db.execute("begin")
+        await db.execute("insert into t values (1, 'x')")
+        await db.execute("rollback")
+        other, third = await connect(server), await connect(server)
+        found = await one(db, asked)
+        assert found[0] - commits >= 2 and found[1] - rollbacks == 2
+        sessions = found[2]
+        await one(db, f"select pg_terminate_backend({other.info.backend_pid})")
+        await third.close()
+        while (await one(db, "select count(*) from pg_stat_activity"))[0] > 1:
+            await asyncio.sleep(0.01)
+        assert (await one(db, asked))[2:] == (sessions, 1, 0, 0)
+
+    served(body)
+
+
+def test_deadlocks_and_temporary_files_are_counted() -> None:
+    async def body(server: Server, db: Db) -> None:
+        asked = "select deadlocks, temp_files > 0, temp_bytes > 0 from pg_stat_database where datname = 'postgres'"
+        await db.execute("insert into t values (1, 'x'), (2, 'y')")
+        assert await one(db, asked) == (0, False, False)
+        other = await connect(server)
+        await other.execute("set deadlock_timeout = '10ms'")
+        for session, row in ((db, 1), (other, 2)):
+            await session.execute("begin")
+            await session.execute(f"update t set b = 'z' where a = {row}")
+        waiting = asyncio.create_task(db.execute("update t set b = 'z' where a = 2"))
+        await asyncio.sleep(0.05)
+        with pytest.raises(errors.DeadlockDetected):
+            await other.execute("update t set b = 'z' where a = 1")
+        await waiting
+        await db.execute("rollback")
+        await other.execute("rollback")
+        await db.execute("set work_mem = '64kB'")
+        await db.execute("select i, repeat('x', 100) from generate_series(1, 20000) i order by i desc")
+        assert await one(db, asked) == (1, True, True)
+
+    served(body)
+
+
+def test_counters_are_reset() -> None:
+    async def body(server: Server, db: Db) -> None:
+        await db.execute("insert into t values (1, 'x')")
+        asked = "select tup_inserted from pg_stat_database where datname = current_database()"
+        before = (await one(db, asked))[0]
+        assert before >= 1
+        await one(db, "select pg_stat_reset_single_table_counters('t'::regclass)")
+        assert await changed(db) == (0,) * 8
+        assert (await one(db, asked))[0] == before
+        await db.execute("drop table t")
+        assert (await one(db, asked))[0] == before
+        await one(db, "select pg_stat_reset()")
+        assert (await one(db, asked))[0] == 0
+        found = await one(db, "select stats_reset > now() - '1 minute'::interval from pg_stat_database where datid = 5")
+        assert found == (True,)
+
+    served(body)
+
+
+def test_a_drop_keeps_the_sums_of_the_database() -> None:
+    counts = Counts()
+    table = counts.relation(5, 16384)
+    changes = no_changes()
+    changes[table][INSERTED] += 3
+    more = no_changes()
+    more[table][UPDATED] += 2
+    more[table][INSERTED] += 1
+    add(changes, more)
+    table.ended(changes[table], True)
+    counts.dropped(5, 16384)
+    assert counts.known(5, 16384) is None
+    assert sum(each.inserted for each in counts.of(5)) == 4
+    assert isinstance(counts.relation(5, 16384), RelationCounts)
+
+
+def test_functions_are_counted_while_that_is_asked_for() -> None:
+    async def body(server: Server, db: Db) -> None:
+        await db.execute("create function f(int) returns bigint language sql strict as 'select count(*) + $1 from t'")
+        series = "select f(i) from generate_series(1, 5) i"
+        await db.execute(f"create function g() returns setof bigint language sql as '{series}'")
+        await db.execute("select f(1)")
+        asked = "select funcname, calls, total_time >= self_time, self_time > 0 from pg_stat_user_functions order by 1"
+        assert await (await db.execute(asked)).fetchall() == []
+        await db.execute("set track_functions = 'all'")
+        await db.execute("select count(*) from g()")
+        assert await (await db.execute(asked)).fetchall() == [("f", 5, True, True), ("g", 1, True, True)]
+        total, inner = await one(db, "select max(total_time), min(total_time) from pg_stat_user_functions")
+        assert total >= inner
+
+    served(body)
