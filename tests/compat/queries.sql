@@ -242,3 +242,4 @@ EXECUTE q_arguments(current_date, 10.5, 3, 'yes', 1.5);
 DEALLOCATE q_arguments;
 CREATE VIEW q_into AS SELECT 1 AS a INTO q_nowhere;
 DECLARE q_into CURSOR FOR SELECT 1 AS a INTO q_nowhere;
+SELECT generate_series(1, 1) AS g, count(*), x FROM (VALUES (1), (2)) AS v(x) GROUP BY g, x ORDER BY x;

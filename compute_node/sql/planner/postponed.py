@@ -42,6 +42,9 @@ def postponed(planner: QueryPlanner, targets: Sequence[Expr], count: int) -> Pos
         return None
     named = {key.expression for key in query.order_by} | set(query.distinct_on or ())
     waits = [index for index in range(count) if index not in named]
+    # What rows are grouped by is computed below, whatever it is made of.
+    keys = [targets[index] for index in query.group_by]
+    waits = [index for index in waits if not any(item in keys for item in walk(targets[index]))]
     volatile = [index for index in waits if _changes(planner, targets[index])]
     sets = [index for index in waits if contains_set(catalog, targets[index])]
     if any(contains_set(catalog, targets[index]) for index in named) or query.with_ties:
