@@ -74,6 +74,13 @@ def char_class(name: str) -> Ranges | None:
     return tuple(out)
 
 
+@cache
+def ascii_class(name: str) -> Ranges | None:
+    """The characters of a class that are in ASCII: all that it has in the C library's locale C."""
+    found = char_class(name)
+    return None if found is None else tuple((low, min(high, 0x7F)) for low, high in found if low <= 0x7F)
+
+
 def _pairs(text: str) -> Iterator[tuple[int, int]]:
     for item in text.split():
         start, _, rest = item.partition(":")
@@ -94,6 +101,18 @@ def lower_table() -> dict[int, int]:
 def upper_table() -> dict[int, int]:
     """Code point → its upper case, for ``str.translate``."""
     return dict(_pairs(str(_facts()["upper"])))
+
+
+@cache
+def ascii_tables() -> tuple[dict[int, int], dict[int, int]]:
+    """(upper case → lower case, lower case → upper case) of ASCII's letters."""
+    upper, lower = range(ord("A"), ord("Z") + 1), range(ord("a"), ord("z") + 1)
+    return dict(zip(upper, lower, strict=True)), dict(zip(lower, upper, strict=True))
+
+
+def case_tables() -> tuple[dict[int, int], dict[int, int]]:
+    """The same of all letters."""
+    return lower_table(), upper_table()
 
 
 def lower(text: str) -> str:

@@ -17,6 +17,7 @@ from compute_node.types.declare import specialized
 from compute_node.types.hashes import _int4, _int8, hash_bytes, hash_bytes_extended
 from compute_node.types.like import like_test
 from compute_node.types.oids import UNKNOWN
+from compute_node.types.regex.matcher import AsciiPattern
 from compute_node.types.registry import REGISTRY, Aggregate, Function, FunctionContext, PgType
 
 Make = Callable[[Function, Collation], Callable[..., Datum]]
@@ -143,6 +144,18 @@ def _unsupported(what: str, indeterminate: str = "string comparison") -> Make:
     return make
 
 
+def _by_ascii(function: Function, collation: Collation) -> Callable[..., Datum]:
+    """Regular expressions whose letters are ASCII's alone."""
+    if _merges(collation):
+        return _unsupported("regular expressions", "regular expression")(function, collation)
+    run = function.implementation
+
+    def search(value: str, pattern: str, *others: Datum) -> Datum:
+        return run(value, AsciiPattern(pattern), *others)
+
+    return search
+
+
 RULES: Final[dict[int, Rule]] = {}
 """By the function's OID."""
 
@@ -186,8 +199,8 @@ _add("1634 1636 1661", _by_letters, _ilike(False))
 _add(
     "79 1238 1239 1240 1241 1252 1254 1256 1656 1657 1658 1659 2073 2074 2284 2285 2763 2764 2765 2766 2767 2768 3396"
     " 3397 6251 6252 6253 6254 6255 6256 6257 6258 6259 6260 6261 6262 6263 6264 6265 6266 6267 6268 6269",
-    _merges,
-    _unsupported("regular expressions", "regular expression"),
+    lambda collation: _merges(collation) or collation.has_ascii_letters,
+    _by_ascii,
 )
 
 

@@ -69,6 +69,11 @@ class Collation:
         return self.provider != "d" and self.ctype not in ("C.UTF-8", "C.utf8")
 
     @property
+    def has_ascii_letters(self) -> bool:
+        """Whether letters beyond ASCII are none."""
+        return self.provider == "c" and self.cases
+
+    @property
     def icu(self) -> IcuLocale:
         """The locale of a collation of ICU; 0A000 without the library."""
         return icu_locale(self.locale or "")

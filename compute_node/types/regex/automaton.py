@@ -26,7 +26,7 @@ def walk(ast: Ast) -> Iterator[Ast]:
 class Palette:
     """The colors that tell apart every set of an expression, and each set as a mask of colors."""
 
-    def __init__(self, asts: Iterable[Ast]) -> None:
+    def __init__(self, asts: Iterable[Ast], is_ascii: bool = False) -> None:
         sets: dict[Ranges, int] = {}
         conditions = set()
         for ast in asts:
@@ -35,7 +35,8 @@ class Palette:
                     sets.setdefault(part[1], len(sets))
                 elif part[0] == "cond":
                     conditions.add(part[1])
-        word = ctype.char_class(ctype.WORD) if any(EOL < what < LOOK for what in conditions) else None
+        letters = ctype.ascii_class if is_ascii else ctype.char_class
+        word = letters(ctype.WORD) if any(EOL < what < LOOK for what in conditions) else None
         extra = [word or (), ((10, 10),) if conditions & {BOL, EOL} else ()]
         numbered = [*sets, *extra]
         events: dict[int, int] = {0: 0}

@@ -27,6 +27,7 @@ from compute_node.types.regex.parse import REFERS, SHORTER, Ast, Parser, Piece
 from compute_node.types.regex.syntax import (
     ADVANCED,
     ADVF,
+    ASCII,
     BAD_ARGUMENT,
     EXPANDED,
     EXTENDED,
@@ -67,7 +68,8 @@ class Regex:
         self.groups = parser.groups
         self._looks = parser.looks
         self._folds = parser.flags & ICASE != 0
-        self._palette = Palette([self.piece.ast, *(ast for _, ast in parser.looks)])
+        self._lower = (ctype.ascii_tables() if flags & ASCII else ctype.case_tables())[0]
+        self._palette = Palette([self.piece.ast, *(ast for _, ast in parser.looks)], flags & ASCII != 0)
         self._shorter = self.piece.flags & SHORTER != 0
         self._refers = self.piece.flags & REFERS != 0
         self._anchored = anchored(self.piece.ast)
@@ -191,8 +193,7 @@ class Regex:
         """Whether a back reference takes one text for the other."""
         if left == right or not self._folds:
             return left == right
-        table = ctype.lower_table()
-        return left.translate(table) == right.translate(table)
+        return left.translate(self._lower) == right.translate(self._lower)
 
     def finditer(self, text: str, start: int = 0, groups: bool = True) -> Iterator[list[Span]]:
         """Matches one after the other; after an empty one the search goes on one character later."""
@@ -346,13 +347,24 @@ _HANDLERS: dict[str, Callable[[_Dissection, Piece, int, int], bool]] = {
 }
 
 
-@lru_cache(maxsize=512)
+class AsciiPattern(str):
+    """An expression whose letters are ASCII's alone, whatever function it is given to: what collations do whose
+    character types are those of C."""
+
+    __slots__ = ()
+
+
 def compile_regex(pattern: str, flags: int = ADVANCED) -> Regex:
     """The compiled expression, from a cache; 2201B for a malformed one."""
+    return _compiled(pattern, flags | ASCII if type(pattern) is AsciiPattern else flags)
+
+
+@lru_cache(maxsize=512)
+def _compiled(pattern: str, flags: int) -> Regex:
     try:
         return Regex(pattern, flags)
     except RecursionError:
         raise invalid(TOO_COMPLEX) from None
 
 
-__all__ = ["NONE", "Regex", "Span", "compile_regex"]
+__all__ = ["NONE", "AsciiPattern", "Regex", "Span", "compile_regex"]

@@ -16,7 +16,7 @@ from aurora.kernels.python.regex import BOL, BOS, EOL, EOS, LOOK, NO_WORD_EDGE, 
 from compute_node.types import ctype
 from compute_node.types.ctype import Ranges, complement, normalize
 from compute_node.types.regex import syntax
-from compute_node.types.regex.syntax import ICASE, NLANCH, NLSTOP, Lexer, invalid
+from compute_node.types.regex.syntax import ASCII, ICASE, NLANCH, NLSTOP, Lexer, invalid
 
 Ast = Row
 """``("set", ranges)``, ``("cat", asts)``, ``("alt", asts)``, ``("rep", ast, least, most)`` (most None: no limit),
@@ -86,9 +86,9 @@ def cat(*asts: Ast) -> Ast:
     return kept[0] if len(kept) == 1 else ("cat", tuple(kept))
 
 
-def cases(code: int) -> list[int]:
-    """A character in both cases."""
-    low, high = ctype.lower_table().get(code, code), ctype.upper_table().get(code, code)
+def cases(code: int, tables: tuple[dict[int, int], dict[int, int]]) -> list[int]:
+    """A character in both cases. ``tables``: to lower case, and to upper case."""
+    low, high = (table.get(code, code) for table in tables)
     return [low] if low == high else [low, high]
 
 
@@ -100,6 +100,7 @@ class Parser:
         self.lexer = Lexer(pattern, flags)
         self.flags = self.lexer.flags
         self.looks: list[tuple[str, Ast]] = []
+        self._tables = ctype.ascii_tables() if flags & ASCII else ctype.case_tables()
         self._groups: dict[int, Piece] = {}
         self.piece = self._alternatives("end", False)
 
@@ -284,13 +285,13 @@ class Parser:
     def _character(self, code: int) -> Ranges:
         if code > ctype.MAX_CODE:
             return ()
-        codes = cases(code) if self.flags & ICASE else [code]
+        codes = cases(code, self._tables) if self.flags & ICASE else [code]
         return normalize((each, each) for each in codes)
 
     def _class(self, name: str) -> Ranges:
         if self.flags & ICASE and name in ("lower", "upper"):
             name = "alpha"
-        found = ctype.char_class(name)
+        found = (ctype.ascii_class if self.flags & ASCII else ctype.char_class)(name)
         if found is None:
             raise invalid(syntax.BAD_CLASS)
         return found
@@ -352,7 +353,7 @@ class Parser:
             return ()
         found = [(low, high)]
         if self.flags & ICASE:
-            for table in (ctype.lower_table(), ctype.upper_table()):
+            for table in self._tables:
                 if high - low < len(table):
                     codes = [table[code] for code in range(low, high + 1) if code in table]
                 else:

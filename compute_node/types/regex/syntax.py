@@ -11,6 +11,8 @@ from compute_node.types import ctype
 EXTENDED, ADVF, QUOTE, ICASE, EXPANDED, NLSTOP, NLANCH = (1 << bit for bit in range(7))
 """Flags: extended syntax, PostgreSQL's additions to it, literal text, ignore case, white space and comments allowed,
 newline ends ``.`` and ``[^…]``, newline is an edge for ``^`` and ``$``."""
+ASCII = 1 << 7
+"""Letters, digits and cases are those of ASCII alone: what collations with the character types of C have."""
 ADVANCED = EXTENDED | ADVF
 NEWLINE = NLSTOP | NLANCH
 
