@@ -1,4 +1,5 @@
-"""Rule: what ORDER BY does not look at, and gives another value each time or several rows, is computed after the sort.
+"""Rule: what ORDER BY does not look at, and gives another value each time or several rows, is computed after the sort;
+what gives another value each time, of the rows that LIMIT leaves alone.
 
 ``SELECT nextval('s'), a FROM t ORDER BY a`` numbers the rows in their order, and a set in the target list is of
 the rows that DISTINCT ON kept. Conditions are PostgreSQL's (make_sort_input_target). The plan below gives a NULL for a
@@ -47,7 +48,7 @@ def postponed(planner: QueryPlanner, targets: Sequence[Expr], count: int) -> Pos
     waits = [index for index in waits if not any(item in keys for item in walk(targets[index]))]
     volatile = [index for index in waits if _changes(planner, targets[index])]
     sets = [index for index in waits if contains_set(catalog, targets[index])]
-    if any(contains_set(catalog, targets[index]) for index in named) or query.with_ties:
+    if any(contains_set(catalog, targets[index]) for index in named) or query.with_ties or not query.order_by:
         volatile, sets = [index for index in volatile if index not in sets], []
     if sets and any(isinstance(item, SubPlan) for index in sets for item in walk(targets[index])):
         return None
@@ -58,7 +59,10 @@ def postponed(planner: QueryPlanner, targets: Sequence[Expr], count: int) -> Pos
 
 
 def _may_wait(query: Query) -> bool:
-    return bool(query.order_by) and query.set_op is None and not (query.distinct and not query.distinct_on)
+    if query.set_op is not None or (query.distinct and not query.distinct_on):
+        return False
+    # Without an order sets run row by row anyway, and rows that OFFSET passes over are made, too.
+    return bool(query.order_by) or (query.limit is not None and query.offset is None and not query.distinct_on)
 
 
 def _changes(planner: QueryPlanner, target: Expr) -> bool:
