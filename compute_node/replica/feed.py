@@ -228,7 +228,8 @@ class FeedCore:
         resumed = bool(resume_lsn) and self._kept_from <= resume_lsn <= self.vdl
         # What has come there and waits is applied from further back, over pages of that point.
         applied = Lsn(min(state.applied_lsn or resume_lsn, resume_lsn))
-        if resumed and parked is None and applied < self._let_go:
+        # One that was to begin anew, and was cut off before it had, is still further back than what is kept for it.
+        if resumed and applied < (self._let_go if parked is None else parked.read_point):
             resumed = False
         at = resume_lsn if resumed else vdl
         held = parked is not None and parked.hold.lsn <= row_horizon

@@ -447,3 +447,21 @@ def test_a_stream_goes_on_only_while_storage_has_what_the_reader_reads() -> None
     late, wire = back()
     assert not wire.begin.resumed
     assert late.read_point > applied
+
+
+def test_a_stream_that_was_to_begin_anew_does_not_go_on_from_further_back() -> None:
+    """A reader that fetches the log it has missed, and is cut off meanwhile, has come far and applied little: nothing
+    was kept for it below the point where it was to begin."""
+    writer = Writer()
+    writer.join("other")
+    for _ in range(3):
+        writer.write(1)
+        writer.durable(writer.flush())
+    begun, wire = writer.join()
+    assert not wire.begin.resumed
+    writer.feed.cut(begun)
+    wire = Wire()
+    state = InstanceState("r", "reader", applied_lsn=Lsn(FIRST_LSN))
+    come = begun.read_point
+    writer.feed.join(state, wire, come, Lsn(FIRST_LSN), writer.pg_last, writer.vdl, lambda begin: None, 1.0)
+    assert not wire.begin.resumed
