@@ -16,6 +16,7 @@ from aurora.errors import UniqueViolation
 from compute_node.access.index_access import ScanKey
 from compute_node.exec.context import ExecContext
 from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc
+from compute_node.txn.counts import RelationCounts
 from compute_node.types.registry import REGISTRY, Aggregate, Function, Operator, PgType, TypeEnv
 
 Row = tuple[Any, ...]
@@ -68,6 +69,7 @@ class FakeTable:
 
     def __init__(self, storage: FakeStorage, desc: RelationDesc) -> None:
         self.storage, self.desc = storage, desc
+        self.counts = RelationCounts()
         self.versions: list[Version] = []
         self.indexes = [FakeIndex(self, each) for each in desc.indexes]
         self.before_update: Callable[[], None] | None = None
@@ -210,6 +212,7 @@ class FakeIndex:
 
     def __init__(self, table: FakeTable, desc: IndexDesc) -> None:
         self.table, self.desc = table, desc
+        self.counts = RelationCounts()
 
     def _key(self, version: Version) -> Row:
         return tuple(version.row[attno - 1] for attno in self.desc.columns)

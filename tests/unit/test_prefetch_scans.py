@@ -16,7 +16,7 @@ from compute_node.access.memory_volume import MemoryVolume
 from compute_node.access.methods import build_index
 from compute_node.access.storage import Storage
 from compute_node.access.vacuum import vacuum
-from compute_node.catalog.ddl.maintenance import estimate
+from compute_node.catalog.column_statistics.sample import take
 from compute_node.hub import HUB
 
 ROWS = 1050
@@ -269,7 +269,7 @@ def test_an_index_scan_that_ends_early_reads_little() -> None:
     run_greenlets(body)
 
 
-def test_vacuum_index_build_and_estimate_read_ahead_and_see_everything() -> None:
+def test_vacuum_index_build_and_sample_read_ahead_and_see_everything() -> None:
     def body() -> None:
         storage = filled()[0]
         again, table = reopened(storage, 64)
@@ -284,7 +284,8 @@ def test_vacuum_index_build_and_estimate_read_ahead_and_see_everything() -> None
         assert len(index.lookup(snapshot, ("x" * 480,), (1,), False)) == ROWS
         assert max(map(len, again.volume.requests)) == 8
         again, table = reopened(storage, 512)
-        assert estimate(again, table.desc, latest(again)) == (table.file.map.blocks, float(ROWS))
+        sample = take(table, latest(again), (1,), 100)
+        assert (sample.pages, sample.total, len(sample.rows)) == (table.file.map.blocks, float(ROWS), 100)
         assert max(map(len, again.volume.requests)) > 8
 
     run_greenlets(body)
