@@ -78,9 +78,14 @@ def utc_offset_seconds(us: int, zone: tzinfo) -> int:
     return offsets_of(zone).seconds(us)
 
 
-@functools.lru_cache(maxsize=512)
 def offsets_of(zone: tzinfo) -> moments.Offsets:
     """The zone's offsets, as far as they were asked for."""
+    return _offsets_of(zone, zone.tzname(None) if type(zone) is timezone else None)
+
+
+@functools.lru_cache(maxsize=512)
+def _offsets_of(zone: tzinfo, name: str | None) -> moments.Offsets:
+    """``name``: fixed zones of one offset are equal, whatever they are called."""
     return moments.Offsets(functools.partial(_span, zone=zone))
 
 
