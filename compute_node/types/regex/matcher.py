@@ -123,6 +123,7 @@ class Regex:
             at = text.text.find(self.literal, start)
             return None if at < 0 else [(at, at + len(self.literal))]
         if not self._shorter and not self._refers and not self._anchored and text.starts is None:
+            HUB.pulse()  # the kernels do in long searches, not after many short ones
             dfa = self._dfa(self.piece, self.piece.ast, "search")
             nearest = dfa.shortest(text.text, start, start, text.length, text.masks, HUB.pulse)
             if nearest < 0:
