@@ -54,6 +54,8 @@ CONDITIONS: list[tuple[str, int]] = [
     ("word ~ '7-1$'", 380),
     ("word !~ '^w5'", 17721),
     ("word < 'w3'", 4760),
+    ("word ~>~ 'w3'", 15263),
+    ("word ~<=~ 'w3'", 4737),
     ("word IS NULL", 1),
     ("word IS NOT NULL", 20000),
     ("maybe IS NULL", 5000),

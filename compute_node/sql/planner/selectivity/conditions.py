@@ -31,7 +31,8 @@ from compute_node.sql.query import RangeEntry
 from compute_node.types import oids
 
 EQUAL, NOT_EQUAL = 101, 102
-ORDERED = frozenset((103, 104, 336, 337))
+LESS, GREATER, LESS_EQUAL, GREATER_EQUAL = 103, 104, 336, 337
+ORDERED = frozenset((LESS, GREATER, LESS_EQUAL, GREATER_EQUAL))
 LIKE = {1819: False, 1814: True, 3437: False}
 NOT_LIKE = {1822: False, 1815: True}
 REGEX = {1818: False, 1820: True}
@@ -89,10 +90,11 @@ class Estimator:
         """(the variable, whether it is a lower bound) of a comparison with what is no column."""
         if not isinstance(node, Call) or not node.operator or len(node.arguments) != 2:
             return None
-        if self.catalog.estimators(node.operator)[0] not in ORDERED:
+        estimator = self.catalog.estimators(node.operator)[0]
+        if estimator not in ORDERED:
             return None
         left, right = node.arguments
-        is_greater = self.catalog.operator(node.operator).name.startswith(">")
+        is_greater = estimator in (GREATER, GREATER_EQUAL)
         if relids(left) and not relids(right):
             return strip_relabel(left), is_greater
         if relids(right) and not relids(left):
@@ -189,7 +191,8 @@ class Estimator:
         if estimator in ORDERED:
             if constant is None:
                 return scalars.DEFAULT_RANGE
-            return scalars.ordered(self.catalog, operator, variable, constant)
+            is_greater, is_equal = estimator in (GREATER, GREATER_EQUAL), estimator in (LESS_EQUAL, GREATER_EQUAL)
+            return scalars.ordered(self.catalog, operator, variable, constant, is_greater, is_equal)
         if estimator in LIKE or estimator in REGEX:
             return self._matching(operator, estimator, variable, constant)
         if estimator in NOT_LIKE or estimator in NOT_REGEX:

@@ -77,16 +77,24 @@ def common_share(variable: Variable, test: Test) -> tuple[float, float]:
     return passing, sum(frequencies)
 
 
-def ordered(catalog: CatalogView, operator: int, variable: Variable, constant: Const) -> float:
-    """``variable OPERATOR constant`` for <, <=, > and >=."""
+def ordered(
+    catalog: CatalogView, operator: int, variable: Variable, constant: Const, is_greater: bool, is_equal: bool
+) -> float:
+    """``variable OPERATOR constant`` for an operator of an order: < and > (``is_greater``), or with ``is_equal`` <= and
+    >=, whatever they are called."""
     if constant.value is None:
         return 0.0
     test = test_of(catalog, operator, variable.node, constant)
     if variable.statistics is None or test is None:
         return DEFAULT_RANGE
-    name = catalog.operator(operator).name
     passing, known = common_share(variable, test)
-    part = histogram_share(catalog, test, variable, constant, name.startswith(">"), name.endswith("="))
+    family = catalog.default_operator_class(variable.node.type)
+    if family is not None and catalog.operator_strategy(family.family, operator):
+        part = histogram_share(catalog, test, variable, constant, is_greater, is_equal)
+    else:
+        # The histogram stands in another order than the operator's.
+        bounds = variable.histogram
+        part = sum(holds(test, value) for value in bounds) / len(bounds) if bounds else None
     rest = 1.0 - variable.null_fraction - known
     return clamp(passing + rest * (0.5 if part is None else part))
 
