@@ -180,9 +180,10 @@ class QueryPlanner:
         """The cheaper of the query's own plan and that of another query for the same rows."""
         from compute_node.sql.planner.upper import plan_upper
 
+        whole = plan_upper(self)
         mark = len(self.statement.subplans)
         planner = QueryPlanner(self.statement, other, self.level.parent)
-        plan, whole = plan_upper(planner), plan_upper(self)
+        plan = plan_upper(planner)
         self.level.uses_outer = self.level.uses_outer or planner.level.uses_outer
         if is_better(plan, self.statement.subplans, whole):
             return plan
