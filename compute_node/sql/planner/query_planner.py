@@ -508,7 +508,7 @@ class QueryPlanner:
         if entry.query is None:
             raise InvariantViolation(f"sub-select {entry.alias} has no query")
         before = set(self.level.params)
-        query, path.filter = push_down(self.catalog, entry.query, path.rte, path.filter)
+        query, path.filter = push_down(self.catalog, entry.query, path.rte, path.filter, entry.is_barrier)
         child = QueryPlanner(self.statement, query, self.level)
         path.plan = child.plan()
         path.rows, path.startup, path.cost = path.plan.rows, path.plan.startup_cost, path.plan.total_cost
