@@ -211,6 +211,26 @@ def test_extremes_stand_beside_sub_selects(connection: psycopg.Connection[Any]) 
         assert connection.execute(sql).fetchall() == expected
 
 
+def test_skip_locked_leaves_out_what_another_session_holds(connection: psycopg.Connection[Any]) -> None:
+    told: list[str] = []
+    with psycopg.connect(connection.info.dsn, autocommit=True) as other:
+        other.execute("CREATE TABLE held (a int)")
+        other.execute("INSERT INTO held SELECT generate_series(1, 50)")
+        other.add_notice_handler(lambda notice: told.append(f"{notice.sqlstate} {notice.message_primary}"))
+        connection.execute("BEGIN")
+        connection.execute("LOCK TABLE held IN SHARE MODE")
+        other.execute("ANALYZE (SKIP_LOCKED) held, other")
+        other.execute("VACUUM (SKIP_LOCKED) held")
+        size = "SELECT reltuples FROM pg_class WHERE relname = 'held'"
+        assert other.execute(size).fetchone() == (-1.0,)
+        connection.execute("ROLLBACK")
+        other.execute("ANALYZE (SKIP_LOCKED) held")
+        assert other.execute(size).fetchone() == (50.0,)
+        other.execute("DROP TABLE held")
+    verbs = ("analyze", "vacuum")
+    assert told == [f'55P03 skipping {verb} of "held" --- lock not available' for verb in verbs]
+
+
 def test_facts_of_dropped_columns_and_tables_go(connection: psycopg.Connection[Any]) -> None:
     connection.execute("CREATE TABLE gone AS SELECT i AS a, i AS b FROM generate_series(1, 10) i")
     connection.execute("ANALYZE gone")

@@ -208,7 +208,7 @@ class Estimator:
             share = self._matching(positive, self.catalog.estimators(positive)[0], variable, constant)
             return clamp(1.0 - share - variable.null_fraction)
         if estimator == containment.ARRAY:
-            return containment.arrays(self.catalog, name, variable, constant)
+            return containment.arrays(name, variable, constant)
         if estimator in (containment.RANGE, containment.MULTIRANGE):
             return containment.ranges(name)
         if estimator == containment.NETWORK:
@@ -262,10 +262,10 @@ class Estimator:
         found, added = (0.0, 0.0) if node.use_or else (1.0, 1.0)
         for element in elements:
             # Most elements of a long list are values that are not common, and all of these have one share.
-            kind = which(element)
-            if kind not in known:
-                known[kind] = clamp(self._restriction(node.operator, estimator, variable, element))
-            share = known[kind]
+            group = which(element)
+            if group not in known:
+                known[group] = clamp(self._restriction(node.operator, estimator, variable, element))
+            share = known[group]
             if node.use_or:
                 found += share - found * share
                 added += share
