@@ -39,7 +39,10 @@ do so if that is short"""
 
 
 class Stream(Protocol):
-    """One open file or program."""
+    """One file or program."""
+
+    def open(self) -> None:
+        """Open it, or start it."""
 
     def read(self) -> bytes:
         """The next bytes, none at the end."""

@@ -16,7 +16,9 @@ from psycopg import errors
 from support_server import CountingEngine, serve_engine
 from test_session_protocol import connect
 
+from compute_node.session import copy_kept
 from compute_node.wire.server import Server
+from compute_node.work.account import INSTANCE
 
 Db = psycopg.AsyncConnection[Any]
 
@@ -169,5 +171,55 @@ def test_devices() -> None:
         assert (await db.execute("copy t from '/dev/null'")).statusmessage == "COPY 0"
         with pytest.raises(errors.DiskFull):
             await db.execute("copy t to '/dev/full'")
+
+    served(body)
+
+
+def test_what_may_not_run_touches_no_file(tmp_path: Path) -> None:
+    kept, started = tmp_path / "keep", tmp_path / "started"
+
+    async def body(db: Db, other: Db) -> None:
+        await db.execute("insert into t values (1, 'x')")
+        await db.execute("create role w")
+        await db.execute("grant pg_write_server_files, pg_execute_server_program to w")
+        kept.write_text("what is kept")
+        kept.chmod(0o666)
+        for target in (f"'{kept}'", f"program 'touch {started}'"):
+            await db.execute("set role w")
+            for source in ("t", "(select * from t)"):
+                with pytest.raises(errors.InsufficientPrivilege, match="permission denied for table t"):
+                    await db.execute(f"copy {source} to {target}")
+            await db.execute("reset role")
+            await db.execute("begin read only")
+            with pytest.raises(errors.ReadOnlySqlTransaction):
+                await db.execute(f"copy (delete from t returning a) to {target}")
+            await db.execute("rollback")
+        assert kept.read_text() == "what is kept"
+        assert not started.exists()
+        assert (await db.execute(f"copy t to '{kept}'")).statusmessage == "COPY 1"
+        assert kept.read_text() == "1\tx\n"
+
+    served(body)
+
+
+def test_a_line_without_an_end_is_charged_and_can_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def body(db: Db, other: Db) -> None:
+        monkeypatch.setattr(INSTANCE, "limit_bytes", INSTANCE.used_bytes + (32 << 20))
+        before = INSTANCE.used_bytes
+        with pytest.raises(errors.OutOfMemory):
+            await db.execute("copy t from '/dev/zero'")
+        with pytest.raises(errors.OutOfMemory):
+            async with db.cursor().copy("copy t from stdin") as copy:
+                for _ in range(64):
+                    await copy.write(b"x" * (1 << 20))
+        assert INSTANCE.used_bytes == before
+        monkeypatch.setattr(INSTANCE, "limit_bytes", 1 << 40)
+        monkeypatch.setattr(copy_kept, "BUFFER_BYTES", 64 << 20)
+        with pytest.raises(errors.ProgramLimitExceeded, match="out of memory"):
+            await db.execute("copy t from '/dev/zero'")
+        monkeypatch.setattr(copy_kept, "BUFFER_BYTES", 1 << 40)
+        await db.execute("set statement_timeout = '50ms'")
+        with pytest.raises(errors.QueryCanceled):
+            await db.execute("copy t from '/dev/zero'")
 
     served(body)
