@@ -25,9 +25,7 @@ class BinaryReader:
     ended = False
     """never: all of the data are read, for nothing may follow the end's mark"""
 
-    def __init__(
-        self, relation: str, columns: Sequence[Column], env: TypeEnv, account: Account | None = None
-    ) -> None:
+    def __init__(self, relation: str, columns: Sequence[Column], env: TypeEnv, account: Account | None = None) -> None:
         self._env = env
         self._relation = relation
         self._columns = columns
