@@ -201,8 +201,9 @@ def _copy_out(session: SessionState, node: ast.Node, source: str, options: CopyO
     statement, _ = prepare.compile_statement(session, raw, source, [])
     if statement.columns is None:
         raise NotSupported("COPY query must have a RETURNING clause")
-    writer = CopyWriter(statement.columns, options, session.env, _charset(session, options))
-    if node.filename is None:
+    is_client = node.filename is None
+    writer = CopyWriter(statement.columns, options, session.env, _charset(session, options), framed=is_client)
+    if is_client:
         return door.run(session, statement, (), CopyRows(session, writer, len(statement.columns)))
     with _used(node) as stream:
         return door.run(session, statement, (), CopyStream(session, writer, stream))

@@ -22,6 +22,7 @@ from compute_node.session.copy_input import LineReader
 from compute_node.session.copy_options import CopyOptions, parse_options
 from compute_node.session.copy_output import CopyWriter
 from compute_node.types import REGISTRY
+from compute_node.types.charsets.charset import Charset, charset
 from compute_node.types.registry import TypeEnv
 from compute_node.wire.server import Server
 from compute_node.work.account import Account, Instance
@@ -51,14 +52,15 @@ def read(data: bytes, text: str = "", piece: int = 0, columns: Any = None) -> li
     return rows + reader.finish()
 
 
-def write(rows: list[Any], text: str = "") -> bytes:
-    writer = CopyWriter(OUTPUT, options(text, False), ENV)
-    data = writer.start() + writer.rows(rows) + writer.end()
+def write(rows: list[Any], text: str = "", encoding: Charset | None = None) -> bytes:
+    framed, plain = (CopyWriter(OUTPUT, options(text, False), ENV, encoding, framed=framed) for framed in (True, False))
+    data = framed.start() + framed.rows(rows) + framed.end()
     out, at = b"", 0
     while at < len(data):
         length = int.from_bytes(data[at + 1 : at + 5], "big")
         out += data[at + 5 : at + 1 + length]
         at += 1 + length
+    assert plain.start() + plain.rows(rows[:1]) + plain.rows(rows[1:]) + plain.end() == out
     return out
 
 
@@ -154,6 +156,13 @@ ROWS = st.lists(
        st.integers(1, 9))  # fmt: skip
 def test_round_trip(rows: list[Any], text: str, piece: int) -> None:
     assert read(write(rows, text), text, piece) == rows
+
+
+@pytest.mark.parametrize("text", ["", "(header)", "csv header", "binary"])
+def test_write_in_another_encoding(text: str) -> None:
+    rows = [(1, "ä"), (2, "x"), (3, None)]
+    assert write(rows, text, charset("LATIN1")).count(b"\xe4") == 1
+    assert "ä".encode() in write(rows, text)
 
 
 def test_over_the_wire() -> None:
