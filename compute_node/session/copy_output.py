@@ -10,7 +10,7 @@ from aurora.errors import UndefinedColumn
 from aurora.kernels import wire as wire_kernel
 from compute_node.protocol import messages
 from compute_node.protocol.messages import Column
-from compute_node.session.copy_input import SIGNATURE
+from compute_node.session.copy_binary import SIGNATURE
 from compute_node.session.copy_options import CopyOptions
 from compute_node.session.encoded import converted_fields
 from compute_node.session.results import binary_code, text_code, text_fields

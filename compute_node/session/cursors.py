@@ -50,12 +50,7 @@ def declare(session: SessionState, node: ast.Node, source: str, param_types: tup
     name = node.portalname
     if not name:
         raise InvalidCursorName("invalid cursor name: must not be empty")
-    raw = RawStatement(node.query, 0, len(source))
-    found = current_rows.compile_with_addresses(session, node.query, source, list(param_types))
-    if found is None:
-        statement, _ = prepare.compile_statement(session, raw, source, list(param_types))
-    else:
-        statement = found.statement
+    statement, addresses = current_rows.compile_with_addresses(session, node.query, source, list(param_types))
     if statement.writes and not node.query.lockingClause:
         raise NotSupported("DECLARE CURSOR must not contain data-modifying statements in WITH")
     if session.block == IDLE and not hold and not (session.several_statements or session.depth):
@@ -66,7 +61,7 @@ def declare(session: SessionState, node: ast.Node, source: str, param_types: tup
         forwarding.refuse_cursor(session)
     portal = Portal(name, statement, params, b"\0\1" if node.options & _BINARY else b"", source)
     portal.declared = True
-    portal.addresses = found
+    portal.addresses = addresses
     portal.created = session.clock()
     portal.with_hold = hold
     portal.scroll = _scrolls(node, statement)

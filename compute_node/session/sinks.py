@@ -193,7 +193,8 @@ class CopyStream:
         self._stream = stream
 
     def begin(self) -> None:
-        """The format's header."""
+        """Open it, now that the statement may run; the format's header."""
+        self._stream.open()
         self._put(self._writer.start())
 
     def rows(self, batch: list[Row]) -> None:

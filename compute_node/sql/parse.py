@@ -26,11 +26,13 @@ from compute_node.work.workers import NoCollection, run_in_thread
 
 
 class RawStatement(NamedTuple):
-    """One statement of the source: its parse tree and where its text is (offset and length in characters)."""
+    """One statement of the source: its parse tree and where its text is (offset and length in characters).
+    ``addressed``: it is a cursor's, whose rows UPDATE may name."""
 
     node: ast.Node
     start: int
     length: int
+    addressed: bool = False
 
 
 _LITERAL = re.compile(
