@@ -328,10 +328,6 @@ class Table:
         self._insert_bulk(txn, rows)
         return len(rows)
 
-    def refill(self, txn: Txn, rows: Sequence[Sequence[Datum]]) -> None:
-        """``insert_many`` of rows that the table had before it was written anew: nothing is to follow from them."""
-        self.insert_many(txn, rows)
-
     def _insert_bulk(self, txn: Txn, rows: Sequence[Sequence[Datum]]) -> list[int]:
         """Whole pages, and the index entries in one go; the rows' tids."""
         tids = self._insert_pages(txn, rows)

@@ -9,6 +9,7 @@ from aurora.errors import (
     DatatypeMismatch,
     DuplicateCursor,
     DuplicatePreparedStatement,
+    InsufficientPrivilege,
     InvalidCursorDefinition,
     InvalidCursorName,
     InvalidSqlStatementName,
@@ -44,6 +45,8 @@ def declare(session: SessionState, node: ast.Node, source: str, param_types: tup
         raise SqlSyntaxError("SELECT ... INTO is not allowed here", position=into.rel.location + 1)
     if not isinstance(node.query, ast.SelectStmt):
         raise InvalidCursorDefinition("DECLARE CURSOR must not contain data-modifying statements")
+    if hold and session.restricted:
+        raise InsufficientPrivilege("cannot create a cursor WITH HOLD within security-restricted operation")
     name = node.portalname
     if not name:
         raise InvalidCursorName("invalid cursor name: must not be empty")
