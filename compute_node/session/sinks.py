@@ -193,8 +193,7 @@ class CopyStream:
         self._stream = stream
 
     def begin(self) -> None:
-        """Open it, now that the statement may run; the format's header."""
-        self._stream.open()
+        """The format's header."""
         self._put(self._writer.start())
 
     def rows(self, batch: list[Row]) -> None:
@@ -210,5 +209,5 @@ class CopyStream:
         if copied:
             session = self._session
             session.engine.volume.wait_durable(session.dependency.gate_lsn)
-            self._stream.write(copied)
+            self._stream.write(b"".join([copied[at + 5 : end] for at, end in messages.places(copied)]))
             session.check_interrupts()
