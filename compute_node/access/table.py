@@ -195,7 +195,6 @@ class Table:
         """The version after ``tid``, or itself, that the snapshot sees; None when the row is gone."""
         at = tid
         while self.fetch(snapshot, at, ()) is None:
-            HUB.pulse()
             while (following := self.heap.successor(at)) < 0:
                 self._load(-following)
             if not following:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -25,10 +24,6 @@ class Sample:
     method: str
     percent: Expr
     seed: Expr | None
-
-
-_BARRIER = re.compile(r"security_barrier=(t|y|1|on)", re.IGNORECASE).match
-"""a view's option, as it was given"""
 
 
 @dataclass(slots=True)
@@ -58,12 +53,6 @@ class RangeEntry:
     """of each column, -1 where it is not known; empty: those of the types"""
     written: ast.Alias | None = None
     """the alias, where the query gives one"""
-
-    @property
-    def is_barrier(self) -> bool:
-        """Whether it is a view behind which nobody may look: conditions from outside see the rows that it shows and no
-        others (security_barrier)."""
-        return self.kind == "subquery" and self.relation is not None and any(map(_BARRIER, self.relation.options))
 
 
 @dataclass(slots=True)

@@ -35,7 +35,7 @@ from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.relations.schema import CATALOGS, CATALOGS_BY_OID, FIRST_NORMAL_OID, NAMESPACE_TOAST
 from compute_node.session import door, prepare
 from compute_node.sql.parse import RawStatement
-from compute_node.txn.locks import ACCESS_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE, SKIP_LOCKED, WAIT, object_key
+from compute_node.txn.locks import ACCESS_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE, object_key
 from compute_node.types.acl import CREATE, TEMPORARY, TRUNCATE
 
 if TYPE_CHECKING:
@@ -320,10 +320,6 @@ class DdlContext:
         """Take a table-level lock until the end of the transaction; may wait, and then ``desc`` may be out of date."""
         self._lock(desc.lock_id, mode, desc.name)
 
-    def try_lock(self, desc: RelationDesc, mode: int) -> bool:
-        """The same without waiting; whether it is taken."""
-        return self._lock(desc.lock_id, mode, desc.name, SKIP_LOCKED)
-
     def lock_object(self, class_oid: int, oid: int, name: str, *, shared: bool = False) -> None:
         """Keep others from changing the catalog row of an object that is no relation, until the end of the
         transaction; may wait. ``shared``: by all databases."""
@@ -334,13 +330,12 @@ class DdlContext:
             key = object_key(0 if shared else self.view.layer.database_oid, class_oid, oid)
         self._lock(key, SHARE_UPDATE_EXCLUSIVE, name)
 
-    def _lock(self, key: int, mode: int, name: str, wait: str = WAIT) -> bool:
+    def _lock(self, key: int, mode: int, name: str) -> None:
         version = self.catalog.version
-        taken = self.storage.locks.lock_relation(self.txn, key, mode, name, wait)
+        self.storage.locks.lock_relation(self.txn, key, mode, name)
         if self.catalog.version != version and self.txn.catalog_changed:
             # The transaction's own layer stands on the shared one of before.
             self.changes.touch()
-        return taken
 
     def check_unused(self, desc: RelationDesc, statement: str) -> None:
         """55006 while an open cursor of this session reads the table: its lock is no obstacle to ourselves."""
