@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +41,7 @@ PAGE_ROWS_MAX = PAGE_BYTES // 36
 UNSCALED_MAX = (1 << 63) - 1
 SCALE_MAX = 0x3FFF
 
-Column = tuple[Any, ...]
+Column = tuple[Datum, ...]
 
 
 def decimal_of(number: int, scale: int) -> Decimal:

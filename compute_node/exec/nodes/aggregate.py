@@ -22,7 +22,7 @@ from compute_node.exec.vectors.aggregate import ColumnAggregate, Running
 from compute_node.exec.vectors.vector import Unsuited
 from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
-from compute_node.work.account import KB, batch_bytes, value_bytes
+from compute_node.work.account import KB, Area, batch_bytes, value_bytes
 from compute_node.work.spill import Partitions
 
 if TYPE_CHECKING:
@@ -109,20 +109,27 @@ class AggregateNode(Node):
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """Groups in the order of their first rows, as far as they fit into memory."""
         source: Iterator[Batch] | None
-        groups: list[list[Datum]] = []
+        run: Running | None = None
         if self._by_columns is not None and self._child.has_columns(ctx):
-            groups, source = self._columns_folded(ctx, self._by_columns.start())
+            run = self._by_columns.start()
+            kept = ctx.area(hashed=True)
+            source = self._rest_of_columns(ctx, run, kept)
             if source is None:
-                yield from self._results(ctx, groups)
+                for part in run.groups(True):
+                    yield from self._results(ctx, part)
                 return
         else:
             source = self._child.batches(ctx)
         if not self._plain:
-            yield from self._grouped(ctx, source, 0, {self._hash_key(group[0]): group for group in groups})
+            groups: dict[Datum, list[Datum]] = {}
+            for part in run.groups(False) if run is not None else ():
+                ctx.check()
+                groups.update({self._hash_key(group[0]): group for group in part})
+            yield from self._grouped(ctx, source, 0, groups)
             return
         step, grows = self._step, self._grows
         area = ctx.area()
-        state = groups[0] if groups else self._initial(ctx)
+        state = self._initial(ctx) if run is None else next(run.groups(False))[0]
         for batch in source:
             if grows:
                 area.add(batch_bytes(batch))
@@ -131,10 +138,8 @@ class AggregateNode(Node):
         yield from self._results(ctx, [state])
         area.clear()
 
-    def _columns_folded(self, ctx: ExecContext, run: Running) -> tuple[list[list[Datum]], Iterator[Batch] | None]:
-        """(the groups of what could be folded by columns, the rows that are left for the row-wise code: None when there
-        are none)."""
-        area = ctx.area(hashed=True)
+    def _rest_of_columns(self, ctx: ExecContext, run: Running, kept: Area) -> Iterator[Batch] | None:
+        """Fold by columns; the rows that are left for the row-wise code, None when there are none."""
         source = self._child.columns(ctx)
         size = 0
         for batch in source:
@@ -142,15 +147,13 @@ class AggregateNode(Node):
             try:
                 run.add(batch, ctx)
             except Unsuited:
-                return run.rows(False), chain([batch.rows()], (each.rows() for each in source))
-            finally:
-                grown, size = run.size_bytes - size, run.size_bytes
-            if grown and area.add(grown):
-                area.clear()
-                return run.rows(False), (each.rows() for each in source)
+                return chain([batch.rows()], (each.rows() for each in source))
+            grown, size = run.size_bytes - size, run.size_bytes
+            if grown and kept.add(grown):
+                return (each.rows() for each in source)
         if not self._plain:
             ctx.tell(self, HashAgg_Batches=1, Peak_Memory_Usage=-(-size // KB))
-        return run.rows(True), None
+        return None
 
     def _hash_key(self, values: Datum) -> Datum:
         key = [

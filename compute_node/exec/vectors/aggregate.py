@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import repeat
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from aurora.datum import Datum, Row
 from compute_node.exec.vectors.expressions import Evaluate, Filter, Vectorizer, filter_of
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from compute_node.exec.builder import Builder
     from compute_node.exec.context import ExecContext
     from compute_node.sql import plan as pl
+
+
+PART_GROUPS = 4096
+"""Groups that become rows at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +122,16 @@ class Running:
             if count:
                 state.add(groups if groups is None or rows is None else groups[rows], count, column)
 
-    def rows(self, finished: bool) -> list[list[Datum]]:
-        """A list a group: the keys' values, then the row-wise states; ``finished``: for the final functions alone."""
+    def groups(self, finished: bool) -> Iterator[list[list[Datum]]]:
+        """A list a group, in parts: the keys' values, then the row-wise states; ``finished``: for the final functions
+        alone."""
         count = self.count
         for state in self._states:
             state.grow(count)
-        keys: Sequence[Row] | repeat[Row] = repeat((), count) if self._keys is None else self._keys.rows()
-        lists = [state.finished(count) if finished else state.states(count) for state in self._states]
-        return [list(group) for group in zip(keys, *lists, strict=True)]
+        for start in range(0, count, PART_GROUPS):
+            stop = min(start + PART_GROUPS, count)
+            keys: Sequence[Row] = [()] * count
+            if self._keys is not None:
+                keys = self._keys.rows_of(np.arange(start, stop))
+            lists = [state.finished(start, stop) if finished else state.states(start, stop) for state in self._states]
+            yield [list(group) for group in zip(keys, *lists, strict=True)]

@@ -66,11 +66,12 @@ class KeyColumn:
 class GroupKeys:
     """Numbers the groups of a GROUP BY as they come."""
 
-    __slots__ = ("_columns", "_groups")
+    __slots__ = ("_columns", "_groups", "_read")
 
     def __init__(self, kinds: str, types: Sequence[int]) -> None:
         self._columns = [KeyColumn(kind, oid) for kind, oid in zip(kinds, types, strict=True)]
         self._groups = kernel.Groups(len(kinds))
+        self._read: dict[int, tuple[Ints, Flags | None]] = {}
 
     @property
     def count(self) -> int:
@@ -94,14 +95,22 @@ class GroupKeys:
 
     def numbers(self, place: int) -> Ints:
         """The parts of one key that is a number and never NULL, by group."""
-        return self._groups.part(place)[0]
+        return self._parts(place)[0]
 
-    def rows(self) -> list[Row]:
-        """The keys' values, a tuple a group."""
+    def rows_of(self, groups: Ints) -> list[Row]:
+        """The keys' values of these groups, a tuple a group."""
         columns: list[list[Datum]] = []
         for place, key in enumerate(self._columns):
-            columns.append(key.column(*self._groups.part(place)).objects())
+            part, nulls = self._parts(place)
+            columns.append(key.column(part[groups], None if nulls is None else nulls[groups]).objects())
         return list(zip(*columns, strict=True))
+
+    def _parts(self, place: int) -> tuple[Ints, Flags | None]:
+        # Asked for again and again when no more groups come.
+        known = self._read.get(place)
+        if known is None or len(known[0]) != self.count:
+            known = self._read[place] = self._groups.part(place)
+        return known
 
 
 def key_kinds(keys: Sequence[ex.Expr], kinds: Sequence[str]) -> str | None:

@@ -5,18 +5,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from aurora.datum import Datum
 from aurora.kernels import columns as columns_kernel
 from aurora.kernels import groups as kernel
 from compute_node.exec.vectors.keys import GroupKeys, Numbers
 from compute_node.exec.vectors.vector import Unsuited, Vector, rescaled
-
-Array = NDArray[Any]
 
 
 class GroupState(ABC):
@@ -29,7 +26,7 @@ class GroupState(ABC):
     """of the arguments that it takes; nothing: any"""
 
     def __init__(self) -> None:
-        self._arrays: list[Array] = [np.zeros(1, dtype) for dtype in self.dtypes]
+        self._arrays: list[Datum] = [np.zeros(1, dtype) for dtype in self.dtypes]
 
     def grow(self, count: int) -> None:
         """Room for as many groups."""
@@ -48,21 +45,21 @@ class GroupState(ABC):
         """Fold a checked column of ``rows`` values. ``groups`` None: there is one."""
 
     @abstractmethod
-    def states(self, count: int) -> list[Datum]:
-        """The row-wise states of the first groups."""
+    def states(self, start: int, stop: int) -> list[Datum]:
+        """The row-wise states of the groups from ``start`` to before ``stop``."""
 
-    def finished(self, count: int) -> list[Datum]:
+    def finished(self, start: int, stop: int) -> list[Datum]:
         """The states when no more rows come: what the aggregates' final functions take."""
-        return self.states(count)
+        return self.states(start, stop)
 
     @property
     def size_bytes(self) -> int:
         """What the states take."""
         return sum(each.nbytes for each in self._arrays)
 
-    def lists(self, count: int) -> list[list[Any]]:
-        """The arrays as lists."""
-        return [each[:count].tolist() for each in self._arrays]
+    def lists(self, start: int, stop: int) -> list[list[Datum]]:
+        """The arrays' parts as lists."""
+        return [each[start:stop].tolist() for each in self._arrays]
 
 
 class Count(GroupState):
@@ -75,9 +72,9 @@ class Count(GroupState):
             nulls = np.array([value is None for value in column.values], np.bool_)
         kernel.count_into(groups, rows, nulls, self._arrays[0])
 
-    def states(self, count: int) -> list[Datum]:
+    def states(self, start: int, stop: int) -> list[Datum]:
         """Numbers."""
-        return self.lists(count)[0]
+        return self.lists(start, stop)[0]
 
 
 class Different:
@@ -98,11 +95,12 @@ class Different:
 class CountDistinct(GroupState):
     """count(DISTINCT …): the values of each group are numbered, and each number is of one group."""
 
-    __slots__ = ("_keys",)
+    __slots__ = ("_counts", "_keys")
 
     def __init__(self, kind: str, type_oid: int) -> None:
         super().__init__()
         self._keys = GroupKeys("i" + kind, (0, type_oid))
+        self._counts: Datum = None
 
     def check(self, column: Vector | None) -> None:
         """All values are kept, in a form that is comparable."""
@@ -120,17 +118,21 @@ class CountDistinct(GroupState):
             numbers, column = numbers[known], column.take(known)
         self._keys.assign([Vector("i", numbers), column])
 
-    def states(self, count: int) -> list[Datum]:
+    def states(self, start: int, stop: int) -> list[Datum]:
         """Dicts of the values, as if they had been collected."""
-        found: list[dict[Datum, None]] = [{} for _ in range(count)]
-        for group, value in self._keys.rows():
-            found[group][value] = None
+        found: list[dict[Datum, None]] = [{} for _ in range(start, stop)]
+        groups = self._keys.numbers(0)
+        chosen = np.flatnonzero((groups >= start) & (groups < stop))
+        for group, value in self._keys.rows_of(chosen):
+            found[group - start][value] = None
         return list(found)
 
-    def finished(self, count: int) -> list[Datum]:
+    def finished(self, start: int, stop: int) -> list[Datum]:
         """How many different values there are."""
-        numbers = self._keys.numbers(0)
-        return [Different(each) for each in np.bincount(numbers, minlength=count)[:count].tolist()]
+        if self._counts is None:
+            self._counts = np.bincount(self._keys.numbers(0), minlength=stop)
+        counts = self._counts[start:stop].tolist()
+        return [Different(each) for each in [*counts, *([0] * (stop - start - len(counts)))]]
 
     @property
     def size_bytes(self) -> int:
@@ -178,13 +180,13 @@ class Sum(GroupState):
                 kernel.extreme_into(groups, shown.astype(np.int64), column.nulls, decimals, decided, True)
         kernel.sum_into(groups, values, column.nulls, low, high, counts)
 
-    def states(self, count: int) -> list[Datum]:
+    def states(self, start: int, stop: int) -> list[Datum]:
         """(count, sum) of an average, else the sum, which is None before the first value."""
-        low, high, counts, decimals, _ = self.lists(count)
+        low, high, counts, decimals, _ = self.lists(start, stop)
         values: list[Datum] = [(above << 64) + below for below, above in zip(low, high, strict=True)]
         if self._numeric:
             scale = max(self._scale, 0)
-            shown = decimals if self._varied else [scale] * count
+            shown = decimals if self._varied else [scale] * (stop - start)
             # An average begins with a zero without decimals.
             shown = [decimals if n else 0 for decimals, n in zip(shown, counts, strict=True)]
             values = [
@@ -207,9 +209,9 @@ class RealSum(GroupState):
         if column is not None:
             kernel.sum_floats_into(groups, column.values, column.nulls, *self._arrays)
 
-    def states(self, count: int) -> list[Datum]:
+    def states(self, start: int, stop: int) -> list[Datum]:
         """None before the first value."""
-        sums, counts = self.lists(count)
+        sums, counts = self.lists(start, stop)
         return [value if n else None for value, n in zip(sums, counts, strict=True)]
 
 
@@ -224,9 +226,9 @@ class Moments(GroupState):
         if column is not None:
             kernel.moments_into(groups, column.values, column.nulls, *self._arrays)
 
-    def states(self, count: int) -> list[Datum]:
+    def states(self, start: int, stop: int) -> list[Datum]:
         """(count, sum, spread)."""
-        sums, spreads, counts = self.lists(count)
+        sums, spreads, counts = self.lists(start, stop)
         return [(float(n), total, spread) for total, spread, n in zip(sums, spreads, counts, strict=True)]
 
 
@@ -258,9 +260,9 @@ class Extreme(GroupState):
         best, counts = self._arrays
         kernel.extreme_into(groups, values, column.nulls, best, counts, self._greatest)
 
-    def states(self, count: int) -> list[Datum]:
+    def states(self, start: int, stop: int) -> list[Datum]:
         """None before the first value."""
-        best, counts = self.lists(count)
+        best, counts = self.lists(start, stop)
         if self._boolean:
             best = [value != 0 for value in best]
         elif self._scale >= 0:
@@ -285,9 +287,9 @@ class RealExtreme(GroupState):
             best, counts = self._arrays
             kernel.extreme_floats_into(groups, column.values, column.nulls, best, counts, self._greatest)
 
-    def states(self, count: int) -> list[Datum]:
+    def states(self, start: int, stop: int) -> list[Datum]:
         """None before the first value."""
-        best, counts = self.lists(count)
+        best, counts = self.lists(start, stop)
         return [value if n else None for value, n in zip(best, counts, strict=True)]
 
 

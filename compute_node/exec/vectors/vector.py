@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,12 +63,12 @@ class Vector:
     """A column. Of a constant there is one value (``is_constant``), which stands for all rows."""
 
     kind: str
-    values: Any
+    values: Datum
     nulls: Flags | None = None
     scale: int = 0
     scales: NDArray[np.int16] | None = None
     """of ``n``: as many decimals has each value to be shown with, where not all have the same"""
-    offsets: Any = None
+    offsets: Datum = None
     is_constant: bool = False
 
     def __len__(self) -> int:
