@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pglast import parse_sql
-from test_session_protocol import connect
+from test_session_protocol import Raw, connect
 from wire_fakes import FakeEngine, serve
 
 from aurora.errors import OutOfMemory, ProgramLimitExceeded, SqlError
-from compute_node.protocol.messages import Column
+from compute_node.protocol.messages import Column, message
 from compute_node.session import copy_kept
 from compute_node.session.copy_binary import BinaryReader
 from compute_node.session.copy_input import LineReader
@@ -188,6 +188,29 @@ def test_over_the_wire() -> None:
         async with db.cursor().copy("copy (select 1, 'x') to stdout (format csv, header)") as copy:
             assert b"".join([bytes(part) async for part in copy]) == b"?column?,?column?\n1,x\n"
         assert await (await db.execute("select 1")).fetchone() == (1,)
+
+    serve(body)
+
+
+def test_a_long_message_is_read_a_piece_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    fed: list[int] = []
+    feed = LineReader.feed
+
+    def counting(reader: LineReader, data: bytes) -> list[Any]:
+        fed.append(len(data))
+        return feed(reader, data)
+
+    monkeypatch.setattr(LineReader, "feed", counting)
+
+    async def body(server: Server, engine: FakeEngine) -> None:
+        engine.copy_columns = COLUMNS
+        raw = await Raw.open(server)
+        raw.send(message(b"Q", b"copy t from stdin\0"))
+        assert (await raw.one())[:1] == b"G"
+        raw.send(message(b"d", b"1\tsome text\n" * 400_000) + message(b"c", b""))
+        assert b"COPY 400000\0" in await raw.until_ready()
+        assert engine.copied == [(1, "some text")] * 400_000
+        assert max(fed) == 1 << 20
 
     serve(body)
 
