@@ -195,6 +195,7 @@ class Table:
         """The version after ``tid``, or itself, that the snapshot sees; None when the row is gone."""
         at = tid
         while self.fetch(snapshot, at, ()) is None:
+            HUB.pulse()
             while (following := self.heap.successor(at)) < 0:
                 self._load(-following)
             if not following:
@@ -326,10 +327,6 @@ class Table:
             return len(rows)
         self._insert_bulk(txn, rows)
         return len(rows)
-
-    def refill(self, txn: Txn, rows: Sequence[Sequence[Datum]]) -> None:
-        """``insert_many`` of rows that the table had before it was written anew: nothing is to follow from them."""
-        self.insert_many(txn, rows)
 
     def _insert_bulk(self, txn: Txn, rows: Sequence[Sequence[Datum]]) -> list[int]:
         """Whole pages, and the index entries in one go; the rows' tids."""

@@ -109,3 +109,17 @@ def test_a_file_larger_than_a_value_is_refused(tmp_path: Path, monkeypatch: pyte
             await rows(db, "select pg_read_binary_file(%s, 0, 10)", str(tmp_path / "ten"))
 
     served(body)
+
+
+def test_what_another_has_put_in_the_folders_place_is_not_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "place"
+    place.symlink_to(tmp_path)
+    monkeypatch.setattr(instance_folder, "path", lambda: str(place))
+
+    async def body(db: Db) -> None:
+        with pytest.raises(errors.InsufficientPrivilege, match="could not open file"):
+            await db.execute("select pg_read_file('x')")
+
+    served(body)
