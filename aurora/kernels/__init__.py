@@ -36,22 +36,20 @@ if TYPE_CHECKING:
     )
 
 MODULES = (
-    *(
-        "redo",
-        "arena",
-        "mtr",
-        "pglz",
-        "tuples",
-        "clog",
-        "heap",
-        "btree",
-        "wire",
-        "lifter",
-        "regex",
-        "jsonb",
-        "moments",
-        "values",
-    ),
+    "redo",
+    "arena",
+    "mtr",
+    "pglz",
+    "tuples",
+    "clog",
+    "heap",
+    "btree",
+    "wire",
+    "lifter",
+    "regex",
+    "jsonb",
+    "moments",
+    "values",
 )
 """Every kernel, in import order."""
 
