@@ -320,7 +320,7 @@ class TransactionManager:
             counts.apply(txn.levels, True)
             txn.depend(lsn)
             if txn.ties is not None:
-                for committed in txn.ties.on_commit:
+                for _, committed in txn.ties.on_commit:
                     committed(lsn)
             self._volume.flush_soon("commit")
         return lsn

@@ -209,6 +209,17 @@ def test_a_drop_keeps_the_sums_of_the_database() -> None:
     assert isinstance(counts.relation(5, 16384), RelationCounts)
 
 
+def test_a_catalog_change_after_an_undone_one_is_published() -> None:
+    async def body(server: Server, db: Db) -> None:
+        other = await connect(server)
+        await other.execute("select * from t")
+        await db.execute("begin; savepoint s; create table gone (a int); rollback to s")
+        await db.execute("alter table t add column c int default 7; commit")
+        assert [each.name for each in (await other.execute("select * from t")).description or ()] == ["a", "b", "c"]
+
+    served(body)
+
+
 def test_functions_are_counted_while_that_is_asked_for() -> None:
     async def body(server: Server, db: Db) -> None:
         await db.execute("create function f(int) returns bigint language sql strict as 'select count(*) + $1 from t'")
