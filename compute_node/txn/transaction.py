@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from aurora.ids import NO_LSN, NO_XID, Lsn, RelFile, Xid
 from compute_node.hub import Waiter
-from compute_node.txn.counts import Changes, add, no_changes
+from compute_node.txn.counts import LevelCounts
 from compute_node.txn.dependency import Dependency
 from compute_node.txn.horizon import Hold
 
@@ -23,12 +23,11 @@ _NO_LOCKS: Mapping[int, int] = MappingProxyType({})
 _T = TypeVar("_T")
 
 
-class Level:
+class Level(LevelCounts):
     """A transaction or savepoint level: ``xid`` 0 until its first write, ``xids`` with those of released levels
-    below. ``table_locks`` and ``weak_locks``: what the transaction held when the savepoint was set. ``changes`` and
-    ``lost`` are counts of rows, of what it changed and of what savepoints have undone."""
+    below. ``table_locks`` and ``weak_locks``: what the transaction held when the savepoint was set."""
 
-    __slots__ = ("changes", "created", "dropped", "lost", "name", "table_locks", "weak_locks", "xid", "xids")
+    __slots__ = ("created", "dropped", "name", "table_locks", "weak_locks", "xid", "xids")
 
     def __init__(
         self, name: str, table_locks: Mapping[int, int] = _NO_LOCKS, weak_locks: frozenset[WeakLocks] = frozenset()
@@ -40,15 +39,7 @@ class Level:
         self.xids: list[Xid] = []
         self.created: list[RelFile] = []
         self.dropped: list[RelFile] = []
-        self.changes = no_changes()
-        self.lost: Changes | None = None
-
-    def lose(self, changes: Changes | None) -> None:
-        """A savepoint below has undone these changes of rows."""
-        if changes:
-            if self.lost is None:
-                self.lost = no_changes()
-            add(self.lost, changes)
+        self.changes = self.emptied = self.lost = None
 
 
 class Ties:
