@@ -526,16 +526,22 @@ fns(
 )
 fn(1767, "numeric_larger(numeric, numeric) numeric", lambda a, b: a if numeric_order(a) > numeric_order(b) else b)
 fn(1766, "numeric_smaller(numeric, numeric) numeric", lambda a, b: a if numeric_order(a) < numeric_order(b) else b)
+
+
+def _possible(scale: int) -> int:
+    return scale if -MAX_SCALE <= scale <= MAX_SCALE else max(-MAX_WHOLE_DIGITS, min(scale, MAX_SCALE))
+
+
 fn(
     1707,
     "round(numeric, int4) numeric",
-    lambda value, scale: round_scale(value, max(-MAX_WHOLE_DIGITS, min(scale, MAX_SCALE))),
+    lambda value, scale: round_scale(value, _possible(scale)),
 )
 fn(1708, "round(numeric) numeric", lambda value: round_scale(value, 0))
 fn(
     1709,
     "trunc(numeric, int4) numeric",
-    lambda value, scale: round_scale(value, max(-MAX_WHOLE_DIGITS, min(scale, MAX_SCALE)), ROUND_DOWN),
+    lambda value, scale: round_scale(value, _possible(scale), ROUND_DOWN),
 )
 fn(1710, "trunc(numeric) numeric", lambda value: round_scale(value, 0, ROUND_DOWN))
 fns(
