@@ -463,6 +463,7 @@ _LOADERS: dict[str, Callable[..., Datum]] = {
         layer.reader, layer.known_type, relation, attno
     ),
     "estimators": _estimators,
+    "leakproof": _by("pg_proc", "proleakproof", oid="oid"),
     "sort operator": _by("pg_aggregate", "aggsortop", aggfnoid="oid"),
     **objects.LOADERS,
     **text_search.LOADERS,
@@ -509,6 +510,7 @@ _STALE: dict[str, Callable[[Question, Any, Change], bool]] = {
     "role graph": _of_catalog("pg_authid", "pg_auth_members", "pg_database"),
     "column statistics": lambda question, answer, change: question[1] in change.relations,
     "estimators": _of_row("pg_operator"),
+    "leakproof": _of_row("pg_proc"),
     "sort operator": _of_catalog("pg_aggregate"),
     "acl": lambda question, answer, change: OBJECTS[question[1]][0] in change.written,
     "restricted functions": _of_catalog("pg_proc"),

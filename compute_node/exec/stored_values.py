@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from aurora.datum import Datum, Row
 from aurora.errors import ArraySubscriptError
@@ -19,6 +19,7 @@ from compute_node.access.toast import METHOD_NAMES, stored_bytes
 from compute_node.exec.compile.rows import column_index
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql import expressions as ex
+from compute_node.types.oids import BOOL
 
 if TYPE_CHECKING:
     from aurora.kernels.python.tuples import ToastReader
@@ -196,6 +197,10 @@ def scan_columns(
     marked = tuple(attno + LAZY if index in lazy else attno for index, attno in enumerate(columns))
     output_positions = [position for position, index in enumerate(passed) if index in lazy]
     return ScanColumns(marked, StoredColumns(lazy, lazy & mixed), StoredOutput(output_positions))
+
+
+NOTHING: Final = ex.Const(type=BOOL, value=None)
+"""Stands for the output of a node that gives no column of its child's."""
 
 
 def passed_on(

@@ -76,6 +76,12 @@ class CatalogView(Protocol):
     def blocks(self, relation: RelationDesc) -> int:
         """How long a table is now, in pages."""
 
+    def may_read(self, relation: RelationDesc, attno: int) -> bool:
+        """Whether the user may read a column by rights of their own, and so see what operators make of its values."""
+
+    def is_leakproof(self, function: int) -> bool:
+        """Whether a function tells nothing of its arguments but by its result (pg_proc.proleakproof)."""
+
     def column_statistics(self, relation: int, attno: int) -> ColumnStatistics | None:
         """What ANALYZE has found about a column (of an index: about an expression)."""
 

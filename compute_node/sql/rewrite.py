@@ -16,13 +16,14 @@ from compute_node.sql.query import FromItem, JoinItem, OnConflict, Query, RangeE
 Rewrite = Callable[[Expr, int], Expr]
 
 
-def _map_join(item: FromItem | JoinItem, function: Callable[[Expr], Expr]) -> FromItem | JoinItem:
+def map_join(item: FromItem | JoinItem, function: Callable[[Expr], Expr]) -> FromItem | JoinItem:
+    """A FROM item with each expression of its joins replaced."""
     if isinstance(item, FromItem):
         return FromItem(item.rte)
     condition = None if item.condition is None else function(item.condition)
     using = tuple((name, function(merged), function(one), function(other)) for name, merged, one, other in item.using)
-    left, right = _map_join(item.left, function), _map_join(item.right, function)
-    return JoinItem(item.kind, left, right, condition, item.rte, using)
+    left, right = map_join(item.left, function), map_join(item.right, function)
+    return dataclasses.replace(item, left=left, right=right, condition=condition, using=using)
 
 
 EntryHook = Callable[[RangeEntry, int], RangeEntry]
@@ -74,7 +75,7 @@ def map_query_expressions(
     return dataclasses.replace(
         query,
         range_table=[entry(item) for item in query.range_table],
-        from_items=[_map_join(item, one) for item in query.from_items],
+        from_items=[map_join(item, one) for item in query.from_items],
         targets=targets(query.targets),
         where=optional(query.where),
         having=optional(query.having),

@@ -200,6 +200,12 @@ class FakeCatalog:
     def estimators(self, oid: int) -> tuple[int, int]:
         return _estimators().get(oid, (0, 0))
 
+    def may_read(self, relation: RelationDesc, attno: int) -> bool:
+        return True
+
+    def is_leakproof(self, function: int) -> bool:
+        return False
+
     def sort_operator(self, oid: int) -> int:
         return _sort_operators().get(oid, 0)
 

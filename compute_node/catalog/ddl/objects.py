@@ -42,6 +42,7 @@ from compute_node.catalog.reloptions import TABLE, TOAST, VIEW, options_of
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID, NAMESPACE_CATALOG
 from compute_node.session import cursors, prepare
+from compute_node.session.acting import as_owner
 from compute_node.session.state import IDLE
 from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.typenames import format_type
@@ -88,7 +89,7 @@ def create_schema(ctx: DdlContext, node: ast.CreateSchemaStmt, execute: Callable
     ctx.changes.touch()
     if not node.schemaElts:
         return "CREATE SCHEMA"
-    with _acting_as(ctx, owner), _first_on_path(ctx, name):
+    with as_owner(ctx.session, owner), _first_on_path(ctx, name):
         # Whatever the order in which they are written: what the others use comes first.
         for element in sorted(node.schemaElts, key=lambda each: _ELEMENTS.get(type(each), 0)):
             for attribute in ("sequence", "relation", "view"):
@@ -122,18 +123,6 @@ def _first_on_path(ctx: DdlContext, schema: str) -> Iterator[None]:
     finally:
         settings.leave(mark, ["search_path"])
         ctx.session.environment_changed()
-
-
-@contextmanager
-def _acting_as(ctx: DdlContext, owner: int) -> Iterator[None]:
-    """What a new schema holds from the start belongs to its owner, and is made with the owner's rights."""
-    session = ctx.session
-    saved = session.user, session.user_oid
-    session.user, session.user_oid = ctx.view.layer.role_name(owner) or "", owner
-    try:
-        yield
-    finally:
-        session.user, session.user_oid = saved
 
 
 def _query_columns(ctx: DdlContext, query: ast.Node, names: list[str], what: str) -> list[ColumnDesc]:
@@ -426,7 +415,9 @@ def truncate_statement(ctx: DdlContext, node: ast.TruncateStmt) -> str:
         ctx.check_unused(desc, "TRUNCATE")
         if node.restart_seqs:
             _restart_sequences(ctx, desc)
+        counts = ctx.storage.table(desc).counts
         truncate(ctx, desc)
+        ctx.txn.levels[-1].empty(counts)
     return "TRUNCATE TABLE"
 
 

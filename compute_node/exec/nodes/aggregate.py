@@ -16,10 +16,9 @@ from compute_node.exec.compile.unit import Unit, row_scope
 from compute_node.exec.distinct import ENTRY_BYTES
 from compute_node.exec.folds import Fold
 from compute_node.exec.nodes.base import Batch, Node, executes, output_nullable
-from compute_node.exec.stored_values import passed_on
+from compute_node.exec.stored_values import NOTHING, passed_on
 from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
-from compute_node.types.oids import BOOL
 from compute_node.work.account import KB, batch_bytes, value_bytes
 from compute_node.work.spill import Partitions
 
@@ -31,7 +30,6 @@ BATCH_ROWS = 1000
 PARTITIONS = 16
 LEVELS_MAX = 5
 COUNT_ANY = 2147
-NOTHING = ex.Const(type=BOOL, value=None)
 
 
 def aggregate_inputs(plan: pl.AggregatePlan) -> list[ex.Expr]:

@@ -95,6 +95,8 @@ class NameItem:
     dropped: frozenset[int] = frozenset()
     unexpanded: frozenset[int] = frozenset()
     """columns that ``*`` does not stand for"""
+    hinted: bool = True
+    """hints name its columns; not those of an alias of USING, which are others' too"""
     row_type: int = 0
     """the composite type of a function's rows; 0 of any other entry"""
 

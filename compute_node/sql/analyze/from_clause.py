@@ -338,13 +338,13 @@ def _join(scope: Scope, node: ast.JoinExpr, left: list[NameItem]) -> tuple[JoinI
         scope.items, scope.lateral_active = saved_items, saved_active
     rest = [pair for pair in left_columns + right_columns if pair[0] not in using]
     columns = merged + rest
-    alias = node.alias
+    alias, named = node.alias, node.join_using_alias
     names = tuple(name for name, _ in columns)
     if alias is not None:
         names = column_aliases(alias, names, alias.aliasname)
     entry = RangeEntry(
         "join",
-        alias.aliasname if alias is not None else "unnamed_join",
+        alias.aliasname if alias is not None else named.aliasname if named is not None else "unnamed_join",
         names,
         tuple(expr.type for _, expr in columns),
         tuple(expr.typmod for _, expr in columns),
@@ -354,17 +354,21 @@ def _join(scope: Scope, node: ast.JoinExpr, left: list[NameItem]) -> tuple[JoinI
     rte = scope.add_entry(entry)
     sides = [(dict(left_columns)[name], dict(right_columns)[name]) for name in using]
     columns_of_using = tuple((name, expr, *pair) for (name, expr), pair in zip(merged, sides, strict=True))
-    tree = JoinItem(kind, left_tree, right_tree, condition, rte, columns_of_using)
+    tree = JoinItem(kind, left_tree, right_tree, condition, rte, columns_of_using, named.aliasname if named else "")
+    members = left_items + right_items
+    if named is not None:
+        merged_names, values = zip(*merged, strict=True)
+        members.append(NameItem(-1, named.aliasname, merged_names, values, columns_visible=False, hinted=False))
+        _check_unique(members[:-1], members[-1:])
     item = NameItem(
         -1,
-        entry.alias,
+        entry.alias if alias is not None else "unnamed_join",
         names,
         tuple(expr for _, expr in columns),
         table_visible=alias is not None,
     )
     if alias is not None:
         return tree, [item]
-    members = left_items + right_items
     if not using:
         # without merged columns the members themselves serve unqualified names, in the same order
         return tree, members

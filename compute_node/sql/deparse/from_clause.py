@@ -192,7 +192,8 @@ class FromDeparser(NamedDeparser):
         level.show(level.written | level.join_names((right,)))
         text += f"({written})" if self.pretty and own else written
         if item.using:
-            return text + f" USING ({', '.join(quote_identifier(name) for name, *_ in item.using)})"
+            text += f" USING ({', '.join(quote_identifier(name) for name, *_ in item.using)})"
+            return text + (f" AS {quote_identifier(item.using_alias)}" if item.using_alias else "")
         if item.condition is not None:
             condition = self.text(item.condition)
             return text + f" ON {condition}" if self.pretty else text + f" ON ({condition})"

@@ -64,7 +64,7 @@ class Access:
                         return ScanPath(
                             relids=frozenset({rte}), rows=1.0, cost=4.01, rte=rte, entry=entry, filter=rest, tid=key
                         )
-        cost = pages * SEQ_PAGE_COST + total * (CPU_TUPLE_COST + test_cost(self.catalog, quals))
+        cost = pages * SEQ_PAGE_COST + total * (CPU_TUPLE_COST + test_cost(quals))
         startup = 0.0 if self.statement.enabled("enable_seqscan") else DISABLED_COST
         cost += startup
         return ScanPath(

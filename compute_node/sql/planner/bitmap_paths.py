@@ -77,11 +77,9 @@ class BitmapPaths:
                 continue
             found = self._indexes.match(index, rte, entry, quals, filter_quals)
             if found is not None and found[0].keys:
-                yield self._of_index(index, rte, entry, found[0], found[1])
+                yield self._of_index(index, entry, found[0], found[1])
 
-    def _of_index(
-        self, index: IndexDesc, rte: int, entry: RangeEntry, choice: Choice, predicate: tuple[Expr, ...]
-    ) -> Bitmap:
+    def _of_index(self, index: IndexDesc, entry: RangeEntry, choice: Choice, predicate: tuple[Expr, ...]) -> Bitmap:
         relation = entry.relation
         if relation is None:
             raise InvariantViolation("relation is not there")
@@ -171,7 +169,7 @@ class BitmapPaths:
         rest = [item for item in quals if item not in met]
         matched = max(1.0, total * fraction)
         rows = round(total * self._estimator.of_all(quals)) if quals else matched
-        size = ScanSize(total, pages, matched, test_cost(self._catalog, quals))
+        size = ScanSize(total, pages, matched, test_cost(quals))
         startup = sum(bitmap.cost for bitmap in chosen)
         whole = chosen[0]
         if len(chosen) > 1:

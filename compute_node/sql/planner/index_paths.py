@@ -164,7 +164,7 @@ class IndexPaths:
             total,
             pages,
             matched,
-            test_cost(self._catalog, [*rest, *checked]),
+            test_cost([*rest, *checked]),
             self._correlation(index, rte),
             loops,
             descents(choice),

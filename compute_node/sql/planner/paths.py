@@ -150,7 +150,7 @@ def _relation_of(path: Path, rte: int) -> RelationDesc | None:
     return path.entry.relation if isinstance(path, ScanPath) and path.rte == rte else None
 
 
-def test_cost(catalog: CatalogView, conditions: Sequence[Expr]) -> float:
+def test_cost(conditions: Sequence[Expr]) -> float:
     """What evaluating the conditions costs for a row: an operator a function that is called."""
     return CPU_OPERATOR_COST * sum(_calls(node) for condition in conditions for node in walk(condition))
 

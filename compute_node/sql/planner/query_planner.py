@@ -180,9 +180,10 @@ class QueryPlanner:
         """The cheaper of the query's own plan and that of another query for the same rows."""
         from compute_node.sql.planner.upper import plan_upper
 
+        whole = plan_upper(self)
         mark = len(self.statement.subplans)
         planner = QueryPlanner(self.statement, other, self.level.parent)
-        plan, whole = plan_upper(planner), plan_upper(self)
+        plan = plan_upper(planner)
         self.level.uses_outer = self.level.uses_outer or planner.level.uses_outer
         if is_better(plan, self.statement.subplans, whole):
             return plan
@@ -507,7 +508,7 @@ class QueryPlanner:
         if entry.query is None:
             raise InvariantViolation(f"sub-select {entry.alias} has no query")
         before = set(self.level.params)
-        query, path.filter = push_down(self.catalog, entry.query, path.rte, path.filter)
+        query, path.filter = push_down(self.catalog, entry.query, path.rte, path.filter, entry.is_barrier)
         child = QueryPlanner(self.statement, query, self.level)
         path.plan = child.plan()
         path.rows, path.startup, path.cost = path.plan.rows, path.plan.startup_cost, path.plan.total_cost
