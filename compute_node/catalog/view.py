@@ -252,6 +252,10 @@ class CatalogView:
         """See ``sql.catalog_view``."""
         return self._ask("estimators", oid)  # type: ignore[no-any-return]
 
+    def hash_functions(self, oid: int) -> tuple[int, int] | None:
+        """See ``sql.catalog_view``."""
+        return self._ask("hash functions", oid)  # type: ignore[no-any-return]
+
     def sort_operator(self, oid: int) -> int:
         """See ``sql.catalog_view``."""
         return self._ask("sort operator", oid) or 0

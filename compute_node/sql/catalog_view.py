@@ -69,6 +69,9 @@ class CatalogView(Protocol):
         """The functions that estimate an operator's selectivity, as a restriction and as a join (pg_operator.oprrest
         and oprjoin); 0 for none."""
 
+    def hash_functions(self, oid: int) -> tuple[int, int] | None:
+        """The functions that hash the operands of a user's operator as its hash operator family does; None without."""
+
     def sort_operator(self, oid: int) -> int:
         """The operator by which an aggregate takes the first value, as min() does by ``<`` (pg_aggregate.aggsortop); 0
         for other aggregates."""

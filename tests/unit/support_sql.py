@@ -206,6 +206,9 @@ class FakeCatalog:
     def is_leakproof(self, function: int) -> bool:
         return False
 
+    def hash_functions(self, oid: int) -> tuple[int, int] | None:
+        return None
+
     def sort_operator(self, oid: int) -> int:
         return _sort_operators().get(oid, 0)
 
