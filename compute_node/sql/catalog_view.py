@@ -22,6 +22,10 @@ class CatalogView(Protocol):
     version: int
     search_path: tuple[str, ...]
 
+    @property
+    def reads_stored_text(self) -> bool:
+        """Whether this is the view of ``of_stored_text``."""
+
     def of_stored_text(self) -> CatalogView:
         """The same view for SQL text that the catalog stores (views, defaults, checks): the schemas that it names were
         allowed to whoever stored it."""

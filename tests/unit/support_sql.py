@@ -155,6 +155,8 @@ class FakeCatalog:
     def of_view(self) -> Self:
         return self
 
+    reads_stored_text = False
+
     def of_stored_text(self) -> Self:
         return self
 

@@ -14,7 +14,7 @@ from pglast import ast
 from aurora.errors import InvalidFunctionDefinition, NotSupported, SqlError
 from compute_node.catalog.ddl.context import DdlContext, uses
 from compute_node.catalog.ddl.expressions import expression_text, named_objects
-from compute_node.catalog.ddl.objects import qualify, used_columns, write_stars
+from compute_node.catalog.ddl.objects import qualify, used_columns, write_constants, write_stars
 from compute_node.catalog.routines import ATOMIC, END, RETURN
 from compute_node.session import prepare
 from compute_node.session.routines import check_final
@@ -175,5 +175,6 @@ def _statement_text(
         # Names are whole in it, those in literals too.
         return "SELECT " + deparse_stored(result, ctx.stored_view, None)
     write_stars(node, query.stars)
+    write_constants(ctx, node, query)
     qualify(ctx, node)
     return expression_text(node)
