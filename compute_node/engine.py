@@ -98,7 +98,7 @@ class Engine:
         self.sequences = Sequences(storage, catalogs)
         self.channels = Channels()
         self.database_oid = catalogs.database
-        self.counts = storage.counts.database(catalogs.database)
+        self.counts = storage.counts.open_database(catalogs.database)
         self.lsn_waits = LsnWaits()
         self.exported_snapshots = ExportedSnapshots()
         self.ddl = Ddl(self)

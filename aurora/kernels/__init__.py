@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         arena,
         btree,
         clog,
+        entries,
         heap,
         jsonb,
         lifter,
@@ -36,22 +37,21 @@ if TYPE_CHECKING:
     )
 
 MODULES = (
-    *(
-        "redo",
-        "arena",
-        "mtr",
-        "pglz",
-        "tuples",
-        "clog",
-        "heap",
-        "btree",
-        "wire",
-        "lifter",
-        "regex",
-        "jsonb",
-        "moments",
-        "values",
-    ),
+    "redo",
+    "arena",
+    "mtr",
+    "pglz",
+    "tuples",
+    "clog",
+    "heap",
+    "btree",
+    "entries",
+    "wire",
+    "lifter",
+    "regex",
+    "jsonb",
+    "moments",
+    "values",
 )
 """Every kernel, in import order."""
 

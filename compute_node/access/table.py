@@ -29,7 +29,7 @@ from compute_node.access.vacuum_truncate import is_empty
 from compute_node.hub import HUB
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID
-from compute_node.txn.counts import DELETED, HOT, INSERTED, UPDATED, RelationCounts
+from compute_node.txn.counts import DELETED, HOT, INSERTED, UPDATED
 from compute_node.txn.locks import FOR_KEY_SHARE, FOR_NO_KEY_UPDATE, FOR_UPDATE, NOWAIT, SKIP_LOCKED, WAIT, RowQueue
 from compute_node.txn.serializable import SerialSnapshot
 from compute_node.txn.transaction import Txn
@@ -158,7 +158,7 @@ class Table:
         scan_page, page_no = self.heap.scan_page, self.file.map.page_no
         blocks = range(start, self.file.map.blocks if end is None else min(end, self.file.map.blocks), step)
         ahead = ReadAhead(self._cache, lambda at: page_no(blocks[at]), len(blocks))
-        counts = self.counts if counted else RelationCounts()
+        counts = self.counts if counted else self.storage.counts.uncounted
         counts.scans += 1
         try:
             for at, block in enumerate(blocks):
@@ -228,7 +228,7 @@ class Table:
     def insert(self, txn: Txn, values: Sequence[Datum]) -> int:
         """Insert a row; its tid. Errors: 22003, 23505, 40P01, 54000."""
         tid = self._insert_heap(txn, values)
-        txn.levels[-1].changes[self.counts][INSERTED] += 1
+        txn.levels[-1].changed(self.counts)[INSERTED] += 1
         if txn.serial is not None:
             self._note_insert(txn.serial, values)
         for index in self.indexes:
@@ -297,7 +297,7 @@ class Table:
                 if found:
                     return 0, found
             tid = self._insert_heap(txn, values)
-            txn.levels[-1].changes[self.counts][INSERTED] += 1
+            txn.levels[-1].changed(self.counts)[INSERTED] += 1
             if txn.serial is not None:
                 self._note_insert(txn.serial, values)
             for index in self.indexes:
@@ -307,7 +307,7 @@ class Table:
                     # Somebody came in between: take the row back and look again.
                     while (outcome := self.heap.delete(tid, txn.write_xid, txn.cid)) < RETRY:
                         self._load(-outcome)
-                    txn.levels[-1].changes[self.counts][DELETED] += 1
+                    txn.levels[-1].changed(self.counts)[DELETED] += 1
                     if self.toast is not None:
                         self.toast.drop_version(txn, tid)
                     break
@@ -328,10 +328,16 @@ class Table:
         self._insert_bulk(txn, rows)
         return len(rows)
 
-    def _insert_bulk(self, txn: Txn, rows: Sequence[Sequence[Datum]]) -> list[int]:
+    def refill(self, txn: Txn, rows: Sequence[Sequence[Datum]]) -> None:
+        """``insert_many`` of rows that the table had before it was written anew: nothing is to follow from them, and
+        statistics do not count them."""
+        self._insert_bulk(txn, rows, counted=False)
+
+    def _insert_bulk(self, txn: Txn, rows: Sequence[Sequence[Datum]], counted: bool = True) -> list[int]:
         """Whole pages, and the index entries in one go; the rows' tids."""
         tids = self._insert_pages(txn, rows)
-        txn.levels[-1].changes[self.counts][INSERTED] += len(tids)
+        if counted:
+            txn.levels[-1].changed(self.counts)[INSERTED] += len(tids)
         if txn.serial is not None:
             for row in rows:
                 self._note_insert(txn.serial, row)
@@ -497,7 +503,7 @@ class Table:
             self.toast.drop_superseded(txn, at, plan.positions, new_tid)
         if txn.serial is not None and self.serial_id:
             txn.serial.replaces(self.serial_id, self.relfile, at)
-        counted = txn.levels[-1].changes[self.counts]
+        counted = txn.levels[-1].changed(self.counts)
         counted[UPDATED] += 1
         if plan.hot and new_tid >> 16 == at >> 16:
             counted[HOT] += 1
@@ -675,7 +681,7 @@ class Table:
                 outcome = self.heap.delete(at, txn.write_xid, txn.cid)
                 if outcome == 1:
                     self.file.dead_rows += 1
-                    txn.levels[-1].changes[self.counts][DELETED] += 1
+                    txn.levels[-1].changed(self.counts)[DELETED] += 1
                     if entry is not None:
                         self._locks.row_taken(txn, self.relfile, at, 0, entry)
                     if self.toast is not None:
@@ -709,7 +715,7 @@ class Table:
                 continue
             if done:
                 self.file.dead_rows += done
-                txn.levels[-1].changes[self.counts][DELETED] += done
+                txn.levels[-1].changed(self.counts)[DELETED] += done
                 count += done
             else:
                 done = 1

@@ -39,6 +39,8 @@ from compute_node.work.account import Account
 from compute_node.work.copy_streams import CopyFile, Program
 
 BATCH_ROWS = 1000
+PIECE_BYTES = 1 << 20
+"""What is read of a message, which may be long, before others run."""
 _SEEN_AT_THE_LINE = (NotNullViolation, CheckViolation)
 """Errors that PostgreSQL finds while it still has the line's text."""
 _COPY_DATA, _COPY_DONE, _COPY_FAIL, _FLUSH, _SYNC = 100, 99, 102, 72, 83
@@ -116,11 +118,12 @@ def _copy_in(session: SessionState, node: ast.Node, options: CopyOptions) -> int
             session.check_interrupts()
 
     def take(data: bytes) -> None:
-        rows = reader.feed(data)
-        if rows:
-            write(rows)
-        else:
-            session.check_interrupts()  # a part of a line, which may be long
+        for at in range(0, len(data), PIECE_BYTES):
+            rows = reader.feed(data[at : at + PIECE_BYTES])
+            if rows:
+                write(rows)
+            else:
+                session.check_interrupts()  # a part of a line, which may be long
 
     try:
         if node.filename is None:
@@ -201,8 +204,9 @@ def _copy_out(session: SessionState, node: ast.Node, source: str, options: CopyO
     statement, _ = prepare.compile_statement(session, raw, source, [])
     if statement.columns is None:
         raise NotSupported("COPY query must have a RETURNING clause")
-    writer = CopyWriter(statement.columns, options, session.env, _charset(session, options))
-    if node.filename is None:
+    is_client = node.filename is None
+    writer = CopyWriter(statement.columns, options, session.env, _charset(session, options), framed=is_client)
+    if is_client:
         return door.run(session, statement, (), CopyRows(session, writer, len(statement.columns)))
     with _used(node) as stream:
         return door.run(session, statement, (), CopyStream(session, writer, stream))

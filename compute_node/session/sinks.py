@@ -210,5 +210,5 @@ class CopyStream:
         if copied:
             session = self._session
             session.engine.volume.wait_durable(session.dependency.gate_lsn)
-            self._stream.write(b"".join([copied[at + 5 : end] for at, end in messages.places(copied)]))
+            self._stream.write(copied)
             session.check_interrupts()

@@ -177,6 +177,7 @@ class SessionState:
         "retired_txn",
         "role_oid",
         "routine_plans",
+        "running_functions",
         "savepoints",
         "secret",
         "sequence_values",
@@ -249,6 +250,8 @@ class SessionState:
         """how many security-restricted operations run (``acting``)"""
         self.inner_functions_s = 0.0
         """how long functions took that the running one has called, while that is counted"""
+        self.running_functions: set[int] = set()
+        """those whose time is counted"""
         self.depth = 0
         """how many functions deep the statement is that runs (``nested``)"""
         self.several_statements = False

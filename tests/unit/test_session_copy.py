@@ -11,17 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pglast import parse_sql
-from test_session_protocol import connect
+from test_session_protocol import Raw, connect
 from wire_fakes import FakeEngine, serve
 
 from aurora.errors import OutOfMemory, ProgramLimitExceeded, SqlError
-from compute_node.protocol.messages import Column
+from compute_node.protocol.messages import Column, message
 from compute_node.session import copy_kept
 from compute_node.session.copy_binary import BinaryReader
 from compute_node.session.copy_input import LineReader
 from compute_node.session.copy_options import CopyOptions, parse_options
 from compute_node.session.copy_output import CopyWriter
 from compute_node.types import REGISTRY
+from compute_node.types.charsets.charset import Charset, charset
 from compute_node.types.registry import TypeEnv
 from compute_node.wire.server import Server
 from compute_node.work.account import Account, Instance
@@ -51,14 +52,15 @@ def read(data: bytes, text: str = "", piece: int = 0, columns: Any = None) -> li
     return rows + reader.finish()
 
 
-def write(rows: list[Any], text: str = "") -> bytes:
-    writer = CopyWriter(OUTPUT, options(text, False), ENV)
-    data = writer.start() + writer.rows(rows) + writer.end()
+def write(rows: list[Any], text: str = "", encoding: Charset | None = None) -> bytes:
+    framed, plain = (CopyWriter(OUTPUT, options(text, False), ENV, encoding, framed=framed) for framed in (True, False))
+    data = framed.start() + framed.rows(rows) + framed.end()
     out, at = b"", 0
     while at < len(data):
         length = int.from_bytes(data[at + 1 : at + 5], "big")
         out += data[at + 5 : at + 1 + length]
         at += 1 + length
+    assert plain.start() + plain.rows(rows[:1]) + plain.rows(rows[1:]) + plain.end() == out
     return out
 
 
@@ -156,6 +158,13 @@ def test_round_trip(rows: list[Any], text: str, piece: int) -> None:
     assert read(write(rows, text), text, piece) == rows
 
 
+@pytest.mark.parametrize("text", ["", "(header)", "csv header", "binary"])
+def test_write_in_another_encoding(text: str) -> None:
+    rows = [(1, "ä"), (2, "x"), (3, None)]
+    assert write(rows, text, charset("LATIN1")).count(b"\xe4") == 1
+    assert "ä".encode() in write(rows, text)
+
+
 def test_over_the_wire() -> None:
     async def body(server: Server, engine: FakeEngine) -> None:
         engine.copy_columns = COLUMNS
@@ -179,6 +188,29 @@ def test_over_the_wire() -> None:
         async with db.cursor().copy("copy (select 1, 'x') to stdout (format csv, header)") as copy:
             assert b"".join([bytes(part) async for part in copy]) == b"?column?,?column?\n1,x\n"
         assert await (await db.execute("select 1")).fetchone() == (1,)
+
+    serve(body)
+
+
+def test_a_long_message_is_read_a_piece_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    fed: list[int] = []
+    feed = LineReader.feed
+
+    def counting(reader: LineReader, data: bytes) -> list[Any]:
+        fed.append(len(data))
+        return feed(reader, data)
+
+    monkeypatch.setattr(LineReader, "feed", counting)
+
+    async def body(server: Server, engine: FakeEngine) -> None:
+        engine.copy_columns = COLUMNS
+        raw = await Raw.open(server)
+        raw.send(message(b"Q", b"copy t from stdin\0"))
+        assert (await raw.one())[:1] == b"G"
+        raw.send(message(b"d", b"1\tsome text\n" * 400_000) + message(b"c", b""))
+        assert b"COPY 400000\0" in await raw.until_ready()
+        assert engine.copied == [(1, "some text")] * 400_000
+        assert max(fed) == 1 << 20
 
     serve(body)
 

@@ -126,12 +126,12 @@ def _write_in_order(ctx: DdlContext, desc: RelationDesc, index: IndexDesc) -> No
                 row[place] = item
             waiting.append(tuple(row))
         if len(waiting) >= _BATCH:
-            table.insert_many(ctx.txn, waiting)
+            table.refill(ctx.txn, waiting)
             waiting = []
         ctx.session.check_interrupts()
         first = next(batches, None)
     if waiting:
-        table.insert_many(ctx.txn, waiting)
+        table.refill(ctx.txn, waiting)
     ctx.txn.cid += 1
     build_indexes(ctx, fresh)
 

@@ -314,6 +314,12 @@ class DdlContext:
         self.storage.create_storage(self.txn, relfile)
         return relfile
 
+    def new_relation_storage(self, oid: Oid) -> RelFile:
+        """The relfile of a relation that is made. If that is undone, its counters go too."""
+        counts, database = self.storage.counts, self.view.layer.database_oid
+        self.txn.on_undo(lambda: counts.dropped(database, oid))
+        return self.new_storage()
+
     def drop_storage(self, relfile: RelFile) -> None:
         """Free a relation's pages when the transaction commits."""
         self.storage.drop_storage(self.txn, relfile)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pglast import ast, enums
@@ -21,7 +21,6 @@ from aurora.errors import (
     NoActiveSqlTransaction,
     NotSupported,
     ReservedName,
-    SqlError,
     SqlSyntaxError,
     WrongObjectType,
 )
@@ -30,6 +29,7 @@ from compute_node.catalog.ddl.context import CLASS_NAMESPACE, CLASS_RELATION, CL
 from compute_node.catalog.ddl.create_table import check_column_type, check_tablespace, check_type_usage
 from compute_node.catalog.ddl.expressions import expression_text, named_objects, walk
 from compute_node.catalog.ddl.foreign_keys import truncation
+from compute_node.catalog.ddl.kept_texts import checked_text, read_view
 from compute_node.catalog.ddl.on_commit import check_on_commit, remember
 from compute_node.catalog.ddl.ownership import check_new_owner
 from compute_node.catalog.ddl.relation import class_record, create_relation
@@ -50,7 +50,7 @@ from compute_node.sql.analyze.typenames import format_type
 from compute_node.sql.deparse.expressions import quote_identifier
 from compute_node.sql.deparse.queries import kept_query
 from compute_node.sql.expressions import Const, FieldSelect
-from compute_node.sql.parse import literal_location, parse
+from compute_node.sql.parse import literal_location
 from compute_node.sql.query import Query
 from compute_node.sql.required import NOTHING, is_security_invoker
 from compute_node.sql.rewrite import own_nodes
@@ -64,7 +64,6 @@ if TYPE_CHECKING:
 
 
 _BATCH = 2000
-LOGGER = logging.getLogger(__name__)
 
 
 def create_schema(ctx: DdlContext, node: ast.CreateSchemaStmt, execute: Callable[[ast.Node], str]) -> str:
@@ -219,26 +218,15 @@ def create_view(ctx: DdlContext, node: ast.ViewStmt) -> str:
 
 
 def _view_text(ctx: DdlContext, node: ast.Node, query: Query) -> str:
-    """The query as it is kept: written back from what it means, or as its creator wrote it, names made whole, where
-    that would not come back as the same columns."""
-    try:
-        text = kept_query(query, ctx.stored_view)
-        view = ctx.view.of_stored_text()
-        again = analyze(parse(text)[0].node, view, [], text, session=ctx.session, allow_params=False)
-    except (SqlError, InvariantViolation) as error:
-        LOGGER.warning("a view is kept as it was written: %s", error)
-    else:
-        if _shape(again) == _shape(query):
-            return text
-        LOGGER.warning("a view is kept as it was written: its columns would be others")
-    write_stars(node, query.stars)
-    write_constants(ctx, node, query)
-    qualify(ctx, node)
-    return expression_text(node)
+    """The query as it is kept: written back from what it means, or, where that fails, as its creator wrote it."""
 
+    def as_written() -> str:
+        write_stars(node, query.stars)
+        write_constants(ctx, node, query)
+        qualify(ctx, node)
+        return expression_text(node)
 
-def _shape(query: Query) -> list[tuple[str, int, int]]:
-    return [(item.name, item.expression.type, item.expression.typmod) for item in query.targets if not item.junk]
+    return checked_text(query, partial(read_view, ctx), lambda: kept_query(query, ctx.stored_view), as_written)
 
 
 def used_columns(ctx: DdlContext, query: Query) -> set[tuple[int, int, int]]:
@@ -445,7 +433,9 @@ def truncate_statement(ctx: DdlContext, node: ast.TruncateStmt) -> str:
         ctx.check_unused(desc, "TRUNCATE")
         if node.restart_seqs:
             _restart_sequences(ctx, desc)
+        counts = ctx.storage.table(desc).counts
         truncate(ctx, desc)
+        ctx.txn.levels[-1].empty(counts)
     return "TRUNCATE TABLE"
 
 
