@@ -108,7 +108,7 @@ class Describer:
         """Names of what the node's own expressions refer to."""
         if isinstance(plan, _LEAVES):
             return self._scan_names(plan, self._qualify)
-        if isinstance(plan, (pl.NestLoop, pl.HashJoin)):
+        if isinstance(plan, (pl.NestLoop, pl.HashJoin, pl.MergeJoin)):
             return self._names(plan.outer, plan.inner)
         if isinstance(plan, pl.AggregatePlan):
             return self._aggregate_names(plan)
@@ -299,7 +299,7 @@ class Describer:
                 return Shown(
                     plan, kind + self._on(name, plan.alias), kind, {"CTE Name": name, "Alias": plan.alias or name}
                 )
-            case pl.NestLoop() | pl.HashJoin():
+            case pl.NestLoop() | pl.HashJoin() | pl.MergeJoin():
                 return self._join(plan)
             case pl.Insert() | pl.Update() | pl.Delete() | pl.Merge():
                 verb = type(plan).__name__
@@ -318,21 +318,33 @@ class Describer:
         shown.properties.append(("Sampling", text))
         return shown
 
-    def _join(self, plan: pl.NestLoop | pl.HashJoin) -> Shown:
+    def _join(self, plan: pl.NestLoop | pl.HashJoin | pl.MergeJoin) -> Shown:
         kind = _JOINS[plan.kind]
         if isinstance(plan, pl.NestLoop):
             title = f"Nested Loop{kind} Join" if kind else "Nested Loop"
-            return self._over(
+            shown = self._over(
                 plan, title, plan.outer, plan.inner, kind="Nested Loop", **{"Join Type": plan.kind.title()}
             )
-        shown = self._over(plan, f"Hash{kind} Join", plan.outer, kind="Hash Join", **{"Join Type": plan.kind.title()})
+            if isinstance(plan.inner, pl.Memoize):
+                names = self._names(plan.outer)
+                keys = [self._wording.text(key, names) for key in plan.inner.keys]
+                mode = "binary" if plan.inner.binary else "logical"
+                text = ", ".join(keys)
+                shown.children[1].properties[:0] = [("Cache Key", text), ("Cache Mode", mode)]
+            return shown
+        method = "Hash" if isinstance(plan, pl.HashJoin) else "Merge"
+        title = f"{method}{kind} Join" if kind or method == "Hash" else "Merge Join"
+        shown = self._over(plan, title, plan.outer, kind=f"{method} Join", **{"Join Type": plan.kind.title()})
         outer, inner = self._names(plan.outer), self._names(plan.inner)
         pairs = [
             f"({self._wording.text(left, outer)} = {self._wording.text(right, lambda _, index: inner(0, index))})"
             for left, right in zip(plan.outer_keys, plan.inner_keys, strict=True)
         ]
-        shown.properties.append(("Hash Cond", pairs[0] if len(pairs) == 1 else f"({' AND '.join(pairs)})"))
-        shown.children.append(Shown(plan.inner, "Hash", "Hash", children=[self._node(plan.inner)]))
+        shown.properties.append((f"{method} Cond", pairs[0] if len(pairs) == 1 else f"({' AND '.join(pairs)})"))
+        if isinstance(plan, pl.MergeJoin):
+            shown.children.append(self._node(plan.inner))
+        else:
+            shown.children.append(Shown(plan.inner, "Hash", "Hash", children=[self._node(plan.inner)]))
         return shown
 
     def _grouping_sets(self, plan: pl.GroupingSetsPlan) -> Shown:
@@ -351,15 +363,21 @@ class Describer:
             case pl.Result():
                 return self._over(plan, "Result", *([plan.child] if plan.child is not None else []))
             case pl.Sort():
-                shown = self._over(plan, "Sort", plan.child)
+                by_groups = isinstance(plan, pl.IncrementalSort)
+                shown = self._over(plan, "Incremental Sort" if by_groups else "Sort", plan.child)
                 names = self._names(plan.child)
-                shown.properties.append(("Sort Key", [self._wording.key(key, names) for key in plan.keys]))
+                keys = [self._wording.key(key, names) for key in plan.keys]
+                shown.properties.append(("Sort Key", keys))
+                if isinstance(plan, pl.IncrementalSort):
+                    shown.properties.append(("Presorted Key", [*map(_without_direction, keys[: plan.presorted])]))
                 return shown
             case pl.GroupingSetsPlan():
                 return self._grouping_sets(plan)
             case pl.AggregatePlan():
                 title = "Aggregate" if plan.plain or not plan.keys else "HashAggregate"
-                shown = self._over(plan, title, plan.child, kind="Aggregate")
+                if isinstance(plan, pl.SortedGroups):
+                    title = "GroupAggregate" if plan.aggregates else "Group"
+                shown = self._over(plan, title, plan.child, kind="Group" if title == "Group" else "Aggregate")
                 if plan.keys:
                     names = self._names(plan.child)
                     shown.properties.append(("Group Key", [self._wording.text(key, names) for key in plan.keys]))
@@ -386,3 +404,10 @@ class Describer:
         titles[pl.WindowAgg] = "WindowAgg"
         children: Sequence[pl.Plan] = [plan.child] if hasattr(plan, "child") else []
         return self._over(plan, titles.get(type(plan), type(plan).__name__), *children)
+
+
+def _without_direction(key: str) -> str:
+    """A sort key as it is shown where it has no direction."""
+    for ending in (" NULLS FIRST", " NULLS LAST"):
+        key = key.removesuffix(ending)
+    return key.removesuffix(" DESC")

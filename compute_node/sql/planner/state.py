@@ -11,6 +11,7 @@ from aurora.errors import InvariantViolation
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import AggregateCall, ExecParam, Expr, Param, Var
 from compute_node.sql.plan import Plan
+from compute_node.sql.planner.cost.parameters import CostParameters
 from compute_node.sql.query import CommonTable, Query
 
 
@@ -35,10 +36,22 @@ class Statement:
     decisive_literals: list[Param] = field(default_factory=list)
     """literals that were lifted out and whose value would decide about an index: the statement is analyzed again with
     them in place"""
+    _costs: CostParameters | None = None
+
+    @property
+    def costs(self) -> CostParameters:
+        """What the session's settings make of costs."""
+        if self._costs is None:
+            self._costs = CostParameters.of(self.settings)
+        return self._costs
 
     def enabled(self, name: str) -> bool:
         """Whether a planner setting such as ``enable_seqscan`` is on."""
         return self.settings is None or bool(self.settings.get(name))
+
+    def number(self, name: str, default: float) -> float:
+        """A setting that is a number; ``default`` where there is no session."""
+        return default if self.settings is None else float(self.settings.get(name))
 
     def new_param(self) -> int:
         """A fresh execution parameter number (from 0)."""
