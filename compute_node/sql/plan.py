@@ -232,7 +232,8 @@ class HashJoin(Plan):
 
 @dataclass(slots=True, kw_only=True)
 class MergeJoin(Plan):
-    """Both sides in the order of their keys, which pair up and are ``descending`` and ``nulls_first`` each. ``kind`` and ``condition`` as of ``HashJoin``."""
+    """Both sides in the order of their keys, which pair up and are ``descending`` and ``nulls_first`` each. ``kind``
+    and ``condition`` as of ``HashJoin``."""
 
     kind: str
     outer: Plan

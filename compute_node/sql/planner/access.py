@@ -90,15 +90,15 @@ class Access:
                 return [path]
             if sequential.tid is not None:
                 continue
-            order = classes.order(each.order) if each.order and classes.interesting else ()
+            order = (classes.order(each.order) or ()) if each.order and classes.interesting else ()
             useful = bool(order) and order[0][0] in classes.interesting
             if useful:
-                backward = tuple((number, not down, not first) for number, down, first in order or ())
+                backward = tuple((number, not down, not first) for number, down, first in order)
                 if begins(backward, classes.wanted) and path.index is not None:
                     other = dataclasses.replace(path, index=dataclasses.replace(path.index, backward=True))
                     other.order = backward
                     found.append(other)
-                path.order = order or ()
+                path.order = order
             if each.finds or useful:
                 found.append(path)
         if sequential.tid is None:
@@ -108,9 +108,12 @@ class Access:
 
     def given_paths(self, rte: int, entry: RangeEntry, quals: Sequence[Expr], loops: float) -> Iterator[ScanPath]:
         """Scans whose conditions name columns of other entries, too."""
-        for each in self._index_paths(rte, entry, quals, loops):
-            if each.path.required:
-                yield each.path
+        found = [each.path for each in self._index_paths(rte, entry, quals, loops) if each.path.required]
+        single = [path for path in found if path.index is not None and path.index.unique]
+        if single:
+            yield single[0]
+            return
+        yield from found
         bitmap = self._bitmap(rte, entry, quals, loops)
         if bitmap is not None and bitmap.required:
             yield bitmap

@@ -3,9 +3,8 @@
 What conditions without an outer join hold equal is one class: ``a.x = b.y AND b.y = c.z`` is the class {a.x, b.y,
 c.z}. Of its conditions a join enforces one: some member of one side equals some member of the other, so that c may be
 joined with a by a condition that nobody wrote. An order is a sequence of ``OrderKey``s, and those speak of classes:
-rows in the order of a.x are in that of b.y once both are joined. Expressions that nothing equals are in classes of their
-own.
-"""
+rows in the order of a.x are in that of b.y once both are joined. Expressions that nothing equals are in classes of
+their own."""
 
 from __future__ import annotations
 

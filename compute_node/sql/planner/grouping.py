@@ -72,7 +72,7 @@ def choose_grouping(
     steps = sum(known.cpu_operator + test_cost([*call.arguments]) for call in calls)
     tested = 0.0 if having is None else test_cost([having])
     found = Grouped(len(want.keys), groups, steps, 0.0, len(calls), tested)
-    width = planner.target_width([var for var in dict.fromkeys(v for t in targets for v in local_vars(t))])
+    width = planner.target_width(list(dict.fromkeys(v for t in targets for v in local_vars(t))))
     limit, fraction = share_of(planner, groups)
 
     def runs(count: int) -> float:

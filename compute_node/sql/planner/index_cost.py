@@ -107,7 +107,7 @@ def bitmap_heap_cost(size: ScanSize) -> float:
     pages = heap_pages(size)
     if size.loops > 1:
         # Pages that one run reads are in the cache for the next.
-        pages = heap_pages(size, size.loops) / size.loops
+        pages = min(size.pages, math.ceil(heap_pages(size, size.loops) / size.loops))
     page_cost = RANDOM_PAGE_COST
     if pages >= 2.0:
         page_cost -= (RANDOM_PAGE_COST - SEQ_PAGE_COST) * math.sqrt(pages / max(size.pages, pages))

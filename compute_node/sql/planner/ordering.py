@@ -1,5 +1,5 @@
-"""Rule: which path of FROM and WHERE serves what is above it: one that is in the wanted order, one that begins so and is
-sorted on, or the cheapest, sorted whole.
+"""Rule: which path of FROM and WHERE serves what is above it: one that is in the wanted order, one that begins so and
+is sorted on, or the cheapest, sorted whole.
 
 Steps above the joins sort rows of targets, not of columns, so a choice says only how many keys the path's order gives.
 """
@@ -103,8 +103,8 @@ def cheapest_fraction(rel: Rel, fraction: float) -> Path:
 @dataclass(slots=True)
 class Chosen:
     """What the planner's chosen path is to the step above: its rows are ``ordered`` as that wants them, or only in the
-    first ``presorted`` of the keys ``places``, which have ``groups`` different values. ``sorted``: it sorts its rows for
-    groups rather than hash them."""
+    first ``presorted`` of the keys ``places``, which have ``groups`` different values. ``sorted``: it sorts its rows
+    for groups rather than hash them."""
 
     ordered: bool = False
     presorted: int = 0

@@ -155,8 +155,8 @@ class SortPath(Path):
 
 @dataclass(slots=True, kw_only=True)
 class MemoizePath(Path):
-    """The rows of a parameterised ``child``, kept by the values of ``keys``, which are the outer side's. ``single``: there
-    is at most one for each. ``entries``: how many keys there is room for."""
+    """The rows of a parameterised ``child``, kept by the values of ``keys``, which are the outer side's. ``single``:
+    there is at most one for each. ``entries``: how many keys there is room for."""
 
     child: Path
     keys: tuple[Expr, ...]

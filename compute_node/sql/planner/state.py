@@ -18,7 +18,7 @@ from compute_node.sql.query import CommonTable, Query
 class PlannerSettings(Protocol):
     """A session's settings, as far as the planner looks at them."""
 
-    def get(self, name: str) -> bool | int | float | str:
+    def get(self, name: str) -> bool | int | float | str | None:
         """A setting's value."""
 
 
@@ -51,7 +51,8 @@ class Statement:
 
     def number(self, name: str, default: float) -> float:
         """A setting that is a number; ``default`` where there is no session."""
-        return default if self.settings is None else float(self.settings.get(name))
+        found = None if self.settings is None else self.settings.get(name)
+        return default if found is None else float(found)
 
     def new_param(self) -> int:
         """A fresh execution parameter number (from 0)."""

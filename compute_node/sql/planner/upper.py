@@ -172,7 +172,7 @@ def _finish(planner: QueryPlanner, emit: Emit, targets: list[Expr], ready: Chose
     locks = _row_locks(query)
     with_ties = keys if query.with_ties else ()
     if query.distinct and not query.distinct_on:
-        plan = plan_distinct(planner, emit(visible), visible, keys, ready, sort_limit)
+        plan: Plan = plan_distinct(planner, emit(visible), visible, keys, ready, sort_limit)
     elif query.distinct_on:
         child = emit(targets)
         if not ready.ordered:
@@ -183,7 +183,7 @@ def _finish(planner: QueryPlanner, emit: Emit, targets: list[Expr], ready: Chose
         compared = [item.type for item in targets]
         for index, item in zip(index_of, query.targets, strict=True):
             compared[index] = merging_type(planner, item.expression.type, item.collation)
-        plan: Plan = Unique(
+        plan = Unique(
             child=child,
             count=len(targets),
             sorted_on=indexes,

@@ -168,8 +168,8 @@ def power_of_two(number: float) -> float:
 
 @dataclass(slots=True)
 class HashInput:
-    """``bucket``: the share of the inner rows in a bucket; ``common``: those of its most common key; ``pairs``: that the
-    keys make equal."""
+    """``bucket``: the share of the inner rows in a bucket; ``common``: those of its most common key; ``pairs``: that
+    the keys make equal."""
 
     keys: int
     bucket: float
@@ -216,7 +216,8 @@ class Cached:
 
 
 def memoize(known: CostParameters, inner: Side, calls: float, distinct: float) -> Cached:
-    """The inner side of a nested loop, its rows kept by their parameters: asked ``calls`` times for ``distinct`` keys."""
+    """The inner side of a nested loop, its rows kept by their parameters: asked ``calls`` times for ``distinct``
+    keys."""
     each = inner.rows * (row_bytes(inner.width) + 16) + 48
     room = max(math.floor(known.hash_mem_bytes / each), 0.0)
     entries = min(min(distinct, room), 4294967295.0)

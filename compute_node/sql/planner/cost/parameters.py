@@ -14,7 +14,7 @@ KB = 1024
 class Settings(Protocol):
     """A session's settings, as far as costs look at them."""
 
-    def get(self, name: str) -> bool | int | float | str:
+    def get(self, name: str) -> bool | int | float | str | None:
         """A setting's value."""
 
 
@@ -35,16 +35,20 @@ class CostParameters:
         """What a session has set; the defaults without one."""
         if settings is None:
             return _DEFAULTS
-        number = settings.get
-        work_mem = float(number("work_mem")) * KB
+
+        def number(name: str, default: float) -> float:
+            found = settings.get(name)
+            return default if found is None else float(found)
+
+        work_mem = number("work_mem", 4096.0) * KB
         return cls(
-            seq_page=float(number("seq_page_cost")),
-            random_page=float(number("random_page_cost")),
-            cpu_tuple=float(number("cpu_tuple_cost")),
-            cpu_index_tuple=float(number("cpu_index_tuple_cost")),
-            cpu_operator=float(number("cpu_operator_cost")),
+            seq_page=number("seq_page_cost", 1.0),
+            random_page=number("random_page_cost", 4.0),
+            cpu_tuple=number("cpu_tuple_cost", 0.01),
+            cpu_index_tuple=number("cpu_index_tuple_cost", 0.005),
+            cpu_operator=number("cpu_operator_cost", 0.0025),
             work_mem_bytes=work_mem,
-            hash_mem_bytes=work_mem * float(number("hash_mem_multiplier")),
+            hash_mem_bytes=work_mem * number("hash_mem_multiplier", 2.0),
         )
 
 

@@ -25,8 +25,9 @@ Costs = tuple[float, float]
 @dataclass(slots=True)
 class Pair:
     """A pair to be joined into ``joined``: ``kind`` as the outer side sees it. ``clauses`` decide matches, ``after`` is
-    asked of joined rows. ``given``: scans of the inner side by the outer one's values; ``lateral``: the inner side names
-    columns of the outer one. ``matches``: of semi and anti joins, and where ``single``: no outer row has two matches."""
+    asked of joined rows. ``given``: scans of the inner side by the outer one's values; ``lateral``: the inner side
+    names columns of the outer one. ``matches``: of semi and anti joins, and where ``single``: no outer row has two
+    matches."""
 
     kind: str
     outer: Rel
@@ -247,7 +248,7 @@ class PairPaths:
         if not self._may_cache or outer.rows < 2 or (pair.kind in ("semi", "anti") and not pair.single):
             return None
         if isinstance(inner, SubPath) and inner.entry.kind == "subquery" and not inner.volatile:
-            keys: list[Expr] = sorted(inner.required, key=lambda var: (var.rte, var.attno))
+            keys: list[Expr] = [*sorted(inner.required, key=lambda var: (var.rte, var.attno))]
             if keys and all(isinstance(var, Var) and var.rte in pair.outer.relids for var in inner.required):
                 return self._memoize(pair, outer, inner, keys, True)
         return None

@@ -1,5 +1,5 @@
-"""The order of joins: dynamic programming over sets of items, bushy trees included (PostgreSQL's joinrels.c); greedy past
-``geqo_threshold`` items, and where there are too many pairs to look at."""
+"""The order of joins: dynamic programming over sets of items, bushy trees included (PostgreSQL's joinrels.c); greedy
+past ``geqo_threshold`` items, and where there are too many pairs to look at."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ PAIRS_MAX = 700
 
 @dataclass(slots=True)
 class Item:
-    """One input of a join problem. ``on``: its ON condition (left, semi, anti, full), of which ``quals`` (about the item
-    alone) are already in ``rel``; ``min_left``: relations that must be joined before it."""
+    """One input of a join problem. ``on``: its ON condition (left, semi, anti, full), of which ``quals`` (about the
+    item alone) are already in ``rel``; ``min_left``: relations that must be joined before it."""
 
     kind: str
     rel: Rel

@@ -1,5 +1,5 @@
-"""Whether an outer row can have more than one match: not where the inner side's columns that equal the outer one's are a
-unique key (PostgreSQL's innerrel_is_unique)."""
+"""Whether an outer row can have more than one match: not where the inner side's columns that equal the outer one's are
+a unique key (PostgreSQL's innerrel_is_unique)."""
 
 from __future__ import annotations
 
