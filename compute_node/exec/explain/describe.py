@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SYSTEM_COLUMNS = {-1: "ctid", -2: "xmin", -3: "cmin", -4: "xmax", -5: "cmax", -6: "tableoid"}
 _JOINS = {"inner": "", "left": " Left", "right": " Right", "full": " Full", "semi": " Semi", "anti": " Anti"}
+_JOINED = (pl.NestLoop, pl.HashJoin, pl.MergeJoin)
 _LEAVES = (pl.SeqScan, pl.IndexScan, pl.BitmapHeapScan, pl.TidScan)
 
 
@@ -33,6 +34,8 @@ class Shown:
     properties: list[tuple[str, object]] = field(default_factory=list)
     children: list[Shown] = field(default_factory=list)
     label: str = ""
+    told: pl.Plan | None = None
+    """whose memory it tells of, unless it is ``plan``"""
 
 
 class Describer:
@@ -102,7 +105,10 @@ class Describer:
             return self._output_name(inner, index) if inner is not None else f"column{index + 1}"
         if index >= len(plan.output):
             return f"column{index + 1}"
-        return self._wording.text(plan.output[index], self._input_names(plan))
+        node = plan.output[index]
+        text = self._wording.text(node, self._input_names(plan))
+        # What a node below has computed is put in parentheses.
+        return text if isinstance(node, (ex.Column, ex.Const, ex.ExecParam)) else f"({text})"
 
     def _input_names(self, plan: pl.Plan) -> Names:
         """Names of what the node's own expressions refer to."""
@@ -185,6 +191,8 @@ class Describer:
     # Nodes
 
     def _node(self, plan: pl.Plan) -> Shown:
+        if isinstance(plan, pl.Result) and isinstance(plan.child, _JOINED) and plan.filter and not plan.one_time:
+            return self._filtered(plan, plan.child, plan.filter)
         shown = self._title(plan)
         names = self._input_names(plan)
         if self._verbose and plan.output:
@@ -201,12 +209,25 @@ class Describer:
         self._add_subplans(plan, shown)
         return shown
 
+    def _filtered(self, plan: pl.Result, child: pl.Plan, condition: ex.Expr) -> Shown:
+        """A join whose rows are filtered: one node."""
+        shown = self._node(child)
+        names = self._input_names(plan)
+        if self._verbose:
+            shown.properties[0] = ("Output", [self._wording.text(item, names) for item in plan.output])
+        shown.properties.append(("Filter", self._wording.text(condition, names)))
+        shown.plan, shown.told = plan, child
+        self._add_subplans(plan, shown)
+        return shown
+
     def _add_subplans(self, plan: pl.Plan, shown: Shown) -> None:
         extra = []
         for top in plan_expressions(plan):
             for item in ex.walk(top):
                 if isinstance(item, ex.SubPlan) and item.plan not in self._shown_subplans:
                     self._shown_subplans.add(item.plan)
+                    names = self._input_names(plan)
+                    self._wording.given |= {number: self._wording.text(node, names) for number, node in item.parameters}
                     child = self._node(self._planned.subplans[item.plan])
                     child.label = f"SubPlan {item.plan + 1}"
                     extra.append(child)
@@ -321,6 +342,8 @@ class Describer:
     def _join(self, plan: pl.NestLoop | pl.HashJoin | pl.MergeJoin) -> Shown:
         kind = _JOINS[plan.kind]
         if isinstance(plan, pl.NestLoop):
+            above = self._input_names(plan)
+            self._wording.given |= {number: self._wording.text(node, above) for number, node in plan.parameters}
             title = f"Nested Loop{kind} Join" if kind else "Nested Loop"
             shown = self._over(
                 plan, title, plan.outer, plan.inner, kind="Nested Loop", **{"Join Type": plan.kind.title()}

@@ -167,7 +167,7 @@ class _Writer:
 
     def _facts(self, shown: Shown) -> dict[str, Fact]:
         """What the node told of its memory when it ran."""
-        measured = None if self._measurements is None else self._measurements.get(id(shown.plan))
+        measured = None if self._measurements is None else self._measurements.get(id(shown.told or shown.plan))
         return {} if measured is None else measured.facts
 
     def json(self, shown: Shown, relationship: str = "") -> JsonObject:

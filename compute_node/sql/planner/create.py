@@ -33,6 +33,7 @@ from compute_node.sql.plan import (
     Sort,
     SubqueryScan,
     TidScan,
+    Unique,
     ValuesScan,
 )
 from compute_node.sql.planner.bitmap_paths import Bitmap
@@ -45,6 +46,7 @@ from compute_node.sql.planner.paths import (
     ScanPath,
     SortPath,
     SubPath,
+    UniquePath,
     row_width,
     width_of,
 )
@@ -84,6 +86,8 @@ class Creator:
             plan = self._scan(path, needs)
         elif isinstance(path, JoinPath):
             plan = self._join(path, needs)
+        elif isinstance(path, UniquePath):
+            plan = self._unique(path, needs)
         elif isinstance(path, SortPath):
             plan = self._sorted(path, needs)
         elif isinstance(path, SubPath):
@@ -253,19 +257,36 @@ class Creator:
         return SubqueryScan(child=path.plan, filter=condition, alias=entry.alias, output=output)
 
     def _sorted(self, path: SortPath, needs: Sequence[Expr]) -> Plan:
-        wanted = list(
-            dict.fromkeys(var for item in (*needs, *(key.expression for key in path.keys)) for var in local_vars(item))
-        )
-        wanted = [var for var in wanted if var.rte in path.relids]
+        named = (*needs, *(key.expression for key in path.keys if isinstance(key.expression, Var)))
+        wanted: list[Expr] = list(dict.fromkeys(var for item in named for var in local_vars(item)))
+        wanted = [var for var in wanted if isinstance(var, Var) and var.rte in path.relids]
+        wanted += [key.expression for key in path.keys if key.expression not in wanted]
         child = self.create(path.child, wanted)
+        columns = identity(wanted)
         mapping: dict[tuple[int, int], Expr] = {
-            (var.rte, var.attno): column for var, column in zip(wanted, identity(wanted), strict=True)
+            (var.rte, var.attno): column for var, column in zip(wanted, columns, strict=True) if isinstance(var, Var)
         }
-        keys = tuple(replace(key, expression=self._bind(key.expression, mapping)) for key in path.keys)
+        keys = tuple(replace(key, expression=columns[wanted.index(key.expression)]) for key in path.keys)
         output = self._bound(needs, mapping)
         if path.presorted:
             return IncrementalSort(child=child, keys=keys, output=output, presorted=path.presorted)
         return Sort(child=child, keys=keys, output=output)
+
+    def _unique(self, path: UniquePath, needs: Sequence[Expr]) -> Plan:
+        """The keys come first in the rows that are made unique; what else is wanted is of any row of a key."""
+        wanted = list(path.keys)
+        wanted += [var for item in needs for var in local_vars(item) if var.rte in path.relids and var not in wanted]
+        child = self.create(path.child, wanted)
+        mapping: dict[tuple[int, int], Expr] = {
+            (var.rte, var.attno): column
+            for var, column in zip(wanted, identity(wanted), strict=True)
+            if isinstance(var, Var)
+        }
+        for item in needs:
+            for var in local_vars(item):
+                if (var.rte, var.attno) not in mapping and var.rte in path.relids:
+                    raise InvariantViolation(f"column {var.attno} of range entry {var.rte} is not kept")
+        return Unique(child=child, count=len(path.keys), output=self._bound(needs, mapping))
 
     # --- joins ------------------------------------------------------------------------------------------------------
 

@@ -197,7 +197,13 @@ class _Grouping:
         """The node whose rows are ``needs``."""
         keys, aggregates = self._keys, self._aggregates
         wanted: list[Expr] = []
-        sets = [item for item in keys if contains_set(self._planner.catalog, item)]
+        sorts = self._chosen.sorted and not self._chosen.ordered
+        # What rows are sorted by is computed below.
+        sets = [
+            item
+            for item in keys
+            if contains_set(self._planner.catalog, item) or (sorts and not isinstance(item, (Var, Const)))
+        ]
         plain = [item for item in keys if item not in sets]
         for item in [*plain, *(dataclasses.replace(each, direct=()) for each in aggregates)]:
             wanted += [var for var in local_vars(item) if var not in wanted]

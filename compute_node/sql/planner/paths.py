@@ -167,11 +167,19 @@ class MemoizePath(Path):
     """what each run but the first costs"""
 
 
+@dataclass(slots=True, kw_only=True)
+class UniquePath(Path):
+    """One row of ``child`` for each value of ``keys``: the inner side of a semi join as that of a plain one."""
+
+    child: Path
+    keys: tuple[Expr, ...]
+
+
 def rows_of(path: Path | None, rte: int) -> float:
     """How many rows of a range entry its conditions have left; 0 where the path does not read it."""
     if isinstance(path, JoinPath):
         return rows_of(path.outer, rte) or rows_of(path.inner, rte)
-    if isinstance(path, (SortPath, MemoizePath)):
+    if isinstance(path, (SortPath, MemoizePath, UniquePath)):
         return rows_of(path.child, rte)
     return path.rows if isinstance(path, (ScanPath, SubPath)) and path.rte == rte else 0.0
 
@@ -212,7 +220,7 @@ def width_of(catalog: CatalogView, path: Path, needs: Sequence[Expr]) -> int:
 def _relation_of(path: Path, rte: int) -> RelationDesc | None:
     if isinstance(path, JoinPath):
         return _relation_of(path.outer if rte in path.outer.relids else path.inner, rte)
-    if isinstance(path, (SortPath, MemoizePath)):
+    if isinstance(path, (SortPath, MemoizePath, UniquePath)):
         return _relation_of(path.child, rte)
     return path.entry.relation if isinstance(path, ScanPath) and path.rte == rte else None
 

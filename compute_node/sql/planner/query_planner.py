@@ -34,6 +34,7 @@ from compute_node.sql.planner.fold import fold
 from compute_node.sql.planner.from_tree import FromTree, leaves, nullable, reduce_outer
 from compute_node.sql.planner.joining.clauses import hash_keys
 from compute_node.sql.planner.joining.search import Item, JoinSearch
+from compute_node.sql.planner.joining.uniqueness import is_unique_key
 from compute_node.sql.planner.paths import EmptyPath, Path, Rel, SubPath, rows_of, type_width
 from compute_node.sql.planner.pull_up import pull_up
 from compute_node.sql.planner.push_down import having_as_where, push_down
@@ -630,6 +631,12 @@ class QueryPlanner:
                 continue
             query, trees, conditions = merged
             self._replace(query)
+            if kind == "semi" and len(trees) == 1 and isinstance(trees[0], FromItem):
+                if is_unique_key(self.catalog, query.range_table[trees[0].rte], trees[0].rte, conditions):
+                    # Nothing matches twice, so it is a join like others.
+                    self._replace(dataclasses.replace(query, from_items=[*query.from_items, *trees]))
+                    kept += conditions
+                    continue
             parts = [part for each in conditions for part in conjuncts(self.prepare(each))]
             makers.append((parts, partial(self._semi_item, kind, trees, parts)))
         return kept, makers

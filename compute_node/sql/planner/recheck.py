@@ -15,7 +15,7 @@ from aurora.errors import InvariantViolation
 from compute_node.sql.expressions import Column, Expr, Var
 from compute_node.sql.plan import HeldRow, Plan, Recheck
 from compute_node.sql.planner.create import Creator, Mapping_
-from compute_node.sql.planner.paths import JoinPath, MemoizePath, Path, ScanPath, SortPath, SubPath
+from compute_node.sql.planner.paths import JoinPath, MemoizePath, Path, ScanPath, SortPath, SubPath, UniquePath
 from compute_node.sql.planner.quals import local_vars
 from compute_node.types import oids
 
@@ -28,7 +28,7 @@ def sources(path: Path) -> Iterator[Source]:
         yield from sources(path.outer)
         if path.kind != "anti":
             yield from sources(path.inner)
-    elif isinstance(path, (SortPath, MemoizePath)):
+    elif isinstance(path, (SortPath, MemoizePath, UniquePath)):
         yield from sources(path.child)
     elif isinstance(path, (ScanPath, SubPath)):
         yield path
@@ -39,7 +39,7 @@ def _conditions(path: Path) -> Iterator[Expr]:
         yield from (*path.condition, *path.outer_keys, *path.inner_keys, *path.filter)
         yield from _conditions(path.outer)
         yield from _conditions(path.inner)
-    elif isinstance(path, (SortPath, MemoizePath)):
+    elif isinstance(path, (SortPath, MemoizePath, UniquePath)):
         yield from _conditions(path.child)
     elif isinstance(path, ScanPath):
         yield from (*path.filter, *path.keys)
@@ -85,6 +85,9 @@ class RecheckCreator(Creator):
         return self._held(path, needs, path.filter)
 
     def _sorted(self, path: SortPath, needs: Sequence[Expr]) -> Plan:
+        return self.create(path.child, needs)
+
+    def _unique(self, path: UniquePath, needs: Sequence[Expr]) -> Plan:
         return self.create(path.child, needs)
 
     def _memoized(self, path: MemoizePath, child: Plan, mapping: Mapping_) -> Plan:

@@ -10,6 +10,7 @@ from aurora.errors import InvariantViolation, NotSupported
 from compute_node.sql.expressions import Expr
 from compute_node.sql.planner.access import Access
 from compute_node.sql.planner.classes import Classes
+from compute_node.sql.planner.cost.grouping import Grouped, hashed_groups
 from compute_node.sql.planner.cost.joining import Matches
 from compute_node.sql.planner.cost.parameters import clamped
 from compute_node.sql.planner.joining.clauses import Clause, Clauses
@@ -17,7 +18,8 @@ from compute_node.sql.planner.joining.given import Given, given_scans
 from compute_node.sql.planner.joining.keep import keep
 from compute_node.sql.planner.joining.pairs import Pair, PairPaths
 from compute_node.sql.planner.joining.uniqueness import finds_one
-from compute_node.sql.planner.paths import Path, Rel, ScanPath
+from compute_node.sql.planner.paths import JoinPath, Path, Rel, ScanPath, UniquePath
+from compute_node.types.collation import collation_of
 
 PAIRS_MAX = 700
 """pairs of sets that a statement looks at before it goes on greedily"""
@@ -117,8 +119,10 @@ class JoinSearch:
                 rel.paths = paths
             self._rels[1 << at] = rel
         if len(self.items) == 1:
-            if self._quals:
-                raise InvariantViolation("conditions on a single relation were not pushed into its scan")
+            for path in self.items[0].rel.paths if self._quals else ():
+                if not isinstance(path, JoinPath):
+                    raise InvariantViolation("conditions on a single relation were not pushed into its scan")
+                path.filter = [*path.filter, *(each.node for each in self._quals)]
             return self.items[0].rel
         threshold = self._statement.number("geqo_threshold", 12)
         if len(self.items) >= threshold and self._statement.enabled("geqo"):
@@ -254,6 +258,13 @@ class JoinSearch:
             if kind != "inner":
                 return bool(joined.paths)
         self._add(Pair(kind, left, right, joined, clauses, asked, lateral=bool(needs)), at)
+        if kind == "semi" and not needs:
+            once = self._once(at, right, left.mask)
+            if once is not None:
+                self._pairs.add(Pair("inner", left, once, joined, clauses, asked, single=False))
+                given = self._given_of(back) if back >= 0 else []
+                given = [each for each in given if not each.outer & ~once.mask]
+                self._pairs.add(Pair("inner", once, left, joined, clauses, asked, given))
         if not needs and kind == "inner":
             self._add(Pair(kind, right, left, joined, clauses, asked), back)
         elif not needs and kind == "left":
@@ -314,6 +325,9 @@ class JoinSearch:
                     clauses = [each for each in self._quals if each.ids & item.rel.mask and each.ids & ~item.rel.mask]
                     clauses += self._clauses.with_entry(item.rel.mask)
                     clauses = [each for each in clauses if not self._over_outer_join(each)]
+                    for other, semi in enumerate(self.items):
+                        if semi.kind == "semi":
+                            clauses += [each for each in self._on[other] if each.ids & item.rel.mask]
                 else:
                     clauses = [each for each in self._on[at] if each.ids & ~item.rel.mask]
                 found = given_scans(self.access, scan, item.quals, clauses, self._least_rows)
@@ -329,6 +343,35 @@ class JoinSearch:
     def _least_rows(self, mask: int) -> float:
         rows = [item.rel.rows for item in self.items if item.rel.mask & mask]
         return min(rows, default=1.0)
+
+    def _once(self, at: int, inner: Rel, outer: int) -> Rel | None:
+        """The inner side of a semi join with one row for each key, where all conditions are equalities of such keys
+        (create_unique_path)."""
+        clauses = self._on[at]
+        if not clauses or not all(each.hashes and each.crosses(outer, inner.mask) for each in clauses):
+            return None
+        keys: list[Expr] = []
+        for each in clauses:
+            key = each.sides(outer)[1]
+            if key not in keys:
+                keys.append(key)
+        if any(collation_of(key.type) for key in keys):
+            return None
+        path = inner.cheapest
+        rows = max(self._clauses.groups(keys, inner.rows), 1.0)
+        known = self._statement.costs
+        found = Grouped(len(keys), rows, 0.0, 0.0, 0)
+        startup, total = hashed_groups(known, path.cost, path.rows, inner.width, found)
+        once = UniquePath(
+            relids=path.relids,
+            rows=rows,
+            startup=startup,
+            cost=total,
+            required=path.required,
+            child=path,
+            keys=tuple(keys),
+        )
+        return Rel(inner.relids, inner.mask, rows, inner.width, [once])
 
     # --- estimates --------------------------------------------------------------------------------------------------
 
@@ -347,10 +390,14 @@ class JoinSearch:
     def _semi_share(self, clauses: Sequence[Clause], right: Rel) -> float:
         share = 1.0
         for clause in clauses:
-            share *= self.access.estimator.semi(clause.node, right.relids, right.rows)
+            found = self.access.estimator.semi(clause.node, right.relids, right.rows)
+            share *= min(found, right.rows * self._clauses.share(clause))
         return share
 
     def _matches(self, pair: Pair) -> Matches:
+        if pair.kind not in ("semi", "anti"):
+            # PostgreSQL estimates these by the joins' own selectivity.
+            return Matches(self._clauses.shares(pair.clauses), max(pair.inner.rows, 1.0))
         share = self._semi_share(pair.clauses, pair.inner)
         count = self._clauses.shares(pair.clauses) * pair.inner.rows / share if share > 0 else 1.0
         return Matches(share, max(count, 1.0))

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from compute_node.sql.expressions import Var
+from compute_node.sql.catalog_view import CatalogView
+from compute_node.sql.expressions import Call, Expr, Var
 from compute_node.sql.planner.joining.clauses import Clause, Clauses
 from compute_node.sql.planner.paths import Rel, ScanPath, SubPath
-from compute_node.sql.planner.quals import strip_relabel
-from compute_node.sql.query import Query
+from compute_node.sql.planner.quals import relids, strip_relabel
+from compute_node.sql.query import Query, RangeEntry
 
 
 def finds_one(clauses: Clauses, rel: Rel | None, conditions: Sequence[Clause], outer: int) -> bool:
@@ -27,10 +28,28 @@ def finds_one(clauses: Clauses, rel: Rel | None, conditions: Sequence[Clause], o
     path = rel.paths[0]
     if isinstance(path, SubPath):
         return path.entry.query is not None and _is_distinct(path.entry.query, columns)
-    relation = path.entry.relation if isinstance(path, ScanPath) else None
-    if relation is None:
-        return False
-    return any(
+    return isinstance(path, ScanPath) and _has_key(path.entry, columns)
+
+
+def is_unique_key(catalog: CatalogView, entry: RangeEntry, rte: int, conditions: Sequence[Expr]) -> bool:
+    """Whether conditions leave of an entry at most one row for each row of the others."""
+    columns: set[int] = set()
+    for node in conditions:
+        if not isinstance(node, Call) or not node.operator or len(node.arguments) != 2:
+            continue
+        if not catalog.operator(node.operator).can_merge:
+            continue
+        for one, other in (node.arguments, node.arguments[::-1]):
+            column = strip_relabel(one)
+            if isinstance(column, Var) and column.rte == rte and not column.levels_up and rte not in relids(other):
+                columns.add(column.attno)
+    return bool(columns) and entry.kind == "relation" and entry.sample is None and _has_key(entry, columns)
+
+
+def _has_key(entry: RangeEntry, columns: set[int]) -> bool:
+    """Whether some of the columns are a unique key."""
+    relation = entry.relation
+    return relation is not None and any(
         index.unique and index.immediate and index.valid and index.predicate is None
         and 0 not in index.columns and columns.issuperset(index.columns)
         for index in relation.indexes
@@ -52,6 +71,3 @@ def _is_distinct(query: Query, columns: set[int]) -> bool:
     if query.group_by:
         return all(number + 1 in columns for number in query.group_by)
     return bool(query.has_aggregates)
-
-
-__all__ = ["finds_one"]
