@@ -525,3 +525,5 @@ class PlannedStmt:
     """what its user must hold"""
     procedure: RoutineCall | None = None
     """of a CALL, whose plan gives the arguments"""
+    addressed: tuple[int, ...] = ()
+    """the tables (OIDs) whose rows' addresses its last columns are, for WHERE CURRENT OF"""

@@ -84,6 +84,8 @@ class JoinItem:
     rte: int
     using: tuple[tuple[str, Expr, Expr, Expr], ...] = ()
     """USING and NATURAL, as the analyzer finds them: the name, the merged column, those of the two sides"""
+    using_alias: str = ""
+    """the name that the merged columns have together: ``USING (…) AS name``"""
 
 
 @dataclass(slots=True)

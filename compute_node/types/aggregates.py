@@ -23,7 +23,7 @@ from compute_node.types.floating import float_order, over, to_single
 from compute_node.types.integer import HIGH, LOW, overflow
 from compute_node.types.interval import Interval, checked_interval, interval_span, timetz_order
 from compute_node.types.long_text import joined, joined_bytes
-from compute_node.types.numeric import numeric_order
+from compute_node.types.numeric import EXACT, numeric_order
 from compute_node.types.numeric_functions import square_root
 from compute_node.types.registry import Aggregate, PgType
 from compute_node.types.text import without_padding
@@ -212,7 +212,21 @@ aggs(
 # min and max
 
 
+def _last_of_equals(choose: Callable[..., Value], key: Callable[[Value], Value], block: str) -> None:
+    """Equal values may look different, 1.0 and 1.00 say: the last one stays."""
+    aggs(
+        block,
+        _nothing,
+        lambda state, value: value if state is None else choose(value, state, key=key),
+        _same,
+        batch=lambda state, column: (
+            choose(reversed([*column] if state is None else [state, *column]), key=key) if column else state
+        ),
+    )
+
+
 def _extreme(choose: Callable[..., Value], key: Callable[[Value], Value] | None, block: str) -> None:
+    """The first of equals stays."""
     if key is None:
         aggs(
             block,
@@ -271,7 +285,7 @@ _extreme(
 5100 min(xid8) xid8
 """,
 )
-_extreme(
+_last_of_equals(
     max,
     float_order,
     """
@@ -279,7 +293,7 @@ _extreme(
 2120 max(float8) float8
 """,
 )
-_extreme(
+_last_of_equals(
     min,
     float_order,
     """
@@ -287,8 +301,8 @@ _extreme(
 2136 min(float8) float8
 """,
 )
-_extreme(max, numeric_order, "2130 max(numeric) numeric")
-_extreme(min, numeric_order, "2146 min(numeric) numeric")
+_last_of_equals(max, numeric_order, "2130 max(numeric) numeric")
+_last_of_equals(min, numeric_order, "2146 min(numeric) numeric")
 _extreme(max, without_padding, "2244 max(bpchar) bpchar")
 _extreme(min, without_padding, "2245 min(bpchar) bpchar")
 
@@ -360,7 +374,8 @@ def _moments_step(state: tuple[int, Value, Value], value: Value) -> tuple[int, V
 
 
 def _numeric_moments_step(state: tuple[int, Decimal, Decimal], value: Decimal) -> tuple[int, Decimal, Decimal]:
-    return (state[0] + 1, numeric.add(state[1], value), numeric.add(state[2], numeric.multiply(value, value)))
+    # Squares may have twice the digits that the format allows.
+    return (state[0] + 1, numeric.add(state[1], value), EXACT.fma(value, value, state[2]))
 
 
 def deviation(sample: bool, root: bool) -> Callable[[tuple[int, Value, Value]], Decimal | None]:
@@ -372,7 +387,7 @@ def deviation(sample: bool, root: bool) -> Callable[[tuple[int, Value, Value]], 
             return None
         if not total.is_finite() or not squares.is_finite():
             return numeric.NAN
-        top = numeric.subtract(numeric.multiply(Decimal(count), squares), numeric.multiply(total, total))
+        top = EXACT.subtract(EXACT.multiply(Decimal(count), squares), EXACT.multiply(total, total))
         bottom = Decimal(count * (count - 1) if sample else count * count)
         if top <= 0:
             return Decimal(0)
@@ -474,8 +489,8 @@ for _sample, _root, _integers, _numerics, _floats in (
 
 # intervals, dates of other kinds, arrays
 
-_extreme(max, interval_span, "2128 max(interval) interval")
-_extreme(min, interval_span, "2144 min(interval) interval")
+_last_of_equals(max, interval_span, "2128 max(interval) interval")
+_last_of_equals(min, interval_span, "2144 min(interval) interval")
 _extreme(max, timetz_order, "2124 max(timetz) timetz")
 _extreme(min, timetz_order, "2140 min(timetz) timetz")
 
@@ -532,13 +547,13 @@ def _string_step(state: list[Value] | None, value: Value, separator: Value) -> l
 
 
 def _ordered(oid: int, choose: Callable[..., Datum]) -> Callable[[tuple[PgType, ...]], Aggregate]:
-    """max or min by the argument type's own order."""
+    """max or min by the argument type's own order; the last of equals stays."""
 
     def specialize(types: tuple[PgType, ...]) -> Aggregate:
         key = types[0].sort_value
 
         def step(state: Any, value: Datum) -> Datum:
-            return value if state is None else choose(state, value, key=key)
+            return value if state is None else choose(value, state, key=key)
 
         return Aggregate(oid=oid, initial=lambda: None, step=step, final=lambda state: state)
 

@@ -233,7 +233,7 @@ fn(440, "num_nonnulls(variadic any) int4 nullable", lambda *values: sum(1 for ea
 def _larger(pick_larger: bool) -> Specialize:
     def specialize(types: Types, result: PgType) -> Callable[..., Datum]:
         key = types[0].sort_value or (lambda value: value)
-        return lambda a, b: (a if key(a) >= key(b) else b) if pick_larger else (a if key(a) <= key(b) else b)
+        return lambda a, b: (a if key(a) > key(b) else b) if pick_larger else (a if key(a) < key(b) else b)
 
     return specialize
 

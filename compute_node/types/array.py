@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from aurora.datum import Datum
 from aurora.errors import (
@@ -20,6 +20,7 @@ from aurora.errors import (
     InvalidBinaryRepresentation,
     InvalidTextRepresentation,
     NotSupported,
+    NumericValueOutOfRange,
     ProgramLimitExceeded,
     SqlError,
 )
@@ -478,20 +479,19 @@ _VECTOR_NAMES = {"oid": "oid", "int2": "smallint"}
 _VECTOR_NUMBER = re.compile(r"\s*([+-]?[0-9]+)")
 
 
-def _vector_numbers(element: PgType, text: str, whole_words: bool, env: TypeEnv) -> list[int]:
+def _vector_numbers(element: PgType, text: str, whole_words: bool, env: TypeEnv) -> Iterator[int]:
     """The numbers of a text that is no list of words: the error names the text from the fault on. ``whole_words``:
     after a number only a space may come."""
-    at, found = 0, []
-    while at < len(text.rstrip()):
+    at, end = 0, len(text.rstrip())
+    while at < end:
         match = _VECTOR_NUMBER.match(text, at)
         if match is None or (whole_words and text[match.end() : match.end() + 1].strip()):
             raise invalid_syntax(_VECTOR_NAMES[element.name], text[at:].lstrip())
         try:
-            found.append(element.input(match[1], -1, env))
+            yield element.input(match[1], -1, env)
         except SqlError:
             raise value_out_of_range(_VECTOR_NAMES[element.name], text[at:].lstrip()) from None
         at = match.end()
-    return found
 
 
 def _vector(oid: int, name: str, element: PgType, array: int) -> None:
@@ -502,9 +502,9 @@ def _vector(oid: int, name: str, element: PgType, array: int) -> None:
 
     def read(text: str, typmod: int, env: TypeEnv) -> list[int]:
         try:
-            return [element.input(word, -1, env) for word in text.split()]
-        except SqlError:
-            return _vector_numbers(element, text, is_array, env)
+            return [element.input(word, -1, env) for word in paced(text.split())]
+        except (InvalidTextRepresentation, NumericValueOutOfRange):
+            return list(paced(_vector_numbers(element, text, is_array, env)))
 
     def vector_send(value: list[int]) -> bytes:
         """As an array's, with the vectors' lower bound 0, of one dimension even when empty."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 from aurora.datum import Datum
@@ -32,6 +33,7 @@ from compute_node.types.array_value import (
 )
 from compute_node.types.declare import fn, fns, specialized
 from compute_node.types.long_text import STEPS, joined, paced, split
+from compute_node.types.record import EQUALITY, ORDER, Lacking
 from compute_node.types.registry import REGISTRY, FunctionContext, PgType, Specialize
 
 Types = tuple[PgType, ...]
@@ -42,8 +44,30 @@ def _order(array: PgType) -> Callable[[Array], Any]:
     return array_order(element if element is not None else REGISTRY.types_by_name["text"])
 
 
-def _compare(test: Callable[[Datum, Datum], Datum]) -> Specialize:
+def _refusal(array: PgType, lacking: Lacking) -> Callable[..., Any] | None:
+    """What raises 42883 in place of a comparison, where the elements have none."""
+    element = array.element_type
+    if element is None or not lacking.concerns(element):
+        return None
+
+    def refuse(*values: Datum) -> Datum:
+        raise lacking.error(element)
+
+    return refuse
+
+
+def _bounds_of(value: Array) -> tuple[Any, Any]:
+    return dimensions(value), lower_bounds(value)
+
+
+def _compare(lacking: Lacking, test: Callable[[Datum, Datum], Datum]) -> Specialize:
     def specialize(types: Types, result: PgType) -> Callable[..., Datum]:
+        refuse = _refusal(types[0], lacking)
+        if refuse is not None:
+            # Arrays of another shape are unequal whatever their elements are.
+            return (
+                refuse if lacking is ORDER else lambda a, b: refuse() if _bounds_of(a) == _bounds_of(b) else test(0, 1)
+            )
         order = _order(types[0])
         element = types[0].element_type
         if element is None or element.sort_value is not None:
@@ -65,13 +89,13 @@ def _is_plain(value: Array) -> bool:
     return type(value) is list and 0 < len(value) <= _FEW and type(value[0]) is not list and None not in value
 
 
-specialized(744, "array_eq(anyarray, anyarray) bool", _compare(lambda a, b: a == b))
-specialized(390, "array_ne(anyarray, anyarray) bool", _compare(lambda a, b: a != b))
-specialized(391, "array_lt(anyarray, anyarray) bool", _compare(lambda a, b: a < b))
-specialized(393, "array_le(anyarray, anyarray) bool", _compare(lambda a, b: a <= b))
-specialized(392, "array_gt(anyarray, anyarray) bool", _compare(lambda a, b: a > b))
-specialized(396, "array_ge(anyarray, anyarray) bool", _compare(lambda a, b: a >= b))
-specialized(382, "btarraycmp(anyarray, anyarray) int4", _compare(lambda a, b: (a > b) - (a < b)))
+specialized(744, "array_eq(anyarray, anyarray) bool", _compare(EQUALITY, lambda a, b: a == b))
+specialized(390, "array_ne(anyarray, anyarray) bool", _compare(EQUALITY, lambda a, b: a != b))
+specialized(391, "array_lt(anyarray, anyarray) bool", _compare(ORDER, lambda a, b: a < b))
+specialized(393, "array_le(anyarray, anyarray) bool", _compare(ORDER, lambda a, b: a <= b))
+specialized(392, "array_gt(anyarray, anyarray) bool", _compare(ORDER, lambda a, b: a > b))
+specialized(396, "array_ge(anyarray, anyarray) bool", _compare(ORDER, lambda a, b: a >= b))
+specialized(382, "btarraycmp(anyarray, anyarray) int4", _compare(ORDER, lambda a, b: (a > b) - (a < b)))
 
 
 def _keys(array: PgType) -> Callable[[Array], list[Datum]]:
@@ -81,6 +105,9 @@ def _keys(array: PgType) -> Callable[[Array], list[Datum]]:
 
 
 def _contains(types: Types, result: PgType) -> Callable[..., bool]:
+    refuse = _refusal(types[0], EQUALITY)
+    if refuse is not None:
+        return refuse
     keys = _keys(types[0])
     element = types[0].element_type
     plain = element is not None and element.sort_value is None
@@ -100,6 +127,9 @@ def _contained(types: Types, result: PgType) -> Callable[..., bool]:
 
 
 def _overlap(types: Types, result: PgType) -> Callable[..., bool]:
+    refuse = _refusal(types[0], EQUALITY)
+    if refuse is not None:
+        return refuse
     keys = _keys(types[0])
     element = types[0].element_type
     plain = element is not None and element.sort_value is None
@@ -252,30 +282,60 @@ fn(379, "array_prepend(anycompatible, anycompatiblearray) anycompatiblearray nul
 fn(383, "array_cat(anycompatiblearray, anycompatiblearray) anycompatiblearray nullable", array_cat)
 
 
-def _position(value: Array | None, element: Datum, start: int | None = -INDEX_MAX) -> int | None:
-    if value is None:
-        return None
-    if value and isinstance(value[0], list):
-        raise NotSupported("searching for elements in multidimensional arrays is not supported")
-    if not value or (element is None and None not in value):
-        return None
-    if start is None:
-        raise NullValueNotAllowed("initial position must not be null")
-    low = lower_bound(value)
-    if start <= low and len(value) <= STEPS:
-        return value.index(element) + low if element in value else None
-    for at in range(max(start - low, 0), len(value)):
-        if value[at] == element:
-            return at + low
-    return None
+def _key(array: PgType) -> Callable[[Datum], Datum] | None:
+    """What of an element compares as its type does; NULL is equal to itself alone. None: the element itself."""
+    element = array.element_type
+    key = element.sort_value if element is not None else None
+    return _refusal(array, EQUALITY) or (None if key is None else lambda each: None if each is None else key(each))
 
 
-def _positions(value: Array | None, element: Datum) -> Array | None:
-    if value is None:
-        return None
+def _cannot_hold(value: Array, element: Datum) -> bool:
+    """Whether there is nothing to look for: in an empty array, or for NULL where none is."""
     if value and isinstance(value[0], list):
         raise NotSupported("searching for elements in multidimensional arrays is not supported")
-    return [at for at, each in enumerate(value, lower_bound(value)) if each == element]
+    return not value or (element is None and None not in value)
+
+
+def _equal_places(value: Array, element: Datum, key: Callable[[Datum], Datum] | None, first: int) -> Iterator[int]:
+    """Where in the list, from ``first`` on, an element is equal to another."""
+    wanted = element if key is None else key(element)
+    rest = value if not first else islice(value, first, None)
+    for at, each in enumerate(rest if len(value) <= STEPS else paced(rest), first):
+        if (each if key is None else key(each)) == wanted:
+            yield at
+
+
+def _position(types: Types, result: PgType) -> Callable[..., int | None]:
+    key = _key(types[0])
+
+    def position(value: Array | None, element: Datum, start: int | None = -INDEX_MAX) -> int | None:
+        if value is None:
+            return None
+        if _cannot_hold(value, element):
+            return None
+        if start is None:
+            raise NullValueNotAllowed("initial position must not be null")
+        low = lower_bound(value)
+        if key is None and start <= low and len(value) <= STEPS:
+            return value.index(element) + low if element in value else None
+        found = next(_equal_places(value, element, key, max(start - low, 0)), None)
+        return None if found is None else found + low
+
+    return position
+
+
+def _positions(types: Types, result: PgType) -> Callable[..., Array | None]:
+    key = _key(types[0])
+
+    def positions(value: Array | None, element: Datum) -> Array | None:
+        if value is None:
+            return None
+        if _cannot_hold(value, element):
+            return []
+        low = lower_bound(value)
+        return [at + low for at in _equal_places(value, element, key, 0)]
+
+    return positions
 
 
 def _one_dimension(value: Array, action: str) -> None:
@@ -283,28 +343,44 @@ def _one_dimension(value: Array, action: str) -> None:
         raise NotSupported(f"{action} elements from multidimensional arrays is not supported")
 
 
-def _remove(value: Array | None, element: Datum) -> Array | None:
-    if value is None:
-        return None
-    _one_dimension(value, "removing")
-    return bounded([each for each in value if each != element], lower_bounds(value))
+def _remove(types: Types, result: PgType) -> Callable[..., Array | None]:
+    key = _key(types[0])
+
+    def remove(value: Array | None, element: Datum) -> Array | None:
+        if not value:
+            return value
+        _one_dimension(value, "removing")
+        kept: Array = []
+        start = 0
+        for at in _equal_places(value, element, key, 0):
+            kept += value[start:at]
+            start = at + 1
+        return bounded(kept + value[start:], lower_bounds(value))
+
+    return remove
 
 
-def _replace(value: Array | None, old: Datum, new: Datum) -> Array | None:
-    if value is None:
-        return None
-    return map_elements(value, lambda each: new if each == old else each)
+def _replace(types: Types, result: PgType) -> Callable[..., Array | None]:
+    key = _key(types[0])
+
+    def replace(value: Array | None, old: Datum, new: Datum) -> Array | None:
+        if not value:
+            return value
+        if key is None:
+            return map_elements(value, lambda each: new if each == old else each)
+        wanted = key(old)
+        return map_elements(value, lambda each: new if key(each) == wanted else each)
+
+    return replace
 
 
-fn(3277, "array_position(anycompatiblearray, anycompatible) int4 nullable", _position)
-fn(3278, "array_position(anycompatiblearray, anycompatible, int4) int4 nullable", _position)
-fn(
-    3279,
-    "array_positions(anycompatiblearray, anycompatible) int4[] nullable",
-    _positions,
+specialized(3277, "array_position(anycompatiblearray, anycompatible) int4 nullable", _position)
+specialized(3278, "array_position(anycompatiblearray, anycompatible, int4) int4 nullable", _position)
+specialized(3279, "array_positions(anycompatiblearray, anycompatible) int4[] nullable", _positions)
+specialized(3167, "array_remove(anycompatiblearray, anycompatible) anycompatiblearray nullable", _remove)
+specialized(
+    3168, "array_replace(anycompatiblearray, anycompatible, anycompatible) anycompatiblearray nullable", _replace
 )
-fn(3167, "array_remove(anycompatiblearray, anycompatible) anycompatiblearray nullable", _remove)
-fn(3168, "array_replace(anycompatiblearray, anycompatible, anycompatible) anycompatiblearray nullable", _replace)
 
 
 def _width_bucket(types: Types, result: PgType) -> Callable[..., int]:

@@ -97,7 +97,8 @@ def nest(elements: Array, lengths: Sequence[int]) -> Array:
 
 def map_elements(value: Array, function: Callable[[Datum], Datum]) -> Array:
     """Every element through ``function``, NULLs too; shape and bounds stay."""
-    mapped = [map_elements(item, function) if isinstance(item, list) else function(item) for item in value]
+    items = value if len(value) <= STEPS else paced(value)
+    mapped = [map_elements(item, function) if isinstance(item, list) else function(item) for item in items]
     return BoundedArray(mapped, value.bounds) if isinstance(value, BoundedArray) else mapped
 
 

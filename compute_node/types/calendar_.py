@@ -14,33 +14,33 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Final
 
 from aurora.kernels import moments
-from aurora.kernels.python.moments import Span
+from aurora.kernels.python.moments import CYCLE_DAYS, INFINITY, MINUS_INFINITY, Span
+from aurora.kernels.python.moments import DATE_INFINITY as DATE_INFINITY
+from aurora.kernels.python.moments import DATE_MINUS_INFINITY as DATE_MINUS_INFINITY
+from aurora.kernels.python.moments import DAY_US as DAY_US
+from aurora.kernels.python.moments import HOUR_US as HOUR_US
+from aurora.kernels.python.moments import MINUTE_US as MINUTE_US
+from aurora.kernels.python.moments import SECOND_US as SECOND_US
+from aurora.kernels.python.moments import TIMESTAMP_END as TIMESTAMP_END
+from aurora.kernels.python.moments import TIMESTAMP_MIN as TIMESTAMP_MIN
 from aurora.kernels.python.moments import civil_from_days as civil_from_days
 from aurora.kernels.python.moments import days_from_civil as days_from_civil
 from aurora.kernels.python.moments import is_leap as is_leap
 from aurora.kernels.python.moments import month_length as month_length
 from compute_node.types.zone_abbreviations import abbreviated_zone
+from compute_node.types.zone_changes import steady_time
 
-DAY_US: Final = 86_400_000_000
-HOUR_US: Final = 3_600_000_000
-MINUTE_US: Final = 60_000_000
-SECOND_US: Final = 1_000_000
 EPOCH_JULIAN: Final = 2451545
 """Julian day of 2000-01-01."""
 UNIX_EPOCH_DAYS: Final = 10957
 """Days from 1970-01-01 to 2000-01-01."""
 UNIX_EPOCH_US: Final = UNIX_EPOCH_DAYS * DAY_US
-DATE_INFINITY: Final = 2147483647
-DATE_MINUS_INFINITY: Final = -2147483648
+TIMESTAMP_INFINITY: Final = INFINITY
+TIMESTAMP_MINUS_INFINITY: Final = MINUS_INFINITY
 DATE_MIN: Final = -EPOCH_JULIAN
 DATE_END: Final = 2147483494 - EPOCH_JULIAN
-TIMESTAMP_INFINITY: Final = 9223372036854775807
-TIMESTAMP_MINUS_INFINITY: Final = -9223372036854775808
-TIMESTAMP_MIN: Final = -211813488000000000
-TIMESTAMP_END: Final = 9223371331200000000
 
 _SAFE_US = 1 << 62
-_CYCLE_DAYS = 146097
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _NAIVE_EPOCH = datetime(2000, 1, 1)
 
@@ -60,7 +60,7 @@ _EARLIEST_US = -62_000_000_000_000_000
 def _into_datetime(us: int) -> tuple[int, int]:
     """(µs shifted by whole 400-year cycles into years 2400…2799 when outside 1…9999, the shift in cycles): there a
     zone has its last rule, as it has for ever."""
-    cycle_us = _CYCLE_DAYS * DAY_US
+    cycle_us = CYCLE_DAYS * DAY_US
     if _EARLIEST_US <= us < 252_000_000_000_000_000:
         return us, 0
     cycles = us // cycle_us - 1
@@ -68,9 +68,6 @@ def _into_datetime(us: int) -> tuple[int, int]:
 
 
 _QUARTER_US = 15 * MINUTE_US
-_BLOCK_US = 32 * DAY_US
-_PROBE_US = 2 * DAY_US
-"""No zone has an offset for a shorter time."""
 
 
 def utc_offset_seconds(us: int, zone: tzinfo) -> int:
@@ -125,39 +122,15 @@ def _span(us: int, zone: tzinfo) -> Span:
         isinstance(zone, zoneinfo.ZoneInfo) and zone.utcoffset(None) is not None
     ):
         return TIMESTAMP_MINUS_INFINITY, TIMESTAMP_INFINITY, *here
-    if not isinstance(zone, zoneinfo.ZoneInfo) or zone.key.lower() not in _names_by_lower():
-        # What an abbreviation stands for, and rules that a user wrote, may change at any time.
-        first = us // _QUARTER_US * _QUARTER_US
-        last = first + _QUARTER_US - 1
-        steady = _state(first, zone) == here == _state(last, zone)
-        return (first, last, *here) if steady else (us, us, *here)
-    block = us // _BLOCK_US * _BLOCK_US
-    first, last = us, us
-    while first > block:
-        probe = max(first - _PROBE_US, block)
-        if _state(probe, zone) != here:
-            first = _border(probe, first, here, zone)
-            break
-        first = probe
-    end = min(block + _BLOCK_US - 1, TIMESTAMP_INFINITY)
-    while last < end:
-        probe = min(last + _PROBE_US, end)
-        if _state(probe, zone) != here:
-            last = _border(probe, last, here, zone)
-            break
-        last = probe
-    return first, last, *here
-
-
-def _border(other: int, same: int, here: tuple[int, str], zone: tzinfo) -> int:
-    """The last instant from ``same`` towards ``other`` at which the zone still is as it is ``here``."""
-    while abs(other - same) > 1:
-        middle = (other + same) // 2
-        if _state(middle, zone) == here:
-            same = middle
-        else:
-            other = middle
-    return same
+    if isinstance(zone, zoneinfo.ZoneInfo) and zone.key.lower() in _names_by_lower():
+        time = steady_time(us, zone.key)
+        if time is not None:
+            return *time, *here
+    # What an abbreviation stands for, and rules that a user wrote, may change at any time.
+    first = us // _QUARTER_US * _QUARTER_US
+    last = first + _QUARTER_US - 1
+    steady = _state(first, zone) == here == _state(last, zone)
+    return (first, last, *here) if steady else (us, us, *here)
 
 
 def _state(us: int, zone: tzinfo) -> tuple[int, str]:

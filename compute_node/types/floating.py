@@ -53,8 +53,8 @@ def root(value: float) -> float:
 
 
 def parse_float(text: str, type_name: str) -> float:
-    """C's strtod over the whole text: 22P02 for bad syntax, 22003 beyond the range of double precision. The range comes
-    first: of a text that goes on after the number, too."""
+    """C's strtod over the whole text, of ``real`` its strtof: 22P02 for bad syntax, 22003 beyond the type's range. The
+    range comes first: of a text that goes on after the number, too."""
     stripped = text.strip(WHITESPACE)
     match = _FLOAT.match(stripped)
     if match is None:
@@ -69,16 +69,17 @@ def parse_float(text: str, type_name: str) -> float:
             shown = text if type_name == "real" else found
             raise NumericValueOutOfRange(f'"{shown}" is out of range for type {type_name}')
     if type_name == "real":
-        _check_single(value, text)
+        # A hexadecimal text is the double itself.
+        value = _to_real(value, lambda: Decimal(value if match[1] is not None else found), text)
     if match.end() != len(stripped):
         raise invalid_syntax(type_name, text)
     return value
 
 
-def _check_single(value: float, text: str) -> None:
+def _to_real(value: float, exact: Callable[[], Decimal], text: str) -> float:
     """22003 beyond the range of single precision."""
     try:
-        to_single(value)
+        return nearest_single(value, exact)
     except NumericValueOutOfRange:
         raise NumericValueOutOfRange(f'"{text}" is out of range for type real') from None
 
@@ -101,30 +102,27 @@ def float8_in(text: str, typmod: int, env: TypeEnv) -> float:
     return parse_float(text, "double precision")
 
 
-def _nearest_single(text: str, value: float, single: float) -> float:
-    """The single nearest to the decimal text itself: by way of the double it may be rounded twice, which shows where
-    the double is just between two singles."""
-    bits = int.from_bytes(_SINGLE.pack(single), "big")
-    # Magnitudes are in the order of their bits.
-    bits += 1 if abs(value) > abs(single) else -1
-    other: float = _SINGLE.unpack(bits.to_bytes(4, "big"))[0]
-    if math.isinf(other) or (single + other) / 2 != value:
-        return single
-    stripped = text.strip(WHITESPACE)
-    if "x" in stripped.lower():
-        return single  # a hexadecimal text is the double itself
-    exact = Decimal(stripped)
-    halfway = Decimal(value)
-    if exact == halfway:
-        return single
-    return max(single, other) if exact > halfway else min(single, other)
+def nearest_single(value: float, exact: Callable[[], Decimal]) -> float:
+    """The single nearest to the exact number itself, 22003 as of ``to_single``: by way of the double ``value`` it may
+    be rounded twice, which shows where the double is just between two singles."""
+    if math.isfinite(value) and _is_between(value):
+        number, halfway = exact(), Decimal(value)
+        if number != halfway:
+            value = math.nextafter(value, math.inf if number > halfway else -math.inf)
+    return to_single(value)
+
+
+def _is_between(value: float) -> bool:
+    """Whether it is half-way from one single to the next."""
+    mantissa, exponent = math.frexp(value)
+    # A single has 24 bits, fewer below 2^-126; the unit here is half of its last one.
+    units = math.ldexp(mantissa, 25 - max(-125 - exponent, 0))
+    return units % 2 == 1
 
 
 def float4_in(text: str, typmod: int, env: TypeEnv) -> float:
     """Text input of real."""
-    value = parse_float(text, "real")
-    single = to_single(value)
-    return single if single == value or not math.isfinite(value) else _nearest_single(text, value, single)
+    return parse_float(text, "real")
 
 
 def _shortest(digits: str, negative: bool, exponent: int, fixed_below: int) -> str:
@@ -411,14 +409,14 @@ fns(
 209 float4larger(float4, float4) float4
 223 float8larger(float8, float8) float8
 """,
-    lambda a, b: a if float_order(a) >= float_order(b) else b,
+    lambda a, b: a if float_order(a) > float_order(b) else b,
 )
 fns(
     """
 211 float4smaller(float4, float4) float4
 224 float8smaller(float8, float8) float8
 """,
-    lambda a, b: a if float_order(a) <= float_order(b) else b,
+    lambda a, b: a if float_order(a) < float_order(b) else b,
 )
 
 

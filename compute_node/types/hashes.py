@@ -15,12 +15,12 @@ from typing import Final
 from aurora.datum import Datum
 from aurora.errors import UndefinedFunction
 from aurora.kernels import values
-from aurora.kernels.python.values import final, mix, seeded
+from compute_node.hub import HUB
 from compute_node.types.acl import decode
 from compute_node.types.declare import fn, specialized
 from compute_node.types.interval import Interval, interval_span
 from compute_node.types.json.hashing import hash_jsonb, hash_jsonb_extended
-from compute_node.types.long_text import PIECE, paced
+from compute_node.types.long_text import PIECE, STEPS, paced
 from compute_node.types.network import Inet
 from compute_node.types.numeric import numeric_send
 from compute_node.types.oids import TYPE_OIDS
@@ -31,22 +31,19 @@ from compute_node.types.text import without_padding
 
 _MASK: Final = 0xFFFFFFFF
 _MASK64: Final = 0xFFFFFFFFFFFFFFFF
-_WORDS = struct.Struct("<3I")
+_PIECE_BYTES: Final = STEPS * 12
+"""Worked on without a pulse."""
 
 
 def _hashed(data: bytes, seed: int) -> int:
     if len(data) <= PIECE:
         return values.hash_bytes(bytes(data), seed)
-    a, b, c = seeded(len(data), seed & _MASK64)
+    state = values.hash_begin(len(data), seed)
     whole = len(data) - len(data) % 12
-    for x, y, z in paced(_WORDS.iter_unpack(memoryview(data)[:whole])):
-        a, b, c = mix(a + x & _MASK, b + y & _MASK, c + z & _MASK)
-    rest = data[whole:]
-    a += int.from_bytes(rest[:4], "little")
-    b += int.from_bytes(rest[4:8], "little")
-    # The lowest byte of c is the length's.
-    c += int.from_bytes(rest[8:], "little") << 8
-    return final(a & _MASK, b & _MASK, c & _MASK)
+    for at in range(0, whole, _PIECE_BYTES):
+        state = values.hash_more(state, bytes(data[at : min(at + _PIECE_BYTES, whole)]))
+        HUB.pulse()
+    return values.hash_end(state, bytes(data[whole:]))
 
 
 def hash_bytes(data: bytes) -> int:

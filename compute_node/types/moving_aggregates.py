@@ -109,7 +109,7 @@ def _numbers_change(sign: int, squares: bool) -> Callable[[_Numbers, Decimal], _
                 del state.scales[scale]
             state.total = combine(state.total, value)
             if squares:
-                state.squares = combine(state.squares, numeric.multiply(value, value))
+                state.squares = numeric.EXACT.fma(value, value if sign > 0 else value.copy_negate(), state.squares)
         return state
 
     return change

@@ -20,11 +20,13 @@ from aurora.datum import Datum
 from aurora.errors import (
     InvalidBinaryRepresentation,
     InvalidParameterValue,
+    InvariantViolation,
     NotSupported,
     NumericValueOutOfRange,
     SqlError,
 )
 from aurora.kernels import values
+from aurora.kernels.python.values import EXACT as EXACT
 from compute_node.types.common import (
     GREATEST,
     WHITESPACE,
@@ -34,23 +36,12 @@ from compute_node.types.common import (
     whole_number,
 )
 from compute_node.types.declare import casts, comparisons, fn, fns, operator_classes, operators
-from compute_node.types.floating import parse_float, to_single
+from compute_node.types.floating import nearest_single, parse_float
 from compute_node.types.integer import FORMATTED, HIGH, LOW, overflow
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv
 
 MAX_WHOLE_DIGITS: Final = 131072
 MAX_SCALE: Final = 16383
-EXACT: Final = decimal.Context(
-    prec=300_000,
-    rounding=ROUND_HALF_UP,
-    Emin=-999_999,
-    Emax=999_999,
-    capitals=1,
-    clamp=0,
-    flags=[],
-    traps=[decimal.InvalidOperation, decimal.Overflow],
-)
-"""Wide enough that sums, products and roundings of any two values are exact; rounds half away from zero."""
 NAN: Final = Decimal("NaN")
 INFINITY: Final = Decimal("Infinity")
 _NUMBER = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))(?:[eE]([+-]?[0-9]+))?")
@@ -102,10 +93,11 @@ def in_format(value: Decimal) -> Decimal:
 
 def round_scale(value: Decimal, scale: int, rounding: str = ROUND_HALF_UP) -> Decimal:
     """Round to ``scale`` decimals (negative: to tens, hundreds …) and show max(scale, 0) of them."""
-    if rounding is ROUND_HALF_UP:
-        quick = values.rounded(value, scale)
-        if quick is not None:
-            return quick
+    quick = values.rounded(value, scale) if rounding is ROUND_HALF_UP else None
+    if rounding is ROUND_DOWN:
+        quick = values.truncated(value, scale)
+    if quick is not None:
+        return quick
     if not value.is_finite():
         return value
     result = value.quantize(unit(scale), rounding, EXACT)
@@ -242,19 +234,33 @@ def numeric_receive(data: bytes, typmod: int) -> Decimal:
     return apply_typmod(in_format(value.copy_negate() if sign else value), typmod)
 
 
+_PIECE_DIGITS: Final = 4000
+"""Python reads an integer of at most 4300, and in a time that grows with their square."""
+
+
+def _integer(digits: str) -> int:
+    negative, digits = digits.startswith("-"), digits.removeprefix("-")
+    ends = range(len(digits), 0, -_PIECE_DIGITS)
+    parts = [int(digits[max(end - _PIECE_DIGITS, 0) : end]) for end in ends]
+    unit = 10**_PIECE_DIGITS
+    while len(parts) > 1:
+        parts += [0] * (len(parts) % 2)
+        parts = [high * unit + low for low, high in zip(parts[::2], parts[1::2], strict=True)]
+        unit *= unit
+    return -parts[0] if negative else parts[0]
+
+
 def to_disk(value: Decimal) -> bytes:
     """Tuple form: scale (u16, 0x8000 | code for NaN and infinities), then the unscaled value as a signed
     little-endian integer.
     """
     if not value.is_finite():
         return struct.pack("<H", 0x8000 | (0 if value.is_nan() else 1 if value > 0 else 2))
-    text = str(value)
-    if "E" not in text and len(text) < 100:  # some times faster than by the tuple
-        whole, _, fraction = text.partition(".")
-        scale, scaled = len(fraction), int(whole + fraction)
-    else:
-        _negative, _digits, exponent = value.as_tuple()
-        scale, scaled = -exponent, int(value.scaleb(-exponent, EXACT))  # type: ignore[operator]
+    whole, _, fraction = numeric_out(value).partition(".")
+    scale, digits = len(fraction), whole + fraction
+    if scale > MAX_SCALE:
+        raise InvariantViolation(f"a numeric of {scale} decimals has no stored form")
+    scaled = int(digits) if len(digits) <= _PIECE_DIGITS else _integer(digits)
     return scale.to_bytes(2, "little") + scaled.to_bytes((scaled.bit_length() >> 3) + 1, "little", signed=True)
 
 
@@ -313,8 +319,19 @@ REGISTRY.add_type(
 )
 
 
-_add, _subtract, _multiply = EXACT.add, EXACT.subtract, EXACT.multiply
+_add, _subtract = EXACT.add, EXACT.subtract
 """Infinity - Infinity and its like raise InvalidOperation: they are NaN."""
+_multiply = decimal.Context(
+    prec=MAX_SCALE + 1,
+    rounding=ROUND_HALF_UP,
+    Emin=0,
+    Emax=999_999,
+    capitals=1,
+    clamp=0,
+    flags=[],
+    traps=[decimal.InvalidOperation, decimal.Overflow, decimal.Rounded],
+).multiply
+"""Its smallest exponent is -MAX_SCALE: a product of more decimals raises Rounded, as one of very many digits does."""
 _USUAL_DIGITS: Final = 1000
 """Results with fewer before the point need no look at the format's bounds; NaN and the infinities count as 0."""
 
@@ -347,11 +364,13 @@ def subtract(a: Decimal, b: Decimal) -> Decimal:
 
 
 def multiply(a: Decimal, b: Decimal) -> Decimal:
-    """a * b; the scales add up."""
+    """a * b; the scales add up, but are at most ``MAX_SCALE``."""
     try:
         result = _multiply(a, b)
     except decimal.InvalidOperation:
         return NAN
+    except decimal.Rounded:
+        return in_format(EXACT.multiply(a, b))
     return result if result and result.adjusted() < _USUAL_DIGITS else _in_bounds(result)
 
 
@@ -517,24 +536,26 @@ fns(
 """,
     Decimal.copy_abs,
 )
-fn(1767, "numeric_larger(numeric, numeric) numeric", lambda a, b: a if numeric_order(a) >= numeric_order(b) else b)
-fn(1766, "numeric_smaller(numeric, numeric) numeric", lambda a, b: a if numeric_order(a) <= numeric_order(b) else b)
+fn(1767, "numeric_larger(numeric, numeric) numeric", lambda a, b: a if numeric_order(a) > numeric_order(b) else b)
+fn(1766, "numeric_smaller(numeric, numeric) numeric", lambda a, b: a if numeric_order(a) < numeric_order(b) else b)
+
+
+def _possible(scale: int) -> int:
+    return scale if -MAX_SCALE <= scale <= MAX_SCALE else max(-MAX_WHOLE_DIGITS, min(scale, MAX_SCALE))
+
+
 fn(
     1707,
     "round(numeric, int4) numeric",
-    lambda value, scale: (
-        values.rounded(value, scale) or round_scale(value, max(-MAX_WHOLE_DIGITS, min(scale, MAX_SCALE)))
-    ),
+    lambda value, scale: round_scale(value, _possible(scale)),
 )
-fn(1708, "round(numeric) numeric", lambda value: values.rounded(value, 0) or round_scale(value, 0))
+fn(1708, "round(numeric) numeric", lambda value: round_scale(value, 0))
 fn(
     1709,
     "trunc(numeric, int4) numeric",
-    lambda value, scale: (
-        values.truncated(value, scale) or round_scale(value, max(-MAX_WHOLE_DIGITS, min(scale, MAX_SCALE)), ROUND_DOWN)
-    ),
+    lambda value, scale: round_scale(value, _possible(scale), ROUND_DOWN),
 )
-fn(1710, "trunc(numeric) numeric", lambda value: values.truncated(value, 0) or round_scale(value, 0, ROUND_DOWN))
+fn(1710, "trunc(numeric) numeric", lambda value: round_scale(value, 0, ROUND_DOWN))
 fns(
     """
 1711 ceil(numeric) numeric
@@ -583,8 +604,10 @@ def _from_float(value: float, digits: int) -> Decimal:
 
 
 def _to_float4(value: Decimal) -> float:
-    quick = float(value)
-    return to_single(quick) if 1e-30 < abs(quick) < 1e30 else to_single(parse_float(numeric_out(value), "real"))
+    double = float(value)
+    if 1e-30 < abs(double) < 1e30:
+        return nearest_single(double, lambda: value)
+    return parse_float(numeric_out(value), "real")
 
 
 def to_float8(value: Decimal) -> float:

@@ -38,7 +38,7 @@ from compute_node.types.registry import FunctionContext
 
 _SIGNIFICANT = 16
 _EXPONENT_END = 6000
-"""Of e; PostgreSQL refuses it and what is above."""
+"""Of e: PostgreSQL refuses it and what is above; what is below its opposite is 0."""
 _LOG10_E = 0.434294481903252
 
 
@@ -73,6 +73,8 @@ def _exp(value: Decimal) -> Decimal:
     if value >= _EXPONENT_END:
         raise overflow_error()
     scale = _clamped(_SIGNIFICANT - math.trunc(max(magnitude, -2000)), value)
+    if value <= -_EXPONENT_END:
+        return Decimal((0, (0,), -scale))
     return round_scale(_context(scale + max(0, math.trunc(magnitude)) + 1).exp(value), scale)
 
 
@@ -154,10 +156,10 @@ def power(base: Decimal, exponent: Decimal) -> Decimal:
             if exponent
             else round_scale(Decimal(1), _clamped(_SIGNIFICANT, base))
         )
-    magnitude = float(exponent) * (math.log10(abs(float(base.scaleb(-base.adjusted(), EXACT)))) + base.adjusted())
-    if magnitude >= MAX_WHOLE_DIGITS:
-        raise overflow_error()
     if whole and abs(exponent) < 2**31:
+        magnitude = float(exponent) * (math.log10(abs(float(base.scaleb(-base.adjusted(), EXACT)))) + base.adjusted())
+        if magnitude >= MAX_WHOLE_DIGITS:
+            raise overflow_error()
         scale = _clamped(_SIGNIFICANT, base)
         if magnitude < -scale - 2:
             return Decimal((0, (0,), -scale))
@@ -169,9 +171,11 @@ def power(base: Decimal, exponent: Decimal) -> Decimal:
     natural = float(round_scale(EXACT.multiply(logarithm, exponent), rough))
     if natural >= _EXPONENT_END:
         raise overflow_error()
+    if natural <= -_EXPONENT_END:
+        return Decimal((0, (0,), -1000))
     weight = natural * 0.434294481903252
     scale = _clamped(_SIGNIFICANT - math.trunc(max(weight, -2000)), base, exponent)
-    return round_scale(_context(max(math.trunc(magnitude), 0) + scale + 8).power(base, exponent), scale)
+    return round_scale(_context(max(math.trunc(weight), 0) + scale + 8).power(base, exponent), scale)
 
 
 fns(

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from aurora.datum import Datum, Row
-from aurora.errors import DatatypeMismatch, NotSupported, UndefinedFunction
+from aurora.errors import DatatypeMismatch, NotSupported, SqlError, UndefinedFunction
 from compute_node.hub import HUB
 from compute_node.types.declare import fn, operator_classes, operators
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv
@@ -94,21 +94,41 @@ def _columns(value: Row) -> list[tuple[Any, PgType]]:
     return [(each, item) for each, item in zip(value, column_types(value), strict=True) if item is not None]
 
 
-_UNORDERED = frozenset({114, 142, 600, 601, 602, 603, 604, 628, 4072})
-_UNEQUAL = frozenset({114, 142, 600, 604, 4072})
-"""Built-in types without an order, and without an equality: json, xml, geometric ones, jsonpath."""
+class Lacking(NamedTuple):
+    """What the built-in types of these OIDs do not have, for want of an operator class."""
+
+    oids: frozenset[int]
+    name: str
+
+    def concerns(self, item: PgType) -> bool:
+        """Whether a type, or that of its elements, is one of them."""
+        kind = item.root
+        return kind.oid in self.oids or (kind.element_type is not None and kind.element_type.root.oid in self.oids)
+
+    def error(self, item: PgType) -> SqlError:
+        """42883."""
+        return UndefinedFunction(f"could not identify {self.name} for type {_name(item)}")
 
 
-def _pairs(left: Row, right: Row, refused: frozenset[int], missing: str) -> Iterator[tuple[Any, Any, PgType]]:
-    """The columns side by side; 42804 where they differ in type, 42883 for a type that ``refused`` names."""
+_GEOMETRIC = {600, 601, 602, 603, 604, 628, 718}
+EQUALITY: Final = Lacking(
+    frozenset({114, 142, *_GEOMETRIC, 1790, 2970, 3642, 4072, 5038}),  # json, xml, refcursor, snapshots, jsonpath
+    "an equality operator",
+)
+ORDER: Final = Lacking(EQUALITY.oids | {28, 29, 1033}, "a comparison function")  # xid, cid, aclitem
+_NOTHING: Final = Lacking(frozenset(), "")
+
+
+def _pairs(left: Row, right: Row, lacking: Lacking) -> Iterator[tuple[Any, Any, PgType]]:
+    """The columns side by side; 42804 where they differ in type, 42883 for a type that cannot be compared so."""
     ours, theirs = _columns(left), _columns(right)
     for number, ((a, item), (b, other)) in enumerate(zip(ours, theirs, strict=False), 1):
         if item.oid != other.oid:
             raise DatatypeMismatch(
                 f"cannot compare dissimilar column types {_name(item)} and {_name(other)} at record column {number}"
             )
-        if item.root.oid in refused:
-            raise UndefinedFunction(f"could not identify {missing} for type {_name(item)}")
+        if lacking.concerns(item):
+            raise lacking.error(item)
         yield a, b, item
     if len(ours) != len(theirs):
         raise DatatypeMismatch("cannot compare record types with different numbers of columns")
@@ -119,7 +139,7 @@ def _name(item: PgType) -> str:
 
 
 def _compare(left: Row, right: Row) -> int:
-    for a, b, item in _pairs(left, right, _UNORDERED, "a comparison function"):
+    for a, b, item in _pairs(left, right, ORDER):
         if a is None or b is None:
             found = (a is None) - (b is None)
         else:
@@ -133,7 +153,7 @@ def _compare(left: Row, right: Row) -> int:
 
 
 def _equal(left: Row, right: Row) -> bool:
-    for a, b, item in _pairs(left, right, _UNEQUAL, "an equality operator"):
+    for a, b, item in _pairs(left, right, EQUALITY):
         if a is None or b is None:
             if a is not b:
                 return False
@@ -162,7 +182,7 @@ def _image(value: Datum, item: PgType) -> tuple[bytes, int]:
 
 
 def _compare_images(left: Row, right: Row) -> int:
-    for a, b, item in _pairs(left, right, frozenset(), ""):
+    for a, b, item in _pairs(left, right, _NOTHING):
         if a is None or b is None:
             found = (a is None) - (b is None)
         else:

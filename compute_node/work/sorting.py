@@ -153,6 +153,11 @@ class Sorter:
         if full and self._runs:
             self._spill()
 
+    def add_run(self, batches: Iterator[Batch]) -> None:
+        """More rows, in order already; they go to a file."""
+        self._files.append(self._write(batches))
+        self._area.clear()
+
     def _cut(self, least: int) -> None:
         """A short result: no more than about twice as many rows are kept."""
         pending = self._pending

@@ -72,3 +72,13 @@ DROP AGGREGATE ag_cnt(*);
 DROP AGGREGATE ag_avg(float8);
 DROP AGGREGATE ag_least(variadic anyarray);
 DROP TABLE ag;
+
+-- of equal values the last one stays
+SELECT max(x), min(x) FROM (VALUES (1.0::numeric), (1.00), (1.000)) v(x);
+SELECT max(x), min(x), max(-x) OVER (), min(x) OVER (ORDER BY x) FROM (VALUES (1.0::numeric), (1.00), (1.000)) v(x) GROUP BY x;
+SELECT max(x), min(x) FROM (VALUES ('24:00:00'::interval), ('1 day')) v(x);
+SELECT max(x), min(x) FROM (VALUES ('0'::float8), ('-0')) v(x);
+SELECT max(x), min(x) FROM (VALUES ('-0'::float4), ('0')) v(x);
+SELECT max(x), min(x) FROM (VALUES (array[1.0]), (array[1.00])) v(x);
+SELECT max(x), min(x) FROM (VALUES ('a '::bpchar), ('a')) v(x);
+SELECT numeric_larger(1.0, 1.00), numeric_smaller(1.0, 1.00), array_larger(array[1.0], array[1.00]), interval_larger('1 day', '24:00'), float8larger('0', '-0'), float4smaller('0', '-0'), greatest(1.0, 1.00), least(1.0, 1.00);

@@ -82,3 +82,28 @@ DROP TABLE arr_t;
 -- constant arrays as keys
 SELECT '{1}'::int[] AS k, count(*) FROM (VALUES (1), (2)) v(a) GROUP BY '{1}'::int[];
 SELECT DISTINCT ROW(1, '{2}'::int[]), '{3}'::int[] FROM (VALUES (1), (2)) v(a);
+
+-- elements are looked for by their type's equality
+SELECT array_position(array['NaN'::float8, 1], 'NaN'), array_position(array[1, 'NaN'::numeric], 'NaN');
+SELECT array_position(array['a  '::bpchar, 'b'], 'a'), array_position(array[1.0, 2.00], 2.0), array_position(array['0'::float8], '-0');
+SELECT array_position(array['12 hours'::interval, '1 day', '24:00:00'], '24 hours'), array_position(array['1 day'::interval, '24:00:00'], '1 day', 2);
+SELECT array_positions(array['1 day'::interval, '24:00:00', '25:00:00', NULL], '1 day'), array_positions('[0:2]={1,NULL,NULL}'::int[], NULL);
+SELECT array_remove(array['1 day'::interval, '24:00:00', '25:00:00'], '1 day'), array_remove('[0:4]={1,NULL,3,NULL,5}'::int[], NULL);
+SELECT array_replace(array['1 day'::interval, NULL, '24:00:00'], '1 day', '1 mon'), array_replace(array['1 day'::interval, NULL], NULL, '1 mon');
+SELECT array_position('{}'::json[], '1'), array_positions('{}'::json[], '1'), array_remove('{}'::json[], '1'), array_replace('{}'::json[], '1', '2');
+SELECT array_position(array['1']::json[], NULL), array_positions(array['1']::json[], NULL), array_position(NULL::json[], NULL);
+SELECT array_position(array['1']::json[], '1');
+SELECT array_position(array['(1,2)'::point], '(1,2)');
+SELECT array_positions(array['((0,0),(1,2))'::box], '((0,0),(2,1))');
+SELECT array_remove(array['a'::refcursor], 'a');
+SELECT array_replace(array['$'::jsonpath], '$', '$.a');
+SELECT array_positions(array[NULL]::xml[], NULL);
+SELECT array['<(0,0),1>'::circle] = array['<(0,0),1>'::circle];
+SELECT array['(1,2)'::point] <> '{}';
+SELECT array['1'::json] && array['1'::json];
+SELECT array['{1,2,3}'::line] @> '{}';
+SELECT array['12'::xid] = array['12'::xid], array_position(array['12'::cid], '12');
+SELECT array['12'::xid] < array['12'::xid];
+SELECT x = x FROM (SELECT '<(0,0),1>'::circle) x;
+SELECT x < x FROM (SELECT '12'::xid) x;
+SELECT x = x FROM (SELECT array['1'::json]) x;

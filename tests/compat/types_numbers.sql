@@ -100,3 +100,35 @@ SELECT 1 <=> 2;
 SELECT 1 = ;
 SELECT 'a' = 1::int;
 SELECT '5' = 5, '5' < '10', 5 < '10';
+
+-- many digits, many decimals
+CREATE TEMP TABLE long_numbers (n numeric);
+INSERT INTO long_numbers VALUES (repeat('7', 9000)::numeric), ((repeat('7', 9000) || '.' || repeat('3', 900))::numeric), (('-0.' || repeat('0', 16381) || '12')::numeric);
+INSERT INTO long_numbers SELECT ('12.' || repeat('4', 9000))::numeric * ('0.' || repeat('3', 9000))::numeric;
+INSERT INTO long_numbers SELECT 1e-16383::numeric * -0.5 UNION ALL SELECT 1e-16383::numeric * 0.4;
+SELECT length(n::text), scale(n), md5(n::text), n = n + 0 FROM long_numbers;
+DROP TABLE long_numbers;
+SELECT 1e-16384::numeric;
+SELECT scale(1e-9000::numeric * 1e-9000), 1e-16383::numeric * 0.1 = 0, scale(sum(x * x)), scale(avg(x * x)) FROM (VALUES (1e-9000::numeric)) v(x);
+SELECT scale(var_pop(x)), scale(stddev(x)), var_pop(x) > 0 FROM (VALUES (1e-9000::numeric), (2e-9000)) v(x);
+SELECT scale(var_pop(x) OVER (ROWS 1 PRECEDING)) FROM (VALUES (1e-9000::numeric), (2e-9000), (4e-9000)) v(x);
+SELECT variance(x) = 0, length(stddev(x + 1e65000)::text) FROM (VALUES (1e70000::numeric), (1e70000)) v(x);
+SELECT length(stddev(x)::text) FROM (VALUES (1e70000::numeric), (0)) v(x);
+SELECT exp(-5999.99), exp(-6000) = 0, scale(exp(-6000)), exp(-7000.5) = 0, exp(-1e1000) = 0, exp(-1e100000) = 0;
+SELECT power(10, -20000::numeric), power(10::numeric, -1e10) = 0, scale(power(10::numeric, -1e10 - 0.5)), power(10::numeric, -1e1000 - 0.5) = 0;
+SELECT power(0.1, 1e100000) = 0, power(1, -1e1000 - 0.5), power(1.0000000001, -1e10 - 0.5), power(2::numeric, -2600.5), power('inf'::numeric, -1e10);
+SELECT power(10::numeric, 1e1000);
+-- real: rounded once
+SELECT 16777217.0000000001::numeric::float4::float8, 16777217::numeric::float4::float8, '-16777217.0000000001'::numeric::float4::float8, 16777219::numeric::float4::float8;
+SELECT 1.00000005960464477539062500000001::numeric::float4::float8, '1.00000005960464477539062500000001'::float4::float8, '1.000000059604644775390625'::float4::float8;
+SELECT '3.4028235677973366e38'::float4, 3.4028235677973366e38::numeric::float4, '7.0064923216240854e-46'::float4, 7.0064923216240854e-46::numeric::float4, '-7.0064923216240854e-46'::float4;
+SELECT '3.40282356779733662e38'::float4;
+SELECT '7.0064923216240853e-46'::float4;
+SELECT 7.0064923216240853e-46::numeric::float4;
+SELECT '3.40282356779733662e38x'::float4;
+SELECT '3.4028235677973366e38x'::float4;
+-- vectors
+SELECT '1 2 3x'::int2vector;
+SELECT '1 2 40000 x'::int2vector;
+SELECT '1 2,3'::oidvector;
+SELECT '1 2 -3'::oidvector;

@@ -209,3 +209,30 @@ def test_insert_or_find_and_numbers() -> None:
     assert storage.next_oid() == 16384
     assert storage.next_oid() == 16385
     assert storage.new_relfile() + 1 == storage.new_relfile()
+
+
+def test_runs_go_behind_all_other_keys() -> None:
+    """Ascending runs make new rightmost leaves; a key that is there already is found wherever it is in the run."""
+    storage = make_storage(frames=2000)
+    table = create(storage, DESC)
+    rows = [(number, f"key {number:07}", number % 7) for number in range(9000)]
+    txn = storage.txns.begin()
+    for start in range(0, 9000, 1500):
+        table.insert_many(txn, rows[start : start + 1500])
+    storage.txns.commit(txn)
+    check(table, {row[0]: row for row in rows})
+    for wrong in (0, 700, 1999):
+        run = [(number, "", 0) for number in range(9000, 11000)]
+        run[wrong] = (8999, "", 0)
+        txn = storage.txns.begin()
+        with pytest.raises(UniqueViolation) as failure:
+            table.insert_many(txn, run)
+        assert failure.value.row == wrong
+        storage.txns.abort(txn)
+    again = [(number, "", 0) for number in (*range(9000, 10500), 9700)]
+    txn = storage.txns.begin()
+    with pytest.raises(UniqueViolation, match="t1000_i0"):
+        table.insert_many(txn, again)
+    storage.txns.abort(txn)
+    vacuum(table)
+    check(table, {row[0]: row for row in rows})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -40,8 +41,11 @@ class Side:
     """One implementation's kernels over the same starting pages."""
 
     def __init__(self, side: str, codes: str) -> None:
+        self.name = side
+        self.run: Any = None
         self.tuples, clog, heap = _load(side, "tuples"), _load(side, "clog"), _load(side, "heap")
         mtr, btree = _load(side, "mtr"), _load(side, "btree")
+        self.tree_module = btree
         self.arena = _load(side, "arena").Arena(32)
         self.log = mtr.RedoLog(16, 0, 8, {})
         self.mtr = mtr.Mtr(self.arena, self.log)
@@ -54,9 +58,9 @@ class Side:
         for start in (3, 4, 5):
             heap_map.add_extent(start)
         heap_map.blocks = 4
-        for start in (7, 8):
+        for start in (7, 8, 9):
             tree_map.add_extent(start)
-        tree_map.blocks = 2
+        tree_map.blocks = 4
         self.mtr.put(self.arena.lookup(2), 12, b"\5")
         self.mtr.commit()
         n = len(codes)
@@ -167,9 +171,12 @@ def test_heap(operations: list[tuple[Any, ...]]) -> None:
     assert sides[0].log.take() == sides[1].log.take()
 
 
+RUN_ROW = st.tuples(st.one_of(st.none(), st.integers(-50, 50)), st.text("ab\0\xff", max_size=400))
+
+
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.lists(st.tuples(st.integers(-50, 50), st.text("ab\0\xff", max_size=400)), max_size=60), max_size=5))
-def test_btree_runs(runs: list[list[tuple[int, str]]]) -> None:
+@given(st.lists(st.lists(RUN_ROW, max_size=60), max_size=5), st.integers(0, 2))
+def test_btree_runs(runs: list[list[tuple[Any, ...]]], unique: int) -> None:
     """Runs of items, some of which may be there once only, go in as single ones would."""
     from compute_node.access.btree.writer import build_meta, build_page
 
@@ -180,16 +187,20 @@ def test_btree_runs(runs: list[list[tuple[int, str]]]) -> None:
         side.mtr.commit()
     model: set[bytes] = set()
     number = 0
-    for run in runs:
-        items = []
-        for row in run:
-            number += 1
-            items.append(sides[0].keys.item(row, number))
-        items.sort()
-        checks = bytes(item[-1] % 2 for item in items)
+    for rows in runs:
+        tids = range(number + 1, number + 1 + len(rows))
+        number += len(rows)
+        turned = [(text, each) for each, text in rows]
+        for side in sides:
+            side.run = _load(side.name, "entries").EntryRun()
+            side.keys.gather(side.run, turned, (1, 0), tids)
+            side.run.sort()
+        items = sorted(sides[0].keys.item(row, tid) for row, tid in zip(rows, tids, strict=True))
+        checks = [unique == 2 or (unique == 1 and item[0] == 1) for item in items]
+        assert {tuple(side.run.items(0, len(items))) for side in sides} == {tuple(items)}
         at = 0
         while at < len(items):
-            answers = {side.tree.insert_run(items, at, checks) for side in sides}
+            answers = {side.tree.insert_run(side.run, at, unique) for side in sides}
             assert len(answers) == 1
             done = answers.pop()
             for index in range(at, at + done):
@@ -247,6 +258,86 @@ def test_btree(rows: list[tuple[int, str]], data: st.DataObject) -> None:
             assert side.tree.range_tids(lower, upper, False) == (expected, None)
             assert side.tree.range_tids(lower, upper, True) == (expected[::-1], None)
     assert sides[0].tree.page_items(1) == sides[1].tree.page_items(1)
+    assert sides[0].pages() == sides[1].pages()
+    assert sides[0].log.take() == sides[1].log.take()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(RUN_ROW, min_size=1, max_size=200), st.booleans())
+def test_entries(rows: list[tuple[Any, ...]], nulls: bool) -> None:
+    """A run gives its items in order, says which keys are equal, and cuts itself into leaves."""
+    sides = [Side(side, "is") for side in SIDES]
+    every = []
+    for side in sides:
+        side.run = run = _load(side.name, "entries").EntryRun()
+        side.keys.gather(run, [(*row, number) for number, row in enumerate(rows)], None, None)
+        run.sort()
+        items = run.items(0, len(run))
+        places, at = [], run.equal_key(1, nulls)
+        while at > 0:
+            places.append(at)
+            at = run.equal_key(at + 1, nulls)
+        leaves, at = [], 0
+        while at < len(run):
+            following, image = side.tree.leaf_page(run, at, 9)
+            leaves.append((following, image))
+            assert image == side.tree_module.leaf_image(
+                78,
+                9 if following < len(run) else 0,
+                items[following] if following < len(run) else b"",
+                items[at:following],
+            )
+            at = following
+        flags = [run.has_null(at) for at in range(len(run))]
+        every.append((items, flags, places, leaves, run.bytes, run.too_long))
+    assert every[0] == every[1]
+    items, flags, places, _, _, too_long = every[0]
+    assert (items, too_long) == (sorted(items), 0)
+    assert len(items) == len(rows)
+    assert flags == [item[0] != 1 for item in items]
+    equal = [at for at, (one, other) in enumerate(pairwise(items), 1) if one[:-6] == other[:-6]]
+    assert places == [at for at in equal if nulls or not flags[at]]
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_an_entry_that_is_too_long(side: str) -> None:
+    run = _load(side, "entries").EntryRun()
+    run.add([b"a" * 2704], False)
+    assert run.too_long == 0
+    run.add([b"b" * 70_000, b"c" * 2705], True)
+    assert run.too_long == 70_000
+    assert [len(item) for item in run.items(0, 3)] == [2704] * 3
+    run.clear()
+    assert (len(run), run.bytes, run.too_long) == (0, 0, 0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(RUN_ROW, min_size=2, max_size=150), st.integers(2, 100), st.integers(0, 2))
+def test_the_rightmost_leaf_is_split_by_a_run(rows: list[tuple[Any, ...]], cut: int, unique: int) -> None:
+    from compute_node.access.btree.writer import build_meta
+
+    sides = [Side(side, "is") for side in SIDES]
+    answers = []
+    for side in sides:
+        run = _load(side.name, "entries").EntryRun()
+        side.keys.gather(run, [(*row, number) for number, row in enumerate(rows)], None, None)
+        run.sort()
+        items = run.items(0, len(run))
+        cut = min(cut, len(items) - 1)
+        first = items[max(0, cut - 20) : cut]
+        for block, image in enumerate((build_meta(78, 1), side.tree_module.leaf_image(78, 0, b"", first))):
+            side.mtr.image(side.arena.lookup(7 + block), image)
+        side.mtr.commit()
+        assert side.tree.split_right(1, 1, run, 0, unique) == 0 or cut == 0  # it does not come behind the last one
+        done = side.tree.split_right(1, 2, run, cut, unique)
+        answers.append((done, side.tree.page_items(1), side.tree.page_head(1), side.tree.page_items(2)))
+    assert answers[0] == answers[1]
+    done, left, head, right = answers[0]
+    if done:
+        assert (left[0], left[2], left[3], left[4]) == (3, 2, first[-1], first[:-1])
+        assert head == left[:4]
+        assert right[:4] == (1, 0, 0, b"")
+        assert right[4] == [first[-1], *items[cut : cut + done]]
     assert sides[0].pages() == sides[1].pages()
     assert sides[0].log.take() == sides[1].log.take()
 

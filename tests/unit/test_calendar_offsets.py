@@ -1,13 +1,15 @@
-"""The offset of a time zone at an instant: what is kept for a quarter of an hour is what the zone's rules say."""
+"""The offset of a time zone at an instant: what is kept for a time is what the zone's rules say."""
 
 from __future__ import annotations
 
+import zoneinfo
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compute_node.types import calendar_
+from compute_node.types import calendar_, zone_changes
 
 ZONES = ("Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Africa/Monrovia", "Pacific/Apia", "UTC")
 CHANGES_US = (
@@ -37,3 +39,35 @@ def test_an_offset_changes_inside_a_quarter() -> None:
     change_us = CHANGES_US[1]
     assert calendar_.utc_offset_seconds(change_us - 1, zone) == -44 * 60 - 30
     assert calendar_.utc_offset_seconds(change_us, zone) == 0
+
+
+def test_every_zone_says_when_it_changes_next() -> None:
+    """The instants that ``steady_time`` names are where a zone changes: it is the same in between, and in the years of
+    its last rule it is another one after."""
+    last_years_us = calendar_.days_from_civil(2150, 7, 1) * calendar_.DAY_US
+    ruled = 0
+    for name in sorted(zoneinfo.available_timezones()):
+        zone = ZoneInfo(name)
+        changes = zone_changes.changes_of(name)
+        assert changes is not None, name
+        for us in (*changes.at[-3:], 0, last_years_us):
+            time = zone_changes.steady_time(us, name)
+            assert time is not None and time[0] <= us <= time[1]
+            inside = {
+                calendar_._state(each, zone)
+                for each in (us, max(time[0], calendar_.TIMESTAMP_MIN), min(time[1], calendar_.TIMESTAMP_END - 1))
+            }
+            assert len(inside) == 1, (name, us)
+            if us == last_years_us and changes.yearly:
+                ruled += 1
+                for other in (time[0] - 1, time[1] + 1):
+                    assert calendar_._state(other, zone) not in inside, name
+    assert ruled > 50
+
+
+def test_a_rule_of_another_kind_is_asked_each_quarter(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert zone_changes._read_rule("\nXXX3EDT4,0/0,J365/23\n") is None
+    monkeypatch.setattr(zone_changes, "changes_of", lambda key: None)
+    zone = ZoneInfo("Europe/Berlin")
+    first, last, seconds, name = calendar_._span(0, zone)
+    assert (first, last, seconds, name) == (0, 15 * calendar_.MINUTE_US - 1, 3600, "CET")

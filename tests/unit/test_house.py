@@ -145,7 +145,6 @@ ONLY_IN_PYTHON = frozenset(
         *("write_varint", "is_free", "next_prefix", "pack_tid", "extent_of", "extent_first", "extent_pages"),
         *("count_of", "table", "elements", "keys", "pairs", "decimal_of"),
         *("is_leap", "month_length", "days_from_civil", "civil_from_days", "add_months"),
-        *("mix", "final", "seeded"),
     )
 )
 """Helpers of the specification; code that wants them imports them from there."""

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import UTC
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import compute_node.types  # noqa: F401 - fills the registry
-from aurora.errors import ProgramLimitExceeded, QueryCanceled
+from aurora.errors import InvalidTextRepresentation, ProgramLimitExceeded, QueryCanceled
 from compute_node.hub import HUB
 from compute_node.types import long_text
-from compute_node.types.registry import REGISTRY
+from compute_node.types.registry import REGISTRY, TypeEnv
 
+ENV = TypeEnv(timezone=UTC)
 TEXT = st.text(alphabet="ab", max_size=60)
 WORD = st.text(alphabet="ab", min_size=1, max_size=4)
 
@@ -49,12 +51,43 @@ CALLS = [
 
 @pytest.mark.parametrize(("oid", "arguments"), CALLS)
 def test_long_work_can_be_canceled(oid: int, arguments: tuple[object, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    def canceled() -> None:
-        raise QueryCanceled("canceled")
-
     monkeypatch.setattr(HUB, "pulse", canceled)
     with pytest.raises(QueryCanceled):
         function(oid)(*arguments)  # type: ignore[operator]
+
+
+def canceled() -> None:
+    raise QueryCanceled("canceled")
+
+
+@pytest.mark.parametrize("oid", [3277, 3279, 3167, 3168])
+@pytest.mark.parametrize("element", ["int4", "float8"])
+def test_searches_of_long_arrays_can_be_canceled(oid: int, element: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    array = REGISTRY.types_by_name["_" + element]
+    specialize = REGISTRY.functions[oid].specialize
+    assert specialize is not None
+    search = specialize((array, REGISTRY.types_by_name[element]), array)
+    monkeypatch.setattr(HUB, "pulse", canceled)
+    with pytest.raises(QueryCanceled):
+        search([1] * 100_000, 2, *([3] if oid == 3168 else []))
+
+
+def test_the_numbers_of_a_vector_are_read_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list that ends in a fault is read a second time, number by number, and the whole text not for each."""
+    vector = REGISTRY.types_by_name["oidvector"]
+    stripped = []
+
+    class Text(str):
+        def rstrip(self, chars: str | None = None, /) -> str:
+            stripped.append(len(self))
+            return super().rstrip(chars)
+
+    with pytest.raises(InvalidTextRepresentation, match='"x"'):
+        vector.input(Text("12 " * 1_000 + "x"), -1, ENV)
+    assert len(stripped) < 10
+    monkeypatch.setattr(HUB, "pulse", canceled)
+    with pytest.raises(QueryCanceled):
+        vector.input("12 " * 10_000 + "x", -1, ENV)
 
 
 @pytest.mark.parametrize(

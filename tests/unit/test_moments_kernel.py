@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aurora.errors import SqlError
+from aurora.errors import InvariantViolation, SqlError
 from compute_node.types import calendar_
 from compute_node.types.datetime_ import date_in, date_out, timestamp_in, timestamp_out
 from compute_node.types.formatting import moment_in, moment_out
@@ -136,7 +136,7 @@ PATTERNS = (
 @settings(max_examples=100)
 def test_programs_write_what_the_general_code_writes(us: int, pieces: list[str]) -> None:
     template = " ".join(pieces)
-    plain = moment_out._plain(template)
+    plain = moment_out._parsed(template)
     if us in (SPEC.INFINITY, SPEC.MINUS_INFINITY):
         return
     if plain is None:
@@ -146,6 +146,14 @@ def test_programs_write_what_the_general_code_writes(us: int, pieces: list[str])
     assert text == SPEC.written(us, plain[0], "CET")
     if text is not None:
         assert text == moment_out._write(moment_out._of_timestamp(us, 3600, "CET"), template)
+
+
+def test_long_templates_are_written_by_what_can_be_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object) -> None:
+        raise InvariantViolation("one call writes the whole of a long template")
+
+    monkeypatch.setattr(moment_out.moments, "written", refuse)
+    assert moment_out.timestamp_to_char(0, "YYYY-MM " * 100) == "2000-01 " * 100
 
 
 ZONES = ("Europe/Berlin", "America/New_York", "Africa/Casablanca", "Africa/Freetown", "Asia/Gaza", "Etc/GMT+5", "UTC")
@@ -176,8 +184,8 @@ def test_offsets_are_the_zones(name: str, seconds: list[int]) -> None:
 
 
 def test_no_zone_has_an_offset_for_less_than_what_is_looked_at() -> None:
-    """``_span`` looks at an instant every two days: nowhere does an offset come and go in between."""
-    step = calendar_._PROBE_US // 4
+    """An offset that comes and goes within days is seen."""
+    step = SPEC.DAY_US // 2
     zone = zoneinfo.ZoneInfo("Africa/Freetown")  # the shortest time of all: four days in 1939
     start = -1_905_000_000 * SPEC.SECOND_US
     seen = [calendar_._state(start + number * step, zone)[0] for number in range(200)]

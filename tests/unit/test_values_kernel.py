@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aurora.errors import InvariantViolation
 from compute_node.types import REGISTRY
-from compute_node.types.numeric import EXACT, division_scale, quotient, round_scale, to_disk
+from compute_node.types.numeric import EXACT, division_scale, multiply, quotient, round_scale, to_disk
 
 SPEC = importlib.import_module("aurora.kernels.python.values")
 try:
@@ -47,6 +48,23 @@ def test_numbers_are_calculated_alike(a: Decimal, b: Decimal, scale: int) -> Non
     assert str(NATIVE.number(to_disk(a))) == str(SPEC.number(to_disk(a))) == str(a)
 
 
+@pytest.mark.parametrize("digits", [2400, 4000, 4001, 4299, 4301, 20_001, 147_455])
+def test_stored_numbers_of_many_digits_are_read(digits: int) -> None:
+    """Python writes and reads no integer of more than 4300 digits as a text."""
+    for scale in (0, 1, 16383):
+        for sign in (0, 1):
+            value = Decimal((sign, (7, *(0,) * (digits - 2), 3), -scale))
+            stored = to_disk(value)
+            for side in (SPEC, NATIVE):
+                assert str(side.number(stored)) == str(value)
+
+
+def test_a_number_of_too_many_decimals_is_not_stored() -> None:
+    assert str(multiply(Decimal("1E-9000"), Decimal("-1E-9000"))) == "0E-16383"
+    with pytest.raises(InvariantViolation):
+        to_disk(Decimal("1E-16384"))
+
+
 @given(NUMBERS, NUMBERS, st.integers(0, 18))
 @settings(max_examples=200)
 def test_numbers_are_what_exact_arithmetic_gives(a: Decimal, b: Decimal, scale: int) -> None:
@@ -71,6 +89,12 @@ def test_hashes_are_alike(data: bytes, seed: int, text: str) -> None:
     assert NATIVE.hash_int(seed) == SPEC.hash_int(seed)
     if text.isprintable():
         assert NATIVE.hash_text(text) == SPEC.hash_text(text)
+    for side in (SPEC, NATIVE):
+        state = side.hash_begin(len(data), seed)
+        whole = len(data) - len(data) % 12
+        for at in range(0, whole, 12):
+            state = side.hash_more(state, data[at : at + 12])
+        assert side.hash_end(state, data[whole:]) == SPEC.hash_bytes(data, seed)
 
 
 def test_hashes_are_those_of_postgresql() -> None:

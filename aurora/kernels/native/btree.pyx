@@ -8,6 +8,7 @@ from libc.string cimport memcmp, memcpy, memset
 from aurora.errors import IndexCorrupted
 from aurora.kernels.native.arena cimport Arena
 from aurora.kernels.native.clog cimport BlockMap, Snapshot
+from aurora.kernels.native.entries cimport EntryRun, size_of
 from aurora.kernels.native.heap cimport HeapFile
 from aurora.kernels.native.mtr cimport Mtr
 from aurora.kernels.native.tuples cimport Projection
@@ -28,6 +29,11 @@ cdef enum:
     C_NEEDS_SPLIT = -1
     C_DUPLICATE = 1
     MAX_ITEM = 2704
+    C_LEAF = 1
+    C_INCOMPLETE = 2
+    FILL = PAGE_BYTES * 9 // 10
+    C_NULLS_DISTINCT = 1
+    C_NULLS_EQUAL = 2
 
 cdef int BTREE_KIND = PageKind.BTREE
 
@@ -79,6 +85,21 @@ cdef int lower_bound(const unsigned char* page, const unsigned char* key, Py_ssi
         middle = (low + high) >> 1
         item = item_of(page, middle + 1, &m)
         if compare(item, m - cut, key, n) < 0:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+cdef inline int lower_bound_from(const unsigned char* page, const unsigned char* key, Py_ssize_t n, int low) noexcept:
+    # ``lower_bound`` of a key that is known not to be below the first ``low`` items.
+    cdef int high = count_of(page), middle
+    cdef Py_ssize_t m
+    cdef const unsigned char* item
+    while low < high:
+        middle = (low + high) >> 1
+        item = item_of(page, middle + 1, &m)
+        if compare(item, m, key, n) < 0:
             low = middle + 1
         else:
             high = middle
@@ -255,6 +276,88 @@ cdef class KeyCodec:
             n = self.tid_c(n, row[last])
             items.append(PyBytes_FromStringAndSize(<char*>self.buffer, n))
         return items
+
+
+    def gather(self, EntryRun run not None, rows, positions, tids):
+        """Add the leaf items of rows to a run."""
+        cdef Py_ssize_t n, i, last, number = 0
+        cdef bint has_null
+        for row in rows:
+            n = 0
+            has_null = False
+            if positions is None:
+                last = len(row) - 1
+                for i in range(last):
+                    value = row[i]
+                    has_null = has_null or value is None
+                    n = self.column_c(i, value, n)
+                n = self.tid_c(n, row[last] if tids is None else tids[number])
+            else:
+                i = 0
+                for position in positions:
+                    value = row[position]
+                    has_null = has_null or value is None
+                    n = self.column_c(i, value, n)
+                    i += 1
+                n = self.tid_c(n, row[len(row) - 1] if tids is None else tids[number])
+            number += 1
+            run.put(self.buffer, n, has_null)
+
+
+cdef inline bint is_checked(EntryRun run, Py_ssize_t at, int unique) noexcept:
+    return unique == C_NULLS_EQUAL or (unique == C_NULLS_DISTINCT and not run.entries[at].at[1] & 0x80)
+
+
+cdef class _Leaf:
+    # The image of a leaf in the making.
+
+    cdef bytes image
+    cdef unsigned char* page
+    cdef int line
+    cdef int upper
+
+    def __cinit__(self):
+        self.image = PyBytes_FromStringAndSize(NULL, PAGE_BYTES)
+        self.page = <unsigned char*>PyBytes_AS_STRING(self.image)
+        memset(self.page, 0, PAGE_BYTES)
+        self.line = PAGE_HEADER
+        self.upper = OFF_RIGHT
+
+    cdef int put(self, const unsigned char* item, Py_ssize_t n) except -1:
+        cdef unsigned short words[2]
+        if self.upper - self.line < n + 4:
+            raise IndexCorrupted("items do not fit on a page")
+        self.upper -= <int>n
+        if n:
+            memcpy(self.page + self.upper, item, n)
+        words[0] = <unsigned short>self.upper
+        words[1] = <unsigned short>n
+        memcpy(self.page + self.line, words, 4)
+        self.line += 4
+        return 0
+
+    cdef bytes finish(self, unsigned int relfile, unsigned int right):
+        cdef unsigned short words[3]
+        self.page[OFF_KIND] = <unsigned char>BTREE_KIND
+        self.page[OFF_FLAGS] = C_LEAF
+        words[0] = <unsigned short>self.line
+        words[1] = <unsigned short>self.upper
+        words[2] = OFF_RIGHT
+        memcpy(self.page + OFF_LOWER, words, 6)
+        memcpy(self.page + OFF_UPPER + 4, &relfile, 4)
+        memcpy(self.page + OFF_RIGHT, &right, 4)
+        return self.image
+
+
+def leaf_image(unsigned int relfile, unsigned int right, bytes high not None, items):
+    """The image of a leaf; IndexCorrupted when the items do not fit."""
+    cdef _Leaf leaf = _Leaf()
+    cdef bytes item
+    leaf.put(<const unsigned char*>PyBytes_AS_STRING(high), PyBytes_GET_SIZE(high))
+    for each in items:
+        item = each
+        leaf.put(<const unsigned char*>PyBytes_AS_STRING(item), PyBytes_GET_SIZE(item))
+    return leaf.finish(relfile, right)
 
 
 cdef class BTree:
@@ -492,13 +595,11 @@ cdef class BTree:
                     return C_DUPLICATE
         return self._put_item(frame, position, item, True)
 
-    def insert_run(self, list items not None, Py_ssize_t start, bytes checks):
-        """Add leaf items from ``start`` on that go to one page: how many, 0 when the first needs a split or a look at
-        its key, or minus a missing page."""
-        cdef bytes entry = items[start]
-        cdef const unsigned char* key = <const unsigned char*>PyBytes_AS_STRING(entry)
-        cdef const unsigned char* flags = NULL
-        cdef Py_ssize_t n = PyBytes_GET_SIZE(entry), total = len(items), m, i, room, key_n
+    def insert_run(self, EntryRun run not None, Py_ssize_t start, int unique):
+        """Add the items of a sorted run from ``start`` on that go to one page: how many, 0 when the first needs a split
+        or a look at its key, or minus a missing page."""
+        cdef const unsigned char* key = run.entries[start].at + 2
+        cdef Py_ssize_t n = size_of(run.entries[start].at), total = run.count, m, i, room, key_n
         cdef long long frame, block
         cdef const unsigned char* page
         cdef const unsigned char* high
@@ -512,10 +613,7 @@ cdef class BTree:
         cdef int sizes[2048]
         cdef int offset, words
         cdef unsigned short head[2]
-        cdef bint checked
-        if checks is not None:
-            flags = <const unsigned char*>PyBytes_AS_STRING(checks)
-        block = self.descend_c(key, n - (TID if flags != NULL and flags[start] else 0), 0, False, &frame)
+        block = self.descend_c(key, n - (TID if is_checked(run, start, unique) else 0), 0, False, &frame)
         if block < 0:
             return -self.missing
         page = self.arena.base + frame * PAGE_BYTES
@@ -526,14 +624,14 @@ cdef class BTree:
         high = item_of(page, 0, &high_n)
         offset = upper
         for i in range(start, total):
-            entry = items[i]
-            key = <const unsigned char*>PyBytes_AS_STRING(entry)
-            n = PyBytes_GET_SIZE(entry)
+            key = run.entries[i].at + 2
+            n = size_of(run.entries[i].at)
             if room < n + 4 or (high_n and compare(key, n, high, high_n) >= 0):
                 break
-            position = lower_bound(page, key, n, 0)
-            checked = flags != NULL and flags[i] != 0
-            if checked:
+            # Sorted items go to ever higher places: at the end of a page there is nothing to be searched.
+            if position < count:
+                position = lower_bound_from(page, key, n, position)
+            if is_checked(run, i, unique):
                 key_n = n - TID
                 if before != NULL and before_n >= key_n and memcmp(before, key, key_n) == 0:
                     break
@@ -587,6 +685,101 @@ cdef class BTree:
             self.mtr.rollback()
             raise
         return added
+
+    def split_right(self, long long block, long long new_block, EntryRun run not None, Py_ssize_t start, int unique):
+        """Split the rightmost leaf ``block``: its last item and those of the run that fill a page go to ``new_block``.
+        How many of the run's, 0 when the first one does not belong there, or minus a missing page."""
+        cdef long long frame = self.frame_c(block), new_frame
+        cdef const unsigned char* page
+        cdef const unsigned char* last
+        cdef const unsigned char* before
+        cdef const unsigned char* key
+        cdef Py_ssize_t last_n, before_n, n, i, key_n, room
+        cdef int count, lower
+        cdef unsigned int right = <unsigned int>new_block
+        cdef unsigned char head[3]
+        cdef unsigned short word
+        cdef _Leaf leaf
+        if frame < 0:
+            return -self.missing
+        new_frame = self.frame_c(new_block)
+        if new_frame < 0:
+            return -self.missing
+        page = self.arena.base + frame * PAGE_BYTES
+        count = count_of(page)
+        if page[OFF_FLAGS] != C_LEAF or get32(page + OFF_RIGHT) or get16(page + OFF_LEVEL) or count < 2:
+            return 0
+        last = item_of(page, count, &last_n)
+        if compare(run.entries[start].at + 2, size_of(run.entries[start].at), last, last_n) <= 0:
+            return 0
+        leaf = _Leaf()
+        leaf.put(NULL, 0)
+        leaf.put(last, last_n)
+        room = OFF_RIGHT - PAGE_HEADER - 8 - last_n
+        before = last
+        before_n = last_n
+        i = start
+        while i < run.count:
+            key = run.entries[i].at + 2
+            n = size_of(run.entries[i].at)
+            room -= n + 4
+            if room < 0:
+                break
+            key_n = n - TID
+            if is_checked(run, i, unique) and before_n >= key_n and memcmp(before, key, key_n) == 0:
+                break
+            leaf.put(key, n)
+            before = key
+            before_n = n
+            i += 1
+        if i == start:
+            return 0
+        lower = PAGE_HEADER + 4 * count
+        head[0] = C_LEAF | C_INCOMPLETE
+        word = <unsigned short>lower
+        memcpy(head + 1, &word, 2)
+        try:
+            self.mtr.put_c(frame, OFF_FLAGS, head, 3)
+            self.mtr.put_c(frame, PAGE_HEADER, page + lower, 4)
+            self.mtr.put_c(frame, OFF_RIGHT, <unsigned char*>&right, 4)
+            self.mtr.image(new_frame, leaf.finish(self.relfile, 0))
+            self.mtr.commit_c()
+        except BaseException:
+            self.mtr.rollback()
+            raise
+        return i - start
+
+    def leaf_page(self, EntryRun run not None, Py_ssize_t start, unsigned int right):
+        """The place of the first item that is not on it, and the image of a leaf with a run's items from ``start`` on."""
+        cdef Py_ssize_t at = start, total = run.count, used = 0, n, high, i
+        cdef _Leaf leaf = _Leaf()
+        while at < total:
+            n = size_of(run.entries[at].at) + 4
+            high = 4 if at + 1 == total else size_of(run.entries[at + 1].at) + 4
+            if at > start and (used + n > FILL or used + n + high > OFF_RIGHT - PAGE_HEADER):
+                break
+            used += n
+            at += 1
+        if at < total:
+            leaf.put(run.entries[at].at + 2, size_of(run.entries[at].at))
+        else:
+            leaf.put(NULL, 0)
+        for i in range(start, at):
+            leaf.put(run.entries[i].at + 2, size_of(run.entries[i].at))
+        return at, leaf.finish(self.relfile, right if at < total else 0)
+
+    def page_head(self, long long block):
+        """``page_items`` without the items."""
+        cdef long long frame = self.frame_c(block)
+        cdef const unsigned char* page
+        cdef const unsigned char* item
+        cdef Py_ssize_t n
+        if frame < 0:
+            return self.missing
+        page = self.arena.base + frame * PAGE_BYTES
+        item = item_of(page, 0, &n)
+        high = PyBytes_FromStringAndSize(<const char*>item, n)
+        return page[OFF_FLAGS], get16(page + OFF_LEVEL), get32(page + OFF_RIGHT), high
 
     def insert_inner(self, long long block, bytes item not None):
         """Add an inner item to ``block``: ``DONE``, ``NEEDS_SPLIT``, or minus a missing page. Part of the current MTR."""

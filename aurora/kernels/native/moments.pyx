@@ -6,7 +6,7 @@ from cpython.object cimport PyObject, PyTypeObject
 from cpython.ref cimport Py_INCREF
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_SET_ITEM
 from cpython.unicode cimport PyUnicode_DecodeASCII, PyUnicode_DecodeUTF8
-from libc.stdlib cimport free, malloc, realloc
+from libc.stdlib cimport free, realloc
 from libc.string cimport memcmp, memcpy, memmove
 
 from aurora.errors import DatetimeFieldOverflow
@@ -577,7 +577,7 @@ def written(long long us, bytes program not None, str zone not None=""):
     cdef const unsigned char* p = <const unsigned char*>PyBytes_AS_STRING(program)
     cdef const unsigned char* stop = p + PyBytes_GET_SIZE(program)
     cdef long long days, of_day
-    cdef int code, number, hour, n
+    cdef int code, hour, n
     cdef Civil at
     cdef bytes zone_text
     cdef list done = None

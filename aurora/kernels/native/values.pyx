@@ -7,7 +7,7 @@ from cpython.list cimport PyList_New, PyList_SET_ITEM
 from cpython.long cimport PyLong_FromLongLong
 from cpython.ref cimport Py_INCREF
 from cpython.unicode cimport PyUnicode_DecodeASCII, PyUnicode_DecodeUTF8
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcpy
 
 from decimal import Decimal
 
@@ -16,7 +16,6 @@ from aurora.kernels.python.values import DIGITS_MAX as _DIGITS_MAX
 from aurora.kernels.python.values import number as _number
 
 cdef extern from *:
-    ctypedef long long wide "__int128"
     ctypedef unsigned long long huge "unsigned __int128"
 
 cdef extern from "Python.h":
@@ -270,16 +269,20 @@ cdef inline unsigned int little(const unsigned char* at) noexcept nogil:
     return at[0] | (<unsigned int>at[1] << 8) | (<unsigned int>at[2] << 16) | (<unsigned int>at[3] << 24)
 
 
-cdef unsigned long long hashed(const unsigned char* at, Py_ssize_t size, unsigned long long seed) noexcept nogil:
-    cdef Triple t = seeded(size, seed)
-    cdef Py_ssize_t i
-    while size >= 12:
+cdef inline void mix_all(Triple* t, const unsigned char* at, Py_ssize_t size) noexcept nogil:
+    # ``size`` is a multiple of 12.
+    while size:
         t.a += little(at)
         t.b += little(at + 4)
         t.c += little(at + 8)
-        mix(&t)
+        mix(t)
         at += 12
         size -= 12
+
+
+cdef inline unsigned long long ended(Triple t, const unsigned char* at, Py_ssize_t size) noexcept nogil:
+    # With the last bytes, less than 12.
+    cdef Py_ssize_t i
     for i in range(size):
         if i < 4:
             t.a += <unsigned int>at[i] << (8 * i)
@@ -288,6 +291,40 @@ cdef unsigned long long hashed(const unsigned char* at, Py_ssize_t size, unsigne
         else:
             t.c += <unsigned int>at[i] << (8 * (i - 7))
     return final(t)
+
+
+cdef unsigned long long hashed(const unsigned char* at, Py_ssize_t size, unsigned long long seed) noexcept nogil:
+    cdef Triple t = seeded(size, seed)
+    cdef Py_ssize_t whole = size - size % 12
+    mix_all(&t, at, whole)
+    return ended(t, at + whole, size - whole)
+
+
+cdef inline Triple state_of(tuple state):
+    cdef Triple t
+    t.a, t.b, t.c = state
+    return t
+
+
+def hash_begin(Py_ssize_t length, seed=0):
+    """The state before the first piece of so many bytes."""
+    cdef Triple t = seeded(length, <unsigned long long>(seed & 0xFFFFFFFFFFFFFFFF))
+    return t.a, t.b, t.c
+
+
+def hash_more(tuple state not None, bytes piece not None):
+    """The state after a piece, whose length is a multiple of 12."""
+    cdef Triple t = state_of(state)
+    if PyBytes_GET_SIZE(piece) % 12:
+        raise ValueError("a piece of whole words")
+    mix_all(&t, <const unsigned char*>PyBytes_AS_STRING(piece), PyBytes_GET_SIZE(piece))
+    return t.a, t.b, t.c
+
+
+def hash_end(tuple state not None, bytes rest not None):
+    """The hash, 64 bits, unsigned, after the last piece of less than 12 bytes."""
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(rest)
+    return ended(state_of(state), <const unsigned char*>PyBytes_AS_STRING(rest), size if size < 12 else 12)
 
 
 def hash_bytes(bytes data not None, seed=0):
@@ -407,8 +444,12 @@ cdef bint parts_of(object value, Parts* out) except -1:
     # Whether it is a number of few digits.
     cdef Py_ssize_t size, i = 0
     cdef const char* at
-    cdef str text = str(value)
+    cdef str text
     cdef bint point = False
+    cdef Py_ssize_t highest = value.adjusted()
+    if not -FEW <= highest < FEW:
+        return False
+    text = str(value)
     at = PyUnicode_AsUTF8AndSize(text, &size)
     out.value = 0
     out.digits = 0

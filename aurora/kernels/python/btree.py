@@ -29,6 +29,8 @@ from aurora.datum import Datum, Row
 from aurora.errors import IndexCorrupted
 from aurora.kernels.python.arena import MISSING, Arena
 from aurora.kernels.python.clog import BlockMap, Snapshot
+from aurora.kernels.python.entries import ITEM_MAX, EntryRun
+from aurora.kernels.python.entries import TID_BYTES as TID_BYTES
 from aurora.kernels.python.heap import HeapFile
 from aurora.kernels.python.mtr import Mtr
 from aurora.kernels.python.tuples import Projection
@@ -40,8 +42,11 @@ OFF_RIGHT = PAGE_BYTES - SPECIAL_BYTES
 OFF_LEVEL = OFF_RIGHT + 4
 META_ROOT = HEADER_BYTES
 META_MAGIC = b"AUBT\1\0\0\0"
-TID_BYTES = 6
-MAX_ITEM_BYTES = 2704
+MAX_ITEM_BYTES = ITEM_MAX
+FILL_BYTES = PAGE_BYTES * 9 // 10
+"""Bytes used on a page of a fresh index."""
+NO_CHECK, NULLS_DISTINCT, NULLS_EQUAL = 0, 1, 2
+"""Whether a run's keys may be there once only: not, or those without a NULL, or all."""
 
 DONE, NEEDS_SPLIT, DUPLICATE = 0, -1, 1
 """Outcomes of ``insert``; a missing page is ``-page_no`` (≤ -2)."""
@@ -53,6 +58,23 @@ def next_prefix(prefix: bytes) -> bytes | None:
     """The least byte string above all that start with ``prefix``; None when there is none."""
     stripped = prefix.rstrip(b"\xff")
     return stripped[:-1] + bytes((stripped[-1] + 1,)) if stripped else None
+
+
+def leaf_image(relfile: int, right: int, high: bytes, items: Sequence[bytes]) -> bytes:
+    """The image of a leaf; IndexCorrupted when the items do not fit."""
+    image = bytearray(PAGE_BYTES)
+    entries = (high, *items)
+    lower, upper = HEADER_BYTES + 4 * len(entries), OFF_RIGHT - sum(map(len, entries))
+    if upper < lower:
+        raise IndexCorrupted(f"{len(items)} items of {OFF_RIGHT - upper} bytes do not fit on a page")
+    at = OFF_RIGHT
+    for number, item in enumerate(entries):
+        at -= len(item)
+        image[at : at + len(item)] = item
+        struct.pack_into("<HH", image, HEADER_BYTES + 4 * number, at, len(item))
+    struct.pack_into("<BBHHHI", image, OFF_KIND, PageKind.BTREE, LEAF, lower, upper, OFF_RIGHT, relfile)
+    struct.pack_into("<IHH", image, OFF_RIGHT, right, 0, 0)
+    return bytes(image)
 
 
 def pack_tid(tid: int) -> bytes:
@@ -107,6 +129,20 @@ class KeyCodec:
     def encode_many(self, rows: Sequence[Sequence[Datum]]) -> list[bytes]:
         """Leaf items of rows whose last value is the tid."""
         return [self.encode(row[:-1]) + pack_tid(row[-1]) for row in rows]
+
+    def gather(
+        self,
+        run: EntryRun,
+        rows: Sequence[Sequence[Datum]],
+        positions: tuple[int, ...] | None,
+        tids: Sequence[int] | None,
+    ) -> None:
+        """Add the leaf items of rows to a run: their values at ``positions`` with the tid from ``tids``, or all values
+        of rows whose last one is the tid."""
+        for number, row in enumerate(rows):
+            values = row[:-1] if positions is None else [row[position] for position in positions]
+            tid = row[-1] if tids is None else tids[number]
+            run.add((self.item(values, tid),), None in values)
 
 
 class BTree:
@@ -270,12 +306,12 @@ class BTree:
                 return DUPLICATE
         return self._put_item(frame, page, position, item)
 
-    def insert_run(self, items: list[bytes], start: int, checks: bytes | None) -> int:
-        """Add leaf items, which are sorted, from ``start`` on, as many as go to the page of the first one: how many, in
-        one mini-transaction. 0 when the first one needs a split, or ``checks`` (a byte an item, 1: its key may be there
-        once only) asks for a look at its key; or minus a missing page."""
-        item = items[start]
-        found = self.descend(item[:-TID_BYTES] if checks and checks[start] else item, 0, False)
+    def insert_run(self, run: EntryRun, start: int, unique: int) -> int:
+        """Add the items of a sorted run from ``start`` on, as many as go to the page of the first one: how many, in one
+        mini-transaction. 0 when the first one needs a split, or its key, which may be there once only, a look; or minus
+        a missing page."""
+        (item,) = run.items(start, start + 1)
+        found = self.descend(item[:-TID_BYTES] if self._is_checked(run, start, unique) else item, 0, False)
         if isinstance(found, int):
             return -found
         frame, page, page_no = self._page(found[0])
@@ -286,12 +322,11 @@ class BTree:
         lower, upper = struct.unpack_from("<HH", page, OFF_LOWER)
         room = upper - lower
         added: list[tuple[int, bytes]] = []
-        for at in range(start, len(items)):
-            item = items[at]
+        for at, item in enumerate(run.items(start, len(run)), start):
             if room < len(item) + 4 or (high and item >= high):
                 break
             position = bisect_left(old, item)
-            if checks and checks[at]:
+            if self._is_checked(run, at, unique):
                 around = [old[position] if position < len(old) else high, *old[max(0, position - 1) : position]]
                 if added:
                     around.append(added[-1][1])
@@ -303,6 +338,65 @@ class BTree:
             return 0
         self._put_run(frame, page, added, len(old))
         return len(added)
+
+    @staticmethod
+    def _is_checked(run: EntryRun, at: int, unique: int) -> bool:
+        return unique == NULLS_EQUAL or (unique == NULLS_DISTINCT and not run.has_null(at))
+
+    def split_right(self, block: int, new_block: int, run: EntryRun, start: int, unique: int) -> int:
+        """Split the rightmost leaf ``block``: its last item and those of the run from ``start`` on that come behind it
+        and fill a page go to ``new_block``, the downlink is left to be made. How many of the run's; 0 when the first
+        one does not belong there or its key needs a look, minus a missing page. One mini-transaction: of the left page
+        only the line pointers change, for the item that leaves becomes its high key."""
+        frame, page, page_no = self._page(block)
+        new_frame, new_page, new_page_no = self._page(new_block)
+        if page is None or new_page is None:
+            return -page_no if page is None else -new_page_no
+        items = self._items(page)
+        (right, level) = struct.unpack_from("<IH", page, OFF_RIGHT)
+        is_whole = page[OFF_FLAGS] == LEAF and not right and not level and len(items) > 1
+        if not is_whole or run.items(start, start + 1)[0] <= items[-1]:
+            return 0
+        moved = items[-1:]
+        room = OFF_RIGHT - HEADER_BYTES - 8 - len(moved[0])
+        for at, item in enumerate(run.items(start, len(run)), start):
+            room -= len(item) + 4
+            if room < 0 or (self._is_checked(run, at, unique) and moved[-1].startswith(item[:-TID_BYTES])):
+                break
+            moved.append(item)
+        if len(moved) == 1:
+            return 0
+        lower = HEADER_BYTES + 4 * len(items)
+        try:
+            flags = struct.pack("<BH", LEAF | INCOMPLETE_SPLIT, lower)
+            self.mtr.put(frame, OFF_FLAGS, flags)
+            self.mtr.put(frame, HEADER_BYTES, bytes(page[lower : lower + 4]))
+            self.mtr.put(frame, OFF_RIGHT, struct.pack("<I", new_block))
+            self.mtr.image(new_frame, leaf_image(self.relfile, 0, b"", moved))
+            self.mtr.commit()
+        except BaseException:
+            self.mtr.rollback()
+            raise
+        return len(moved) - 1
+
+    def leaf_page(self, run: EntryRun, start: int, right: int) -> tuple[int, bytes]:
+        """Of a sorted run: the image of a leaf with the items from ``start`` on, filled to ``FILL_BYTES`` with room for
+        the high key, which is the first item that it does not have; before it, that one's place. ``right`` is the right
+        sibling if there is such an item."""
+        total = len(run)
+        room = OFF_RIGHT - HEADER_BYTES
+        items = run.items(start, total)
+        at, used = 0, 0
+        while at < len(items):
+            n = len(items[at]) + 4
+            high = 4 if at + 1 == len(items) else len(items[at + 1]) + 4
+            if at and (used + n > FILL_BYTES or used + n + high > room):
+                break
+            used += n
+            at += 1
+        is_last = at == len(items)
+        image = leaf_image(self.relfile, 0 if is_last else right, b"" if is_last else items[at], items[:at])
+        return start + at, image
 
     def _put_run(self, frame: int, page: memoryview, added: list[tuple[int, bytes]], count: int) -> None:
         lower, upper = struct.unpack_from("<HH", page, OFF_LOWER)
@@ -349,6 +443,14 @@ class BTree:
             self.mtr.rollback()
             raise
         return DONE
+
+    def page_head(self, block: int) -> tuple[int, int, int, bytes] | int:
+        """``page_items`` without the items."""
+        _, page, page_no = self._page(block)
+        if page is None:
+            return page_no
+        right, level = struct.unpack_from("<IH", page, OFF_RIGHT)
+        return page[OFF_FLAGS], level, right, self._item(page, 0)
 
     def page_items(self, block: int) -> tuple[int, int, int, bytes, list[bytes]] | int:
         """``(flags, level, right, high key, items)`` of a block; a missing page."""

@@ -39,7 +39,7 @@ MONTHS = (
 )
 DAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
 
-_CYCLE_DAYS = 146097
+CYCLE_DAYS = 146097
 _MONTH_DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _YEAR_1_US = -730119 * DAY_US
 _YEAR_10000_US = 2921940 * DAY_US
@@ -71,12 +71,12 @@ def days_from_civil(year: int, month: int, day: int) -> int:
     shifted = year - (month <= 2)
     era, of_era = divmod(shifted, 400)
     of_year = (153 * (month + (-3 if month > 2 else 9)) + 2) // 5 + day - 1
-    return era * _CYCLE_DAYS + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 730425
+    return era * CYCLE_DAYS + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 730425
 
 
 def civil_from_days(days: int) -> tuple[int, int, int]:
     """(year, month, day) of days since 2000-01-01."""
-    era, of_era = divmod(days + 730425, _CYCLE_DAYS)
+    era, of_era = divmod(days + 730425, CYCLE_DAYS)
     year_of_era = (of_era - of_era // 1460 + of_era // 36524 - of_era // 146096) // 365
     of_year = of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
     shifted_month = (5 * of_year + 2) // 153
@@ -338,24 +338,24 @@ def written(us: int, program: bytes, zone: str = "") -> str | None:
         ISO_WEEKDAY: (days + 5) % 7 + 1,
         QUARTER: (month - 1) // 3 + 1,
     }
-    out = b""
+    out: list[bytes] = []
     at = 0
     while at < len(program):
         code = program[at]
         at += 1
         if code == LITERAL:
-            out += program[at + 1 : at + 1 + program[at]]
+            out.append(program[at + 1 : at + 1 + program[at]])
             at += 1 + program[at]
         elif code & 0x3F in numbers:
             number = numbers[code & 0x3F]
-            out += b"%d" % number if code & BARE else str(number).rjust(_WIDTHS.get(code, 2), "0").encode()
+            out.append(b"%d" % number if code & BARE else str(number).rjust(_WIDTHS.get(code, 2), "0").encode())
         elif code in _NOONS:
-            out += _NOONS[code][hour >= 12].encode()
+            out.append(_NOONS[code][hour >= 12].encode())
         elif code in (ZONE_UPPER, ZONE_LOWER):
-            out += (zone if code == ZONE_UPPER else zone.lower()).encode()
+            out.append((zone if code == ZONE_UPPER else zone.lower()).encode())
         else:
-            out += _name(code, month, (days + 6) % 7).encode()
-    return out.decode()
+            out.append(_name(code, month, (days + 6) % 7).encode())
+    return b"".join(out).decode()
 
 
 def _name(code: int, month: int, weekday: int) -> str:

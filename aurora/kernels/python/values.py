@@ -5,9 +5,10 @@ What is long, large or rare has its code in ``compute_node/types``; the function
 
 from __future__ import annotations
 
+import decimal
 import struct
 import uuid
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 
 from aurora.datum import Datum
 from aurora.errors import SubstringError
@@ -95,7 +96,7 @@ def _turn(x: int, count: int) -> int:
     return (x << count | x >> (32 - count)) & _MASK
 
 
-def mix(a: int, b: int, c: int) -> tuple[int, int, int]:
+def _mix(a: int, b: int, c: int) -> tuple[int, int, int]:
     a = (a - c & _MASK) ^ _turn(c, 4)
     c = c + b & _MASK
     b = (b - a & _MASK) ^ _turn(a, 6)
@@ -110,7 +111,7 @@ def mix(a: int, b: int, c: int) -> tuple[int, int, int]:
     return a, b + a & _MASK, c
 
 
-def final(a: int, b: int, c: int) -> int:
+def _final(a: int, b: int, c: int) -> int:
     c = (c ^ b) - _turn(b, 14) & _MASK
     a = (a ^ c) - _turn(c, 11) & _MASK
     b = (b ^ a) - _turn(a, 25) & _MASK
@@ -120,31 +121,47 @@ def final(a: int, b: int, c: int) -> int:
     return b << 32 | (c ^ b) - _turn(b, 24) & _MASK
 
 
-def seeded(length: int, seed: int) -> tuple[int, int, int]:
+Hashing = tuple[int, int, int]
+"""the state of a hash between two pieces of what is hashed"""
+
+
+def hash_begin(length: int, seed: int = 0) -> Hashing:
+    """The state before the first piece of so many bytes."""
     a = b = c = _BEGIN + length & _MASK
+    seed &= _MASK64
     if seed:
-        return mix(a + (seed >> 32) & _MASK, b + (seed & _MASK) & _MASK, c)
+        return _mix(a + (seed >> 32) & _MASK, b + (seed & _MASK) & _MASK, c)
     return a, b, c
+
+
+def hash_more(state: Hashing, piece: bytes) -> Hashing:
+    """The state after a piece, whose length is a multiple of 12."""
+    a, b, c = state
+    for x, y, z in _WORDS.iter_unpack(piece):
+        a, b, c = _mix(a + x & _MASK, b + y & _MASK, c + z & _MASK)
+    return a, b, c
+
+
+def hash_end(state: Hashing, rest: bytes) -> int:
+    """The hash, 64 bits, unsigned, after the last piece of less than 12 bytes."""
+    a, b, c = state
+    a += int.from_bytes(rest[:4], "little")
+    b += int.from_bytes(rest[4:8], "little")
+    # The lowest byte of c is the length's.
+    c += int.from_bytes(rest[8:12], "little") << 8
+    return _final(a & _MASK, b & _MASK, c & _MASK)
 
 
 def hash_bytes(data: bytes, seed: int = 0) -> int:
     """64 bits, unsigned; without a seed the lower 32 are the plain hash."""
-    a, b, c = seeded(len(data), seed & _MASK64)
     whole = len(data) - len(data) % 12
-    for x, y, z in _WORDS.iter_unpack(data[:whole]):
-        a, b, c = mix(a + x & _MASK, b + y & _MASK, c + z & _MASK)
-    rest = data[whole:]
-    a += int.from_bytes(rest[:4], "little")
-    b += int.from_bytes(rest[4:8], "little")
-    # The lowest byte of c is the length's.
-    c += int.from_bytes(rest[8:], "little") << 8
-    return final(a & _MASK, b & _MASK, c & _MASK)
+    return hash_end(hash_more(hash_begin(len(data), seed), data[:whole]), data[whole:])
 
 
 def hash_word(value: int, seed: int = 0) -> int:
     """As ``hash_bytes``, of 32 bits."""
-    a, b, c = seeded(4, seed & _MASK64)
-    return final(a + (value & _MASK) & _MASK, b, c)
+    a, b, c = hash_begin(4, seed)
+    return _final(a + (value & _MASK) & _MASK, b, c)
 
 
 def hash_text(text: str) -> int:
@@ -159,6 +176,18 @@ def hash_int(value: int) -> int:
 
 # Numbers.
 
+EXACT = decimal.Context(
+    prec=300_000,
+    rounding=ROUND_HALF_UP,
+    Emin=-999_999,
+    Emax=999_999,
+    capitals=1,
+    clamp=0,
+    flags=[],
+    traps=[decimal.InvalidOperation, decimal.Overflow],
+)
+"""Wide enough that sums, products and roundings of any two values are exact; rounds half away from zero."""
+_PIECE_BYTES = 1024
 _SPECIAL = (Decimal("NaN"), Decimal("Infinity"), Decimal("-Infinity"))
 
 
@@ -168,11 +197,30 @@ def number(data: bytes) -> Decimal:
     scale = data[0] | data[1] << 8
     if scale & 0x8000:
         return _SPECIAL[scale & 3]
-    return Decimal(f"{int.from_bytes(data[2:], 'little', signed=True)}E-{scale}")
+    value = int.from_bytes(data[2:], "little", signed=True)
+    if len(data) <= _PIECE_BYTES:
+        return Decimal(value).scaleb(-scale, EXACT)
+    magnitude = _joined(abs(value).to_bytes(len(data), "little"))
+    return (magnitude if value >= 0 else magnitude.copy_negate()).scaleb(-scale, EXACT)
+
+
+def _joined(data: bytes) -> Decimal:
+    """An unsigned integer: Python's own way takes a time that grows with the square of its length."""
+    parts = [
+        Decimal(int.from_bytes(data[at : at + _PIECE_BYTES], "little")) for at in range(0, len(data), _PIECE_BYTES)
+    ]
+    unit = Decimal(1 << 8 * _PIECE_BYTES)
+    while len(parts) > 1:
+        parts += [Decimal(0)] * (len(parts) % 2)
+        parts = [EXACT.fma(high, unit, low) for low, high in zip(parts[::2], parts[1::2], strict=True)]
+        unit = EXACT.multiply(unit, unit)
+    return parts[0]
 
 
 def _parts(value: Decimal) -> tuple[int, int] | None:
     """(unscaled value, scale) of a number of few digits."""
+    if not -DIGITS_MAX <= value.adjusted() < DIGITS_MAX:
+        return None
     text = str(value)
     whole, _, fraction = text.partition(".")
     digits = whole.removeprefix("-") + fraction

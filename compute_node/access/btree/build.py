@@ -1,4 +1,8 @@
-"""Builds a B-tree over the rows that a table has: scan, sort by key bytes, unique check, bottom-up load."""
+"""Builds a B-tree over the rows that a table has: scan, sort by key bytes, unique check, bottom-up load.
+
+scan ─► ``EntryRun`` ─ sort ─┬─ within ``maintenance_work_mem`` ──────────────► leaves, then the levels above
+                             └─ past it: runs in files ─► merge ─► ``EntryRun`` ─┘
+"""
 
 from __future__ import annotations
 
@@ -7,20 +11,26 @@ from typing import TYPE_CHECKING
 
 from aurora.datum import Row
 from aurora.errors import UniqueViolation
+from aurora.kernels import entries as entries_kernel
 from aurora.kernels.python.btree import TID_BYTES
+from aurora.page import PAGE_BYTES
 from compute_node.access.stored import resolved_row
 from compute_node.hub import HUB
 from compute_node.txn.transaction import Txn
 from compute_node.work.account import KB, Account, Area
 from compute_node.work.sorting import Sorter, itself
 from compute_node.work.spill import TempFile, setting_of, temp_usage
+from compute_node.work.workers import run_in_thread
 
 if TYPE_CHECKING:
+    from aurora.kernels.python.entries import EntryRun
     from compute_node.access.btree.index import BTreeIndex
 
 BATCH_ROWS = 2048
-ENTRY_BYTES = 48
-"""What an entry takes beside its bytes."""
+SORT_INLINE_MAX = 10_000
+"""Entries that are sorted without a thread: that takes a millisecond or two."""
+PAGES_BYTES = 16 * PAGE_BYTES
+"""Entries from files are cut into pages when so much of them is together."""
 
 
 def build_tree(index: BTreeIndex, txn: Txn) -> None:
@@ -29,14 +39,77 @@ def build_tree(index: BTreeIndex, txn: Txn) -> None:
     area = Area(account, setting_of(txn.session, "maintenance_work_mem") * KB)
     usage = temp_usage(txn.session)
     sorter = Sorter([(itself, False)], area, lambda: TempFile(account, usage), tuples=False)
+    run: EntryRun = entries_kernel.EntryRun()
     try:
-        for batch in _items(txn, index):
-            sorter.add(batch, sum(map(len, batch)) + ENTRY_BYTES * len(batch))
+        charged = 0
+        for rows in _rows(txn, index):
+            index.codec.gather(run, rows, None, None)
+            index.writer.check_size(run.too_long)
+            full = area.add(run.bytes - charged)
+            charged = run.bytes
+            if full and len(run) > BATCH_ROWS:
+                _sort(run)
+                sorter.add_run(_batches(run))
+                run.clear()
+                charged = 0
             _turn(txn)
-        batches: Iterator[list[bytes]] = sorter.finish()
-        index.writer.load(_checked(txn, index, batches))
+        _sort(run)
+        more: Iterator[list[bytes]] = iter(())
+        if sorter.file_bytes:
+            sorter.add_run(_batches(run))
+            run.clear()
+            more = sorter.finish()
+        index.writer.load(_leaves(txn, index, run, more))
     finally:
         account.close()
+
+
+def _sort(run: EntryRun) -> None:
+    """In key order; many in a thread, which lets others run."""
+    if len(run) > SORT_INLINE_MAX:
+        run_in_thread(run.sort)
+    else:
+        run.sort()
+
+
+def _batches(run: EntryRun) -> Iterator[list[bytes]]:
+    for start in range(0, len(run), BATCH_ROWS):
+        yield run.items(start, start + BATCH_ROWS)
+        HUB.pulse()
+
+
+def _leaves(txn: Txn, index: BTreeIndex, run: EntryRun, more: Iterator[list[bytes]]) -> Iterator[tuple[bytes, bytes]]:
+    """The leaves of a sorted run, and of ``more`` items behind it: ``BTreeWriter.load`` takes them."""
+    if index.unique:
+        _check_unique(txn, index, run)
+    at, block, is_all = 0, 1, False
+    while True:
+        _turn(txn)
+        end, image = index.tree.leaf_page(run, at, block + 1)
+        if end == len(run) and not is_all:
+            # It may be that what comes next belongs on this page.
+            rest = run.items(at, end)
+            run.clear()
+            run.add(rest, False)
+            at, is_all = 0, not _refill(run, more)
+            if index.unique and not is_all:
+                _check_unique(txn, index, run)
+            continue
+        yield image, run.items(end, end + 1)[0] if end < len(run) else b""
+        if end == len(run):
+            return
+        at, block = end, block + 1
+
+
+def _refill(run: EntryRun, more: Iterator[list[bytes]]) -> bool:
+    """Some pages' items more; whether there were any."""
+    found = False
+    for batch in more:
+        run.add(batch, False)
+        found = True
+        if run.bytes > PAGES_BYTES:
+            break
+    return found
 
 
 def _turn(txn: Txn) -> None:
@@ -47,8 +120,8 @@ def _turn(txn: Txn) -> None:
     HUB.pulse()
 
 
-def _items(txn: Txn, index: BTreeIndex) -> Iterator[list[bytes]]:
-    """Leaf items of all live chains, unsorted."""
+def _rows(txn: Txn, index: BTreeIndex) -> Iterator[list[Row]]:
+    """The keys of all live chains, each with its row's address."""
     table, keys = index.table, index.keys
     snapshot = table.storage.txns.latest_snapshot(txn)
     batch: list[Row] = []
@@ -61,25 +134,19 @@ def _items(txn: Txn, index: BTreeIndex) -> Iterator[list[bytes]]:
                 if key is not None:
                     batch.append((*key, row[-1]))
         if len(batch) >= BATCH_ROWS:
-            yield index.codec.encode_many(batch)
+            yield batch
             batch = []
-    yield index.codec.encode_many(batch)
+    yield batch
 
 
-def _checked(txn: Txn, index: BTreeIndex, batches: Iterator[list[bytes]]) -> Iterator[bytes]:
-    """The sorted items one by one; 23505 for a repeated key of a unique index, 54000 for one that is too long."""
-    previous = b""
-    unique, check_size = index.unique, index.writer.check_size
-    for batch in batches:
+def _check_unique(txn: Txn, index: BTreeIndex, run: EntryRun) -> None:
+    """23505 for a repeated key of a unique index. A run that was in files does not know which keys have NULLs."""
+    nulls = index.desc.nulls_not_distinct
+    at = run.equal_key(1, nulls)
+    while at > 0:
+        _report(txn, index, run.items(at, at + 1)[0])
         _turn(txn)
-        for item in batch:
-            if unique:
-                key = item[:-TID_BYTES]
-                if key == previous:
-                    _report(txn, index, item)
-                previous = key
-            check_size(item)
-            yield item
+        at = run.equal_key(at + 1, nulls)
 
 
 def _report(txn: Txn, index: BTreeIndex, item: bytes) -> None:

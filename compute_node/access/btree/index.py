@@ -8,13 +8,20 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from aurora.datum import Datum, Row
 from aurora.errors import SqlError
 from aurora.kernels import btree as btree_kernel
-from aurora.kernels.python.btree import DUPLICATE, NEEDS_SPLIT, TID_BYTES
+from aurora.kernels import entries as entries_kernel
+from aurora.kernels.python.btree import (
+    DUPLICATE,
+    NEEDS_SPLIT,
+    NO_CHECK,
+    NULLS_DISTINCT,
+    NULLS_EQUAL,
+    TID_BYTES,
+)
 from compute_node.access.btree.build import build_tree
 from compute_node.access.btree.keys import key_codec
 from compute_node.access.btree.ranges import byte_range
@@ -32,6 +39,7 @@ from compute_node.txn.transaction import Txn
 if TYPE_CHECKING:
     from aurora.kernels.python.btree import BTree, KeyCodec
     from aurora.kernels.python.clog import Snapshot
+    from aurora.kernels.python.entries import EntryRun
     from compute_node.access.table import Table
 
 
@@ -145,37 +153,40 @@ class BTreeIndex(IndexAccess):
 
     def add_many(self, txn: Txn, rows: Sequence[Sequence[Datum]], tids: Sequence[int], check: bool = True) -> None:
         """See ``IndexAccess``: in key order, so that neighbours go to the same leaf."""
-        keyed = [(*key, tid) for row, tid in zip(rows, tids, strict=True) if (key := self._key_of(row)) is not None]
-        order = sorted(zip(self.codec.encode_many(keyed), keyed, strict=True), key=itemgetter(0))
-        items = [item for item, _ in order]
+        run: EntryRun = entries_kernel.EntryRun()
+        if self.keys.is_plain:
+            self.codec.gather(run, rows, self.keys.positions, tids)
+        else:
+            keyed = [(*key, tid) for row, tid in zip(rows, tids, strict=True) if (key := self._key_of(row)) is not None]
+            self.codec.gather(run, keyed, None, None)
+        self.writer.check_size(run.too_long)
+        run.sort()
         check = check and self.unique
-        checks = bytes(self._is_checked(entry) for _, entry in order) if check else None
-        if max(map(len, items), default=0) > LONG_ITEM_BYTES:
-            for item in items:
-                self.writer.check_size(item)
-        insert_run, at = self.tree.insert_run, 0
-        while at < len(items):
+        unique = NO_CHECK if not check else NULLS_EQUAL if self.desc.nulls_not_distinct else NULLS_DISTINCT
+        insert_run, at, total = self.tree.insert_run, 0, len(run)
+        while at < total:
             self.table.reserve_write()
-            done = insert_run(items, at, checks)
+            done = insert_run(run, at, unique)
             if done < 0:
                 self._load(-done)
-            elif done:
-                at += done
-            else:
-                self._add_one(txn, order[at], tids, check)
-                at += 1
+                continue
+            if not done and total - at > 1:
+                done = self.writer.extend(run, at, unique)
+            if not done:
+                self._add_one(txn, run.items(at, at + 1)[0], rows, tids, check)
+                done = 1
+            at += done
 
-    def _is_checked(self, entry: Row) -> bool:
-        """Whether the key (followed by the tid) may be there once only."""
-        return None not in entry or self.desc.nulls_not_distinct
-
-    def _add_one(self, txn: Txn, keyed: tuple[bytes, Row], tids: Sequence[int], check: bool) -> None:
+    def _add_one(
+        self, txn: Txn, item: bytes, rows: Sequence[Sequence[Datum]], tids: Sequence[int], check: bool
+    ) -> None:
         """An item of a run that needs a split, or a look at its key."""
-        item, entry = keyed
+        tid = int.from_bytes(item[-TID_BYTES:], "big")
+        number = tids.index(tid)
         try:
-            self._add_item(txn, entry[:-1], item, entry[-1], check, True)
+            self._add_item(txn, self._key_of(rows[number]) or (), item, tid, check, True)
         except SqlError as error:
-            error.row = tids.index(entry[-1])
+            error.row = number
             raise
 
     def _add_item(self, txn: Txn, key: Row, item: bytes, tid: int, unique: bool, raises: bool) -> int:
@@ -183,7 +194,7 @@ class BTreeIndex(IndexAccess):
         if unique and None in key and not self.desc.nulls_not_distinct:
             unique = False
         if len(item) > LONG_ITEM_BYTES:
-            self.writer.check_size(item)
+            self.writer.check_size(len(item))
         if unique and not self.desc.immediate:
             self._add_deferrable(txn, item, tid)
             return 0

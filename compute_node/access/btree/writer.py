@@ -12,11 +12,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from aurora.errors import InvariantViolation, ProgramLimitExceeded
+from aurora.kernels import btree as btree_kernel
 from aurora.kernels.python.btree import (
     DELETED,
     DONE,
+    FILL_BYTES,
     INCOMPLETE_SPLIT,
-    LEAF,
     MAX_ITEM_BYTES,
     META_MAGIC,
     META_ROOT,
@@ -30,12 +31,11 @@ from compute_node.hub import HUB
 
 if TYPE_CHECKING:
     from aurora.kernels.python.btree import BTree
+    from aurora.kernels.python.entries import EntryRun
     from compute_node.access.extents import RelationFile
     from compute_node.access.storage import Storage
 
 
-FILL_BYTES = PAGE_BYTES * 9 // 10
-"""Bytes used on a page of a fresh index."""
 SPLIT_REDO_BYTES = 4 * PAGE_BYTES
 
 
@@ -86,18 +86,18 @@ class BTreeWriter:
         self._file = file
         self._name = name
 
-    def check_size(self, item: bytes) -> None:
+    def check_size(self, size: int) -> None:
         """Error 54000 for an entry that is too long."""
-        if len(item) > MAX_ITEM_BYTES:
+        if size > MAX_ITEM_BYTES:
             raise ProgramLimitExceeded(
-                f'index row size {len(item)} exceeds btree version 4 maximum {MAX_ITEM_BYTES} for index "{self._name}"',
+                f'index row size {size} exceeds btree version 4 maximum {MAX_ITEM_BYTES} for index "{self._name}"',
                 hint="Values larger than 1/3 of a buffer page cannot be indexed.\n"
                 "Consider a function index of an MD5 hash of the value, or use full text indexing.",
             )
 
     def create(self) -> None:
         """Meta page and an empty root leaf."""
-        self.load(iter(()))
+        self.load([(btree_kernel.leaf_image(self._file.relfile, 0, b"", ()), b"")])
 
     def _append(self, block: int, image: bytes) -> None:
         """Write the next block of a tree under construction."""
@@ -124,6 +124,33 @@ class BTreeWriter:
             else:
                 self._cache.load(-outcome)
 
+    def extend(self, run: EntryRun, start: int, unique: int) -> int:
+        """Add the items of a sorted run from ``start`` on behind all others, on a new rightmost leaf, as many as fill
+        it: how many; 0 when the first one does not belong there. ``unique`` is as for ``BTree.insert_run``."""
+        (item,) = run.items(start, start + 1)
+        self._storage.volume.reserve(SPLIT_REDO_BYTES)
+        block = self._descend(item, 0)
+        if self.head(block)[2] or self.finish_split(block) or self.root() == block:
+            return 0
+        new_block, pinned = self._new_block(), []
+        try:
+            for each in (block, new_block):
+                frame = self.frame(each)
+                self._cache.arena.pin(frame)
+                pinned.append(frame)
+            # The kernel looks whether the page is the rightmost one still; whoever came in between may have the key.
+            done = self._tree.split_right(block, new_block, run, start, unique)
+            if done > 0:
+                new_block = -1
+        finally:
+            if new_block >= 0:
+                self._file.spare.append(new_block)
+            for frame in pinned:
+                self._cache.arena.unpin(frame)
+        if done > 0:
+            self.finish_split(block)
+        return max(done, 0)
+
     def _descend(self, key: bytes, level: int) -> int:
         while True:
             found = self._tree.descend(key, level, False)
@@ -135,6 +162,14 @@ class BTreeWriter:
         """``(flags, level, right sibling, high key, items)``; may wait."""
         while True:
             found = self._tree.page_items(block)
+            if not isinstance(found, int):
+                return found
+            self._cache.load(found)
+
+    def head(self, block: int) -> tuple[int, int, int, bytes]:
+        """``(flags, level, right sibling, high key)``; may wait."""
+        while True:
+            found = self._tree.page_head(block)
             if not isinstance(found, int):
                 return found
             self._cache.load(found)
@@ -252,12 +287,12 @@ class BTreeWriter:
 
     def finish_split(self, block: int) -> bool:
         """Add the missing downlink to ``block``'s right sibling, if it is missing; whether it was."""
-        if not self.page(block)[0] & INCOMPLETE_SPLIT:
+        if not self.head(block)[0] & INCOMPLETE_SPLIT:
             return False
         while True:
             self._storage.volume.reserve(SPLIT_REDO_BYTES)
             waits = self._cache.waits
-            flags, level, right, high, _ = self.page(block)
+            flags, level, right, high = self.head(block)
             if not flags & INCOMPLETE_SPLIT or flags & DELETED:
                 return True
             entry = high + right.to_bytes(4, "little")
@@ -284,36 +319,36 @@ class BTreeWriter:
 
     # Bulk load
 
-    def load(self, items: Iterable[bytes]) -> None:
-        """Build the tree of sorted leaf items, bottom up: level by level, each page written once its right neighbour's
-        first item is known. Block 0 points at the root at last: nobody reads the tree before."""
-        relfile = self._file.relfile
-        self._append(0, build_meta(relfile, 0))
-        level, flags, block = 0, LEAF, 1
-        entries: Iterable[bytes] = items
-        while True:
-            parents: list[bytes] = []
-            first = block
-            groups = _groups(entries)
-            group = next(groups, [])
-            separator = b""
-            while True:
-                following = next(groups, None)
-                high = b""
-                if following is not None:
-                    high = following[0][:-4] if level else following[0]
-                right = 0 if following is None else block + 1
-                self._append(block, build_page(relfile, flags, level, right, high, group))
-                parents.append(separator + block.to_bytes(4, "little"))
-                block += 1
-                if following is None:
-                    break
-                group, separator = following, high
-                HUB.pulse()
-            if len(parents) == 1:
-                self._set_root(first)
-                return
-            entries, level, flags = parents, level + 1, 0
+    def load(self, leaves: Iterable[tuple[bytes, bytes]]) -> None:
+        """Build the tree of its leaves, each with its high key, for blocks 1, 2 … in key order, bottom up: level by
+        level. Block 0 points at the root at last: nobody reads the tree before."""
+        self._append(0, build_meta(self._file.relfile, 0))
+        parents: list[bytes] = []
+        separator, block = b"", 1
+        for image, high in leaves:
+            self._append(block, image)
+            parents.append(separator + block.to_bytes(4, "little"))
+            separator, block = high, block + 1
+            HUB.pulse()
+        level, first = 0, 1
+        while len(parents) > 1:
+            level, first = level + 1, block
+            parents, block = self._load_level(parents, level, block)
+        self._set_root(first)
+
+    def _load_level(self, entries: list[bytes], level: int, block: int) -> tuple[list[bytes], int]:
+        """One level above the leaves from the entries of its items: those of the level above it, and the next
+        block."""
+        parents: list[bytes] = []
+        separator = b""
+        groups = list(_groups(entries))
+        for number, group in enumerate(groups, 1):
+            high, right = (groups[number][0][:-4], block + 1) if number < len(groups) else (b"", 0)
+            self._append(block, build_page(self._file.relfile, 0, level, right, high, group))
+            parents.append(separator + block.to_bytes(4, "little"))
+            block, separator = block + 1, high
+            HUB.pulse()
+        return parents, block
 
     def _set_root(self, root: int) -> None:
         self._storage.volume.reserve(PAGE_BYTES)

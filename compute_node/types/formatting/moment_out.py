@@ -33,7 +33,7 @@ from compute_node.types.formatting.moment_template import (
     rest,
     week_begin,
 )
-from compute_node.types.formatting.template import Kind, Node, cached, ordinal
+from compute_node.types.formatting.template import CACHED_LENGTH_MAX, Kind, Node, cached, ordinal
 from compute_node.types.interval import Interval
 from compute_node.types.long_text import joined, paced
 from compute_node.types.registry import FunctionContext
@@ -418,7 +418,12 @@ def _parse_plain(template: str) -> tuple[bytes, bool] | None:
     return bytes(program), zoned
 
 
-_plain = cached(_parse_plain)
+_parsed = cached(_parse_plain)
+
+
+def _plain(template: str) -> tuple[bytes, bool] | None:
+    """A program for the kernel, which nothing interrupts: none for a long template."""
+    return _parsed(template) if len(template) <= CACHED_LENGTH_MAX else None
 
 
 def timestamp_to_char(us: int, template: str) -> str | None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import Call, Expr, SubPlan, walk
 from compute_node.sql.planner.classes import Classes, mask_of
@@ -28,6 +29,10 @@ class Clause:
     left: int = 0
     right: int = 0
     hashes: bool = False
+    hashed: tuple[Expr, ...] = ()
+    """what is hashed of its sides, left and right"""
+    is_exact: bool = False
+    """what has equal hash keys meets it"""
     merges: bool = False
     left_class: int = -1
     right_class: int = -1
@@ -43,6 +48,11 @@ class Clause:
         """(outer, inner) expressions, given the outer entries."""
         arguments = self.node.arguments if isinstance(self.node, Call) else ()
         one, other = arguments
+        return (one, other) if not self.left & ~outer else (other, one)
+
+    def hash_sides(self, outer: int) -> tuple[Expr, Expr]:
+        """What is hashed of the outer side and of the inner one."""
+        one, other = self.hashed
         return (one, other) if not self.left & ~outer else (other, one)
 
     def crosses(self, outer: int, inner: int) -> bool:
@@ -81,14 +91,15 @@ class Clauses:
             one, other = node.arguments
             made.left, made.right = mask_of(one), mask_of(other)
             if made.left and made.right and not made.left & made.right:
-                operator = self._catalog.operator(node.operator)
+                made.hashed = tuple(hashed_sides(self._catalog, node))
+                made.hashes = bool(made.hashed)
+                made.is_exact = hashes_values(self._catalog, node)
                 has_subplan = any(isinstance(item, SubPlan) for item in walk(node))
-                made.hashes = operator.can_hash and operator.name == "="
                 family = 0 if has_subplan else self.classes.family(node)
                 if family:
                     made.left_class = self.classes.of(one, family)
                     made.right_class = self.classes.of(other, family)
-                    made.merges = self._alike(one.type, other.type)
+                    made.merges = node.operator < FIRST_NORMAL_OID and self._alike(one.type, other.type)
             else:
                 made.left = made.right = 0
         return made
@@ -217,21 +228,39 @@ def _union(masks: Iterator[int]) -> int:
 def hash_keys(
     catalog: CatalogView, condition: Sequence[Expr], have: frozenset[int], new: frozenset[int]
 ) -> tuple[list[tuple[Expr, Expr]], list[Expr]]:
-    """(outer, inner) key pairs of the hashable equalities between the two sides, and the other conditions."""
+    """(outer, inner) key pairs of the hashable equalities between the two sides, and the other conditions. What a
+    user's operator holds for equal need not be equal values: its keys are what its hash functions give, and it stays a
+    condition."""
     keys: list[tuple[Expr, Expr]] = []
     rest: list[Expr] = []
     for qual in condition:
-        if isinstance(qual, Call) and qual.operator and len(qual.arguments) == 2:
-            operator = catalog.operator(qual.operator)
-            if operator.can_hash and operator.name == "=":
-                left, right = qual.arguments
-                ids_left, ids_right = relids(left), relids(right)
-                if ids_left and ids_right:
-                    if ids_left <= have and ids_right <= new:
-                        keys.append((left, right))
-                        continue
-                    if ids_left <= new and ids_right <= have:
-                        keys.append((right, left))
-                        continue
-        rest.append(qual)
+        sides = [(side, relids(side)) for side in hashed_sides(catalog, qual)]
+        found = None
+        for (outer, ids_outer), (inner, ids_inner) in (sides, sides[::-1]) if sides else ():
+            if ids_outer and ids_inner and ids_outer <= have and ids_inner <= new:
+                found = outer, inner
+        if found is not None:
+            keys.append(found)
+        if found is None or not hashes_values(catalog, qual):
+            rest.append(qual)
     return keys, rest
+
+
+def hashes_values(catalog: CatalogView, node: Expr) -> bool:
+    """Whether a condition is an equality of two values that have one hash where they are equal: a built-in one."""
+    if not isinstance(node, Call) or not 0 < node.operator < FIRST_NORMAL_OID:
+        return False
+    return catalog.operator(node.operator).can_hash
+
+
+def hashed_sides(catalog: CatalogView, node: Expr) -> Sequence[Expr]:
+    """What is hashed of the two sides of an equality; nothing of any other condition."""
+    if not isinstance(node, Call) or not node.operator or not catalog.operator(node.operator).can_hash:
+        return ()
+    if node.operator < FIRST_NORMAL_OID:
+        return node.arguments
+    functions = catalog.hash_functions(node.operator) or ()
+    return [
+        Call(type=oids.INT4, function=function, arguments=(side,))
+        for function, side in zip(functions, node.arguments, strict=bool(functions))
+    ]

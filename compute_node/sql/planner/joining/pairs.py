@@ -381,14 +381,14 @@ class PairPaths:
         outers = [pair.outer.cheapest]
         if self._wants_first and pair.outer.first is not outers[0]:
             outers.append(pair.outer.first)
-        rest = [each for each in pair.clauses if each not in keys]
+        rest = [each for each in pair.clauses if each not in keys or not each.is_exact]
         mask = pair.outer.mask
-        sides = [each.sides(mask) for each in keys]
+        sides = [each.hash_sides(mask) for each in keys]
         inner_side = self.side(inner, pair.inner.width)
         buckets, batches = cost.hash_table(self._known, inner.rows, pair.inner.width)
         share, common = 1.0, 1.0
-        for clause, (_, node) in zip(keys, sides, strict=True):
-            one, most = self._clauses.bucket(clause, node, pair.inner, buckets * batches)
+        for clause in keys:
+            one, most = self._clauses.bucket(clause, clause.sides(mask)[1], pair.inner, buckets * batches)
             share, common = min(share, one), min(common, most)
         pairs = self._clauses.shares(keys)
         for outer in outers:

@@ -348,7 +348,7 @@ class JoinSearch:
         """The inner side of a semi join with one row for each key, where all conditions are equalities of such keys
         (create_unique_path)."""
         clauses = self._on[at]
-        if not clauses or not all(each.hashes and each.crosses(outer, inner.mask) for each in clauses):
+        if not clauses or not all(each.is_exact and each.crosses(outer, inner.mask) for each in clauses):
             return None
         keys: list[Expr] = []
         for each in clauses:
