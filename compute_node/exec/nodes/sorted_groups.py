@@ -13,6 +13,7 @@ from compute_node.sql import plan as pl
 from compute_node.work.account import batch_bytes
 
 if TYPE_CHECKING:
+    from compute_node.exec.builder import Builder
     from compute_node.exec.context import ExecContext
 
 
@@ -22,9 +23,16 @@ class SortedGroupsNode(AggregateNode):
 
     __slots__ = ()
 
-    def _grouped(self, ctx: ExecContext, source: Iterator[Batch], level: int) -> Iterator[Batch]:
+    def __init__(self, plan: pl.SortedGroups, builder: Builder) -> None:
+        super().__init__(plan, builder)
+        # Groups of column batches do not come in the order of their keys.
+        self._by_columns = None
+
+    def _grouped(
+        self, ctx: ExecContext, source: Iterator[Batch], level: int, groups: dict[Datum, list[Datum]] | None = None
+    ) -> Iterator[Batch]:
         area = ctx.area()
-        groups: dict[Datum, list[Datum]] = {}
+        groups = {} if groups is None else groups
         for batch in source:
             ctx.check()
             if self._grows:
