@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from aurora.datum import Datum, Row
 from aurora.errors import InvariantViolation, LockNotAvailable, SerializationFailure, SqlError
 from aurora.ids import Lsn
+from aurora.kernels import columns as columns_kernel
 from aurora.kernels import heap as heap_kernel
 from aurora.kernels import tuples as tuples_kernel
 from aurora.kernels.python.heap import BUSY, GONE, NEEDS_TOAST, OK, RETRY, SELF
@@ -36,6 +37,7 @@ from compute_node.txn.transaction import Txn
 
 if TYPE_CHECKING:
     from aurora.kernels.python.clog import Snapshot
+    from aurora.kernels.python.columns import Column
     from aurora.kernels.python.heap import HeapFile
     from aurora.kernels.python.tuples import Projection, RowCodec
     from compute_node.access.storage import Storage
@@ -49,6 +51,8 @@ Compute = Callable[[Row], Sequence[Datum] | None]
 WRITE_REDO_BYTES = 2 * PAGE_BYTES
 """Log space reserved for one row's heap change: at most two page images' worth."""
 BULK_ROWS_MIN = 16
+FIRST_BATCH_ROWS = 128
+"""Of a scan by columns: who wants few rows waits for few."""
 STRENGTHS = {"key share": 0, "share": 1, "no key update": 2, "update": 3}
 
 
@@ -174,6 +178,35 @@ class Table:
                     yield from resolved(rows, proj.eager)
                 elif rows:
                     yield rows
+        finally:
+            ahead.close()
+
+    def scan_columns(
+        self, snapshot: Snapshot, columns: tuple[int, ...], kinds: str
+    ) -> Iterator[tuple[int, list[Column], bool]]:
+        """The rows of ``scan`` by column, each column in the form of its letter in ``kinds`` (see the columns kernel):
+        (rows, columns, whether a column may have handles). The first batches are small. Not for serializable
+        transactions."""
+        codec, scan_page, page_no = self.codec, self.heap.scan_columns, self.file.map.page_no
+        gathered = columns_kernel.Columns(self.projection(columns, False), kinds)
+        blocks = self.file.map.blocks
+        ahead = ReadAhead(self._cache, page_no, blocks)
+        self.counts.scans += 1
+        enough, handles = FIRST_BATCH_ROWS, codec.handles
+        try:
+            for block in range(blocks):
+                if block >= ahead.mark:
+                    ahead.advance(block)
+                while (missing := scan_page(snapshot, block, gathered)) is not None:
+                    if missing == page_no(block):
+                        ahead.missed(block)
+                    self._load(missing)
+                count = gathered.count
+                if count >= enough or (block + 1 == blocks and count):
+                    enough = min(4 * enough, columns_kernel.BATCH_ROWS)
+                    self.counts.returned += count
+                    yield count, gathered.take(), codec.handles != handles
+                    handles = codec.handles
         finally:
             ahead.close()
 

@@ -37,6 +37,7 @@ from compute_node.catalog.ddl.rewrite import truncate
 from compute_node.catalog.ddl.role_names import role_oid
 from compute_node.catalog.ddl.shared_depend import record_owner
 from compute_node.catalog.ddl.toast import ensure_toast
+from compute_node.catalog.layer import NEUTRAL_ENV
 from compute_node.catalog.permissions import check_required, denied, denied_relation
 from compute_node.catalog.reloptions import TABLE, TOAST, VIEW, options_of
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
@@ -48,7 +49,8 @@ from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.sql.deparse.expressions import quote_identifier
 from compute_node.sql.deparse.queries import kept_query
-from compute_node.sql.expressions import FieldSelect
+from compute_node.sql.expressions import Const, FieldSelect
+from compute_node.sql.parse import literal_location
 from compute_node.sql.query import Query
 from compute_node.sql.required import NOTHING, is_security_invoker
 from compute_node.sql.rewrite import own_nodes
@@ -220,6 +222,7 @@ def _view_text(ctx: DdlContext, node: ast.Node, query: Query) -> str:
 
     def as_written() -> str:
         write_stars(node, query.stars)
+        write_constants(ctx, node, query)
         qualify(ctx, node)
         return expression_text(node)
 
@@ -286,6 +289,21 @@ def write_stars(node: ast.Node, stars: Stars) -> None:
                 fields = [ast.String(sval=part) for part in (qualifier, name) if part is not None]
                 written.append(ast.ResTarget(val=ast.ColumnRef(fields=tuple(fields), location=-1), location=-1))
         each.targetList = tuple(written)
+
+
+def write_constants(ctx: DdlContext, node: ast.Node, query: Query) -> None:
+    """Write what the literals of a query mean, so that they mean it later ('now') and under other settings, too."""
+    constants = {
+        each.location: each
+        for each in own_nodes(query)
+        if isinstance(each, Const) and each.location >= 0 and each.value is not None and each.type != oids.UNKNOWN
+    }
+    for each in walk(node):
+        if isinstance(each, ast.A_Const) and isinstance(each.val, ast.String):
+            constant = constants.get(literal_location(each))
+            if constant is not None:
+                text = ctx.view.type(constant.type).output(constant.value, NEUTRAL_ENV)
+                each.val = ast.String(sval=text)
 
 
 def qualify(ctx: DdlContext, node: ast.Node, hidden: frozenset[str] = frozenset()) -> None:

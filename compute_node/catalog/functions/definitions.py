@@ -59,8 +59,9 @@ def _is_wrapped(text: str) -> bool:
 
 
 def _shown(call: Call, desc: RelationDesc | None, text: str, lines: bool = False) -> str:
-    """A stored expression, whose names are whole and may be OIDs, as the session's search path lets one write it."""
-    if "::reg" not in text and "." not in text and not (lines and "CASE" in text):
+    """A stored expression, whose names are whole and may be OIDs, as the session's search path and settings have one
+    write it."""
+    if "'" not in text and "." not in text and not (lines and "CASE" in text):
         return text
     expr = analyze_stored(call.view, desc, text, "DEFAULT", session=call.session)
     return deparse_stored(expr, call.view, desc, call.session.env, lines)

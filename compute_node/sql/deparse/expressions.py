@@ -89,9 +89,8 @@ def quote_identifier(name: str) -> str:
 
 
 def quote_literal(text: str) -> str:
-    """The text as a string literal (``E''`` when it has backslashes)."""
-    quoted = "'" + text.replace("'", "''") + "'"
-    return "E" + quoted.replace("\\", "\\\\") if "\\" in text else quoted
+    """The text as a string literal, as standard_conforming_strings reads it."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 class Deparser:

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from aurora.errors import InvariantViolation, NotSupported
+from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import Call, Expr
 from compute_node.sql.planner.access import Access
 from compute_node.sql.planner.paths import CPU_OPERATOR_COST, CPU_TUPLE_COST, DISABLED_COST, JoinPath, Path, ScanPath
 from compute_node.sql.planner.quals import relids
+from compute_node.types import oids
 
 EXHAUSTIVE_MAX = 5
 
@@ -277,21 +279,39 @@ def nest_loop_cost(outer: Path, inner: Path, again: float, inner_rows: float, co
 def hash_keys(
     catalog: CatalogView, condition: Sequence[Expr], have: frozenset[int], new: frozenset[int]
 ) -> tuple[list[tuple[Expr, Expr]], list[Expr]]:
-    """(outer, inner) key pairs of the hashable equalities between the two sides, and the other conditions."""
+    """(outer, inner) key pairs of the hashable equalities between the two sides, and the other conditions. What a
+    user's operator holds for equal need not be equal values: its keys are what its hash functions give, and it stays a
+    condition."""
     keys: list[tuple[Expr, Expr]] = []
     rest: list[Expr] = []
     for qual in condition:
-        if isinstance(qual, Call) and qual.operator and len(qual.arguments) == 2:
-            operator = catalog.operator(qual.operator)
-            if operator.can_hash and operator.name == "=":
-                left, right = qual.arguments
-                ids_left, ids_right = relids(left), relids(right)
-                if ids_left and ids_right:
-                    if ids_left <= have and ids_right <= new:
-                        keys.append((left, right))
-                        continue
-                    if ids_left <= new and ids_right <= have:
-                        keys.append((right, left))
-                        continue
-        rest.append(qual)
+        sides = [(side, relids(side)) for side in _hashed(catalog, qual)]
+        found = None
+        for (outer, ids_outer), (inner, ids_inner) in (sides, sides[::-1]) if sides else ():
+            if ids_outer and ids_inner and ids_outer <= have and ids_inner <= new:
+                found = outer, inner
+        if found is not None:
+            keys.append(found)
+        if found is None or not hashes_values(catalog, qual):
+            rest.append(qual)
     return keys, rest
+
+
+def hashes_values(catalog: CatalogView, node: Expr) -> bool:
+    """Whether a condition is an equality of two values that have one hash where they are equal: a built-in one."""
+    if not isinstance(node, Call) or not 0 < node.operator < FIRST_NORMAL_OID:
+        return False
+    return catalog.operator(node.operator).can_hash
+
+
+def _hashed(catalog: CatalogView, node: Expr) -> Sequence[Expr]:
+    """What is hashed of the two sides of an equality; nothing of any other condition."""
+    if not isinstance(node, Call) or not node.operator or not catalog.operator(node.operator).can_hash:
+        return ()
+    if node.operator < FIRST_NORMAL_OID:
+        return node.arguments
+    functions = catalog.hash_functions(node.operator) or ()
+    return [
+        Call(type=oids.INT4, function=function, arguments=(side,))
+        for function, side in zip(functions, node.arguments, strict=bool(functions))
+    ]

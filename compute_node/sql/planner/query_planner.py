@@ -31,7 +31,7 @@ from compute_node.sql.planner.equivalence import Equivalences
 from compute_node.sql.planner.extremes import ends_of_indexes, is_better
 from compute_node.sql.planner.fold import fold
 from compute_node.sql.planner.from_tree import FromTree, leaves, nullable, reduce_outer
-from compute_node.sql.planner.joins import Item, JoinSearch, hash_keys
+from compute_node.sql.planner.joins import Item, JoinSearch, hash_keys, hashes_values
 from compute_node.sql.planner.paths import EmptyPath, JoinPath, Path, ScanPath, SubPath, rows_of
 from compute_node.sql.planner.pull_up import pull_up
 from compute_node.sql.planner.push_down import having_as_where, push_down
@@ -131,7 +131,12 @@ class QueryPlanner:
             if expr not in before or self._mentions(node, expr)
         )
         self.statement.subplans.append(plan)
-        hashed = node.kind == "ANY" and not child.level.uses_outer and not parameters
+        hashed = (
+            node.kind == "ANY"
+            and not child.level.uses_outer
+            and not parameters
+            and all(hashes_values(self.catalog, test) for test in conjuncts(node.test))
+        )
         return SubPlan(
             type=node.type,
             typmod=node.typmod,
