@@ -70,6 +70,12 @@ def _condition(sqlstate: str, name: str) -> type[SqlError]:
     return cls
 
 
+def is_of_a_value(error: SqlError) -> bool:
+    """Whether an error tells of the values that something was computed from, so that it may be computed without them:
+    not that the statement is cancelled, its time or memory over, its transaction or session at its end."""
+    return error.sqlstate[:2] not in ("25", "40", "53", "55", "57", "58", "XX")
+
+
 # One line a condition, in the order of appendix A.
 SuccessfulCompletion = _condition("00000", "SuccessfulCompletion")
 Warning_ = _condition("01000", "Warning_")

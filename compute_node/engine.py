@@ -47,6 +47,7 @@ from compute_node.session.state import SessionState
 from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.dml import refuse_catalog
 from compute_node.sql.analyze.routines import RoutineBody
+from compute_node.sql.analyze.row_addresses import add_addresses
 from compute_node.sql.analyze.stored import default_of
 from compute_node.sql.expressions import Expr
 from compute_node.sql.parse import RawStatement
@@ -97,7 +98,7 @@ class Engine:
         self.sequences = Sequences(storage, catalogs)
         self.channels = Channels()
         self.database_oid = catalogs.database
-        self.counts = storage.counts.database(catalogs.database)
+        self.counts = storage.counts.open_database(catalogs.database)
         self.lsn_waits = LsnWaits()
         self.exported_snapshots = ExportedSnapshots()
         self.ddl = Ddl(self)
@@ -198,6 +199,7 @@ class Engine:
         source: str,
         lifted: dict[int, int] | None,
         routine: RoutineBody | None = None,
+        addressed: bool = False,
     ) -> tuple[PlannedStmt, CatalogView]:
         given = list(param_types)
         slots, decisive = lifted or {}, set[int]()
@@ -207,7 +209,11 @@ class Engine:
             if routine is not None and routine.stored:
                 view = view.of_stored_text()
             query = analyze(node, view, param_types, source, slots, session, routine=routine)
+            tables: tuple[int, ...] = ()
+            if addressed:
+                query, tables = add_addresses(query)
             planned = plan(query, view, session.settings, session)
+            planned.addressed = tables
             if found := {offset for offset, slot in slots.items() if slot in planned.decisive_slots}:
                 # Their values decide whether an index can be used: they stay literals.
                 decisive |= found
@@ -233,11 +239,12 @@ class Engine:
         routine: RoutineBody | None = None,
     ) -> tuple[Executable, set[int]]:
         """Analyze, plan and build; see ``session.engine.Engine.compile``."""
-        planned, view = self._plan(statement.node, session, param_types, source, lifted, routine)
+        planned, view = self._plan(statement.node, session, param_types, source, lifted, routine, statement.addressed)
         executable = build(planned, view, param_types)
         executable.told = Told(view.path, dict(view.trace or {}))
         try:
-            check_required(view, session.user_oid, planned.privileges)
+            if routine is None or not routine.trusted:
+                check_required(view, session.user_oid, planned.privileges)
         except InsufficientPrivilege as error:
             # The plan may be made (PREPARE, Parse) and described; it is not run.
             executable.refuse(error.message)

@@ -46,7 +46,6 @@ class PageUpdates:
         self._table, self._txn, self._snapshot = table, txn, snapshot
         self._changed, self._needed, self._later = changed, needed, later
         self._plan: UpdatePlan = table.plan_of(changed, needed)
-        self._counted = txn.levels[-1].changes[table.counts]
         self._locks = table.storage.locks
         self._alone = (txn.serial is None or not table.serial_id) and self._plan.by_pages
 
@@ -150,8 +149,10 @@ class PageUpdates:
         plan, table, block = self._plan, self._table, tids[at] >> 16
         fresh = [tid for tid in made if tid]
         entered = [tid for tid in fresh if tid >> 16 != block] if plan.hot else fresh
-        self._counted[UPDATED] += len(fresh)
-        self._counted[HOT] += len(fresh) - len(entered)
+        if fresh:
+            counted = self._txn.levels[-1].changed(table.counts)
+            counted[UPDATED] += len(fresh)
+            counted[HOT] += len(fresh) - len(entered)
         table.file.dead_rows += len(entered)
         if plan.may_wait:
             self._later += entered

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from aurora.datum import Datum, Row
 from aurora.errors import InvariantViolation, LockNotAvailable, SerializationFailure, SqlError
 from aurora.ids import Lsn
+from aurora.kernels import columns as columns_kernel
 from aurora.kernels import heap_pages as heap_kernel
 from aurora.kernels import tuples as tuples_kernel
 from aurora.kernels.python.heap import BUSY, GONE, NEEDS_TOAST, OK, RETRY, SELF
@@ -30,13 +31,14 @@ from compute_node.access.vacuum_truncate import is_empty
 from compute_node.hub import HUB
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID
-from compute_node.txn.counts import DELETED, HOT, INSERTED, UPDATED, RelationCounts
+from compute_node.txn.counts import DELETED, HOT, INSERTED, UPDATED
 from compute_node.txn.locks import FOR_KEY_SHARE, FOR_NO_KEY_UPDATE, FOR_UPDATE, NOWAIT, SKIP_LOCKED, WAIT, RowQueue
 from compute_node.txn.serializable import SerialSnapshot
 from compute_node.txn.transaction import Txn
 
 if TYPE_CHECKING:
     from aurora.kernels.python.clog import Snapshot
+    from aurora.kernels.python.columns import Column
     from aurora.kernels.python.heap_pages import HeapPages
     from aurora.kernels.python.tuples import Projection, RowCodec
     from compute_node.access.storage import Storage
@@ -50,6 +52,8 @@ Compute = Callable[[Row], Sequence[Datum] | None]
 WRITE_REDO_BYTES = 2 * PAGE_BYTES
 """Log space reserved for one row's heap change: at most two page images' worth."""
 BULK_ROWS_MIN = 16
+FIRST_BATCH_ROWS = 128
+"""Of a scan by columns: who wants few rows waits for few."""
 OWN_ROWS = 64
 """Rows whose pages are in the cache at the same time."""
 STRENGTHS = {"key share": 0, "share": 1, "no key update": 2, "update": 3}
@@ -182,7 +186,7 @@ class Table:
         scan_page, page_no = self.heap.scan_page, self.file.map.page_no
         blocks = range(start, self.file.map.blocks if end is None else min(end, self.file.map.blocks), step)
         ahead = ReadAhead(self._cache, lambda at: page_no(blocks[at]), len(blocks))
-        counts = self.counts if counted else RelationCounts()
+        counts = self.counts if counted else self.storage.counts.uncounted
         counts.scans += 1
         try:
             for at, block in enumerate(blocks):
@@ -198,6 +202,35 @@ class Table:
                     yield from resolved(rows, proj.eager)
                 elif rows:
                     yield rows
+        finally:
+            ahead.close()
+
+    def scan_columns(
+        self, snapshot: Snapshot, columns: tuple[int, ...], kinds: str
+    ) -> Iterator[tuple[int, list[Column], bool]]:
+        """The rows of ``scan`` by column, each column in the form of its letter in ``kinds`` (see the columns kernel):
+        (rows, columns, whether a column may have handles). The first batches are small. Not for serializable
+        transactions."""
+        codec, scan_page, page_no = self.codec, self.heap.scan_columns, self.file.map.page_no
+        gathered = columns_kernel.Columns(self.projection(columns, False), kinds)
+        blocks = self.file.map.blocks
+        ahead = ReadAhead(self._cache, page_no, blocks)
+        self.counts.scans += 1
+        enough, handles = FIRST_BATCH_ROWS, codec.handles
+        try:
+            for block in range(blocks):
+                if block >= ahead.mark:
+                    ahead.advance(block)
+                while (missing := scan_page(snapshot, block, gathered)) is not None:
+                    if missing == page_no(block):
+                        ahead.missed(block)
+                    self._load(missing)
+                count = gathered.count
+                if count >= enough or (block + 1 == blocks and count):
+                    enough = min(4 * enough, columns_kernel.BATCH_ROWS)
+                    self.counts.returned += count
+                    yield count, gathered.take(), codec.handles != handles
+                    handles = codec.handles
         finally:
             ahead.close()
 
@@ -219,6 +252,7 @@ class Table:
         """The version after ``tid``, or itself, that the snapshot sees; None when the row is gone."""
         at = tid
         while self.fetch(snapshot, at, ()) is None:
+            HUB.pulse()
             while (following := self.heap.successor(at)) < 0:
                 self._load(-following)
             if not following:
@@ -251,7 +285,7 @@ class Table:
     def insert(self, txn: Txn, values: Sequence[Datum]) -> int:
         """Insert a row; its tid. Errors: 22003, 23505, 40P01, 54000."""
         tid = self._insert_heap(txn, values)
-        txn.levels[-1].changes[self.counts][INSERTED] += 1
+        txn.levels[-1].changed(self.counts)[INSERTED] += 1
         if txn.serial is not None:
             self._note_insert(txn.serial, values)
         for index in self.indexes:
@@ -320,7 +354,7 @@ class Table:
                 if found:
                     return 0, found
             tid = self._insert_heap(txn, values)
-            txn.levels[-1].changes[self.counts][INSERTED] += 1
+            txn.levels[-1].changed(self.counts)[INSERTED] += 1
             if txn.serial is not None:
                 self._note_insert(txn.serial, values)
             for index in self.indexes:
@@ -330,7 +364,7 @@ class Table:
                     # Somebody came in between: take the row back and look again.
                     while (outcome := self.heap.delete(tid, txn.write_xid, txn.cid)) < RETRY:
                         self._load(-outcome)
-                    txn.levels[-1].changes[self.counts][DELETED] += 1
+                    txn.levels[-1].changed(self.counts)[DELETED] += 1
                     if self.toast is not None:
                         self.toast.drop_version(txn, tid)
                     break
@@ -352,13 +386,15 @@ class Table:
         return len(rows)
 
     def refill(self, txn: Txn, rows: Sequence[Sequence[Datum]]) -> None:
-        """``insert_many`` of rows that the table had before it was written anew: nothing is to follow from them."""
-        self.insert_many(txn, rows)
+        """``insert_many`` of rows that the table had before it was written anew: nothing is to follow from them, and
+        statistics do not count them."""
+        self._insert_bulk(txn, rows, counted=False)
 
-    def _insert_bulk(self, txn: Txn, rows: Sequence[Sequence[Datum]]) -> list[int]:
+    def _insert_bulk(self, txn: Txn, rows: Sequence[Sequence[Datum]], counted: bool = True) -> list[int]:
         """Whole pages, and the index entries in one go; the rows' tids."""
         tids = self._insert_pages(txn, rows)
-        txn.levels[-1].changes[self.counts][INSERTED] += len(tids)
+        if counted:
+            txn.levels[-1].changed(self.counts)[INSERTED] += len(tids)
         if txn.serial is not None:
             for row in rows:
                 self._note_insert(txn.serial, row)
@@ -543,7 +579,7 @@ class Table:
             self.toast.drop_superseded(txn, at, plan.positions, new_tid)
         if txn.serial is not None and self.serial_id:
             txn.serial.replaces(self.serial_id, self.relfile, at)
-        counted = txn.levels[-1].changes[self.counts]
+        counted = txn.levels[-1].changed(self.counts)
         counted[UPDATED] += 1
         if plan.hot and new_tid >> 16 == at >> 16:
             counted[HOT] += 1
@@ -730,7 +766,7 @@ class Table:
                 outcome = self.heap.delete(at, txn.write_xid, txn.cid)
                 if outcome == 1:
                     self.file.dead_rows += 1
-                    txn.levels[-1].changes[self.counts][DELETED] += 1
+                    txn.levels[-1].changed(self.counts)[DELETED] += 1
                     if entry is not None:
                         self._locks.row_taken(txn, self.relfile, at, 0, entry)
                     if self.toast is not None:
@@ -764,7 +800,7 @@ class Table:
                 continue
             if done:
                 self.file.dead_rows += done
-                txn.levels[-1].changes[self.counts][DELETED] += done
+                txn.levels[-1].changed(self.counts)[DELETED] += done
                 count += done
             else:
                 done = 1

@@ -94,18 +94,6 @@ class WatchedTable(Table):
                 events_of(txn).now.append(NewReferences(key, self.desc, array("Q", checked)))
         return len(rows)
 
-    def refill(self, txn: Txn, rows: Sequence[Sequence[Datum]]) -> None:
-        """As ``Table.refill``: no events."""
-        if len(rows) >= BULK_ROWS_MIN:
-            self._insert_bulk(txn, rows)
-        else:
-            for row in rows:
-                super().insert(txn, row)
-        if (events := known_events(txn)) is not None:
-            events.now.clear()  # of keys that were unique before
-
-    # Updating and deleting
-
     def _check_seen(self, txn: Txn, tid: int) -> None:
         """40001 for a referential action of a REPEATABLE READ transaction on a row that its snapshot does not see."""
         events = known_events(txn)

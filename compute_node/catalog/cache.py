@@ -184,7 +184,7 @@ class TxnCatalog:
         self._layer: CatalogLayer | None = None
         self._layer_xids: frozenset[int] = frozenset()
         self._txn = txn
-        txn.on_commit(self._committed)
+        txn.on_commit_anyway(self._committed)  # more changes follow when the savepoint of now is undone
 
     def touch(self, *oids: int) -> None:
         """Relations (or other objects) whose cached form is out of date; the layer is made anew at the next look."""

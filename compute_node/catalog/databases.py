@@ -337,3 +337,4 @@ class Databases:
     def close(self, oid: int) -> None:
         """A database has been dropped."""
         self._engines.pop(oid, None)
+        self.storage.counts.database_dropped(oid)

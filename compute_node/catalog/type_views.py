@@ -89,15 +89,6 @@ SELECT pg_catalog.current_database() AS udt_catalog, nbt.nspname AS udt_schema, 
 FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace nt ON t.typnamespace = nt.oid
  JOIN pg_catalog.pg_type bt ON t.typbasetype = bt.oid JOIN pg_catalog.pg_namespace nbt ON bt.typnamespace = nbt.oid
 WHERE t.typtype = 'd' AND pg_catalog.pg_has_role(bt.typowner, 'USAGE')""",
-    "information_schema.column_column_usage": """
-SELECT DISTINCT pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema, c.relname AS table_name,
- ac.attname AS column_name, ad.attname AS dependent_column
-FROM pg_catalog.pg_namespace n, pg_catalog.pg_class c, pg_catalog.pg_depend d, pg_catalog.pg_attribute ac,
- pg_catalog.pg_attribute ad
-WHERE n.oid = c.relnamespace AND c.oid = ac.attrelid AND c.oid = ad.attrelid
- AND d.classid = 'pg_catalog.pg_class'::regclass AND d.refclassid = 'pg_catalog.pg_class'::regclass
- AND d.objid = d.refobjid AND c.oid = d.objid AND d.objsubid = ad.attnum AND d.refobjsubid = ac.attnum
- AND ad.attgenerated <> '' AND pg_catalog.pg_has_role(c.relowner, 'USAGE')""",
     "information_schema.column_domain_usage": """
 SELECT pg_catalog.current_database() AS domain_catalog, nt.nspname AS domain_schema, t.typname AS domain_name,
  pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema, c.relname AS table_name,

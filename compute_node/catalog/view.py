@@ -20,7 +20,7 @@ from compute_node.relations.column_statistics import ColumnStatistics
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID, NAMESPACE_CATALOG
 from compute_node.types import oids
-from compute_node.types.acl import USAGE
+from compute_node.types.acl import SELECT, USAGE
 from compute_node.types.collation import Collation
 from compute_node.types.registry import REGISTRY, Aggregate, Cast, Function, Operator, OperatorClass, PgType
 
@@ -101,6 +101,11 @@ class CatalogView:
         if not self._traces_views:
             view.trace = None
         return view
+
+    @property
+    def reads_stored_text(self) -> bool:
+        """See ``sql.catalog_view``."""
+        return self._user is None
 
     def of_stored_text(self) -> CatalogView:
         """The same view for what the catalog stores as SQL text: its names were allowed when it was stored."""
@@ -252,6 +257,10 @@ class CatalogView:
         """See ``sql.catalog_view``."""
         return self._ask("estimators", oid)  # type: ignore[no-any-return]
 
+    def hash_functions(self, oid: int) -> tuple[int, int] | None:
+        """See ``sql.catalog_view``."""
+        return self._ask("hash functions", oid)  # type: ignore[no-any-return]
+
     def sort_operator(self, oid: int) -> int:
         """See ``sql.catalog_view``."""
         return self._ask("sort operator", oid) or 0
@@ -260,6 +269,17 @@ class CatalogView:
         """See ``sql.catalog_view``. It changes without notice: no plan is told."""
         storage = self.layer.reader.storage
         return storage.blocks(relation.relfile) if storage.exists(relation.relfile) else 0
+
+    def may_read(self, relation: RelationDesc, attno: int) -> bool:
+        """See ``sql.catalog_view``. Nobody is told of what only stored text may name."""
+        if self._user is None:
+            return False
+        rights = self.rights(self._user)
+        return bool(rights.relation(relation, SELECT) or rights.column(relation, attno, SELECT))
+
+    def is_leakproof(self, function: int) -> bool:
+        """See ``sql.catalog_view``."""
+        return bool(self._ask("leakproof", function))
 
     def column_statistics(self, relation: int, attno: int) -> ColumnStatistics | None:
         """See ``sql.catalog_view``."""

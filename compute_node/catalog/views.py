@@ -7,6 +7,7 @@ them to show.
 
 from __future__ import annotations
 
+from aurora.errors import InvariantViolation
 from compute_node.catalog.privilege_views import (
     MAY_SEE_COLUMN,
     MAY_SEE_SEQUENCE,
@@ -290,7 +291,7 @@ EMPTY = (  # noqa: SIM905
     " pg_catalog.pg_stat_replication pg_catalog.pg_stat_subscription"
     " pg_catalog.pg_user_mappings pg_catalog.pg_available_extensions"
     " pg_catalog.pg_available_extension_versions pg_catalog.pg_stat_progress_vacuum pg_catalog.pg_stat_progress_copy"
-    " pg_catalog.pg_stat_progress_create_index pg_catalog.pg_stats pg_catalog.pg_stats_ext"
+    " pg_catalog.pg_stat_progress_create_index pg_catalog.pg_stats_ext"
     " pg_catalog.pg_stats_ext_exprs"
 ).split()
 
@@ -310,8 +311,14 @@ def _empty(name: str) -> str:
 
 def view_sql() -> dict[str, str]:
     """Each system view's SELECT. The declared types must be loaded."""
-    written = _ROLES | _RELATIONS | _SESSIONS | _STATISTICS | _INFORMATION_SCHEMA | ROUTINE_VIEWS | TYPE_VIEWS
-    written |= PRIVILEGE_VIEWS | SERVER_VIEWS | USAGE_VIEWS
-    return {name: text.strip() for name, text in written.items()} | {
-        name: _empty(name) for name in (*EMPTY, *NEVER_FILLED, *OF_ABSENT_THINGS)
-    }
+    groups = (
+        _ROLES, _RELATIONS, _SESSIONS, _STATISTICS, _INFORMATION_SCHEMA, ROUTINE_VIEWS, TYPE_VIEWS, PRIVILEGE_VIEWS,
+        SERVER_VIEWS, USAGE_VIEWS, {name: _empty(name) for name in (*EMPTY, *NEVER_FILLED, *OF_ABSENT_THINGS)},
+    )  # fmt: skip
+    written: dict[str, str] = {}
+    for group in groups:
+        twice = written.keys() & group.keys()
+        if twice:
+            raise InvariantViolation(f"system views are written twice: {sorted(twice)}")
+        written |= group
+    return {name: text.strip() for name, text in written.items()}

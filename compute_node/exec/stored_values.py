@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from aurora.datum import Datum, Row
 from aurora.errors import ArraySubscriptError
@@ -19,6 +19,7 @@ from compute_node.access.toast import METHOD_NAMES, stored_bytes
 from compute_node.exec.compile.rows import column_index
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql import expressions as ex
+from compute_node.types.oids import BOOL
 
 if TYPE_CHECKING:
     from aurora.kernels.python.tuples import ToastReader
@@ -82,6 +83,8 @@ def _compression(reader: ToastReader, handle: Toasted, whole: Whole, arguments: 
 
 
 _COLUMN_SIZE, _COLUMN_COMPRESSION = 1269, 2121
+HOW_STORED: Final = frozenset((_COLUMN_SIZE, _COLUMN_COMPRESSION))
+"""Functions that ask how a value is stored."""
 STORED_FUNCTIONS: dict[int, Stored] = {
     **dict.fromkeys((720, 1374, 2010), _size),
     **dict.fromkeys((877, 936), _text_slice),
@@ -146,6 +149,11 @@ class StoredOutput:
         self._positions = tuple(position for position in self._positions if position not in kept)
         return kept
 
+    @property
+    def positions(self) -> tuple[int, ...]:
+        """Those to resolve."""
+        return self._positions
+
     def __bool__(self) -> bool:
         return bool(self._positions)
 
@@ -198,6 +206,10 @@ def scan_columns(
     return ScanColumns(marked, StoredColumns(lazy, lazy & mixed), StoredOutput(output_positions))
 
 
+NOTHING: Final = ex.Const(type=BOOL, value=None)
+"""Stands for the output of a node that gives no column of its child's."""
+
+
 def passed_on(
     child: Node, width: int, output: Sequence[ex.Expr], needed: Iterable[ex.Expr]
 ) -> tuple[StoredColumns | None, StoredOutput]:
@@ -225,7 +237,7 @@ def _asked_how_stored(nodes: Iterable[ex.Expr]) -> frozenset[int]:
         column_index(item.arguments[0])
         for node in nodes
         for item in ex.walk(node)
-        if isinstance(item, ex.Call) and item.function in (_COLUMN_SIZE, _COLUMN_COMPRESSION)
+        if isinstance(item, ex.Call) and item.function in HOW_STORED
     )
 
 

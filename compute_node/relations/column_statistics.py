@@ -16,8 +16,6 @@ HISTOGRAM: Final = 2
 CORRELATION: Final = 3
 COMMON_ELEMENTS: Final = 4
 ELEMENT_COUNTS: Final = 5
-RANGE_LENGTHS: Final = 6
-RANGE_BOUNDS: Final = 7
 """pg_statistic.stakindN"""
 
 

@@ -113,8 +113,8 @@ class FeedCore:
         self._kept_bytes = 0
         self._kept_from: int = vdl
         """A follower that has applied this much, or more, can go on with what is kept."""
-        self._let_go: int = 0
-        """Below this read point storage has been allowed to collect."""
+        self._let_go: int = vdl
+        """Below this read point storage has been allowed to collect, by this writer or one before."""
 
     # The log
 

@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from sys import getsizeof
 from typing import Any
 
 from aurora.datum import Datum, Row
 from aurora.errors import BadCopyFileFormat, SqlError, UndefinedColumn
 from aurora.kernels import wire as wire_kernel
+from compute_node.session.copy_kept import KeptInput
 from compute_node.session.copy_options import CopyOptions
 from compute_node.session.results import decode_text
 from compute_node.types.registry import PgType, TypeEnv
+from compute_node.work.account import Account
 
 _ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 _ESCAPED = re.compile(r"\\(x[0-9A-Fa-f]{1,2}|[0-7]{1,3}|.)", re.DOTALL)
 _MEMO_LIMIT = 1024
-SIGNATURE = b"PGCOPY\n\xff\r\n\0"
+_COPIES = 3
+"""of a long line while it becomes a row: bytes, text, fields"""
 
 Column = tuple[str, PgType, int]
 
@@ -147,6 +151,7 @@ class LineReader:
         options: CopyOptions,
         env: TypeEnv,
         decode: Callable[[bytes], str] = decode_text,
+        account: Account | None = None,
     ) -> None:
         self._decode = decode
         self._batch = _Batch(relation, columns, env)
@@ -155,6 +160,8 @@ class LineReader:
         self._csv = options.format == "csv"
         self._rest: list[bytes] = []
         """pieces of a line that is not whole yet"""
+        self._kept = KeptInput(account)
+        """what those and ``_open_record`` have"""
         self._line = 0
         self._newline: str | None = None
         self.ended = False
@@ -185,13 +192,32 @@ class LineReader:
         return frozenset(self._names.index(name) for name in names)
 
     def feed(self, data: bytes) -> list[Row]:
-        """Take a piece; returns complete rows."""
+        """Take a piece; returns complete rows. 53200, 54000."""
+        if self.ended:
+            return []
         cut = data.rfind(b"\n") + 1
         if not cut:
-            self._rest.append(data)
+            self._keep(data)
             return []
-        chunk = b"".join((*self._rest, data[:cut]))
-        self._rest = [data[cut:]]
+        rest = self._rest
+        if not rest:
+            rows = self._rows(data[:cut])
+        else:
+            kept_bytes = sum(map(len, rest))
+            self._kept.drop(kept_bytes)
+            with self._kept.working(_COPIES * kept_bytes):
+                self._rest = []
+                rest.append(data[:cut])
+                rows = self._rows(b"".join(rest))
+        if cut < len(data):
+            self._keep(data[cut:])
+        return rows
+
+    def _keep(self, data: bytes) -> None:
+        self._kept.add(len(data), len(data), f"COPY {self._batch.relation}, line {self._line + 1}")
+        self._rest.append(data)
+
+    def _rows(self, chunk: bytes) -> list[Row]:
         rows = self._plain(chunk) if self._decode is decode_text else None
         return self._lines(self._decode(chunk)) if rows is None else rows
 
@@ -217,7 +243,9 @@ class LineReader:
         rest = b"".join(self._rest)
         if rest:
             self._rest = []
-            rows = self._lines(self._decode(rest) + "\n")
+            self._kept.drop(len(rest))
+            with self._kept.working(_COPIES * len(rest)):
+                rows = self._lines(self._decode(rest) + "\n")
         if self._open_record and not self.ended:
             raise self._batch.error("unterminated CSV quoted field", self._open_line, "".join(self._open_record))
         return rows
@@ -273,21 +301,27 @@ class LineReader:
         numbers: list[int] = []
         for offset, line in enumerate(lines):
             number = first + offset
-            if line.removesuffix("\r" if self._newline == "\r\n" else "") == "\\." and not self._open_record:
+            if line.startswith("\\.") and self._is_end(line) and not self._open_record:
                 self.ended = True
                 break
             if self._csv:
                 self._is_quoted = self._goes_on(line)
                 if self._is_quoted:
                     self._open_line = self._open_line or number
+                    where = f"COPY {self._batch.relation}, line {number}"
+                    self._kept.add(len(line) + 1, getsizeof(line), where)
                     self._open_record += (line, "\n")
                     continue
                 if self._newline is None:
                     self._newline = "\r\n" if line.endswith("\r") else "\n"
                 if self._newline == "\r\n":
                     line = line.removesuffix("\r")
-                fields = self._csv_fields("".join((*self._open_record, line)))
-                self._open_record, self._open_line = [], 0
+                record = line
+                if self._open_record:
+                    record = "".join((*self._open_record, line))
+                    self._open_record, self._open_line = [], 0
+                    self._kept.clear()
+                fields = self._csv_fields(record)
             else:
                 if "\r" in line:
                     raise self._batch.error("literal carriage return found in data", number, line)
@@ -317,6 +351,10 @@ class LineReader:
         return [
             row for fields, number in zip(rows, numbers, strict=True) for row in self._batch.convert([fields], number)
         ]
+
+    def _is_end(self, line: str) -> bool:
+        """Whether a line marks the end of the data. A text's line has lost its carriage return by now."""
+        return line == "\\." or (self._csv and self._newline == "\r\n" and line == "\\.\r")
 
     def _text_fields(self, line: str) -> list[str | None]:
         delimiter, null = self._options.delimiter, self._options.null
@@ -404,111 +442,3 @@ def _ends_in_delimiter(line: str, delimiter: str) -> bool:
         return False
     slashes = len(line) - 1 - len(line[:-1].rstrip("\\"))
     return slashes % 2 == 0
-
-
-class BinaryReader:
-    """The binary format: header, then per row a field count and fields; -1 ends it."""
-
-    def __init__(self, relation: str, columns: Sequence[Column], env: TypeEnv) -> None:
-        self._env = env
-        self._relation = relation
-        self._columns = columns
-        self._rest: list[bytes] = []
-        """pieces of a row that is not whole yet"""
-        self._have = self._wanted = 0
-        """bytes that ``_rest`` has, and that it needs before another look is worth it"""
-        self._in_header = True
-        self.ended = False
-        self._row = 0
-        self._given = 0
-
-    def feed(self, data: bytes) -> list[Row]:
-        """Take a piece; returns complete rows."""
-        self._rest.append(data)
-        self._have += len(data)
-        if self._have < self._wanted:
-            return []
-        data, at = b"".join(self._rest), 0
-        self._rest = []
-        if self._in_header:
-            if len(data) < 19:
-                return self._keep(data)
-            if data[:11] != SIGNATURE:
-                raise BadCopyFileFormat("COPY file signature not recognized")
-            if int.from_bytes(data[11:15], "big") >> 16:
-                raise BadCopyFileFormat("unrecognized critical flags in COPY file header")
-            at = 19 + int.from_bytes(data[15:19], "big")
-            if len(data) < at:
-                return self._keep(data)
-            self._in_header = False
-        rows: list[Row] = []
-        while not self.ended:
-            taken = self._one(data, at)
-            if taken is None:
-                break
-            row, at = taken
-            if row is not None:
-                rows.append(row)
-        self._keep(data[at:])
-        self._given = len(rows)
-        return rows
-
-    def _keep(self, rest: bytes) -> list[Row]:
-        self._rest, self._have = [rest], len(rest)
-        return []
-
-    def place(self, row: int, with_text: bool) -> str:
-        """As ``LineReader.place``; there is no text to show."""
-        return f"COPY {self._relation}, line {self._row - self._given + row + 1}"
-
-    def finish(self) -> list[Row]:
-        """The end of the data."""
-        if not self.ended and (self._have or self._in_header):
-            raise BadCopyFileFormat("unexpected EOF in COPY data", where=f"COPY {self._relation}, line {self._row + 1}")
-        return []
-
-    def _one(self, data: bytes, at: int) -> tuple[Row | None, int] | None:
-        start, self._wanted = at, 0
-        if len(data) < at + 2:
-            return None
-        count = int.from_bytes(data[at : at + 2], "big", signed=True)
-        at += 2
-        if count == -1:
-            self.ended = True
-            return None, at
-        where = f"COPY {self._relation}, line {self._row + 1}"
-        if count != len(self._columns):
-            raise BadCopyFileFormat(f"row field count is {count}, expected {len(self._columns)}", where=where)
-        values: list[Datum] = []
-        for name, item, typmod in self._columns:
-            if len(data) < at + 4:
-                return None
-            length = int.from_bytes(data[at : at + 4], "big", signed=True)
-            at += 4
-            if length == -1:
-                if item.check is not None:
-                    item.check(None, self._env)
-                values.append(None)
-                continue
-            if length < 0:
-                raise BadCopyFileFormat("invalid field size", where=f"{where}, column {name}")
-            if len(data) < at + length:
-                self._wanted = at + length - start
-                return None
-            values.append(self._receive(item, data[at : at + length], typmod, f"{where}, column {name}"))
-            at += length
-        self._row += 1
-        return tuple(values), at
-
-    def _receive(self, item: PgType, raw: bytes, typmod: int, where: str) -> Any:
-        receive: Callable[[bytes, int], Datum] | None = item.receive
-        try:
-            if receive is None:
-                raise BadCopyFileFormat(f"no binary input function available for type {item.name}")
-            value = receive(raw, typmod)
-            if item.check is not None:
-                item.check(value, self._env)
-            return value
-        except SqlError as error:
-            error.where = error.where or where
-            raise

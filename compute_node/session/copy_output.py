@@ -1,4 +1,4 @@
-"""COPY TO: rows → CopyData messages, one a row, in text, CSV or binary format."""
+"""COPY TO: rows → text, CSV or binary format; for a client in CopyData messages, one a row."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aurora.errors import UndefinedColumn
 from aurora.kernels import wire as wire_kernel
 from compute_node.protocol import messages
 from compute_node.protocol.messages import Column
-from compute_node.session.copy_input import SIGNATURE
+from compute_node.session.copy_binary import SIGNATURE
 from compute_node.session.copy_options import CopyOptions
 from compute_node.session.encoded import converted_fields
 from compute_node.session.results import binary_code, text_code, text_fields
@@ -36,12 +36,18 @@ def _to_text(kind: PgType, env: TypeEnv) -> Callable[[Datum], str]:
 
 
 class CopyWriter:
-    """Encodes one COPY's rows. ``start`` and ``end`` are the bytes around them."""
+    """Encodes one COPY's rows. ``start`` and ``end`` are the bytes around them. ``framed``: in messages."""
 
     def __init__(
-        self, columns: Sequence[Column], options: CopyOptions, env: TypeEnv, charset: Charset | None = None
+        self,
+        columns: Sequence[Column],
+        options: CopyOptions,
+        env: TypeEnv,
+        charset: Charset | None = None,
+        framed: bool = True,
     ) -> None:
         self._charset = charset
+        self._framed = framed
         self._options = options
         self._env = env
         self._columns = columns
@@ -79,15 +85,17 @@ class CopyWriter:
         if not self.binary:
             return b""
         signature, self._signature = self._signature, b""
-        return messages.message(b"d", signature + b"\xff\xff")
+        return self._message(signature + b"\xff\xff")
 
     def rows(self, rows: list[Row]) -> bytes:
-        """The messages of a batch."""
+        """A batch."""
         if self.binary:
             return self._binary_rows(rows)
         if self._options.format == "text":
             delimiter, none = ord(self._options.delimiter), self._options.null.encode()
-            data = wire_kernel.encode_copy(rows, self._codes, self._converters, self._env, delimiter, none)
+            data = wire_kernel.encode_copy(
+                rows, self._codes, self._converters, self._env, delimiter, none, framed=self._framed
+            )
             return data if self._charset is None else self._recoded(data)
         null, convert, force = self._options.null, self._convert, self._force
         out = []
@@ -104,17 +112,21 @@ class CopyWriter:
         return self._recoded(b"".join(out))
 
     def _recoded(self, data: bytes) -> bytes:
-        """CopyData messages in UTF-8 → the same in the encoding of the data."""
+        """Lines in UTF-8 → the same in the encoding of the data."""
         charset = self._charset
         if charset is None or data.isascii():
             return data
+        if not self._framed:
+            return charset.encode(data.decode())
         return b"".join(
             [messages.message(b"d", charset.encode(data[at + 5 : end].decode())) for at, end in messages.places(data)]
         )
 
+    def _message(self, payload: bytes) -> bytes:
+        return messages.message(b"d", payload) if self._framed else payload
+
     def _line(self, fields: list[str]) -> bytes:
-        payload = (self._options.delimiter.join(fields) + "\n").encode()
-        return b"d" + (len(payload) + 4).to_bytes(4, "big") + payload
+        return self._message((self._options.delimiter.join(fields) + "\n").encode())
 
     def _text(self, text: str) -> str:
         if self._escaped.search(text) is None:
@@ -134,11 +146,13 @@ class CopyWriter:
         data = wire_kernel.encode_rows(rows, self._codes, self._converters, self._env)
         if self._charset is not None and not data.isascii():
             data = self._converted(data, self._charset)
+        signature, self._signature = self._signature, b""
         # A row of the binary format is the body of a DataRow: only the message type differs.
+        if not self._framed:
+            return signature + b"".join([data[at + 5 : end] for at, end in messages.places(data)])
         out = bytearray(data)
         for at, _ in messages.places(data):
             out[at] = 100
-        signature, self._signature = self._signature, b""
         if not signature:
             return bytes(out)
         first_bytes = 1 + int.from_bytes(data[1:5], "big")

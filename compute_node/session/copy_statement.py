@@ -24,7 +24,8 @@ from aurora.errors import (
 from compute_node.exec.copy_target import input_columns
 from compute_node.protocol import messages
 from compute_node.session import door, prepare, transactions
-from compute_node.session.copy_input import BinaryReader, LineReader
+from compute_node.session.copy_binary import BinaryReader
+from compute_node.session.copy_input import LineReader
 from compute_node.session.copy_options import CopyOptions, parse_options
 from compute_node.session.copy_output import CopyWriter
 from compute_node.session.encoded import received_in
@@ -34,9 +35,12 @@ from compute_node.session.state import SessionState
 from compute_node.sql.parse import RawStatement
 from compute_node.types.charsets.charset import Charset, charset
 from compute_node.types.charsets.names import SQL_ASCII, UTF8
+from compute_node.work.account import Account
 from compute_node.work.copy_streams import CopyFile, Program
 
 BATCH_ROWS = 1000
+PIECE_BYTES = 1 << 20
+"""What is read of a message, which may be long, before others run."""
 _SEEN_AT_THE_LINE = (NotNullViolation, CheckViolation)
 """Errors that PostgreSQL finds while it still has the line's text."""
 _COPY_DATA, _COPY_DONE, _COPY_FAIL, _FLUSH, _SYNC = 100, 99, 102, 72, 83
@@ -69,11 +73,10 @@ def _check_server_side(session: SessionState, node: ast.Node) -> None:
 
 
 @contextmanager
-def _opened(node: ast.Node) -> Iterator[Program | CopyFile]:
-    """The file or program of the server that the statement names."""
+def _used(node: ast.Node) -> Iterator[Program | CopyFile]:
+    """The file or program of the server that the statement names, not open yet."""
     stream = (Program if node.is_program else CopyFile)(node.filename, bool(node.is_from))
     try:
-        stream.open()
         yield stream
     finally:
         stream.leave()
@@ -92,16 +95,17 @@ def _copy_in(session: SessionState, node: ast.Node, options: CopyOptions) -> int
     names = [item.sval for item in node.attlist] if node.attlist else None
     target = session.engine.copy_target(session, txn, node.relation, names)
     relation = node.relation.relname
+    account = Account()
     reader: LineReader | BinaryReader
     if options.format == "binary":
         columns = target.columns
         if (data_charset := _charset(session, options)) is not None:
             columns = [(name, received_in(kind, data_charset), typmod) for name, kind, typmod in columns]
-        reader = BinaryReader(relation, columns, session.env)
+        reader = BinaryReader(relation, columns, session.env, account)
     else:
         found = _charset(session, options)
         decode = decode_text if found is None else found.decode
-        reader = LineReader(relation, target.columns, options, session.env, decode)
+        reader = LineReader(relation, target.columns, options, session.env, decode, account)
 
     def write(rows: list[Row]) -> None:
         for at in range(0, len(rows), BATCH_ROWS):
@@ -113,18 +117,30 @@ def _copy_in(session: SessionState, node: ast.Node, options: CopyOptions) -> int
                 raise
             session.check_interrupts()
 
-    if node.filename is None:
-        session.out.append(messages.copy_response(b"G", len(target.columns), options.format == "binary"))
-        session.port.flush()
-        for data in _from_client(session):
-            write(reader.feed(data))
-        write(reader.finish())
-    else:
-        with _opened(node) as stream:
-            while not reader.ended and (data := stream.read()):
-                write(reader.feed(data))
+    def take(data: bytes) -> None:
+        for at in range(0, len(data), PIECE_BYTES):
+            rows = reader.feed(data[at : at + PIECE_BYTES])
+            if rows:
+                write(rows)
+            else:
+                session.check_interrupts()  # a part of a line, which may be long
+
+    try:
+        if node.filename is None:
+            session.out.append(messages.copy_response(b"G", len(target.columns), options.format == "binary"))
+            session.port.flush()
+            for data in _from_client(session):
+                take(data)
             write(reader.finish())
-            stream.finish(not reader.ended)
+        else:
+            with _used(node) as stream:
+                stream.open()
+                while not reader.ended and (data := stream.read()):
+                    take(data)
+                write(reader.finish())
+                stream.finish(not reader.ended)
+    finally:
+        account.close()
     return target.finish()
 
 
@@ -188,8 +204,9 @@ def _copy_out(session: SessionState, node: ast.Node, source: str, options: CopyO
     statement, _ = prepare.compile_statement(session, raw, source, [])
     if statement.columns is None:
         raise NotSupported("COPY query must have a RETURNING clause")
-    writer = CopyWriter(statement.columns, options, session.env, _charset(session, options))
-    if node.filename is None:
+    is_client = node.filename is None
+    writer = CopyWriter(statement.columns, options, session.env, _charset(session, options), framed=is_client)
+    if is_client:
         return door.run(session, statement, (), CopyRows(session, writer, len(statement.columns)))
-    with _opened(node) as stream:
+    with _used(node) as stream:
         return door.run(session, statement, (), CopyStream(session, writer, stream))

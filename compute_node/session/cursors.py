@@ -9,6 +9,7 @@ from aurora.errors import (
     DatatypeMismatch,
     DuplicateCursor,
     DuplicatePreparedStatement,
+    InsufficientPrivilege,
     InvalidCursorDefinition,
     InvalidCursorName,
     InvalidSqlStatementName,
@@ -44,15 +45,12 @@ def declare(session: SessionState, node: ast.Node, source: str, param_types: tup
         raise SqlSyntaxError("SELECT ... INTO is not allowed here", position=into.rel.location + 1)
     if not isinstance(node.query, ast.SelectStmt):
         raise InvalidCursorDefinition("DECLARE CURSOR must not contain data-modifying statements")
+    if hold and session.restricted:
+        raise InsufficientPrivilege("cannot create a cursor WITH HOLD within security-restricted operation")
     name = node.portalname
     if not name:
         raise InvalidCursorName("invalid cursor name: must not be empty")
-    raw = RawStatement(node.query, 0, len(source))
-    found = current_rows.compile_with_addresses(session, node.query, source, list(param_types))
-    if found is None:
-        statement, _ = prepare.compile_statement(session, raw, source, list(param_types))
-    else:
-        statement = found.statement
+    statement, addresses = current_rows.compile_with_addresses(session, node.query, source, list(param_types))
     if statement.writes and not node.query.lockingClause:
         raise NotSupported("DECLARE CURSOR must not contain data-modifying statements in WITH")
     if session.block == IDLE and not hold and not (session.several_statements or session.depth):
@@ -63,7 +61,7 @@ def declare(session: SessionState, node: ast.Node, source: str, param_types: tup
         forwarding.refuse_cursor(session)
     portal = Portal(name, statement, params, b"\0\1" if node.options & _BINARY else b"", source)
     portal.declared = True
-    portal.addresses = found
+    portal.addresses = addresses
     portal.created = session.clock()
     portal.with_hold = hold
     portal.scroll = _scrolls(node, statement)

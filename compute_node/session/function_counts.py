@@ -23,13 +23,18 @@ def _measured(session: SessionState, oid: int, calls: int) -> Iterator[None]:
     counts = functions.get(oid)
     if counts is None:
         counts = functions[oid] = FunctionCounts()
-    before_s, outer_s, session.inner_functions_s = counts.total_s, session.inner_functions_s, 0.0
+    running = session.running_functions
+    outermost = oid not in running
+    running.add(oid)
+    outer_s, session.inner_functions_s = session.inner_functions_s, 0.0
     began_s = HUB.now_s()
     try:
         yield
     finally:
         took_s = HUB.now_s() - began_s
         counts.calls += calls
-        counts.total_s = before_s + took_s  # of a function that calls itself only the outermost call counts
+        if outermost:  # of a function that calls itself, whose time holds that of the others
+            counts.total_s += took_s
+            running.discard(oid)
         counts.self_s += took_s - session.inner_functions_s
         session.inner_functions_s = outer_s + took_s

@@ -17,7 +17,6 @@ from compute_node.session.results import decode_text
 from compute_node.session.state import SessionState
 from compute_node.session.statement import Params, Statement
 from compute_node.sql.analyze.routines import RoutineBody
-from compute_node.sql.lexical_notices import lexical_notices
 from compute_node.sql.literals import rewritten
 from compute_node.sql.parse import RawStatement, parse
 from compute_node.types.oids import UNKNOWN
@@ -158,21 +157,23 @@ def in_standard_literals(session: SessionState, sql: bytes) -> bytes:
 def parse_for_client(session: SessionState, sql: bytes) -> tuple[str, list[RawStatement]]:
     """``parse_text`` of what a client has sent, which hears of what the lexer says."""
     source, statements = parse_text(sql)
-    for severity, notice in lexical_notices(source):
-        session.notice(notice, severity)
+    for statement in statements[:1]:
+        for severity, notice in statement.notices:
+            session.notice(notice, severity)
     return source, statements
 
 
 def single(session: SessionState, sql: bytes, statement: RawStatement, source: str, oids: tuple[int, ...]) -> Statement:
-    """One parsed statement that is all of its text, put into the caches."""
+    """One parsed statement that is all of its text, put into the caches, unless the lexer says something of it, which
+    the client hears each time."""
     node = statement.node
     if not is_query(node):
         utility = utility_statement(session, node, source, _inner_types(session, statement, source, oids))
-        if isinstance(node, _KEPT_UTILITIES) and len(sql) <= 256 and not oids:
+        if isinstance(node, _KEPT_UTILITIES) and len(sql) <= 256 and not oids and not statement.notices:
             bounded_put(session.plans.utilities, sql, utility)
         return utility
     made, _ = compile_statement(session, statement, source, list(oids))
-    if made.shareable and len(sql) <= KEPT_TEXT_BYTES and not lexical_notices(source):
+    if made.shareable and len(sql) <= KEPT_TEXT_BYTES and not statement.notices:
         bounded_put(session.space.texts, (sql, oids), made)
     return made
 
@@ -210,7 +211,7 @@ def lift_first_sight(
     if shape is not None and not shape.liftable:
         return None
     source, statements = parse_text(sql)
-    if lexical_notices(source):
+    if statements and statements[0].notices:
         return None
     found = places(statements[0], source, sql) if len(statements) == 1 and is_query(statements[0].node) else None
     if found is None:

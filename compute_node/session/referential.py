@@ -15,8 +15,7 @@ Sources: PostgreSQL manual, chapters 5.4.5 and 13.2; CREATE TABLE, REFERENCES.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from aurora.datum import Row
@@ -28,6 +27,7 @@ from compute_node.hub import HUB
 from compute_node.relations.descriptors import ForeignKeyDesc, RelationDesc
 from compute_node.session import door, prepare, transactions
 from compute_node.session import referential_sql as texts
+from compute_node.session.acting import as_owner
 from compute_node.session.plans import bounded_put
 from compute_node.session.sinks import RowList
 from compute_node.session.state import SessionState
@@ -122,18 +122,6 @@ def _waits(events: RowEvents, event: Event) -> bool:
     if not isinstance(event, LostKey):
         return True
     return (event.key.on_delete if event.new is None else event.key.on_update) == NO_ACTION
-
-
-@contextmanager
-def acting_as(session: SessionState, owner: int) -> Iterator[None]:
-    """Run as the owner of a table."""
-    saved = session.user, session.user_oid
-    if owner != session.user_oid:
-        session.user, session.user_oid = session.catalog_function("pg_get_userbyid", owner), owner
-    try:
-        yield
-    finally:
-        session.user, session.user_oid = saved
 
 
 class _Run:
@@ -253,7 +241,7 @@ class _Run:
     def _act(self, event: LostKey, action: str) -> None:
         purpose = self._purpose(event, action)
         params = (*event.new, *event.old) if purpose == texts.CASCADE_UPDATE and event.new is not None else event.old
-        with acting_as(self._session, self._relation(event.key.table).owner):
+        with as_owner(self._session, self._relation(event.key.table).owner):
             statement = self._statement(event.key, purpose)
             snapshot = self._newest()
             self._events.crosscheck = None if snapshot is None else self._session.engine.snapshot(self._txn)
@@ -277,7 +265,7 @@ class _Run:
     def _finds(self, key: ForeignKeyDesc, purpose: str, params: Params, newest: bool = False) -> bool:
         """Whether the statement gives a row; it is locked FOR KEY SHARE."""
         reads = key.table if purpose == texts.REFERENCING else key.referenced
-        with acting_as(self._session, self._relation(reads).owner):
+        with as_owner(self._session, self._relation(reads).owner):
             statement = self._statement(key, purpose)
             execution = door.start(self._session, statement, params, self._newest() if newest else None)
             try:

@@ -19,7 +19,8 @@ from pglast import ast
 from aurora.datum import Datum, Row
 from aurora.errors import InvariantViolation, NotSupported, SqlError
 from compute_node.hub import HUB
-from compute_node.session import door, nested, prepare, settings_effects
+from compute_node.session import door, nested, prepare
+from compute_node.session.acting import become, restored
 from compute_node.session.function_counts import counted
 from compute_node.session.plans import bounded_put
 from compute_node.session.sinks import NO_ROWS, RowList, Sink
@@ -296,30 +297,15 @@ def acting(session: SessionState, routine: Routine | None) -> Iterator[None]:
     if routine is None or not (routine.security_definer or routine.settings):
         yield
         return
-    kept = (session.user, session.user_oid, session.superuser, session.space)
-    prepared = [(each, each.statement) for each in session.statements.values()]
-    mark = session.settings.mark()
-    try:
-        if routine.security_definer:
-            _become(session, routine.owner)
-            session.definers += 1
-        for name, value in routine.settings:
-            session.settings.set(name, value, local=True)
-        yield
-    finally:
-        session.definers -= int(routine.security_definer)
-        session.settings.leave(mark, [name for name, _ in routine.settings])
-        session.user, session.user_oid, session.superuser, space = kept
-        session.settings.superuser = session.superuser
-        if session.plans.space(settings_effects.environment(session)) is space:
-            session.space = space
-            for each, statement in prepared:
-                each.statement = statement
-        else:
-            session.environment_changed()
-
-
-def _become(session: SessionState, owner: int) -> None:
-    session.user, session.user_oid = str(session.catalog_function("pg_get_userbyid", owner)), owner
-    session.superuser = session.settings.superuser = bool(session.catalog_function("role_is_superuser", owner))
-    session.space = session.plans.space(settings_effects.environment(session))
+    mark, definer = session.settings.mark(), int(routine.security_definer)
+    with restored(session):
+        session.definers += definer
+        try:
+            if definer:
+                become(session, routine.owner)
+            for name, value in routine.settings:
+                session.settings.set(name, value, local=True)
+            yield
+        finally:
+            session.definers -= definer
+            session.settings.leave(mark, [name for name, _ in routine.settings])

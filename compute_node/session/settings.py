@@ -456,9 +456,7 @@ class Settings:
             self._put(key, "", local)
             return
         value = self.default(name)
-        if key != "session_authorization":
-            # Whoever logged in may always be that again.
-            self._check_permitted(setting, value)
+        self._check_permitted(setting, value)
         self._assign(key, value, local)
 
     def reset_all(self) -> None:

@@ -193,7 +193,8 @@ class CopyStream:
         self._stream = stream
 
     def begin(self) -> None:
-        """The format's header."""
+        """Open it, now that the statement may run; the format's header."""
+        self._stream.open()
         self._put(self._writer.start())
 
     def rows(self, batch: list[Row]) -> None:
@@ -209,5 +210,5 @@ class CopyStream:
         if copied:
             session = self._session
             session.engine.volume.wait_durable(session.dependency.gate_lsn)
-            self._stream.write(b"".join([copied[at + 5 : end] for at, end in messages.places(copied)]))
+            self._stream.write(copied)
             session.check_interrupts()

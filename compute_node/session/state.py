@@ -173,9 +173,11 @@ class SessionState:
         "read_after_lsn",
         "registry",
         "reported",
+        "restricted",
         "retired_txn",
         "role_oid",
         "routine_plans",
+        "running_functions",
         "savepoints",
         "secret",
         "sequence_values",
@@ -244,8 +246,12 @@ class SessionState:
         self.statements_in_txn = 0
         self.definers = 0
         """how many SECURITY DEFINER functions run: nobody changes roles within them"""
+        self.restricted = 0
+        """how many security-restricted operations run (``acting``)"""
         self.inner_functions_s = 0.0
         """how long functions took that the running one has called, while that is counted"""
+        self.running_functions: set[int] = set()
+        """those whose time is counted"""
         self.depth = 0
         """how many functions deep the statement is that runs (``nested``)"""
         self.several_statements = False
@@ -333,7 +339,11 @@ class SessionState:
         if setting.name in GUARDED:
             if self.definers:
                 raise InsufficientPrivilege(f'cannot set parameter "{setting.name}" within security-definer function')
-            if setting.name == "session_authorization" or value != "none":
+            if self.restricted:
+                message = f'cannot set parameter "{setting.name}" within security-restricted operation'
+                raise InsufficientPrivilege(message)
+            # Whoever logged in may always be that again, with no role set.
+            if value != ("none" if setting.name == "role" else self.settings.default(setting.name)):
                 self.catalog_function("check_identity", setting.name, str(value))
         elif not self.catalog_function("role_is_superuser", self.user_oid) and not self._is_superuser_for(setting):
             raise InsufficientPrivilege(f'permission denied to set parameter "{setting.name}"')

@@ -100,6 +100,8 @@ def execute(session: SessionState, statement: Statement, params: Params, sink: S
     """Run it, its rows to the sink; returns the command tag."""
     call = Call(statement.node, statement.source, sink, statement.param_types, params)
     read_only.check_utility(session, call.node)
+    if session.restricted and (refused := _OUTLASTING.get(type(call.node))) is not None:
+        raise InsufficientPrivilege(f"cannot execute {refused} within security-restricted operation")
     return _HANDLERS.get(type(call.node), _ddl)(session, call)
 
 
@@ -272,6 +274,16 @@ def _checkpoint(session: SessionState, _call: Call) -> str:
     # The log is the database: there are no dirty pages to write.
     return "CHECKPOINT"
 
+
+_OUTLASTING: dict[type, str] = {
+    ast.PrepareStmt: "PREPARE",
+    ast.DeallocateStmt: "DEALLOCATE",
+    ast.ClosePortalStmt: "CLOSE",
+    ast.ListenStmt: "LISTEN",
+    ast.UnlistenStmt: "UNLISTEN",
+    ast.DiscardStmt: "DISCARD",
+}
+"""Statements that change the session beyond the operation of ``acting.restricted`` that they would run in."""
 
 _ALONE: dict[type, str] = {
     ast.CreatedbStmt: "CREATE DATABASE",

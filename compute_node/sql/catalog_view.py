@@ -22,6 +22,10 @@ class CatalogView(Protocol):
     version: int
     search_path: tuple[str, ...]
 
+    @property
+    def reads_stored_text(self) -> bool:
+        """Whether this is the view of ``of_stored_text``."""
+
     def of_stored_text(self) -> CatalogView:
         """The same view for SQL text that the catalog stores (views, defaults, checks): the schemas that it names were
         allowed to whoever stored it."""
@@ -69,12 +73,21 @@ class CatalogView(Protocol):
         """The functions that estimate an operator's selectivity, as a restriction and as a join (pg_operator.oprrest
         and oprjoin); 0 for none."""
 
+    def hash_functions(self, oid: int) -> tuple[int, int] | None:
+        """The functions that hash the operands of a user's operator as its hash operator family does; None without."""
+
     def sort_operator(self, oid: int) -> int:
         """The operator by which an aggregate takes the first value, as min() does by ``<`` (pg_aggregate.aggsortop); 0
         for other aggregates."""
 
     def blocks(self, relation: RelationDesc) -> int:
         """How long a table is now, in pages."""
+
+    def may_read(self, relation: RelationDesc, attno: int) -> bool:
+        """Whether the user may read a column by rights of their own, and so see what operators make of its values."""
+
+    def is_leakproof(self, function: int) -> bool:
+        """Whether a function tells nothing of its arguments but by its result (pg_proc.proleakproof)."""
 
     def column_statistics(self, relation: int, attno: int) -> ColumnStatistics | None:
         """What ANALYZE has found about a column (of an index: about an expression)."""

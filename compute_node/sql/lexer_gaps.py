@@ -1,8 +1,9 @@
 """Where libpg_query's lexer is not PostgreSQL 15's.
 
 - Numbers and parameters that run into an identifier (``123abc``, ``1e``, ``0x1F``, ``1_000``, ``$1a``) are errors. It
-  takes that rule out, so that it can read texts of older servers. A pattern finds what may be such a place, nearly
-  always nothing; only then the tokens are looked at one by one, for the place may be within a literal or a comment.
+  takes that rule out, so that it can read texts of older servers. A pattern finds what may be such a place outside of
+  plain literals, nearly always nothing; only then the tokens are looked at one by one, for the place may be within a
+  comment or another literal.
 - A comment may stand between two parts of one literal. Its lexer makes tokens of comments.
 """
 
@@ -15,10 +16,19 @@ from pglast.parser import ParseError, Token, scan
 from aurora.errors import SqlSyntaxError
 
 _IDENTIFIER = "[A-Za-z_\x80-\U0010ffff]"
-_NUMBER = r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
-_MAYBE = re.compile(rf"(?<![\w$\x80-\U0010ffff])(?:\$[0-9]+{_IDENTIFIER}|{_NUMBER}(?:{_IDENTIFIER}|[eE][-+]))")
+_NUMBER = r"(?:[0-9]++\.?+[0-9]*+|\.[0-9]++)(?:[eE][-+]?[0-9]++)?+"
+"""as much as can be one: what follows is no part of it"""
+_MAYBE = re.compile(rf"\$[0-9]+{_IDENTIFIER}|(?<![\w$\x80-\U0010ffff]){_NUMBER}(?:{_IDENTIFIER}|[eE][-+])")
 _WHOLE = re.compile(rf"{_NUMBER}[eE][-+]|(?:\$[0-9]+|{_NUMBER}){_IDENTIFIER}[\w$\x80-\U0010ffff]*")
+_NOT_BY_QUOTES = re.compile(r"--|/\*|\$(?![0-9])|e'(?<!\we')|E'(?<!\wE')")
+_QUOTED = re.compile(r"""'[^']*'|("[^"]*+(?:""[^"]*+)*+")""")
 _KINDS = {"ICONST": "numeric literal", "FCONST": "numeric literal", "PARAM": "parameter"}
+
+
+def without_literals(source: str) -> str:
+    """A text with nothing in its literals, for looks at what is not in them; the text as it is where it takes more
+    than quotes to find them: with comments, say."""
+    return source if _NOT_BY_QUOTES.search(source) else _QUOTED.sub(r"''\1", source)
 
 
 def _tokens(text: str) -> list[Token]:
@@ -33,7 +43,7 @@ def _tokens(text: str) -> list[Token]:
 def check_junk(source: str, before: int | None = None) -> None:
     """Refuse the first such place of a text; ``before``: where another error was found, which comes first when it is
     further to the left. 42601."""
-    if _MAYBE.search(source) is None:
+    if _MAYBE.search(source) is None or _MAYBE.search(without_literals(source)) is None:
         return
     for token in _tokens(source if before is None else source[: before + 1]):
         what = _KINDS.get(token.name)

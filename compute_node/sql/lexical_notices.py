@@ -1,33 +1,47 @@
 """What PostgreSQL's lexer and grammar say of a text that they accept: text → notices (severity and what it says).
 
-A pattern that nearly never fits comes first; only then the tokens are looked at.
+Looks that nearly never find anything come first; only then the tokens are looked at.
 """
 
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from pglast.parser import ParseError, scan
 
 from aurora.errors import NameTooLong, SqlError, Warning_
+from compute_node.sql.lexer_gaps import without_literals
 
 NAME_BYTES = 63
-_MAYBE = re.compile(
-    r"""[A-Za-z_\x80-\U0010ffff][\w$\x80-\U0010ffff]{63}|"[^"]{64}|[^\0-\x7f][\w$\x80-\U0010ffff]{15}|"""
-    r""""[^"]*[^\0-\x7f][^"]{15}|\bglobal\s+temp""",
-    re.IGNORECASE,
-)
+_OF_WORDS: Final = bytes(97 if byte >= 128 or chr(byte).isalnum() or byte in b"_$" else 32 for byte in range(256))
+"""maps a byte of a word to ``a``, another to a space"""
+_LONG_WORD: Final = b"a" * (NAME_BYTES + 1)
+_LONG_QUOTED: Final = re.compile(rb'"(?:[^"]|""){%d}' % (NAME_BYTES + 1))
+_GLOBAL: Final = re.compile(rb"\bglobal\s+temp")
 
 
-def lexical_notices(source: str) -> list[tuple[str, SqlError]]:
+Notice = tuple[str, SqlError]
+"""its severity, and what it says"""
+
+
+def _may_say(source: str) -> bool:
+    raw = source.encode()
+    if _LONG_WORD in raw.translate(_OF_WORDS) or _LONG_QUOTED.search(raw) is not None:
+        return True
+    lower = raw.lower()
+    return b"global" in lower and _GLOBAL.search(lower) is not None
+
+
+def lexical_notices(source: str) -> list[Notice]:
     """42622 for each identifier that is cut; 01000 for GLOBAL TEMPORARY."""
-    if _MAYBE.search(source) is None:
+    if not _may_say(source) or not _may_say(without_literals(source)):
         return []
     try:
         tokens = scan(source)
     except ParseError:
         return []
-    found: list[tuple[str, SqlError]] = []
+    found: list[Notice] = []
     for index, token in enumerate(tokens):
         if token.name == "IDENT" and token.end - token.start >= NAME_BYTES // 4:
             name = _identifier(source[token.start : token.end + 1])

@@ -12,6 +12,7 @@ number or parameter that runs into an identifier (``123abc``) is an error. ``com
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from pglast import ast
@@ -20,17 +21,22 @@ from pglast.parser import ParseError, parse_sql, parse_sql_json
 from aurora.errors import SqlError, SqlSyntaxError
 from compute_node.sql.grammar_errors import grammar_error
 from compute_node.sql.lexer_gaps import blank_comments, check_junk
+from compute_node.sql.lexical_notices import Notice, lexical_notices
 from compute_node.sql.long_literals import Cut, cut, moved, restore
 from compute_node.work.account import Account
 from compute_node.work.workers import NoCollection, run_in_thread
 
 
 class RawStatement(NamedTuple):
-    """One statement of the source: its parse tree and where its text is (offset and length in characters)."""
+    """One statement of the source: its parse tree and where its text is (offset and length in characters).
+    ``addressed``: it is a cursor's, whose rows UPDATE may name. ``notices``: what the lexer says of the whole text,
+    with its first statement."""
 
     node: ast.Node
     start: int
     length: int
+    addressed: bool = False
+    notices: Sequence[Notice] = ()
 
 
 _LITERAL = re.compile(
@@ -144,7 +150,8 @@ def _parse_long(source: str) -> list[RawStatement]:
             except SqlSyntaxError as error:
                 raise _moved(error, shorter) from None
             restore(shorter, raw, _slots)
-            return _statements(source, raw)
+            notices = lexical_notices(shorter.text)
+            return _statements(source, raw, [(severity, _moved(notice, shorter)) for severity, notice in notices])
     finally:
         account.close()
 
@@ -169,7 +176,7 @@ def _parse(source: str) -> list[RawStatement]:
     if not raw:
         return []
     _located(source, raw)
-    return _statements(source, raw)
+    return _statements(source, raw, lexical_notices(source))
 
 
 def _located(source: str, raw: Any) -> None:
@@ -192,8 +199,8 @@ def _located(source: str, raw: Any) -> None:
                 node.ancestors = byte if offsets is None else offsets.get(byte, -1)
 
 
-def _statements(source: str, raw: Any) -> list[RawStatement]:
-    statements = []
+def _statements(source: str, raw: Any, notices: Sequence[Notice]) -> list[RawStatement]:
+    statements: list[RawStatement] = []
     for statement in raw:
         start = statement.stmt_location or 0
         length = statement.stmt_len or len(source) - start
@@ -202,5 +209,5 @@ def _statements(source: str, raw: Any) -> list[RawStatement]:
             start += 1
         while end > start and source[end - 1].isspace():
             end -= 1
-        statements.append(RawStatement(statement.stmt, start, end - start))
+        statements.append(RawStatement(statement.stmt, start, end - start, notices=() if statements else notices))
     return statements

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -24,6 +25,10 @@ class Sample:
     method: str
     percent: Expr
     seed: Expr | None
+
+
+_BARRIER = re.compile(r"security_barrier=(t|y|1|on)", re.IGNORECASE).match
+"""a view's option, as it was given"""
 
 
 @dataclass(slots=True)
@@ -54,6 +59,12 @@ class RangeEntry:
     written: ast.Alias | None = None
     """the alias, where the query gives one"""
 
+    @property
+    def is_barrier(self) -> bool:
+        """Whether it is a view behind which nobody may look: conditions from outside see the rows that it shows and no
+        others (security_barrier)."""
+        return self.kind == "subquery" and self.relation is not None and any(map(_BARRIER, self.relation.options))
+
 
 @dataclass(slots=True)
 class FromItem:
@@ -73,6 +84,8 @@ class JoinItem:
     rte: int
     using: tuple[tuple[str, Expr, Expr, Expr], ...] = ()
     """USING and NATURAL, as the analyzer finds them: the name, the merged column, those of the two sides"""
+    using_alias: str = ""
+    """the name that the merged columns have together: ``USING (…) AS name``"""
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from itertools import chain
 from typing import Final, NamedTuple
 
 from compute_node.relations.descriptors import RelationDesc
-from compute_node.sql.expressions import Expr, SubLink, Var, walk
+from compute_node.sql.expressions import Call, CurrentOf, Expr, SubLink, Var, walk
 from compute_node.sql.query import FromItem, JoinItem, Query
 from compute_node.types.acl import DELETE, INSERT, SELECT, UPDATE
 
@@ -179,10 +179,16 @@ class _Collector:
                     self.functions.add(function)
 
 
+def _is_current_of(where: Expr | None) -> bool:
+    """Whether it is WHERE CURRENT OF, which reads no column that anybody has named."""
+    return isinstance(where, Call) and any(isinstance(argument, CurrentOf) for argument in where.arguments)
+
+
 def _expressions(query: Query) -> list[Expr]:
     """The top expressions of this level alone; a join's aliases stand for columns that somebody names, or nobody."""
     found = [target.expression for target in (*query.targets, *query.returning)]
-    found += [expr for expr in (query.where, query.having, query.limit, query.offset) if expr is not None]
+    where = None if _is_current_of(query.where) else query.where
+    found += [expr for expr in (where, query.having, query.limit, query.offset) if expr is not None]
     found += [expr for window in query.windows for expr in (window.start, window.end) if expr is not None]
     found += [expr for _, expr in query.assignments]
     if query.on_conflict is not None:

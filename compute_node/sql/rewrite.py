@@ -16,13 +16,14 @@ from compute_node.sql.query import FromItem, JoinItem, OnConflict, Query, RangeE
 Rewrite = Callable[[Expr, int], Expr]
 
 
-def _map_join(item: FromItem | JoinItem, function: Callable[[Expr], Expr]) -> FromItem | JoinItem:
+def map_join(item: FromItem | JoinItem, function: Callable[[Expr], Expr]) -> FromItem | JoinItem:
+    """A FROM item with each expression of its joins replaced."""
     if isinstance(item, FromItem):
         return FromItem(item.rte)
     condition = None if item.condition is None else function(item.condition)
     using = tuple((name, function(merged), function(one), function(other)) for name, merged, one, other in item.using)
-    left, right = _map_join(item.left, function), _map_join(item.right, function)
-    return JoinItem(item.kind, left, right, condition, item.rte, using)
+    left, right = map_join(item.left, function), map_join(item.right, function)
+    return dataclasses.replace(item, left=left, right=right, condition=condition, using=using)
 
 
 EntryHook = Callable[[RangeEntry, int], RangeEntry]
@@ -74,7 +75,7 @@ def map_query_expressions(
     return dataclasses.replace(
         query,
         range_table=[entry(item) for item in query.range_table],
-        from_items=[_map_join(item, one) for item in query.from_items],
+        from_items=[map_join(item, one) for item in query.from_items],
         targets=targets(query.targets),
         where=optional(query.where),
         having=optional(query.having),
@@ -108,8 +109,8 @@ def map_query_expressions(
     )
 
 
-def query_expressions(query: Query, depth: int = 1, into_views: bool = True) -> Iterator[tuple[Expr, int]]:
-    """Every top expression of the query and of its nested queries, with its depth (not into SubLinks)."""
+def own_expressions(query: Query) -> Iterator[Expr]:
+    """Every top expression of the query itself."""
 
     def join(item: FromItem | JoinItem) -> Iterator[Expr]:
         if isinstance(item, JoinItem):
@@ -119,52 +120,62 @@ def query_expressions(query: Query, depth: int = 1, into_views: bool = True) -> 
             yield from join(item.right)
 
     for target in query.targets:
-        yield target.expression, depth
+        yield target.expression
     for target in query.returning:
-        yield target.expression, depth
+        yield target.expression
     for expr in (query.where, query.having, query.limit, query.offset):
         if expr is not None:
-            yield expr, depth
+            yield expr
     for window in query.windows:
         for expr in (window.start, window.end):
             if expr is not None:
-                yield expr, depth
+                yield expr
     for item in query.from_items:
-        for expr in join(item):
-            yield expr, depth
+        yield from join(item)
     for _, expr in query.assignments:
-        yield expr, depth
+        yield expr
     if query.on_conflict is not None:
         for _, expr in query.on_conflict.assignments:
-            yield expr, depth
+            yield expr
         if query.on_conflict.where is not None:
-            yield query.on_conflict.where, depth
+            yield query.on_conflict.where
     for action in query.merge_actions:
-        for expr in (*(value for _, value in action.assignments), *action.values):
-            yield expr, depth
+        yield from (*(value for _, value in action.assignments), *action.values)
         if action.condition is not None:
-            yield action.condition, depth
-    nested = [cte.query for cte in query.ctes]
+            yield action.condition
     for entry in query.range_table:
         if entry.function is not None:
-            yield entry.function, depth
+            yield entry.function
         if entry.sample is not None:
-            yield entry.sample.percent, depth
+            yield entry.sample.percent
             if entry.sample.seed is not None:
-                yield entry.sample.seed, depth
+                yield entry.sample.seed
         for row in entry.values:
-            for expr in row:
-                yield expr, depth
-        for expr in entry.join_aliases:
-            yield expr, depth
-        if entry.query is not None and (into_views or entry.relation is None):
-            nested.append(entry.query)
+            yield from row
+        yield from entry.join_aliases
+
+
+def nested_queries(query: Query, into_views: bool = True) -> list[Query]:
+    """The queries directly within it, but for those of its expressions."""
+    nested = [cte.query for cte in query.ctes]
+    nested += [
+        entry.query for entry in query.range_table if entry.query is not None and (into_views or entry.relation is None)
+    ]
     if query.set_op is not None:
         nested += [query.set_op[2], query.set_op[3]]
     if query.source is not None:
         nested.append(query.source)
-    for inner in nested:
-        yield from query_expressions(inner, depth + 1, into_views)
+    return nested
+
+
+def query_expressions(query: Query, depth: int = 1, into_views: bool = True) -> Iterator[tuple[Expr, int]]:
+    """Every top expression of the query and of its nested queries, with its depth (not into SubLinks)."""
+    waiting = [(query, depth)]
+    while waiting:
+        each, level = waiting.pop()
+        for expr in own_expressions(each):
+            yield expr, level
+        waiting += [(inner, level + 1) for inner in reversed(nested_queries(each, into_views))]
 
 
 def deep_walk(node: Expr, depth: int = 0, into_views: bool = True) -> Iterator[tuple[Expr, int]]:

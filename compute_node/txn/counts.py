@@ -9,12 +9,12 @@ PostgreSQL after a crash; and each instance counts for itself. Source: PostgreSQ
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
-from typing import Final, Protocol
+from collections.abc import Sequence
+from typing import Final
 
 INSERTED, UPDATED, DELETED, HOT = range(4)
 Changed = list[int]
-"""rows inserted, updated, deleted, updated on their page without index entries"""
+"""rows inserted, updated, deleted, updated on their page without index entries (which TRUNCATE leaves as they are)"""
 _NONE: Final = [0, 0, 0, 0]
 
 
@@ -89,8 +89,8 @@ class RelationCounts:
             self.dead += inserted + updated
 
     def emptied(self) -> None:
-        """The relation has new, empty storage."""
-        self.live = self.dead = 0
+        """TRUNCATE has given it new, empty storage."""
+        self.live = self.dead = self.inserted_since_vacuum = 0
 
     def was_vacuumed(self, live: int, dead: int, automatic: bool, now_us: int) -> None:
         """VACUUM found these rows and left those dead ones."""
@@ -144,15 +144,25 @@ class DatabaseCounts:
             setattr(gone, name, getattr(gone, name) + getattr(counts, name))
 
 
+_NOTHING: Final = DatabaseCounts()
+"""of every database that is not open here; only read"""
+
+
 class Counts:
     """All counters of an instance: of databases by OID, 0 for what is shared, and of their relations."""
 
     def __init__(self) -> None:
-        self._databases: dict[int, DatabaseCounts] = {}
+        self._databases: dict[int, DatabaseCounts] = {0: DatabaseCounts()}
         self._relations: dict[int, dict[int, RelationCounts]] = {}
+        self.uncounted = RelationCounts()
+        """takes what is not to be counted"""
 
     def database(self, oid: int) -> DatabaseCounts:
-        """A database's."""
+        """A database's, to be read: zeros of one that is not open here, or is none."""
+        return self._databases.get(oid, _NOTHING)
+
+    def open_database(self, oid: int) -> DatabaseCounts:
+        """A database's, made if there are none: its engine starts."""
         found = self._databases.get(oid)
         if found is None:
             found = self._databases[oid] = DatabaseCounts()
@@ -177,26 +187,40 @@ class Counts:
     def dropped(self, database: int, oid: int) -> None:
         """A relation is no more."""
         found = self._relations.get(database, {}).pop(oid, None)
-        if found is not None:
-            self.database(database).keep(found)
+        mine = self._databases.get(database)
+        if found is not None and mine is not None:
+            mine.keep(found)
+
+    def function_dropped(self, database: int, oid: int) -> None:
+        """A function is no more."""
+        mine = self._databases.get(database)
+        if mine is not None:
+            mine.functions.pop(oid, None)
 
     def database_dropped(self, oid: int) -> None:
         """A database is no more."""
         self._databases.pop(oid, None)
         self._relations.pop(oid, None)
 
-    def reset_relation(self, database: int, oid: int) -> bool:
-        """A relation's counters begin at 0; the sums of its database stay. Whether there were any."""
-        found = self.known(database, oid)
-        if found is None:
-            return False
-        self.database(database).keep(found)
-        found.clear()
-        return True
+    def reset_relation(self, database: int, oid: int, now_us: int) -> None:
+        """A relation's counters, if there are any, begin at 0; the sums of its database stay."""
+        found, mine = self.known(database, oid), self._databases.get(database)
+        if found is not None and mine is not None:
+            mine.keep(found)
+            mine.reset_us = now_us
+            found.clear()
+
+    def reset_function(self, database: int, oid: int, now_us: int) -> None:
+        """A function's counters, if there are any, go."""
+        mine = self._databases.get(database)
+        if mine is not None and mine.functions.pop(oid, None) is not None:
+            mine.reset_us = now_us
 
     def reset_database(self, database: int, now_us: int) -> None:
         """All of a database's counters begin at 0."""
-        mine = self.database(database)
+        mine = self._databases.get(database)
+        if mine is None:
+            return
         mine.clear()
         mine.functions.clear()
         mine.reset_us = now_us
@@ -204,18 +228,90 @@ class Counts:
             counts.clear()
 
 
-class Level(Protocol):
-    """A transaction's or savepoint's level."""
+class LevelCounts:
+    """What a transaction's or savepoint's level has changed, and what savepoints below it have undone; None until there
+    is something."""
 
-    changes: Changes
+    __slots__ = ("changes", "emptied", "lost")
+
+    changes: Changes | None
+    emptied: dict[RelationCounts, Changed] | None
+    """relations that TRUNCATE has emptied: rows that were inserted, updated and deleted before it, which count if it is
+    undone, as those after it do if not"""
     lost: Changes | None
 
+    def changed(self, counts: RelationCounts) -> Changed:
+        """What it has changed in a relation, to be added to."""
+        changes = self.changes
+        if changes is None:
+            changes = self.changes = no_changes()
+        return changes[counts]
 
-def apply(levels: Iterable[Level], committed: bool) -> None:
-    """A transaction has ended."""
-    for level in levels:
-        for counts, changed in level.changes.items():
-            counts.ended(changed, committed)
-        if level.lost is not None:
-            for counts, changed in level.lost.items():
+    def empty(self, counts: RelationCounts) -> None:
+        """TRUNCATE of a relation."""
+        if self.emptied is None:
+            self.emptied = {}
+        changed = self.changed(counts)
+        self.emptied.setdefault(counts, changed[:HOT])
+        changed[:HOT] = _NONE[:HOT]
+
+    def _fill_again(self) -> None:
+        """What TRUNCATE has done is undone."""
+        for counts, before in (self.emptied or {}).items():
+            self.changed(counts)[:HOT] = before
+        self.emptied = None
+
+    def keep(self, below: LevelCounts) -> None:
+        """A savepoint below is released."""
+        for counts in below.emptied or ():
+            self.empty(counts)
+        if below.changes is not None:
+            if self.changes is None:
+                self.changes = no_changes()
+            add(self.changes, below.changes)
+        self._lose(below.lost)
+
+    def lose(self, below: LevelCounts) -> None:
+        """A savepoint below is undone."""
+        below._fill_again()
+        self._lose(below.changes)
+        self._lose(below.lost)
+
+    def _lose(self, changes: Changes | None) -> None:
+        if changes is not None:
+            if self.lost is None:
+                self.lost = no_changes()
+            add(self.lost, changes)
+
+    def ended(self, committed: bool) -> None:
+        """The transaction has ended."""
+        if not committed:
+            self._fill_again()
+        emptied = self.emptied or ()
+        for counts in emptied:
+            counts.emptied()
+        if self.lost is not None:
+            for counts, changed in self.lost.items():
                 counts.ended(changed, False)
+            for counts in emptied:
+                counts.dead = 0  # nobody knows which of them were there before
+        if self.changes is not None:
+            for counts, changed in self.changes.items():
+                counts.ended(changed, committed)
+
+
+def keep(levels: Sequence[LevelCounts]) -> None:
+    """The first level gets what those below it have done."""
+    for at in range(len(levels) - 1, 0, -1):
+        levels[at - 1].keep(levels[at])
+
+
+def apply(levels: Sequence[LevelCounts], committed: bool) -> None:
+    """A transaction has ended."""
+    if committed:
+        if len(levels) > 1:
+            keep(levels)
+        levels[0].ended(True)
+    else:
+        for level in levels:
+            level.ended(False)

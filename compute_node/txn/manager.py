@@ -320,7 +320,7 @@ class TransactionManager:
             counts.apply(txn.levels, True)
             txn.depend(lsn)
             if txn.ties is not None:
-                for committed in txn.ties.on_commit:
+                for _, committed in txn.ties.on_commit:
                     committed(lsn)
             self._volume.flush_soon("commit")
         return lsn
@@ -435,8 +435,7 @@ class TransactionManager:
             parent.xids += level.xids
             parent.created += level.created
             parent.dropped += level.dropped
-            counts.add(parent.changes, level.changes)
-            parent.lose(level.lost)
+        counts.keep(txn.levels[index - 1 :])
         del txn.levels[index:]
         txn.write_xid = parent.xid
         txn.kept(index)
@@ -454,8 +453,7 @@ class TransactionManager:
                 del self.by_xid[xid]
         before = undone[0]
         for level in undone:
-            txn.levels[index - 1].lose(level.changes)
-            txn.levels[index - 1].lose(level.lost)
+            txn.levels[index - 1].lose(level)
         events = txn.tie().events
         if events is not None:
             events.forget_statement()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from aurora.ids import NO_LSN, NO_XID, Lsn, RelFile, Xid
 from compute_node.hub import Waiter
-from compute_node.txn.counts import Changes, add, no_changes
+from compute_node.txn.counts import LevelCounts
 from compute_node.txn.dependency import Dependency
 from compute_node.txn.horizon import Hold
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 READ_COMMITTED, SERIALIZABLE = "read committed", "serializable"
 _NO_LOCKS: Mapping[int, int] = MappingProxyType({})
+_T = TypeVar("_T")
 
 
-class Level:
+class Level(LevelCounts):
     """A transaction or savepoint level: ``xid`` 0 until its first write, ``xids`` with those of released levels
-    below. ``table_locks`` and ``weak_locks``: what the transaction held when the savepoint was set. ``changes`` and
-    ``lost`` are counts of rows, of what it changed and of what savepoints have undone."""
+    below. ``table_locks`` and ``weak_locks``: what the transaction held when the savepoint was set."""
 
-    __slots__ = ("changes", "created", "dropped", "lost", "name", "table_locks", "weak_locks", "xid", "xids")
+    __slots__ = ("created", "dropped", "name", "table_locks", "weak_locks", "xid", "xids")
 
     def __init__(
         self, name: str, table_locks: Mapping[int, int] = _NO_LOCKS, weak_locks: frozenset[WeakLocks] = frozenset()
@@ -39,15 +39,7 @@ class Level:
         self.xids: list[Xid] = []
         self.created: list[RelFile] = []
         self.dropped: list[RelFile] = []
-        self.changes = no_changes()
-        self.lost: Changes | None = None
-
-    def lose(self, changes: Changes | None) -> None:
-        """A savepoint below has undone these changes of rows."""
-        if changes:
-            if self.lost is None:
-                self.lost = no_changes()
-            add(self.lost, changes)
+        self.changes = self.emptied = self.lost = None
 
 
 class Ties:
@@ -72,9 +64,9 @@ class Ties:
         """changes of rows that foreign keys have yet to look at"""
         self.large_objects: object = None
         """descriptors that it has open (``catalog/large_objects``)"""
-        self.on_commit: list[Callable[[Lsn], None]] = []
+        self.on_commit: list[tuple[int, Callable[[Lsn], None]]] = []
         self.on_undo: list[tuple[int, Callable[[], None]]] = []
-        """(savepoint level, callback)"""
+        """(savepoint level, callback), the levels in order"""
 
 
 class Txn:
@@ -158,8 +150,13 @@ class Txn:
         self.dependency.on(lsn)
 
     def on_commit(self, callback: Callable[[Lsn], None]) -> None:
-        """Call with the commit LSN right after the commit record is in the log. It must neither raise nor wait."""
-        self.tie().on_commit.append(callback)
+        """Call with the commit LSN right after the commit record is in the log, unless what the current level has done
+        is undone before. It must neither raise nor wait."""
+        self.tie().on_commit.append((len(self.levels) - 1, callback))
+
+    def on_commit_anyway(self, callback: Callable[[Lsn], None]) -> None:
+        """``on_commit`` before the others, also if what the current level has done is undone."""
+        self.tie().on_commit.insert(0, (0, callback))
 
     def on_undo(self, callback: Callable[[], None]) -> None:
         """Call when what the current level has done is undone: by its savepoint's rollback or the transaction's. It
@@ -168,14 +165,25 @@ class Txn:
 
     def undone(self, level: int) -> None:
         """Savepoint level ``level`` and those below it are undone."""
-        callbacks = self.tie().on_undo
-        while callbacks and callbacks[-1][0] >= level:
-            callbacks.pop()[1]()
+        ties = self.tie()
+        while ties.on_commit and ties.on_commit[-1][0] >= level:
+            ties.on_commit.pop()
+        while ties.on_undo and ties.on_undo[-1][0] >= level:
+            ties.on_undo.pop()[1]()
 
     def kept(self, level: int) -> None:
         """Savepoint level ``level`` is released: what it did is its parent's."""
         ties = self.tie()
-        ties.on_undo[:] = [(min(each, level - 1), callback) for each, callback in ties.on_undo]
+        _keep(ties.on_commit, level)
+        _keep(ties.on_undo, level)
+
+
+def _keep(callbacks: list[tuple[int, _T]], level: int) -> None:
+    """Callbacks of ``level`` and below, which are the last ones, are the parent's."""
+    at = len(callbacks)
+    while at and callbacks[at - 1][0] >= level:
+        at -= 1
+        callbacks[at] = level - 1, callbacks[at][1]
 
 
 class ReadingTxn(Txn):

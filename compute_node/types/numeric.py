@@ -234,21 +234,33 @@ def numeric_receive(data: bytes, typmod: int) -> Decimal:
     return apply_typmod(in_format(value.copy_negate() if sign else value), typmod)
 
 
+_PIECE_DIGITS: Final = 4000
+"""Python reads an integer of at most 4300, and in a time that grows with their square."""
+
+
+def _integer(digits: str) -> int:
+    negative, digits = digits.startswith("-"), digits.removeprefix("-")
+    ends = range(len(digits), 0, -_PIECE_DIGITS)
+    parts = [int(digits[max(end - _PIECE_DIGITS, 0) : end]) for end in ends]
+    unit = 10**_PIECE_DIGITS
+    while len(parts) > 1:
+        parts += [0] * (len(parts) % 2)
+        parts = [high * unit + low for low, high in zip(parts[::2], parts[1::2], strict=True)]
+        unit *= unit
+    return -parts[0] if negative else parts[0]
+
+
 def to_disk(value: Decimal) -> bytes:
     """Tuple form: scale (u16, 0x8000 | code for NaN and infinities), then the unscaled value as a signed
     little-endian integer.
     """
     if not value.is_finite():
         return struct.pack("<H", 0x8000 | (0 if value.is_nan() else 1 if value > 0 else 2))
-    text = str(value)
-    if "E" not in text and len(text) < 100:  # some times faster than by the tuple
-        whole, _, fraction = text.partition(".")
-        scale, scaled = len(fraction), int(whole + fraction)
-    else:
-        scale = display_scale(value)
-        if not 0 <= scale <= MAX_SCALE:
-            raise InvariantViolation(f"a numeric of {scale} decimals has no stored form")
-        scaled = int(value.scaleb(scale, EXACT))
+    whole, _, fraction = numeric_out(value).partition(".")
+    scale, digits = len(fraction), whole + fraction
+    if scale > MAX_SCALE:
+        raise InvariantViolation(f"a numeric of {scale} decimals has no stored form")
+    scaled = int(digits) if len(digits) <= _PIECE_DIGITS else _integer(digits)
     return scale.to_bytes(2, "little") + scaled.to_bytes((scaled.bit_length() >> 3) + 1, "little", signed=True)
 
 
@@ -526,16 +538,22 @@ fns(
 )
 fn(1767, "numeric_larger(numeric, numeric) numeric", lambda a, b: a if numeric_order(a) > numeric_order(b) else b)
 fn(1766, "numeric_smaller(numeric, numeric) numeric", lambda a, b: a if numeric_order(a) < numeric_order(b) else b)
+
+
+def _possible(scale: int) -> int:
+    return scale if -MAX_SCALE <= scale <= MAX_SCALE else max(-MAX_WHOLE_DIGITS, min(scale, MAX_SCALE))
+
+
 fn(
     1707,
     "round(numeric, int4) numeric",
-    lambda value, scale: round_scale(value, max(-MAX_WHOLE_DIGITS, min(scale, MAX_SCALE))),
+    lambda value, scale: round_scale(value, _possible(scale)),
 )
 fn(1708, "round(numeric) numeric", lambda value: round_scale(value, 0))
 fn(
     1709,
     "trunc(numeric, int4) numeric",
-    lambda value, scale: round_scale(value, max(-MAX_WHOLE_DIGITS, min(scale, MAX_SCALE)), ROUND_DOWN),
+    lambda value, scale: round_scale(value, _possible(scale), ROUND_DOWN),
 )
 fn(1710, "trunc(numeric) numeric", lambda value: round_scale(value, 0, ROUND_DOWN))
 fns(

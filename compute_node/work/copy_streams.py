@@ -33,13 +33,18 @@ _NOT_EXECUTABLE, _NOT_FOUND = 126, 127
 _PIPE_BROKEN: Final = (-signal.SIGPIPE, 128 + signal.SIGPIPE)
 """how a program ends that wrote what nobody wanted any more, and a shell whose program did"""
 _STANDARD_ERROR: Final = 2
+_OWN_VARIABLES: Final = "AURORA_"
+"""of the environment: the instance's configuration, which is nothing for programs"""
 _KEPT_BYTES: Final = 4096
 """of what is written to a program, as PostgreSQL's stream keeps them: one that ends well without reading its input may
 do so if that is short"""
 
 
 class Stream(Protocol):
-    """One open file or program."""
+    """One file or program."""
+
+    def open(self) -> None:
+        """Open it, or start it."""
 
     def read(self) -> bytes:
         """The next bytes, none at the end."""
@@ -162,8 +167,8 @@ class CopyFile(ServerFile):
 
 class Program:
     """A command line that the shell runs. What it says on its standard error, and where it is written to on its
-    standard output, goes to the instance's standard error. It has a session of its own: signals that are meant for
-    the instance do not reach it."""
+    standard output, goes to the instance's standard error. It runs in the instance's folder, and in a session of its
+    own: signals that are meant for the instance do not reach it."""
 
     def __init__(self, command: str, to_read: bool) -> None:
         self._command, self._to_read = command, to_read
@@ -173,26 +178,33 @@ class Program:
         self._kept: list[bytes] = []
         self._kept_bytes = 0
         self._guard = Lock()
-        self._is_left = False
+        """around its start, its end and what is done about it"""
+        self._is_finished = self._has_ended = self._is_left = False
+        """``finish`` has seen its end; its shell has ended; the session has done with it"""
 
     def open(self) -> None:
         """Start it."""
         loop, ended = HUB.loop, self._ended
 
-        def watch(process: subprocess.Popen[bytes]) -> None:
-            code = process.wait()
+        def tell(code: int) -> None:
             with suppress(RuntimeError):  # the loop is closed: the instance ends, and nobody waits
                 loop.call_soon_threadsafe(ended.wake, code)
 
         try:
-            run_in_thread(self._start, watch)
+            run_in_thread(self._start, tell)
         except OSError as error:
             raise failed(f'execute command "{self._command}"', error) from None
 
-    def _start(self, watch: Callable[[subprocess.Popen[bytes]], None]) -> None:
+    def _start(self, tell: Callable[[int], None]) -> None:
         inside, outside = (subprocess.DEVNULL, subprocess.PIPE) if self._to_read else (subprocess.PIPE, _STANDARD_ERROR)
         process = subprocess.Popen(
-            [_SHELL, "-c", self._command], stdin=inside, stdout=outside, bufsize=0, start_new_session=True
+            [_SHELL, "-c", self._command],
+            stdin=inside,
+            stdout=outside,
+            bufsize=0,
+            start_new_session=True,
+            cwd=instance_folder.made(),
+            env={name: value for name, value in os.environ.items() if not name.startswith(_OWN_VARIABLES)},
         )
         pipe = process.stdout if self._to_read else process.stdin
         if pipe is None:
@@ -201,8 +213,20 @@ class Program:
         with self._guard:
             self._process, self._number = process, pipe.fileno()
             if self._is_left:  # the session was cancelled meanwhile
-                self._let_go()
-        Thread(target=watch, args=(process,), name="copy program", daemon=True).start()
+                self._let_go(process)
+        Thread(target=self._watch, args=(process, tell), name="copy program", daemon=True).start()
+
+    def _watch(self, process: subprocess.Popen[bytes], tell: Callable[[int], None]) -> None:
+        """Tell of the shell's end. The system keeps its number, which is the group's too, until the session has left
+        it: a signal can meet nobody else."""
+        found = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        if found is None:
+            raise InvariantViolation("a program's end was waited for, and has not come")
+        with self._guard:
+            self._has_ended = True
+            if self._is_left:
+                process.wait()
+        tell(found.si_status if found.si_code == os.CLD_EXITED else -found.si_status)
 
     def read(self) -> bytes:
         """The next bytes of its output, none at the end."""
@@ -236,22 +260,26 @@ class Program:
             self._send()
         self._close()
         code: int = HUB.wait(self._ended)
+        self._is_finished = True
         if code and (at_end or code not in _PIPE_BROKEN):
             raise ExternalRoutineException(f'program "{self._command}" failed', detail=_how_it_ended(code))
 
     def leave(self) -> None:
-        """Its pipe is closed. One that is read from and still runs is told to end, for nobody takes what it says; one
-        that is written to sees the end of its input."""
+        """Its pipe is closed. One that has not come to its end is told to end before that, and with it all that it has
+        started and that has not made itself independent: nobody takes what it says, and it must not take a part of its
+        input for the whole."""
         with self._guard:
             self._is_left = True
-            self._let_go()
+            if self._process is not None:
+                self._let_go(self._process)
 
-    def _let_go(self) -> None:
-        self._close()
-        process = self._process
-        if process is not None and self._to_read and not self._ended.done:
+    def _let_go(self, process: subprocess.Popen[bytes]) -> None:
+        if not self._is_finished:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGTERM)
+        self._close()
+        if self._has_ended:
+            process.wait()
 
     def _close(self) -> None:
         process = self._process

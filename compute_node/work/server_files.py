@@ -29,6 +29,7 @@ from aurora.errors import (
     WrongObjectType,
 )
 from compute_node.work import instance_folder
+from compute_node.work.account import Account
 from compute_node.work.workers import run_in_thread
 
 _T = TypeVar("_T")
@@ -166,12 +167,16 @@ class Facts(NamedTuple):
 READ_BYTES_MAX: Final = (1 << 30) - 1 - 4
 """of one file: what a value may have"""
 _PIECE_BYTES = 16 << 20
+_COPIES = 3
+"""of what is read until it is a value: pieces, the whole, its text"""
 _NS_IN_US = 1000
 
 
-def read_part(name: str, offset: int = 0, count: int | None = None, missing_ok: bool = False) -> list[bytes] | None:
+def read_part(
+    account: Account, name: str, offset: int = 0, count: int | None = None, missing_ok: bool = False
+) -> list[bytes] | None:
     """Up to ``count`` bytes from ``offset``, or from the end if that is below 0, as pieces; None for a file that is
-    missing and may be. 58P01, 42501, 42809, 54000."""
+    missing and may be. ``account``: charged for the value that the pieces become. 53200, 58P01, 42501, 42809, 54000."""
     if count is not None and count > READ_BYTES_MAX:
         raise InvalidParameterValue("requested length too large")
     file = _PlainFile(name)
@@ -181,6 +186,7 @@ def read_part(name: str, offset: int = 0, count: int | None = None, missing_ok: 
         file.seek(offset)
         pieces, left = [], READ_BYTES_MAX + 1 if count is None else count
         while left and (piece := file.read(min(left, _PIECE_BYTES))):
+            account.charge(_COPIES * len(piece))
             pieces.append(piece)
             left -= len(piece)
         if count is None and not left:

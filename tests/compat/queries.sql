@@ -251,3 +251,15 @@ SELECT count(*) FROM (SELECT nextval('limited_calls') FROM generate_series(1, 50
 SELECT nextval('limited_calls'), n % 2, count(*) FROM generate_series(1, 10) n GROUP BY n % 2 HAVING n % 2 = 1 LIMIT 1;
 SELECT nextval('limited_calls');
 DROP SEQUENCE limited_calls;
+CREATE TABLE any_of (d date, ts timestamp[], tz timestamptz[], t timestamp, ds date[], i int, big bigint[], s smallint[], n numeric[], f float8[], v varchar, x text[], nm name[], words text[]);
+INSERT INTO any_of VALUES ('2024-01-01', '{2024-01-01 00:00}', '{2024-01-01 00:00+00}', '2024-01-01', '{2024-01-01}', 1, '{1,2}', '{3}', '{1.0}', '{1,NaN}', 'a', '{a,b}', '{a}', '{c}');
+SELECT d = ANY (ts), t = ANY (ds), i = ANY (big), i = ANY (s), i = ANY (n), i = ANY (f), v = ANY (x), v = ANY (nm), 'NaN'::float8 = ANY (f) FROM any_of;
+SELECT count(*) FROM any_of WHERE d = ANY (ts);
+SELECT count(*) FROM any_of WHERE t = ANY (ds) AND i = ANY (n);
+SELECT d IN (timestamp '2024-01-01 00:00', timestamp '2025-01-01'), t IN (date '2024-01-01', date '2025-01-01'), i IN (1.0, 2.0) FROM any_of;
+CREATE FUNCTION any_of_eq(int, text) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT $1 = length($2)';
+CREATE OPERATOR = (LEFTARG = int, RIGHTARG = text, FUNCTION = any_of_eq);
+SELECT i = ANY (x), i = ANY ('{abc}'::text[]), i = ALL (x), i <> ALL (big) FROM any_of;
+DROP OPERATOR = (int, text);
+DROP FUNCTION any_of_eq;
+DROP TABLE any_of;

@@ -74,20 +74,26 @@ def one_case(choice: Choice, servers: Servers, tally: Tally) -> None:
 def _one_query(choice: Choice, servers: Servers, tally: Tally, tables: list[Table], script: list[str]) -> None:
     way = choice.of(("query", "query", "query", "parts", "counted") if servers.other else ("query", "parts", "counted"))
     tally.queries += 1
+
+    def counted_own(sql: str) -> Answer:
+        """Of the server that is tested, whose internal errors are differences from anything."""
+        found = _guarded(servers.own, sql)
+        if found.error:
+            tally.errors += 1
+            tally.late += found.error.startswith(TOO_LONG)
+            tally.told[found.error] = tally.told.get(found.error, 0) + 1
+        if found.error.startswith("XX"):
+            raise Difference(_told(script, sql, "an internal error", found, sql, found))
+        return found
+
     if way != "query":
         one, other = (parts if way == "parts" else counted)(choice, tables)
-        found = [_guarded(servers.own, sql) for sql in (one, other)]
+        found = [counted_own(sql) for sql in (one, other)]
         if not same_rows(found[0], found[1], False):
             raise Difference(_told(script, one, way, found[0], other, found[1]))
         return
     made = Queries(choice, tables).statement()
-    own = _guarded(servers.own, made.text)
-    tally.errors += bool(own.error)
-    tally.late += own.error.startswith(TOO_LONG)
-    if own.error:
-        tally.told[own.error] = tally.told.get(own.error, 0) + 1
-    if own.error.startswith("XX"):
-        raise Difference(_told(script, made.text, "an internal error", own, "", own))
+    own = counted_own(made.text)
     if servers.other is not None:
         theirs = _guarded(servers.other, made.text)
         if not same_rows(own, theirs, made.is_ordered):

@@ -69,7 +69,7 @@ class Session:
         self.details: list[str | None] = []
         self.block = IN_BLOCK
         self.several_statements = False
-        self.query, self.query_start, self.statements_in_txn, self.depth = "", 0, 0, 0
+        self.query, self.query_start, self.statements_in_txn, self.depth, self.restricted = "", 0, 0, 0, 0
         self.plans = PlanCache()
         self.portals: dict[bytes, Any] = {}
         self.interrupt_error = None

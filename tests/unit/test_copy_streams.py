@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
+import signal
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -16,7 +18,10 @@ from psycopg import errors
 from support_server import CountingEngine, serve_engine
 from test_session_protocol import connect
 
+from compute_node.session import copy_kept
 from compute_node.wire.server import Server
+from compute_node.work import instance_folder
+from compute_node.work.account import INSTANCE
 
 Db = psycopg.AsyncConnection[Any]
 
@@ -169,5 +174,121 @@ def test_devices() -> None:
         assert (await db.execute("copy t from '/dev/null'")).statusmessage == "COPY 0"
         with pytest.raises(errors.DiskFull):
             await db.execute("copy t to '/dev/full'")
+
+    served(body)
+
+
+def test_what_may_not_run_touches_no_file(tmp_path: Path) -> None:
+    kept, started = tmp_path / "keep", tmp_path / "started"
+
+    async def body(db: Db, other: Db) -> None:
+        await db.execute("insert into t values (1, 'x')")
+        await db.execute("create role w")
+        await db.execute("grant pg_write_server_files, pg_execute_server_program to w")
+        kept.write_text("what is kept")
+        kept.chmod(0o666)
+        for target in (f"'{kept}'", f"program 'touch {started}'"):
+            await db.execute("set role w")
+            for source in ("t", "(select * from t)"):
+                with pytest.raises(errors.InsufficientPrivilege, match="permission denied for table t"):
+                    await db.execute(f"copy {source} to {target}")
+            await db.execute("reset role")
+            await db.execute("begin read only")
+            with pytest.raises(errors.ReadOnlySqlTransaction):
+                await db.execute(f"copy (delete from t returning a) to {target}")
+            await db.execute("rollback")
+        assert kept.read_text() == "what is kept"
+        assert not started.exists()
+        assert (await db.execute(f"copy t to '{kept}'")).statusmessage == "COPY 1"
+        assert kept.read_text() == "1\tx\n"
+
+    served(body)
+
+
+def test_a_line_without_an_end_is_charged_and_can_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def body(db: Db, other: Db) -> None:
+        monkeypatch.setattr(INSTANCE, "limit_bytes", INSTANCE.used_bytes + (32 << 20))
+        before = INSTANCE.used_bytes
+        with pytest.raises(errors.OutOfMemory):
+            await db.execute("copy t from '/dev/zero'")
+        with pytest.raises(errors.OutOfMemory):
+            async with db.cursor().copy("copy t from stdin") as copy:
+                for _ in range(64):
+                    await copy.write(b"x" * (1 << 20))
+        assert INSTANCE.used_bytes == before
+        monkeypatch.setattr(INSTANCE, "limit_bytes", 1 << 40)
+        monkeypatch.setattr(copy_kept, "BUFFER_BYTES", 64 << 20)
+        with pytest.raises(errors.ProgramLimitExceeded, match="out of memory"):
+            await db.execute("copy t from '/dev/zero'")
+        monkeypatch.setattr(copy_kept, "BUFFER_BYTES", 1 << 40)
+        await db.execute("set statement_timeout = '50ms'")
+        with pytest.raises(errors.QueryCanceled):
+            await db.execute("copy t from '/dev/zero'")
+
+    served(body)
+
+
+def test_a_program_runs_in_the_instances_folder_without_its_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AURORA_PASSWORD", "not for programs")
+    monkeypatch.setenv("FOR_PROGRAMS", "x")
+
+    async def body(db: Db, other: Db) -> None:
+        for _ in range(2):
+            await db.execute("copy t(b) from program 'pwd; env'")
+            said = {line for (line,) in await rows(db, "select b from t")}
+            assert {instance_folder.path(), "FOR_PROGRAMS=x"} <= said
+            assert not [line for line in said if "AURORA_" in line]
+            await db.execute("copy t to program 'cat > taken'")
+            assert (await rows(db, "select length(pg_read_file('taken')) > 0")) == [(True,)]
+            shutil.rmtree(instance_folder.path())  # it is made again
+
+    served(body)
+
+
+async def _gone(pids: list[int]) -> None:
+    for _ in range(500):
+        if not any(map(_lives, pids)):
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("something runs on")
+
+
+async def _written(file: Path, count: int) -> list[int]:
+    while not file.exists() or len(file.read_text().split()) < count:
+        await asyncio.sleep(0.01)
+    return [int(word) for word in file.read_text().split()]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "copy t(b) from program 'sleep 77 & echo $! $$ > PIDS; echo hi'",  # the shell has ended, its pipe has not
+        "copy t(b) from program 'sleep 77 & echo $! $$ > PIDS; wait'",
+        "copy (select repeat('x', 100000) from generate_series(1, 99)) to program 'sleep 77 & echo $! $$ > PIDS; wait'",
+        "copy (select 'x' from pg_sleep(77)) to program 'sleep 77 & echo $! $$ > PIDS; cat; wait'",
+    ],
+)
+def test_a_cancel_leaves_nothing_behind(tmp_path: Path, statement: str) -> None:
+    async def body(db: Db, other: Db) -> None:
+        running = asyncio.create_task(db.execute(statement.replace("PIDS", str(tmp_path / "pids"))))
+        pids = await _written(tmp_path / "pids", 2)
+        await asyncio.sleep(0.1)
+        await db.cancel_safe()
+        with pytest.raises(errors.QueryCanceled):
+            await running
+        await _gone(pids)
+
+    served(body)
+
+
+def test_what_a_program_leaves_running_after_a_good_end_runs_on(tmp_path: Path) -> None:
+    async def body(db: Db, other: Db) -> None:
+        await db.execute(f"copy t(b) from program 'sleep 77 >/dev/null & echo $! > {tmp_path}/pid; echo hi'")
+        (pid,) = await _written(tmp_path / "pid", 1)
+        await asyncio.sleep(0.1)
+        assert _lives(pid)
+        os.kill(pid, signal.SIGKILL)
 
     served(body)

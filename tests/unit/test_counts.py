@@ -195,6 +195,7 @@ def test_counters_are_reset() -> None:
 
 def test_a_drop_keeps_the_sums_of_the_database() -> None:
     counts = Counts()
+    counts.open_database(5)
     table = counts.relation(5, 16384)
     changes = no_changes()
     changes[table][INSERTED] += 3
@@ -207,6 +208,187 @@ def test_a_drop_keeps_the_sums_of_the_database() -> None:
     assert counts.known(5, 16384) is None
     assert sum(each.inserted for each in counts.of(5)) == 4
     assert isinstance(counts.relation(5, 16384), RelationCounts)
+
+
+def test_truncate_counts_what_comes_after_it_and_its_undoing_what_came_before() -> None:
+    async def body(server: Server, db: Db) -> None:
+        asked = "select n_tup_ins, n_tup_upd, n_tup_del from pg_stat_xact_user_tables where relname = 't'"
+        await db.execute("insert into t select i, 'x' from generate_series(1, 20) i")
+        await db.execute("begin; insert into t values (100, 'x'); truncate t")
+        assert await one(db, asked) == (0, 0, 0)
+        await db.execute("insert into t select i, 'x' from generate_series(1, 10) i; commit")
+        assert await changed(db) == (30, 0, 0, 0, 10, 0, 30, 10)
+        await db.execute("begin; insert into t values (101, 'x'); savepoint s; insert into t values (102, 'x')")
+        await db.execute("truncate t; insert into t values (1, 'z'), (2, 'z'); rollback to s")
+        assert await one(db, asked) == (2, 0, 0)
+        await db.execute("insert into t values (103, 'y'); commit")
+        assert await changed(db) == (33, 0, 0, 0, 12, 1, 32, 13)
+        await db.execute("begin; insert into t values (201, 'x'); savepoint s; delete from t where a <= 3; truncate t")
+        await db.execute("insert into t values (1, 'z'), (2, 'z'); release s")
+        assert await one(db, asked) == (2, 0, 0)
+        await db.execute("update t set b = 'q' where a = 1; commit")
+        assert await changed(db) == (35, 1, 0, 1, 2, 1, 35, 2)
+        await db.execute("begin; insert into t values (201, 'x'); savepoint s; truncate t")
+        await db.execute("insert into t values (11, 'z'), (12, 'z'), (13, 'z'); commit")  # with the savepoint open
+        assert await changed(db) == (38, 1, 0, 1, 3, 0, 38, 3)
+        await db.execute("begin; insert into t values (201, 'x'); truncate t; insert into t values (1, ''), (2, '')")
+        await db.execute("rollback")
+        assert await changed(db) == (39, 1, 0, 1, 3, 1, 38, 4)
+        await db.execute("begin; savepoint s; insert into t values (301, 'x'), (302, 'x'); rollback to s; truncate t")
+        await db.execute("savepoint s; insert into t values (303, 'x'); rollback to s; insert into t values (1, 'z')")
+        await db.execute("commit")
+        assert await changed(db) == (43, 1, 0, 1, 1, 0, 39, 4)
+
+    served(body)
+
+
+def test_rows_that_are_written_anew_are_not_counted() -> None:
+    async def body(server: Server, db: Db) -> None:
+        await db.execute("insert into t select i, 'x' from generate_series(1, 20) i")
+        await db.execute("delete from t where a = 3")
+        before = await changed(db)
+        assert before == (20, 0, 1, 0, 19, 1, 21, 20)
+        for statement in (
+            "alter table t add column c float default random()",
+            "alter table t alter a type bigint",
+            "cluster t using t_pkey",
+        ):
+            await db.execute(statement)
+            assert await changed(db) == before, statement
+        assert await one(db, "select count(*), count(c) from t where a > 0") == (19, 19)
+
+    served(body)
+
+
+def test_a_drop_that_a_savepoint_undoes_leaves_the_counters() -> None:
+    async def body(server: Server, db: Db) -> None:
+        await db.execute("insert into t values (1, 'x')")
+        await db.execute("create function f() returns int language sql as 'select 1 from t'")
+        await db.execute("set track_functions = 'all'; select f()")
+        await db.execute("begin; savepoint s; savepoint inner_one; drop function f; drop table t; release inner_one")
+        await db.execute("rollback to s; insert into t values (2, 'y'); commit")
+        assert await changed(db) == (2, 0, 0, 0, 2, 0, 2, 2)
+        await db.execute("insert into t values (3, 'z')")
+        assert (await changed(db))[0] == 3
+        function = (await one(db, "select 'f'::regproc::oid"))[0]
+        calls = f"select pg_stat_get_function_calls({function}), pg_stat_have_stats('function', 5, {function})"
+        assert await one(db, calls) == (1, True)
+        await db.execute("drop function f")
+        assert await one(db, calls) == (None, False)
+
+    served(body)
+
+
+def test_a_catalog_change_after_an_undone_one_is_published() -> None:
+    async def body(server: Server, db: Db) -> None:
+        other = await connect(server)
+        await other.execute("select * from t")
+        await db.execute("begin; savepoint s; create table gone (a int); rollback to s")
+        await db.execute("alter table t add column c int default 7; commit")
+        assert [each.name for each in (await other.execute("select * from t")).description or ()] == ["a", "b", "c"]
+
+    served(body)
+
+
+def test_what_is_made_and_undone_leaves_no_counters() -> None:
+    async def body(server: Server, db: Db) -> None:
+        await db.execute("set track_functions = 'all'")
+        for undo in ("rollback", "rollback to s; commit"):
+            await db.execute("begin; savepoint s; create table v (a int primary key, b text)")
+            await db.execute("insert into v values (1, repeat('x', 100)); select * from v where a = 1")
+            await db.execute("create function f() returns int language sql as 'select 1 from v'; select f()")
+            counted = await one(
+                db,
+                "select array[c.oid, i.indexrelid, c.reltoastrelid, j.indexrelid]::oid[]::text, 'f'::regproc::oid"
+                " from pg_class c, pg_index i, pg_index j where c.relname = 'v' and i.indrelid = c.oid"
+                " and j.indrelid = c.reltoastrelid",
+            )
+            asked = (
+                f"select count(*) filter (where pg_stat_have_stats('relation', 5, i)), count(*),"
+                f" pg_stat_have_stats('function', 5, {counted[1]}) from unnest('{counted[0]}'::oid[]) i"
+            )
+            assert await one(db, asked) == (4, 4, True)
+            await db.execute(undo)
+            assert await one(db, asked) == (0, 4, False)
+
+    served(body)
+
+
+def test_a_dropped_database_takes_its_counters_along() -> None:
+    async def body(server: Server, db: Db) -> None:
+        await db.execute("create database other")
+        oid = (await one(db, "select oid from pg_database where datname = 'other'"))[0]
+        other = await connect(server, dbname="other")
+        await other.execute("create table u (a int)")
+        table = (await (await other.execute("select 'u'::regclass::oid")).fetchone() or (0,))[0]
+        await other.execute("insert into u values (1)")
+        await other.close()
+        asked = f"select pg_stat_get_db_sessions({oid}), pg_stat_have_stats('relation', {oid}, {table})"
+        assert await one(db, asked) == (1, True)
+        await db.execute("drop database other")
+        assert await one(db, asked) == (0, False)
+
+    served(body)
+
+
+def test_to_ask_for_counters_makes_none() -> None:
+    async def body(server: Server, engine: CountingEngine) -> None:
+        db = await connect(server)
+        await db.execute("create role plain; set role plain")
+        found = await db.execute(
+            "select proname from pg_proc where proname like 'pg_stat_get_%' and proargtypes::text = '26'"
+        )
+        names = [name for (name,) in await found.fetchall()]
+        assert len(names) > 50
+        await db.execute(f"select {', '.join(f'{name}(i::oid)' for name in names)} from generate_series(900, 902) i")
+        counts = engine.storage.counts
+        assert counts.database(900) is counts.database(902)
+        assert counts.known(5, 900) is None
+
+    serve_engine(body)
+
+
+def test_counters_of_databases_that_are_not_open_are_zeros_that_all_share() -> None:
+    counts = Counts()
+    nothing = counts.database(7)
+    counts.reset_database(7, 1)
+    counts.reset_relation(7, 16384, 1)
+    counts.reset_function(7, 16384, 1)
+    counts.relation(7, 16384).ended([1, 1, 1, 1], True)
+    counts.reset_relation(7, 16384, 1)
+    counts.dropped(7, 16384)
+    assert counts.database(8) is nothing is counts.database(7)
+    assert (nothing.reset_us, nothing.gone.inserted, nothing.functions) == (0, 0, {})
+    mine = counts.open_database(7)
+    assert counts.database(7) is mine is counts.open_database(7)
+    counts.database_dropped(7)
+    assert counts.database(7) is nothing
+
+
+def test_times_of_a_function_are_those_of_all_sessions() -> None:
+    async def body(server: Server, db: Db) -> None:
+        await db.execute("create function slow() returns int language sql as 'select pg_sleep(0.1); select 1'")
+        sessions = [await connect(server) for _ in range(3)]
+        for session in sessions:
+            await session.execute("set track_functions = 'all'")
+        await asyncio.gather(*(session.execute("select slow()") for session in sessions))
+        calls, total_ms, self_ms = await one(db, "select calls, total_time, self_time from pg_stat_user_functions")
+        assert calls == 3 and total_ms >= 300 and total_ms == pytest.approx(self_ms)
+
+    served(body)
+
+
+def test_of_a_function_that_calls_itself_the_outermost_call_has_the_time() -> None:
+    async def body(server: Server, db: Db) -> None:
+        await db.execute("create function f(int) returns int language sql as 'select 1'")
+        text = "select 1; select case when $1 > 0 then f($1 - 1) else (select 1 from pg_sleep(0.05)) end"
+        await db.execute(f"create or replace function f(int) returns int language sql as '{text}'")
+        await db.execute("set track_functions = 'all'")
+        await db.execute("select f(3)")
+        calls, total_ms, self_ms = await one(db, "select calls, total_time, self_time from pg_stat_user_functions")
+        assert calls == 4 and total_ms >= 50 and total_ms == pytest.approx(self_ms)
+
+    served(body)
 
 
 def test_functions_are_counted_while_that_is_asked_for() -> None:

@@ -6,6 +6,8 @@ from typing import Any
 
 import asyncpg
 import psycopg
+import pytest
+from psycopg import errors
 from support_server import CountingEngine, serve_engine
 from test_session_protocol import Raw, bind, connect, execute, parse
 from wire_fakes import tags
@@ -141,5 +143,69 @@ def test_a_portal_with_a_row_limit_goes_on_after_other_statements() -> None:
             assert b"new" not in data and b"own" not in data
         raw.send(execute("p", 1000) + execute("p", 1000) + message(b"S", b""))
         assert tags(await raw.until_ready()) == "D" * 1000 + "s" + "CZ"
+
+    serve_engine(body)
+
+
+def test_declare_compiles_once_and_finds_the_rows_it_may() -> None:
+    async def body(server: Server, engine: CountingEngine) -> None:
+        db = await connect(server)
+        await db.execute("create table t (a int, b text, c int)")
+        await db.execute("insert into t select i, 'x', -i from generate_series(1, 9) i")
+        await db.execute("create role r")
+        await db.execute("grant select (a), update (a) on t to r")
+        not_simple = (
+            "select count(*) from t", "select a, sum(a) over () from t", "select generate_series(1, a) from t",
+            "select a from t order by b, c", "select a from t union select 1", "select x.a from t x, t y",
+            "select distinct a from t", "select a from (select * from t) s",
+            "with t as (select 1 as a) select a from t",
+        )  # fmt: skip
+        for query in not_simple:
+            engine.compiled.clear()
+            await db.execute("begin")
+            await db.execute(f"declare c cursor for {query}")
+            assert len(engine.compiled) == 1
+            (row,) = await (await db.execute("fetch c")).fetchall()
+            assert len(row) == (2 if "over" in query else 1)
+            with pytest.raises(errors.InvalidCursorState, match="not a simply updatable scan"):
+                await db.execute("update t set a = 0 where current of c")
+            await db.execute("rollback")
+        # ORDER BY what the client does not get, and a role that sees only its columns.
+        for query, found in (
+            ("select a from t order by c + 1, b for update", (9,)), ("select a, a as d from t where c = -4", (4, 4)),
+            ("select a from t limit 1", (1,)),
+        ):  # fmt: skip
+            await db.execute("begin")
+            await db.execute("savepoint s")
+            if "c" not in query.removeprefix("select"):
+                await db.execute("set local role r")
+            engine.compiled.clear()
+            await db.execute(f"declare c cursor for {query}")
+            assert len(engine.compiled) == 1
+            assert await (await db.execute("fetch c")).fetchall() == [found]
+            changed = await db.execute("update t set a = 0 where current of c returning a")
+            assert await changed.fetchall() == [(0,)]
+            await db.execute("reset role")
+            assert await (await db.execute("select c from t where a = 0")).fetchall() == [(-found[0],)]
+            await db.execute("rollback")
+
+    serve_engine(body)
+
+
+def test_a_cancel_while_a_cursor_is_compiled_cancels() -> None:
+    """It is no reason for a cursor without addresses."""
+
+    async def body(server: Server, engine: CountingEngine) -> None:
+        db, other = await connect(server), await connect(server)
+        await db.execute("create table t (a int)")
+        await other.execute("begin")
+        await other.execute("lock table t in access exclusive mode")
+        await db.execute("begin")
+        await db.execute("set local statement_timeout = '100ms'")
+        with pytest.raises(errors.QueryCanceled):
+            await db.execute("declare c cursor for select * from t")
+        await db.execute("rollback")
+        assert engine.compiled.count("declare c cursor for select * from t") == 1
+        await other.execute("rollback")
 
     serve_engine(body)

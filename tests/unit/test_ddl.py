@@ -8,6 +8,7 @@ import pytest
 from support_catalog import Engine, Session, in_greenlet
 
 from aurora.errors import SqlError
+from compute_node.catalog.ddl import kept_texts, objects
 
 _ENGINES: list[Engine] = []
 
@@ -489,3 +490,50 @@ def test_vacuum_cuts_a_table_unless_told_not_to() -> None:
         assert one.run("select * from t") == [(3,)]
 
     in_greenlet(body)
+
+
+def test_a_function_whose_statements_cannot_follow_is_in_the_way_of_a_new_name() -> None:
+    made = "create function f() returns void language sql begin atomic insert into t (a) values (1); end"
+    assert run(T, made, "alter table t rename to t2") == (
+        "0A000",
+        'function "f" cannot follow the change',
+        "Its body has an INSERT, UPDATE or DELETE that may use what gets another name.",
+        "Drop the function, and create it again after the change.",
+    )
+    assert run(T, made, "alter table t rename b to c")[0] == "ALTER TABLE"
+    assert run(T, made, "alter table t add column c int", "alter table t drop column b")[0] == "ALTER TABLE"
+
+
+def test_a_constraint_that_a_statement_names_keeps_its_name() -> None:
+    insert = "insert into t (a) values (1) on conflict on constraint k do nothing"
+    made = f"create function f() returns void language sql begin atomic {insert}; end"
+    key = "alter table t add constraint k unique (a), add constraint c check (a > 0)"
+    assert run(T, key, made, "alter table t rename constraint k to k2")[0] == "0A000"
+    assert run(T, key, made, "alter table t rename constraint c to c2")[0] == "ALTER TABLE"
+
+
+@pytest.mark.logs("a query is kept in other words")
+def test_a_view_is_not_kept_in_words_that_mean_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(objects, "kept_query", lambda query, view: "SELECT t.b AS a FROM public.t")
+    shown = "select ev_action from pg_rewrite where ev_class = 'v'::regclass"
+    assert run(T, "create view v as select a from t", shown)[0] == [("SELECT a FROM public.t",)]
+    monkeypatch.setattr(objects, "expression_text", lambda node: "SELECT nothing")
+    assert run(T, "create view v as select a from t") == (
+        "0A000",
+        "this query cannot be kept",
+        "Its text, with all names written whole, would mean something else or nothing when it is read again.",
+        None,
+    )
+
+
+def test_a_view_that_cannot_follow_is_in_the_way_of_a_new_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept_texts, "kept_query", lambda query, view: "SELECT t.b AS a FROM public.t")
+    view = "create view v as select a from t"
+    assert run(T, view, "alter table t rename a to c") == (
+        "0A000",
+        'view "v" cannot follow the change',
+        "Its text would mean something else or nothing.",
+        None,
+    )
+    # What it has is as good as before.
+    assert run(T, view, "alter table t add column c int")[0] == "ALTER TABLE"

@@ -54,6 +54,8 @@ CONDITIONS: list[tuple[str, int]] = [
     ("word ~ '7-1$'", 380),
     ("word !~ '^w5'", 17721),
     ("word < 'w3'", 4760),
+    ("word ~>~ 'w3'", 15263),
+    ("word ~<=~ 'w3'", 4737),
     ("word IS NULL", 1),
     ("word IS NOT NULL", 20000),
     ("maybe IS NULL", 5000),
@@ -146,15 +148,87 @@ def test_groups_and_joins(connection: psycopg.Connection[Any], sql: str, expecte
     assert rows(connection, sql) == expected
 
 
-def test_a_literal_that_matters_is_planned_with(connection: psycopg.Connection[Any]) -> None:
-    """Statements of one shape share a plan, unless a value of theirs tells much more than that there is one."""
+def test_who_may_not_read_a_column_is_not_told_of_its_values(connection: psycopg.Connection[Any]) -> None:
+    """Operators that may tell of what they see, by an error or a notice, are not tried on what ANALYZE kept; and an
+    error of theirs is none of the planner's."""
+    connection.execute("CREATE TABLE hidden AS SELECT 'a[[' || i % 3 AS p FROM generate_series(1, 300) i")
+    connection.execute("CREATE TABLE seen AS SELECT 'x'::text AS x FROM generate_series(1, 300)")
+    connection.execute("ANALYZE hidden, seen")
+    connection.execute(
+        "CREATE OPERATOR =~= (FUNCTION = textregexeq, LEFTARG = text, RIGHTARG = text, JOIN = eqjoinsel)"
+    )
+    connection.execute("CREATE ROLE outsider")
+    connection.execute("GRANT SELECT ON seen TO outsider")
+    connection.execute("CREATE VIEW part AS SELECT p FROM hidden WHERE p < 'a[[1'")
+    connection.execute("GRANT SELECT ON part TO outsider")
+    connection.execute("EXPLAIN SELECT * FROM seen JOIN hidden ON x =~= p")
+    own = rows(connection, "SELECT * FROM hidden WHERE p LIKE '%1'")
+    connection.execute("SET ROLE outsider")
+    try:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("EXPLAIN ANALYZE SELECT * FROM seen JOIN hidden ON x =~= p")
+        assert rows(connection, "SELECT * FROM part WHERE p LIKE '%1'") != own
+        assert rows(connection, "SELECT * FROM part WHERE p = 'a[[0'") > 30, "equality of texts tells nothing else"
+    finally:
+        connection.execute("RESET ROLE")
+        connection.execute("DROP TABLE hidden, seen CASCADE")
+        connection.execute("DROP OPERATOR =~= (text, text)")
+        connection.execute("DROP ROLE outsider")
 
-    def scan(sql: str) -> str:
-        found = connection.execute(f"EXPLAIN (COSTS OFF) {sql}").fetchall()
-        return " ".join(line for (line,) in found)
 
-    assert "Seq Scan" in scan("SELECT * FROM est WHERE id > 3")
-    assert "Index Scan" in scan("SELECT * FROM est WHERE id > 19990")
+def test_a_view_that_is_a_barrier_shows_no_other_rows(connection: psycopg.Connection[Any]) -> None:
+    """A condition that may fail for a row that the view hides is checked on what it shows alone."""
+    connection.execute("CREATE TABLE barred AS SELECT 'v' || i AS b, i FROM generate_series(1, 5) i")
+    for number, body in enumerate(
+        ("SELECT b, i FROM barred WHERE i = 3", "SELECT DISTINCT b, i FROM barred WHERE i > 2 AND i < 4")
+    ):
+        name = f"barrier{number}"
+        connection.execute(f"CREATE VIEW {name} WITH (security_barrier) AS {body}")
+        with pytest.raises(psycopg.errors.InvalidTextRepresentation, match='"v3"'):
+            connection.execute(f"SELECT * FROM {name} WHERE b::int = 1")
+        plan = " ".join(line for (line,) in connection.execute(f"EXPLAIN (COSTS OFF) SELECT * FROM {name} WHERE i = 4"))
+        assert "Subquery Scan" not in plan, "equality of integers tells nothing: it goes inside"
+    connection.execute("DROP TABLE barred CASCADE")
+
+
+def test_an_operator_that_refuses_a_value_is_no_error_of_planning(connection: psycopg.Connection[Any]) -> None:
+    connection.execute("CREATE TABLE patterns AS SELECT repeat('(', i % 4) AS p FROM generate_series(1, 100) i")
+    connection.execute("ANALYZE patterns")
+    assert rows(connection, "SELECT * FROM patterns WHERE 'x' ~ p") >= 1
+    assert rows(connection, "SELECT * FROM patterns a JOIN patterns b ON a.p ~ b.p") >= 1
+    deep = "(" * 3000 + "a" + ")" * 3000
+    assert rows(connection, f"SELECT * FROM patterns WHERE p ~ '^x{deep}'") >= 1
+    connection.execute("DROP TABLE patterns")
+
+
+def test_extremes_stand_beside_sub_selects(connection: psycopg.Connection[Any]) -> None:
+    for sql, expected in (
+        ("SELECT max(id) FROM est LIMIT (SELECT 1)", [(20000,)]),
+        ("SELECT min(id) FROM est HAVING min(id) > 0 OFFSET (SELECT 0)", [(1,)]),
+        ("WITH one AS MATERIALIZED (SELECT 1 AS n) SELECT max(id) FROM est LIMIT (SELECT n FROM one)", [(20000,)]),
+        ("SELECT max(id), (SELECT min(y) FROM other WHERE est.few = 1) FROM est GROUP BY few = 1, few LIMIT 0", []),
+    ):
+        assert connection.execute(sql).fetchall() == expected
+
+
+def test_skip_locked_leaves_out_what_another_session_holds(connection: psycopg.Connection[Any]) -> None:
+    told: list[str] = []
+    with psycopg.connect(connection.info.dsn, autocommit=True) as other:
+        other.execute("CREATE TABLE held (a int)")
+        other.execute("INSERT INTO held SELECT generate_series(1, 50)")
+        other.add_notice_handler(lambda notice: told.append(f"{notice.sqlstate} {notice.message_primary}"))
+        connection.execute("BEGIN")
+        connection.execute("LOCK TABLE held IN SHARE MODE")
+        other.execute("ANALYZE (SKIP_LOCKED) held, other")
+        other.execute("VACUUM (SKIP_LOCKED) held")
+        size = "SELECT reltuples FROM pg_class WHERE relname = 'held'"
+        assert other.execute(size).fetchone() == (-1.0,)
+        connection.execute("ROLLBACK")
+        other.execute("ANALYZE (SKIP_LOCKED) held")
+        assert other.execute(size).fetchone() == (50.0,)
+        other.execute("DROP TABLE held")
+    verbs = ("analyze", "vacuum")
+    assert told == [f'55P03 skipping {verb} of "held" --- lock not available' for verb in verbs]
 
 
 def test_facts_of_dropped_columns_and_tables_go(connection: psycopg.Connection[Any]) -> None:
@@ -167,3 +241,13 @@ def test_facts_of_dropped_columns_and_tables_go(connection: psycopg.Connection[A
     connection.execute("ALTER TABLE gone DROP COLUMN b")
     assert connection.execute(count).fetchone() == (0,)
     connection.execute("DROP TABLE gone")
+
+
+def test_what_is_known_is_shown(connection: psycopg.Connection[Any]) -> None:
+    shown = connection.execute(
+        "SELECT attname, n_distinct, most_common_vals::text::int[], correlation FROM pg_stats"
+        " WHERE tablename = 'est' AND attname IN ('few', 'id') ORDER BY attname"
+    ).fetchall()
+    assert [(name, distinct) for name, distinct, _, _ in shown] == [("few", 10.0), ("id", -1.0)]
+    assert shown[0][2] == list(range(10))
+    assert shown[1][3] == 1.0

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from compute_node.relations.access_methods import IS_NULL, NOT_NULL
+from compute_node.relations.column_statistics import HISTOGRAM, MOST_COMMON, ColumnStatistics, Slot
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.sql import plan as pl
 from compute_node.sql.analyze import analyze
@@ -187,6 +188,38 @@ def test_indexed_expressions() -> None:
 )
 def test_lifted_literals_that_decide_are_named(where: str, made: IndexDesc, decisive: set[int]) -> None:
     catalog = FakeCatalog((described(made),))
+    sql = f"select * from w where {where}"
+    node = parse(sql)[0].node
+    slots = {offset: slot for offset, (slot, _) in lifted_literals(node).items()}
+    assert plan(analyze(node, catalog, [], sql, slots), catalog).decisive_slots == decisive
+
+
+@pytest.mark.parametrize(
+    ("where", "pages", "decisive"),
+    [
+        ("a > 5", 100, {1}),
+        ("a > 5", 10, set()),
+        ("id < 3", 100, {1}),
+        ("id = 3", 100, set()),
+        ("b = 3", 100, {1}),
+        ("c = 'x'", 100, set()),
+    ],
+)
+def test_lifted_literals_that_tell_how_many_rows_there_are_are_named(
+    where: str, pages: int, decisive: set[int]
+) -> None:
+    desc = replace(described(index("id", unique=True, primary=True), rows=5000.0), pages=pages)
+    catalog = FakeCatalog((desc,))
+    spread = Slot(HISTOGRAM, 97, 0, None, [0, 100, 200], 23)
+    for name, slot in (
+        ("id", spread),
+        ("a", spread),
+        ("b", Slot(MOST_COMMON, 96, 0, [0.9, 0.01], [1, 2], 23)),
+        ("c", Slot(MOST_COMMON, 98, 100, [0.01, 0.01], ["x", "y"], 25)),
+    ):
+        column = desc.column(name)
+        assert column is not None
+        catalog.statistics[desc.oid, column.attno] = ColumnStatistics(0.0, 4, -1.0 if name == "id" else 90.0, (slot,))
     sql = f"select * from w where {where}"
     node = parse(sql)[0].node
     slots = {offset: slot for offset, (slot, _) in lifted_literals(node).items()}

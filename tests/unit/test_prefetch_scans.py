@@ -18,6 +18,7 @@ from compute_node.access.storage import Storage
 from compute_node.access.vacuum import vacuum
 from compute_node.catalog.column_statistics.sample import take
 from compute_node.hub import HUB
+from compute_node.work.account import Account, Area
 
 ROWS = 1050
 KEYS = [((1,), True), ((2,), False)]
@@ -284,7 +285,7 @@ def test_vacuum_index_build_and_sample_read_ahead_and_see_everything() -> None:
         assert len(index.lookup(snapshot, ("x" * 480,), (1,), False)) == ROWS
         assert max(map(len, again.volume.requests)) == 8
         again, table = reopened(storage, 512)
-        sample = take(table, latest(again), (1,), 100)
+        sample = take(table, latest(again), (1,), 100, Area(Account(), 1 << 30))
         assert (sample.pages, sample.total, len(sample.rows)) == (table.file.map.blocks, float(ROWS), 100)
         assert max(map(len, again.volume.requests)) > 8
 

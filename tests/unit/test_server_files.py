@@ -15,6 +15,7 @@ from test_session_protocol import connect
 
 from compute_node.wire.server import Server
 from compute_node.work import instance_folder, server_files
+from compute_node.work.account import INSTANCE
 
 Db = psycopg.AsyncConnection[Any]
 
@@ -107,5 +108,36 @@ def test_a_file_larger_than_a_value_is_refused(tmp_path: Path, monkeypatch: pyte
         assert await rows(db, "select pg_read_binary_file(%s, 0, 9)", str(tmp_path / "ten")) == [(bytes(9),)]
         with pytest.raises(errors.InvalidParameterValue, match="requested length too large"):
             await rows(db, "select pg_read_binary_file(%s, 0, 10)", str(tmp_path / "ten"))
+
+    served(body)
+
+
+def test_what_another_has_put_in_the_folders_place_is_not_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "place"
+    place.symlink_to(tmp_path)
+    monkeypatch.setattr(instance_folder, "path", lambda: str(place))
+
+    async def body(db: Db) -> None:
+        with pytest.raises(errors.InsufficientPrivilege, match="could not open file"):
+            await db.execute("select pg_read_file('x')")
+
+    served(body)
+
+
+def test_what_is_read_is_charged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "large").write_bytes(b"x" * (1 << 23))
+    large = str(tmp_path / "large")
+
+    async def body(db: Db) -> None:
+        before = INSTANCE.used_bytes
+        monkeypatch.setattr(INSTANCE, "limit_bytes", before + (1 << 24))
+        for call in ("pg_read_binary_file(%s)", "pg_read_file(%s)", "pg_read_file_old(%s, 0, -1)"):
+            with pytest.raises(errors.OutOfMemory):
+                await db.execute(f"select {call}", (large,))
+            assert INSTANCE.used_bytes == before
+        assert await rows(db, "select length(pg_read_binary_file(%s, 0, 1 << 22))", large) == [(1 << 22,)]
+        assert INSTANCE.used_bytes == before
 
     served(body)

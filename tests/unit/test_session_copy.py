@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -10,17 +11,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pglast import parse_sql
-from test_session_protocol import connect
+from test_session_protocol import Raw, connect
 from wire_fakes import FakeEngine, serve
 
-from aurora.errors import SqlError
-from compute_node.protocol.messages import Column
-from compute_node.session.copy_input import BinaryReader, LineReader
+from aurora.errors import OutOfMemory, ProgramLimitExceeded, SqlError
+from compute_node.protocol.messages import Column, message
+from compute_node.session import copy_kept
+from compute_node.session.copy_binary import BinaryReader
+from compute_node.session.copy_input import LineReader
 from compute_node.session.copy_options import CopyOptions, parse_options
 from compute_node.session.copy_output import CopyWriter
 from compute_node.types import REGISTRY
+from compute_node.types.charsets.charset import Charset, charset
 from compute_node.types.registry import TypeEnv
 from compute_node.wire.server import Server
+from compute_node.work.account import Account, Instance
 
 ENV = TypeEnv(timezone=UTC)
 INT4, TEXT = REGISTRY.types[23], REGISTRY.types[25]
@@ -47,14 +52,15 @@ def read(data: bytes, text: str = "", piece: int = 0, columns: Any = None) -> li
     return rows + reader.finish()
 
 
-def write(rows: list[Any], text: str = "") -> bytes:
-    writer = CopyWriter(OUTPUT, options(text, False), ENV)
-    data = writer.start() + writer.rows(rows) + writer.end()
+def write(rows: list[Any], text: str = "", encoding: Charset | None = None) -> bytes:
+    framed, plain = (CopyWriter(OUTPUT, options(text, False), ENV, encoding, framed=framed) for framed in (True, False))
+    data = framed.start() + framed.rows(rows) + framed.end()
     out, at = b"", 0
     while at < len(data):
         length = int.from_bytes(data[at + 1 : at + 5], "big")
         out += data[at + 5 : at + 1 + length]
         at += 1 + length
+    assert plain.start() + plain.rows(rows[:1]) + plain.rows(rows[1:]) + plain.end() == out
     return out
 
 
@@ -152,6 +158,13 @@ def test_round_trip(rows: list[Any], text: str, piece: int) -> None:
     assert read(write(rows, text), text, piece) == rows
 
 
+@pytest.mark.parametrize("text", ["", "(header)", "csv header", "binary"])
+def test_write_in_another_encoding(text: str) -> None:
+    rows = [(1, "ä"), (2, "x"), (3, None)]
+    assert write(rows, text, charset("LATIN1")).count(b"\xe4") == 1
+    assert "ä".encode() in write(rows, text)
+
+
 def test_over_the_wire() -> None:
     async def body(server: Server, engine: FakeEngine) -> None:
         engine.copy_columns = COLUMNS
@@ -179,7 +192,129 @@ def test_over_the_wire() -> None:
     serve(body)
 
 
+def test_a_long_message_is_read_a_piece_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    fed: list[int] = []
+    feed = LineReader.feed
+
+    def counting(reader: LineReader, data: bytes) -> list[Any]:
+        fed.append(len(data))
+        return feed(reader, data)
+
+    monkeypatch.setattr(LineReader, "feed", counting)
+
+    async def body(server: Server, engine: FakeEngine) -> None:
+        engine.copy_columns = COLUMNS
+        raw = await Raw.open(server)
+        raw.send(message(b"Q", b"copy t from stdin\0"))
+        assert (await raw.one())[:1] == b"G"
+        raw.send(message(b"d", b"1\tsome text\n" * 400_000) + message(b"c", b""))
+        assert b"COPY 400000\0" in await raw.until_ready()
+        assert engine.copied == [(1, "some text")] * 400_000
+        assert max(fed) == 1 << 20
+
+    serve(body)
+
+
 @pytest.mark.parametrize("text", ["", "csv", "binary"])
 def test_a_long_value_in_many_pieces(text: str) -> None:
     rows = [(1, "a\tb\n" * 1_000_000), (2, "z")]
     assert read(write(rows, text), text, 1000) == rows
+
+
+def _pieces(piece: bytes, count: int, text: str, account: Account, first: bytes = b"") -> None:
+    chosen = options(text)
+    kind: Any = BinaryReader if chosen.format == "binary" else partial(LineReader, options=chosen)
+    reader = kind("t", COLUMNS, env=ENV, account=account)
+    reader.feed(first)
+    for _ in range(count):
+        reader.feed(piece)
+
+
+HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "piece"),
+    [("", b"", b"x" * 65536), ("csv", b'1,"', (b"x" * 63 + b"\n") * 1024),
+     ("binary", HEADER + b"\0\2\0\0\0\4\0\0\0\1\x10\0\0\0", b"x" * 65536)],
+)  # fmt: skip
+def test_what_is_not_whole_is_charged(text: str, first: bytes, piece: bytes) -> None:
+    instance = Instance(1 << 22)
+    account = Account(instance)
+    _pieces(piece, 4, text, account, first)
+    assert 4 << 16 <= account.used_bytes < 16 << 20
+    with pytest.raises(OutOfMemory):
+        _pieces(piece, 64, text, account, first)
+    account.close()
+    assert instance.used_bytes == 0
+
+
+@pytest.mark.parametrize("text", ["", "csv", "binary"])
+def test_nothing_stays_charged(text: str) -> None:
+    rows = [(number, "a\tb\n" * number * 50) for number in range(40)]
+    data, account = write(rows, text), Account(Instance(1 << 24))
+    chosen = options(text)
+    kind: Any = BinaryReader if text == "binary" else partial(LineReader, options=chosen)
+    for step in (1, 7, 1000, 4096):
+        reader = kind("t", COLUMNS, env=ENV, account=account)
+        found = [row for at in range(0, len(data), step) for row in reader.feed(data[at : at + step])]
+        assert found + reader.finish() == rows
+        assert account.used_bytes == 0
+    assert 1000 < account.peak_bytes < 1 << 20
+
+
+def test_a_buffer_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(copy_kept, "BUFFER_BYTES", 1000)
+    for text, first in (("", b"1\tx\n"), ("csv", b'1,x\n2,"\n')):
+        with pytest.raises(ProgramLimitExceeded) as caught:
+            _pieces(b"x" * 300, 4, text, Account(), first)
+        assert caught.value.message == "out of memory"
+        kept = 900 if text == "" else 904
+        assert caught.value.detail == f"Cannot enlarge string buffer containing {kept} bytes by 300 more bytes."
+        assert caught.value.where == f"COPY t, line {2 if text == '' else 3}"
+    with pytest.raises(ProgramLimitExceeded) as caught:
+        _pieces(b"", 1, "binary", Account(), HEADER + b"\0\2\0\0\0\4\0\0\0\1\0\0\3\xe8")
+    assert caught.value.detail == "Cannot enlarge string buffer containing 0 bytes by 1000 more bytes."
+    assert caught.value.where == "COPY t, line 1, column b"
+
+
+def test_a_binary_headers_extension_is_passed_over_as_it_comes() -> None:
+    account = Account(Instance(1 << 20))
+    reader = BinaryReader("t", COLUMNS, ENV, account)
+    reader.feed(HEADER[:15] + (1 << 27).to_bytes(4, "big"))
+    for _ in range(1 << 11):
+        assert reader.feed(bytes(1 << 16)) == []
+    assert account.peak_bytes < 100
+    row = write([(1, "x")], "binary")[19:]
+    assert reader.feed(row) == [(1, "x")]
+    assert reader.finish() == []
+
+
+def test_a_wide_row_is_read_once() -> None:
+    """However it comes: each field is received once."""
+    received = 0
+
+    class Counting:
+        check, name = None, "int4"
+
+        def receive(self, raw: bytes, typmod: int) -> int:
+            nonlocal received
+            received += 1
+            return int.from_bytes(raw, "big")
+
+    kind: Any = Counting()
+    reader = BinaryReader("t", [(f"c{number}", kind, -1) for number in range(500)], ENV)
+    data = HEADER + (500).to_bytes(2, "big") + b"".join(b"\0\0\0\4" + n.to_bytes(4, "big") for n in range(500))
+    rows = [row for at in range(len(data)) for row in reader.feed(data[at : at + 1])]
+    assert rows == [tuple(range(500))]
+    assert received == 500
+
+
+def test_nothing_follows_the_end() -> None:
+    data = write([(1, "x")], "binary")
+    for rest in (b"\0", b"\0\0"):
+        with pytest.raises(SqlError, match="received copy data after EOF marker"):
+            read(data + rest, "binary", 1)
+    account = Account(Instance(1000))
+    _pieces(b"x" * 600, 4, "", account, b"\\.\n")
+    assert account.used_bytes == 0

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import cProfile
+from collections.abc import Callable
+from types import SimpleNamespace
+
 import pytest
 
+from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.stored import analyze_stored
+from compute_node.sql.catalog_view import CatalogView
+from compute_node.sql.deparse import queries
 from compute_node.sql.deparse.expressions import deparse_stored, quote_identifier, quote_literal
+from compute_node.sql.deparse.queries import deparse_query, kept_query
+from compute_node.sql.deparse.same import same_query
+from compute_node.sql.parse import parse
+from compute_node.sql.query import Query
 from tests.unit.support_sql import FakeCatalog
 
 CATALOG = FakeCatalog()
@@ -43,4 +54,49 @@ def test_quoting() -> None:
     assert quote_identifier("select") == '"select"'
     assert quote_identifier('a"b') == '"a""b"'
     assert quote_literal("it's") == "'it''s'"
-    assert quote_literal("a\\b") == "E'a\\\\b'"
+    assert quote_literal("a\\b") == "'a\\b'"
+
+
+def _arms(count: int) -> Query:
+    sql = " union ".join(f"select a, b from t where a = {number}" for number in range(count))
+    return analyze(parse(sql)[0].node, CATALOG, [], sql)
+
+
+@pytest.mark.parametrize("write", [kept_query, deparse_query])
+def test_the_work_for_set_operations_grows_with_their_number(write: Callable[[Query, CatalogView], str]) -> None:
+    calls = []
+    for count in (300, 600):
+        query = _arms(count)
+        profile = cProfile.Profile()
+        text = profile.runcall(write, query, CATALOG)
+        assert text.count("UNION") == count - 1
+        calls.append(sum(entry.callcount for entry in profile.getstats()))
+    assert calls[1] < calls[0] * 2.2
+
+
+def test_thousands_of_set_operations_are_written_and_let_others_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    pulses = []
+    monkeypatch.setattr(queries, "HUB", SimpleNamespace(pulse=lambda: pulses.append(1)))
+    assert kept_query(_arms(2000), CATALOG).count("UNION") == 1999
+    assert len(pulses) >= 2000
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("select a from t", "SELECT t.a FROM public.t", True),
+        ("select a from t", "select b from t", False),
+        ("select a from t", "select a as x from t", False),
+        ("select a from t where a > 1", "select a from t where a > 2", False),
+        ("select 1.0", "select 1.00", False),
+        ("select a from t order by a", "select a from t order by b", False),
+        ("select a from t order by a", "select a from t order by a desc", False),
+        ("select x.a from t x, t y", "select y.a from t x, t y", False),
+        ("select a from t full join (select a from t) u using (a) order by a",
+         "select coalesce(t.a, u.a) as a from t full join (select a from t) u using (a) order by coalesce(t.a, u.a)",
+         True),
+    ],
+)  # fmt: skip
+def test_same_query(one: str, other: str, same: bool) -> None:
+    first, second = (analyze(parse(sql)[0].node, CATALOG, [], sql) for sql in (one, other))
+    assert same_query(first, second) is same

@@ -126,8 +126,10 @@ def test_encode_copy_parity(data: Any) -> None:
     rows = data.draw(st.lists(row, max_size=5))
     converters = tuple(CONVERTERS.get(code) for code in codes)
     delimiter, null = data.draw(st.sampled_from(b"\t,|<")), data.draw(st.sampled_from((b"", b"\\N", b"null")))
-    expected = python_wire.encode_copy(rows, codes.encode(), converters, "env", delimiter, null)
-    assert native_wire.encode_copy(rows, codes.encode(), converters, "env", delimiter, null) == expected
+    for framed in (True, False):
+        given = (rows, codes.encode(), converters, "env", delimiter, null)
+        expected = python_wire.encode_copy(*given, framed=framed)
+        assert native_wire.encode_copy(*given, framed=framed) == expected
 
 
 @pytest.mark.parametrize("kernel", BOTH)
@@ -136,6 +138,7 @@ def test_encode_copy_form(kernel: Any) -> None:
     line = b"7\t\\N\ta\\tb\\\\c\\n\x01\\v\tt\n"
     message = b"d" + (len(line) + 4).to_bytes(4, "big") + line
     assert kernel.encode_copy([row] * 2, b"issb", (None,) * 4, None, 9, b"\\N") == message * 2
+    assert kernel.encode_copy([row] * 2, b"issb", (None,) * 4, None, 9, b"\\N", framed=False) == line * 2
     assert kernel.encode_copy([("a|b",)], b"s", (None,), None, 124, b"") == b"d\0\0\0\x09a\\|b\n"
     assert kernel.encode_copy([()], b"", (), None, 9, b"") == b"d\0\0\0\x05\n"
     with pytest.raises(ProgramLimitExceeded):

@@ -134,7 +134,7 @@ class FakeExecutable:
         self.columns, self.tag, self.is_point, self._function = columns, tag, is_point, function
         self.column_kinds = tuple(REGISTRY.types[column.type] for column in columns or ())
         self.param_kinds: tuple[Any, ...] = ()
-        self.planned = SimpleNamespace(read_only=columns is not None, momentary=False)
+        self.planned = SimpleNamespace(read_only=columns is not None, momentary=False, addressed=())
 
     def check_constants(self) -> None:
         pass

@@ -8,6 +8,7 @@ from libc.string cimport memcpy, memset
 from aurora.errors import InvariantViolation
 from aurora.kernels.native.arena cimport Arena
 from aurora.kernels.native.clog cimport BlockMap, Clog, Snapshot
+from aurora.kernels.native.columns cimport Columns
 from aurora.kernels.native.mtr cimport Mtr
 from aurora.kernels.native.tuples import too_big
 from aurora.kernels.native.tuples cimport (
@@ -264,6 +265,38 @@ cdef class HeapFile:
                 if seen:
                     rows.append(proj.row_c(page + offset, block << 16 | slot))
         return rows
+
+    def scan_columns(self, Snapshot snap not None, unsigned long long block, Columns columns not None):
+        """Put the visible rows of a block into ``columns``; None, or a missing page and nothing is put."""
+        cdef long long page_no = self.blocks.page_c(block)
+        cdef long long frame = self.arena.lookup_c(page_no)
+        cdef const unsigned char* page
+        cdef const unsigned char* tup
+        cdef int slot, offset, length, seen
+        cdef unsigned long long xmin, committed = 0
+        if frame < 0:
+            return page_no
+        page = self.arena.base + frame * PAGE_BYTES
+        if not is_ours(page, self.relfile):
+            return None
+        columns.begin_page()
+        for slot in range(1, slots_of(page) + 1):
+            if line_of(page, slot, &offset, &length) != C_NORMAL:
+                continue
+            tup = page + offset
+            xmin = get64(tup + O_XMIN)
+            # Most rows of a page are of one transaction, and nobody has touched them since.
+            if xmin != committed or get64(tup):
+                seen = self.visible_c(tup, snap)
+                if seen < 0:
+                    columns.undo_page()
+                    return self.missing
+                if not seen:
+                    continue
+                if self.clog.state_c(xmin) > 0:
+                    committed = xmin
+            columns.put_c(tup)
+        return None
 
     def probe(self, unsigned long long tid, Snapshot snap not None, Projection proj not None, bint follow):
         """What an update or lock of version ``tid`` meets: ``(outcome, tid, lsn, extra)``, or a missing page."""

@@ -424,7 +424,8 @@ cdef int copy_value(
 
 
 def encode_copy(
-    list rows, bytes codes, tuple converters, object env, unsigned char delimiter, bytes null, Py_ssize_t limit=0x3FFFFFFF
+    list rows, bytes codes, tuple converters, object env, unsigned char delimiter, bytes null,
+    Py_ssize_t limit=0x3FFFFFFF, bint framed=True
 ):
     cdef Py_ssize_t width = PyBytes_GET_SIZE(codes)
     cdef const unsigned char* code = <const unsigned char*>PyBytes_AS_STRING(codes)
@@ -436,9 +437,10 @@ def encode_copy(
         if PyTuple_GET_SIZE(row) != width:
             raise ValueError(f"row of {len(row)} columns where {width} were announced")
         start = out.start = out.size
-        out.reserve(5)
-        out.data[start] = 100
-        out.size += 5
+        if framed:
+            out.reserve(5)
+            out.data[start] = 100
+            out.size += 5
         for index in range(width):
             out.reserve(2)
             if index:
@@ -452,7 +454,8 @@ def encode_copy(
         out.reserve(1)
         out.data[out.size] = 10
         out.size += 1
-        put32(out.data + start + 1, <unsigned int>(out.size - start - 1))
+        if framed:
+            put32(out.data + start + 1, <unsigned int>(out.size - start - 1))
     return PyBytes_FromStringAndSize(<const char*>out.data, out.size)
 
 

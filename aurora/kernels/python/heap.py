@@ -23,6 +23,7 @@ from aurora.datum import Datum, Row
 from aurora.ids import NO_LSN, Lsn, Xid
 from aurora.kernels.python.arena import MISSING, Arena
 from aurora.kernels.python.clog import ABORTED, IN_PROGRESS, BlockMap, Clog, Snapshot
+from aurora.kernels.python.columns import Columns
 from aurora.kernels.python.mtr import Mtr
 from aurora.kernels.python.tuples import (
     HEAP_ONLY,
@@ -230,6 +231,28 @@ class HeapFile:
                 if seen:
                     rows.append(proj.row(page, offset, block << 16 | slot))
         return rows
+
+    def scan_columns(self, snap: Snapshot, block: int, columns: Columns) -> int | None:
+        """Put the visible rows of a block into ``columns``; None, or a missing page and nothing is put."""
+        page_no = self.blocks.page_no(block)
+        frame = self.arena.lookup(page_no)
+        if frame == MISSING:
+            return page_no
+        page = self.arena.page(frame)
+        if not self._is_ours(page):
+            return None
+        count = columns.count
+        for slot in range(1, self._slots(page) + 1):
+            flags, offset, _ = self._line(page, slot)
+            if flags != NORMAL:
+                continue
+            seen = self._visible(page, offset, snap)
+            if seen < 0:
+                columns.undo(count)
+                return -seen
+            if seen:
+                columns.put(page, offset)
+        return None
 
     @staticmethod
     def _slots(page: memoryview) -> int:

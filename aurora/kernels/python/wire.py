@@ -253,9 +253,10 @@ def encode_copy(
     delimiter: int,
     null: bytes,
     limit: int = 0x3FFFFFFF,
+    framed: bool = True,
 ) -> bytes:
-    """One CopyData message a row, each a line of COPY's text format, concatenated. Codes: the text ones of
-    ``encode_rows``."""
+    """One CopyData message a row, each a line of COPY's text format, concatenated; the lines alone if not ``framed``.
+    Codes: the text ones of ``encode_rows``."""
     letters = {delimiter: b"\\" + bytes((delimiter,))} | _COPY_LETTERS
     out = bytearray()
     width = len(codes)
@@ -266,11 +267,13 @@ def encode_copy(
         for index, value in enumerate(row):
             data = null if value is None else _copy_value(value, codes[index], converters[index], env, letters)
             body += bytes((delimiter,)) if index else b""
-            if len(body) + 5 + len(data) > limit:
-                raise message_too_large(len(body) + 5, len(data))
+            size = len(body) + (5 if framed else 0)
+            if size + len(data) > limit:
+                raise message_too_large(size, len(data))
             body += data
         body += b"\n"
-        out += b"d" + struct.pack("!i", len(body) + 4) + body
+        out += b"d" + struct.pack("!i", len(body) + 4) if framed else b""
+        out += body
     return bytes(out)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from aurora.datum import Row
 from compute_node.hub import HUB
+from compute_node.work.account import Area, batch_bytes
 
 if TYPE_CHECKING:
     from aurora.kernels.python.clog import Snapshot
@@ -31,19 +32,19 @@ class Sample:
     seen: int = 0
 
 
-def take(table: Table, snapshot: Snapshot, columns: tuple[int, ...], size: int) -> Sample:
-    """At most ``size`` rows. The choice follows from the table's identity and length alone."""
+def take(table: Table, snapshot: Snapshot, columns: tuple[int, ...], size: int, area: Area) -> Sample:
+    """At most ``size`` rows, which ``area`` counts. The choice follows from the table's identity and length alone."""
     pages = int(table.file.map.blocks)
     choice = Random(table.relfile * 1_000_003 + pages)
     blocks: Sequence[int] = range(pages)
     if pages > size:
         blocks = sorted(choice.sample(blocks, size))
-    kept, seen = _reservoir(_batches(table, snapshot, columns, blocks), size, choice)
+    kept, seen = _reservoir(_batches(table, snapshot, columns, blocks), size, choice, area)
     total = float(seen) if pages <= size else float(round(seen * pages / len(blocks)))
     return Sample(kept, pages, total, len(blocks), seen)
 
 
-def _reservoir(batches: Iterator[list[Row]], size: int, choice: Random) -> tuple[list[Row], int]:
+def _reservoir(batches: Iterator[list[Row]], size: int, choice: Random, area: Area) -> tuple[list[Row], int]:
     """(``size`` of the rows, each as likely as the others, in their order; how many rows there were). By skips: Li's
     algorithm L (ACM TOMS 20, 1994)."""
     kept: list[tuple[int, Row]] = []
@@ -51,7 +52,9 @@ def _reservoir(batches: Iterator[list[Row]], size: int, choice: Random) -> tuple
     for batch in batches:
         end = seen + len(batch)
         if len(kept) < size:
-            kept += enumerate(batch[: size - len(kept)], seen)
+            fresh = batch[: size - len(kept)]
+            area.add(batch_bytes(fresh))
+            kept += enumerate(fresh, seen)
         if len(kept) == size:
             if following < 0:
                 weight, following = _skip(weight, size - 1, size, choice)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from heapq import nsmallest
+from heapq import merge, nsmallest
 from itertools import groupby
 
 from aurora.datum import Datum
@@ -22,6 +22,9 @@ from compute_node.relations.column_statistics import (
     ColumnStatistics,
     Slot,
 )
+
+RUN = 16_384
+"""Values that are sorted at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +65,7 @@ def analyze_scalars(column: Column, order: Order) -> ColumnStatistics:
         return ColumnStatistics(column.null_fraction, column.width, 0.0 if not column.wide else _ratio(column, 1.0))
     keys = values if key is None else [key(value) for value in values]
     HUB.pulse()
-    places = sorted(range(len(values)), key=keys.__getitem__)
-    HUB.pulse()
+    places = _sorted_places(keys)
     groups = [list(group) for _, group in groupby(places, key=keys.__getitem__)]
     HUB.pulse()
     counts = [len(group) for group in groups]
@@ -89,6 +91,23 @@ def analyze_scalars(column: Column, order: Order) -> ColumnStatistics:
     if len(values) > 1:
         slots.append(Slot(CORRELATION, order.less, order.collation, [_correlation(places)]))
     return ColumnStatistics(column.null_fraction, column.width, distinct, tuple(slots))
+
+
+def _sorted_places(keys: Sequence[Datum]) -> list[int]:
+    """The places of the values in their order, equal ones as they stand; with turns for others in between."""
+    order = keys.__getitem__
+    runs = []
+    for start in range(0, len(keys), RUN):
+        runs.append(sorted(range(start, min(start + RUN, len(keys))), key=order))
+        HUB.pulse()
+    if len(runs) == 1:
+        return runs[0]
+    places: list[int] = []
+    for place in merge(*runs, key=order):
+        places.append(place)
+        if not len(places) % RUN:
+            HUB.pulse()
+    return places
 
 
 def _ratio(column: Column, share: float) -> float:

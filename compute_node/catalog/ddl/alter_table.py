@@ -37,6 +37,7 @@ from compute_node.catalog.ddl.expressions import default_text, without_place
 from compute_node.catalog.ddl.foreign_keys import alter_constraint, find_constraint, validate_foreign_key
 from compute_node.catalog.ddl.generated_columns import drop_expression, refuse_default
 from compute_node.catalog.ddl.identity import add_identity, drop_identity, set_identity
+from compute_node.catalog.ddl.kept_texts import queries_follow
 from compute_node.catalog.ddl.ownership import change_relation_owner
 from compute_node.catalog.ddl.relation import (
     COLUMNS_MAX,
@@ -185,10 +186,11 @@ def add_column(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) 
     spec = column_spec(ctx, desc.name, node, len(desc.columns) + 1, desc.oid)
     column = spec.column
     plain = replace(column, not_null=False, has_default=False)
-    ctx.rows.insert_many(
-        "pg_attribute", [attribute_row(desc.oid, plain, ctx.view.type(column.type), dimensions=spec.dimensions)]
-    )
-    ctx.rows.update("pg_class", class_record(ctx, desc.oid), relnatts=len(desc.columns) + 1)
+    row = attribute_row(desc.oid, plain, ctx.view.type(column.type), dimensions=spec.dimensions)
+    with queries_follow(ctx, desc):
+        ctx.rows.insert_many("pg_attribute", [row])
+        ctx.rows.update("pg_class", class_record(ctx, desc.oid), relnatts=len(desc.columns) + 1)
+        ctx.changes.touch(desc.oid)
     ctx.depend((CLASS_RELATION, desc.oid, column.attno), (CLASS_TYPE, column.type, 0), "n")
     depend_on_collation(ctx, (CLASS_RELATION, desc.oid, column.attno), column.collation)
     ctx.changes.touch(desc.oid)
@@ -262,7 +264,8 @@ def _drop_column(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd
         return
     _refuse_typed(ctx, desc, "drop column from")
     cascade = command.behavior == enums.DropBehavior.DROP_CASCADE
-    drop(ctx, [(CLASS_RELATION, desc.oid, column.attno)], cascade=cascade)
+    with queries_follow(ctx, desc):
+        drop(ctx, [(CLASS_RELATION, desc.oid, column.attno)], cascade=cascade)
     refresh_has_index(ctx, desc.oid)
 
 

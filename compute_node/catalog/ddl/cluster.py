@@ -18,7 +18,6 @@ from compute_node.relations.access_methods import METHODS
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.relations.schema import CATALOGS_BY_OID
 from compute_node.sql.deparse.expressions import quote_identifier
-from compute_node.sql.parse import parse
 from compute_node.txn.locks import ACCESS_EXCLUSIVE
 
 _BATCH = 2000
@@ -104,8 +103,15 @@ def _cluster(ctx: DdlContext, desc: RelationDesc, oid: int, verbose: bool) -> No
     other = ctx.view.relation(oid)
     index = checked_index(desc, oid, "" if other is None else other.name)
     mark_clustered(ctx, desc, oid)
-    text = _in_order(ctx, desc, index)
-    batches = ctx.fetch(parse(text)[0].node, text)
+    with ctx.maintaining(desc):
+        _write_in_order(ctx, desc, index)
+    if verbose:
+        shown = f'"{desc.schema}.{desc.name}" using sequential scan and sort'
+        ctx.notice(f"clustering {shown}", severity="INFO")
+
+
+def _write_in_order(ctx: DdlContext, desc: RelationDesc, index: IndexDesc) -> None:
+    batches = ctx.fetch_own(_in_order(ctx, desc, index))
     # The plan of the query names the old storage, and the sort has read all of it before it gives the first row.
     first = next(batches, None)
     places = [column.attno - 1 for column in desc.columns if not column.dropped]
@@ -113,26 +119,21 @@ def _cluster(ctx: DdlContext, desc: RelationDesc, oid: int, verbose: bool) -> No
     fresh = new_relfiles(ctx, relation(ctx, desc.oid))
     table = ctx.storage.table(without_watchers(fresh))
     waiting: list[Row] = []
-    count = 0
     while first is not None:
         for values in first:
             row: list[Datum] = [None] * width
             for place, item in zip(places, values, strict=True):
                 row[place] = item
             waiting.append(tuple(row))
-        count += len(first)
         if len(waiting) >= _BATCH:
-            table.insert_many(ctx.txn, waiting)
+            table.refill(ctx.txn, waiting)
             waiting = []
         ctx.session.check_interrupts()
         first = next(batches, None)
     if waiting:
-        table.insert_many(ctx.txn, waiting)
+        table.refill(ctx.txn, waiting)
     ctx.txn.cid += 1
     build_indexes(ctx, fresh)
-    if verbose:
-        shown = f'"{desc.schema}.{desc.name}" using sequential scan and sort'
-        ctx.notice(f"clustering {shown}", severity="INFO")
 
 
 def _in_order(ctx: DdlContext, desc: RelationDesc, index: IndexDesc) -> str:

@@ -359,24 +359,25 @@ def _rewrite(
 ) -> None:
     """Write every row anew, from the old storage into new one; 23502, 23514, 23505."""
     snapshot = ctx.rows.snapshot()
+    source = ctx.storage.table(old)  # first: its counters begin with what is known of its rows
     fresh = new_relfiles(ctx, relation(ctx, old.oid))
     convert = _converter(ctx, old, fresh, changes)
     verify = _verifier(ctx, fresh, checks)
     table = ctx.storage.table(without_watchers(fresh))
     every = tuple(range(1, len(old.columns) + 1))
     waiting: list[Row] = []
-    for batch in ctx.storage.table(old).scan(snapshot, every, False):
+    for batch in source.scan(snapshot, every, False):
         for row in batch:
             made = convert(row)
             verify(made)
             waiting.append(made)
         if len(waiting) >= _BATCH:
-            table.insert_many(ctx.txn, waiting)
+            table.refill(ctx.txn, waiting)
             waiting = []
         ctx.session.check_interrupts()
         HUB.pulse()
     if waiting:
-        table.insert_many(ctx.txn, waiting)
+        table.refill(ctx.txn, waiting)
     ctx.txn.cid += 1
     build_indexes(ctx, fresh)
 

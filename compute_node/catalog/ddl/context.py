@@ -7,6 +7,7 @@ creating and dropping storage, locking and building indexes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from pglast import ast
@@ -34,8 +35,11 @@ from compute_node.catalog.view import CatalogView, Trace
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.relations.schema import CATALOGS, CATALOGS_BY_OID, FIRST_NORMAL_OID, NAMESPACE_TOAST
 from compute_node.session import door, prepare
-from compute_node.sql.parse import RawStatement
-from compute_node.txn.locks import ACCESS_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE, object_key
+from compute_node.session.acting import restricted
+from compute_node.session.statement import Statement
+from compute_node.sql.analyze.routines import RoutineBody
+from compute_node.sql.parse import RawStatement, parse
+from compute_node.txn.locks import ACCESS_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE, SKIP_LOCKED, WAIT, object_key
 from compute_node.types.acl import CREATE, TEMPORARY, TRUNCATE
 
 if TYPE_CHECKING:
@@ -205,6 +209,8 @@ class DdlContext:
         self.check_database(name)
         view = self.view
         if name.relpersistence == "t" or name.schemaname == "pg_temp":
+            if self.session.restricted:
+                raise InsufficientPrivilege("cannot create temporary table within security-restricted operation")
             if name.schemaname not in (None, "pg_temp", self.session.temp_schema):
                 raise InvalidTableDefinition("cannot create temporary relation in non-temporary schema")
             return self.temp_schema()
@@ -308,17 +314,35 @@ class DdlContext:
         self.storage.create_storage(self.txn, relfile)
         return relfile
 
+    def new_relation_storage(self, oid: Oid) -> RelFile:
+        """The relfile of a relation that is made. If that is undone, its counters go too."""
+        counts, database = self.storage.counts, self.view.layer.database_oid
+        self.txn.on_undo(lambda: counts.dropped(database, oid))
+        return self.new_storage()
+
     def drop_storage(self, relfile: RelFile) -> None:
         """Free a relation's pages when the transaction commits."""
         self.storage.drop_storage(self.txn, relfile)
 
     def build_index(self, desc: RelationDesc, index: IndexDesc) -> None:
         """Fill a new index from its table; 23505 when it is to be unique and is not."""
-        build_index(self.txn, self.storage.table(desc), index)
+        if not index.expressions and index.predicate is None:
+            build_index(self.txn, self.storage.table(desc), index)
+            return
+        with self.maintaining(desc):
+            build_index(self.txn, self.storage.table(desc), index)
+
+    def maintaining(self, desc: RelationDesc) -> AbstractContextManager[None]:
+        """While a table's own functions are evaluated for whoever keeps it up: as its owner, see ``restricted``."""
+        return restricted(self.session, desc.owner)
 
     def lock(self, desc: RelationDesc, mode: int) -> None:
         """Take a table-level lock until the end of the transaction; may wait, and then ``desc`` may be out of date."""
         self._lock(desc.lock_id, mode, desc.name)
+
+    def try_lock(self, desc: RelationDesc, mode: int) -> bool:
+        """The same without waiting; whether it is taken."""
+        return self._lock(desc.lock_id, mode, desc.name, SKIP_LOCKED)
 
     def lock_object(self, class_oid: int, oid: int, name: str, *, shared: bool = False) -> None:
         """Keep others from changing the catalog row of an object that is no relation, until the end of the
@@ -330,12 +354,13 @@ class DdlContext:
             key = object_key(0 if shared else self.view.layer.database_oid, class_oid, oid)
         self._lock(key, SHARE_UPDATE_EXCLUSIVE, name)
 
-    def _lock(self, key: int, mode: int, name: str) -> None:
+    def _lock(self, key: int, mode: int, name: str, wait: str = WAIT) -> bool:
         version = self.catalog.version
-        self.storage.locks.lock_relation(self.txn, key, mode, name)
+        taken = self.storage.locks.lock_relation(self.txn, key, mode, name, wait)
         if self.catalog.version != version and self.txn.catalog_changed:
             # The transaction's own layer stands on the shared one of before.
             self.changes.touch()
+        return taken
 
     def check_unused(self, desc: RelationDesc, statement: str) -> None:
         """55006 while an open cursor of this session reads the table: its lock is no obstacle to ourselves."""
@@ -371,7 +396,17 @@ class DdlContext:
         statement, _ = prepare.compile_statement(self.session, raw, text, list(self.param_types))
         return door.start(self.session, statement, self.params).batches()
 
+    def fetch_own(self, text: str) -> Iterator[Batch]:
+        """``fetch`` for a query of this program's own over tables that the statement is about: the user need hold no
+        privileges for them. What it calls, it calls as the current user all the same."""
+        raw = RawStatement(parse(text)[0].node, 0, len(text))
+        executable, _ = self.session.engine.compile(raw, self.session, [], text, {}, _OWN)
+        statement = Statement(text, self.catalog.version, [], executable, shareable=False)
+        return door.start(self.session, statement, ()).batches()
 
+
+_OWN = RoutineBody("", (), stored=True, trusted=True)
+"""how a query of this program's own is analyzed"""
 CLASS_DATABASE: int = CATALOGS["pg_database"].desc.oid
 CLASS_RELATION: int = CATALOGS["pg_class"].desc.oid
 CLASS_AUTHID: int = CATALOGS["pg_authid"].desc.oid

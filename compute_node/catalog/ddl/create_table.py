@@ -260,7 +260,7 @@ def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
     try:
         schema = ctx.creation_schema(node.relation)
     except (InvalidSchemaName, InvalidTableDefinition, InsufficientPrivilege) as error:
-        if error.detail is None:
+        if error.detail is None and not ctx.session.restricted:
             error.position = node.relation.location + 1
         raise
     if ctx.view.layer.relation_oid(schema[1], name) is not None and node.if_not_exists:

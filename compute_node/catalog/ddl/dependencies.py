@@ -274,6 +274,8 @@ def _remove(ctx: DdlContext, address: Address) -> None:
             ctx.rows.delete_where("pg_ts_config_map", mapcfg=oid)
         if class_oid == CLASS_PROC:
             ctx.rows.delete_where("pg_aggregate", aggfnoid=oid)
+            counts, database = ctx.storage.counts, ctx.view.layer.database_oid
+            ctx.txn.on_commit(lambda lsn: counts.function_dropped(database, oid))
         ctx.rows.delete_where(CATALOGS_BY_OID[class_oid].desc.name, oid=oid)
     elif class_oid == CLASS_NAMESPACE:
         ctx.rows.delete_where("pg_namespace", oid=oid)

@@ -18,6 +18,7 @@ from compute_node.catalog.ddl.relation import class_record
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import CATALOGS, NAMESPACE_CATALOG
 from compute_node.txn.locks import SHARE_UPDATE_EXCLUSIVE
+from compute_node.work.account import Account, Area
 
 _STATISTICS = CATALOGS["pg_statistic"].desc.oid
 """what is known of columns: nothing is gathered about it"""
@@ -67,7 +68,14 @@ def vacuum_statement(ctx: DdlContext, node: ast.VacuumStmt) -> str:
     if full and not toast:
         raise NotSupported("PROCESS_TOAST required with VACUUM FULL")
     for table, named in _tables(ctx, node):
-        ctx.lock(table, SHARE_UPDATE_EXCLUSIVE)
+        if options.get("skip_locked"):
+            if not ctx.try_lock(table, SHARE_UPDATE_EXCLUSIVE):
+                verb = "vacuum" if node.is_vacuumcmd else "analyze"
+                message = f'skipping {verb} of "{table.name}" --- lock not available'
+                ctx.notice(message, severity="WARNING", sqlstate="55P03")
+                continue
+        else:
+            ctx.lock(table, SHARE_UPDATE_EXCLUSIVE)
         desc = ctx.view.relation(table.oid)
         if desc is None:
             # Dropped while this waited for the lock.
@@ -104,7 +112,8 @@ def _tables(ctx: DdlContext, node: ast.VacuumStmt) -> list[tuple[RelationDesc, t
             desc = view.relation(record.oid) if record.relkind == "r" else None
             if desc is not None and _may_maintain(ctx, desc, verb):
                 result.append((desc, ()))
-        return result
+        # Two that take all tables take them in one order.
+        return sorted(result, key=lambda each: each[0].oid)
     for item in node.rels:
         desc = ctx.find(item.relation)
         if desc is None:
@@ -174,20 +183,24 @@ def analyze_table(ctx: DdlContext, desc: RelationDesc, named: Sequence[int] = ()
     size = ROWS_A_TARGET * max((targets[column.attno] for column in columns), default=1)
     lookup = ctx.view.type
     sample = Sample([])
-    if ctx.storage.exists(desc.relfile):
-        table = ctx.storage.table(desc)
-        attnos = tuple(column.attno + (LAZY if lookup(column.type).length < 0 else 0) for column in columns)
-        sample = take(table, ctx.rows.snapshot(), attnos, size)
-        table.counts.was_analyzed(int(sample.total), False, ctx.session.clock())
-    if verbose:
-        seen = f'"{desc.name}": scanned {sample.scanned} of {sample.pages} pages'
-        found = f"containing {sample.seen} live rows and 0 dead rows"
-        kept = f"{len(sample.rows)} rows in sample, {sample.total:.0f} estimated total rows"
-        ctx.notice(f"{seen}, {found}; {kept}", severity="INFO")
-    if sample.rows:
-        for position, column in enumerate(columns):
-            facts = analyze_column(ctx.view, column, sample, position, targets[column.attno])
-            store.write(ctx.rows, lookup, desc.oid, column.attno, facts)
+    account = Account()
+    try:
+        if ctx.storage.exists(desc.relfile):
+            table = ctx.storage.table(desc)
+            attnos = tuple(column.attno + (LAZY if lookup(column.type).length < 0 else 0) for column in columns)
+            sample = take(table, ctx.rows.snapshot(), attnos, size, Area(account, 0))
+            table.counts.was_analyzed(int(sample.total), False, ctx.session.clock())
+        if verbose:
+            seen = f'"{desc.name}": scanned {sample.scanned} of {sample.pages} pages'
+            found = f"containing {sample.seen} live rows and 0 dead rows"
+            kept = f"{len(sample.rows)} rows in sample, {sample.total:.0f} estimated total rows"
+            ctx.notice(f"{seen}, {found}; {kept}", severity="INFO")
+        if sample.rows:
+            for position, column in enumerate(columns):
+                facts = analyze_column(ctx.view, column, sample, position, targets[column.attno])
+                store.write(ctx.rows, lookup, desc.oid, column.attno, facts)
+    finally:
+        account.close()
     _note_size(ctx, desc, sample)
     ctx.changes.touch(desc.oid)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pglast import ast, enums
@@ -21,7 +21,6 @@ from aurora.errors import (
     NoActiveSqlTransaction,
     NotSupported,
     ReservedName,
-    SqlError,
     SqlSyntaxError,
     WrongObjectType,
 )
@@ -30,6 +29,7 @@ from compute_node.catalog.ddl.context import CLASS_NAMESPACE, CLASS_RELATION, CL
 from compute_node.catalog.ddl.create_table import check_column_type, check_tablespace, check_type_usage
 from compute_node.catalog.ddl.expressions import expression_text, named_objects, walk
 from compute_node.catalog.ddl.foreign_keys import truncation
+from compute_node.catalog.ddl.kept_texts import checked_text, read_view
 from compute_node.catalog.ddl.on_commit import check_on_commit, remember
 from compute_node.catalog.ddl.ownership import check_new_owner
 from compute_node.catalog.ddl.relation import class_record, create_relation
@@ -37,18 +37,20 @@ from compute_node.catalog.ddl.rewrite import truncate
 from compute_node.catalog.ddl.role_names import role_oid
 from compute_node.catalog.ddl.shared_depend import record_owner
 from compute_node.catalog.ddl.toast import ensure_toast
+from compute_node.catalog.layer import NEUTRAL_ENV
 from compute_node.catalog.permissions import check_required, denied, denied_relation
 from compute_node.catalog.reloptions import TABLE, TOAST, VIEW, options_of
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID, NAMESPACE_CATALOG
 from compute_node.session import cursors, prepare
+from compute_node.session.acting import as_owner
 from compute_node.session.state import IDLE
 from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.sql.deparse.expressions import quote_identifier
 from compute_node.sql.deparse.queries import kept_query
-from compute_node.sql.expressions import FieldSelect
-from compute_node.sql.parse import parse
+from compute_node.sql.expressions import Const, FieldSelect
+from compute_node.sql.parse import literal_location
 from compute_node.sql.query import Query
 from compute_node.sql.required import NOTHING, is_security_invoker
 from compute_node.sql.rewrite import own_nodes
@@ -62,7 +64,6 @@ if TYPE_CHECKING:
 
 
 _BATCH = 2000
-LOGGER = logging.getLogger(__name__)
 
 
 def create_schema(ctx: DdlContext, node: ast.CreateSchemaStmt, execute: Callable[[ast.Node], str]) -> str:
@@ -90,7 +91,7 @@ def create_schema(ctx: DdlContext, node: ast.CreateSchemaStmt, execute: Callable
     ctx.changes.touch()
     if not node.schemaElts:
         return "CREATE SCHEMA"
-    with _acting_as(ctx, owner), _first_on_path(ctx, name):
+    with as_owner(ctx.session, owner), _first_on_path(ctx, name):
         # Whatever the order in which they are written: what the others use comes first.
         for element in sorted(node.schemaElts, key=lambda each: _ELEMENTS.get(type(each), 0)):
             for attribute in ("sequence", "relation", "view"):
@@ -124,18 +125,6 @@ def _first_on_path(ctx: DdlContext, schema: str) -> Iterator[None]:
     finally:
         settings.leave(mark, ["search_path"])
         ctx.session.environment_changed()
-
-
-@contextmanager
-def _acting_as(ctx: DdlContext, owner: int) -> Iterator[None]:
-    """What a new schema holds from the start belongs to its owner, and is made with the owner's rights."""
-    session = ctx.session
-    saved = session.user, session.user_oid
-    session.user, session.user_oid = ctx.view.layer.role_name(owner) or "", owner
-    try:
-        yield
-    finally:
-        session.user, session.user_oid = saved
 
 
 def _query_columns(ctx: DdlContext, query: ast.Node, names: list[str], what: str) -> list[ColumnDesc]:
@@ -229,25 +218,15 @@ def create_view(ctx: DdlContext, node: ast.ViewStmt) -> str:
 
 
 def _view_text(ctx: DdlContext, node: ast.Node, query: Query) -> str:
-    """The query as it is kept: written back from what it means, or as its creator wrote it, names made whole, where
-    that would not come back as the same columns."""
-    try:
-        text = kept_query(query, ctx.stored_view)
-        view = ctx.view.of_stored_text()
-        again = analyze(parse(text)[0].node, view, [], text, session=ctx.session, allow_params=False)
-    except (SqlError, InvariantViolation) as error:
-        LOGGER.warning("a view is kept as it was written: %s", error)
-    else:
-        if _shape(again) == _shape(query):
-            return text
-        LOGGER.warning("a view is kept as it was written: its columns would be others")
-    write_stars(node, query.stars)
-    qualify(ctx, node)
-    return expression_text(node)
+    """The query as it is kept: written back from what it means, or, where that fails, as its creator wrote it."""
 
+    def as_written() -> str:
+        write_stars(node, query.stars)
+        write_constants(ctx, node, query)
+        qualify(ctx, node)
+        return expression_text(node)
 
-def _shape(query: Query) -> list[tuple[str, int, int]]:
-    return [(item.name, item.expression.type, item.expression.typmod) for item in query.targets if not item.junk]
+    return checked_text(query, partial(read_view, ctx), lambda: kept_query(query, ctx.stored_view), as_written)
 
 
 def used_columns(ctx: DdlContext, query: Query) -> set[tuple[int, int, int]]:
@@ -310,6 +289,21 @@ def write_stars(node: ast.Node, stars: Stars) -> None:
                 fields = [ast.String(sval=part) for part in (qualifier, name) if part is not None]
                 written.append(ast.ResTarget(val=ast.ColumnRef(fields=tuple(fields), location=-1), location=-1))
         each.targetList = tuple(written)
+
+
+def write_constants(ctx: DdlContext, node: ast.Node, query: Query) -> None:
+    """Write what the literals of a query mean, so that they mean it later ('now') and under other settings, too."""
+    constants = {
+        each.location: each
+        for each in own_nodes(query)
+        if isinstance(each, Const) and each.location >= 0 and each.value is not None and each.type != oids.UNKNOWN
+    }
+    for each in walk(node):
+        if isinstance(each, ast.A_Const) and isinstance(each.val, ast.String):
+            constant = constants.get(literal_location(each))
+            if constant is not None:
+                text = ctx.view.type(constant.type).output(constant.value, NEUTRAL_ENV)
+                each.val = ast.String(sval=text)
 
 
 def qualify(ctx: DdlContext, node: ast.Node, hidden: frozenset[str] = frozenset()) -> None:
@@ -439,7 +433,9 @@ def truncate_statement(ctx: DdlContext, node: ast.TruncateStmt) -> str:
         ctx.check_unused(desc, "TRUNCATE")
         if node.restart_seqs:
             _restart_sequences(ctx, desc)
+        counts = ctx.storage.table(desc).counts
         truncate(ctx, desc)
+        ctx.txn.levels[-1].empty(counts)
     return "TRUNCATE TABLE"
 
 

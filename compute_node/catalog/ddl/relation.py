@@ -55,7 +55,7 @@ def create_relation(
             "with any existing type.",
         )
     oid = ctx.next_oid()
-    relfile = 0 if kind in "vc" else ctx.new_storage()
+    relfile = 0 if kind in "vc" else ctx.new_relation_storage(oid)
     row_type = array_type = 0
     owner = ctx.user_oid
     if has_type:
@@ -176,7 +176,7 @@ def create_index(
     if ctx.view.layer.relation_oid(table.namespace, index.name) is not None:
         raise DuplicateTable(f'relation "{index.name}" already exists')
     oid = ctx.next_oid()
-    made = replace(index, oid=oid, relfile=ctx.new_storage())
+    made = replace(index, oid=oid, relfile=ctx.new_relation_storage(oid))
     numbers = [*made.columns, *made.included]
     types = [*column_types, *(table.columns[attno - 1].type for attno in made.included)]
     view = ctx.view

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from pglast import ast, enums
@@ -37,7 +36,7 @@ from compute_node.catalog.ddl.context import (
 from compute_node.catalog.ddl.database import rename_database
 from compute_node.catalog.ddl.domains import domain_constraint, rename_domain_constraint
 from compute_node.catalog.ddl.drop import range_var_of
-from compute_node.catalog.ddl.expressions import index_text
+from compute_node.catalog.ddl.kept_texts import texts_follow
 from compute_node.catalog.ddl.object_kinds import KINDS as KINDS_IN_SCHEMAS
 from compute_node.catalog.ddl.relation import attribute_record, class_record
 from compute_node.catalog.ddl.roles import may_create_roles, rename_role
@@ -45,14 +44,11 @@ from compute_node.catalog.ddl.routines.alter import rename_routine, set_routine_
 from compute_node.catalog.ddl.routines.find import ROUTINES, owned_routine
 from compute_node.catalog.ddl.typed_tables import tables_of
 from compute_node.catalog.ddl.types import check_type_owner, find_type, rename_type, set_type_schema, type_record
-from compute_node.catalog.ddl.view_texts import all_views_follow, views_follow
 from compute_node.catalog.large_objects import objects as large_objects
 from compute_node.catalog.permissions import denied
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import CATALOGS, NAMESPACE_CATALOG
-from compute_node.sql.analyze.stored import analyze_stored
 from compute_node.sql.analyze.typenames import format_type
-from compute_node.sql.deparse.expressions import deparse_stored, quote_identifier
 from compute_node.txn.locks import ACCESS_EXCLUSIVE
 from compute_node.types.acl import CREATE
 
@@ -98,14 +94,13 @@ def rename(ctx: DdlContext, node: ast.RenameStmt) -> str:
     if node.renameType == _O.OBJECT_COLUMN:
         if class_record(ctx, desc.oid).reloftype:
             raise WrongObjectType("cannot rename column of typed table")
-        with views_follow(ctx, (CLASS_RELATION, desc.oid)):
-            _rename_column(ctx, desc, node.subname, new)
+        _rename_column(ctx, desc, node.subname, new)
     elif node.renameType == _O.OBJECT_TABCONSTRAINT:
         _rename_constraint(ctx, desc, node.subname, new)
     else:
         if not ctx.rights.schema(desc.namespace, CREATE):
             raise denied("schema", desc.schema)
-        with views_follow(ctx, (CLASS_RELATION, desc.oid)):
+        with texts_follow(ctx, [desc.name], (CLASS_RELATION, desc.oid)):
             rename_relation(ctx, desc, new)
     return f"ALTER {noun}"
 
@@ -136,30 +131,9 @@ def _rename_column(ctx: DdlContext, desc: RelationDesc, old: str, new: str) -> N
         raise UndefinedColumn(f'column "{old}" does not exist')
     if desc.column(new) is not None:
         raise DuplicateColumn(f'column "{new}" of relation "{desc.name}" already exists')
-    view = ctx.view
-    renamed = replace(desc, columns=tuple(replace(each, name=new) if each is column else each for each in desc.columns))
-
-    def follow(text: str, clause: str) -> str:
-        return deparse_stored(analyze_stored(view, desc, text, clause, session=ctx.session), ctx.stored_view, renamed)
-
-    made = {each.attno for each in desc.columns if each.generated}
-    for record in ctx.rows.find("pg_attrdef", adrelid=desc.oid) if made else ():
-        if record.adnum in made:
-            ctx.rows.update("pg_attrdef", record, adbin=follow(record.adbin, "GENERATED"))
-    for record in ctx.rows.find("pg_constraint", conrelid=desc.oid):
-        if record.contype == "c":
-            ctx.rows.update("pg_constraint", record, conbin=follow(record.conbin, "CHECK"))
-    for record in ctx.rows.find("pg_index", indrelid=desc.oid):
-        if record.indexprs is not None:
-            known = next(index.expressions for index in desc.indexes if index.oid == record.indexrelid)
-            found = (analyze_stored(view, desc, text, "INDEX", session=ctx.session) for text in known)
-            texts = [index_text(each, deparse_stored(each, ctx.stored_view, renamed)) for each in found]
-            ctx.rows.update("pg_index", record, indexprs="\n".join(texts))
-    for record in ctx.rows.find("pg_index", indrelid=desc.oid):
-        if record.indpred is not None:
-            ctx.rows.update("pg_index", record, indpred=follow(record.indpred, "INDEX"))
-    ctx.rows.update("pg_attribute", attribute_record(ctx, desc.oid, column.attno), attname=new)
-    ctx.changes.touch(desc.oid)
+    with texts_follow(ctx, [old, new], (CLASS_RELATION, desc.oid)):
+        ctx.rows.update("pg_attribute", attribute_record(ctx, desc.oid, column.attno), attname=new)
+        ctx.changes.touch(desc.oid)
 
 
 def _rename_attribute(ctx: DdlContext, node: ast.RenameStmt, new: str) -> str:
@@ -167,8 +141,7 @@ def _rename_attribute(ctx: DdlContext, node: ast.RenameStmt, new: str) -> str:
     desc = find_composite(ctx, node.relation)
     tables = tables_of(ctx, desc, node.behavior == enums.DropBehavior.DROP_CASCADE)
     for each in (desc, *tables):
-        with views_follow(ctx, (CLASS_RELATION, each.oid)):
-            _rename_column(ctx, each, node.subname, new)
+        _rename_column(ctx, each, node.subname, new)
     return "ALTER TYPE"
 
 
@@ -179,13 +152,14 @@ def _rename_constraint(ctx: DdlContext, desc: RelationDesc, old: str, new: str) 
     if new in found:
         raise DuplicateObject(f'constraint "{new}" for relation "{desc.name}" already exists')
     record = found[old]
-    if record.conindid:
-        index = ctx.view.relation(record.conindid)
+    index = ctx.view.relation(record.conindid) if record.conindid else None
+    # ON CONFLICT ON CONSTRAINT names it.
+    with texts_follow(ctx, [old], (CLASS_RELATION, desc.oid)):
         if index is not None:
             rename_relation(ctx, index, new)
-    else:
-        ctx.rows.update("pg_constraint", record, conname=new)
-    ctx.changes.touch(desc.oid)
+        else:
+            ctx.rows.update("pg_constraint", record, conname=new)
+        ctx.changes.touch(desc.oid)
 
 
 def _rename_schema(ctx: DdlContext, old: str, new: str) -> str:
@@ -198,7 +172,7 @@ def _rename_schema(ctx: DdlContext, old: str, new: str) -> str:
         )
     if not ctx.rights.database(ctx.view.layer.database_oid, CREATE):
         raise denied("database", ctx.session.database)
-    with all_views_follow(ctx, quote_identifier(old)):
+    with texts_follow(ctx, [old], (CLASS_NAMESPACE, record.oid)):
         ctx.rows.update("pg_namespace", record, nspname=new)
         ctx.changes.touch(*(each.oid for each in ctx.rows.find("pg_class") if each.relnamespace == record.oid))
     return "ALTER SCHEMA"
@@ -239,7 +213,7 @@ def _move_relation(ctx: DdlContext, node: ast.AlterObjectSchemaStmt) -> str:
         raise denied("schema", node.newschema)
     if ctx.view.layer.relation_oid(namespace, desc.name) is not None:
         raise DuplicateTable(f'relation "{desc.name}" already exists in schema "{node.newschema}"')
-    with views_follow(ctx, (CLASS_RELATION, desc.oid)):
+    with texts_follow(ctx, [desc.name], (CLASS_RELATION, desc.oid)):
         _set_namespace(ctx, desc, namespace)
     return tag
 

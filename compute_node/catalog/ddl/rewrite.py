@@ -62,8 +62,6 @@ def truncate(ctx: DdlContext, desc: RelationDesc) -> None:
     if ctx.txn.serial is not None:
         ctx.storage.txns.serials.empties(ctx.txn.serial, desc.lock_id)
     fresh = new_relfiles(ctx, desc)
-    counts = ctx.storage.counts.relation(desc.database, desc.oid)
-    ctx.txn.on_commit(lambda lsn: counts.emptied())
     for index in fresh.indexes:
         ctx.build_index(fresh, index)
 
@@ -131,11 +129,8 @@ def rewrite_with_value(ctx: DdlContext, desc: RelationDesc, column: ColumnDesc) 
                 row[place] = item
             rows.append(tuple(row))
     fresh = new_relfiles(ctx, desc)
-    counts = ctx.storage.counts.relation(desc.database, desc.oid)
-    ctx.txn.on_commit(lambda lsn: counts.emptied())
-    for index in fresh.indexes:
-        ctx.build_index(fresh, index)
-    table = ctx.storage.table(fresh)
+    table = ctx.storage.table(without_watchers(fresh))
     for start in range(0, len(rows), _BATCH):
         table.refill(ctx.txn, rows[start : start + _BATCH])
     ctx.txn.cid += 1
+    build_indexes(ctx, fresh)

@@ -23,11 +23,11 @@ from compute_node.catalog.ddl.context import (
 )
 from compute_node.catalog.ddl.dependencies import Address
 from compute_node.catalog.ddl.functions import argument_types
+from compute_node.catalog.ddl.kept_texts import texts_follow
 from compute_node.catalog.ddl.object_kinds import SchemaObject
 from compute_node.catalog.ddl.operators import find_operator, shown_operator
 from compute_node.catalog.ddl.ownership import check_new_owner
 from compute_node.catalog.ddl.role_names import role_oid
-from compute_node.catalog.ddl.view_texts import views_follow
 from compute_node.catalog.permissions import denied
 from compute_node.catalog.rows import Record
 from compute_node.types.acl import CREATE
@@ -127,7 +127,7 @@ def rename(ctx: DdlContext, kind: SchemaObject, names: Named, new: str) -> str:
     if not ctx.rights.schema(namespace, CREATE):
         raise denied("schema", ctx.view.layer.namespace_name(namespace) or "")
     check_free(ctx, kind, namespace, new, row)
-    with views_follow(ctx, (kind.class_oid, row.oid)):
+    with texts_follow(ctx, [getattr(row, f"{kind.prefix}name")], (kind.class_oid, row.oid)):
         ctx.rows.update(kind.catalog, row, **{f"{kind.prefix}name": new})
         ctx.changes.touch()
     return f"ALTER {kind.noun.upper()}"
@@ -142,7 +142,7 @@ def set_schema(ctx: DdlContext, kind: SchemaObject, names: Named, schema: str) -
     if not ctx.rights.schema(namespace, CREATE):
         raise denied("schema", schema)
     check_free(ctx, kind, namespace, getattr(row, f"{kind.prefix}name"), row)
-    with views_follow(ctx, (kind.class_oid, row.oid)):
+    with texts_follow(ctx, [getattr(row, f"{kind.prefix}name")], (kind.class_oid, row.oid)):
         ctx.rows.update(kind.catalog, row, **{f"{kind.prefix}namespace": namespace})
         for record in ctx.rows.find("pg_depend", classid=kind.class_oid, objid=row.oid, objsubid=0):
             if record.refclassid == CLASS_NAMESPACE:

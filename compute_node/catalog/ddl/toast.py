@@ -27,7 +27,7 @@ def ensure_toast(ctx: DdlContext, oid: int, options: list[str] | None = None) ->
         return desc
     name = toast_name(oid)
     toast_oid, index_oid = ctx.next_oid(), ctx.next_oid()
-    relfile, index_relfile = ctx.new_storage(), ctx.new_storage()
+    relfile, index_relfile = ctx.new_relation_storage(toast_oid), ctx.new_relation_storage(index_oid)
     index = toast_index(index_oid, index_relfile, name)
     owner, persistence = desc.owner, desc.persistence
     ctx.rows.insert_many(

@@ -21,9 +21,9 @@ from aurora.errors import (
 )
 from compute_node.catalog.builders import array_type_row, enum_type_row, shell_type_row
 from compute_node.catalog.ddl.context import CLASS_NAMESPACE, CLASS_TYPE, NAME_BYTES_MAX, DdlContext, cut_name
+from compute_node.catalog.ddl.kept_texts import texts_follow
 from compute_node.catalog.ddl.shared_depend import record_owner
 from compute_node.catalog.ddl.type_users import columns_containing
-from compute_node.catalog.ddl.view_texts import views_follow
 from compute_node.catalog.permissions import denied
 from compute_node.catalog.rows import Record
 from compute_node.relations.schema import FIRST_NORMAL_OID
@@ -167,7 +167,9 @@ def _rename_value(ctx: DdlContext, labels: list[Record], node: ast.AlterEnumStmt
         raise InvalidParameterValue(f'"{node.oldVal}" is not an existing enum label')
     if any(row.enumlabel == node.newVal for row in labels):
         raise DuplicateObject(f'enum label "{node.newVal}" already exists')
-    ctx.rows.update("pg_enum", record, enumlabel=node.newVal)
+    with texts_follow(ctx, [node.oldVal], (CLASS_TYPE, record.enumtypid)):
+        ctx.rows.update("pg_enum", record, enumlabel=node.newVal)
+        ctx.changes.touch(record.enumtypid)
 
 
 def _add_value(ctx: DdlContext, oid: int, labels: list[Record], node: ast.AlterEnumStmt) -> None:
@@ -261,7 +263,7 @@ def rename_type(ctx: DdlContext, names: Sequence[ast.String], new: str, *, domai
     new = cut_name(new)
     if type_name_taken(ctx, record.typnamespace, new):
         raise DuplicateObject(f'type "{new}" already exists')
-    with views_follow(ctx, (CLASS_TYPE, kind.oid), (CLASS_TYPE, record.typarray)):
+    with texts_follow(ctx, [record.typname], (CLASS_TYPE, kind.oid)):
         ctx.rows.update("pg_type", record, typname=new)
         _update_relation(ctx, record, relname=new)
         if record.typarray:
@@ -280,7 +282,7 @@ def set_type_schema(ctx: DdlContext, names: Sequence[ast.String], schema: str, *
     if ctx.view.layer.type_oid(namespace, kind.name) is not None:
         raise DuplicateObject(f'type "{kind.name}" already exists in schema "{schema}"')
     _refuse_row_type(ctx, kind, record)
-    with views_follow(ctx, (CLASS_TYPE, kind.oid), (CLASS_TYPE, record.typarray)):
+    with texts_follow(ctx, [record.typname], (CLASS_TYPE, kind.oid)):
         for oid in (kind.oid, record.typarray):
             if oid:
                 ctx.rows.update("pg_type", type_record(ctx, oid), typnamespace=namespace)

@@ -15,7 +15,6 @@ from compute_node.txn.counts import (
     HOT,
     INSERTED,
     UPDATED,
-    DatabaseCounts,
     Maintained,
     RelationCounts,
 )
@@ -80,8 +79,7 @@ def _of_transaction(what: int) -> Callable[[Call, int], int]:
         found = _relation(call, oid)
         if found is None:
             return 0
-        levels = call.txn.levels
-        maps = [level.changes for level in levels] + [level.lost for level in levels if level.lost is not None]
+        maps = [changes for level in call.txn.levels for changes in (level.changes, level.lost) if changes is not None]
         return sum(changes[found][what] for changes in maps if found in changes)
 
     return read
@@ -132,24 +130,15 @@ def reset(call: Call) -> str:
     return ""
 
 
-def _was_reset(call: Call, database: int) -> None:
-    found: DatabaseCounts = call.engine.storage.counts.database(database)
-    found.reset_us = call.session.clock()
-
-
 def reset_relation(call: Call, oid: int) -> str:
     """pg_stat_reset_single_table_counters, of an index too."""
-    database = _database_of(call, oid)
-    if call.engine.storage.counts.reset_relation(database, oid):
-        _was_reset(call, database)
+    call.engine.storage.counts.reset_relation(_database_of(call, oid), oid, call.session.clock())
     return ""
 
 
 def reset_function(call: Call, oid: int) -> str:
     """pg_stat_reset_single_function_counters."""
-    database = call.view.layer.database_oid
-    if call.engine.storage.counts.database(database).functions.pop(oid, None) is not None:
-        _was_reset(call, database)
+    call.engine.storage.counts.reset_function(call.view.layer.database_oid, oid, call.session.clock())
     return ""
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from aurora.datum import Datum, Row
 from aurora.errors import InsufficientPrivilege, InvalidParameterValue, UndefinedObject
@@ -17,7 +18,9 @@ from compute_node.catalog.functions.server import has_predefined_role
 from compute_node.session.results import decode_text
 from compute_node.types.long_text import joined_bytes
 from compute_node.work import instance_folder, server_files
+from compute_node.work.account import Account
 
+_T = TypeVar("_T")
 _POSTGRES_EPOCH_US = 946_684_800_000_000
 _LOG_FOLDER = "log"
 """log_directory's default; the server's messages go to its standard error, and the folder is not there"""
@@ -36,23 +39,30 @@ def _named(call: Call, name: str) -> str:
     return found
 
 
-def _read(call: Call, name: str, part: tuple[Datum, ...]) -> bytes | None:
+def _read(call: Call, name: str, part: tuple[Datum, ...], made: Callable[[list[bytes]], _T]) -> _T | None:
     offset, count, missing_ok = (*part, False)[:3] if part else (0, None, False)
     if count is not None and count < 0:
         raise InvalidParameterValue("requested length cannot be negative")
-    pieces = server_files.read_part(_named(call, name), offset, count, missing_ok)
-    return None if pieces is None else joined_bytes(pieces)
+    account = Account()
+    try:
+        pieces = server_files.read_part(account, _named(call, name), offset, count, missing_ok)
+        return None if pieces is None else made(pieces)
+    finally:
+        account.close()
+
+
+def _text(pieces: list[bytes]) -> str:
+    return decode_text(joined_bytes(pieces))
 
 
 def read_binary_file(call: Call, name: str, *part: Datum) -> bytes | None:
     """pg_read_binary_file: of the whole, or of an offset, a length and whether the file may be missing."""
-    return _read(call, name, part)
+    return _read(call, name, part, joined_bytes)
 
 
 def read_file(call: Call, name: str, *part: Datum) -> str | None:
     """pg_read_file: the same as text. 22021."""
-    found = _read(call, name, part)
-    return None if found is None else decode_text(found)
+    return _read(call, name, part, _text)
 
 
 def read_file_old(call: Call, name: str, offset: int, count: int) -> str | None:
@@ -62,8 +72,7 @@ def read_file_old(call: Call, name: str, offset: int, count: int) -> str | None:
             "must be superuser to read files with adminpack 1.0",
             hint="Consider using pg_read_file(), which is part of core, instead.",
         )
-    pieces = server_files.read_part(_named(call, name), offset, None if count < 0 else count)
-    return decode_text(joined_bytes(pieces or []))
+    return _read(call, name, (offset, None if count < 0 else count), _text)
 
 
 def list_folder(call: Call, name: str, missing_ok: bool = False, with_dots: bool = False) -> Iterator[str]:

@@ -13,6 +13,7 @@ from compute_node.session.settings import LISTS, split_list
 from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.routines import RoutineBody
 from compute_node.sql.analyze.stored import analyze_stored
+from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.deparse.expressions import deparse_stored, quote_literal
 from compute_node.sql.deparse.queries import deparse_statement
 from compute_node.sql.parse import parse
@@ -145,29 +146,37 @@ def body(call: Call, oid: int) -> str | None:
     if row is None or row.prosqlbody is None:
         return None
     function = sql_function(row)
-    statements = [(each, _analyzed(call, function, each)) for each in _split(body_statements(row.prosqlbody))]
+    texts = split_statements(body_statements(row.prosqlbody))
+    statements = [(each, analyzed_statement(call.view, call.session, function, each)) for each in texts]
     names = function.argument_names
     if row.prosqlbody.startswith(RETURN):
         return deparse_statement(statements[0][1], call.view, call.session.env, row.proname, names, lines=False)
     lines = [
         f"{deparse_statement(query, call.view, call.session.env, row.proname, names, lines=True)};\n"
-        if query.command == "select"
+        if only_reads(query)
         else f" {_statement(text)};\n"
         for text, query in statements
     ]
     return f"BEGIN ATOMIC\n{''.join(lines)}END"
 
 
-def _analyzed(call: Call, function: Function, text: str) -> Query:
+def only_reads(query: Query) -> bool:
+    """Whether it changes no rows: such a query can be written again."""
+    return query.command == "select" and all(item.query.command == "select" for item in query.ctes)
+
+
+def analyzed_statement(view: CatalogView, session: object, function: Function, text: str) -> Query:
+    """A statement of a stored body."""
     routine = RoutineBody(function.name, function.argument_names, stored=True)
     return analyze(
-        parse(text)[0].node, call.view.of_stored_text(), list(function.arguments), text, None, call.session,
+        parse(text)[0].node, view.of_stored_text(), list(function.arguments), text, None, session,
         routine=routine,
     )  # fmt: skip
 
 
-def _split(text: str) -> list[str]:
-    return [text[raw.start : raw.start + raw.length] for raw in parse(text)]
+def split_statements(text: str) -> list[str]:
+    """The statements of ``text``."""
+    return [text[raw.start : raw.start + raw.length].strip() for raw in parse(text)]
 
 
 def _statement(text: str) -> str:

@@ -9,12 +9,13 @@ from compute_node.exec.compile import runtime
 from compute_node.exec.compile.calls import context_text, implementation_of, strict_apply
 from compute_node.exec.compile.compiler import TRUTH_HANDLERS, VALUE_HANDLERS, Compiler, handles, tuple_text
 from compute_node.exec.compile.unit import Code
+from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql import expressions as ex
 from compute_node.types.array_assign import set_element, set_fixed_element, set_slice
 from compute_node.types.array_value import OPEN, array_of_arrays, array_slice, element_at, fixed_element, map_elements
 from compute_node.types.json.access import subscripted
 from compute_node.types.json.modify import store_subscripted
-from compute_node.types.oids import INT2VECTOR, JSONB, OIDVECTOR
+from compute_node.types.oids import INT2, INT2VECTOR, INT4, INT8, JSONB, OIDVECTOR, TEXT, VARCHAR
 from compute_node.types.record import Record
 
 
@@ -143,14 +144,24 @@ def _min_max(compiler: Compiler, node: ex.MinMax) -> Code:
     return compiler.wrap(text, codes, nullable=all(code.nullable for code in codes), extra=3)
 
 
+_INTEGERS = frozenset((INT2, INT4, INT8))
+_STRINGS = frozenset((TEXT, VARCHAR))
+
+
 def _plain_equality(compiler: Compiler, node: ex.ArrayOp) -> bool:
-    """Whether the operator is ``=`` under ANY with Python's own equality on both sides."""
-    if not (node.use_or and node.operator and compiler.linker.operator(node.operator).name == "="):
+    """Whether the operator is ``=`` under ANY with Python's own equality on both sides: the built-in one of one type,
+    or of integers. Between other types, as date and timestamp, equal values are other objects."""
+    if not node.use_or or not 0 < node.operator < FIRST_NORMAL_OID:
+        return False
+    if compiler.linker.operator(node.operator).name != "=":
         return False
     array_type = compiler.linker.type(node.right.type)
     element = compiler.linker.type(array_type.element) if array_type.element else None
     left = compiler.linker.type(node.left.type)
-    return element is not None and element.sort_value is None and left.sort_value is None
+    if element is None or element.sort_value is not None or left.sort_value is not None:
+        return False
+    kinds = {left.root.oid, element.root.oid}
+    return len(kinds) == 1 or kinds <= _INTEGERS or kinds <= _STRINGS
 
 
 def _constants(node: ex.Expr) -> list[Datum] | None:
@@ -186,7 +197,8 @@ def _array_op_truth(compiler: Compiler, node: ex.ArrayOp) -> Code:
 def _array_op(compiler: Compiler, node: ex.ArrayOp) -> Code:
     function = compiler.linker.function(node.function)
     left = compiler.value(node.left)
-    constants = _constants(node.right) if _plain_equality(compiler, node) else None
+    is_plain = _plain_equality(compiler, node)
+    constants = _constants(node.right) if is_plain else None
     if constants:
         choices = frozenset(item for item in constants if item is not None)
         test = runtime.membership(choices, None in constants)
@@ -196,7 +208,7 @@ def _array_op(compiler: Compiler, node: ex.ArrayOp) -> Code:
     apply: Callable[..., Datum] = implementation_of(compiler.linker, function, (node.left.type, element), node.type)
     context = context_text(function) if function.needs_context else "None"
     quantified = runtime.quantified(apply, function.strict, node.use_or, function.needs_context)
-    if _plain_equality(compiler, node):
+    if is_plain:
         quantified = runtime.contained(quantified)
     text = f"{compiler.unit.bind(quantified, 'g')}({context}, {left.text}, {right.text})"
     return compiler.wrap(text, (left, right), nullable=True, extra=3)

@@ -16,9 +16,9 @@ from compute_node.exec.compile.compiler import Compiler, tuple_text
 from compute_node.exec.compile.rows import batch_function, key_text
 from compute_node.exec.compile.unit import Unit, row_scope
 from compute_node.exec.folds import Fold
-from compute_node.exec.nodes.aggregate import NOTHING, AggregateNode, aggregate_inputs
+from compute_node.exec.nodes.aggregate import AggregateNode, aggregate_inputs
 from compute_node.exec.nodes.base import Batch, Node, executes, output_nullable
-from compute_node.exec.stored_values import passed_on
+from compute_node.exec.stored_values import NOTHING, passed_on
 from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
 from compute_node.types.oids import INT4
@@ -82,7 +82,7 @@ class _SetNode(AggregateNode):
         self._step: Any = unit.link(step)
         self._finish: Any = unit.linked(finish)
         self._keys: Any = unit.linked(keys)
-        self._initial = self._shape = self.nullable = None
+        self._initial = self._shape = self.nullable = self._by_columns = None
 
     def of(self, plan: pl.GroupingSetsPlan, keys: tuple[int, ...]) -> _SetNode:
         """The node of one set, which has keys."""

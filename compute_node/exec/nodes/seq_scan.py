@@ -1,4 +1,4 @@
-"""Sequential scan: a table's visible rows, filtered and projected a page's batch at a time."""
+"""Sequential scan: a table's visible rows, filtered and projected a page's batch at a time, or by columns."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from compute_node.exec.compile.rows import batch_function
 from compute_node.exec.nodes.base import Batch, Node, executes, output_nullable, scan_nullable
 from compute_node.exec.stored_values import scan_columns
+from compute_node.exec.vectors.scan import ColumnScan, by_columns, has_handles
+from compute_node.exec.vectors.vector import ColumnBatch, Unsuited
 from compute_node.sql import plan as pl
 
 if TYPE_CHECKING:
@@ -17,9 +19,10 @@ if TYPE_CHECKING:
 
 @executes(pl.SeqScan)
 class SeqScanNode(Node):
-    """Filter and projection are one list comprehension."""
+    """By rows, filter and projection are one list comprehension. By columns when the parent asks for them, and where a
+    filter is for columns: then the rows that pass are made."""
 
-    __slots__ = ("_columns", "_relation", "_shape", "_stored", "_want_tid")
+    __slots__ = ("_columns", "_output", "_relation", "_scan", "_shape", "_stored", "_want_tid")
 
     def __init__(self, plan: pl.SeqScan, builder: Builder) -> None:
         self._relation = plan.relation
@@ -29,6 +32,12 @@ class SeqScanNode(Node):
         source = scan_nullable(plan.relation, plan.columns, plan.want_tid)
         self.nullable = output_nullable(plan.output, source)
         self._shape = batch_function(builder, plan.output, plan.filter, len(source), source, read.stored)
+        self._scan: ColumnScan | None = None
+        self._output = self._shape
+        if not plan.want_tid:
+            self._scan = ColumnScan.of(builder, plan.relation, read, plan.output, plan.filter)
+            if self._scan is not None and plan.filter is not None:
+                self._output = batch_function(builder, plan.output, None, len(source), source, read.stored)
 
     def _source(self, ctx: ExecContext) -> Iterator[Batch]:
         if self._relation.kind == "S" and not self._want_tid and min(self._columns, default=1) > 0:
@@ -47,6 +56,10 @@ class SeqScanNode(Node):
         shape = self._shape
         check = ctx.check
         stored = self._stored
+        scan = self._scan
+        if scan is not None and shape is not None and scan.filter is not None and by_columns(ctx):
+            yield from self._filtered(ctx, scan)
+            return
         for batch in self._source(ctx):
             check()
             rows = batch if shape is None else shape(ctx, batch)
@@ -54,3 +67,58 @@ class SeqScanNode(Node):
                 yield from stored.resolved(rows)
             elif rows:
                 yield rows
+
+    def _filtered(self, ctx: ExecContext, scan: ColumnScan) -> Iterator[Batch]:
+        shape, output, stored = self._shape, self._output, self._stored
+        for batch in scan.batches(ctx, ctx.storage.table(self._relation)):
+            rows = self._passed(ctx, scan, batch)
+            if rows is None:
+                rows = batch.rows()
+                rows = rows if shape is None else shape(ctx, rows)
+            elif output is not None and rows:
+                rows = output(ctx, rows)
+            if stored:
+                yield from stored.resolved(rows)
+            elif rows:
+                yield rows
+
+    @staticmethod
+    def _passed(ctx: ExecContext, scan: ColumnScan, batch: ColumnBatch) -> Batch | None:
+        """The rows that pass the filter, as the scan reads them; None when that is for the row-wise code to say."""
+        if scan.filter is None:
+            return None
+        try:
+            return scan.filter.passed(batch, ctx).rows()
+        except Unsuited:
+            return None
+
+    @property
+    def column_kinds(self) -> str | None:
+        """See ``Node``."""
+        return None if self._scan is None else self._scan.kinds
+
+    def has_columns(self, ctx: ExecContext) -> bool:
+        """See ``Node``."""
+        return self._scan is not None and self._scan.kinds is not None and by_columns(ctx)
+
+    def columns(self, ctx: ExecContext) -> Iterator[ColumnBatch]:
+        """Reads with the context's snapshot."""
+        scan, shape, stored = self._scan, self._shape, self._stored
+        if scan is None or scan.filter is None:
+            return
+        for batch in scan.batches(ctx, ctx.storage.table(self._relation)):
+            try:
+                passed = scan.filter.passed(batch, ctx)
+                if not passed.count:
+                    continue
+                found = scan.output(passed, ctx)
+                if not (stored and has_handles(found, stored.positions)):
+                    yield found
+                    continue
+                rows = found.rows()
+            except Unsuited:
+                rows = batch.rows()
+                rows = rows if shape is None else shape(ctx, rows)
+            for part in stored.resolved(rows) if stored else [rows]:
+                if part:
+                    yield ColumnBatch.of_rows(part, len(part[0]))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from compute_node.exec.compile.rows import batch_function
 from compute_node.exec.nodes.base import Batch, Node, executes, output_nullable
-from compute_node.exec.stored_values import passed_on
+from compute_node.exec.stored_values import NOTHING, passed_on
 from compute_node.sql import plan as pl
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class SubqueryScanNode(Node):
         source = self._child.nullable
         width = len(plan.child.output)
         needed = () if plan.filter is None else (plan.filter,)
-        stored, self._stored = passed_on(self._child, width, plan.output, needed)
+        stored, self._stored = passed_on(self._child, width, plan.output or (NOTHING,), needed)
         self._shape = batch_function(builder, plan.output, plan.filter, width, source, stored)
         self.nullable = output_nullable(plan.output, source)
 

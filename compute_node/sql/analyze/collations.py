@@ -49,7 +49,8 @@ from compute_node.sql.expressions import (
     WindowCall,
     map_children,
 )
-from compute_node.sql.query import CommonTable, FromItem, JoinItem, Query, RangeEntry, Target
+from compute_node.sql.query import CommonTable, Query, RangeEntry, Target
+from compute_node.sql.rewrite import map_join
 from compute_node.types.collation import DEFAULT, INDETERMINATE, collated, collation_of
 from compute_node.types.collation.code import depends
 
@@ -117,7 +118,7 @@ class Collations:
         for name in ("where", "having", "limit", "offset"):
             if (expr := getattr(query, name)) is not None:
                 setattr(query, name, self.expression(expr))
-        query.from_items = [self._from(item) for item in query.from_items]
+        query.from_items = [map_join(item, self.expression) for item in query.from_items]
         query.assignments = tuple([(attno, self.expression(value)) for attno, value in query.assignments])
         query.merge_actions = [
             dataclasses.replace(
@@ -167,12 +168,6 @@ class Collations:
         self._states[id(target)] = state
         if is_sorted and state.strength == CONFLICT:
             raise self._mismatch(state)
-
-    def _from(self, item: FromItem | JoinItem) -> FromItem | JoinItem:
-        if isinstance(item, FromItem):
-            return item
-        condition = None if item.condition is None else self.expression(item.condition)
-        return JoinItem(item.kind, self._from(item.left), self._from(item.right), condition, item.rte)
 
     def _entry(self, entry: RangeEntry) -> None:
         HUB.pulse()

@@ -23,7 +23,7 @@ from aurora.errors import (
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql.analyze.coercion import coerce_to_common, select_common_type
-from compute_node.sql.analyze.context import NameItem, Scope, fail
+from compute_node.sql.analyze.context import NameItem, Scope, fail, stored_env
 from compute_node.sql.analyze.expressions import transform_where
 from compute_node.sql.analyze.operators import make_operator
 from compute_node.sql.expressions import And, Coalesce, Expr, Var
@@ -233,12 +233,13 @@ def _view_entry(scope: Scope, relation: RelationDesc, alias: ast.Alias | None) -
     lifted, source, allowed = analysis.lifted, analysis.source, analysis.allow_params
     analysis.lifted, analysis.source, analysis.allow_params = {}, relation.view_sql or "", False
     catalog, analysis.catalog = analysis.catalog, analysis.catalog.of_view()
+    env, analysis.env = analysis.env, stored_env(analysis.env)
     analysis.view_depth += 1
     try:
         query = analyze_select(Scope(analysis, Query("select")), statement, resolve_unknowns=True)
     finally:
         analysis.lifted, analysis.source, analysis.allow_params = lifted, source, allowed
-        analysis.catalog = catalog
+        analysis.catalog, analysis.env = catalog, env
         analysis.view_depth -= 1
     shown = alias.aliasname if alias is not None else relation.name
     visible = [item for item in query.targets if not item.junk]
@@ -338,13 +339,13 @@ def _join(scope: Scope, node: ast.JoinExpr, left: list[NameItem]) -> tuple[JoinI
         scope.items, scope.lateral_active = saved_items, saved_active
     rest = [pair for pair in left_columns + right_columns if pair[0] not in using]
     columns = merged + rest
-    alias = node.alias
+    alias, named = node.alias, node.join_using_alias
     names = tuple(name for name, _ in columns)
     if alias is not None:
         names = column_aliases(alias, names, alias.aliasname)
     entry = RangeEntry(
         "join",
-        alias.aliasname if alias is not None else "unnamed_join",
+        alias.aliasname if alias is not None else named.aliasname if named is not None else "unnamed_join",
         names,
         tuple(expr.type for _, expr in columns),
         tuple(expr.typmod for _, expr in columns),
@@ -354,17 +355,21 @@ def _join(scope: Scope, node: ast.JoinExpr, left: list[NameItem]) -> tuple[JoinI
     rte = scope.add_entry(entry)
     sides = [(dict(left_columns)[name], dict(right_columns)[name]) for name in using]
     columns_of_using = tuple((name, expr, *pair) for (name, expr), pair in zip(merged, sides, strict=True))
-    tree = JoinItem(kind, left_tree, right_tree, condition, rte, columns_of_using)
+    tree = JoinItem(kind, left_tree, right_tree, condition, rte, columns_of_using, named.aliasname if named else "")
+    members = left_items + right_items
+    if named is not None:
+        merged_names, values = zip(*merged, strict=True)
+        members.append(NameItem(-1, named.aliasname, merged_names, values, columns_visible=False, hinted=False))
+        _check_unique(members[:-1], members[-1:])
     item = NameItem(
         -1,
-        entry.alias,
+        entry.alias if alias is not None else "unnamed_join",
         names,
         tuple(expr for _, expr in columns),
         table_visible=alias is not None,
     )
     if alias is not None:
         return tree, [item]
-    members = left_items + right_items
     if not using:
         # without merged columns the members themselves serve unqualified names, in the same order
         return tree, members

@@ -152,6 +152,8 @@ def missing_table(scope: Scope, name: str, location: int, schema: str | None = N
             message = f'invalid reference to FROM-clause entry for table "{shown}"'
             return fail(UndefinedTable, message, location, hint=known)
         for item in current.items:
+            if not item.hinted:
+                continue
             relation = item.relation
             hint = None
             if relation is not None and relation.name == name and item.alias != name and item.table_visible:
@@ -189,9 +191,9 @@ def missing_column(scope: Scope, name: str, qualifier: str | None, location: int
     message = f'column "{name}" does not exist' if qualifier is None else f"column {qualifier}.{name} does not exist"
     best: list[tuple[str, str]] = []
     limit = min(3, len(name.encode()) // 2)
-    best_distance = limit + 1
+    best_distance = 3
     for _, current in _levels(scope):
-        for alias, names in (*current.unreachable, *map(_offered, current.items)):
+        for alias, names in (*current.unreachable, *(_offered(item) for item in current.items if item.hinted)):
             extra = 0
             if qualifier is not None:
                 extra = _distance(qualifier, alias, 3)
@@ -202,9 +204,10 @@ def missing_column(scope: Scope, name: str, qualifier: str | None, location: int
                         "but it cannot be referenced from this part of the query."
                     )
                     return fail(UndefinedColumn, message, location, hint=hint)
-                distance = _distance(name, each, 3) + extra
+                distance = _distance(name, each, 3)
                 if distance > limit or not alias or alias == "unnamed_join":
                     continue
+                distance += extra
                 if distance < best_distance:
                     best, best_distance = [(alias, each)], distance
                 elif distance == best_distance and (alias, each) not in best:

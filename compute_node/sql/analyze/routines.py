@@ -43,6 +43,8 @@ class RoutineBody:
     shape: ResultShape | None = None
     stored: bool = False
     """of an SQL-standard body: its names were allowed when it was stored"""
+    trusted: bool = False
+    """no function's, but a query that the program has made for itself: nobody's privileges are asked for"""
 
 
 def find_argument(scope: Scope, parts: Sequence[str], location: int) -> Expr | None:

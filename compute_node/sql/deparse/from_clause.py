@@ -27,14 +27,18 @@ class FromDeparser(NamedDeparser):
 
     def from_clause(self, query: Query, keyword: str = " FROM ", before: str = "") -> str:
         """The clause; nothing without items. ``before``: the text of the query up to there."""
-        text = ""
+        level = self.levels[0]
+        text, written = "", level.written
+        level.show({})
         for item in query.from_items:
             if not text:
                 text = self.layout.clause(keyword, 2) + self.from_item(item)
-                continue
-            written = self.from_item(item)
-            text += ", "
-            text += self.layout.wrapped(before + text, written, ITEM) + written
+            else:
+                shown = self.from_item(item)
+                text += ", "
+                text += self.layout.wrapped(before + text, shown, ITEM) + shown
+            level.show(level.written | level.join_names((item,)))
+        level.show(written)
         return text
 
     def from_item(self, item: FromItem | JoinItem) -> str:
@@ -69,7 +73,7 @@ class FromDeparser(NamedDeparser):
         relation = relation_of(self.catalog, entry)
         if relation is not None:
             found = self.catalog.find_relation(None, relation.name)
-            hidden = any(cte.name == relation.name for level in self.levels for cte in level.query.ctes)
+            hidden = relation.name in self.levels[0].ctes
             name = quote_identifier(relation.name)
             if found is not None and found.oid == relation.oid and not hidden:
                 return name
@@ -161,28 +165,35 @@ class FromDeparser(NamedDeparser):
 
     def _join(self, item: JoinItem) -> str:
         level = self.levels[0]
-        if level.query.range_table[item.rte].written is None:
-            text = self._joined(item)
-            return text if self.pretty else f"({text})"
-        # Its alias hides the names within from all but itself.
-        around, level.written = level.written, level.join_names((item.left, item.right))
         text = self._joined(item)
-        level.written = around
+        if level.query.range_table[item.rte].written is None:
+            return text if self.pretty else f"({text})"
         columns = _list(level.columns[item.rte]) if level.listed[item.rte] else ""
         return f"({text}) {quote_identifier(level.names[item.rte])}{columns}"
 
     def _joined(self, item: JoinItem) -> str:
+        # What is within sees the names of what is left of it, and not yet those of the join.
+        level = self.levels[0]
+        around = level.written
         text = self.from_item(item.left)
-        keyword = _JOINS[item.kind]
+        level.show(around | level.join_names((item.left,)))
+        text += self._right_side(item)
+        level.show(around)
+        return text
+
+    def _right_side(self, item: JoinItem) -> str:
+        level, keyword = self.levels[0], _JOINS[item.kind]
         if item.kind == "inner" and item.condition is None:
             keyword = " CROSS JOIN "
-        text += self.layout.keyword(keyword, -STANDARD, STANDARD, JOINED)
+        text = self.layout.keyword(keyword, -STANDARD, STANDARD, JOINED)
         right = item.right
-        own = isinstance(right, JoinItem) and self.levels[0].query.range_table[right.rte].written is None
+        own = isinstance(right, JoinItem) and level.query.range_table[right.rte].written is None
         written = self.from_item(right)
+        level.show(level.written | level.join_names((right,)))
         text += f"({written})" if self.pretty and own else written
         if item.using:
-            return text + f" USING ({', '.join(quote_identifier(name) for name, *_ in item.using)})"
+            text += f" USING ({', '.join(quote_identifier(name) for name, *_ in item.using)})"
+            return text + (f" AS {quote_identifier(item.using_alias)}" if item.using_alias else "")
         if item.condition is not None:
             condition = self.text(item.condition)
             return text + f" ON {condition}" if self.pretty else text + f" ON ({condition})"

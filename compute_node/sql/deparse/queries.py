@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from aurora.errors import InvariantViolation
+from compute_node.hub import HUB
 from compute_node.sql.analyze.context import DEFAULT_ENV
 from compute_node.sql.catalog_view import CatalogView
-from compute_node.sql.deparse.expressions import direction, quote_identifier
+from compute_node.sql.deparse.expressions import Deparser, direction, quote_identifier
 from compute_node.sql.deparse.from_clause import FromDeparser
 from compute_node.sql.deparse.layout import BREAK, ITEM, STANDARD, Layout, finished
-from compute_node.sql.deparse.names import Level, outer_names
+from compute_node.sql.deparse.names import Level, OuterReferences, is_bare
 from compute_node.sql.deparse.pretty import PrettyDeparser
 from compute_node.sql.expressions import (
     And,
@@ -54,7 +55,7 @@ class QueryDeparser(FromDeparser):
     def opened(self, query: Query) -> Iterator[None]:
         """The query's level is the innermost one."""
         levels, indent = self.levels, self.layout.level
-        self.levels = (Level(self.catalog, query, self._taken(query)), *levels)
+        self.levels = (self._level(query), *levels)
         try:
             yield
         finally:
@@ -62,11 +63,17 @@ class QueryDeparser(FromDeparser):
 
     reserved: tuple[str, ...] = ()
     """names that no range entry of the outermost query gets"""
-    hides: bool = False
-    """whether a level may use names of outer entries that it does not need"""
+    outer: OuterReferences | None = None
+    """For a text that is kept: the names that a level needs of outer ones. It may use the others again, and has no bare
+    names."""
 
-    def _taken(self, query: Query) -> set[str]:
-        return outer_names(query, self.levels, self.hides) if self.levels else set(self.reserved)
+    def _level(self, query: Query) -> Level:
+        HUB.pulse()
+        if not self.levels:
+            return Level(self.catalog, query, frozenset(self.reserved), None, self.outer is None)
+        around = self.levels[0]
+        taken = around.taken if self.outer is None else self.outer.names(query, self.levels)
+        return Level(self.catalog, query, taken, around, self.outer is None)
 
     def select(self, query: Query, names: Sequence[str], visible: bool) -> str:
         """A SELECT whose level is the innermost."""
@@ -78,7 +85,7 @@ class QueryDeparser(FromDeparser):
             text += self._plain(query, names, visible)
         keys = query.order_by if query.order_written < 0 else query.order_by[: query.order_written]
         if keys:
-            text += layout.clause(" ORDER BY ", 1) + self._order(query, keys)
+            text += layout.clause(" ORDER BY ", 1) + self._order(query, keys, names)
         if query.offset is not None:
             text += layout.clause(" OFFSET ") + self.text(query.offset)
         if query.limit is not None and query.with_ties:
@@ -157,16 +164,36 @@ class QueryDeparser(FromDeparser):
     # --- set operations ---------------------------------------------------------------------------------------------
 
     def _set_operation(self, query: Query, names: Sequence[str], visible: bool) -> str:
+        """The arms in order: there may be thousands, each around all before it."""
+        layout, levels = self.layout, self.levels
+        parts: list[str] = []
+        waiting: list[tuple[tuple[Level, ...], Query, bool]] = []
+        inner: Query | None = query
+        while inner is not None and inner.set_op is not None:
+            kind, keep_all, left, _ = inner.set_op
+            nested = left if left.set_op is not None and _is_bare(left) else None
+            around = nested is not None and nested.set_op is not None and nested.set_op[:2] != (kind, keep_all)
+            if around:
+                parts.append("(" + layout.keyword("", STANDARD))
+            waiting.append((self.levels, inner, around))
+            if nested is None:
+                parts.append(self._side(left, names, visible))
+            else:
+                self.levels = (self._level(nested), *self.levels)
+            inner = nested
+        while waiting:
+            self.levels, inner, around = waiting.pop()
+            parts.append(self._right_arm(inner, names, around))
+        self.levels = levels
+        return "".join(parts)
+
+    def _right_arm(self, query: Query, names: Sequence[str], around: bool) -> str:
+        """From the left side's end on; ``around``: it is in parentheses."""
         layout = self.layout
         if query.set_op is None:
             raise InvariantViolation("no set operation")
-        kind, keep_all, left, right = query.set_op
-        text = ""
-        around = left.set_op is not None and _is_bare(left) and left.set_op[:2] != (kind, keep_all)
-        if around:
-            text += "(" + layout.keyword("", STANDARD)
-        text += self._side(left, names, visible)
-        text += layout.keyword(") ", -STANDARD) if around else layout.keyword("")
+        kind, keep_all, _, right = query.set_op
+        text = layout.keyword(") ", -STANDARD) if around else layout.keyword("")
         text += "" if layout.lines or around else " "
         text += kind.upper() + " " + ("ALL " if keep_all else "")
         around = right.set_op is not None and _is_bare(right)
@@ -187,7 +214,7 @@ class QueryDeparser(FromDeparser):
                     return self._side(inner, names, visible)
         if query.set_op is not None and _is_bare(query):
             levels = self.levels
-            self.levels = (Level(self.catalog, query, self._taken(query)), *levels)
+            self.levels = (self._level(query), *levels)
             text = self._set_operation(query, names, visible)
             self.levels = levels
             return text
@@ -207,7 +234,7 @@ class QueryDeparser(FromDeparser):
             return text + self.values(rows)
         text += "SELECT"
         if query.distinct_on:
-            keys = ", ".join(self.sort_key(query.targets[at].expression) for at in query.distinct_on)
+            keys = ", ".join(self._output_key(query, at, names) for at in query.distinct_on)
             text += f" DISTINCT ON ({keys})"
         elif query.distinct:
             text += " DISTINCT"
@@ -260,13 +287,25 @@ class QueryDeparser(FromDeparser):
             return (text, name) if expr.attno else (f"{text}::{self.type(expr.type)}", None)
         return self.text(expr, True), None if visible else _LIKE_A_NUMBER
 
-    def _order(self, query: Query, keys: Iterable[SortKey[int]]) -> str:
+    def _order(self, query: Query, keys: Iterable[SortKey[int]], names: Sequence[str]) -> str:
         texts = []
         for key in keys:
-            expr = query.targets[key.expression].expression
-            text = str(key.expression + 1) if query.set_op is not None else self.sort_key(expr)
+            by_number = query.set_op is not None
+            text = str(key.expression + 1) if by_number else self._output_key(query, key.expression, names)
             texts.append(text + direction(key))
         return ", ".join(texts)
+
+    def _output_key(self, query: Query, at: int, names: Sequence[str]) -> str:
+        """A key of ORDER BY or DISTINCT ON, where a bare name means the column of the result that is called so."""
+        expr = query.targets[at].expression
+        found = self.joined_name(expr)
+        if found is not None and is_bare(found):
+            visible = [target for target in query.targets if not target.junk]
+            for place, target in enumerate(visible):
+                name = names[place] if place < len(names) else target.name
+                if name == found[1] and target.expression != expr:
+                    return Deparser.text(self, expr, True)
+        return self.sort_key(expr)
 
     def _grouping(self, query: Query, item: Grouping, omit_parentheses: bool) -> str:
         if item.kind == "empty":
@@ -287,7 +326,10 @@ class QueryDeparser(FromDeparser):
             keys = ", ".join(self.sort_key(query.targets[key.expression].expression) for key in window.partition)
             parts.append(f"PARTITION BY {keys}")
         if window.order and (node is None or node.orderClause):
-            parts.append(f"ORDER BY {self._order(query, window.order)}")
+            keys = ", ".join(
+                self.sort_key(query.targets[key.expression].expression) + direction(key) for key in window.order
+            )
+            parts.append(f"ORDER BY {keys}")
         options = int(node.frameOptions or 0) if node is not None else 0
         if options & _NONDEFAULT:
             parts.append(self._frame(window, bool(options & _BETWEEN)))
@@ -426,9 +468,21 @@ def deparse_statement(
         return "RETURN " + deparser.text(query.targets[0].expression, True)
 
 
-def kept_query(query: Query, catalog: CatalogView) -> str:
-    """A view's query as the catalog keeps it: ``catalog`` has pg_catalog alone on its path, so that all names are
-    whole, and entries have no other names than they need."""
+def _for_keeping(catalog: CatalogView) -> QueryDeparser:
+    """``catalog`` has pg_catalog alone on its path, so that all names are whole, and entries have no other names than
+    they need."""
     deparser = QueryDeparser(catalog, _leaf)
-    deparser.hides = True
-    return deparser.query(query)
+    deparser.outer = OuterReferences()
+    return deparser
+
+
+def kept_query(query: Query, catalog: CatalogView) -> str:
+    """A query as the catalog keeps it; arguments of a function are numbers."""
+    return _for_keeping(catalog).query(query)
+
+
+def kept_result(query: Query, catalog: CatalogView) -> str:
+    """The only column of a query that has nothing else, in the same way."""
+    deparser = _for_keeping(catalog)
+    with deparser.opened(query):
+        return deparser.text(query.targets[0].expression, True)

@@ -47,7 +47,8 @@ def ends_of_indexes(planner: Planner) -> Query | None:
         return None
     if len(query.from_items) != 1 or not isinstance(query.from_items[0], FromItem) or not query.has_aggregates:
         return None
-    if query.where is not None and any(isinstance(item, SubLink) for item in walk(query.where)):
+    others = [item for item in (query.where, query.limit, query.offset) if item is not None]
+    if query.ctes or any(isinstance(item, SubLink) for each in others for item in walk(each)):
         return None
     entry = query.range_table[query.from_items[0].rte]
     if entry.kind != "relation" or entry.relation is None or entry.sample is not None or not entry.relation.indexes:

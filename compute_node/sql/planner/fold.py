@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from aurora.datum import Datum
-from aurora.errors import SqlError
+from aurora.errors import SqlError, is_of_a_value
 from compute_node.hub import HUB
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import (
@@ -69,7 +69,9 @@ def failing(catalog: CatalogView, node: Expr) -> Callable[[], None] | None:
             if evaluate is not None:
                 try:
                     evaluate()
-                except SqlError:
+                except SqlError as error:
+                    if not is_of_a_value(error):
+                        raise
                     return evaluate
     return None
 
@@ -144,7 +146,9 @@ def _call(catalog: CatalogView, node: Call) -> Expr:
         return node
     try:
         value: Datum = evaluate()
-    except SqlError:
+    except SqlError as error:
+        if not is_of_a_value(error):
+            raise
         return node
     return Const(type=node.type, typmod=node.typmod, value=value, location=node.location)
 
@@ -185,7 +189,9 @@ def _typmod(catalog: CatalogView, node: CoerceTypmod) -> Expr:
         return node
     try:
         value = None if argument.value is None else cast(argument.value, node.typmod, node.explicit)
-    except SqlError:
+    except SqlError as error:
+        if not is_of_a_value(error):
+            raise
         return node
     return Const(type=node.type, typmod=node.typmod, value=value, location=node.location)
 

@@ -117,7 +117,7 @@ class IndexMatcher:
         elif isinstance(qual, ArrayOp) and qual.use_or:
             if self._is_column(position, qual.left, True) and self._is_free(qual.right):
                 strategy = self._catalog.operator_strategy(opclass.family, qual.operator)
-                value = self._array(position, opclass, qual)
+                value = self._array(opclass, qual)
                 if strategy == self._method.equality and value is not None:
                     yield IndexClause(position, strategy, value, qual, qual, array=True)
         elif isinstance(qual, NullTest):
@@ -167,7 +167,7 @@ class IndexMatcher:
                 return Call(type=target, function=cast.function, arguments=(value,))
         return None
 
-    def _array(self, position: int, opclass: OperatorClass, qual: ArrayOp) -> Expr | None:
+    def _array(self, opclass: OperatorClass, qual: ArrayOp) -> Expr | None:
         declared = self._catalog.operator(qual.operator)
         if declared.left == declared.right:
             if opclass.input_type in (oids.ANYARRAY, oids.RECORD):

@@ -31,7 +31,7 @@ def pull_up(catalog: CatalogView, query: Query) -> Query:
         places = _leaf_places(query)
         for rte, nullable in places.items():
             entry = query.range_table[rte]
-            if entry.kind != "subquery" or entry.query is None:
+            if entry.kind != "subquery" or entry.query is None or entry.is_barrier:
                 continue
             if rte == query.result_rte or not _is_simple(catalog, entry.query):
                 continue

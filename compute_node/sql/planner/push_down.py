@@ -14,9 +14,20 @@ from collections.abc import Sequence
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import (
     AggregateCall,
+    And,
+    ArrayExpr,
+    ArrayOp,
+    BooleanTest,
+    Call,
+    Const,
     ExecParam,
     Expr,
     GroupingCall,
+    Not,
+    NullTest,
+    Or,
+    Param,
+    Relabel,
     SubLink,
     SubPlan,
     Var,
@@ -28,16 +39,24 @@ from compute_node.sql.planner.quals import conjunction, conjuncts, contains_set,
 from compute_node.sql.query import Query
 
 
-def push_down(catalog: CatalogView, query: Query, rte: int, conditions: Sequence[Expr]) -> tuple[Query, list[Expr]]:
+def push_down(
+    catalog: CatalogView, query: Query, rte: int, conditions: Sequence[Expr], is_barrier: bool
+) -> tuple[Query, list[Expr]]:
     """(the sub-select with those of the conditions that may be checked inside, the others). ``rte``: what the
-    conditions call the sub-select."""
+    conditions call the sub-select. Into a view that ``is_barrier`` go those that tell nothing of the rows they see."""
     if not conditions or not _is_open(query):
         return query, list(conditions)
     closed = _closed_columns(catalog, query)
     moved = [item for item in conditions if _may_move(catalog, item, rte, closed)]
+    if is_barrier:
+        moved = [item for item in moved if not _leaks(catalog, item)]
     if not moved:
         return query, list(conditions)
     return _with_conditions(query, rte, moved), [item for item in conditions if item not in moved]
+
+
+_QUIET = (And, Or, Not, NullTest, BooleanTest, Const, Param, Var, Relabel, ArrayExpr)
+"""What calls no function."""
 
 
 def having_as_where(catalog: CatalogView, query: Query) -> Query:
@@ -100,6 +119,17 @@ def _may_move(catalog: CatalogView, node: Expr, rte: int, closed: frozenset[int]
         if isinstance(item, Var) and (item.levels_up or item.rte != rte or item.attno <= 0 or item.attno in closed):
             return False
     return not contains_volatile(catalog, node)
+
+
+def _leaks(catalog: CatalogView, node: Expr) -> bool:
+    """Whether a condition may tell of values by other means than its result, as an error's message does."""
+    for item in walk(node):
+        if isinstance(item, (Call, ArrayOp)):
+            if not catalog.is_leakproof(item.function):
+                return True
+        elif not isinstance(item, _QUIET):
+            return True
+    return False
 
 
 def _with_conditions(query: Query, rte: int, conditions: Sequence[Expr]) -> Query:

@@ -149,9 +149,13 @@ def _by_ascii(function: Function, collation: Collation) -> Callable[..., Datum]:
     if _merges(collation):
         return _unsupported("regular expressions", "regular expression")(function, collation)
     run = function.implementation
+    last, marked = "", AsciiPattern("")
 
     def search(value: str, pattern: str, *others: Datum) -> Datum:
-        return run(value, AsciiPattern(pattern), *others)
+        nonlocal last, marked
+        if pattern is not last:
+            last, marked = pattern, AsciiPattern(pattern)
+        return run(value, marked, *others)
 
     return search
 

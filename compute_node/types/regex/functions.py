@@ -98,6 +98,7 @@ def _substring(value: str, pattern: str) -> str | None:
 
 
 def _substring_similar(value: str, pattern: str, escape: str) -> str | None:
+    # Classes are those of the default collation, whatever the text's is: as in PostgreSQL, where SQL calls substring.
     return _substring(value, similar_to_regex(pattern, escape))
 
 

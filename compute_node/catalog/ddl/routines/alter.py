@@ -7,23 +7,18 @@ from pglast import ast, enums
 from aurora.datum import Datum
 from aurora.errors import DuplicateFunction, InvalidParameterValue, NotSupported, UndefinedObject, WrongObjectType
 from compute_node.catalog.ddl.context import (
-    CLASS_CONSTRAINT,
-    CLASS_DEFAULT,
     CLASS_NAMESPACE,
     CLASS_PROC,
-    CLASS_RELATION,
     DdlContext,
 )
+from compute_node.catalog.ddl.kept_texts import texts_follow
 from compute_node.catalog.ddl.routines.attributes import Attributes, configuration
 from compute_node.catalog.ddl.routines.find import find_routine, owned_as_object, owned_routine, shown_routine
-from compute_node.catalog.ddl.view_texts import views_follow
 from compute_node.catalog.permissions import denied
 from compute_node.catalog.rows import Record
 from compute_node.types.acl import CREATE
 
 _O = enums.ObjectType
-_KEEPS_TEXT = (CLASS_DEFAULT, CLASS_CONSTRAINT, CLASS_RELATION, CLASS_PROC)
-"""Classes of objects whose expressions are kept as text, but for views'"""
 
 
 def _tag(kind: enums.ObjectType) -> str:
@@ -50,9 +45,8 @@ def rename_routine(ctx: DdlContext, node: ast.ObjectWithArgs, kind: enums.Object
     """ALTER … RENAME TO."""
     row = owned_as_object(ctx, node, kind)
     _check_create(ctx, row.pronamespace)
-    _check_unnamed(ctx, row, "renaming")
     _check_free(ctx, row, new, row.pronamespace)
-    with views_follow(ctx, (CLASS_PROC, row.oid)):
+    with texts_follow(ctx, [row.proname], (CLASS_PROC, row.oid)):
         ctx.rows.update("pg_proc", row, proname=new)
         ctx.changes.touch(row.oid)
     return _tag(kind)
@@ -68,9 +62,8 @@ def set_routine_schema(ctx: DdlContext, node: ast.ObjectWithArgs, kind: enums.Ob
         return _tag(kind)
     if schema.startswith("pg_temp"):
         raise NotSupported("cannot move objects into or out of temporary schemas")
-    _check_unnamed(ctx, row, "moving")
     _check_free(ctx, row, row.proname, namespace)
-    with views_follow(ctx, (CLASS_PROC, row.oid)):
+    with texts_follow(ctx, [row.proname], (CLASS_PROC, row.oid)):
         ctx.rows.update("pg_proc", row, pronamespace=namespace)
         ctx.changes.touch(row.oid)
     for record in ctx.rows.find("pg_depend", classid=CLASS_PROC, objid=row.oid):
@@ -87,13 +80,6 @@ def alter_depends(ctx: DdlContext, node: ast.AlterObjectDependsStmt) -> str:
         owned_routine(ctx, node.object, node.objectType)
         raise UndefinedObject(f'extension "{node.extname.sval}" does not exist')
     raise NotSupported("ALTER ... DEPENDS ON EXTENSION is not supported")
-
-
-def _check_unnamed(ctx: DdlContext, row: Record, what: str) -> None:
-    """What the catalog keeps as text calls the function by its name."""
-    for record in ctx.rows.find("pg_depend", refclassid=CLASS_PROC, refobjid=row.oid):
-        if record.classid in _KEEPS_TEXT:
-            raise NotSupported(f"{what} a function that a table or function is made with is not supported")
 
 
 def _check_create(ctx: DdlContext, namespace: int) -> None:

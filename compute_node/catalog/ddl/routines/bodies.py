@@ -7,6 +7,7 @@ looked up when the function runs; an SQL-standard body depends on what it names.
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any, NamedTuple
 
 from pglast import ast
@@ -14,7 +15,9 @@ from pglast import ast
 from aurora.errors import InvalidFunctionDefinition, NotSupported, SqlError
 from compute_node.catalog.ddl.context import DdlContext, uses
 from compute_node.catalog.ddl.expressions import expression_text, named_objects
-from compute_node.catalog.ddl.objects import qualify, used_columns, write_stars
+from compute_node.catalog.ddl.kept_texts import checked_text
+from compute_node.catalog.ddl.objects import qualify, used_columns, write_constants, write_stars
+from compute_node.catalog.functions.routines import analyzed_statement, only_reads
 from compute_node.catalog.routines import ATOMIC, END, RETURN
 from compute_node.session import prepare
 from compute_node.session.routines import check_final
@@ -23,6 +26,7 @@ from compute_node.sql.analyze.polymorphism import POLYMORPHIC
 from compute_node.sql.analyze.routines import FINAL_STATEMENT, ResultShape, RoutineBody, mismatch, shape_of
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.sql.deparse.expressions import deparse_stored
+from compute_node.sql.deparse.queries import kept_query
 from compute_node.sql.expressions import SubLink, walk
 from compute_node.sql.parse import parse
 from compute_node.sql.rewrite import own_nodes
@@ -174,6 +178,18 @@ def _statement_text(
     if is_return and result is not None and not any(isinstance(part, SubLink) for part in walk(result)):
         # Names are whole in it, those in literals too.
         return "SELECT " + deparse_stored(result, ctx.stored_view, None)
-    write_stars(node, query.stars)
-    qualify(ctx, node)
-    return expression_text(node)
+
+    def as_written() -> str:
+        write_stars(node, query.stars)
+        write_constants(ctx, node, query)
+        qualify(ctx, node)
+        return expression_text(node)
+
+    if not only_reads(query):
+        return as_written()
+    if shape is not None:
+        # Without the casts to what the function gives, which it gets when it runs.
+        body = RoutineBody(function.name, function.argument_names)
+        query = analyze(node, ctx.view, list(function.arguments), ctx.source, session=ctx.session, routine=body)
+    read = partial(analyzed_statement, ctx.view, ctx.session, function)
+    return checked_text(query, read, lambda: kept_query(query, ctx.stored_view), as_written)

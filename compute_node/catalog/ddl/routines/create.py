@@ -224,6 +224,8 @@ def _write(definition: Definition) -> int:
         values = definition.columns | {"proowner": ctx.user_oid}
         ctx.rows.insert_many("pg_proc", [function_row(oid, definition.name, definition.namespace, arguments, values)])
         record_owner(ctx, CLASS_PROC, oid, ctx.user_oid)
+        counts, database = ctx.storage.counts, ctx.view.layer.database_oid
+        ctx.txn.on_undo(lambda: counts.function_dropped(database, oid))
         return oid
     if not definition.node.replace:
         raise DuplicateFunction(f'function "{definition.name}" already exists with same argument types')

@@ -3,8 +3,10 @@ pg_operator.oprrest and oprjoin name for its operator."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 
+from compute_node.hub import HUB
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import (
     And,
@@ -26,12 +28,13 @@ from compute_node.sql.expressions import (
 from compute_node.sql.planner.quals import relids, strip_relabel
 from compute_node.sql.planner.selectivity import containment, joins, patterns, scalars
 from compute_node.sql.planner.selectivity.groups import count_groups
-from compute_node.sql.planner.selectivity.variable import Variable, clamp, examine
+from compute_node.sql.planner.selectivity.variable import Untestable, Variable, clamp, examine, sorts_as
 from compute_node.sql.query import RangeEntry
 from compute_node.types import oids
 
 EQUAL, NOT_EQUAL = 101, 102
-ORDERED = frozenset((103, 104, 336, 337))
+LESS, GREATER, LESS_EQUAL, GREATER_EQUAL = 103, 104, 336, 337
+ORDERED = frozenset((LESS, GREATER, LESS_EQUAL, GREATER_EQUAL))
 LIKE = {1819: False, 1814: True, 3437: False}
 NOT_LIKE = {1822: False, 1815: True}
 REGEX = {1818: False, 1820: True}
@@ -89,10 +92,11 @@ class Estimator:
         """(the variable, whether it is a lower bound) of a comparison with what is no column."""
         if not isinstance(node, Call) or not node.operator or len(node.arguments) != 2:
             return None
-        if self.catalog.estimators(node.operator)[0] not in ORDERED:
+        estimator = self.catalog.estimators(node.operator)[0]
+        if estimator not in ORDERED:
             return None
         left, right = node.arguments
-        is_greater = self.catalog.operator(node.operator).name.startswith(">")
+        is_greater = estimator in (GREATER, GREATER_EQUAL)
         if relids(left) and not relids(right):
             return strip_relabel(left), is_greater
         if relids(right) and not relids(left):
@@ -175,6 +179,12 @@ class Estimator:
         return clamp(self._restriction(operator, restriction, self.variable(left), right))
 
     def _restriction(self, operator: int, estimator: int, variable: Variable, other: Expr) -> float:
+        try:
+            return self._tested(operator, estimator, variable, other)
+        except Untestable:
+            return self._tested(operator, estimator, dataclasses.replace(variable, statistics=None), other)
+
+    def _tested(self, operator: int, estimator: int, variable: Variable, other: Expr) -> float:
         other = strip_relabel(other)
         constant = other if isinstance(other, Const) else None
         if constant is None and isinstance(other, Param):
@@ -189,7 +199,8 @@ class Estimator:
         if estimator in ORDERED:
             if constant is None:
                 return scalars.DEFAULT_RANGE
-            return scalars.ordered(self.catalog, operator, variable, constant)
+            is_greater, is_equal = estimator in (GREATER, GREATER_EQUAL), estimator in (LESS_EQUAL, GREATER_EQUAL)
+            return scalars.ordered(self.catalog, operator, variable, constant, is_greater, is_equal)
         if estimator in LIKE or estimator in REGEX:
             return self._matching(operator, estimator, variable, constant)
         if estimator in NOT_LIKE or estimator in NOT_REGEX:
@@ -197,7 +208,7 @@ class Estimator:
             share = self._matching(positive, self.catalog.estimators(positive)[0], variable, constant)
             return clamp(1.0 - share - variable.null_fraction)
         if estimator == containment.ARRAY:
-            return containment.arrays(self.catalog, name, variable, constant)
+            return containment.arrays(name, variable, constant)
         if estimator in (containment.RANGE, containment.MULTIRANGE):
             return containment.ranges(name)
         if estimator == containment.NETWORK:
@@ -217,11 +228,15 @@ class Estimator:
         """A literal whose value would tell much more than that there is one."""
         if variable.statistics is None or variable.relation is None:
             return
-        if variable.is_unique or variable.relation.pages < LITERAL_PAGES or literal in self._literals:
+        if variable.relation.pages < LITERAL_PAGES or literal in self._literals:
             return
         _, frequencies = variable.common
-        skewed = bool(frequencies) and frequencies[0] > SKEW * (1.0 - variable.null_fraction) / variable.distinct
-        if skewed or (estimator in ORDERED and (variable.histogram or frequencies)):
+        if estimator in ORDERED:
+            tells = bool(variable.histogram or frequencies)
+        else:
+            usual = (1.0 - variable.null_fraction) / variable.distinct
+            tells = not variable.is_unique and bool(frequencies) and frequencies[0] > SKEW * usual
+        if tells:
             self._literals.append(literal)
 
     def _array(self, node: ArrayOp) -> float:
@@ -240,9 +255,17 @@ class Estimator:
         estimator = self.catalog.estimators(node.operator)[0]
         exclusive = estimator == (EQUAL if node.use_or else NOT_EQUAL)
         variable = self.variable(node.left)
+        which: Callable[[Expr], object] = lambda element: element  # noqa: E731
+        if len(elements) > LONG_LIST and exclusive:
+            which = self._classes(node.operator, variable, elements[0].type)
+        known: dict[object, float] = {}
         found, added = (0.0, 0.0) if node.use_or else (1.0, 1.0)
         for element in elements:
-            share = clamp(self._restriction(node.operator, estimator, variable, element))
+            # Most elements of a long list are values that are not common, and all of these have one share.
+            group = which(element)
+            if group not in known:
+                known[group] = clamp(self._restriction(node.operator, estimator, variable, element))
+            share = known[group]
             if node.use_or:
                 found += share - found * share
                 added += share
@@ -250,6 +273,20 @@ class Estimator:
                 found *= share
                 added += share - 1.0
         return clamp(added) if exclusive and 0.0 <= added <= 1.0 else clamp(found)
+
+    def _classes(self, operator: int, variable: Variable, kind: int) -> Callable[[Expr], object]:
+        """Maps elements of an array to what is the same for all of one share: the place among the most common values,
+        or that a value has none there."""
+        key = sorts_as(self.catalog, operator, variable, kind)
+        places = {} if key is None else {key(value): at for at, value in enumerate(variable.common[0])}
+
+        def which(element: Expr) -> object:
+            HUB.pulse()
+            if key is None or not isinstance(element, Const) or element.value is None:
+                return element
+            return places.get(key(element.value), -1)
+
+        return which
 
     # --- joins ------------------------------------------------------------------------------------------------------
 
@@ -279,6 +316,7 @@ class Estimator:
         return self.of(node)
 
 
+LONG_LIST = 32
 LITERAL_PAGES = 32
 """Of smaller tables it hardly matters how they are read."""
 SKEW = 3.0

@@ -8,7 +8,6 @@ from typing import Final
 
 from aurora.datum import Datum
 from compute_node.relations.column_statistics import COMMON_ELEMENTS
-from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import Const
 from compute_node.sql.planner.selectivity.variable import Variable, clamp
 from compute_node.types.array_value import flatten
@@ -46,7 +45,7 @@ def _elements(variable: Variable) -> tuple[dict[Datum, float], float] | None:
     return known, slot.numbers[len(slot.values)]
 
 
-def arrays(catalog: CatalogView, name: str, variable: Variable, constant: Const | None) -> float:
+def arrays(name: str, variable: Variable, constant: Const | None) -> float:
     """@>, <@ and && of arrays."""
     default = _OVERLAPS if name == "&&" else _CONTAINS
     known = _elements(variable)

@@ -4,8 +4,10 @@ number of different values for the rest."""
 from __future__ import annotations
 
 from compute_node.sql.catalog_view import CatalogView
-from compute_node.sql.planner.fold import evaluation
-from compute_node.sql.planner.selectivity.variable import Variable, clamp
+from compute_node.sql.planner.selectivity.variable import Untestable, Variable, clamp, comparison, sorts_as
+
+PAIRS_MAX = 20_000
+"""Values are compared one by one up to that many times, else found by what they sort as."""
 
 
 def equal(catalog: CatalogView, operator: int, left: Variable, right: Variable) -> float:
@@ -43,23 +45,38 @@ def _matches(
     right_values, right_shares = right.common
     if not left_values or not right_values:
         return None
-    found = catalog.operator(operator)
-    test = evaluation(catalog, found.function, (left.node.type, right.node.type), found.result)
-    if test is None:
+    try:
+        pairs = _equal_values(catalog, operator, left, right)
+    except Untestable:
+        pairs = None
+    if pairs is None:
         return None
+    product = sum(left_shares[one] * right_shares[other] for one, other in pairs)
+    left_sum = sum(left_shares[one] for one, _ in pairs)
+    return product, left_sum, sum(right_shares[other] for _, other in pairs), len(pairs)
+
+
+def _equal_values(catalog: CatalogView, operator: int, left: Variable, right: Variable) -> list[tuple[int, int]] | None:
+    """The places of equal most common values of both sides; None when that cannot be told."""
+    left_values, right_values = left.common[0], right.common[0]
+    compare = comparison(catalog, operator, left, right.node.type, right.may_test)
+    if compare is None:
+        return None
+    if len(left_values) * len(right_values) > PAIRS_MAX:
+        key = sorts_as(catalog, operator, left, right.node.type)
+        if key is None:
+            return None
+        places = {key(value): place for place, value in enumerate(right_values)}
+        found = ((place, places.get(key(value))) for place, value in enumerate(left_values))
+        return [(one, other) for one, other in found if other is not None]
+    pairs: list[tuple[int, int]] = []
     free = dict(enumerate(right_values))
-    product = left_sum = right_sum = 0.0
-    count = 0
-    for value, share in zip(left_values, left_shares, strict=True):
-        for at, other in free.items():
-            if test(value, other) is True:
-                product += share * right_shares[at]
-                left_sum += share
-                right_sum += right_shares[at]
-                count += 1
-                del free[at]
-                break
-    return product, left_sum, right_sum, count
+    for place, value in enumerate(left_values):
+        other = next((at for at, each in free.items() if compare(value, each)), None)
+        if other is not None:
+            pairs.append((place, other))
+            del free[other]
+    return pairs
 
 
 def semi(catalog: CatalogView, operator: int, left: Variable, right: Variable, inner_rows: float) -> float:

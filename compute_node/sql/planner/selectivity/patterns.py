@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import Const
-from compute_node.sql.planner.selectivity.scalars import common_share, histogram_share, holds
+from compute_node.sql.planner.selectivity.scalars import common_share, histogram_share
 from compute_node.sql.planner.selectivity.variable import Test, Variable, clamp, test_of
 from compute_node.types import oids
 
@@ -23,7 +23,7 @@ def matching(
     text = pattern.value
     if text is None:
         return 0.0
-    test = test_of(catalog, operator, variable.node, pattern)
+    test = test_of(catalog, operator, variable, pattern)
     if test is None or not isinstance(text, str):
         return DEFAULT_MATCH
     prefix, rest, is_exact = (_like_parts if is_like else _regex_parts)(text, folds_case)
@@ -32,7 +32,7 @@ def matching(
     share = _by_pattern(catalog, variable, prefix, rest)
     bounds = variable.histogram[1:-1]
     if len(variable.histogram) >= _HISTOGRAM_MIN and bounds:
-        counted = sum(holds(test, value) for value in bounds) / len(bounds)
+        counted = sum(test(value) for value in bounds) / len(bounds)
         weight = min(len(variable.histogram) / _HISTOGRAM_ENOUGH, 1.0)
         share = counted * weight + share * (1.0 - weight)
         share = min(max(share, 0.0001), 0.9999)
@@ -51,7 +51,7 @@ def _of_prefix(catalog: CatalogView, variable: Variable, prefix: str) -> float:
     from_here = Const(type=oids.TEXT, value=prefix)
     to_there = Const(type=oids.TEXT, value=prefix[:-1] + chr(min(ord(prefix[-1]) + 1, 0x10FFFF)))
     tests: list[Test | None] = [
-        test_of(catalog, operator, variable.node, constant)
+        test_of(catalog, operator, variable, constant)
         for operator, constant in ((_TEXT_GE, from_here), (_TEXT_LT, to_there))
     ]
     if tests[0] is None or tests[1] is None or not variable.histogram:
@@ -116,33 +116,39 @@ def _regex_parts(pattern: str, folds_case: bool) -> tuple[str, float, bool]:
 
 
 def _regex_share(pattern: str) -> float:
-    """Of an expression without its anchors, roughly: a factor for each atom."""
-    share, at = 1.0, 0
+    """Of an expression without its anchors, roughly: a factor for each atom, the sum of alternatives. Groups are taken
+    as they come, however deep they stand in each other."""
+    outer: list[tuple[float, float]] = []
+    """of each open group: (the sum of the alternatives before, the factors before it) of what is around it"""
+    share, added, at = 1.0, 0.0, 0
     while at < len(pattern):
         char = pattern[at]
         if char == "(":
-            depth, end = 0, at
-            while end < len(pattern):
-                depth += (pattern[end] == "(") - (pattern[end] == ")")
-                if depth == 0:
-                    break
-                end += 1
-            share *= min(sum(_regex_share(each) for each in pattern[at + 1 : end].split("|")), 1.0)
-            at = end
-        elif char == "[":
-            end = pattern.find("]", at + 2)
-            share *= 1.0 - _RANGE if pattern[at + 1 : at + 2] == "^" else _RANGE
+            outer.append((added, share))
+            share, added = 1.0, 0.0
+        elif char == "|":
+            share, added = 1.0, added + share
+        elif char == ")" and outer:
+            inner = min(added + share, 1.0)
+            added, share = outer.pop()
+            share *= inner
+        elif char in "[{":
+            end = pattern.find("]" if char == "[" else "}", at + 2 if char == "[" else at)
+            if char == "{":
+                share *= _REPEATED
+            else:
+                share *= 1.0 - _RANGE if pattern[at + 1 : at + 2] == "^" else _RANGE
             at = len(pattern) if end < 0 else end
         elif char == ".":
             share *= _ANY_CHAR
         elif char in "*?+":
             share *= _REPEATED
-        elif char == "{":
-            end = pattern.find("}", at)
-            share *= _REPEATED
-            at = len(pattern) if end < 0 else end
-        elif char not in "^|)":
+        elif char not in "^)":
             at += char == "\\"
             share *= _FIXED_CHAR
         at += 1
-    return min(share, 1.0)
+    while outer:
+        inner = min(added + share, 1.0)
+        added, share = outer.pop()
+        share *= inner
+    return min(added + share, 1.0)

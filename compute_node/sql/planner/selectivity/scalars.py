@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from aurora.datum import Datum
-from aurora.errors import SqlError
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import Const
 from compute_node.sql.planner.selectivity.variable import Test, Variable, clamp, test_of
@@ -33,11 +32,11 @@ def equal_to(catalog: CatalogView, operator: int, variable: Variable, constant: 
 
 def _of_value(catalog: CatalogView, operator: int, variable: Variable, constant: Const) -> float:
     values, frequencies = variable.common
-    test = test_of(catalog, operator, variable.node, constant)
+    test = test_of(catalog, operator, variable, constant)
     if test is None:
         return equal_to_unknown(variable, False)
     for value, frequency in zip(values, frequencies, strict=True):
-        if holds(test, value):
+        if test(value):
             return frequency
     # One of the values that are not common: those share the rest.
     rest = clamp(1.0 - sum(frequencies) - variable.null_fraction)
@@ -62,31 +61,31 @@ def equal_to_unknown(variable: Variable, negated: bool) -> float:
     return clamp(1.0 - found - nulls if negated else found)
 
 
-def holds(test: Test, value: Datum) -> bool:
-    """Whether a value passes; one that the operator refuses does not."""
-    try:
-        return test(value)
-    except SqlError:
-        return False
-
-
 def common_share(variable: Variable, test: Test) -> tuple[float, float]:
     """(how many rows have a most common value that passes, how many have a most common value)."""
     values, frequencies = variable.common
-    passing = sum(share for value, share in zip(values, frequencies, strict=True) if holds(test, value))
+    passing = sum(share for value, share in zip(values, frequencies, strict=True) if test(value))
     return passing, sum(frequencies)
 
 
-def ordered(catalog: CatalogView, operator: int, variable: Variable, constant: Const) -> float:
-    """``variable OPERATOR constant`` for <, <=, > and >=."""
+def ordered(
+    catalog: CatalogView, operator: int, variable: Variable, constant: Const, is_greater: bool, is_equal: bool
+) -> float:
+    """``variable OPERATOR constant`` for an operator of an order: < and > (``is_greater``), or with ``is_equal`` <= and
+    >=, whatever they are called."""
     if constant.value is None:
         return 0.0
-    test = test_of(catalog, operator, variable.node, constant)
+    test = test_of(catalog, operator, variable, constant)
     if variable.statistics is None or test is None:
         return DEFAULT_RANGE
-    name = catalog.operator(operator).name
     passing, known = common_share(variable, test)
-    part = histogram_share(catalog, test, variable, constant, name.startswith(">"), name.endswith("="))
+    family = catalog.default_operator_class(variable.node.type)
+    if family is not None and catalog.operator_strategy(family.family, operator):
+        part = histogram_share(catalog, test, variable, constant, is_greater, is_equal)
+    else:
+        # The histogram stands in another order than the operator's.
+        bounds = variable.histogram
+        part = sum(test(value) for value in bounds) / len(bounds) if bounds else None
     rest = 1.0 - variable.null_fraction - known
     return clamp(passing + rest * (0.5 if part is None else part))
 
@@ -102,7 +101,7 @@ def histogram_share(
     low, high = 0, len(bounds)
     while low < high:
         middle = (low + high) // 2
-        if holds(test, bounds[middle]) != is_greater:
+        if test(bounds[middle]) != is_greater:
             low = middle + 1
         else:
             high = middle

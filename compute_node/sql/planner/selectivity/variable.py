@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from aurora.datum import Datum
+from aurora.errors import SqlError, is_of_a_value
+from compute_node.hub import HUB
 from compute_node.relations.column_statistics import (
     CORRELATION,
     HISTOGRAM,
@@ -20,7 +22,10 @@ from compute_node.sql.planner.paths import type_width
 from compute_node.sql.planner.quals import strip_relabel
 from compute_node.sql.query import Query, RangeEntry
 from compute_node.types import oids
+from compute_node.types.collation import collation_of
 
+_EQUAL = 3
+"""strategy of equality in a B-tree operator family"""
 DEFAULT_DISTINCT = 200.0
 DEFAULT_ROWS = 1000.0
 PAGES_MIN = 10
@@ -59,6 +64,8 @@ class Variable:
     rows: float = 0.0
     is_unique: bool = False
     relation: RelationDesc | None = None
+    may_test: bool = False
+    """whether any operator may be tried on its values; else those alone that tell nothing but their results"""
 
     @property
     def null_fraction(self) -> float:
@@ -115,12 +122,13 @@ def examine(catalog: CatalogView, entries: Sequence[RangeEntry], node: Expr) -> 
     if not isinstance(node, Var) or node.levels_up:
         return Variable(node)
     entry = entries[node.rte]
-    relation = entry.relation
+    relation = entry.relation if entry.kind == "relation" else None
     if relation is None:
-        return _of_query(catalog, entry.query, node)
+        return Variable(node) if entry.is_barrier else _of_query(catalog, entry.query, node)
     unique = _is_unique(relation, node.attno)
     found = catalog.column_statistics(relation.oid, node.attno) if node.attno > 0 else None
-    return Variable(node, found, table_size(catalog, relation)[1], unique, relation)
+    may_test = found is not None and catalog.may_read(relation, node.attno)
+    return Variable(node, found, table_size(catalog, relation)[1], unique, relation, may_test)
 
 
 def _of_query(catalog: CatalogView, query: Query | None, node: Var) -> Variable:
@@ -136,7 +144,7 @@ def _of_query(catalog: CatalogView, query: Query | None, node: Var) -> Variable:
     if query.distinct or query.group_by:
         return Variable(node, is_unique=alone, rows=DEFAULT_ROWS if alone else 0.0)
     inner = examine(catalog, query.range_table, query.targets[target].expression)
-    return Variable(node, inner.statistics, inner.rows, False, inner.relation)
+    return Variable(node, inner.statistics, inner.rows, False, inner.relation, inner.may_test)
 
 
 def _is_unique(relation: RelationDesc, attno: int) -> bool:
@@ -151,11 +159,50 @@ def _is_unique(relation: RelationDesc, attno: int) -> bool:
 Test = Callable[[Datum], bool]
 
 
-def test_of(catalog: CatalogView, operator: int, variable: Expr, constant: Const) -> Test | None:
-    """Whether ``value OPERATOR constant`` for values of the variable; None: that cannot be told while planning."""
-    found = catalog.operator(operator)
-    evaluate = evaluation(catalog, found.function, (variable.type, constant.type), found.result)
-    if evaluate is None:
+def sorts_as(catalog: CatalogView, operator: int, variable: Variable, other: int) -> Callable[[Datum], Datum] | None:
+    """What makes of values of both types objects that are equal, and hash so, exactly where the operator says it; None
+    where there is no such thing."""
+    kind = catalog.type(variable.node.type)
+    family = catalog.default_operator_class(kind.oid)
+    if family is None or catalog.operator_strategy(family.family, operator) != _EQUAL:
+        return None
+    if kind.root is not catalog.type(other).root or collation_of(kind.oid) or kind.element or kind.kind in "crm":
+        return None
+    return kind.sort_value or (lambda value: value)
+
+
+class Untestable(Exception):
+    """An operator refuses a value, so what it would say of the others is not looked at either."""
+
+
+def test_of(catalog: CatalogView, operator: int, variable: Variable, constant: Const) -> Test | None:
+    """Whether ``value OPERATOR constant`` for values of the variable; None: that cannot be told while planning. The
+    test raises Untestable."""
+    compare = comparison(catalog, operator, variable, constant.type)
+    if compare is None:
         return None
     value = constant.value
-    return lambda other: evaluate(other, value) is True
+    return lambda other: compare(other, value)
+
+
+def comparison(
+    catalog: CatalogView, operator: int, variable: Variable, other: int, other_may_test: bool = True
+) -> Callable[[Datum, Datum], bool] | None:
+    """An operator over the variable's values and those of another type; see ``test_of``."""
+    found = catalog.operator(operator)
+    evaluate = evaluation(catalog, found.function, (variable.node.type, other), found.result)
+    if evaluate is None:
+        return None
+    if not (variable.may_test and other_may_test) and not catalog.is_leakproof(found.function):
+        return None
+
+    def compare(left: Datum, right: Datum) -> bool:
+        HUB.pulse()
+        try:
+            return evaluate(left, right) is True
+        except SqlError as error:
+            if not is_of_a_value(error):
+                raise
+            raise Untestable from None
+
+    return compare

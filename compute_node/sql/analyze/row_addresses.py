@@ -1,0 +1,54 @@
+"""The addresses of a query's rows behind its columns, for a cursor whose row UPDATE or DELETE may name.
+
+Which queries have them is PostgreSQL's rule (execCurrentOf): with FOR UPDATE or SHARE those of the locked tables, else
+of the only table where nothing but scans, LIMIT and filters are above. They ask for no privilege: the client never sees
+them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from compute_node.sql.analyze.names import SYSTEM_COLUMNS
+from compute_node.sql.expressions import Var
+from compute_node.sql.query import FromItem, Query, RangeEntry, Target
+from compute_node.types.oids import TID
+
+_CTID = SYSTEM_COLUMNS["ctid"][0]
+
+
+def add_addresses(query: Query) -> tuple[Query, tuple[int, ...]]:
+    """The query with addresses, and the tables (OIDs) that they are of; none where it has no such rows."""
+    if query.locking:
+        locked = {index for _, _, entries in query.locking for index in entries}
+        entries = [index for index in sorted(locked) if _is_table(query.range_table[index])]
+    elif _is_row_by_row(query):
+        entries = [0]
+    else:
+        entries = []
+    if not entries:
+        return query, ()
+    made = [Target(Var(type=TID, rte=index, attno=_CTID), "ctid") for index in entries]
+    count = sum(not target.junk for target in query.targets)
+    # What only ORDER BY wants stays behind all that is given.
+    keys = tuple(
+        dataclasses.replace(key, expression=key.expression + len(made)) if key.expression >= count else key
+        for key in query.order_by
+    )
+    query = dataclasses.replace(query, targets=[*query.targets[:count], *made, *query.targets[count:]], order_by=keys)
+    tables = [relation.oid for index in entries if (relation := query.range_table[index].relation) is not None]
+    return query, tuple(tables)
+
+
+def _is_table(entry: RangeEntry) -> bool:
+    return entry.kind == "relation" and entry.relation is not None and entry.relation.kind == "r"
+
+
+def _is_row_by_row(query: Query) -> bool:
+    """Whether each row may be one of its only table's; the plan has the last word."""
+    if query.set_op is not None or query.has_aggregates or query.has_windows or query.has_srfs or query.group_by:
+        return False
+    if query.having is not None or query.distinct or query.distinct_on or query.grouping_sets is not None:
+        return False
+    alone = len(query.range_table) == 1 and len(query.from_items) == 1
+    return alone and isinstance(query.from_items[0], FromItem) and _is_table(query.range_table[0])
