@@ -23,6 +23,7 @@ from compute_node.catalog.foreign_keys import foreign_keys_of
 from compute_node.catalog.reloptions import fillfactor
 from compute_node.catalog.rights import OBJECTS, Rights, effective
 from compute_node.catalog.roles import RoleGraph, load_graph
+from compute_node.catalog.routines import split_texts
 from compute_node.catalog.rows import CatalogReader, Record
 from compute_node.relations.access_methods import HASH, METHODS_BY_OID
 from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc
@@ -307,7 +308,7 @@ class CatalogLayer:
             operator_classes=tuple(row.indclass),
             collations=tuple(row.indcollation),
             included=tuple(row.indkey[keys:]),
-            expressions=split_expressions(row.indexprs),
+            expressions=split_texts(row.indexprs),
             predicate=row.indpred,
             nulls_not_distinct=row.indnullsnotdistinct,
             constraint=0 if constraint is None else constraint.oid,
@@ -388,19 +389,6 @@ def stored_key_type(layer: CatalogLayer, operator_class: int, column_type: int, 
     found = REGISTRY.operator_classes.get(operator_class)
     kind = column_type if found is None or REGISTRY.types[found.input_type].kind == "p" else found.input_type
     return kind if operator_class in _BY_BYTES else objects.ordered_type(layer, kind, collation)
-
-
-def split_expressions(text: str | None) -> tuple[str, ...]:
-    """Index expressions are stored one a line; a line may end within a string literal or a quoted name."""
-    if text is None:
-        return ()
-    parts: list[str] = []
-    for line in text.split("\n"):
-        if parts and (parts[-1].count("'") % 2 or parts[-1].count('"') % 2):
-            parts[-1] += "\n" + line
-        else:
-            parts.append(line)
-    return tuple(parts)
 
 
 def _by(catalog: str, column: str, **names: str) -> Callable[..., Datum]:

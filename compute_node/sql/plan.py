@@ -234,12 +234,47 @@ class HashJoin(Plan):
 
 
 @dataclass(slots=True, kw_only=True)
+class MergeJoin(Plan):
+    """Both sides in the order of their keys, which pair up and are ``descending`` and ``nulls_first`` each. ``kind``
+    and ``condition`` as of ``HashJoin``."""
+
+    kind: str
+    outer: Plan
+    inner: Plan
+    outer_keys: tuple[Expr, ...] = ()
+    inner_keys: tuple[Expr, ...] = ()
+    descending: tuple[bool, ...] = ()
+    nulls_first: tuple[bool, ...] = ()
+    condition: Expr | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Memoize(Plan):
+    """The rows of a parameterised ``child``, kept by the parameters that it needs, as far as memory goes. ``keys`` are
+    what EXPLAIN shows for these, over the outer row of the join above; ``single``: at most one row each."""
+
+    child: Plan
+    keys: tuple[Expr, ...] = ()
+    single: bool = False
+    binary: bool = False
+    """parameters are told apart as they are written, not as they compare"""
+    entries: float = 0.0
+
+
+@dataclass(slots=True, kw_only=True)
 class Sort(Plan):
     """Sorts the child's rows by Column keys; ``limit`` bounds what is kept."""
 
     child: Plan
     keys: tuple[SortKey[Expr], ...] = ()
     limit: Expr | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class IncrementalSort(Sort):
+    """Sorts rows that are in the order of the first ``presorted`` keys already, a group of equal ones at a time."""
+
+    presorted: int
 
 
 @dataclass(slots=True, kw_only=True)
@@ -252,6 +287,11 @@ class AggregatePlan(Plan):
     aggregates: tuple[AggregateCall, ...] = ()
     having: Expr | None = None
     plain: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class SortedGroups(AggregatePlan):
+    """The same over rows in the order of the keys: a group is finished when the next one begins."""
 
 
 @dataclass(slots=True, kw_only=True)
