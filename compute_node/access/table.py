@@ -51,6 +51,8 @@ Compute = Callable[[Row], Sequence[Datum] | None]
 WRITE_REDO_BYTES = 2 * PAGE_BYTES
 """Log space reserved for one row's heap change: at most two page images' worth."""
 BULK_ROWS_MIN = 16
+BATCH_PAGES = 256
+"""A batch by columns has the rows of at most so many pages: they may be wide."""
 FIRST_BATCH_ROWS = 128
 """Of a scan by columns: who wants few rows waits for few."""
 STRENGTHS = {"key share": 0, "share": 1, "no key update": 2, "update": 3}
@@ -192,7 +194,7 @@ class Table:
         blocks = self.file.map.blocks
         ahead = ReadAhead(self._cache, page_no, blocks)
         self.counts.scans += 1
-        enough, handles = FIRST_BATCH_ROWS, codec.handles
+        enough, handles, first = FIRST_BATCH_ROWS, codec.handles, 0
         try:
             for block in range(blocks):
                 if block >= ahead.mark:
@@ -202,8 +204,8 @@ class Table:
                         ahead.missed(block)
                     self._load(missing)
                 count = gathered.count
-                if count >= enough or (block + 1 == blocks and count):
-                    enough = min(4 * enough, columns_kernel.BATCH_ROWS)
+                if count and (count >= enough or block - first >= BATCH_PAGES or block + 1 == blocks):
+                    enough, first = min(4 * enough, columns_kernel.BATCH_ROWS), block
                     self.counts.returned += count
                     yield count, gathered.take(), codec.handles != handles
                     handles = codec.handles
