@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from aurora.kernels.python.columns import Columns
     from aurora.kernels.python.tuples import Projection
     from compute_node.access.cache import Load
+    from compute_node.access.dead_rows import DeadRows
     from compute_node.access.storage import Storage
     from compute_node.access.table import ColumnRows, Table
     from compute_node.txn.serializable import SerialTxn
@@ -285,6 +286,10 @@ class IndexAccess(ABC):
         """``add`` that answers a unique conflict with 1 instead of an error; 0 when entered."""
         raise InvariantViolation(f'index "{self.desc.name}" of method {self.method.name} finds no conflicts')
 
+    def key_bytes(self, key: Sequence[Datum]) -> bytes:
+        """Of a unique index's key: what is equal for keys that are equal to it."""
+        raise InvariantViolation(f'index "{self.desc.name}" of method {self.method.name} finds no conflicts')
+
     def find_conflict(self, txn: Txn, values: Sequence[Datum]) -> int:
         """The tid of the live row (committed or own) with the key of ``values``, 0 without; waits for rows in doubt."""
         raise InvariantViolation(f'index "{self.desc.name}" of method {self.method.name} finds no conflicts')
@@ -292,7 +297,7 @@ class IndexAccess(ABC):
     # Vacuum
 
     @abstractmethod
-    def remove(self, dead: set[int], breathe: Callable[[], None]) -> int:
+    def remove(self, dead: DeadRows, breathe: Callable[[], None]) -> int:
         """Remove the entries of dead row addresses; how many. ``breathe`` is called at each page and may wait."""
 
     # Errors
