@@ -28,6 +28,7 @@ RULES = (
     "query_planner.simplify: inline CTEs, then pull_up: merge simple sub-selects and views",
     "sublinks: EXISTS and IN conditions become semi joins, NOT EXISTS anti joins",
     "fold: evaluate constants, simplify boolean expressions, plan the remaining sub-selects",
+    "disjunctions: what the branches of an OR have in common, what they ask of one table",
     "from_tree: outer joins under null-rejecting conditions become inner",
     "access: scan of each table, conditions pushed into it",
     "classes: what conditions hold equal, and the orders of rows",
