@@ -76,6 +76,7 @@ def plan(
         decisive_slots=frozenset(param.number for param in statement.decisive_literals),
         privileges=both(query.privileges or NOTHING, inliner.required),
         procedure=query.procedure,
+        range_entries=sum(statement.entries.values()),
     )
 
 

@@ -7,9 +7,11 @@ is fetched, and a scan's projection happens in the scan.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from aurora.errors import InvariantViolation
+from compute_node.relations.access_methods import METHODS
+from compute_node.relations.descriptors import IndexDesc
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import Column, Const, ExecParam, Expr, Var, map_children
 from compute_node.sql.plan import (
@@ -22,6 +24,8 @@ from compute_node.sql.plan import (
     HashJoin,
     IncrementalSort,
     IndexKey,
+    IndexOnlyScan,
+    IndexScan,
     Materialize,
     Memoize,
     MergeJoin,
@@ -183,7 +187,7 @@ class Creator:
                 want_tid=want_tid,
                 output=output,
             )
-        return replace(
+        made = replace(
             path.index,
             columns=tuple(columns),
             keys=self._keys(path.index.keys),
@@ -193,6 +197,17 @@ class Creator:
             want_tid=want_tid,
             output=output,
         )
+        return self._index_only(made) if self._has_all(path.index.index, columns) and not want_tid else made
+
+    def _has_all(self, index: IndexDesc, columns: Sequence[int]) -> bool:
+        """Whether an index could give these columns by itself."""
+        if not METHODS[index.method].ordered or not set(columns) <= {attno for attno in index.columns if attno > 0}:
+            return False
+        return self.level.statement.enabled("enable_indexonlyscan") and not self.level.query.locking
+
+    @staticmethod
+    def _index_only(scan: IndexScan) -> IndexOnlyScan:
+        return IndexOnlyScan(**{each.name: getattr(scan, each.name) for each in fields(scan)})
 
     def _bitmap(self, path: ScanPath, bitmap: Bitmap) -> Plan:
         relation = path.entry.relation

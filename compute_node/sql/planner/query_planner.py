@@ -26,7 +26,7 @@ from compute_node.sql.expressions import (
 )
 from compute_node.sql.plan import Plan, RecursiveUnion
 from compute_node.sql.planner.access import Access
-from compute_node.sql.planner.classes import Classes
+from compute_node.sql.planner.classes import Classes, Order
 from compute_node.sql.planner.create import Creator, identity
 from compute_node.sql.planner.equivalence import Equivalences
 from compute_node.sql.planner.extremes import ends_of_indexes, is_better
@@ -58,6 +58,7 @@ class QueryPlanner:
         self.level = Level(statement, query, parent)
         self.query = query
         self.creator = Creator(self.catalog, self.level)
+        statement.entries[id(self.level)] = len(query.range_table)
         self.path: Path | None = None
         """of FROM and WHERE, once it is chosen"""
         self.constant_quals: list[Expr] = []
@@ -206,6 +207,7 @@ class QueryPlanner:
     def _replace(self, query: Query) -> None:
         self.query = query
         self.level.query = query
+        self.statement.entries[id(self.level)] = len(query.range_table)
 
     def plan_ctes(self) -> None:
         """Plan or mark for inlining the WITH items of this level."""
@@ -606,6 +608,7 @@ class QueryPlanner:
         child = QueryPlanner(self.statement, query, self.level)
         path.plan = child.plan()
         path.volatile = self._has_volatile(entry.query)
+        path.order = self._order_of(path.rte, query)
         path.rows, path.startup, path.cost = path.plan.rows, path.plan.startup_cost, path.plan.total_cost
         probe = SubLink(type=oids.BOOL, kind="EXISTS", query=entry.query)
         path.required = frozenset(
@@ -615,6 +618,18 @@ class QueryPlanner:
         )
         if any(isinstance(item, AggregateCall) and item not in before for item in self.level.params):
             raise NotSupported("aggregates of an outer query inside a LATERAL sub-select are not supported")
+
+    def _order_of(self, rte: int, query: Query) -> Order:
+        """What a sub-select's rows come in the order of."""
+        keys: list[SortKey[Expr]] = []
+        for key in query.order_by:
+            target = query.targets[key.expression]
+            if target.junk:
+                break
+            kind = target.expression
+            column = Var(type=kind.type, typmod=kind.typmod, rte=rte, attno=key.expression + 1)
+            keys.append(SortKey(column, key.type, key.descending, key.nulls_first))
+        return self.classes.order(keys) or ()
 
     # --- sub-selects of WHERE as joins ------------------------------------------------------------------------------
 

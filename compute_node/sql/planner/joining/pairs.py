@@ -252,9 +252,11 @@ class PairPaths:
             return None
         mask = pair.outer.mask
         keys: list[Expr] = []
+        binary = False
         for clause in scan.clauses:
-            if not clause.hashes or not clause.crosses(mask, pair.inner.mask):
+            if not clause.crosses(mask, pair.inner.mask):
                 return None
+            binary = binary or not clause.hashes
             node = clause.sides(mask)[0]
             if node not in keys:
                 keys.append(node)
@@ -262,7 +264,7 @@ class PairPaths:
             scan.distinct = self._clauses.groups(keys, outer.rows), outer.rows
         if scan.distinct[1] != outer.rows:
             scan.distinct = self._clauses.groups(keys, outer.rows), outer.rows
-        return self._memoize(pair, outer, scan.path, keys, max(scan.distinct[0], 1.0))
+        return self._memoize(pair, outer, scan.path, keys, max(scan.distinct[0], 1.0), binary)
 
     def _cached_lateral(self, pair: Pair, outer: Path, inner: Path) -> MemoizePath | None:
         if not self._may_cache or outer.rows < 2 or (pair.kind in ("semi", "anti") and not pair.single):
