@@ -131,6 +131,7 @@ class QueryPlanner:
 
     def _sublink(self, node: SubLink) -> Expr:
         child = QueryPlanner(self.statement, node.query, self.level)
+        child.first_rows = 1.0 if node.kind == "EXISTS" else 0.0
         before = set(self.level.params)
         plan = child.plan(exists=node.kind == "EXISTS")
         # references to this level made anywhere inside are set from this level's row
@@ -368,7 +369,7 @@ class QueryPlanner:
     @property
     def wants_first(self) -> bool:
         """Whether not all rows will be asked for."""
-        return self.query.limit is not None or self.first_rows > 0
+        return self.query.limit is not None or self.first_rows != 0
 
     def _needed(self, expressions: Sequence[Expr]) -> dict[int, float]:
         """How wide each entry's rows are: the columns that something above their scan needs."""
