@@ -476,7 +476,10 @@ class Describer:
             case pl.SetOp():
                 if plan.kind == "union":
                     inner = self._over(plan, "Append", plan.left, plan.right)
-                    return inner if plan.all else Shown(plan, "HashAggregate", "Aggregate", children=[inner])
+                    if plan.all:
+                        return inner
+                    keys = [self._group_key(plan.left, index) for index in range(len(plan.left.output))]
+                    return Shown(plan, "HashAggregate", "Aggregate", properties=[("Group Key", keys)], children=[inner])
                 suffix = " All" if plan.all else ""
                 title = f"HashSetOp {plan.kind.title()}{suffix}"
                 return self._over(plan, title, plan.left, plan.right, kind="SetOp")

@@ -442,7 +442,7 @@ class QueryPlanner:
             visit(tree)
         pool += quals
         equal = Equivalences(self.catalog, pool)
-        pool = equal.conditions(pool)
+        pool = self._equalities_last(equal.conditions(pool))
         if len(pending) > 1 or others:
             nulls = 0
             for tree in trees:
@@ -459,7 +459,7 @@ class QueryPlanner:
             self.classes.wanted = self.classes.order(self._order) or ()
             self.classes.interesting.update(number for number, _, _ in self.classes.wanted)
         left_conditions = [
-            equal.below(condition, leaves(tree)) if kind != "inner" else condition
+            self._equalities_last(equal.below(condition, leaves(tree))) if kind != "inner" else condition
             for kind, tree, condition, _ in pending
         ]
         for conditions in [*left_conditions, *others]:
@@ -494,6 +494,14 @@ class QueryPlanner:
             pending[middle:] = [("inner", item.right, [], frozenset())]
         if middle - start > 1:
             pending[start:middle] = [("inner", item.left, [], frozenset())]
+
+    def _equalities_last(self, conditions: list[Expr]) -> list[Expr]:
+        """Conditions in the order in which they are checked: those that make classes come after the others."""
+        if len(conditions) < 2:
+            return conditions
+        classes = [bool(self.classes.family(item)) for item in conditions]
+        first = [item for item, of_class in zip(conditions, classes, strict=True) if not of_class]
+        return first + [item for item, of_class in zip(conditions, classes, strict=True) if of_class]
 
     def _classify(self, pool: list[Expr], nulls: int, entries: int) -> list[Expr]:
         """The conditions that no class enforces."""
