@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
-from aurora.datum import Datum
+from aurora.datum import Datum, Row
 from aurora.kernels import columns as kernel
 from compute_node.access.stored import Toasted
 from compute_node.exec.compile.rows import batch_function, column_index, value_function
@@ -208,7 +208,13 @@ def of_objects(values: list[Datum], kind: str) -> Vector:
         parts = kernel.unscaled_each(values)
         return Vector("o", values) if parts is None else scanned(("n", *parts, known))
     dtype = {"i": np.int64, "f": np.float64, "b": np.bool_}[kind]
-    return Vector(kind, np.array([value or 0 for value in values], dtype), known)
+    return Vector(kind, np.array([0 if value is None else value for value in values], dtype), known)
+
+
+def columns_of(rows: list[Row], kinds: str) -> ColumnBatch:
+    """Rows as columns of these kinds."""
+    columns = [list(column) for column in zip(*rows, strict=True)] if kinds else []
+    return ColumnBatch(len(rows), [of_objects(column, kind) for column, kind in zip(columns, kinds, strict=True)])
 
 
 def _applied(operator: Operator, parts: Sequence[Evaluate]) -> Evaluate:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from aurora.datum import Datum, Row
 from aurora.kernels import groups as kernel
-from compute_node.exec.vectors.vector import Flags, Ints, Unsuited, Vector
+from compute_node.exec.vectors.vector import Flags, Ints, Unsuited, Vector, rescaled
 from compute_node.sql import expressions as ex
 from compute_node.types import oids
 
@@ -63,6 +63,49 @@ class KeyColumn:
         return 0 if self.texts is None else self.texts.size_bytes
 
 
+class JoinKeys:
+    """Numbers the keys of a join's inner side, and finds those of the outer side."""
+
+    __slots__ = ("_columns", "_groups", "_scales")
+
+    def __init__(self, kinds: str, types: Sequence[int]) -> None:
+        self._columns = [KeyColumn(kind, oid) for kind, oid in zip(kinds, types, strict=True)]
+        self._groups = kernel.Groups(len(kinds))
+        self._scales = [-1] * len(kinds)
+
+    @property
+    def count(self) -> int:
+        """Keys so far."""
+        return int(self._groups.count)
+
+    @property
+    def size_bytes(self) -> int:
+        """What the keys take."""
+        return self.count * 8 * (2 + len(self._columns)) + sum(column.size_bytes for column in self._columns)
+
+    def add(self, columns: Sequence[Vector]) -> Numbers:
+        """The number of each row's key; -1 where a part is NULL. ``Unsuited`` as ``KeyColumn.check``."""
+        for key, column in zip(self._columns, columns, strict=True):
+            key.check(column)
+        self._scales = [column.scale for column in columns]
+        parts = [key.part(column) for key, column in zip(self._columns, columns, strict=True)]
+        found: Numbers = self._groups.assign(parts, [column.nulls for column in columns], False)
+        return found
+
+    def find(self, columns: Sequence[Vector]) -> Numbers:
+        """The number of each row's key; -1 where there is none."""
+        parts = []
+        for key, column, scale in zip(self._columns, columns, self._scales, strict=True):
+            if column.kind == "n":
+                if column.scale > scale:
+                    raise Unsuited
+                column = Vector("n", rescaled(column, scale), column.nulls, scale)
+            key.check(column)
+            parts.append(key.part(column, False))
+        found: Numbers = self._groups.find(parts, [column.nulls for column in columns])
+        return found
+
+
 class GroupKeys:
     """Numbers the groups of a GROUP BY as they come."""
 
@@ -76,7 +119,7 @@ class GroupKeys:
     @property
     def count(self) -> int:
         """Groups so far."""
-        return self._groups.count
+        return int(self._groups.count)
 
     @property
     def size_bytes(self) -> int:
@@ -91,7 +134,8 @@ class GroupKeys:
     def assign(self, columns: Sequence[Vector]) -> Numbers:
         """The group of each row."""
         parts = [key.part(column) for key, column in zip(self._columns, columns, strict=True)]
-        return self._groups.assign(parts, [column.nulls for column in columns], True)
+        found: Numbers = self._groups.assign(parts, [column.nulls for column in columns], True)
+        return found
 
     def numbers(self, place: int) -> Ints:
         """The parts of one key that is a number and never NULL, by group."""

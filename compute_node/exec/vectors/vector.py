@@ -132,13 +132,13 @@ def _plain(constant: Vector) -> Vector:
 class ColumnBatch:
     """``count`` rows by column. A batch of some rows of another takes a column when it is asked for."""
 
-    __slots__ = ("_columns", "_rows", "_source", "count")
+    __slots__ = ("_columns", "_parts", "count")
 
     def __init__(self, count: int, columns: Sequence[Vector]) -> None:
         self.count = count
         self._columns: list[Vector | None] = list(columns)
-        self._source: ColumnBatch | None = None
-        self._rows: Ints | None = None
+        self._parts: tuple[tuple[ColumnBatch, Ints], ...] = ()
+        """where columns come from that nobody has asked for"""
 
     @classmethod
     def of_rows(cls, rows: list[Row], width: int) -> ColumnBatch:
@@ -155,17 +155,37 @@ class ColumnBatch:
         """The column of that number."""
         found = self._columns[index]
         if found is None:
-            if self._source is None or self._rows is None:
+            at = index
+            for source, rows in self._parts:
+                if at < source.width:
+                    found = self._columns[index] = source.column(at).take(rows)
+                    break
+                at -= source.width
+            else:
                 raise IndexError(f"column {index}")
-            found = self._columns[index] = self._source.column(index).take(self._rows)
         return found
 
     def some(self, rows: Ints) -> ColumnBatch:
         """The batch of these rows."""
-        part = ColumnBatch(len(rows), ())
-        part._columns = [None] * len(self._columns)
-        part._source, part._rows = self, rows
-        return part
+        return ColumnBatch.joined(len(rows), (self, rows))
+
+    @classmethod
+    def joined(cls, count: int, *parts: tuple[ColumnBatch, Ints]) -> ColumnBatch:
+        """Rows of batches side by side."""
+        found = cls(count, ())
+        found._columns = [None] * sum(source.width for source, _ in parts)
+        found._parts = parts
+        return found
+
+    @classmethod
+    def of_nulls(cls, count: int, kinds: str) -> ColumnBatch:
+        """Nothing but NULL."""
+        return cls(count, [constant(None, kind).spread(count) for kind in kinds])
+
+    @property
+    def size_bytes(self) -> int:
+        """What its columns take in memory, about."""
+        return sum(self.column(index).size_bytes for index in range(self.width))
 
     def rows(self) -> list[Row]:
         """The batch as tuples."""
@@ -224,7 +244,7 @@ def constant(value: Datum, kind: str) -> Vector:
             raise Unsuited
         return Vector("n", np.array([parts[0]], np.int64), nulls, parts[1], is_constant=True)
     dtype = {"i": np.int64, "f": np.float64, "b": np.bool_}[kind]
-    return Vector(kind, np.array([value or 0], dtype), nulls, is_constant=True)
+    return Vector(kind, np.array([0 if value is None else value], dtype), nulls, is_constant=True)
 
 
 def rescaled(vector: Vector, scale: int) -> Ints:
@@ -237,3 +257,25 @@ def rescaled(vector: Vector, scale: int) -> Ints:
         raise Unsuited
     scaled: Ints = values * 10**more
     return scaled
+
+
+def concatenated(columns: Sequence[Vector]) -> Vector:
+    """Columns one after the other; as objects where they have different forms."""
+    first = columns[0]
+    if len(columns) == 1:
+        return first
+    if any(each.kind != first.kind for each in columns) or first.kind == "o":
+        return Vector("o", [value for each in columns for value in each.objects()])
+    nulls = None
+    if any(each.nulls is not None for each in columns):
+        nulls = np.concatenate(
+            [np.zeros(len(each), np.bool_) if each.nulls is None else each.nulls for each in columns]
+        )
+    if first.kind == "s":
+        starts = np.cumsum([0, *(len(each.values) for each in columns)])
+        ends = [each.offsets[1:] + start for each, start in zip(columns, starts, strict=False)]
+        offsets = np.concatenate([np.zeros(1, np.int64), *ends])
+        return Vector("s", b"".join([each.values for each in columns]), nulls, offsets=offsets)
+    if first.kind == "n" and any(each.scale != first.scale or each.scales is not None for each in columns):
+        return Vector("o", [value for each in columns for value in each.objects()])
+    return Vector(first.kind, np.concatenate([each.values for each in columns]), nulls, first.scale)

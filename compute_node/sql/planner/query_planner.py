@@ -15,6 +15,7 @@ from compute_node.sql.expressions import (
     Expr,
     Not,
     NullTest,
+    Or,
     RowExpr,
     RowsFrom,
     SortKey,
@@ -28,6 +29,7 @@ from compute_node.sql.plan import Plan, RecursiveUnion
 from compute_node.sql.planner.access import Access
 from compute_node.sql.planner.classes import Classes, Order
 from compute_node.sql.planner.create import Creator, identity
+from compute_node.sql.planner.disjunctions import factored, restrictions
 from compute_node.sql.planner.equivalence import Equivalences
 from compute_node.sql.planner.extremes import ends_of_indexes, is_better
 from compute_node.sql.planner.fold import fold
@@ -68,6 +70,8 @@ class QueryPlanner:
         """so many rows are asked for at most, above 0; below 0 such a share of them"""
         self._widths: dict[int, float] | None = None
         self._order: Sequence[SortKey[Expr]] = ()
+        self._shares: dict[int, tuple[Expr, float]] = {}
+        """conditions of joins of which part is asked of one side before, by identity; the share of pairs left then"""
         self.where_quals: list[Expr] = []
         """all conditions of WHERE that did not become joins, found by ``join_path``"""
 
@@ -85,6 +89,10 @@ class QueryPlanner:
         ):
             node = self._resolve(node)
         return fold(self.catalog, node)
+
+    def conditions(self, node: Expr) -> list[Expr]:
+        """The conjuncts of a condition, prepared."""
+        return conjuncts(factored(self.prepare(node)))
 
     def _resolve(self, node: Expr) -> Expr:
         if isinstance(node, Var) and node.attno == 0:
@@ -329,7 +337,7 @@ class QueryPlanner:
         query = self.query
         where, extra_items = self._pull_up_sublinks(conjuncts(query.where))
         query = self.query
-        prepared = [part for item in where for part in conjuncts(self.prepare(item))]
+        prepared = [part for item in where for part in self.conditions(item)]
         self.where_quals = prepared
         nonnull = frozenset[int]().union(*(nonnullable(self.catalog, item) for item in prepared))
         trees = [reduce_outer(self.catalog, item, nonnull) for item in query.from_items]
@@ -364,7 +372,7 @@ class QueryPlanner:
 
     def _search(self, items: list[Item], quals: Sequence[tuple[Expr, frozenset[int]]]) -> Rel:
         access = Access(self.statement, self.query)
-        return JoinSearch(access, self.classes, items, quals, self.wants_first).best()
+        return JoinSearch(access, self.classes, items, quals, self.wants_first, self._shares).best()
 
     @property
     def wants_first(self) -> bool:
@@ -420,7 +428,7 @@ class QueryPlanner:
             if isinstance(item, FromItem) or item.kind == "full":
                 pending.append(("inner", item, [], frozenset()))
                 return
-            condition = [] if item.condition is None else conjuncts(self.prepare(item.condition))
+            condition = [] if item.condition is None else self.conditions(item.condition)
             start = len(pending)
             visit(item.left)
             if item.kind == "inner":
@@ -452,6 +460,8 @@ class QueryPlanner:
             for rte in frozenset[int]().union(*(leaves(tree) for tree in trees)):
                 entries |= 1 << rte
             pool = self._classify(pool, nulls, entries)
+            single = [tree.rte for kind, tree, _, _ in pending if kind == "inner" and isinstance(tree, FromItem)]
+            pool += self._restrictions(pool, single)
         elif self._order:
             for qual in pool:
                 self.classes.fix(qual)
@@ -469,6 +479,8 @@ class QueryPlanner:
         taken: set[int] = set()
         for (kind, tree, _, min_left), condition in zip(pending, left_conditions, strict=True):
             own = leaves(tree)
+            if kind != "inner" and isinstance(tree, FromItem):
+                condition = [*condition, *self._restrictions(condition, [tree.rte])]
             if kind == "inner":
                 mine = [qual for qual in pool if relids(qual) <= own]
                 taken |= {id(qual) for qual in mine}
@@ -512,6 +524,19 @@ class QueryPlanner:
         self.classes.interesting.update(number for number, _ in self.classes.joining())
         return rest
 
+    def _restrictions(self, conditions: Sequence[Expr], entries: Sequence[int]) -> list[Expr]:
+        """What ORs over several of the entries ask of one alone."""
+        if not any(isinstance(item, Or) for item in conditions):
+            return []
+        estimator = Access(self.statement, self.query).estimator
+        found = []
+        for condition, asked, share in restrictions(self.catalog, estimator, conditions, entries):
+            before = self._shares.get(id(condition))
+            of_pairs = estimator.of(condition) if before is None else before[1]
+            self._shares[id(condition)] = condition, min(of_pairs / share, 1.0) if share > 0 else of_pairs
+            found.append(asked)
+        return found
+
     def _note(self, qual: Expr) -> None:
         """An order by a side of an outer join's equality is of use."""
         family = self.classes.family(qual)
@@ -528,7 +553,7 @@ class QueryPlanner:
         return self._search(items, [(q, relids(q)) for q in rest])
 
     def _full_join(self, tree: JoinItem, quals: list[Expr]) -> Rel:
-        condition = [] if tree.condition is None else conjuncts(self.prepare(tree.condition))
+        condition = [] if tree.condition is None else self.conditions(tree.condition)
         for qual in condition:
             self._note(qual)
         left = Item("inner", self._tree_rel(tree.left, []))
@@ -666,7 +691,9 @@ class QueryPlanner:
                     self._replace(dataclasses.replace(query, from_items=[*query.from_items, *trees]))
                     kept += conditions
                     continue
-            parts = [part for each in conditions for part in conjuncts(self.prepare(each))]
+            parts = [part for each in conditions for part in self.conditions(each)]
+            if len(trees) == 1 and isinstance(trees[0], FromItem):
+                parts += self._restrictions(parts, [trees[0].rte])
             makers.append((parts, partial(self._semi_item, kind, trees, parts)))
         return kept, makers
 

@@ -3,7 +3,7 @@ past ``geqo_threshold`` items, and where there are too many pairs to look at."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from aurora.errors import InvariantViolation, NotSupported
@@ -53,8 +53,10 @@ class JoinSearch:
         items: Sequence[Item],
         quals: Sequence[tuple[Expr, frozenset[int]]],
         wants_first: bool = False,
+        shares: Mapping[int, tuple[Expr, float]] | None = None,
     ) -> None:
         self.access = access
+        self._shares = shares or {}
         self.items = list(items)
         self._wants_first = wants_first
         self._statement = access.statement
@@ -64,7 +66,7 @@ class JoinSearch:
             self._universe |= item.rel.mask
         self._clauses.use(self._universe)
         self._quals = [self._qual(node, ids) for node, ids in quals]
-        self._on = [[self._clauses.clause(node) for node in item.on] for item in self.items]
+        self._on = [[self._clause(node) for node in item.on] for item in self.items]
         self._pairs = PairPaths(self._statement, self._clauses, classes, wants_first)
         self._pairs.outside = [*self._quals, *(clause for each in self._on for clause in each)]
         self._given: list[GivenScans | None] = [None] * len(self.items)
@@ -75,8 +77,15 @@ class JoinSearch:
         self._near = self._neighbours()
         self._near_sets: dict[int, int] = {}
 
-    def _qual(self, node: Expr, ids: frozenset[int]) -> Clause:
+    def _clause(self, node: Expr) -> Clause:
         clause = self._clauses.clause(node)
+        known = self._shares.get(id(node))
+        if known is not None:
+            clause.share = known[1]
+        return clause
+
+    def _qual(self, node: Expr, ids: frozenset[int]) -> Clause:
+        clause = self._clause(node)
         clause.ids = _bits(ids)
         return clause
 
