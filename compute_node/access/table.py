@@ -9,7 +9,7 @@ waits at the row and goes on with the newest version (READ COMMITTED) or fails w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from aurora.datum import Datum, Row
 from aurora.errors import InvariantViolation, LockNotAvailable, SerializationFailure, SqlError
@@ -17,6 +17,7 @@ from aurora.ids import Lsn
 from aurora.kernels import columns as columns_kernel
 from aurora.kernels import heap_pages as heap_kernel
 from aurora.kernels import tuples as tuples_kernel
+from aurora.kernels.python.columns import FETCH_ROWS_MAX
 from aurora.kernels.python.heap import BUSY, GONE, NEEDS_TOAST, OK, RETRY, SELF
 from aurora.page import PAGE_BYTES
 from compute_node.access import free_space
@@ -48,10 +49,14 @@ if TYPE_CHECKING:
 Probe = tuple[int, int, Lsn, Datum]
 """``(code, tid, LSN of the change, columns or who is changing it)``: see the heap kernel's ``probe``."""
 Compute = Callable[[Row], Sequence[Datum] | None]
+ColumnRows: TypeAlias = "tuple[int, list[Column], bool]"
+"""(rows, columns, whether there may be handles in some)"""
 
 WRITE_REDO_BYTES = 2 * PAGE_BYTES
 """Log space reserved for one row's heap change: at most two page images' worth."""
 BULK_ROWS_MIN = 16
+BATCH_PAGES = 256
+"""A batch by columns has the rows of at most so many pages: they may be wide."""
 FIRST_BATCH_ROWS = 128
 """Of a scan by columns: who wants few rows waits for few."""
 OWN_ROWS = 64
@@ -205,18 +210,15 @@ class Table:
         finally:
             ahead.close()
 
-    def scan_columns(
-        self, snapshot: Snapshot, columns: tuple[int, ...], kinds: str
-    ) -> Iterator[tuple[int, list[Column], bool]]:
-        """The rows of ``scan`` by column, each column in the form of its letter in ``kinds`` (see the columns kernel):
-        (rows, columns, whether a column may have handles). The first batches are small. Not for serializable
-        transactions."""
+    def scan_columns(self, snapshot: Snapshot, columns: tuple[int, ...], kinds: str) -> Iterator[ColumnRows]:
+        """The rows of ``scan`` by column, each column in the form of its letter in ``kinds`` (see the columns kernel).
+        The first batches are small. Not for serializable transactions."""
         codec, scan_page, page_no = self.codec, self.heap.scan_columns, self.file.map.page_no
         gathered = columns_kernel.Columns(self.projection(columns, False), kinds)
         blocks = self.file.map.blocks
         ahead = ReadAhead(self._cache, page_no, blocks)
         self.counts.scans += 1
-        enough, handles = FIRST_BATCH_ROWS, codec.handles
+        enough, handles, first = FIRST_BATCH_ROWS, codec.handles, 0
         try:
             for block in range(blocks):
                 if block >= ahead.mark:
@@ -226,8 +228,8 @@ class Table:
                         ahead.missed(block)
                     self._load(missing)
                 count = gathered.count
-                if count >= enough or (block + 1 == blocks and count):
-                    enough = min(4 * enough, columns_kernel.BATCH_ROWS)
+                if count and (count >= enough or block - first >= BATCH_PAGES or block + 1 == blocks):
+                    enough, first = min(4 * enough, columns_kernel.BATCH_ROWS), block
                     self.counts.returned += count
                     yield count, gathered.take(), codec.handles != handles
                     handles = codec.handles
@@ -268,6 +270,24 @@ class Table:
             found = self._chains.rows(snapshot.plain, roots, self.projection(columns, True))
             return self.noting(snapshot, found, want_tid)
         return self._chains.rows(snapshot, roots, self.projection(columns, want_tid))
+
+    def fetch_columns(
+        self, snapshot: Snapshot, batches: Iterator[list[int]], columns: tuple[int, ...], kinds: str
+    ) -> Iterator[ColumnRows]:
+        """The rows of ``fetch_chains`` by column, as ``scan_columns``."""
+        codec = self.codec
+        gathered = columns_kernel.Columns(self.projection(columns, False), kinds)
+        enough, handles = FIRST_BATCH_ROWS, codec.handles
+        for tids in batches:
+            for start in range(0, len(tids), FETCH_ROWS_MAX):
+                self._chains.put(snapshot, tids[start : start + FETCH_ROWS_MAX], gathered)
+                count = gathered.count
+                if count >= enough:
+                    enough = min(4 * enough, columns_kernel.BATCH_ROWS)
+                    yield count, gathered.take(), codec.handles != handles
+                    handles = codec.handles
+        if count := gathered.count:
+            yield count, gathered.take(), codec.handles != handles
 
     def note_rows(self, snapshot: SerialSnapshot, tids: Sequence[int]) -> None:
         """A serializable transaction has seen these versions."""

@@ -86,6 +86,7 @@ cdef class HeapFile:
     cdef readonly unsigned int relfile
     cdef long long missing
     cdef int visible_c(self, const unsigned char* tup, Snapshot snap) except -2
+    cdef int seen_c(self, const unsigned char* page, int root, Snapshot snap, int* at) except -1
     cdef tuple chain_c(
         self, const unsigned char* page, unsigned long long block, int root, Snapshot snap, Projection proj, bint root_tid
     )

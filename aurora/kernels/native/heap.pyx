@@ -148,10 +148,9 @@ cdef class HeapFile:
             return self.missing
         return proj.row_c(page + offset, tid) if seen else None
 
-    cdef tuple chain_c(
-        self, const unsigned char* page, unsigned long long block, int root, Snapshot snap, Projection proj, bint root_tid
-    ):
-        # The visible row of a chain; None when there is none, or with self.missing set.
+    cdef int seen_c(self, const unsigned char* page, int root, Snapshot snap, int* at) except -1:
+        # The offset of the visible version of a chain, its slot in ``at``; 0 when there is none, or with self.missing
+        # set.
         cdef int offset, length, seen, slot = root
         cdef int flags = line_of(page, slot, &offset, &length)
         cdef unsigned long long expected = 0
@@ -163,18 +162,29 @@ cdef class HeapFile:
         while flags == C_NORMAL:
             tup = page + offset
             if expected and get64(tup + O_XMIN) != expected:
-                return None
+                return 0
             seen = self.visible_c(tup, snap)
             if seen < 0:
-                return None
+                return 0
             if seen:
-                return proj.row_c(tup, block << 16 | (root if root_tid else slot))
+                at[0] = slot
+                return offset
             expected = get64(tup)
             slot = get16(tup + O_NEXT_SLOT)
             if not expected or not slot or not get16(tup + O_INFOMASK) & M_HOT_UPDATED:
-                return None
+                return 0
             flags = line_of(page, slot, &offset, &length)
-        return None
+        return 0
+
+    cdef tuple chain_c(
+        self, const unsigned char* page, unsigned long long block, int root, Snapshot snap, Projection proj, bint root_tid
+    ):
+        # The visible row of a chain; None when there is none, or with self.missing set.
+        cdef int slot = 0
+        cdef int offset = self.seen_c(page, root, snap, &slot)
+        if not offset:
+            return None
+        return proj.row_c(page + offset, block << 16 | (root if root_tid else slot))
 
     cdef tuple fetch_chain_c(self, Snapshot snap, unsigned long long tid, Projection proj):
         cdef long long page_no = self.blocks.page_c(tid >> 16)
@@ -279,7 +289,7 @@ cdef class HeapFile:
         page = self.arena.base + frame * PAGE_BYTES
         if not is_ours(page, self.relfile):
             return None
-        columns.begin_page()
+        columns.begin_page(0)
         for slot in range(1, slots_of(page) + 1):
             if line_of(page, slot, &offset, &length) != C_NORMAL:
                 continue
@@ -296,6 +306,32 @@ cdef class HeapFile:
                 if self.clog.state_c(xmin) > 0:
                     committed = xmin
             columns.put_c(tup)
+        return None
+
+    def fetch_columns(self, Snapshot snap not None, tids, Columns columns not None):
+        """Put the rows of ``fetch_many`` into ``columns``; None, or a missing page and nothing is put. At most
+        ``FETCH_ROWS_MAX`` at once."""
+        cdef unsigned long long tid, block = 0
+        cdef long long page_no, frame
+        cdef const unsigned char* page = NULL
+        cdef int offset, slot = 0
+        columns.begin_page(len(tids))
+        for each in tids:
+            tid = each
+            if page == NULL or tid >> 16 != block:
+                block = tid >> 16
+                page_no = self.blocks.page_c(block)
+                frame = self.arena.lookup_c(page_no)
+                if frame < 0:
+                    columns.undo_page()
+                    return page_no
+                page = self.arena.base + frame * PAGE_BYTES
+            offset = self.seen_c(page, <int>(tid & 0xFFFF), snap, &slot)
+            if offset:
+                columns.put_c(page + offset)
+            elif self.missing:
+                columns.undo_page()
+                return self.missing
         return None
 
     def probe(self, unsigned long long tid, Snapshot snap not None, Projection proj not None, bint follow):

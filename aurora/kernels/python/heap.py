@@ -147,6 +147,13 @@ class HeapFile:
     def _chain(
         self, page: memoryview, block: int, root: int, snap: Snapshot, proj: Projection, root_tid: bool
     ) -> Row | int | None:
+        slot, offset, missing = self._seen(page, root, snap)
+        if missing:
+            return missing
+        return proj.row(page, offset, block << 16 | (root if root_tid else slot)) if offset else None
+
+    def _seen(self, page: memoryview, root: int, snap: Snapshot) -> tuple[int, int, int]:
+        """Of the visible version of a chain (slot, offset, 0); offset 0 when there is none; else a missing page."""
         slot, expected = root, 0
         flags, offset, _ = self._line(page, slot)
         if flags == REDIRECT:
@@ -154,17 +161,17 @@ class HeapFile:
             flags, offset, _ = self._line(page, slot)
         while flags == NORMAL:
             if expected and struct.unpack_from("<Q", page, offset + OFF_XMIN)[0] != expected:
-                return None
+                break
             seen = self._visible(page, offset, snap)
             if seen < 0:
-                return -seen
+                return 0, 0, -seen
             if seen:
-                return proj.row(page, offset, block << 16 | (root if root_tid else slot))
+                return slot, offset, 0
             expected, _, slot = struct.unpack_from("<QIH", page, offset)
             if not expected or not slot or not page[offset + OFF_INFOMASK + 1] << 8 & HOT_UPDATED:
-                return None
+                break
             flags, offset, _ = self._line(page, slot)
-        return None
+        return 0, 0, 0
 
     def fetch_many(self, snap: Snapshot, tids: Sequence[int], proj: Projection) -> list[Row] | int:
         """``fetch_chain`` of each, the invisible ones left out; a missing page."""
@@ -252,6 +259,24 @@ class HeapFile:
                 return -seen
             if seen:
                 columns.put(page, offset)
+        return None
+
+    def fetch_columns(self, snap: Snapshot, tids: Sequence[int], columns: Columns) -> int | None:
+        """Put the rows of ``fetch_many`` into ``columns``; None, or a missing page and nothing is put. At most
+        ``FETCH_ROWS_MAX`` at once."""
+        count = columns.count
+        for tid in tids:
+            page_no = self.blocks.page_no(tid >> 16)
+            frame = self.arena.lookup(page_no)
+            missing: int = page_no
+            if frame != MISSING:
+                page = self.arena.page(frame)
+                _, offset, missing = self._seen(page, tid & 0xFFFF, snap)
+                if offset:
+                    columns.put(page, offset)
+            if missing:
+                columns.undo(count)
+                return missing
         return None
 
     @staticmethod
