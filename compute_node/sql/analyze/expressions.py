@@ -851,13 +851,24 @@ def _row_sublink(
     return SubLink(type=oids.BOOL, kind="EXPR", query=outer, location=location)
 
 
+def _is_star(node: ast.Node) -> bool:
+    return isinstance(node, ast.ColumnRef) and isinstance(node.fields[-1], ast.A_Star)
+
+
 def _multi_assign(scope: Scope, node: ast.MultiAssignRef) -> Expr:
     """One column of ``SET (a, b) = (…)``."""
+    from compute_node.sql.analyze.targets import expand_row_items
+
     source = node.source
     if isinstance(source, ast.RowExpr):
-        if len(source.args or ()) != node.ncolumns:
-            raise fail(SqlSyntaxError, "number of columns does not match number of values", _location(source))
-        return transform_assigned(scope, source.args[node.colno - 1])
+        given = source.args or ()
+        if any(_is_star(item) for item in given):
+            values = expand_row_items(scope, given, True)
+            if len(values) == node.ncolumns:
+                return values[node.colno - 1]
+        elif len(given) == node.ncolumns:
+            return transform_assigned(scope, given[node.colno - 1])
+        raise fail(SqlSyntaxError, "number of columns does not match number of values", _location(source))
     if isinstance(source, ast.SubLink) and source.subLinkType.name == "EXPR_SUBLINK":
         query = _subquery(scope, source)
         columns = _visible(query)
