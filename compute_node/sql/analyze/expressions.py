@@ -865,7 +865,8 @@ def _multi_assign(scope: Scope, node: ast.MultiAssignRef) -> Expr:
         if any(_is_star(item) for item in given):
             values = expand_row_items(scope, given, True)
             if len(values) == node.ncolumns:
-                return values[node.colno - 1]
+                chosen: Expr = values[node.colno - 1]
+                return chosen
         elif len(given) == node.ncolumns:
             return transform_assigned(scope, given[node.colno - 1])
         raise fail(SqlSyntaxError, "number of columns does not match number of values", _location(source))
@@ -876,9 +877,9 @@ def _multi_assign(scope: Scope, node: ast.MultiAssignRef) -> Expr:
             raise fail(SqlSyntaxError, "number of columns does not match number of values", _location(source))
         query = nested_query(query)
         outer, values = _wrapped(query)
-        chosen = values[node.colno - 1]
-        outer.targets = [Target(chosen, columns[node.colno - 1].name)]
-        return SubLink(type=chosen.type, typmod=chosen.typmod, kind="EXPR", query=outer, location=_location(source))
+        column = values[node.colno - 1]
+        outer.targets = [Target(column, columns[node.colno - 1].name)]
+        return SubLink(type=column.type, typmod=column.typmod, kind="EXPR", query=outer, location=_location(source))
     raise fail(
         NotSupported,
         "source for a multiple-column UPDATE item must be a sub-SELECT or ROW() expression",
