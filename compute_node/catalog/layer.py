@@ -23,8 +23,9 @@ from compute_node.catalog.foreign_keys import foreign_keys_of
 from compute_node.catalog.reloptions import fillfactor
 from compute_node.catalog.rights import OBJECTS, Rights, effective
 from compute_node.catalog.roles import RoleGraph, load_graph
+from compute_node.catalog.routines import split_texts
 from compute_node.catalog.rows import CatalogReader, Record
-from compute_node.relations.access_methods import METHODS_BY_OID
+from compute_node.relations.access_methods import HASH, METHODS_BY_OID
 from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc
 from compute_node.relations.schema import CATALOGS
 from compute_node.types.acl import Acl, decode_all
@@ -307,7 +308,7 @@ class CatalogLayer:
             operator_classes=tuple(row.indclass),
             collations=tuple(row.indcollation),
             included=tuple(row.indkey[keys:]),
-            expressions=split_expressions(row.indexprs),
+            expressions=split_texts(row.indexprs),
             predicate=row.indpred,
             nulls_not_distinct=row.indnullsnotdistinct,
             constraint=0 if constraint is None else constraint.oid,
@@ -390,19 +391,6 @@ def stored_key_type(layer: CatalogLayer, operator_class: int, column_type: int, 
     return kind if operator_class in _BY_BYTES else objects.ordered_type(layer, kind, collation)
 
 
-def split_expressions(text: str | None) -> tuple[str, ...]:
-    """Index expressions are stored one a line; a line may end within a string literal or a quoted name."""
-    if text is None:
-        return ()
-    parts: list[str] = []
-    for line in text.split("\n"):
-        if parts and (parts[-1].count("'") % 2 or parts[-1].count('"') % 2):
-            parts[-1] += "\n" + line
-        else:
-            parts.append(line)
-    return tuple(parts)
-
-
 def _by(catalog: str, column: str, **names: str) -> Callable[..., Datum]:
     """A loader: the column of the one row whose columns equal the question's key."""
     keys = tuple(names)
@@ -438,6 +426,18 @@ def _estimators(layer: CatalogLayer, operator: int) -> tuple[int, int]:
     return (0, 0) if row is None else (row.oprrest, row.oprjoin)
 
 
+def _hash_functions(layer: CatalogLayer, operator: int) -> tuple[int, int] | None:
+    for row in layer.reader.find("pg_amop", amopopr=operator, amopmethod=HASH.oid):
+        sides = [
+            layer.reader.one("pg_amproc", amprocfamily=row.amopfamily, amproclefttype=kind, amprocrighttype=kind,
+                             amprocnum=1)
+            for kind in (row.amoplefttype, row.amoprighttype)
+        ]  # fmt: skip
+        if sides[0] is not None and sides[1] is not None:
+            return sides[0].amproc, sides[1].amproc
+    return None
+
+
 def _restricted(layer: CatalogLayer) -> dict[int, tuple[str, int, Acl]]:
     return {
         row.oid: (row.proname, row.proowner, effective("function", row.proowner, row.proacl))
@@ -464,6 +464,7 @@ _LOADERS: dict[str, Callable[..., Datum]] = {
     ),
     "estimators": _estimators,
     "leakproof": _by("pg_proc", "proleakproof", oid="oid"),
+    "hash functions": _hash_functions,
     "sort operator": _by("pg_aggregate", "aggsortop", aggfnoid="oid"),
     **objects.LOADERS,
     **text_search.LOADERS,
@@ -511,6 +512,7 @@ _STALE: dict[str, Callable[[Question, Any, Change], bool]] = {
     "column statistics": lambda question, answer, change: question[1] in change.relations,
     "estimators": _of_row("pg_operator"),
     "leakproof": _of_row("pg_proc"),
+    "hash functions": _of_catalog("pg_amop", "pg_amproc"),
     "sort operator": _of_catalog("pg_aggregate"),
     "acl": lambda question, answer, change: OBJECTS[question[1]][0] in change.written,
     "restricted functions": _of_catalog("pg_proc"),

@@ -102,6 +102,11 @@ class CatalogView:
             view.trace = None
         return view
 
+    @property
+    def reads_stored_text(self) -> bool:
+        """See ``sql.catalog_view``."""
+        return self._user is None
+
     def of_stored_text(self) -> CatalogView:
         """The same view for what the catalog stores as SQL text: its names were allowed when it was stored."""
         view = copy.copy(self)
@@ -251,6 +256,10 @@ class CatalogView:
     def estimators(self, oid: int) -> tuple[int, int]:
         """See ``sql.catalog_view``."""
         return self._ask("estimators", oid)  # type: ignore[no-any-return]
+
+    def hash_functions(self, oid: int) -> tuple[int, int] | None:
+        """See ``sql.catalog_view``."""
+        return self._ask("hash functions", oid)  # type: ignore[no-any-return]
 
     def sort_operator(self, oid: int) -> int:
         """See ``sql.catalog_view``."""

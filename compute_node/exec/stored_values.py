@@ -83,6 +83,8 @@ def _compression(reader: ToastReader, handle: Toasted, whole: Whole, arguments: 
 
 
 _COLUMN_SIZE, _COLUMN_COMPRESSION = 1269, 2121
+HOW_STORED: Final = frozenset((_COLUMN_SIZE, _COLUMN_COMPRESSION))
+"""Functions that ask how a value is stored."""
 STORED_FUNCTIONS: dict[int, Stored] = {
     **dict.fromkeys((720, 1374, 2010), _size),
     **dict.fromkeys((877, 936), _text_slice),
@@ -146,6 +148,11 @@ class StoredOutput:
         kept = frozenset(self._positions) & positions
         self._positions = tuple(position for position in self._positions if position not in kept)
         return kept
+
+    @property
+    def positions(self) -> tuple[int, ...]:
+        """Those to resolve."""
+        return self._positions
 
     def __bool__(self) -> bool:
         return bool(self._positions)
@@ -230,7 +237,7 @@ def _asked_how_stored(nodes: Iterable[ex.Expr]) -> frozenset[int]:
         column_index(item.arguments[0])
         for node in nodes
         for item in ex.walk(node)
-        if isinstance(item, ex.Call) and item.function in (_COLUMN_SIZE, _COLUMN_COMPRESSION)
+        if isinstance(item, ex.Call) and item.function in HOW_STORED
     )
 
 

@@ -33,16 +33,14 @@ def _plain_sub_column(node: ex.Expr) -> bool:
     return isinstance(node, ex.SubColumn)
 
 
-def equality_pairs(node: ex.SubPlan, builder: Builder) -> list[tuple[ex.Expr, ex.Expr]] | None:
-    """(outer expression, sub-select column) pairs when the test is a conjunction of plain ``=`` between the two."""
+def equality_pairs(node: ex.SubPlan) -> list[tuple[ex.Expr, ex.Expr]] | None:
+    """(outer expression, sub-select column) pairs of a hashed sub-select, whose test is a conjunction of equalities."""
     if node.kind != "ANY" or not node.hashed or node.parameters or node.test is None:
         return None
     tests = node.test.arguments if isinstance(node.test, ex.And) else (node.test,)
     pairs = []
     for test in tests:
-        if not isinstance(test, ex.Call) or len(test.arguments) != 2 or not test.operator:
-            return None
-        if builder.operator(test.operator).name != "=":
+        if not isinstance(test, ex.Call):
             return None
         left, right = test.arguments
         if _has_sub_column(left):
@@ -99,7 +97,7 @@ class SubplanRunner:
         self._node = node
         self._numbers = tuple(number for number, _ in subplan.parameters)
         self._cached = not free
-        self.hash_pairs = None if free else equality_pairs(subplan, builder)
+        self.hash_pairs = None if free else equality_pairs(subplan)
         self._key: Callable[[ExecContext, Row], Row] | None = None
         self._sub_key: Callable[[ExecContext, Row], Row] | None = None
         if self.hash_pairs is not None:

@@ -83,7 +83,9 @@ def _columns(session: SessionState, statement: Statement) -> tuple[Sequence[Colu
     """Those of the rows that a statement will give, and their types."""
     node = statement.node
     if node is None:
-        return statement.columns, statement.executable.column_kinds
+        # Behind a cursor's columns may come the addresses of its rows.
+        width = len(statement.columns or ())
+        return statement.columns, statement.executable.column_kinds[:width]
     if isinstance(node, ast.FetchStmt):
         portal = session.portals.get(node.portalname.encode())
         if portal is not None and portal.statement is not None:

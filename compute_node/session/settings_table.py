@@ -196,6 +196,7 @@ geqo_effort|integer|5|user||1|10|
 geqo_threshold|integer|12|user||2|2147483647|
 """,
     "Query Tuning / Other Planner Options": """
+aurora.column_batches|bool|on|user||||
 aurora.lift_literals|bool|on|user||||
 constraint_exclusion|enum|partition|user||||partition,on,off
 cursor_tuple_fraction|real|0.1|user||0|1|

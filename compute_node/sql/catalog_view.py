@@ -22,6 +22,10 @@ class CatalogView(Protocol):
     version: int
     search_path: tuple[str, ...]
 
+    @property
+    def reads_stored_text(self) -> bool:
+        """Whether this is the view of ``of_stored_text``."""
+
     def of_stored_text(self) -> CatalogView:
         """The same view for SQL text that the catalog stores (views, defaults, checks): the schemas that it names were
         allowed to whoever stored it."""
@@ -68,6 +72,9 @@ class CatalogView(Protocol):
     def estimators(self, oid: int) -> tuple[int, int]:
         """The functions that estimate an operator's selectivity, as a restriction and as a join (pg_operator.oprrest
         and oprjoin); 0 for none."""
+
+    def hash_functions(self, oid: int) -> tuple[int, int] | None:
+        """The functions that hash the operands of a user's operator as its hash operator family does; None without."""
 
     def sort_operator(self, oid: int) -> int:
         """The operator by which an aggregate takes the first value, as min() does by ``<`` (pg_aggregate.aggsortop); 0

@@ -7,13 +7,16 @@ Expressions within a node refer to input rows by ``Column(side, index)``. Costs 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.sql.expressions import AggregateCall, Expr, SortKey, WindowCall
 from compute_node.sql.query import Frame
 from compute_node.sql.required import NOTHING, Required
 from compute_node.types.registry import RoutineCall
+
+if TYPE_CHECKING:
+    from compute_node.sql.query import RangeEntry
 
 
 @dataclass(slots=True, kw_only=True)
@@ -231,12 +234,47 @@ class HashJoin(Plan):
 
 
 @dataclass(slots=True, kw_only=True)
+class MergeJoin(Plan):
+    """Both sides in the order of their keys, which pair up and are ``descending`` and ``nulls_first`` each. ``kind``
+    and ``condition`` as of ``HashJoin``."""
+
+    kind: str
+    outer: Plan
+    inner: Plan
+    outer_keys: tuple[Expr, ...] = ()
+    inner_keys: tuple[Expr, ...] = ()
+    descending: tuple[bool, ...] = ()
+    nulls_first: tuple[bool, ...] = ()
+    condition: Expr | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Memoize(Plan):
+    """The rows of a parameterised ``child``, kept by the parameters that it needs, as far as memory goes. ``keys`` are
+    what EXPLAIN shows for these, over the outer row of the join above; ``single``: at most one row each."""
+
+    child: Plan
+    keys: tuple[Expr, ...] = ()
+    single: bool = False
+    binary: bool = False
+    """parameters are told apart as they are written, not as they compare"""
+    entries: float = 0.0
+
+
+@dataclass(slots=True, kw_only=True)
 class Sort(Plan):
     """Sorts the child's rows by Column keys; ``limit`` bounds what is kept."""
 
     child: Plan
     keys: tuple[SortKey[Expr], ...] = ()
     limit: Expr | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class IncrementalSort(Sort):
+    """Sorts rows that are in the order of the first ``presorted`` keys already, a group of equal ones at a time."""
+
+    presorted: int
 
 
 @dataclass(slots=True, kw_only=True)
@@ -249,6 +287,11 @@ class AggregatePlan(Plan):
     aggregates: tuple[AggregateCall, ...] = ()
     having: Expr | None = None
     plain: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class SortedGroups(AggregatePlan):
+    """The same over rows in the order of the keys: a group is finished when the next one begins."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -462,6 +505,17 @@ class ResultColumn:
     column: int = 0
 
 
+class Probe(NamedTuple):
+    """Conditions whose estimate depends on the values of the parameters ``slots`` (numbers from 1), over the range
+    entries of their query level."""
+
+    entries: tuple[RangeEntry, ...]
+    conditions: tuple[Expr, ...]
+    slots: frozenset[int]
+    rows: float
+    """of the table whose conditions they are, or of one of them"""
+
+
 @dataclass(slots=True)
 class PlannedStmt:
     """A whole statement: the plan, its sub-plans and CTEs, and what the client sees."""
@@ -487,3 +541,8 @@ class PlannedStmt:
     """of a CALL, whose plan gives the arguments"""
     addressed: tuple[int, ...] = ()
     """the tables (OIDs) whose rows' addresses its last columns are, for WHERE CURRENT OF"""
+    probes: tuple[Probe, ...] = ()
+    """estimates that depend on parameters' values"""
+    values_decide: bool = False
+    """whether another plan is thinkable with constants in the places of the declared parameters, whatever their
+    estimates"""

@@ -76,3 +76,45 @@ drop operator class c2 using btree;
 drop operator class compat_ofs.c1 using btree;
 drop schema compat_ofs cascade;
 drop role compat_ofr;
+-- joins go by an operator's own hash functions, not by its name
+CREATE SCHEMA compat_tens;
+CREATE FUNCTION same_digit(int, int) RETURNS boolean LANGUAGE sql IMMUTABLE STRICT AS 'SELECT $1 % 10 OPERATOR(pg_catalog.=) $2 % 10 LIMIT 1';
+CREATE FUNCTION same_digit(int, bigint) RETURNS boolean LANGUAGE sql IMMUTABLE STRICT AS 'SELECT $1 % 10 OPERATOR(pg_catalog.=) $2 % 10 LIMIT 1';
+CREATE FUNCTION digit(int) RETURNS int LANGUAGE sql IMMUTABLE STRICT AS 'SELECT $1 % 10';
+CREATE FUNCTION digit(bigint) RETURNS int LANGUAGE sql IMMUTABLE STRICT AS 'SELECT ($1 % 10)::int';
+CREATE OPERATOR compat_tens.= (FUNCTION = same_digit, LEFTARG = int, RIGHTARG = int, COMMUTATOR = OPERATOR(compat_tens.=), HASHES);
+CREATE OPERATOR === (FUNCTION = same_digit, LEFTARG = int, RIGHTARG = bigint, HASHES);
+CREATE OPERATOR FAMILY digits USING hash;
+CREATE OPERATOR CLASS digits FOR TYPE int USING hash FAMILY digits AS OPERATOR 1 compat_tens.= (int, int), FUNCTION 1 digit(int);
+ALTER OPERATOR FAMILY digits USING hash ADD OPERATOR 1 === (int, bigint), FUNCTION 1 (bigint) digit(bigint);
+CREATE TABLE ones (x int, t text);
+CREATE TABLE others (x int, y bigint, t text);
+INSERT INTO ones VALUES (1, 'A'), (2, 'b'), (11, 'C'), (NULL, NULL);
+INSERT INTO others VALUES (1, 1, 'a'), (12, 12, 'B'), (3, 3, 'x'), (NULL, NULL, NULL);
+--differs for a plain role: without a hash family for the operator PostgreSQL has an internal error
+SELECT a.x, b.x FROM ones a JOIN others b ON a.x OPERATOR(compat_tens.=) b.x ORDER BY 1, 2;
+--differs for a plain role: without a hash family for the operator PostgreSQL has an internal error
+SELECT a.x, b.x FROM ones a LEFT JOIN others b ON a.x OPERATOR(compat_tens.=) b.x ORDER BY 1, 2;
+--differs for a plain role: without a hash family for the operator PostgreSQL has an internal error
+SELECT a.x, b.x FROM ones a FULL JOIN others b ON b.x OPERATOR(compat_tens.=) a.x ORDER BY 1, 2;
+--differs for a plain role: without a hash family for the operator PostgreSQL has an internal error
+SELECT a.x, b.y FROM ones a FULL JOIN others b ON a.x === b.y ORDER BY 1, 2;
+--differs for a plain role: without a hash family for the operator PostgreSQL has an internal error
+SELECT a.x, b.y FROM others b RIGHT JOIN ones a ON a.x === b.y ORDER BY 1, 2;
+--differs for a plain role: without a hash family for the operator PostgreSQL has an internal error
+SELECT x FROM ones a WHERE EXISTS (SELECT FROM others b WHERE a.x OPERATOR(compat_tens.=) b.x) ORDER BY 1;
+--differs for a plain role: without a hash family for the operator PostgreSQL has an internal error
+SELECT x FROM ones a WHERE NOT EXISTS (SELECT FROM others b WHERE a.x === b.y) ORDER BY 1;
+--differs for a plain role: without a hash family for the operator PostgreSQL has an internal error
+SELECT x, x OPERATOR(compat_tens.=) ANY (SELECT x FROM others WHERE x IS NOT NULL) FROM ones ORDER BY 1;
+SELECT set_config('search_path', 'compat_tens, ' || current_setting('search_path') || ', pg_catalog', false) IS NOT NULL;
+--differs for a plain role: without a hash family for the operator PostgreSQL has an internal error
+SELECT x, x IN (SELECT x FROM others WHERE x IS NOT NULL), x NOT IN (SELECT x FROM others WHERE x IS NOT NULL) FROM ones ORDER BY 1;
+--differs for a plain role: without a hash family for the operator PostgreSQL has an internal error
+SELECT x FROM ones WHERE x IN (SELECT x FROM others) ORDER BY 1;
+--differs for a plain role: without a hash family for the operator PostgreSQL has an internal error
+SELECT x, a.t, b.t FROM ones a FULL JOIN others b USING (x) ORDER BY 1, 2, 3;
+RESET search_path;
+SELECT date '2020-01-01' IN (SELECT timestamp '2020-01-01'), timestamp '2020-01-01' IN (SELECT date '2020-01-01'), 1 IN (SELECT 1.0), 1::int2 IN (SELECT 1::int8);
+drop operator compat_tens.= (int, int) cascade;
+drop schema compat_tens cascade;

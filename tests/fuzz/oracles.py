@@ -19,7 +19,14 @@ from tests.fuzz.choice import Choice
 from tests.fuzz.expressions import Reference, condition
 from tests.fuzz.tables import Table
 
-SETTINGS = ("enable_hashjoin", "enable_nestloop", "enable_indexscan", "enable_bitmapscan", "enable_seqscan")
+SETTINGS = (
+    "aurora.column_batches",
+    "enable_hashjoin",
+    "enable_nestloop",
+    "enable_indexscan",
+    "enable_bitmapscan",
+    "enable_seqscan",
+)
 TOO_LONG = "57014"
 """SQLSTATE of a query that was cut short"""
 Connection = psycopg.Connection[Any]

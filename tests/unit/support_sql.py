@@ -155,6 +155,8 @@ class FakeCatalog:
     def of_view(self) -> Self:
         return self
 
+    reads_stored_text = False
+
     def of_stored_text(self) -> Self:
         return self
 
@@ -205,6 +207,9 @@ class FakeCatalog:
 
     def is_leakproof(self, function: int) -> bool:
         return False
+
+    def hash_functions(self, oid: int) -> tuple[int, int] | None:
+        return None
 
     def sort_operator(self, oid: int) -> int:
         return _sort_operators().get(oid, 0)

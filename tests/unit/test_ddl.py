@@ -504,6 +504,14 @@ def test_a_function_whose_statements_cannot_follow_is_in_the_way_of_a_new_name()
     assert run(T, made, "alter table t add column c int", "alter table t drop column b")[0] == "ALTER TABLE"
 
 
+def test_a_constraint_that_a_statement_names_keeps_its_name() -> None:
+    insert = "insert into t (a) values (1) on conflict on constraint k do nothing"
+    made = f"create function f() returns void language sql begin atomic {insert}; end"
+    key = "alter table t add constraint k unique (a), add constraint c check (a > 0)"
+    assert run(T, key, made, "alter table t rename constraint k to k2")[0] == "0A000"
+    assert run(T, key, made, "alter table t rename constraint c to c2")[0] == "ALTER TABLE"
+
+
 @pytest.mark.logs("a query is kept in other words")
 def test_a_view_is_not_kept_in_words_that_mean_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(objects, "kept_query", lambda query, view: "SELECT t.b AS a FROM public.t")

@@ -303,6 +303,13 @@ def test_sizes_are_about_right() -> None:
     assert batch_bytes(lone) > 1_000_000
 
 
+class WithoutMerges:
+    """Settings of a planner that hashes its joins."""
+
+    def get(self, name: str) -> bool | None:
+        return name != "enable_mergejoin" if name.startswith("enable_") else None
+
+
 @pytest.mark.parametrize(
     ("sql", "work_mem", "expected"),
     [
@@ -321,7 +328,7 @@ def test_sizes_are_about_right() -> None:
 )
 def test_explain_analyze_tells_of_memory(database: Database, sql: str, work_mem: int, expected: str) -> None:
     (statement,) = parse(sql)
-    planned = plan(analyze(statement.node, database.catalog, [], sql), database.catalog, None)
+    planned = plan(analyze(statement.node, database.catalog, [], sql), database.catalog, WithoutMerges())
     env = TypeEnv(timezone=UTC)
     shown = Explanation(planned, {"analyze": True, "costs": False}, database.catalog, env)
     session = TinySession(work_mem=work_mem)

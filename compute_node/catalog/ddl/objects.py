@@ -37,18 +37,21 @@ from compute_node.catalog.ddl.rewrite import truncate
 from compute_node.catalog.ddl.role_names import role_oid
 from compute_node.catalog.ddl.shared_depend import record_owner
 from compute_node.catalog.ddl.toast import ensure_toast
+from compute_node.catalog.layer import NEUTRAL_ENV
 from compute_node.catalog.permissions import check_required, denied, denied_relation
 from compute_node.catalog.reloptions import TABLE, TOAST, VIEW, options_of
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID, NAMESPACE_CATALOG
-from compute_node.session import cursors, prepare
+from compute_node.session import cursors
 from compute_node.session.acting import as_owner
+from compute_node.session.prepared import to_run
 from compute_node.session.state import IDLE
 from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.sql.deparse.expressions import quote_identifier
 from compute_node.sql.deparse.queries import kept_query
-from compute_node.sql.expressions import FieldSelect
+from compute_node.sql.expressions import Const, FieldSelect
+from compute_node.sql.parse import literal_location
 from compute_node.sql.query import Query
 from compute_node.sql.required import NOTHING, is_security_invoker
 from compute_node.sql.rewrite import own_nodes
@@ -220,6 +223,7 @@ def _view_text(ctx: DdlContext, node: ast.Node, query: Query) -> str:
 
     def as_written() -> str:
         write_stars(node, query.stars)
+        write_constants(ctx, node, query)
         qualify(ctx, node)
         return expression_text(node)
 
@@ -288,6 +292,21 @@ def write_stars(node: ast.Node, stars: Stars) -> None:
         each.targetList = tuple(written)
 
 
+def write_constants(ctx: DdlContext, node: ast.Node, query: Query) -> None:
+    """Write what the literals of a query mean, so that they mean it later ('now') and under other settings, too."""
+    constants = {
+        each.location: each
+        for each in own_nodes(query)
+        if isinstance(each, Const) and each.location >= 0 and each.value is not None and each.type != oids.UNKNOWN
+    }
+    for each in walk(node):
+        if isinstance(each, ast.A_Const) and isinstance(each.val, ast.String):
+            constant = constants.get(literal_location(each))
+            if constant is not None:
+                text = ctx.view.type(constant.type).output(constant.value, NEUTRAL_ENV)
+                each.val = ast.String(sval=text)
+
+
 def qualify(ctx: DdlContext, node: ast.Node, hidden: frozenset[str] = frozenset()) -> None:
     """Give every relation name of a query its schema, so that the stored text does not depend on the search path.
     ``hidden``:
@@ -341,10 +360,11 @@ def _qualify_object(ctx: DdlContext, node: ast.Node) -> None:
 def _prepared_query(ctx: DdlContext, node: ast.ExecuteStmt) -> ast.SelectStmt:
     """The query of EXECUTE; the context is then about its text and its parameters. 26000, 42809."""
     prepared, statement = cursors.find_prepared(ctx.session, node.name)
-    raw = prepared.raw or prepare.parse_text(prepared.sql)[1][0]
+    raw = prepared.parsed
     if statement.node is not None or not isinstance(raw.node, ast.SelectStmt):
         raise WrongObjectType("prepared statement is not a SELECT")
     ctx.params = cursors.execute_arguments(ctx.session, node, prepared, ctx.source)
+    to_run(ctx.session, prepared, statement, ctx.params)
     ctx.source, ctx.param_types = prepared.source, prepared.param_types
     return raw.node
 

@@ -152,13 +152,14 @@ def _rename_constraint(ctx: DdlContext, desc: RelationDesc, old: str, new: str) 
     if new in found:
         raise DuplicateObject(f'constraint "{new}" for relation "{desc.name}" already exists')
     record = found[old]
-    if record.conindid:
-        index = ctx.view.relation(record.conindid)
+    index = ctx.view.relation(record.conindid) if record.conindid else None
+    # ON CONFLICT ON CONSTRAINT names it.
+    with texts_follow(ctx, [old], (CLASS_RELATION, desc.oid)):
         if index is not None:
             rename_relation(ctx, index, new)
-    else:
-        ctx.rows.update("pg_constraint", record, conname=new)
-    ctx.changes.touch(desc.oid)
+        else:
+            ctx.rows.update("pg_constraint", record, conname=new)
+        ctx.changes.touch(desc.oid)
 
 
 def _rename_schema(ctx: DdlContext, old: str, new: str) -> str:

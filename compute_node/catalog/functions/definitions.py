@@ -10,7 +10,7 @@ from aurora.errors import UndefinedColumn, UndefinedTable
 from compute_node.catalog.functions import routines
 from compute_node.catalog.functions.call import Call, quote_identifier
 from compute_node.catalog.functions.names import regclass_in
-from compute_node.catalog.layer import split_expressions
+from compute_node.catalog.routines import split_texts
 from compute_node.catalog.rows import Record
 from compute_node.relations.access_methods import METHODS
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
@@ -34,7 +34,7 @@ def _pretty(call: Call, desc: RelationDesc | None, text: str) -> str:
 def get_expr(call: Call, text: str, oid: int, pretty: bool = False) -> str:
     """pg_get_expr; an index's expressions are given one after the other."""
     desc = call.view.relation(oid)
-    return ", ".join(_expression(call, desc, each, pretty) for each in split_expressions(text))
+    return ", ".join(_expression(call, desc, each, pretty) for each in split_texts(text))
 
 
 def _expression(call: Call, desc: RelationDesc | None, text: str, pretty: bool) -> str:
@@ -59,8 +59,9 @@ def _is_wrapped(text: str) -> bool:
 
 
 def _shown(call: Call, desc: RelationDesc | None, text: str, lines: bool = False) -> str:
-    """A stored expression, whose names are whole and may be OIDs, as the session's search path lets one write it."""
-    if "::reg" not in text and "." not in text and not (lines and "CASE" in text):
+    """A stored expression, whose names are whole and may be OIDs, as the session's search path and settings have one
+    write it."""
+    if "'" not in text and "." not in text and not (lines and "CASE" in text):
         return text
     expr = analyze_stored(call.view, desc, text, "DEFAULT", session=call.session)
     return deparse_stored(expr, call.view, desc, call.session.env, lines)

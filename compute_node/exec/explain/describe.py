@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SYSTEM_COLUMNS = {-1: "ctid", -2: "xmin", -3: "cmin", -4: "xmax", -5: "cmax", -6: "tableoid"}
 _JOINS = {"inner": "", "left": " Left", "right": " Right", "full": " Full", "semi": " Semi", "anti": " Anti"}
+_JOINED = (pl.NestLoop, pl.HashJoin, pl.MergeJoin)
 _LEAVES = (pl.SeqScan, pl.IndexScan, pl.BitmapHeapScan, pl.TidScan)
 
 
@@ -33,6 +34,8 @@ class Shown:
     properties: list[tuple[str, object]] = field(default_factory=list)
     children: list[Shown] = field(default_factory=list)
     label: str = ""
+    told: pl.Plan | None = None
+    """whose memory it tells of, unless it is ``plan``"""
 
 
 class Describer:
@@ -102,13 +105,16 @@ class Describer:
             return self._output_name(inner, index) if inner is not None else f"column{index + 1}"
         if index >= len(plan.output):
             return f"column{index + 1}"
-        return self._wording.text(plan.output[index], self._input_names(plan))
+        node = plan.output[index]
+        text = self._wording.text(node, self._input_names(plan))
+        # What a node below has computed is put in parentheses.
+        return text if isinstance(node, (ex.Column, ex.Const, ex.ExecParam)) else f"({text})"
 
     def _input_names(self, plan: pl.Plan) -> Names:
         """Names of what the node's own expressions refer to."""
         if isinstance(plan, _LEAVES):
             return self._scan_names(plan, self._qualify)
-        if isinstance(plan, (pl.NestLoop, pl.HashJoin)):
+        if isinstance(plan, (pl.NestLoop, pl.HashJoin, pl.MergeJoin)):
             return self._names(plan.outer, plan.inner)
         if isinstance(plan, pl.AggregatePlan):
             return self._aggregate_names(plan)
@@ -185,6 +191,8 @@ class Describer:
     # Nodes
 
     def _node(self, plan: pl.Plan) -> Shown:
+        if isinstance(plan, pl.Result) and isinstance(plan.child, _JOINED) and plan.filter and not plan.one_time:
+            return self._filtered(plan, plan.child, plan.filter)
         shown = self._title(plan)
         names = self._input_names(plan)
         if self._verbose and plan.output:
@@ -201,12 +209,25 @@ class Describer:
         self._add_subplans(plan, shown)
         return shown
 
+    def _filtered(self, plan: pl.Result, child: pl.Plan, condition: ex.Expr) -> Shown:
+        """A join whose rows are filtered: one node."""
+        shown = self._node(child)
+        names = self._input_names(plan)
+        if self._verbose:
+            shown.properties[0] = ("Output", [self._wording.text(item, names) for item in plan.output])
+        shown.properties.append(("Filter", self._wording.text(condition, names)))
+        shown.plan, shown.told = plan, child
+        self._add_subplans(plan, shown)
+        return shown
+
     def _add_subplans(self, plan: pl.Plan, shown: Shown) -> None:
         extra = []
         for top in plan_expressions(plan):
             for item in ex.walk(top):
                 if isinstance(item, ex.SubPlan) and item.plan not in self._shown_subplans:
                     self._shown_subplans.add(item.plan)
+                    names = self._input_names(plan)
+                    self._wording.given |= {number: self._wording.text(node, names) for number, node in item.parameters}
                     child = self._node(self._planned.subplans[item.plan])
                     child.label = f"SubPlan {item.plan + 1}"
                     extra.append(child)
@@ -299,7 +320,7 @@ class Describer:
                 return Shown(
                     plan, kind + self._on(name, plan.alias), kind, {"CTE Name": name, "Alias": plan.alias or name}
                 )
-            case pl.NestLoop() | pl.HashJoin():
+            case pl.NestLoop() | pl.HashJoin() | pl.MergeJoin():
                 return self._join(plan)
             case pl.Insert() | pl.Update() | pl.Delete() | pl.Merge():
                 verb = type(plan).__name__
@@ -318,21 +339,35 @@ class Describer:
         shown.properties.append(("Sampling", text))
         return shown
 
-    def _join(self, plan: pl.NestLoop | pl.HashJoin) -> Shown:
+    def _join(self, plan: pl.NestLoop | pl.HashJoin | pl.MergeJoin) -> Shown:
         kind = _JOINS[plan.kind]
         if isinstance(plan, pl.NestLoop):
+            above = self._input_names(plan)
+            self._wording.given |= {number: self._wording.text(node, above) for number, node in plan.parameters}
             title = f"Nested Loop{kind} Join" if kind else "Nested Loop"
-            return self._over(
+            shown = self._over(
                 plan, title, plan.outer, plan.inner, kind="Nested Loop", **{"Join Type": plan.kind.title()}
             )
-        shown = self._over(plan, f"Hash{kind} Join", plan.outer, kind="Hash Join", **{"Join Type": plan.kind.title()})
+            if isinstance(plan.inner, pl.Memoize):
+                names = self._names(plan.outer)
+                keys = [self._wording.text(key, names) for key in plan.inner.keys]
+                mode = "binary" if plan.inner.binary else "logical"
+                text = ", ".join(keys)
+                shown.children[1].properties[:0] = [("Cache Key", text), ("Cache Mode", mode)]
+            return shown
+        method = "Hash" if isinstance(plan, pl.HashJoin) else "Merge"
+        title = f"{method}{kind} Join" if kind or method == "Hash" else "Merge Join"
+        shown = self._over(plan, title, plan.outer, kind=f"{method} Join", **{"Join Type": plan.kind.title()})
         outer, inner = self._names(plan.outer), self._names(plan.inner)
         pairs = [
             f"({self._wording.text(left, outer)} = {self._wording.text(right, lambda _, index: inner(0, index))})"
             for left, right in zip(plan.outer_keys, plan.inner_keys, strict=True)
         ]
-        shown.properties.append(("Hash Cond", pairs[0] if len(pairs) == 1 else f"({' AND '.join(pairs)})"))
-        shown.children.append(Shown(plan.inner, "Hash", "Hash", children=[self._node(plan.inner)]))
+        shown.properties.append((f"{method} Cond", pairs[0] if len(pairs) == 1 else f"({' AND '.join(pairs)})"))
+        if isinstance(plan, pl.MergeJoin):
+            shown.children.append(self._node(plan.inner))
+        else:
+            shown.children.append(Shown(plan.inner, "Hash", "Hash", children=[self._node(plan.inner)]))
         return shown
 
     def _grouping_sets(self, plan: pl.GroupingSetsPlan) -> Shown:
@@ -351,15 +386,21 @@ class Describer:
             case pl.Result():
                 return self._over(plan, "Result", *([plan.child] if plan.child is not None else []))
             case pl.Sort():
-                shown = self._over(plan, "Sort", plan.child)
+                by_groups = isinstance(plan, pl.IncrementalSort)
+                shown = self._over(plan, "Incremental Sort" if by_groups else "Sort", plan.child)
                 names = self._names(plan.child)
-                shown.properties.append(("Sort Key", [self._wording.key(key, names) for key in plan.keys]))
+                keys = [self._wording.key(key, names) for key in plan.keys]
+                shown.properties.append(("Sort Key", keys))
+                if isinstance(plan, pl.IncrementalSort):
+                    shown.properties.append(("Presorted Key", [*map(_without_direction, keys[: plan.presorted])]))
                 return shown
             case pl.GroupingSetsPlan():
                 return self._grouping_sets(plan)
             case pl.AggregatePlan():
                 title = "Aggregate" if plan.plain or not plan.keys else "HashAggregate"
-                shown = self._over(plan, title, plan.child, kind="Aggregate")
+                if isinstance(plan, pl.SortedGroups):
+                    title = "GroupAggregate" if plan.aggregates else "Group"
+                shown = self._over(plan, title, plan.child, kind="Group" if title == "Group" else "Aggregate")
                 if plan.keys:
                     names = self._names(plan.child)
                     shown.properties.append(("Group Key", [self._wording.text(key, names) for key in plan.keys]))
@@ -386,3 +427,10 @@ class Describer:
         titles[pl.WindowAgg] = "WindowAgg"
         children: Sequence[pl.Plan] = [plan.child] if hasattr(plan, "child") else []
         return self._over(plan, titles.get(type(plan), type(plan).__name__), *children)
+
+
+def _without_direction(key: str) -> str:
+    """A sort key as it is shown where it has no direction."""
+    for ending in (" NULLS FIRST", " NULLS LAST"):
+        key = key.removesuffix(ending)
+    return key.removesuffix(" DESC")

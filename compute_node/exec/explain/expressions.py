@@ -32,6 +32,8 @@ class Wording:
     def __init__(self, linker: Linker, env: TypeEnv) -> None:
         self._linker = linker
         self._env = env
+        self.given: dict[int, str] = {}
+        """execution parameters that are set from a row above, as that row's expressions are worded"""
 
     def type_name(self, oid: int) -> str:
         """The type as format_type spells it."""
@@ -60,7 +62,7 @@ class Wording:
             case ex.Param():
                 return f"${node.number}"
             case ex.ExecParam():
-                return f"${node.number}"
+                return self.given.get(node.number) or f"${node.number}"
             case ex.Column():
                 return names(node.side, node.index)
             case ex.Call():

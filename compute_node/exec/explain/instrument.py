@@ -12,6 +12,7 @@ from compute_node.sql.plan import Plan
 
 if TYPE_CHECKING:
     from compute_node.exec.context import ExecContext, Fact
+    from compute_node.exec.vectors.vector import ColumnBatch
 
 _T = TypeVar("_T")
 
@@ -51,11 +52,26 @@ class MeasuredNode(Node):
 
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """The node's batches; the time spent above this node is not counted."""
+        return self._counted(ctx, self._node.batches(ctx), len)
+
+    @property
+    def column_kinds(self) -> str | None:
+        """The node's."""
+        return self._node.column_kinds
+
+    def has_columns(self, ctx: ExecContext) -> bool:
+        """The node's."""
+        return self._node.has_columns(ctx)
+
+    def columns(self, ctx: ExecContext) -> Iterator[ColumnBatch]:
+        """The node's, counted as its batches."""
+        return self._counted(ctx, self._node.columns(ctx), lambda batch: batch.count)
+
+    def _counted(self, ctx: ExecContext, source: Iterator[_T], rows_of: Callable[[_T], int]) -> Iterator[_T]:
         measured = self._measured
         measured.loops += 1
         spent = 0.0
         seen = False
-        source = self._node.batches(ctx)
         while True:
             began = perf_counter()
             batch = next(source, None)
@@ -69,7 +85,7 @@ class MeasuredNode(Node):
             if batch is None:
                 measured.facts = ctx.told(self._node)
                 return
-            measured.rows += len(batch)
+            measured.rows += rows_of(batch)
             yield batch
 
     @property
@@ -87,4 +103,5 @@ class MeasuredNode(Node):
         measured.first_s += took
         measured.total_s += took
         measured.rows += len(rows)
+        measured.facts = ctx.told(self._node) or measured.facts
         return rows

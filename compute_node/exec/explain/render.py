@@ -167,7 +167,7 @@ class _Writer:
 
     def _facts(self, shown: Shown) -> dict[str, Fact]:
         """What the node told of its memory when it ran."""
-        measured = None if self._measurements is None else self._measurements.get(id(shown.plan))
+        measured = None if self._measurements is None else self._measurements.get(id(shown.told or shown.plan))
         return {} if measured is None else measured.facts
 
     def json(self, shown: Shown, relationship: str = "") -> JsonObject:
@@ -244,6 +244,15 @@ def _memory(shown: Shown, facts: dict[str, Fact]) -> list[str]:
     if "Sort Method" in facts:
         used = f"{facts['Sort Space Type']}: {facts['Sort Space Used']}kB"
         return [f"Sort Method: {facts['Sort Method']}  {used}"]
+    if "Full-sort Groups" in facts:
+        method = "Sort Methods" if "," in str(facts["Sort Methods"]) else "Sort Method"
+        memory = f"Average Memory: {facts['Average Memory']}kB  Peak Memory: {facts['Peak Memory']}kB"
+        return [f"Full-sort Groups: {facts['Full-sort Groups']}  {method}: {facts['Sort Methods']}  {memory}"]
+    if "Cache Misses" in facts:
+        if not facts["Cache Misses"]:
+            return []
+        counts = f"Hits: {facts['Cache Hits']}  Misses: {facts['Cache Misses']}  Evictions: {facts['Cache Evictions']}"
+        return [f"{counts}  Overflows: {facts['Cache Overflows']}  Memory Usage: {facts['Peak Memory Usage']}kB"]
     if "HashAgg Batches" in facts:
         disk = f"  Disk Usage: {facts['Disk Usage']}kB" if "Disk Usage" in facts else ""
         return [f"Batches: {facts['HashAgg Batches']}  Memory Usage: {facts['Peak Memory Usage']}kB{disk}"]

@@ -7,6 +7,7 @@ file is aggregated by itself once the groups at hand are given out.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from aurora.datum import Datum
@@ -17,9 +18,11 @@ from compute_node.exec.distinct import ENTRY_BYTES
 from compute_node.exec.folds import Fold
 from compute_node.exec.nodes.base import Batch, Node, executes, output_nullable
 from compute_node.exec.stored_values import NOTHING, passed_on
+from compute_node.exec.vectors.aggregate import ColumnAggregate, Running
+from compute_node.exec.vectors.vector import Unsuited
 from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
-from compute_node.work.account import KB, batch_bytes, value_bytes
+from compute_node.work.account import KB, Area, batch_bytes, value_bytes
 from compute_node.work.spill import Partitions
 
 if TYPE_CHECKING:
@@ -48,7 +51,18 @@ def aggregate_inputs(plan: pl.AggregatePlan) -> list[ex.Expr]:
 class AggregateNode(Node):
     """A group's state is a list: the key values, then one state per aggregate."""
 
-    __slots__ = ("_child", "_finish", "_grows", "_initial", "_keys", "_plain", "_shape", "_step")
+    __slots__ = (
+        "_by_columns",
+        "_child",
+        "_finish",
+        "_grows",
+        "_hashed",
+        "_initial",
+        "_keys",
+        "_plain",
+        "_shape",
+        "_step",
+    )
 
     def __init__(self, plan: pl.AggregatePlan, builder: Builder) -> None:
         self._child = builder.node(plan.child)
@@ -89,22 +103,64 @@ class AggregateNode(Node):
         known = (*output_nullable(plan.keys, source), *(fold.nullable for fold in folds))
         self._shape = batch_function(builder, plan.output, plan.having, len(known), known)
         self.nullable = output_nullable(plan.output, known)
+        self._by_columns = ColumnAggregate.of(plan, builder, self._child.column_kinds)
+        self._hashed = [builder.type(key.type).sort_value for key in plan.keys]
 
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """Groups in the order of their first rows, as far as they fit into memory."""
+        source: Iterator[Batch] | None
+        run: Running | None = None
+        if self._by_columns is not None and self._child.has_columns(ctx):
+            run = self._by_columns.start()
+            kept = ctx.area(hashed=True)
+            source = self._rest_of_columns(ctx, run, kept)
+            if source is None:
+                for part in run.groups(True):
+                    yield from self._results(ctx, part)
+                return
+        else:
+            source = self._child.batches(ctx)
         if not self._plain:
-            yield from self._grouped(ctx, self._child.batches(ctx), 0)
+            groups: dict[Datum, list[Datum]] = {}
+            for part in run.groups(False) if run is not None else ():
+                ctx.check()
+                groups.update({self._hash_key(group[0]): group for group in part})
+            yield from self._grouped(ctx, source, 0, groups)
             return
         step, grows = self._step, self._grows
         area = ctx.area()
-        state = self._initial(ctx)
-        for batch in self._child.batches(ctx):
+        state = self._initial(ctx) if run is None else next(run.groups(False))[0]
+        for batch in source:
             if grows:
                 area.add(batch_bytes(batch))
             ctx.check()
             step(ctx, batch, state)
         yield from self._results(ctx, [state])
         area.clear()
+
+    def _rest_of_columns(self, ctx: ExecContext, run: Running, kept: Area) -> Iterator[Batch] | None:
+        """Fold by columns; the rows that are left for the row-wise code, None when there are none."""
+        source = self._child.columns(ctx)
+        size = 0
+        for batch in source:
+            ctx.check()
+            try:
+                run.add(batch, ctx)
+            except Unsuited:
+                return chain([batch.rows()], (each.rows() for each in source))
+            grown, size = run.size_bytes - size, run.size_bytes
+            if grown and kept.add(grown):
+                return (each.rows() for each in source)
+        if not self._plain:
+            ctx.tell(self, HashAgg_Batches=1, Peak_Memory_Usage=-(-size // KB))
+        return None
+
+    def _hash_key(self, values: Datum) -> Datum:
+        key = [
+            value if convert is None or value is None else convert(value)
+            for value, convert in zip(values, self._hashed, strict=True)
+        ]
+        return key[0] if len(key) == 1 else tuple(key)
 
     def _results(self, ctx: ExecContext, states: list[Datum]) -> Iterator[Batch]:
         """The rows of finished groups; with states that grow few at a time, as each may be long work."""
@@ -117,10 +173,15 @@ class AggregateNode(Node):
             if rows:
                 yield rows
 
-    def _grouped(self, ctx: ExecContext, source: Iterator[Batch], level: int) -> Iterator[Batch]:
+    def _grouped(
+        self, ctx: ExecContext, source: Iterator[Batch], level: int, groups: dict[Datum, list[Datum]] | None = None
+    ) -> Iterator[Batch]:
+        """``groups``: those of rows before."""
         step, grows = self._step, self._grows
         area = ctx.area(hashed=True)
-        groups: dict[Datum, list[Datum]] = {}
+        groups = {} if groups is None else groups
+        if groups:
+            area.add((value_bytes(next(reversed(groups.values()))) + ENTRY_BYTES) * len(groups))
         parts: Partitions | None = None
         for batch in source:
             ctx.check()

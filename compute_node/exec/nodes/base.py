@@ -16,6 +16,7 @@ from compute_node.sql.plan import Plan
 if TYPE_CHECKING:
     from compute_node.exec.builder import Builder
     from compute_node.exec.context import ExecContext
+    from compute_node.exec.vectors.vector import ColumnBatch
 
 Batch = list[Row]
 
@@ -31,6 +32,20 @@ class Node(ABC):
     @abstractmethod
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """The rows, lazily."""
+
+    @property
+    def column_kinds(self) -> str | None:
+        """The form of each output column as a column (``exec/vectors/vector.py``), when the node can work by columns;
+        None when it cannot."""
+        return None
+
+    def has_columns(self, ctx: ExecContext) -> bool:
+        """Whether this execution may ask for ``columns`` in place of ``batches``."""
+        return False
+
+    def columns(self, ctx: ExecContext) -> Iterator[ColumnBatch]:
+        """The rows by column, lazily. A column may come as objects where values do not fit its form."""
+        raise InvariantViolation("a node without columns")
 
     def keep_stored(self, positions: frozenset[int]) -> frozenset[int]:
         """The parent can do with handles of stored values in the output columns ``positions``: in which there may be

@@ -82,7 +82,7 @@ class _SetNode(AggregateNode):
         self._step: Any = unit.link(step)
         self._finish: Any = unit.linked(finish)
         self._keys: Any = unit.linked(keys)
-        self._initial = self._shape = self.nullable = None
+        self._initial = self._shape = self.nullable = self._by_columns = None
 
     def of(self, plan: pl.GroupingSetsPlan, keys: tuple[int, ...]) -> _SetNode:
         """The node of one set, which has keys."""

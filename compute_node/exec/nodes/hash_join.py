@@ -7,6 +7,7 @@ is joined by itself; a file that is still too large is divided again, by another
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from aurora.datum import Datum
@@ -15,9 +16,12 @@ from compute_node.exec.compile.compiler import Compiler
 from compute_node.exec.compile.rows import is_identity, key_text
 from compute_node.exec.compile.unit import Unit, row_scope
 from compute_node.exec.nodes.base import Batch, Node, executes
+from compute_node.exec.vectors.expressions import columns_of
+from compute_node.exec.vectors.join import ColumnJoin, Inner
+from compute_node.exec.vectors.vector import KINDS, ColumnBatch, Unsuited
 from compute_node.hub import HUB
 from compute_node.sql import plan as pl
-from compute_node.work.account import KB, batch_bytes
+from compute_node.work.account import KB, Area, batch_bytes
 from compute_node.work.spill import Partitions, TempFile
 
 if TYPE_CHECKING:
@@ -82,7 +86,8 @@ class HashJoinNode(Node):
     """Keys with NULLs never match and are not stored."""
 
     __slots__ = (
-        "_inner", "_inner_keys", "_kind", "_load", "_null_aware", "_outer", "_outer_keys", "_probe", "_unmatched",
+        "_by_columns", "_inner", "_inner_keys", "_kind", "_load", "_null_aware", "_outer", "_outer_keys", "_probe",
+        "_unmatched",
     )  # fmt: skip
 
     def __init__(self, plan: pl.HashJoin, builder: Builder) -> None:
@@ -139,6 +144,7 @@ class HashJoinNode(Node):
         if self._null_aware:
             body.insert(0, f"has_null = {tester}")
         self._probe: Probe = unit.link(unit.function("c, b, get, met", body))
+        self._by_columns = self._for_columns(plan, builder)
         self._unmatched: Probe | None = None
         if plan.kind in ("right", "full"):
             unit = Unit()
@@ -147,15 +153,99 @@ class HashJoinNode(Node):
             lines = [f"r = {outer_nulls}", "o = []", "for s in b:", f"    o.append({row})", "return o"]
             self._unmatched = unit.link(unit.function("c, b", lines))
 
+    def _for_columns(self, plan: pl.HashJoin, builder: Builder) -> ColumnJoin | None:
+        inner = self._inner.column_kinds
+        if inner is None:
+            inner = "".join(KINDS.get(item.type, "o") for item in plan.inner.output)
+        return ColumnJoin.of(plan, builder, self._outer.column_kinds, inner)
+
+    @property
+    def column_kinds(self) -> str | None:
+        """See ``Node``."""
+        return None if self._by_columns is None else self._by_columns.kinds
+
+    def has_columns(self, ctx: ExecContext) -> bool:
+        """When the outer side has; the inner side may come by rows."""
+        return self._by_columns is not None and self._outer.has_columns(ctx)
+
+    def columns(self, ctx: ExecContext) -> Iterator[ColumnBatch]:
+        """As ``batches``, by columns as far as that goes."""
+        join = self._by_columns
+        if join is None:
+            return
+        area = ctx.area(hashed=True)
+        inner = join.start()
+        source = self._inner_columns(ctx, join.inner_kinds)
+        rest = self._rest_of_inner(ctx, source, inner, area)
+        if rest is not None:
+            area.clear()
+            for rows in self._by_rows(ctx, rest):
+                yield ColumnBatch.of_rows(rows, len(join.kinds))
+            return
+        inner.finish()
+        self._tell(ctx, inner.batch.count, 1, area.peak_bytes)
+        if inner.batch.count == 0 and self._kind in ("inner", "semi"):
+            return
+        table: dict[Datum, list[Datum]] | None = None
+        for batch in self._outer.columns(ctx):
+            ctx.check()
+            try:
+                numbers = join.found(ctx, batch, inner)
+            except Unsuited:
+                numbers = None
+            if numbers is not None:
+                yield from join.matches(ctx, batch, numbers, inner)
+                continue
+            if table is None:
+                table = {}
+                self._load(ctx, inner.batch.rows(), table, [])
+            for rows in self._probe(ctx, batch.rows(), table.get, bytearray()):
+                if rows:
+                    yield ColumnBatch.of_rows(rows, len(join.kinds))
+        area.clear()
+
+    def _inner_columns(self, ctx: ExecContext, kinds: str) -> Iterator[ColumnBatch]:
+        if self._inner.has_columns(ctx):
+            return self._inner.columns(ctx)
+        return (columns_of(rows, kinds) for rows in self._inner.batches(ctx))
+
+    @staticmethod
+    def _rest_of_inner(
+        ctx: ExecContext, source: Iterator[ColumnBatch], inner: Inner, area: Area
+    ) -> Iterator[Batch] | None:
+        """Keep the inner side by columns. When that does not go on, all of its rows; else None."""
+        for batch in source:
+            ctx.check()
+            try:
+                is_full = area.add(inner.add(batch, ctx))
+            except Unsuited:
+                return chain((each.rows() for each in inner.batches), [batch.rows()], (each.rows() for each in source))
+            if is_full:
+                return chain((each.rows() for each in inner.batches), (each.rows() for each in source))
+        return None
+
+    def _tell(self, ctx: ExecContext, rows: int, batches: int, peak_bytes: int) -> None:
+        ctx.tell(
+            self,
+            Hash_Buckets=max(1024, 1 << (rows - 1).bit_length() if rows else 0),
+            Hash_Batches=batches,
+            Peak_Memory_Usage=-(-peak_bytes // KB),
+        )
+
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """Inner side first, as a whole; then the outer side batch by batch."""
+        if self.has_columns(ctx):
+            return (batch.rows() for batch in self.columns(ctx))
+        return self._by_rows(ctx, self._inner.batches(ctx))
+
+    def _by_rows(self, ctx: ExecContext, inner: Iterator[Batch]) -> Iterator[Batch]:
         area = ctx.area(hashed=True)
         table: dict[Datum, list[Datum]] = {}
         numbered: list[Datum] = []
         parts: Partitions | None = None
         saw_null = False
         count = 0
-        for batch in self._inner.batches(ctx):
+        for batch in inner:
             ctx.check()
             count += len(batch)
             if parts is not None:
@@ -168,12 +258,7 @@ class HashJoinNode(Node):
                 parts = self._divide(ctx, 0, table, numbered)
                 table, numbered = {}, []
                 area.clear()
-        ctx.tell(
-            self,
-            Hash_Buckets=max(1024, 1 << (count - 1).bit_length() if count else 0),
-            Hash_Batches=1 if parts is None else PARTITIONS,
-            Peak_Memory_Usage=-(-area.peak_bytes // KB),
-        )
+        self._tell(ctx, count, 1 if parts is None else PARTITIONS, area.peak_bytes)
         if count == 0 and self._kind in ("inner", "semi", "right"):
             return
         if self._null_aware:

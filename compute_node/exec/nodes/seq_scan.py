@@ -1,34 +1,29 @@
-"""Sequential scan: a table's visible rows, filtered and projected a page's batch at a time."""
+"""Sequential scan: a table's visible rows, a page's batch at a time, or by columns."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from compute_node.exec.compile.rows import batch_function
-from compute_node.exec.nodes.base import Batch, Node, executes, output_nullable, scan_nullable
-from compute_node.exec.stored_values import scan_columns
+from compute_node.exec.nodes.base import Batch, executes
+from compute_node.exec.nodes.table_scan import TableScanNode
+from compute_node.exec.vectors.scan import is_large
 from compute_node.sql import plan as pl
 
 if TYPE_CHECKING:
+    from compute_node.access.table import ColumnRows
     from compute_node.exec.builder import Builder
     from compute_node.exec.context import ExecContext
 
 
 @executes(pl.SeqScan)
-class SeqScanNode(Node):
-    """Filter and projection are one list comprehension."""
+class SeqScanNode(TableScanNode):
+    """In the order of the pages."""
 
-    __slots__ = ("_columns", "_relation", "_shape", "_stored", "_want_tid")
+    __slots__ = ()
 
     def __init__(self, plan: pl.SeqScan, builder: Builder) -> None:
-        self._relation = plan.relation
-        read = scan_columns(builder, plan.relation, plan.columns, plan.output, plan.filter)
-        self._columns, self._stored = read.columns, read.output
-        self._want_tid = plan.want_tid
-        source = scan_nullable(plan.relation, plan.columns, plan.want_tid)
-        self.nullable = output_nullable(plan.output, source)
-        self._shape = batch_function(builder, plan.output, plan.filter, len(source), source, read.stored)
+        super().__init__(plan, builder, plan.filter, is_large(builder, plan.relation))
 
     def _source(self, ctx: ExecContext) -> Iterator[Batch]:
         if self._relation.kind == "S" and not self._want_tid and min(self._columns, default=1) > 0:
@@ -38,19 +33,5 @@ class SeqScanNode(Node):
         else:
             yield from ctx.storage.table(self._relation).scan(ctx.snapshot, self._columns, self._want_tid)
 
-    def keep_stored(self, positions: frozenset[int]) -> frozenset[int]:
-        """See ``Node``."""
-        return self._stored.keep(positions)
-
-    def batches(self, ctx: ExecContext) -> Iterator[Batch]:
-        """Reads with the context's snapshot."""
-        shape = self._shape
-        check = ctx.check
-        stored = self._stored
-        for batch in self._source(ctx):
-            check()
-            rows = batch if shape is None else shape(ctx, batch)
-            if stored:
-                yield from stored.resolved(rows)
-            elif rows:
-                yield rows
+    def _column_source(self, ctx: ExecContext, attnos: tuple[int, ...], kinds: str) -> Iterator[ColumnRows]:
+        return ctx.storage.table(self._relation).scan_columns(ctx.snapshot, attnos, kinds)

@@ -12,6 +12,7 @@ from compute_node.exec.compile.rows import batch_function, column_index, value_f
 from compute_node.exec.compile.unit import Unit, row_scope
 from compute_node.exec.nodes.base import Batch, Node, executes, output_nullable
 from compute_node.exec.stored_values import passed_on
+from compute_node.exec.vectors.sort import ColumnSort, Kept, sifted
 from compute_node.sql import plan as pl
 from compute_node.sql.expressions import Expr, SortKey
 from compute_node.types.collation import collation_of
@@ -73,7 +74,7 @@ class SortNode(Node):
     """With a short ``limit``, only about twice as many rows are kept at any time; past ``work_mem`` rows go to
     files."""
 
-    __slots__ = ("_child", "_limit", "_passes", "_shape", "_stored")
+    __slots__ = ("_by_columns", "_child", "_limit", "_passes", "_shape", "_stored")
 
     def __init__(self, plan: pl.Sort, builder: Builder) -> None:
         self._child = builder.node(plan.child)
@@ -84,6 +85,7 @@ class SortNode(Node):
         stored, self._stored = passed_on(self._child, width, plan.output, keys)
         self._shape = batch_function(builder, plan.output, None, width, None, stored) if plan.output else None
         self.nullable = output_nullable(plan.output, self._child.nullable) if plan.output else self._child.nullable
+        self._by_columns = ColumnSort.of(plan.keys, builder, self._child.column_kinds)
 
     def keep_stored(self, positions: frozenset[int]) -> frozenset[int]:
         """See ``Node``."""
@@ -93,11 +95,35 @@ class SortNode(Node):
         """Everything is read before the first row comes."""
         limit = self._limit(ctx) if self._limit is not None else None
         left = limit if limit is not None and limit >= 0 else None
+        kept = ctx.area()
+        columns: Kept | None = None
+        if left != 0 and self._by_columns is not None and self._child.has_columns(ctx):
+            if left is None and self._by_columns.is_whole:
+                columns = Kept(self._by_columns)
+                source = columns.rest(ctx, self._child.columns(ctx), kept)
+            else:
+                source = sifted(ctx, self._by_columns, self._child.columns(ctx), left)
+        else:
+            source = self._child.batches(ctx)
+        if source is None and columns is not None:
+            ctx.tell(self, Sort_Method="quicksort", Sort_Space_Used=-(-kept.peak_bytes // KB), Sort_Space_Type="Memory")
+            ordered: Iterator[Batch] = columns.rows()
+        else:
+            kept.clear()
+            ordered = self._sorted(ctx, source or iter(()), left)
+        for rows in ordered:
+            ctx.check()
+            part = rows if self._shape is None else self._shape(ctx, rows)
+            if self._stored:
+                yield from self._stored.resolved(part)
+            else:
+                yield part
+
+    def _sorted(self, ctx: ExecContext, source: Iterator[Batch], left: int | None) -> Iterator[Batch]:
         sorter = Sorter(self._passes, ctx.area(), ctx.open_file, left)
-        for batch in self._child.batches(ctx):
+        for batch in source:
             ctx.check()
             sorter.add(batch)
-        shape = self._shape
         ordered = sorter.finish()
         ctx.tell(
             self,
@@ -112,12 +138,6 @@ class SortNode(Node):
                     part = part[:left]
                     left -= len(part)
                 if part:
-                    ctx.check()
-                    if shape is not None:
-                        part = shape(ctx, part)
-                    if self._stored:
-                        yield from self._stored.resolved(part)
-                    else:
-                        yield part
+                    yield part
             if left == 0:
                 return

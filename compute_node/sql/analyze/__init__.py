@@ -14,7 +14,7 @@ from aurora.errors import IndeterminateDatatype, NotSupported, StatementTooCompl
 from compute_node.sql.analyze import xml as xml  # the expressions that it adds
 from compute_node.sql.analyze.calls import analyze_call, call_privileges
 from compute_node.sql.analyze.collations import collate_query
-from compute_node.sql.analyze.context import Analysis, Scope, fail, session_env
+from compute_node.sql.analyze.context import Analysis, Scope, fail, session_env, stored_env
 from compute_node.sql.analyze.dml import analyze_delete, analyze_insert, analyze_update
 from compute_node.sql.analyze.merge import analyze_merge
 from compute_node.sql.analyze.routines import RoutineBody, fit_result
@@ -58,7 +58,7 @@ def analyze(
         catalog,
         param_types,
         source,
-        session_env(session),
+        stored_env(session_env(session)) if catalog.reads_stored_text else session_env(session),
         lifted=by_character,
         allow_params=allow_params,
         routine=routine,

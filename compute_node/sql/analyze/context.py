@@ -180,3 +180,17 @@ def session_env(session: object) -> TypeEnv:
     """The session's ``env``; UTC defaults without a session."""
     env = getattr(session, "env", None)
     return env if isinstance(env, TypeEnv) else DEFAULT_ENV
+
+
+def stored_env(env: TypeEnv) -> TypeEnv:
+    """The settings under which the catalog's texts are read, whoever's ``env`` it is: those that they are written
+    under."""
+    return dataclasses.replace(
+        DEFAULT_ENV,
+        stack_kb=env.stack_kb,
+        transaction_timestamp=env.transaction_timestamp,
+        statement_timestamp=env.statement_timestamp,
+        session=env.session,
+        check_context=env.check_context,
+        lookup=env.lookup,
+    )

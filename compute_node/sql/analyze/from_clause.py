@@ -24,7 +24,7 @@ from aurora.errors import (
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql.analyze.coercion import coerce_to_common, select_common_type
-from compute_node.sql.analyze.context import NameItem, Scope, fail
+from compute_node.sql.analyze.context import NameItem, Scope, fail, stored_env
 from compute_node.sql.analyze.expressions import transform_where
 from compute_node.sql.analyze.operators import make_operator
 from compute_node.sql.expressions import And, Coalesce, Expr, Var
@@ -234,12 +234,13 @@ def _view_entry(scope: Scope, relation: RelationDesc, alias: ast.Alias | None) -
     lifted, source, allowed = analysis.lifted, analysis.source, analysis.allow_params
     analysis.lifted, analysis.source, analysis.allow_params = {}, relation.view_sql or "", False
     catalog, analysis.catalog = analysis.catalog, analysis.catalog.of_view()
+    env, analysis.env = analysis.env, stored_env(analysis.env)
     analysis.view_depth += 1
     try:
         query = analyze_select(Scope(analysis, Query("select")), statement, resolve_unknowns=True)
     finally:
         analysis.lifted, analysis.source, analysis.allow_params = lifted, source, allowed
-        analysis.catalog = catalog
+        analysis.catalog, analysis.env = catalog, env
         analysis.view_depth -= 1
     shown = alias.aliasname if alias is not None else relation.name
     visible = [item for item in query.targets if not item.junk]

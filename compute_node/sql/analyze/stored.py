@@ -16,7 +16,7 @@ from aurora.errors import InvalidColumnReference, InvalidObjectDefinition, SqlEr
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.sql.analyze.coercion import coerce, coerce_to_boolean, to_domain
 from compute_node.sql.analyze.collations import collate_stored
-from compute_node.sql.analyze.context import DEFAULT_ENV, Analysis, NameItem, Scope, fail, session_env
+from compute_node.sql.analyze.context import DEFAULT_ENV, Analysis, NameItem, Scope, fail, session_env, stored_env
 from compute_node.sql.analyze.expressions import transform
 from compute_node.sql.analyze.from_clause import relation_entry
 from compute_node.sql.analyze.functions import resolve_unknown
@@ -26,7 +26,7 @@ from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import Call, Const, DomainValue, Expr, Var, walk
 from compute_node.sql.parse import parse
 from compute_node.sql.query import Query
-from compute_node.types.registry import PgType
+from compute_node.types.registry import PgType, TypeEnv
 from compute_node.types.system import IDENTITY_NEXTVAL
 
 
@@ -35,9 +35,12 @@ def _expression_node(text: str) -> Any:
     return parse(f"SELECT {text}")[0].node.targetList[0].val
 
 
+def _reading(catalog: CatalogView, env: TypeEnv) -> Analysis:
+    return Analysis(catalog.of_stored_text(), [], "", stored_env(env), allow_params=False)
+
+
 def _stored_scope(analysis: Analysis, clause: str) -> Scope:
-    inner = Analysis(analysis.catalog.of_stored_text(), [], "", analysis.env, allow_params=False)
-    return Scope(inner, Query("select"), clause=clause)
+    return Scope(_reading(analysis.catalog, analysis.env), Query("select"), clause=clause)
 
 
 def column_default(scope: Scope, column: ColumnDesc) -> Expr:
@@ -77,7 +80,7 @@ def analyze_stored(
 ) -> Expr:
     """A stored expression of a relation, its columns as ``Var(rte=0)``. ``clause``: CHECK (must be boolean), DEFAULT,
     INDEX."""
-    analysis = Analysis(catalog.of_stored_text(), [], "", session_env(session), allow_params=False)
+    analysis = _reading(catalog, session_env(session))
     scope = Scope(analysis, Query("select"), clause=clause)
     if relation is not None:
         scope.items = [relation_entry(scope, relation, None)]
@@ -121,7 +124,7 @@ def _domain_scope(analysis: Analysis, base: PgType) -> Scope:
 
 def analyze_domain_check(catalog: CatalogView, base: int, text: str) -> Expr:
     """A domain's stored CHECK over ``DomainValue``s of the base type."""
-    analysis = Analysis(catalog.of_stored_text(), [], "", DEFAULT_ENV, allow_params=False)
+    analysis = _reading(catalog, DEFAULT_ENV)
     scope = _domain_scope(analysis, catalog.type(base))
     return _with_collations(scope, coerce_to_boolean(scope, transform(scope, _expression_node(text)), "CHECK"))
 
@@ -191,7 +194,7 @@ def analyze_generated(
 
 def generated_value(catalog: CatalogView, relation: RelationDesc, column: ColumnDesc, session: object = None) -> Expr:
     """A generated column's stored expression over its row, as a value of the column."""
-    analysis = Analysis(catalog.of_stored_text(), [], "", session_env(session), allow_params=False)
+    analysis = _reading(catalog, session_env(session))
     scope = Scope(analysis, Query("select"), clause="GENERATED")
     scope.items = [relation_entry(scope, relation, None)]
     found = _with_collations(scope, transform(scope, _expression_node(column.default or "NULL")), relation)
@@ -238,7 +241,7 @@ def analyze_assigned(
 
 def assigned_default(catalog: CatalogView, target: ColumnDesc, text: str, session: object = None) -> Expr | None:
     """A stored default as what a column of a new type takes; None without such a cast."""
-    analysis = Analysis(catalog.of_stored_text(), [], "", session_env(session), allow_params=False)
+    analysis = _reading(catalog, session_env(session))
     scope = Scope(analysis, Query("select"), clause="DEFAULT")
     return coerce(scope, transform(scope, _expression_node(text)), target.type, target.typmod, "a")
 

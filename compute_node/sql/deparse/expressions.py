@@ -89,9 +89,8 @@ def quote_identifier(name: str) -> str:
 
 
 def quote_literal(text: str) -> str:
-    """The text as a string literal (``E''`` when it has backslashes)."""
-    quoted = "'" + text.replace("'", "''") + "'"
-    return "E" + quoted.replace("\\", "\\\\") if "\\" in text else quoted
+    """The text as a string literal, as standard_conforming_strings reads it."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 class Deparser:
@@ -113,6 +112,14 @@ class Deparser:
         # By name, so that a subclass may write some of them in another way.
         result: str = getattr(self, handler.__name__)(node, show_implicit)
         return result
+
+    def inside(self, node: Expr, parent: Expr, show_implicit: bool = False) -> str:
+        """An argument of ``parent``."""
+        return self.text(node, show_implicit)
+
+    def enclosed(self, text: str) -> str:
+        """An expression that its parts may not be read apart from."""
+        return f"({text})"
 
     def list(self, nodes: tuple[Expr, ...]) -> str:
         """Comma-separated texts."""
@@ -142,12 +149,15 @@ class Deparser:
         return f"${node.number}"
 
     def cast(self, argument: Expr, type_oid: int, typmod: int) -> str:
-        return f"{self.cast_argument(argument, type_oid)}::{self.type(type_oid, typmod)}"
+        if isinstance(argument, Const) and argument.type == type_oid and argument.typmod < 0:
+            # A constant of that type goes without its own.
+            text = self.bare(argument)
+        else:
+            text = self.cast_argument(argument, type_oid)
+        return f"{text}::{self.type(type_oid, typmod)}"
 
     def cast_argument(self, argument: Expr, type_oid: int) -> str:
-        """What stands before ``::``: a constant of that type goes without its own."""
-        if isinstance(argument, Const) and argument.type == type_oid and argument.typmod < 0:
-            return self.bare(argument)
+        """What stands before ``::``."""
         return f"({self.text(argument)})"
 
     def bare(self, node: Const) -> str:
@@ -171,11 +181,7 @@ class Deparser:
         name = "???" if found is None else quote_identifier(found.name)
         if found is not None and self.catalog.find_collation(None, found.name) != found:
             name = f"{quote_identifier(self.catalog.namespace_name(found.namespace))}.{name}"
-        return self.collated(node, name, show_implicit)
-
-    def collated(self, node: Collate, name: str, show_implicit: bool) -> str:
-        """With the collation's name."""
-        return f"({self.text(node.argument, show_implicit)} COLLATE {name})"
+        return self.enclosed(f"{self.inside(node.argument, node, show_implicit)} COLLATE {name}")
 
     def via_io(self, node: CoerceViaIO, _: bool) -> str:
         return self.cast(node.argument, node.type, node.typmod)
@@ -204,7 +210,9 @@ class Deparser:
     def call(self, node: Call, show_implicit: bool) -> str:
         arguments = node.arguments
         if node.operator:
-            return self.operator(self.operator_name(node.operator), arguments)
+            texts = [self.inside(item, node, True) for item in arguments]
+            name = self.operator_name(node.operator)
+            return self.enclosed(f"{name} {texts[0]}" if len(texts) == 1 else f"{texts[0]} {name} {texts[1]}")
         if node.display in ("cast", "coercion"):
             if node.display == "coercion" and not show_implicit:
                 return self.text(arguments[0], show_implicit)
@@ -226,7 +234,7 @@ class Deparser:
     def _own_syntax(self, node: Call) -> str:
         """A function that was called by a syntax of its own; empty for others."""
         values = node.arguments
-        shown = [self.argument(value, node) for value in values]
+        shown = [self.inside(value, node) for value in values]
         match node.display, len(values):
             case "timezone", 2:
                 return f"({shown[1]} AT TIME ZONE {shown[0]})"
@@ -262,10 +270,6 @@ class Deparser:
                 return f"TRIM({side} {''.join(each + ' ' for each in texts[1:])}FROM {texts[0]})"
         return ""
 
-    def argument(self, node: Expr, parent: Call) -> str:
-        """An argument of a function whose syntax does not keep its arguments apart."""
-        return self.text(node)
-
     def function_name(self, function: Function) -> str:
         """Its name, with the schema where the bare name would not find it."""
         name = quote_identifier(function.name)
@@ -283,11 +287,6 @@ class Deparser:
         ):
             return item.name
         return f"OPERATOR({quote_identifier(self.catalog.namespace_name(item.namespace))}.{item.name})"
-
-    def operator(self, name: str, arguments: tuple[Expr, ...]) -> str:
-        """An operator application in parentheses."""
-        texts = [self.text(item, True) for item in arguments]
-        return f"({name} {texts[0]})" if len(texts) == 1 else f"({texts[0]} {name} {texts[1]})"
 
     def aggregate(self, node: AggregateCall, _: bool) -> str:
         name = self.function_name(self.catalog.function(node.function))
@@ -330,29 +329,30 @@ class Deparser:
     def array_op(self, node: ArrayOp, _: bool) -> str:
         quantifier = "ANY" if node.use_or else "ALL"
         operator = self.operator_name(node.operator)
-        return f"({self.text(node.left, True)} {operator} {quantifier} ({self.text(node.right, True)}))"
+        left = self.inside(node.left, node, True)
+        return self.enclosed(f"{left} {operator} {quantifier} ({self.text(node.right, True)})")
 
     # --- boolean ----------------------------------------------------------------------------------------------------
 
     def conjunction(self, node: And, _: bool) -> str:
-        return "(" + " AND ".join(self.text(item) for item in node.arguments) + ")"
+        return self.enclosed(" AND ".join(self.inside(item, node) for item in node.arguments))
 
     def disjunction(self, node: Or, _: bool) -> str:
-        return "(" + " OR ".join(self.text(item) for item in node.arguments) + ")"
+        return self.enclosed(" OR ".join(self.inside(item, node) for item in node.arguments))
 
     def negation(self, node: Not, _: bool) -> str:
-        return f"(NOT {self.text(node.argument)})"
+        return self.enclosed(f"NOT {self.inside(node.argument, node)}")
 
     def null_test(self, node: NullTest, _: bool) -> str:
-        return f"({self.text(node.argument, True)} IS {'NOT ' if node.negated else ''}NULL)"
+        return self.enclosed(f"{self.inside(node.argument, node, True)} IS {'NOT ' if node.negated else ''}NULL")
 
     def boolean_test(self, node: BooleanTest, _: bool) -> str:
         target = {True: "TRUE", False: "FALSE", None: "UNKNOWN"}[node.target]
-        return f"({self.text(node.argument)} IS {'NOT ' if node.negated else ''}{target})"
+        return self.enclosed(f"{self.inside(node.argument, node)} IS {'NOT ' if node.negated else ''}{target}")
 
     def distinct_test(self, node: DistinctTest, _: bool) -> str:
-        negation = "NOT " if node.negated else ""
-        return f"({self.text(node.left, True)} IS {negation}DISTINCT FROM {self.text(node.right, True)})"
+        left, right = self.inside(node.left, node, True), self.inside(node.right, node, True)
+        return self.enclosed(f"{left} IS {'NOT ' if node.negated else ''}DISTINCT FROM {right}")
 
     def null_if(self, node: NullIf, _: bool) -> str:
         return f"NULLIF({self.text(node.left, True)}, {self.text(node.right, True)})"

@@ -23,7 +23,6 @@ from compute_node.sql.expressions import (
     CoerceTypmod,
     CoerceViaIO,
     Collate,
-    Const,
     DistinctTest,
     Expr,
     FieldSelect,
@@ -87,51 +86,11 @@ class PrettyDeparser(Deparser):
             return name in _MULTIPLICATIVE
         return node is parent.arguments[0]
 
-    def argument(self, node: Expr, parent: Call) -> str:
-        return self.inside(node, parent)
-
-    # --- what differs -----------------------------------------------------------------------------------------------
-
-    def call(self, node: Call, show_implicit: bool) -> str:
-        if not node.operator:
-            return super().call(node, show_implicit)
-        texts = [self.inside(item, node, True) for item in node.arguments]
-        name = self.operator_name(node.operator)
-        return f"{name} {texts[0]}" if len(texts) == 1 else f"{texts[0]} {name} {texts[1]}"
+    def enclosed(self, text: str) -> str:
+        return text
 
     def cast_argument(self, argument: Expr, type_oid: int) -> str:
-        if isinstance(argument, Const) and argument.type == type_oid and argument.typmod < 0:
-            return self.bare(argument)
         return self.inside(argument, Relabel(type=type_oid, argument=argument))
-
-    def collated(self, node: Collate, name: str, show_implicit: bool) -> str:
-        return f"{self.inside(node.argument, node, show_implicit)} COLLATE {name}"
-
-    def array_op(self, node: ArrayOp, _: bool) -> str:
-        quantifier = "ANY" if node.use_or else "ALL"
-        operator = self.operator_name(node.operator)
-        right = self.text(node.right, True)
-        return f"{self.inside(node.left, node, True)} {operator} {quantifier} ({right})"
-
-    def conjunction(self, node: And, _: bool) -> str:
-        return " AND ".join(self.inside(item, node) for item in node.arguments)
-
-    def disjunction(self, node: Or, _: bool) -> str:
-        return " OR ".join(self.inside(item, node) for item in node.arguments)
-
-    def negation(self, node: Not, _: bool) -> str:
-        return f"NOT {self.inside(node.argument, node)}"
-
-    def null_test(self, node: NullTest, _: bool) -> str:
-        return f"{self.inside(node.argument, node, True)} IS {'NOT ' if node.negated else ''}NULL"
-
-    def boolean_test(self, node: BooleanTest, _: bool) -> str:
-        target = {True: "TRUE", False: "FALSE", None: "UNKNOWN"}[node.target]
-        return f"{self.inside(node.argument, node)} IS {'NOT ' if node.negated else ''}{target}"
-
-    def distinct_test(self, node: DistinctTest, _: bool) -> str:
-        left, right = self.inside(node.left, node, True), self.inside(node.right, node, True)
-        return f"{left} IS {'NOT ' if node.negated else ''}DISTINCT FROM {right}"
 
 
 def _is_cast(node: Call) -> bool:

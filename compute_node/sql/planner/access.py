@@ -1,12 +1,14 @@
-"""Rule: how to read one table: sequentially, through an index, or by tid; the cheapest way wins."""
+"""Rule: how to read one table: sequentially, through an index, by bitmaps, or by tid."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 
-from compute_node.sql.expressions import Call, Expr, SortKey, Var
+from compute_node.sql.expressions import Call, Expr, Var
 from compute_node.sql.planner.bitmap_paths import BitmapPaths
-from compute_node.sql.planner.index_paths import IndexPaths
+from compute_node.sql.planner.classes import Classes, begins
+from compute_node.sql.planner.index_paths import IndexPath, IndexPaths
 from compute_node.sql.planner.paths import CPU_TUPLE_COST, DISABLED_COST, SEQ_PAGE_COST, ScanPath, test_cost
 from compute_node.sql.planner.quals import relids
 from compute_node.sql.planner.selectivity import Estimator, table_size
@@ -22,29 +24,31 @@ class Access:
         self.catalog = statement.catalog
         self.entries = query.range_table
         keeps = bool(query.locking) or query.command != "select"
-        self.estimator = Estimator(statement.catalog, query.range_table, statement.decisive_literals)
+        known = statement.estimators.get(id(query.range_table))
+        if known is None:
+            known = Estimator(statement.catalog, query.range_table, statement.peeking)
+            statement.estimators[id(query.range_table)] = known
+        self.estimator = known
         self._indexes = IndexPaths(statement, self.estimator, keeps)
         self._bitmaps = BitmapPaths(self.estimator, self._indexes, keeps)
-        self._wants_few = query.limit is not None
 
-    def index_paths(
+    def _index_paths(
         self,
         rte: int,
         entry: RangeEntry,
         quals: Sequence[Expr],
-        filter_quals: Sequence[Expr],
-        order: Sequence[SortKey[Expr]] = (),
         loops: float = 1.0,
-    ) -> Iterator[tuple[ScanPath, bool]]:
+        for_order: bool = False,
+    ) -> Iterator[IndexPath]:
         """See ``IndexPaths.paths``; with ``enable_indexscan`` off they are dear."""
         if entry.sample is not None:
             return
         off = not self.statement.enabled("enable_indexscan")
-        for path, ordered in self._indexes.paths(rte, entry, quals, filter_quals, order, loops):
+        for found in self._indexes.paths(rte, entry, quals, quals, loops, for_order):
             if off:
-                path.startup += DISABLED_COST
-                path.cost += DISABLED_COST
-            yield path, ordered
+                found.path.startup += DISABLED_COST
+                found.path.cost += DISABLED_COST
+            yield found
 
     def seq_path(self, rte: int, entry: RangeEntry, quals: Sequence[Expr]) -> ScanPath:
         """The whole table, filtered; by tid when a condition says ``ctid = …``."""
@@ -77,23 +81,50 @@ class Access:
             filter=list(quals),
         )
 
-    def best_scan(self, rte: int, entry: RangeEntry, quals: Sequence[Expr]) -> ScanPath:
-        """The cheapest scan; one that finds at most one row by a unique key always wins, since statistics may be
-        stale."""
-        best = self.seq_path(rte, entry, quals)
+    def paths(self, rte: int, entry: RangeEntry, quals: Sequence[Expr], classes: Classes) -> list[ScanPath]:
+        """The scans of a table that may be of use, with the orders that they give. One that finds at most one row by a
+        unique key is the only one, since statistics may be stale."""
+        sequential = self.seq_path(rte, entry, quals)
+        found = [sequential]
         if entry.sample is not None:
-            return best
-        for path, _ in self.index_paths(rte, entry, quals, quals):
+            return found
+        for each in self._index_paths(rte, entry, quals, for_order=bool(classes.interesting)):
+            path = each.path
             if path.index is not None and path.index.unique:
-                return path
-            if path.cost < best.cost and best.tid is None:
-                best = path
-        if best.tid is None and not self._wants_few:
-            # Under a LIMIT an index that gives its first rows at once is better.
-            bitmap = self._bitmaps.best(rte, entry, quals)
-            if bitmap is not None and not self.statement.enabled("enable_bitmapscan"):
-                bitmap.startup += DISABLED_COST
-                bitmap.cost += DISABLED_COST
-            if bitmap is not None and bitmap.cost < best.cost:
-                return bitmap
-        return best
+                return [path]
+            if sequential.tid is not None:
+                continue
+            order = (classes.order(each.order) or ()) if each.order and classes.interesting else ()
+            useful = bool(order) and order[0][0] in classes.interesting
+            if useful:
+                backward = tuple((number, not down, not first) for number, down, first in order)
+                if begins(backward, classes.wanted) and path.index is not None:
+                    other = dataclasses.replace(path, index=dataclasses.replace(path.index, backward=True))
+                    other.order = backward
+                    found.append(other)
+                path.order = order
+            if each.finds or useful:
+                found.append(path)
+        if sequential.tid is None:
+            bitmap = self._bitmap(rte, entry, quals)
+            found += [] if bitmap is None else [bitmap]
+        return found
+
+    def given_paths(self, rte: int, entry: RangeEntry, quals: Sequence[Expr], loops: float) -> Iterator[ScanPath]:
+        """Scans whose conditions name columns of other entries, too."""
+        found = [each.path for each in self._index_paths(rte, entry, quals, loops) if each.path.required]
+        single = [path for path in found if path.index is not None and path.index.unique]
+        if single:
+            yield single[0]
+            return
+        yield from found
+        bitmap = self._bitmap(rte, entry, quals, loops)
+        if bitmap is not None and bitmap.required:
+            yield bitmap
+
+    def _bitmap(self, rte: int, entry: RangeEntry, quals: Sequence[Expr], loops: float = 1.0) -> ScanPath | None:
+        bitmap = self._bitmaps.best(rte, entry, quals, loops)
+        if bitmap is not None and not self.statement.enabled("enable_bitmapscan"):
+            bitmap.startup += DISABLED_COST
+            bitmap.cost += DISABLED_COST
+        return bitmap

@@ -17,7 +17,7 @@ from compute_node.sql.plan import IndexKey
 from compute_node.sql.planner.index_cost import ScanSize, bitmap_heap_cost, bitmap_index_cost
 from compute_node.sql.planner.index_paths import Choice, IndexPaths, descents
 from compute_node.sql.planner.paths import ScanPath, test_cost
-from compute_node.sql.planner.quals import conjunction, conjuncts, local_vars
+from compute_node.sql.planner.quals import as_given, conjunction, conjuncts, local_vars
 from compute_node.sql.planner.selectivity import Estimator, table_size
 from compute_node.sql.query import RangeEntry
 from compute_node.types import oids
@@ -53,9 +53,11 @@ class BitmapPaths:
         self._catalog = estimator.catalog
         self._indexes = indexes
         self._keep_implied = keep_implied
+        self._loops = 1.0
 
-    def best(self, rte: int, entry: RangeEntry, quals: Sequence[Expr]) -> ScanPath | None:
-        """The cheapest path; None when no index serves a condition."""
+    def best(self, rte: int, entry: RangeEntry, quals: Sequence[Expr], loops: float = 1.0) -> ScanPath | None:
+        """The cheapest path; None when no index serves a condition. ``loops``: how often it will run."""
+        self._loops = loops
         found = list(self._bitmaps(rte, entry, quals, quals))
         for qual in quals:
             if isinstance(qual, Or):
@@ -77,15 +79,17 @@ class BitmapPaths:
                 continue
             found = self._indexes.match(index, rte, entry, quals, filter_quals)
             if found is not None and found[0].keys:
-                yield self._of_index(index, entry, found[0], found[1])
+                yield self._of_index(index, rte, entry, found[0], found[1])
 
-    def _of_index(self, index: IndexDesc, entry: RangeEntry, choice: Choice, predicate: tuple[Expr, ...]) -> Bitmap:
+    def _of_index(
+        self, index: IndexDesc, rte: int, entry: RangeEntry, choice: Choice, predicate: tuple[Expr, ...]
+    ) -> Bitmap:
         relation = entry.relation
         if relation is None:
             raise InvariantViolation("relation is not there")
         keyed = _distinct([each.qual for each in choice.keys])
         pages, total = table_size(self._catalog, relation)
-        fraction = self._estimator.of_all(_distinct([*keyed, *predicate]))
+        fraction = self._estimator.of_all([as_given(item, rte) for item in _distinct([*keyed, *predicate])])
         if index.unique and choice.point:
             fraction = 1.0 / total
         size = ScanSize(
@@ -93,6 +97,7 @@ class BitmapPaths:
             pages,
             max(1.0, total * fraction),
             0,
+            loops=self._loops,
             descents=descents(choice),
             index_pages=index.pages,
         )
@@ -168,8 +173,8 @@ class BitmapPaths:
         met = [qual for bitmap in chosen for qual in bitmap.quals]
         rest = [item for item in quals if item not in met]
         matched = max(1.0, total * fraction)
-        rows = round(total * self._estimator.of_all(quals)) if quals else matched
-        size = ScanSize(total, pages, matched, test_cost(quals))
+        rows = round(total * self._estimator.of_all([as_given(item, rte) for item in quals])) if quals else matched
+        size = ScanSize(total, pages, matched, test_cost(quals), loops=self._loops)
         startup = sum(bitmap.cost for bitmap in chosen)
         whole = chosen[0]
         if len(chosen) > 1:
@@ -188,7 +193,7 @@ class BitmapPaths:
             rows=min(matched, max(rows, 1.0)),
             startup=startup,
             cost=startup + bitmap_heap_cost(size),
-            required=frozenset(item for qual in whole.meets for item in local_vars(qual) if item.rte != rte),
+            required=frozenset(item for qual in [*whole.meets, *rest] for item in local_vars(qual) if item.rte != rte),
             rte=rte,
             entry=entry,
             filter=rest,

@@ -20,19 +20,36 @@ from compute_node.sql.plan import (
     CteScan,
     FunctionScan,
     HashJoin,
+    IncrementalSort,
     IndexKey,
     Materialize,
+    Memoize,
+    MergeJoin,
     NestLoop,
     Plan,
     Result,
     SampleScan,
     SeqScan,
+    Sort,
     SubqueryScan,
     TidScan,
+    Unique,
     ValuesScan,
 )
 from compute_node.sql.planner.bitmap_paths import Bitmap
-from compute_node.sql.planner.paths import EmptyPath, JoinPath, Path, ScanPath, SubPath, row_width, width_of
+from compute_node.sql.planner.cost.sorting import material
+from compute_node.sql.planner.paths import (
+    EmptyPath,
+    JoinPath,
+    MemoizePath,
+    Path,
+    ScanPath,
+    SortPath,
+    SubPath,
+    UniquePath,
+    row_width,
+    width_of,
+)
 from compute_node.sql.planner.quals import conjunction, local_vars
 from compute_node.sql.planner.selectivity import table_size
 from compute_node.sql.planner.state import Level
@@ -69,6 +86,10 @@ class Creator:
             plan = self._scan(path, needs)
         elif isinstance(path, JoinPath):
             plan = self._join(path, needs)
+        elif isinstance(path, UniquePath):
+            plan = self._unique(path, needs)
+        elif isinstance(path, SortPath):
+            plan = self._sorted(path, needs)
         elif isinstance(path, SubPath):
             plan = self._sub(path, needs)
         elif isinstance(path, EmptyPath):
@@ -235,6 +256,38 @@ class Creator:
             return path.plan
         return SubqueryScan(child=path.plan, filter=condition, alias=entry.alias, output=output)
 
+    def _sorted(self, path: SortPath, needs: Sequence[Expr]) -> Plan:
+        named = (*needs, *(key.expression for key in path.keys if isinstance(key.expression, Var)))
+        wanted: list[Expr] = list(dict.fromkeys(var for item in named for var in local_vars(item)))
+        wanted = [var for var in wanted if isinstance(var, Var) and var.rte in path.relids]
+        wanted += [key.expression for key in path.keys if key.expression not in wanted]
+        child = self.create(path.child, wanted)
+        columns = identity(wanted)
+        mapping: dict[tuple[int, int], Expr] = {
+            (var.rte, var.attno): column for var, column in zip(wanted, columns, strict=True) if isinstance(var, Var)
+        }
+        keys = tuple(replace(key, expression=columns[wanted.index(key.expression)]) for key in path.keys)
+        output = self._bound(needs, mapping)
+        if path.presorted:
+            return IncrementalSort(child=child, keys=keys, output=output, presorted=path.presorted)
+        return Sort(child=child, keys=keys, output=output)
+
+    def _unique(self, path: UniquePath, needs: Sequence[Expr]) -> Plan:
+        """The keys come first in the rows that are made unique; what else is wanted is of any row of a key."""
+        wanted = list(path.keys)
+        wanted += [var for item in needs for var in local_vars(item) if var.rte in path.relids and var not in wanted]
+        child = self.create(path.child, wanted)
+        mapping: dict[tuple[int, int], Expr] = {
+            (var.rte, var.attno): column
+            for var, column in zip(wanted, identity(wanted), strict=True)
+            if isinstance(var, Var)
+        }
+        for item in needs:
+            for var in local_vars(item):
+                if (var.rte, var.attno) not in mapping and var.rte in path.relids:
+                    raise InvariantViolation(f"column {var.attno} of range entry {var.rte} is not kept")
+        return Unique(child=child, count=len(path.keys), output=self._bound(needs, mapping))
+
     # --- joins ------------------------------------------------------------------------------------------------------
 
     def _join(self, path: JoinPath, needs: Sequence[Expr]) -> Plan:
@@ -268,13 +321,38 @@ class Creator:
                 number = self.level.params[var] = self.level.statement.new_param()
             parameters.append((number, var))
         outer = self.create(path.outer, outer_needs)
-        inner = self.create(path.inner, inner_needs)
+        cached = path.inner if isinstance(path.inner, MemoizePath) else None
+        inner = self.create(path.inner if cached is None else cached.child, inner_needs)
         mapping: dict[tuple[int, int], Expr] = {}
         for side, vars_ in ((0, outer_needs), (1, inner_needs)):
             for index, var in enumerate(vars_):
                 mapping[var.rte, var.attno] = Column(type=var.type, typmod=var.typmod, index=index, side=side)
         output = self._bound(needs, mapping)
         condition = self._filter(path.condition, mapping)
+        if path.materialize:
+            kept = (inner.startup_cost, inner.total_cost)
+            kept = material(self.level.statement.costs, kept, inner.rows, inner.width)
+            inner = Materialize(
+                child=inner,
+                output=identity(inner.output),
+                rows=inner.rows,
+                width=inner.width,
+                startup_cost=kept[0],
+                total_cost=kept[1],
+            )
+        if path.method == "merge":
+            as_input = {key: replace(item, side=0) for key, item in mapping.items() if isinstance(item, Column)}
+            return MergeJoin(
+                kind=path.kind,
+                outer=outer,
+                inner=inner,
+                outer_keys=self._bound(path.outer_keys, as_input),
+                inner_keys=self._bound(path.inner_keys, as_input),
+                descending=path.descending,
+                nulls_first=path.nulls_first,
+                condition=condition,
+                output=output,
+            )
         if path.method == "hash":
             as_input = {key: replace(item, side=0) for key, item in mapping.items() if isinstance(item, Column)}
             return HashJoin(
@@ -286,15 +364,8 @@ class Creator:
                 condition=condition,
                 output=output,
             )
-        if path.materialize:
-            inner = Materialize(
-                child=inner,
-                output=identity(inner.output),
-                rows=inner.rows,
-                width=inner.width,
-                startup_cost=inner.startup_cost,
-                total_cost=inner.total_cost,
-            )
+        if cached is not None:
+            inner = self._memoized(cached, inner, mapping)
         return NestLoop(
             kind=path.kind,
             outer=outer,
@@ -302,4 +373,18 @@ class Creator:
             condition=condition,
             parameters=tuple((number, self._bind(var, mapping)) for number, var in parameters),
             output=output,
+        )
+
+    def _memoized(self, path: MemoizePath, child: Plan, mapping: Mapping_) -> Plan:
+        return Memoize(
+            child=child,
+            keys=self._bound(path.keys, mapping),
+            single=path.single,
+            binary=path.binary,
+            entries=path.entries,
+            output=identity(child.output),
+            rows=child.rows,
+            width=child.width,
+            startup_cost=path.startup,
+            total_cost=path.cost,
         )

@@ -105,6 +105,9 @@ def bitmap_heap_cost(size: ScanSize) -> float:
     """Fetching the rows of a bitmap in the order of their pages: the more of them, the more like reading in
     sequence."""
     pages = heap_pages(size)
+    if size.loops > 1:
+        # Pages that one run reads are in the cache for the next.
+        pages = min(size.pages, math.ceil(heap_pages(size, size.loops) / size.loops))
     page_cost = RANDOM_PAGE_COST
     if pages >= 2.0:
         page_cost -= (RANDOM_PAGE_COST - SEQ_PAGE_COST) * math.sqrt(pages / max(size.pages, pages))

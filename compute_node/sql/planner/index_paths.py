@@ -20,7 +20,7 @@ from compute_node.sql.planner.index_cost import ScanSize, index_scan_cost
 from compute_node.sql.planner.index_match import IndexClause, IndexMatcher
 from compute_node.sql.planner.index_proof import Proof
 from compute_node.sql.planner.paths import ScanPath, array_elements, test_cost
-from compute_node.sql.planner.quals import local_vars
+from compute_node.sql.planner.quals import as_given, local_vars
 from compute_node.sql.planner.selectivity import Estimator, table_size
 from compute_node.sql.planner.state import Statement
 from compute_node.sql.query import RangeEntry
@@ -39,6 +39,16 @@ class Choice:
     clauses: list[IndexClause]
     fixed: int
     point: bool
+
+
+@dataclass(slots=True)
+class IndexPath:
+    """``order``: what its rows come in the order of when the index is read forward. ``finds``: it reads a part of the
+    index alone, or a partial one."""
+
+    path: ScanPath
+    order: tuple[SortKey[Expr], ...]
+    finds: bool
 
 
 def choose(method: AccessMethod, columns: int, clauses: Sequence[Sequence[IndexClause]]) -> Choice | None:
@@ -83,41 +93,22 @@ class IndexPaths:
         entry: RangeEntry,
         quals: Sequence[Expr],
         filter_quals: Sequence[Expr],
-        order: Sequence[SortKey[Expr]],
         loops: float = 1.0,
-    ) -> Iterator[tuple[ScanPath, bool]]:
-        """(path, whether its order is ``order``, whose expressions are the table's). ``quals``: conditions that may
-        become keys (with join conditions for a parameterised scan); ``filter_quals``: those that must hold of the rows
-        in any case; ``loops``: how often the scan will run."""
+        for_order: bool = False,
+    ) -> Iterator[IndexPath]:
+        """``quals``: conditions that may become keys (with join conditions for a parameterised scan);
+        ``filter_quals``: those that must hold of the rows in any case; ``loops``: how often the scan will run;
+        ``for_order``: those without keys too, which are of use for their order alone."""
         relation = entry.relation
         if relation is None:
             return
         for index in relation.indexes:
             if index.valid and index.ready:
-                yield from self._of_index(index, rte, entry, quals, filter_quals, order, loops)
-
-    def _of_index(
-        self,
-        index: IndexDesc,
-        rte: int,
-        entry: RangeEntry,
-        quals: Sequence[Expr],
-        filter_quals: Sequence[Expr],
-        order: Sequence[SortKey[Expr]],
-        loops: float,
-    ) -> Iterator[tuple[ScanPath, bool]]:
-        found = self.match(index, rte, entry, quals, filter_quals)
-        if found is None:
-            return
-        choice, predicate, columns = found
-        method = METHODS[index.method]
-        ordered, backward = self._order(index, method, columns, choice, order)
-        if not choice.keys and not ordered and not predicate:
-            return
-        path = self._path(index, rte, entry, choice, predicate, filter_quals, loops)
-        if path.index is not None:
-            path.index.backward = backward
-        yield path, ordered
+                found = self.match(index, rte, entry, quals, filter_quals)
+                if found is not None and (for_order or found[0].keys or found[1]):
+                    choice, predicate, columns = found
+                    path = self._path(index, rte, entry, choice, predicate, filter_quals, loops)
+                    yield IndexPath(path, self.order(index, columns, choice), bool(choice.keys or predicate))
 
     def match(
         self, index: IndexDesc, rte: int, entry: RangeEntry, quals: Sequence[Expr], filter_quals: Sequence[Expr]
@@ -156,10 +147,10 @@ class IndexPaths:
         rest = [item for item in filter_quals if item not in used and item not in implied]
         unique = index.unique and index.immediate and choice.point
         keyed = _distinct([*(each.qual for each in choice.keys), *predicate])
-        matched = 1.0 if unique else max(1.0, total * self._estimator.of_all(keyed))
+        matched = 1.0 if unique else max(1.0, total * self._share(keyed, rte))
         checked = [each.qual for each in choice.clauses if each.exact and (each.lossy or each not in choice.keys)]
         tested = [item for item in _distinct([*rest, *checked]) if item not in keyed]
-        rows = min(matched, max(round(total * self._estimator.of_all([*keyed, *tested])), 1.0))
+        rows = min(matched, max(round(total * self._share([*keyed, *tested], rte)), 1.0))
         size = ScanSize(
             total,
             pages,
@@ -196,44 +187,27 @@ class IndexPaths:
             recheck=_distinct(used if method.lossy else checked),
         )
 
-    def _order(
-        self,
-        index: IndexDesc,
-        method: AccessMethod,
-        columns: tuple[Expr, ...],
-        choice: Choice,
-        order: Sequence[SortKey[Expr]],
-    ) -> tuple[bool, bool]:
-        """(the index gives the order, by reading backward). Columns fixed by equality may stand anywhere before."""
-        if not order or not method.ordered or any(key.array for key in choice.keys):
-            return False, False
-        position, direction, fixed = 0, None, choice.fixed
-        for key in order:
-            while position < len(columns) and columns[position] != key.expression and position < fixed:
-                position += 1
-            if key.expression in columns[:fixed] and self._is_fixed(index, columns, key):
-                continue
-            position = max(position, fixed)
-            if position >= len(columns) or columns[position] != key.expression:
-                return False, False
-            if not self._sorts(index, position, columns[position]):
-                return False, False
+    def _share(self, conditions: Sequence[Expr], rte: int) -> float:
+        """Of the table's rows; what other tables' columns are is not known."""
+        return self._estimator.of_all([as_given(item, rte) for item in conditions])
+
+    def order(self, index: IndexDesc, columns: tuple[Expr, ...], choice: Choice) -> tuple[SortKey[Expr], ...]:
+        """What the index's rows are in the order of, read forward: its columns behind those that equal one value."""
+        if not METHODS[index.method].ordered or any(key.array for key in choice.keys):
+            return ()
+        found: list[SortKey[Expr]] = []
+        for position in range(len(columns)):
+            column = columns[position]
             kept = index.key_types[position] if index.key_types else 0
-            if collation_of(key.type) != collation_of(kept):
-                return False, False
+            if position < choice.fixed and self._is_fixed(kept):
+                continue
+            if not self._sorts(index, position, column):
+                break
             descending = index.descending[position] if index.descending else False
             nulls_first = index.nulls_first[position] if index.nulls_first else False
-            if (key.descending, key.nulls_first) == (descending, nulls_first):
-                backward = False
-            elif (key.descending, key.nulls_first) == (not descending, not nulls_first):
-                backward = True
-            else:
-                return False, False
-            if direction is not None and direction != backward:
-                return False, False
-            direction = backward
-            position += 1
-        return True, bool(direction)
+            kind = kept if collation_of(kept) else column.type
+            found.append(SortKey(column, kind, descending, nulls_first))
+        return tuple(found)
 
     def _correlation(self, index: IndexDesc, rte: int) -> float:
         """Of the index's order with the table's."""
@@ -243,9 +217,9 @@ class IndexPaths:
         found = known.correlation if known.statistics is not None else float(index.primary)
         return found * MANY_COLUMNS if len(index.columns) > 1 else found
 
-    def _is_fixed(self, index: IndexDesc, columns: tuple[Expr, ...], key: SortKey[Expr]) -> bool:
-        """Whether rows that are equal in this column of the index are equal in the key, too."""
-        kept = collation_of(index.key_types[columns.index(key.expression)]) if index.key_types else 0
+    def _is_fixed(self, kind: int) -> bool:
+        """Whether rows that are equal in a column of this type are the same in it."""
+        kept = collation_of(kind)
         found = self._catalog.collation(kept) if kept else None
         return found is None or found.deterministic
 

@@ -207,7 +207,7 @@ def _change(planner: QueryPlanner, relation: RelationDesc) -> Plan:
     rte = query.result_rte
     assignments = [(attno, planner.prepare(value)) for attno, value in query.assignments]
     returning = [planner.prepare(item.expression) for item in query.returning]
-    path, _ = planner.join_path()
+    path = planner.join_path()
     where = planner.where_quals
     single = path.relids == frozenset({rte})
     own: list[Expr] = [
@@ -321,7 +321,7 @@ def plan_merge(planner: QueryPlanner, relation: RelationDesc) -> Plan:
         )
         for action in query.merge_actions
     ]
-    path, _ = planner.join_path()
+    path = planner.join_path()
     own: list[Expr] = [
         Const(type=column.type, value=None)
         if column.dropped

@@ -21,10 +21,12 @@ from compute_node.sql.expressions import (
     MinMax,
     NullIf,
     RowCompare,
+    SortKey,
     Var,
     walk,
 )
 from compute_node.sql.plan import IndexScan, Plan
+from compute_node.sql.planner.classes import Order
 from compute_node.sql.query import RangeEntry
 
 if TYPE_CHECKING:
@@ -49,6 +51,37 @@ class Path:
     startup: float = 0.0
     cost: float = 0.0
     required: frozenset[Var] = frozenset()
+    order: Order = ()
+    """that its rows come in"""
+
+
+@dataclass(slots=True, eq=False)
+class Rel:
+    """A set of relations, joined: the same rows by each of its paths, of which none is better than another in every
+    respect. ``mask``: its range entries as bits; ``width`` in bytes of a row."""
+
+    relids: frozenset[int]
+    mask: int
+    rows: float
+    width: float
+    paths: list[Path] = field(default_factory=list)
+    given: list[ScanPath] = field(default_factory=list)
+    """paths whose keys come from other relations"""
+
+    @property
+    def cheapest(self) -> Path:
+        """To the last row."""
+        return self.paths[0]
+
+    @property
+    def first(self) -> Path:
+        """To the first row."""
+        return min(self.paths, key=lambda path: path.startup)
+
+    @property
+    def required(self) -> frozenset[Var]:
+        """Columns of others that all its paths need."""
+        return self.paths[0].required
 
 
 @dataclass(slots=True, kw_only=True)
@@ -84,13 +117,15 @@ class SubPath(Path):
     entry: RangeEntry
     filter: list[Expr] = field(default_factory=list)
     plan: Plan | None = None
+    volatile: bool = False
+    """another run of it may give other rows"""
     cte: int = -1
     working: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
 class JoinPath(Path):
-    """``method`` hash or nest. ``filter`` applies to joined rows (after null extension), ``condition`` decides
+    """``method`` hash, merge or nest. ``filter`` applies to joined rows (after null extension), ``condition`` decides
     matches."""
 
     kind: str
@@ -102,12 +137,50 @@ class JoinPath(Path):
     condition: list[Expr] = field(default_factory=list)
     filter: list[Expr] = field(default_factory=list)
     materialize: bool = False
+    descending: tuple[bool, ...] = ()
+    """of a merge join's keys"""
+    nulls_first: tuple[bool, ...] = ()
+    merged: list[Expr] = field(default_factory=list)
+    """the conditions that its keys are made of"""
+
+
+@dataclass(slots=True, kw_only=True)
+class SortPath(Path):
+    """``child`` sorted; its rows are in order by the first ``presorted`` keys already."""
+
+    child: Path
+    keys: tuple[SortKey[Expr], ...]
+    presorted: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class MemoizePath(Path):
+    """The rows of a parameterised ``child``, kept by the values of ``keys``, which are the outer side's. ``single``:
+    there is at most one for each. ``entries``: how many keys there is room for."""
+
+    child: Path
+    keys: tuple[Expr, ...]
+    single: bool = False
+    binary: bool = False
+    entries: float = 0.0
+    again: tuple[float, float] = (0.0, 0.0)
+    """what each run but the first costs"""
+
+
+@dataclass(slots=True, kw_only=True)
+class UniquePath(Path):
+    """One row of ``child`` for each value of ``keys``: the inner side of a semi join as that of a plain one."""
+
+    child: Path
+    keys: tuple[Expr, ...]
 
 
 def rows_of(path: Path | None, rte: int) -> float:
     """How many rows of a range entry its conditions have left; 0 where the path does not read it."""
     if isinstance(path, JoinPath):
         return rows_of(path.outer, rte) or rows_of(path.inner, rte)
+    if isinstance(path, (SortPath, MemoizePath, UniquePath)):
+        return rows_of(path.child, rte)
     return path.rows if isinstance(path, (ScanPath, SubPath)) and path.rte == rte else 0.0
 
 
@@ -147,6 +220,8 @@ def width_of(catalog: CatalogView, path: Path, needs: Sequence[Expr]) -> int:
 def _relation_of(path: Path, rte: int) -> RelationDesc | None:
     if isinstance(path, JoinPath):
         return _relation_of(path.outer if rte in path.outer.relids else path.inner, rte)
+    if isinstance(path, (SortPath, MemoizePath, UniquePath)):
+        return _relation_of(path.child, rte)
     return path.entry.relation if isinstance(path, ScanPath) and path.rte == rte else None
 
 

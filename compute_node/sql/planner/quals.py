@@ -13,11 +13,13 @@ from compute_node.sql.expressions import (
     CoerceTypmod,
     CoerceViaIO,
     Const,
+    ExecParam,
     Expr,
     Not,
     NullTest,
     Relabel,
     Var,
+    map_children,
     walk,
 )
 from compute_node.types import oids
@@ -64,6 +66,13 @@ def contains_volatile(catalog: CatalogView, node: Expr) -> bool:
 def contains_set(catalog: CatalogView, node: Expr) -> bool:
     """Whether a set-returning function is called anywhere inside."""
     return any(isinstance(item, Call) and catalog.function(item.function).returns_set for item in walk(node))
+
+
+def as_given(node: Expr, rte: int) -> Expr:
+    """A condition with what other entries' columns are left open: as it is for one row of them."""
+    if isinstance(node, Var):
+        return node if node.rte == rte or node.levels_up else ExecParam(type=node.type, typmod=node.typmod, number=-1)
+    return node if isinstance(node, Const) else map_children(node, lambda child: as_given(child, rte))
 
 
 def strip_relabel(node: Expr) -> Expr:

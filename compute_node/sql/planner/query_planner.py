@@ -16,6 +16,7 @@ from compute_node.sql.expressions import (
     Expr,
     Not,
     NullTest,
+    Or,
     RowExpr,
     RowsFrom,
     SortKey,
@@ -27,13 +28,17 @@ from compute_node.sql.expressions import (
 )
 from compute_node.sql.plan import Plan, RecursiveUnion
 from compute_node.sql.planner.access import Access
+from compute_node.sql.planner.classes import Classes
 from compute_node.sql.planner.create import Creator, identity
+from compute_node.sql.planner.disjunctions import factored, restrictions
 from compute_node.sql.planner.equivalence import Equivalences
 from compute_node.sql.planner.extremes import ends_of_indexes, is_better
 from compute_node.sql.planner.fold import fold
 from compute_node.sql.planner.from_tree import FromTree, leaves, nullable, reduce_outer
-from compute_node.sql.planner.joins import Item, JoinSearch, hash_keys
-from compute_node.sql.planner.paths import EmptyPath, JoinPath, Path, ScanPath, SubPath, rows_of
+from compute_node.sql.planner.joining.clauses import hash_keys, hashes_values
+from compute_node.sql.planner.joining.search import Item, JoinSearch
+from compute_node.sql.planner.joining.uniqueness import is_unique_key
+from compute_node.sql.planner.paths import EmptyPath, Path, Rel, SubPath, rows_of, type_width
 from compute_node.sql.planner.pull_up import pull_up
 from compute_node.sql.planner.push_down import having_as_where, push_down
 from compute_node.sql.planner.quals import conjuncts, contains_volatile, local_vars, nonnullable, relids
@@ -60,6 +65,13 @@ class QueryPlanner:
         """of FROM and WHERE, once it is chosen"""
         self.constant_quals: list[Expr] = []
         """conditions without columns, found by ``join_path``: they gate the whole level"""
+        self.classes = Classes(self.catalog)
+        self.first_rows = 0.0
+        """so many rows are asked for at most, above 0; below 0 such a share of them"""
+        self._widths: dict[int, float] | None = None
+        self._order: Sequence[SortKey[Expr]] = ()
+        self._shares: dict[int, tuple[Expr, float]] = {}
+        """conditions of joins of which part is asked of one side before, by identity; the share of pairs left then"""
         self.where_quals: list[Expr] = []
         """all conditions of WHERE that did not become joins, found by ``join_path``"""
 
@@ -78,6 +90,10 @@ class QueryPlanner:
         ):
             node = self._resolve(node)
         return fold(self.catalog, node)
+
+    def conditions(self, node: Expr) -> list[Expr]:
+        """The conjuncts of a condition, prepared."""
+        return conjuncts(factored(self.prepare(node)))
 
     def _resolve(self, node: Expr) -> Expr:
         if isinstance(node, Var) and node.attno == 0:
@@ -154,7 +170,12 @@ class QueryPlanner:
             if expr not in before or self._mentions(node, expr)
         )
         self.statement.subplans.append(plan)
-        hashed = node.kind == "ANY" and not child.level.uses_outer and not parameters
+        hashed = (
+            node.kind == "ANY"
+            and not child.level.uses_outer
+            and not parameters
+            and all(hashes_values(self.catalog, test) for test in conjuncts(node.test))
+        )
         return SubPlan(
             type=node.type,
             typmod=node.typmod,
@@ -325,12 +346,18 @@ class QueryPlanner:
             level = level.parent
         raise InvariantViolation(f"WITH item {entry.cte} is not planned")
 
-    def join_path(self, order: Sequence[SortKey[Expr]] = ()) -> tuple[Path, bool]:
-        """The path for FROM and WHERE, and whether it gives ``order`` (keys over Vars of a single table)."""
+    def join_path(self) -> Path:
+        """The cheapest path for FROM and WHERE."""
+        self.path = self.join_rel().cheapest
+        return self.path
+
+    def join_rel(self, order: Sequence[SortKey[Expr]] = (), needs: Sequence[Expr] = ()) -> Rel:
+        """The paths for FROM and WHERE. ``order``: the rows had best come so (keys over Vars); ``needs``: what is
+        computed of them, which says how wide they are."""
         query = self.query
         where, extra_items = self._pull_up_sublinks(conjuncts(query.where))
         query = self.query
-        prepared = [part for item in where for part in conjuncts(self.prepare(item))]
+        prepared = [part for item in where for part in self.conditions(item)]
         self.where_quals = prepared
         nonnull = frozenset[int]().union(*(nonnullable(self.catalog, item) for item in prepared))
         trees = [reduce_outer(self.catalog, item, nonnull) for item in query.from_items]
@@ -341,73 +368,98 @@ class QueryPlanner:
         constant = [item for item in prepared if not relids(item)]
         rest = [item for item in prepared if relids(item)]
         if not trees and not extra_items:
-            return self._gated(EmptyPath(relids=frozenset(), cost=0.01), constant), False
+            self.constant_quals = constant
+            return Rel(frozenset(), 0, 1.0, 0.0, [EmptyPath(relids=frozenset(), cost=0.01)])
         # A volatile condition is asked for each row, though it has no column.
         volatile = [item for item in constant if contains_volatile(self.catalog, item)]
-        constant = [item for item in constant if item not in volatile]
+        self.constant_quals = [item for item in constant if item not in volatile]
         single = len(trees) == 1 and isinstance(trees[0], FromItem) and not extra_items
-        items, quals = self._flatten(trees, [*rest, *volatile] if single else rest)
-        for make in extra_items:
+        if single and not order:
+            self._widths = None
+        else:
+            self._widths = self._needed([*needs, *rest])
+        self._order = order
+        items, quals = self._flatten(trees, [*rest, *volatile] if single else rest, [item for item, _ in extra_items])
+        for _, make in extra_items:
             items.append(make())
-        if order and len(items) == 1 and isinstance(items[0].path, ScanPath) and not quals:
-            ordered = self._ordered_scan(items[0], order)
-            if ordered is not None:
-                return self._gated(ordered, constant), True
         placed = [(qual, relids(qual)) for qual in quals]
         if not single:
             everywhere = frozenset[int]().union(*(item.relids for item in items))
             placed += [(qual, everywhere) for qual in volatile]
-        path = JoinSearch(Access(self.statement, self.query), items, placed).best()
-        return self._gated(path, constant), False
+        rel = self._search(items, placed)
+        self.path = rel.cheapest
+        return rel
+
+    def _search(self, items: list[Item], quals: Sequence[tuple[Expr, frozenset[int]]]) -> Rel:
+        access = Access(self.statement, self.query)
+        return JoinSearch(access, self.classes, items, quals, self.wants_first, self._shares).best()
+
+    @property
+    def wants_first(self) -> bool:
+        """Whether not all rows will be asked for."""
+        return self.query.limit is not None or self.first_rows > 0
+
+    def _needed(self, expressions: Sequence[Expr]) -> dict[int, float]:
+        """How wide each entry's rows are: the columns that something above their scan needs."""
+        found: dict[int, float] = {}
+        seen: set[Var] = set()
+        for node in expressions:
+            for var in local_vars(node):
+                if var not in seen:
+                    seen.add(var)
+                    found[var.rte] = found.get(var.rte, 0.0) + self._column_width(var)
+        return found
+
+    def target_width(self, targets: Sequence[Expr]) -> float:
+        """Bytes of a row of these."""
+        return sum(
+            self._column_width(item)
+            if isinstance(item, Var) and not item.levels_up
+            else float(type_width(self.catalog, item.type, item.typmod))
+            for item in targets
+        )
+
+    def _column_width(self, var: Var) -> float:
+        entry = self.query.range_table[var.rte]
+        relation = entry.relation if entry.kind == "relation" else None
+        if relation is not None and var.attno > 0:
+            known = self.catalog.column_statistics(relation.oid, var.attno)
+            if known is not None:
+                return float(known.width)
+        return float(type_width(self.catalog, var.type, var.typmod))
 
     def groups(self, keys: Sequence[Expr], rows: float) -> float:
         """How many groups such keys make of so many rows of FROM."""
         estimator = Access(self.statement, self.query).estimator
         return round(estimator.groups(keys, rows, lambda rte: rows_of(self.path, rte) or rows))
 
-    def _gated(self, path: Path, constant: list[Expr]) -> Path:
-        self.constant_quals = constant
-        return path
-
-    def _ordered_scan(self, item: Item, order: Sequence[SortKey[Expr]]) -> ScanPath | None:
-        """An index scan in the wanted order, when it beats scanning and sorting."""
-        path = item.path
-        if not isinstance(path, ScanPath):
-            return None
-        best: ScanPath | None = None
-        access = Access(self.statement, self.query)
-        for scan, ordered in access.index_paths(path.rte, path.entry, item.quals, item.quals, order):
-            if ordered and (best is None or scan.cost < best.cost):
-                best = scan
-        if best is None:
-            return None
-        if path.index is not None and path.index.unique:
-            return best if best.index is not None and best.index.unique else None
-        if self.query.limit is not None:
-            wanted = self.query.limit.value if isinstance(self.query.limit, Const) else 10
-            share = min(1.0, (wanted or 10) / max(best.rows, 1.0)) if isinstance(wanted, int) else 0.1
-            return best if best.cost * share <= path.cost + path.rows * 0.02 else None
-        return best if best.cost <= path.cost + path.rows * 0.02 else None
-
     # --- flattening -------------------------------------------------------------------------------------------------
 
-    def _flatten(self, trees: Sequence[FromTree], quals: list[Expr]) -> tuple[list[Item], list[Expr]]:
-        """Items of a join problem and the conditions that no single item can take."""
+    def _flatten(
+        self, trees: Sequence[FromTree], quals: list[Expr], others: Sequence[Sequence[Expr]] = ()
+    ) -> tuple[list[Item], list[Expr]]:
+        """Items of a join problem and the conditions that neither a single item nor a class can take. ``others``:
+        conditions of semi and anti joins to come."""
         pending: list[tuple[str, FromTree, list[Expr], frozenset[int]]] = []
-        pool = list(quals)
+        pool: list[Expr] = []
+        limit = int(self.statement.number("join_collapse_limit", 8))
 
         def visit(item: FromTree) -> None:
             if isinstance(item, FromItem) or item.kind == "full":
                 pending.append(("inner", item, [], frozenset()))
                 return
-            condition = [] if item.condition is None else conjuncts(self.prepare(item.condition))
+            condition = [] if item.condition is None else self.conditions(item.condition)
+            start = len(pending)
+            visit(item.left)
             if item.kind == "inner":
-                visit(item.left)
+                middle = len(pending)
                 visit(item.right)
                 pool.extend(condition)
+                self._collapse(pending, start, middle, item, limit)
                 return
             left, right = leaves(item.left), leaves(item.right)
-            visit(item.left)
+            if len(pending) - start >= limit and len(pending) - start > 1:
+                pending[start:] = [("inner", item.left, [], frozenset())]
             mentioned = frozenset[int]().union(*(relids(qual) for qual in condition))
             pending.append(("left", item.right, condition, (mentioned & left) or left))
             if not mentioned <= left | right:
@@ -416,61 +468,128 @@ class QueryPlanner:
 
         for tree in trees:
             visit(tree)
+        pool += quals
         equal = Equivalences(self.catalog, pool)
         pool = equal.conditions(pool)
+        if len(pending) > 1 or others:
+            nulls = 0
+            for tree in trees:
+                for rte in nullable(tree):
+                    nulls |= 1 << rte
+            entries = 0
+            for rte in frozenset[int]().union(*(leaves(tree) for tree in trees)):
+                entries |= 1 << rte
+            pool = self._classify(pool, nulls, entries)
+            single = [tree.rte for kind, tree, _, _ in pending if kind == "inner" and isinstance(tree, FromItem)]
+            pool += self._restrictions(pool, single)
+        elif self._order:
+            for qual in pool:
+                self.classes.fix(qual)
+        if self._order:
+            self.classes.wanted = self.classes.order(self._order) or ()
+            self.classes.interesting.update(number for number, _, _ in self.classes.wanted)
+        left_conditions = [
+            equal.below(condition, leaves(tree)) if kind != "inner" else condition
+            for kind, tree, condition, _ in pending
+        ]
+        for conditions in [*left_conditions, *others]:
+            for qual in conditions:
+                self._note(qual)
         items = []
         taken: set[int] = set()
-        for kind, tree, condition, min_left in pending:
+        for (kind, tree, _, min_left), condition in zip(pending, left_conditions, strict=True):
             own = leaves(tree)
+            if kind != "inner" and isinstance(tree, FromItem):
+                condition = [*condition, *self._restrictions(condition, [tree.rte])]
             if kind == "inner":
                 mine = [qual for qual in pool if relids(qual) <= own]
                 taken |= {id(qual) for qual in mine}
-                items.append(Item(kind, self._tree_path(tree, mine), mine))
+                items.append(Item(kind, self._tree_rel(tree, mine), mine))
             else:
-                condition = equal.below(condition, own)
                 mine = [qual for qual in condition if relids(qual) and relids(qual) <= own]
-                others = [qual for qual in condition if qual not in mine]
-                items.append(Item(kind, self._tree_path(tree, mine), mine, others, min_left))
+                rest = [qual for qual in condition if qual not in mine]
+                items.append(Item(kind, self._tree_rel(tree, mine), mine, rest, min_left))
         return items, [qual for qual in pool if id(qual) not in taken]
 
-    def _tree_path(self, tree: FromTree, quals: list[Expr]) -> Path:
-        """The path of one item: a leaf, a FULL join, or a nested join problem (the nullable side of an outer join)."""
+    @staticmethod
+    def _collapse(
+        pending: list[tuple[str, FromTree, list[Expr], frozenset[int]]],
+        start: int,
+        middle: int,
+        item: JoinItem,
+        limit: int,
+    ) -> None:
+        """Where a JOIN has more items than ``join_collapse_limit``, its sides become problems of their own."""
+        if len(pending) - start <= limit:
+            return
+        if len(pending) - middle > 1:
+            pending[middle:] = [("inner", item.right, [], frozenset())]
+        if middle - start > 1:
+            pending[start:middle] = [("inner", item.left, [], frozenset())]
+
+    def _classify(self, pool: list[Expr], nulls: int, entries: int) -> list[Expr]:
+        """The conditions that no class enforces."""
+        for qual in pool:
+            self.classes.fix(qual)
+        rest = [qual for qual in pool if not self.classes.add(qual, nulls)]
+        rest += self.classes.within_entries(entries)
+        self.classes.interesting.update(number for number, _ in self.classes.joining())
+        return rest
+
+    def _restrictions(self, conditions: Sequence[Expr], entries: Sequence[int]) -> list[Expr]:
+        """What ORs over several of the entries ask of one alone."""
+        if not any(isinstance(item, Or) for item in conditions):
+            return []
+        estimator = Access(self.statement, self.query).estimator
+        found = []
+        for condition, asked, share in restrictions(self.catalog, estimator, conditions, entries):
+            before = self._shares.get(id(condition))
+            of_pairs = estimator.of(condition) if before is None else before[1]
+            self._shares[id(condition)] = condition, min(of_pairs / share, 1.0) if share > 0 else of_pairs
+            found.append(asked)
+        return found
+
+    def _note(self, qual: Expr) -> None:
+        """An order by a side of an outer join's equality is of use."""
+        family = self.classes.family(qual)
+        if family and isinstance(qual, Call):
+            self.classes.interesting.update(self.classes.of(side, family) for side in qual.arguments)
+
+    def _tree_rel(self, tree: FromTree, quals: list[Expr]) -> Rel:
+        """The paths of one item: a leaf, a FULL join, or a nested join problem (the nullable side of an outer join)."""
         if isinstance(tree, FromItem):
             return self._leaf(tree.rte, quals)
         if tree.kind == "full":
             return self._full_join(tree, quals)
         items, rest = self._flatten([tree], quals)
-        return JoinSearch(Access(self.statement, self.query), items, [(q, relids(q)) for q in rest]).best()
+        return self._search(items, [(q, relids(q)) for q in rest])
 
-    def _full_join(self, tree: JoinItem, quals: list[Expr]) -> Path:
-        outer, inner = self._tree_path(tree.left, []), self._tree_path(tree.right, [])
-        condition = [] if tree.condition is None else conjuncts(self.prepare(tree.condition))
-        keys, rest = hash_keys(self.catalog, condition, outer.relids, inner.relids)
+    def _full_join(self, tree: JoinItem, quals: list[Expr]) -> Rel:
+        condition = [] if tree.condition is None else self.conditions(tree.condition)
+        for qual in condition:
+            self._note(qual)
+        left = Item("inner", self._tree_rel(tree.left, []))
+        right = Item("full", self._tree_rel(tree.right, []), on=condition)
+        keys, rest = hash_keys(self.catalog, condition, left.relids, right.relids)
         if not keys and any(not isinstance(item, Const) for item in rest):
             raise NotSupported("FULL JOIN is only supported with merge-joinable or hash-joinable join conditions")
-        rows = outer.rows + inner.rows
-        return JoinPath(
-            relids=outer.relids | inner.relids,
-            rows=rows,
-            cost=outer.cost + inner.cost + rows * 0.02,
-            required=frozenset(v for v in outer.required | inner.required if v.rte not in outer.relids | inner.relids),
-            kind="full",
-            method="hash",
-            outer=outer,
-            inner=inner,
-            outer_keys=[key for key, _ in keys],
-            inner_keys=[key for _, key in keys],
-            condition=rest,
-            filter=quals,
-        )
+        everywhere = left.relids | right.relids
+        return self._search([left, right], [(qual, relids(qual) & everywhere or everywhere) for qual in quals])
 
-    def _leaf(self, rte: int, quals: list[Expr]) -> Path:
+    def _rel(self, paths: Sequence[Path]) -> Rel:
+        """Of one range entry."""
+        first = paths[0]
+        (rte,) = first.relids
+        width = 0.0 if self._widths is None else self._widths.get(rte, 0.0)
+        return Rel(first.relids, 1 << rte, first.rows, width, sorted(paths, key=lambda path: path.cost))
+
+    def _leaf(self, rte: int, quals: list[Expr]) -> Rel:
         entry = self._inlined(self.query.range_table[rte])
         if entry.kind == "relation" and entry.relation is not None:
             self.statement.relations.add(entry.relation.oid)
             if entry.sample is not None:
-                return self._sampled(rte, entry, entry.sample, quals)
-            return Access(self.statement, self.query).best_scan(rte, entry, quals)
+                return self._rel([self._sampled(rte, entry, entry.sample, quals)])
+            return self._rel(Access(self.statement, self.query).paths(rte, entry, quals, self.classes))
         path = SubPath(relids=frozenset({rte}), rte=rte, entry=entry, filter=quals, rows=1000.0, cost=10.0)
         if entry.kind == "subquery":
             self._plan_subquery(path, entry)
@@ -502,14 +621,14 @@ class QueryPlanner:
         if path.filter:
             estimator = Access(self.statement, self.query).estimator
             path.rows = max(1.0, round(path.rows * estimator.of_all(path.filter)))
-        return path
+        return self._rel([path])
 
     def _sampled(self, rte: int, entry: RangeEntry, sample: Sample, quals: list[Expr]) -> Path:
         """A table's sample; what it is asked of may be columns of LATERAL's left side."""
         percent = self.prepare(sample.percent)
         seed = None if sample.seed is None else self.prepare(sample.seed)
         entry = dataclasses.replace(entry, sample=dataclasses.replace(sample, percent=percent, seed=seed))
-        path = Access(self.statement, self.query).best_scan(rte, entry, quals)
+        path: Path = Access(self.statement, self.query).seq_path(rte, entry, quals)
         path.required |= frozenset(var for item in (percent, seed) if item is not None for var in local_vars(item))
         for var in path.required:
             if var not in self.level.params:
@@ -534,6 +653,7 @@ class QueryPlanner:
         query, path.filter = push_down(self.catalog, entry.query, path.rte, path.filter, entry.is_barrier)
         child = QueryPlanner(self.statement, query, self.level)
         path.plan = child.plan()
+        path.volatile = self._has_volatile(entry.query)
         path.rows, path.startup, path.cost = path.plan.rows, path.plan.startup_cost, path.plan.total_cost
         probe = SubLink(type=oids.BOOL, kind="EXISTS", query=entry.query)
         path.required = frozenset(
@@ -546,10 +666,11 @@ class QueryPlanner:
 
     # --- sub-selects of WHERE as joins ------------------------------------------------------------------------------
 
-    def _pull_up_sublinks(self, where: list[Expr]) -> tuple[list[Expr], list[Callable[[], Item]]]:
-        """EXISTS, NOT EXISTS and IN conditions as semi and anti joins; the rest of the conditions."""
+    def _pull_up_sublinks(self, where: list[Expr]) -> tuple[list[Expr], list[tuple[list[Expr], Callable[[], Item]]]]:
+        """The conditions that are left, and for EXISTS, NOT EXISTS and IN (their conditions, what makes a semi or anti
+        join of them)."""
         kept: list[Expr] = []
-        makers: list[Callable[[], Item]] = []
+        makers: list[tuple[list[Expr], Callable[[], Item]]] = []
         for item in where:
             kind, link = "semi", item
             if isinstance(item, Not) and isinstance(item.argument, SubLink) and item.argument.kind == "EXISTS":
@@ -563,23 +684,31 @@ class QueryPlanner:
                 continue
             query, trees, conditions = merged
             self._replace(query)
-            makers.append(partial(self._semi_item, kind, trees, conditions))
+            if kind == "semi" and len(trees) == 1 and isinstance(trees[0], FromItem):
+                if is_unique_key(self.catalog, query.range_table[trees[0].rte], trees[0].rte, conditions):
+                    # Nothing matches twice, so it is a join like others.
+                    self._replace(dataclasses.replace(query, from_items=[*query.from_items, *trees]))
+                    kept += conditions
+                    continue
+            parts = [part for each in conditions for part in self.conditions(each)]
+            if len(trees) == 1 and isinstance(trees[0], FromItem):
+                parts += self._restrictions(parts, [trees[0].rte])
+            makers.append((parts, partial(self._semi_item, kind, trees, parts)))
         return kept, makers
 
-    def _semi_item(self, kind: str, trees: list[FromTree], conditions: list[Expr]) -> Item:
+    def _semi_item(self, kind: str, trees: list[FromTree], prepared: list[Expr]) -> Item:
         own = frozenset[int]().union(*(leaves(tree) for tree in trees))
-        prepared = [part for item in conditions for part in conjuncts(self.prepare(item))]
         mine = [qual for qual in prepared if relids(qual) and relids(qual) <= own]
         others = [qual for qual in prepared if qual not in mine]
         mentioned = frozenset[int]().union(*(relids(qual) for qual in others)) - own
         if len(trees) == 1:
-            path = self._tree_path(trees[0], mine)
+            rel = self._tree_rel(trees[0], mine)
         else:
             items, rest = self._flatten(trees, mine)
-            path = JoinSearch(Access(self.statement, self.query), items, [(q, relids(q)) for q in rest]).best()
-        lateral = frozenset(var.rte for var in path.required) - own
+            rel = self._search(items, [(q, relids(q)) for q in rest])
+        lateral = frozenset(var.rte for var in rel.required) - own
         outer = frozenset[int]().union(*(leaves(tree) for tree in self.query.from_items))
-        return Item(kind, path, mine, others, ((mentioned | lateral) & outer) or outer)
+        return Item(kind, rel, mine, others, ((mentioned | lateral) & outer) or outer)
 
 
 _PLACEHOLDER = Plan()

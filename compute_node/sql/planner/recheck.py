@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from aurora.errors import InvariantViolation
 from compute_node.sql.expressions import Column, Expr, Var
 from compute_node.sql.plan import HeldRow, Plan, Recheck
-from compute_node.sql.planner.create import Creator
-from compute_node.sql.planner.paths import JoinPath, Path, ScanPath, SubPath
+from compute_node.sql.planner.create import Creator, Mapping_
+from compute_node.sql.planner.paths import JoinPath, MemoizePath, Path, ScanPath, SortPath, SubPath, UniquePath
 from compute_node.sql.planner.quals import local_vars
 from compute_node.types import oids
 
@@ -28,6 +28,8 @@ def sources(path: Path) -> Iterator[Source]:
         yield from sources(path.outer)
         if path.kind != "anti":
             yield from sources(path.inner)
+    elif isinstance(path, (SortPath, MemoizePath, UniquePath)):
+        yield from sources(path.child)
     elif isinstance(path, (ScanPath, SubPath)):
         yield path
 
@@ -37,6 +39,8 @@ def _conditions(path: Path) -> Iterator[Expr]:
         yield from (*path.condition, *path.outer_keys, *path.inner_keys, *path.filter)
         yield from _conditions(path.outer)
         yield from _conditions(path.inner)
+    elif isinstance(path, (SortPath, MemoizePath, UniquePath)):
+        yield from _conditions(path.child)
     elif isinstance(path, ScanPath):
         yield from (*path.filter, *path.keys)
     elif isinstance(path, SubPath):
@@ -79,6 +83,15 @@ class RecheckCreator(Creator):
 
     def _sub(self, path: SubPath, needs: Sequence[Expr]) -> Plan:
         return self._held(path, needs, path.filter)
+
+    def _sorted(self, path: SortPath, needs: Sequence[Expr]) -> Plan:
+        return self.create(path.child, needs)
+
+    def _unique(self, path: UniquePath, needs: Sequence[Expr]) -> Plan:
+        return self.create(path.child, needs)
+
+    def _memoized(self, path: MemoizePath, child: Plan, mapping: Mapping_) -> Plan:
+        return child
 
     def _held(self, path: Source, needs: Sequence[Expr], conditions: Sequence[Expr]) -> Plan:
         columns: list[int] = []

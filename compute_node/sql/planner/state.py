@@ -6,19 +6,24 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from aurora.errors import InvariantViolation
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import AggregateCall, ExecParam, Expr, Param, SubLink, Var, walk
 from compute_node.sql.plan import Plan
+from compute_node.sql.planner.cost.parameters import CostParameters
+from compute_node.sql.planner.values import Peeking
 from compute_node.sql.query import CommonTable, Query
+
+if TYPE_CHECKING:
+    from compute_node.sql.planner.selectivity import Estimator
 
 
 class PlannerSettings(Protocol):
     """A session's settings, as far as the planner looks at them."""
 
-    def get(self, name: str) -> bool | int | float | str:
+    def get(self, name: str) -> bool | int | float | str | None:
         """A setting's value."""
 
 
@@ -36,10 +41,26 @@ class Statement:
     decisive_literals: list[Param] = field(default_factory=list)
     """literals that were lifted out and whose value would decide about an index: the statement is analyzed again with
     them in place"""
+    peeking: Peeking = field(default_factory=Peeking)
+    estimators: dict[int, Estimator] = field(default_factory=dict)
+    """by the identity of the range table, so that what they found is remembered"""
+    _costs: CostParameters | None = None
+
+    @property
+    def costs(self) -> CostParameters:
+        """What the session's settings make of costs."""
+        if self._costs is None:
+            self._costs = CostParameters.of(self.settings)
+        return self._costs
 
     def enabled(self, name: str) -> bool:
         """Whether a planner setting such as ``enable_seqscan`` is on."""
         return self.settings is None or bool(self.settings.get(name))
+
+    def number(self, name: str, default: float) -> float:
+        """A setting that is a number; ``default`` where there is no session."""
+        found = None if self.settings is None else self.settings.get(name)
+        return default if found is None else float(found)
 
     def new_param(self) -> int:
         """A fresh execution parameter number (from 0)."""

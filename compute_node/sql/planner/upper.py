@@ -25,9 +25,12 @@ from compute_node.sql.plan import (
     SetOp,
     Unique,
 )
+from compute_node.sql.planner.classes import begins
 from compute_node.sql.planner.create import identity, replace_columns
+from compute_node.sql.planner.distinct import choose_distinct, distinct_keys, plan_distinct
 from compute_node.sql.planner.fold import fold
-from compute_node.sql.planner.grouping import plan_grouping
+from compute_node.sql.planner.grouping import choose_grouping, group_keys, plan_grouping
+from compute_node.sql.planner.ordering import Chosen, choose_order, wanted
 from compute_node.sql.planner.postponed import above, postponed
 from compute_node.sql.planner.quals import conjunction, contains_set, contains_volatile, local_vars
 from compute_node.sql.planner.query_planner import QueryPlanner
@@ -45,7 +48,6 @@ def plan_upper(planner: QueryPlanner) -> Plan:
     """The plan of the planner's query, CTEs already planned. Its rows are the visible targets."""
     if planner.query.set_op is not None:
         emit = _set_operation(planner)
-        ordered = False
         targets = [item.expression for item in planner.query.targets]
     else:
         planner.simplify()
@@ -53,24 +55,56 @@ def plan_upper(planner: QueryPlanner) -> Plan:
         targets = [planner.prepare(item.expression) for item in query.targets]
         having = None if query.having is None else planner.prepare(query.having)
         grouped = query.has_aggregates or bool(query.group_by) or having is not None
-        order: tuple[SortKey[Expr], ...] = ()
-        if query.has_windows:
-            order = () if grouped else _simple_order(planner, targets, first_order(query, targets))
-        elif not (grouped or query.distinct):
-            order = _simple_order(planner, targets, query.order_by)
-        path, ordered = planner.join_path(order)
-        planner.path = path
-        emit = _gate(planner, lambda needs: planner.creator.create(path, needs))
         keys = [targets[index] for index in query.group_by]
+        chosen = _choose_path(planner, targets, having, grouped)
+        path = planner.path
+        if path is None:
+            raise InvariantViolation("no path was chosen")
+        emit = _gate(planner, lambda needs: planner.creator.create(path, needs))
         if any(contains_set(planner.catalog, item) for item in keys):
             emit = set_targets(planner, emit, [])
+        ready = chosen
         if grouped:
-            emit = plan_grouping(planner, emit, targets, having)
+            emit = plan_grouping(planner, emit, targets, having, chosen)
+            ready = _after_grouping(planner, targets, chosen)
         if query.has_windows:
-            emit, ordered = plan_windows(planner, emit, targets, ordered, grouped)
+            emit, in_order = plan_windows(planner, emit, targets, 0 if grouped else chosen.presorted, grouped)
+            ready = Chosen(in_order)
         if query.has_srfs or any(contains_set(planner.catalog, item) for item in targets):
             emit = set_targets(planner, emit, keys)
-    return _finish(planner, emit, targets, ordered)
+        return _finish(planner, emit, targets, ready)
+    return _finish(planner, emit, targets, Chosen())
+
+
+def _choose_path(planner: QueryPlanner, targets: list[Expr], having: Expr | None, grouped: bool) -> Chosen:
+    """Choose the path of FROM and WHERE by what is above it."""
+    query = planner.query
+    distinct = query.distinct and not query.distinct_on
+    if grouped:
+        keys = group_keys(query)
+    elif query.has_windows:
+        keys = first_order(query, targets)
+    elif distinct:
+        keys = distinct_keys(query)
+    else:
+        keys = query.order_by
+    order = _simple_order(planner, targets, keys)
+    rel = planner.join_rel(order, [*targets, *([] if having is None else [having])])
+    if grouped:
+        return choose_grouping(planner, rel, targets, having, order)
+    if distinct and not query.has_windows:
+        return choose_distinct(planner, rel, targets[: sum(not item.junk for item in query.targets)], order)
+    return choose_order(planner, rel, order, len(keys))
+
+
+def _after_grouping(planner: QueryPlanner, targets: list[Expr], chosen: Chosen) -> Chosen:
+    """How far the groups' order is that of ORDER BY."""
+    if not chosen.sorted:
+        return Chosen()
+    want = wanted(planner.classes, _simple_order(planner, targets, planner.query.order_by))
+    if want is None or len(want.places) < len(planner.query.order_by):
+        return Chosen()
+    return Chosen(begins(planner.classes.wanted, want.order) == len(want.order))
 
 
 def _gate(planner: QueryPlanner, emit: Emit) -> Emit:
@@ -113,7 +147,7 @@ def _simple_order(
 # --- DISTINCT, ORDER BY, LIMIT --------------------------------------------------------------------------------------
 
 
-def _finish(planner: QueryPlanner, emit: Emit, targets: list[Expr], ordered: bool) -> Plan:
+def _finish(planner: QueryPlanner, emit: Emit, targets: list[Expr], ready: Chosen) -> Plan:
     query = planner.query
     count = sum(not item.junk for item in query.targets)
     wait = postponed(planner, targets, count)
@@ -138,17 +172,13 @@ def _finish(planner: QueryPlanner, emit: Emit, targets: list[Expr], ordered: boo
     locks = _row_locks(query)
     with_ties = keys if query.with_ties else ()
     if query.distinct and not query.distinct_on:
-        child = emit(visible)
-        merging = merging_types(planner)
-        plan: Plan = Unique(child=child, count=count, key_types=merging, output=identity(visible))
-        grouped = query.has_aggregates or bool(query.group_by) or query.has_windows
-        rows = child.rows if grouped else planner.groups(visible, child.rows)
-        widen(planner, cost(plan, child, rows, child.rows * 0.0025 * len(visible), startup=True, run=rows * 0.01))
-        if keys:
-            plan = sorted_plan(planner, plan, keys, identity(visible), sort_limit)
+        plan: Plan = plan_distinct(planner, emit(visible), visible, keys, ready, sort_limit)
     elif query.distinct_on:
         child = emit(targets)
-        child = sorted_plan(planner, child, keys, identity(targets), None)
+        if not ready.ordered:
+            child = sorted_plan(
+                planner, child, ready.kept(keys), identity(targets), None, ready.presorted, ready.groups
+            )
         indexes = tuple([index_of[index] for index in query.distinct_on])
         compared = [item.type for item in targets]
         for index, item in zip(index_of, query.targets, strict=True):
@@ -175,10 +205,11 @@ def _finish(planner: QueryPlanner, emit: Emit, targets: list[Expr], ordered: boo
         junk = targets[count:] if with_ties else []
         if with_ties:
             with_ties = moved
-        if keys and not ordered:
+        if keys and not ready.ordered:
             child = emit([*visible, *tids, *targets[count:]])
             kept = identity([*visible, *tids, *junk])
-            plan = sorted_plan(planner, child, moved, kept, None if locks else sort_limit)
+            bound = None if locks else sort_limit
+            plan = sorted_plan(planner, child, ready.kept(moved), kept, bound, ready.presorted, ready.groups)
         else:
             plan = emit([*visible, *tids, *junk])
         if locks:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 from compute_node.sql.expressions import Const, Expr, Relabel, SortKey
-from compute_node.sql.plan import Plan, Sort
-from compute_node.sql.planner.paths import CPU_OPERATOR_COST, row_width
+from compute_node.sql.plan import IncrementalSort, Plan, Sort
+from compute_node.sql.planner.cost.sorting import incremental_sort, sort
+from compute_node.sql.planner.paths import DISABLED_COST, row_width
 from compute_node.sql.planner.query_planner import QueryPlanner
 from compute_node.types.collation import collated, collation_of
 
@@ -30,14 +30,29 @@ def widen(planner: QueryPlanner, plan: Plan) -> Plan:
 
 
 def sorted_plan(
-    planner: QueryPlanner, child: Plan, keys: tuple[SortKey[Expr], ...], output: tuple[Expr, ...], limit: Expr | None
+    planner: QueryPlanner,
+    child: Plan,
+    keys: tuple[SortKey[Expr], ...],
+    output: tuple[Expr, ...],
+    limit: Expr | None,
+    presorted: int = 0,
+    groups: float = 1.0,
 ) -> Plan:
-    plan = Sort(child=child, keys=keys, limit=limit, output=output)
-    rows = max(child.rows, 2.0)
-    wanted = limit.value if isinstance(limit, Const) and isinstance(limit.value, int) else rows
-    bound = min(rows, max(2.0 * wanted, 2.0))
-    cost(plan, child, child.rows, 2 * CPU_OPERATOR_COST * rows * math.log2(bound), startup=True)
-    plan.total_cost += CPU_OPERATOR_COST * child.rows
+    """The child's rows sorted; they are in the order of the first ``presorted`` keys already, which have ``groups``
+    different values."""
+    known = planner.statement.costs
+    wanted = float(limit.value) if isinstance(limit, Const) and isinstance(limit.value, int) else -1.0
+    off = 0.0 if planner.statement.enabled("enable_sort") else DISABLED_COST
+    rows = max(child.rows, 1.0)
+    if presorted:
+        plan: Plan = IncrementalSort(child=child, keys=keys, limit=limit, output=output, presorted=presorted)
+        costs = (child.startup_cost, child.total_cost)
+        startup, total = incremental_sort(known, costs, rows, child.width, groups, wanted)
+        off = 0.0
+    else:
+        plan = Sort(child=child, keys=keys, limit=limit, output=output)
+        startup, total = sort(known, child.total_cost, rows, child.width, wanted)
+    plan.rows, plan.startup_cost, plan.total_cost = rows, startup + off, total + off
     return widen(planner, plan)
 
 

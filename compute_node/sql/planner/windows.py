@@ -77,18 +77,23 @@ def _references(query: Query) -> dict[int, int]:
 
 
 def plan_windows(
-    planner: QueryPlanner, emit: Emit, targets: Sequence[Expr], ordered: bool, grouped: bool
+    planner: QueryPlanner, emit: Emit, targets: Sequence[Expr], given: int, grouped: bool
 ) -> tuple[Emit, bool]:
     """The plan of the targets' window functions over ``emit``; and whether its rows come as ORDER BY wants them.
-    ``ordered``: those of ``emit`` come as the lowest window wants them."""
+    ``given``: how many keys of the lowest window those of ``emit`` are in the order of."""
     query = planner.query
     active = _active(query, targets)
-    sorts: list[Keys] = []
-    order: Keys = sort_keys(query.windows[active[0]]) if ordered and active else ()
+    sorts: list[tuple[Keys, int]] = []
+    order: Keys = sort_keys(query.windows[active[0]])[:given] if active else ()
     for number in active:
         wanted = sort_keys(query.windows[number])
         needed = order[: len(wanted)] != wanted
-        sorts.append(wanted if needed else ())
+        same = 0
+        while same < min(len(order), len(wanted)) and order[same] == wanted[same]:
+            same += 1
+        if not planner.statement.enabled("enable_incremental_sort"):
+            same = 0
+        sorts.append((wanted, same) if needed else ((), 0))
         order = wanted if needed else order
     build = _Builder(planner, emit, list(targets), grouped)
     in_order = not query.distinct and bool(query.order_by) and order[: len(query.order_by)] == query.order_by
@@ -100,7 +105,7 @@ class _Builder:
         self._planner, self._emit, self._targets = planner, emit, targets
         self._keys = [targets[index] for index in planner.query.group_by] if grouped else []
 
-    def plan(self, needs: Sequence[Expr], active: list[int], sorts: list[Keys]) -> Plan:
+    def plan(self, needs: Sequence[Expr], active: list[int], sorts: list[tuple[Keys, int]]) -> Plan:
         """The nodes, lowest first; the topmost gives ``needs``."""
         query, targets = self._planner.query, self._targets
         named = {key.expression for number in active for key in sort_keys(query.windows[number])}
@@ -129,10 +134,13 @@ class _Builder:
         def keys(items: Keys) -> tuple[SortKey[Expr], ...]:
             return tuple(SortKey(above(targets[key.expression]), *_rest(key)) for key in items)
 
-        for number, sort in zip(active, sorts, strict=True):
+        for number, (sort, same) in zip(active, sorts, strict=True):
             window = query.windows[number]
             if sort:
-                plan = sorted_plan(self._planner, plan, keys(sort), identity(row), None)
+                groups = 1.0
+                if same:
+                    groups = self._planner.groups([targets[key.expression] for key in sort[:same]], plan.rows)
+                plan = sorted_plan(self._planner, plan, keys(sort), identity(row), None, same, groups)
             mine = tuple(call for call in calls if call.window == number)
             plan = self._node(plan, window, mine, above, keys)
             row += mine

@@ -16,7 +16,7 @@ from aurora.errors import InvalidFunctionDefinition, NotSupported, SqlError
 from compute_node.catalog.ddl.context import DdlContext, uses
 from compute_node.catalog.ddl.expressions import expression_text, named_objects
 from compute_node.catalog.ddl.kept_texts import checked_text
-from compute_node.catalog.ddl.objects import qualify, used_columns, write_stars
+from compute_node.catalog.ddl.objects import qualify, used_columns, write_constants, write_stars
 from compute_node.catalog.functions.routines import analyzed_statement, only_reads
 from compute_node.catalog.routines import ATOMIC, END, RETURN
 from compute_node.session import prepare
@@ -181,6 +181,7 @@ def _statement_text(
 
     def as_written() -> str:
         write_stars(node, query.stars)
+        write_constants(ctx, node, query)
         qualify(ctx, node)
         return expression_text(node)
 

@@ -1,0 +1,129 @@
+"""Memoize: the rows of a parameterised inner side, kept by their parameters; the least recently used are given up first
+when memory ends."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from aurora.datum import Datum
+from compute_node.exec.compile.runtime import freeze
+from compute_node.exec.nodes.base import Batch, Node, executes
+from compute_node.sql import plan as pl
+from compute_node.work.account import KB, Area, batch_bytes
+
+if TYPE_CHECKING:
+    from compute_node.exec.builder import Builder
+    from compute_node.exec.context import ExecContext
+
+ENTRY_BYTES = 200
+"""an entry beside its rows"""
+
+
+class _Cache:
+    """Of one execution."""
+
+    __slots__ = ("area", "entries", "evictions", "hits", "misses", "overflows")
+
+    def __init__(self, area: Area) -> None:
+        self.area = area
+        self.entries: OrderedDict[Datum, tuple[list[Batch], int]] = OrderedDict()
+        self.hits = self.misses = self.evictions = self.overflows = 0
+
+    def find(self, key: Datum) -> list[Batch] | None:
+        """The rows of a key, if they are kept."""
+        found = self.entries.get(key)
+        if found is None:
+            self.misses += 1
+            return None
+        self.hits += 1
+        self.entries.move_to_end(key)
+        return found[0]
+
+    def keep(self, key: Datum, rows: list[Batch], size: int) -> None:
+        """Keep the rows of a key; others go to make room."""
+        if size > self.area.limit_bytes:
+            self.overflows += 1
+            return
+        self.entries[key] = (rows, size)
+        full = self.area.add(size)
+        while full and len(self.entries) > 1:
+            _, (_, freed) = self.entries.popitem(last=False)
+            self.area.take_back(freed)
+            self.evictions += 1
+            full = self.area.used_bytes > self.area.limit_bytes
+
+
+@executes(pl.Memoize)
+class MemoizeNode(Node):
+    """The parameters are all those that the child depends on, so equal ones give the same rows."""
+
+    __slots__ = ("_binary", "_child", "_free", "_working")
+
+    def __init__(self, plan: pl.Memoize, builder: Builder) -> None:
+        self._child = builder.node(plan.child)
+        self._free = sorted(builder.free(plan.child))
+        self._working = [("working", cte) for cte in sorted(builder.working(plan.child))]
+        self._binary = plan.binary
+        self.nullable = self._child.nullable
+
+    def _state(self, ctx: ExecContext) -> tuple[_Cache, Datum]:
+        cache: _Cache | None = ctx.scratch.get(self)
+        if cache is None:
+            cache = ctx.scratch[self] = _Cache(ctx.area(hashed=True))
+        values = [ctx.exec_params[number] for number in self._free]
+        key: list[Datum] = [freeze(value) for value in values]
+        if self._binary:
+            # Equal numbers may look different, and the rows may show them.
+            key += [str(value) for value in values if isinstance(value, (Decimal, float))]
+        key += [id(ctx.scratch[name]) for name in self._working]
+        return cache, tuple(key)
+
+    def _tell(self, ctx: ExecContext, cache: _Cache) -> None:
+        ctx.tell(
+            self,
+            Cache_Hits=cache.hits,
+            Cache_Misses=cache.misses,
+            Cache_Evictions=cache.evictions,
+            Cache_Overflows=cache.overflows,
+            Peak_Memory_Usage=-(-cache.area.peak_bytes // KB),
+        )
+
+    def batches(self, ctx: ExecContext) -> Iterator[Batch]:
+        """The child's rows, or those kept. What the parent did not read to its end is not kept."""
+        cache, key = self._state(ctx)
+        found = cache.find(key)
+        self._tell(ctx, cache)
+        if found is not None:
+            yield from found
+            return
+        gathered: list[Batch] = []
+        size = ENTRY_BYTES
+        for batch in self._child.batches(ctx):
+            if size <= cache.area.limit_bytes:
+                size += batch_bytes(batch)
+                gathered.append(batch)
+            else:
+                gathered = []
+            yield batch
+        cache.keep(key, gathered, size)
+        self._tell(ctx, cache)
+
+    @property
+    def is_lookup(self) -> bool:
+        """The child's."""
+        return self._child.is_lookup
+
+    def fetch(self, ctx: ExecContext) -> Batch:
+        """The rows at once."""
+        cache, key = self._state(ctx)
+        found = cache.find(key)
+        if found is not None:
+            self._tell(ctx, cache)
+            return found[0] if found else []
+        rows = self._child.fetch(ctx)
+        cache.keep(key, [rows] if rows else [], ENTRY_BYTES + batch_bytes(rows))
+        self._tell(ctx, cache)
+        return rows

@@ -1,0 +1,15 @@
+"""Execution over column batches: the second way under one plan tree, for many rows.
+
+A node that can work by columns says so (``Node.has_columns``) and gives ``ColumnBatch``es; one that cannot gets the
+same rows as tuples. What is computed here never fails: where a value does not fit a column's form, where an operator
+would raise an error or is not known, ``Unsuited`` is raised before anything has changed, and the row-wise code does
+that batch, with its answer or its error.
+
+| module | holds |
+| --- | --- |
+| ``vector`` | columns and batches |
+| ``operators`` | the functions that work on columns |
+| ``expressions`` | expressions to functions of a batch |
+| ``keys`` | columns to numbers of groups |
+| ``states`` | aggregates over groups |
+"""

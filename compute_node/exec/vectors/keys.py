@@ -1,0 +1,165 @@
+"""Keys of groups and joins: columns of values as numbers of int64, and these as group numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aurora.datum import Datum, Row
+from aurora.kernels import groups as kernel
+from compute_node.exec.vectors.vector import Flags, Ints, Unsuited, Vector, rescaled
+from compute_node.sql import expressions as ex
+from compute_node.types import oids
+
+if TYPE_CHECKING:
+    from aurora.kernels.python.groups import Texts
+
+Numbers = NDArray[np.int32]
+KEY_KINDS = frozenset("ibns")
+
+
+class KeyColumn:
+    """One key: its values as int64 parts, equal where the values are. Texts are numbered."""
+
+    __slots__ = ("_kind", "_scale", "texts")
+
+    def __init__(self, kind: str, type_oid: int) -> None:
+        self._kind = kind
+        self._scale = -1
+        self.texts: Texts | None = kernel.Texts(type_oid == oids.BPCHAR) if kind == "s" else None
+
+    def check(self, column: Vector) -> None:
+        """``Unsuited`` when the column's values are not comparable with those before as numbers."""
+        if column.kind != self._kind or column.scales is not None:
+            raise Unsuited
+        if self._kind == "n" and self._scale not in (-1, column.scale):
+            raise Unsuited
+
+    def part(self, column: Vector, add: bool = True) -> Ints:
+        """The column's part of each row's key. ``add``: new texts get numbers; else they have -1."""
+        if self.texts is not None:
+            work = self.texts.assign if add else self.texts.find
+            return work(column.values, column.offsets, column.nulls)
+        if self._kind == "n":
+            self._scale = column.scale
+        part: Ints = column.values.astype(np.int64, copy=False)
+        return np.ascontiguousarray(part)
+
+    def column(self, part: Ints, nulls: Flags | None) -> Vector:
+        """The values of parts."""
+        if self.texts is not None:
+            pool, offsets = self.texts.taken(part)
+            return Vector("s", pool, nulls, offsets=offsets)
+        if self._kind == "b":
+            return Vector("b", part != 0, nulls)
+        return Vector(self._kind, part, nulls, max(self._scale, 0))
+
+    @property
+    def size_bytes(self) -> int:
+        """What its texts take."""
+        return 0 if self.texts is None else self.texts.size_bytes
+
+
+class JoinKeys:
+    """Numbers the keys of a join's inner side, and finds those of the outer side."""
+
+    __slots__ = ("_columns", "_groups", "_scales")
+
+    def __init__(self, kinds: str, types: Sequence[int]) -> None:
+        self._columns = [KeyColumn(kind, oid) for kind, oid in zip(kinds, types, strict=True)]
+        self._groups = kernel.Groups(len(kinds))
+        self._scales = [-1] * len(kinds)
+
+    @property
+    def count(self) -> int:
+        """Keys so far."""
+        return int(self._groups.count)
+
+    @property
+    def size_bytes(self) -> int:
+        """What the keys take."""
+        return self.count * 8 * (2 + len(self._columns)) + sum(column.size_bytes for column in self._columns)
+
+    def add(self, columns: Sequence[Vector]) -> Numbers:
+        """The number of each row's key; -1 where a part is NULL. ``Unsuited`` as ``KeyColumn.check``."""
+        for key, column in zip(self._columns, columns, strict=True):
+            key.check(column)
+        self._scales = [column.scale for column in columns]
+        parts = [key.part(column) for key, column in zip(self._columns, columns, strict=True)]
+        found: Numbers = self._groups.assign(parts, [column.nulls for column in columns], False)
+        return found
+
+    def find(self, columns: Sequence[Vector]) -> Numbers:
+        """The number of each row's key; -1 where there is none."""
+        parts = []
+        for key, column, scale in zip(self._columns, columns, self._scales, strict=True):
+            if column.kind == "n":
+                if column.scale > scale:
+                    raise Unsuited
+                column = Vector("n", rescaled(column, scale), column.nulls, scale)
+            key.check(column)
+            parts.append(key.part(column, False))
+        found: Numbers = self._groups.find(parts, [column.nulls for column in columns])
+        return found
+
+
+class GroupKeys:
+    """Numbers the groups of a GROUP BY as they come."""
+
+    __slots__ = ("_columns", "_groups", "_read")
+
+    def __init__(self, kinds: str, types: Sequence[int]) -> None:
+        self._columns = [KeyColumn(kind, oid) for kind, oid in zip(kinds, types, strict=True)]
+        self._groups = kernel.Groups(len(kinds))
+        self._read: dict[int, tuple[Ints, Flags | None]] = {}
+
+    @property
+    def count(self) -> int:
+        """Groups so far."""
+        return int(self._groups.count)
+
+    @property
+    def size_bytes(self) -> int:
+        """What the keys take."""
+        return self.count * 8 * (2 + len(self._columns)) + sum(column.size_bytes for column in self._columns)
+
+    def check(self, columns: Sequence[Vector]) -> None:
+        """``Unsuited`` when these cannot be added."""
+        for key, column in zip(self._columns, columns, strict=True):
+            key.check(column)
+
+    def assign(self, columns: Sequence[Vector]) -> Numbers:
+        """The group of each row."""
+        parts = [key.part(column) for key, column in zip(self._columns, columns, strict=True)]
+        found: Numbers = self._groups.assign(parts, [column.nulls for column in columns], True)
+        return found
+
+    def numbers(self, place: int) -> Ints:
+        """The parts of one key that is a number and never NULL, by group."""
+        return self._parts(place)[0]
+
+    def rows_of(self, groups: Ints) -> list[Row]:
+        """The keys' values of these groups, a tuple a group."""
+        columns: list[list[Datum]] = []
+        for place, key in enumerate(self._columns):
+            part, nulls = self._parts(place)
+            columns.append(key.column(part[groups], None if nulls is None else nulls[groups]).objects())
+        return list(zip(*columns, strict=True))
+
+    def _parts(self, place: int) -> tuple[Ints, Flags | None]:
+        # Asked for again and again when no more groups come.
+        known = self._read.get(place)
+        if known is None or len(known[0]) != self.count:
+            known = self._read[place] = self._groups.part(place)
+        return known
+
+
+def key_kinds(keys: Sequence[ex.Expr], kinds: Sequence[str]) -> str | None:
+    """The kinds together when all can be keys."""
+    found = "".join(kinds)
+    if not 0 < len(keys) <= 64 or not KEY_KINDS.issuperset(found):
+        return None
+    return found

@@ -1,0 +1,117 @@
+"""A sequential scan by columns: the filter over whole columns, then what is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+from compute_node.access.stored import LAZY, Toasted, resolved
+from compute_node.exec.compile.rows import column_index
+from compute_node.exec.vectors.expressions import Evaluate, Filter, Vectorizer, filter_of
+from compute_node.exec.vectors.vector import KINDS, ColumnBatch, Unsuited, scanned
+from compute_node.sql import expressions as ex
+from compute_node.sql.planner.selectivity import table_size
+from compute_node.txn.serializable import SerialSnapshot
+from compute_node.work.spill import setting_of
+
+if TYPE_CHECKING:
+    from compute_node.access.table import ColumnRows
+    from compute_node.exec.builder import Builder
+    from compute_node.exec.context import ExecContext
+    from compute_node.exec.stored_values import ScanColumns
+    from compute_node.relations.descriptors import RelationDesc
+
+Source: TypeAlias = "Callable[[tuple[int, ...], str], Iterator[ColumnRows]]"
+PAGES_MIN = 4
+"""Smaller tables are read by rows."""
+ROWS_MIN = 500
+"""Fewer rows that are expected of an index are fetched by rows."""
+
+
+def is_large(builder: Builder, relation: RelationDesc) -> bool:
+    """Whether a scan of the whole table is worth columns."""
+    return table_size(builder.catalog, relation)[0] >= PAGES_MIN
+
+
+def by_columns(ctx: ExecContext) -> bool:
+    """Whether this execution may work by columns."""
+    return type(ctx.snapshot) is not SerialSnapshot and bool(setting_of(ctx.session, "aurora.column_batches"))
+
+
+class ColumnScan:
+    """What a scan node needs to give columns. ``filter``: None when the condition is not for columns."""
+
+    __slots__ = ("_attnos", "_eager", "_kinds", "_outputs", "filter", "kinds")
+
+    def __init__(
+        self,
+        builder: Builder,
+        relation: RelationDesc,
+        read: ScanColumns,
+        output: Sequence[ex.Expr],
+        condition: ex.Expr | None,
+    ) -> None:
+        self._attnos = read.columns
+        self._kinds = "".join(_kind(relation, attno) for attno in read.columns)
+        self._eager = tuple(place for place, attno in enumerate(read.columns) if attno < LAZY)
+        self.filter: Filter | None = filter_of(Vectorizer(builder, self._kinds, False), condition)
+        vectorizer = Vectorizer(builder, self._kinds, True)
+        found = [vectorizer.compile(item) for item in output]
+        self._outputs: list[Evaluate] | None = [each for each in found if each is not None]
+        if None in found or self.filter is None:
+            self._outputs = None
+        self.kinds: str | None = None
+        """of the output; None when there is an expression that is not for columns"""
+        if self._outputs is not None:
+            self.kinds = "".join(
+                self._kinds[index] if (index := column_index(item)) >= 0 else KINDS.get(item.type, "o")
+                for item in output
+            )
+
+    @classmethod
+    def of(
+        cls,
+        builder: Builder,
+        relation: RelationDesc,
+        read: ScanColumns,
+        output: Sequence[ex.Expr],
+        condition: ex.Expr | None,
+    ) -> ColumnScan | None:
+        """None for what is read by rows: system columns. Whether it is many rows is the caller's to know."""
+        attnos = [attno & (LAZY - 1) if attno > 0 else attno for attno in read.columns]
+        if relation.kind not in ("r", "m", "t") or min(attnos, default=1) < 1 or len(set(attnos)) < len(attnos):
+            return None
+        return cls(builder, relation, read, output, condition)
+
+    def batches(
+        self, ctx: ExecContext, source: Callable[[tuple[int, ...], str], Iterator[ColumnRows]]
+    ) -> Iterator[ColumnBatch]:
+        """The rows of ``source`` (table columns, their kinds), unfiltered."""
+        for count, columns, may_have_handles in source(self._attnos, self._kinds):
+            ctx.check()
+            batch = ColumnBatch(count, [scanned(column) for column in columns])
+            if may_have_handles and has_handles(batch, self._eager):
+                for rows in resolved(batch.rows(), self._eager):
+                    yield ColumnBatch.of_rows(rows, len(columns))
+            else:
+                yield batch
+
+    def output(self, batch: ColumnBatch, ctx: ExecContext) -> ColumnBatch:
+        """The output columns of filtered rows. ``Unsuited`` when they are to be computed by rows."""
+        if self._outputs is None:
+            raise Unsuited
+        return ColumnBatch(batch.count, [output(batch, ctx) for output in self._outputs])
+
+
+def has_handles(batch: ColumnBatch, places: Sequence[int]) -> bool:
+    """Whether there is a handle of a stored value in these columns."""
+    return any(
+        type(value) is Toasted
+        for place in places
+        if (column := batch.column(place)).kind == "o"
+        for value in column.values
+    )
+
+
+def _kind(relation: RelationDesc, attno: int) -> str:
+    return KINDS.get(relation.columns[(attno & (LAZY - 1)) - 1].type, "o")

@@ -1,0 +1,312 @@
+"""Aggregates over groups of column batches. A state here becomes the state that the row-wise code has, so that it can
+give the result, or go on."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+
+from aurora.datum import Datum
+from aurora.kernels import columns as columns_kernel
+from aurora.kernels import groups as kernel
+from compute_node.exec.vectors.keys import GroupKeys, Numbers
+from compute_node.exec.vectors.vector import Unsuited, Vector, rescaled
+
+
+class GroupState(ABC):
+    """The states of one aggregate call, one a group."""
+
+    __slots__ = ("_arrays",)
+
+    dtypes: tuple[type[np.generic], ...] = (np.int64,)
+    kinds = ""
+    """of the arguments that it takes; nothing: any"""
+
+    def __init__(self) -> None:
+        self._arrays: list[Datum] = [np.zeros(1, dtype) for dtype in self.dtypes]
+
+    def grow(self, count: int) -> None:
+        """Room for as many groups."""
+        have = len(self._arrays[0])
+        if have < count:
+            size = max(count, 2 * have)
+            self._arrays = [np.concatenate([each, np.zeros(size - have, each.dtype)]) for each in self._arrays]
+
+    def check(self, column: Vector | None) -> None:
+        """``Unsuited`` when the column is not what ``add`` takes."""
+        if self.kinds and (column is None or column.kind not in self.kinds):
+            raise Unsuited
+
+    @abstractmethod
+    def add(self, groups: Numbers | None, rows: int, column: Vector | None) -> None:
+        """Fold a checked column of ``rows`` values. ``groups`` None: there is one."""
+
+    @abstractmethod
+    def states(self, start: int, stop: int) -> list[Datum]:
+        """The row-wise states of the groups from ``start`` to before ``stop``."""
+
+    def finished(self, start: int, stop: int) -> list[Datum]:
+        """The states when no more rows come: what the aggregates' final functions take."""
+        return self.states(start, stop)
+
+    @property
+    def size_bytes(self) -> int:
+        """What the states take."""
+        return sum(each.nbytes for each in self._arrays)
+
+    def lists(self, start: int, stop: int) -> list[list[Datum]]:
+        """The arrays' parts as lists."""
+        return [each[start:stop].tolist() for each in self._arrays]
+
+
+class Count(GroupState):
+    """count(*), count(any)."""
+
+    def add(self, groups: Numbers | None, rows: int, column: Vector | None) -> None:
+        """NULLs are not counted."""
+        nulls = None if column is None else column.nulls
+        if column is not None and column.kind == "o":
+            nulls = np.array([value is None for value in column.values], np.bool_)
+        kernel.count_into(groups, rows, nulls, self._arrays[0])
+
+    def states(self, start: int, stop: int) -> list[Datum]:
+        """Numbers."""
+        return self.lists(start, stop)[0]
+
+
+class Different:
+    """So many different values, none of them NULL, as if they were there."""
+
+    __slots__ = ("_count",)
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __contains__(self, value: Datum) -> bool:
+        return False
+
+
+class CountDistinct(GroupState):
+    """count(DISTINCT …): the values of each group are numbered, and each number is of one group."""
+
+    __slots__ = ("_counts", "_keys")
+
+    def __init__(self, kind: str, type_oid: int) -> None:
+        super().__init__()
+        self._keys = GroupKeys("i" + kind, (0, type_oid))
+        self._counts: Datum = None
+
+    def check(self, column: Vector | None) -> None:
+        """All values are kept, in a form that is comparable."""
+        if column is None:
+            raise Unsuited
+        self._keys.check([Vector("i", ()), column])
+
+    def add(self, groups: Numbers | None, rows: int, column: Vector | None) -> None:
+        """New pairs of group and value are counted once."""
+        if column is None:
+            return
+        numbers = np.zeros(rows, np.int64) if groups is None else groups.astype(np.int64)
+        if column.nulls is not None:
+            known = np.flatnonzero(~column.nulls)
+            numbers, column = numbers[known], column.take(known)
+        self._keys.assign([Vector("i", numbers), column])
+
+    def states(self, start: int, stop: int) -> list[Datum]:
+        """Dicts of the values, as if they had been collected."""
+        found: list[dict[Datum, None]] = [{} for _ in range(start, stop)]
+        groups = self._keys.numbers(0)
+        chosen = np.flatnonzero((groups >= start) & (groups < stop))
+        for group, value in self._keys.rows_of(chosen):
+            found[group - start][value] = None
+        return list(found)
+
+    def finished(self, start: int, stop: int) -> list[Datum]:
+        """How many different values there are."""
+        if self._counts is None:
+            self._counts = np.bincount(self._keys.numbers(0), minlength=stop)
+        counts = self._counts[start:stop].tolist()
+        return [Different(each) for each in [*counts, *([0] * (stop - start - len(counts)))]]
+
+    @property
+    def size_bytes(self) -> int:
+        """What the values take."""
+        return self._keys.size_bytes
+
+
+class Sum(GroupState):
+    """sum and avg of integers and numerics: exact, of 128 bits. A sum has as many decimals as the value of its group
+    that has most; these are looked at when not all values have as many."""
+
+    __slots__ = ("_average", "_numeric", "_scale", "_varied")
+    dtypes = (np.uint64, np.int64, np.int64, np.int64, np.int64)
+    """low and high words, counts, most decimals, counts of these"""
+
+    def __init__(self, numeric: bool, average: bool) -> None:
+        super().__init__()
+        self._numeric, self._average = numeric, average
+        self._scale = -1
+        self._varied = False
+
+    def check(self, column: Vector | None) -> None:
+        """All are added with as many decimals as the first batch has at most."""
+        if column is None or column.kind != ("n" if self._numeric else "i"):
+            raise Unsuited
+        if self._numeric and self._scale >= 0:
+            if column.scale > self._scale:
+                raise Unsuited
+            rescaled(column, self._scale)
+
+    def add(self, groups: Numbers | None, rows: int, column: Vector | None) -> None:
+        """The sum in two words, and the count."""
+        if column is None:
+            return
+        low, high, counts, decimals, decided = self._arrays
+        values = column.values
+        if self._numeric:
+            self._scale = max(self._scale, column.scale)
+            values = rescaled(column, self._scale)
+            if not self._varied and (column.scales is not None or column.scale < self._scale):
+                self._varied = True
+                decimals[:], decided[:] = self._scale, counts
+            if self._varied:
+                shown = np.full(rows, column.scale) if column.scales is None else column.scales
+                kernel.extreme_into(groups, shown.astype(np.int64), column.nulls, decimals, decided, True)
+        kernel.sum_into(groups, values, column.nulls, low, high, counts)
+
+    def states(self, start: int, stop: int) -> list[Datum]:
+        """(count, sum) of an average, else the sum, which is None before the first value."""
+        low, high, counts, decimals, _ = self.lists(start, stop)
+        values: list[Datum] = [(above << 64) + below for below, above in zip(low, high, strict=True)]
+        if self._numeric:
+            scale = max(self._scale, 0)
+            shown = decimals if self._varied else [scale] * (stop - start)
+            # An average begins with a zero without decimals.
+            shown = [decimals if n else 0 for decimals, n in zip(shown, counts, strict=True)]
+            values = [
+                columns_kernel.decimal_of(total // 10 ** (scale - each), each)
+                for total, each in zip(values, shown, strict=True)
+            ]
+        if self._average:
+            return list(zip(counts, values, strict=True))
+        return [value if n else None for n, value in zip(counts, values, strict=True)]
+
+
+class RealSum(GroupState):
+    """sum(float8)."""
+
+    dtypes = (np.float64, np.int64)
+    kinds = "f"
+
+    def add(self, groups: Numbers | None, rows: int, column: Vector | None) -> None:
+        """Row by row, in their order. Errors: 22003."""
+        if column is not None:
+            kernel.sum_floats_into(groups, column.values, column.nulls, *self._arrays)
+
+    def states(self, start: int, stop: int) -> list[Datum]:
+        """None before the first value."""
+        sums, counts = self.lists(start, stop)
+        return [value if n else None for value, n in zip(sums, counts, strict=True)]
+
+
+class Moments(GroupState):
+    """avg, variance and deviation of floats."""
+
+    dtypes = (np.float64, np.float64, np.int64)
+    kinds = "f"
+
+    def add(self, groups: Numbers | None, rows: int, column: Vector | None) -> None:
+        """Youngs and Cramer's sums. Errors: 22003."""
+        if column is not None:
+            kernel.moments_into(groups, column.values, column.nulls, *self._arrays)
+
+    def states(self, start: int, stop: int) -> list[Datum]:
+        """(count, sum, spread)."""
+        sums, spreads, counts = self.lists(start, stop)
+        return [(float(n), total, spread) for total, spread, n in zip(sums, spreads, counts, strict=True)]
+
+
+class Extreme(GroupState):
+    """min and max of what is ordered as its numbers are; and, or of booleans."""
+
+    __slots__ = ("_boolean", "_greatest", "_scale")
+    dtypes = (np.int64, np.int64)
+
+    def __init__(self, greatest: bool, boolean: bool = False) -> None:
+        super().__init__()
+        self._greatest, self._boolean = greatest, boolean
+        self._scale = -1
+
+    def check(self, column: Vector | None) -> None:
+        """A numeric is shown with its own decimals."""
+        if column is None or column.kind not in ("b" if self._boolean else "in") or column.scales is not None:
+            raise Unsuited
+        if column.kind == "n" and self._scale not in (-1, column.scale):
+            raise Unsuited
+
+    def add(self, groups: Numbers | None, rows: int, column: Vector | None) -> None:
+        """By value."""
+        if column is None:
+            return
+        if column.kind == "n":
+            self._scale = column.scale
+        values = np.ascontiguousarray(column.values.astype(np.int64, copy=False))
+        best, counts = self._arrays
+        kernel.extreme_into(groups, values, column.nulls, best, counts, self._greatest)
+
+    def states(self, start: int, stop: int) -> list[Datum]:
+        """None before the first value."""
+        best, counts = self.lists(start, stop)
+        if self._boolean:
+            best = [value != 0 for value in best]
+        elif self._scale >= 0:
+            best = [columns_kernel.decimal_of(value, self._scale) for value in best]
+        return [value if n else None for value, n in zip(best, counts, strict=True)]
+
+
+class RealExtreme(GroupState):
+    """min and max of floats."""
+
+    __slots__ = ("_greatest",)
+    dtypes = (np.float64, np.int64)
+    kinds = "f"
+
+    def __init__(self, greatest: bool) -> None:
+        super().__init__()
+        self._greatest = greatest
+
+    def add(self, groups: Numbers | None, rows: int, column: Vector | None) -> None:
+        """NaN is above all."""
+        if column is not None:
+            best, counts = self._arrays
+            kernel.extreme_floats_into(groups, column.values, column.nulls, best, counts, self._greatest)
+
+    def states(self, start: int, stop: int) -> list[Datum]:
+        """None before the first value."""
+        best, counts = self.lists(start, stop)
+        return [value if n else None for value, n in zip(best, counts, strict=True)]
+
+
+COUNT_ANY: Final = 2147
+STATES: Final[dict[int, Callable[[], GroupState]]] = {
+    **dict.fromkeys((2803, COUNT_ANY), Count),
+    **dict.fromkeys((2107, 2108, 2109), lambda: Sum(False, False)),
+    **dict.fromkeys((2100, 2101, 2102), lambda: Sum(False, True)),
+    2114: lambda: Sum(True, False),
+    2103: lambda: Sum(True, True),
+    2111: RealSum,
+    **dict.fromkeys((2104, 2105, 2644, 2645, 2151, 2152, 2721, 2722, 2157, 2158, 2715, 2716, 2727, 2728), Moments),
+    **dict.fromkeys((2115, 2116, 2117, 2118, 2122, 2123, 2126, 2127, 2130), lambda: Extreme(True)),
+    **dict.fromkeys((2131, 2132, 2133, 2134, 2138, 2139, 2142, 2143, 2146), lambda: Extreme(False)),
+    **dict.fromkeys((2119, 2120), lambda: RealExtreme(True)),
+    **dict.fromkeys((2135, 2136), lambda: RealExtreme(False)),
+    **dict.fromkeys((2517, 2519), lambda: Extreme(False, True)),
+    2518: lambda: Extreme(True, True),
+}
+"""By pg_proc OID: what makes the states of a call."""

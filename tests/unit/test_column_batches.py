@@ -1,0 +1,256 @@
+"""Execution by columns gives what execution by rows gives: rows, errors, also of values without a column form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+from typing import Any
+
+import psycopg
+import pytest
+
+import aurora
+from compute_node.exec.vectors import aggregate, join, scan, sort
+
+ROWS = 3000
+
+
+def _values(choice: Random, number: int) -> tuple[Any, ...]:
+    """A row of every kind of column, with NULLs."""
+
+    def sometimes(value: Any) -> Any:
+        return None if choice.random() < 0.1 else value
+
+    return (
+        number,
+        sometimes(choice.randrange(-50, 50)),
+        sometimes(choice.choice((0, 1, -1, 2**62, -(2**63), 2**63 - 1, choice.randrange(10**6)))),
+        sometimes(choice.choice((0.0, -0.0, 1.5, -2.25, 1e300, choice.random() * 100))),
+        sometimes(round(choice.uniform(-1000, 1000), 2)),
+        sometimes(choice.choice(("a", "b", "ab%", "é", "", "long " * choice.randrange(4), f"t{number % 40}"))),
+        sometimes(choice.choice(("A", "B", "C"))),
+        sometimes(f"2020-{choice.randrange(1, 13):02}-{choice.randrange(1, 28):02}"),
+        sometimes(f"2021-03-04 05:06:{choice.randrange(60):02}.{choice.randrange(1000):03}"),
+        sometimes(choice.random() < 0.5),
+    )
+
+
+COLUMNS = "id int, i int, q bigint, f float8, n numeric(12,2), t text, c char(3), d date, ts timestamp, b bool"
+
+
+@pytest.fixture(scope="module")
+def connection() -> Iterator[psycopg.Connection[Any]]:
+    choice = Random(7)
+    with aurora.cluster() as cluster, psycopg.connect(cluster.dsn, autocommit=True) as opened:
+        for name, count in (("one", ROWS), ("two", ROWS // 4)):
+            opened.execute(f"CREATE TABLE {name} ({COLUMNS})")
+            with opened.cursor().copy(f"COPY {name} FROM STDIN") as copy:
+                for number in range(count):
+                    copy.write_row(_values(choice, number))
+        # What has no form as a column: numerics of any length and NaN, long texts, values of added columns.
+        opened.execute("CREATE TABLE odd (id int, n numeric, t text)")
+        opened.execute(
+            "INSERT INTO odd SELECT g, CASE g % 50 WHEN 7 THEN 'NaN' WHEN 9 THEN 1e40 WHEN 11 THEN 1.123456789 "
+            "ELSE g / 7.0 END, CASE g % 500 WHEN 3 THEN repeat(md5(g::text), 500) ELSE 'x' || g % 9 END "
+            "FROM generate_series(1, 2000) g"
+        )
+        opened.execute("ALTER TABLE odd ADD COLUMN later numeric DEFAULT 2.50, ADD COLUMN word text DEFAULT 'w'")
+        opened.execute("INSERT INTO odd SELECT g, g, 'y', g + 0.125, 'v' FROM generate_series(1, 500) g")
+        opened.execute(
+            "CREATE INDEX one_id ON one (id); CREATE INDEX one_i ON one (i); CREATE INDEX odd_id ON odd (id)"
+        )
+        for name in ("one", "two", "odd"):
+            opened.execute(f"ANALYZE {name}")
+        # Chains of versions behind the entries, and some that are gone.
+        opened.execute("UPDATE one SET n = n + 1 WHERE id % 5 = 0")
+        opened.execute("DELETE FROM one WHERE id % 50 = 3")
+        yield opened
+
+
+def answer(connection: psycopg.Connection[Any], sql: str) -> Any:
+    try:
+        cursor = connection.execute(sql)
+        return [tuple(map(repr, row)) for row in cursor.fetchall()]
+    except psycopg.Error as error:
+        return error.sqlstate, error.diag.message_primary
+
+
+QUERIES = (
+    "SELECT count(*), count(i), sum(i), sum(q), avg(i), avg(q), min(i), max(q), sum(n), avg(n), min(n) FROM one",
+    "SELECT sum(f), avg(f), min(f), max(f), stddev(f), var_pop(f) FROM one WHERE f < 1e200",
+    "SELECT sum(f), max(f) FROM one",
+    "SELECT variance(f) FROM one",
+    "SELECT bool_and(b), bool_or(b), every(b), count(b), min(d), max(d), min(ts), max(ts) FROM one",
+    "SELECT i, count(*), sum(n), avg(q) FROM one GROUP BY i ORDER BY i",
+    "SELECT b, c, count(*), sum(i) FILTER (WHERE n > 0), count(DISTINCT t) FROM one GROUP BY b, c ORDER BY b, c",
+    "SELECT c, t, count(DISTINCT i), count(DISTINCT c), count(*) FROM one GROUP BY c, t ORDER BY c, t COLLATE \"C\"",
+    "SELECT n, count(*) FROM one GROUP BY n ORDER BY n LIMIT 20",
+    "SELECT d, ts, count(*) FROM one GROUP BY d, ts HAVING count(*) > 1 ORDER BY d, ts",
+    "SELECT extract(month FROM d), count(*) FROM one GROUP BY 1 ORDER BY 1",
+    "SELECT id FROM one WHERE i > 10 AND n < 0 AND t LIKE 't%' ORDER BY id",
+    "SELECT id FROM one WHERE t LIKE '%n_ %' OR t NOT LIKE '%g %' ORDER BY id",
+    "SELECT count(*) FROM one WHERE t LIKE 'a\\%' OR t LIKE '%%' OR t = 'é' OR t <> 'b'",
+    "SELECT count(*) FROM one WHERE t LIKE 'ab\\'",
+    "SELECT count(*) FROM one WHERE c = 'A' OR c <> 'B  '",
+    "SELECT count(*) FROM one WHERE (i IN (1, 2, 3, NULL)) IS NULL",
+    "SELECT count(*) FROM one WHERE i IN (1, 2, 3) AND NOT (i = ANY (ARRAY[2])) AND i <> ALL (ARRAY[7, 8])",
+    "SELECT count(*) FROM one WHERE NOT (i > 0 OR b) OR (i IS NULL AND b IS NOT NULL)",
+    "SELECT count(*) FROM one WHERE d <= timestamp '2020-06-01 12:00' AND ts > date '2021-01-01'",
+    "SELECT sum(i + id), sum(i * id), sum(i / 7), sum(i % 7), sum(-i), sum(q / 3), sum(q % 10) FROM one",
+    "SELECT sum(i * 100000000) FROM one",
+    "SELECT sum(q + 1) FROM one",
+    "SELECT sum(q * 3) FROM one WHERE abs(q) < 1000",
+    "SELECT sum(id / i) FROM one",
+    "SELECT sum(id / i) FROM one WHERE i <> 0",
+    "SELECT sum(CASE WHEN i <> 0 THEN id / i END), sum(CASE WHEN b THEN n ELSE 0 END) FROM one",
+    "SELECT b, sum(CASE WHEN i > 0 THEN n ELSE 0 END), avg(CASE WHEN i > 0 THEN n ELSE 1 END) FROM one "
+    "GROUP BY b ORDER BY b",
+    "SELECT sum(n * (1 - n) * (1 + n)), sum(n + i), sum(n - 0.001) FROM one",
+    "SELECT sum(f * 2), sum(f + 1), sum(f / 3), sum(f - i) FROM one WHERE f < 1e100",
+    "SELECT sum(f * f) FROM one",
+    "SELECT sum(f / 0) FROM one",
+    "SELECT count(*) FROM one WHERE f > 1 OR f = 'NaN'",
+    "SELECT one.i, count(*), sum(two.n) FROM one JOIN two ON one.i = two.i GROUP BY one.i ORDER BY 1",
+    "SELECT one.id, two.id FROM one LEFT JOIN two ON one.id = two.id AND two.b ORDER BY 1, 2 LIMIT 300",
+    "SELECT count(*) FROM one WHERE EXISTS (SELECT FROM two WHERE two.n = one.n)",
+    "SELECT count(*) FROM one WHERE NOT EXISTS (SELECT FROM two WHERE two.t = one.t AND two.i > one.i)",
+    "SELECT count(*) FROM one WHERE i IN (SELECT i FROM two WHERE b)",
+    "SELECT count(*) FROM one WHERE i NOT IN (SELECT i FROM two WHERE b)",
+    "SELECT count(*), sum(one.id), sum(two.id) FROM one JOIN two USING (c, b)",
+    "SELECT count(*) FROM one JOIN two ON one.d = two.d AND one.n / NULLIF(two.i, 0) > 1",
+    "SELECT count(*) FROM one JOIN two ON one.d = two.d AND one.n / two.i > 1",
+    "SELECT one.t, two.t || 'x', one.i + two.i FROM one JOIN two ON one.id = two.id ORDER BY one.id LIMIT 50",
+    "SELECT count(*) FROM one FULL JOIN two ON one.id = two.id AND one.i = two.i",
+    "SELECT id, n FROM one ORDER BY n DESC, id LIMIT 7",
+    "SELECT id, f FROM one ORDER BY f DESC NULLS LAST, id LIMIT 30",
+    "SELECT id, i FROM one ORDER BY i NULLS FIRST, id DESC OFFSET 5 LIMIT 400",
+    "SELECT id, t FROM one ORDER BY b, t COLLATE \"C\", id LIMIT 50",
+    "SELECT id FROM one ORDER BY b DESC, n, d DESC, f, id",
+    "SELECT id, q FROM one ORDER BY q, i",
+    "SELECT id FROM one ORDER BY id LIMIT 0",
+    "SELECT id, sum(i) OVER (ORDER BY id) FROM one ORDER BY id LIMIT 20",
+    "SELECT * FROM one WHERE id % 1000 = 5 ORDER BY id",
+    "SELECT one.* FROM one, two WHERE one.id = two.id AND one.id % 100 = 5 ORDER BY one.id",
+    "SELECT sum(n), avg(n), count(*) FROM odd",
+    "SELECT sum(n) FROM odd WHERE n < 1e30",
+    "SELECT id, n, length(t), word FROM odd WHERE n > 280 ORDER BY id, word",
+    "SELECT t, count(*), sum(later), max(later) FROM odd GROUP BY t ORDER BY t COLLATE \"C\" LIMIT 20",
+    "SELECT word, later, count(*), min(length(t)), max(pg_column_size(t)) FROM odd "
+    "GROUP BY word, later ORDER BY 1, 2 LIMIT 9",
+    "SELECT id, n FROM odd ORDER BY n DESC, id LIMIT 50",
+    "SELECT id, n, later FROM odd ORDER BY n, id",
+    "SELECT count(*) FROM odd a JOIN odd b ON a.n = b.n",
+    "SELECT count(*), sum(length(b.t)) FROM odd a JOIN odd b USING (t)",
+    "SELECT count(t), count(DISTINCT t), count(n) FROM odd WHERE t LIKE '%9%'",
+    "SELECT id, md5(t) FROM odd WHERE t LIKE '%c%' ORDER BY id",
+    "SELECT count(*) FROM (SELECT DISTINCT i, c FROM one) s",
+    "SELECT count(*) FROM one WHERE random() < 2 AND i = i",
+    "SELECT count(*) FROM one a WHERE n > (SELECT avg(n) FROM one b WHERE b.c = a.c)",
+)  # fmt: skip
+
+
+def both_ways(connection: psycopg.Connection[Any], sql: str, *settings: str) -> None:
+    for setting in settings:
+        connection.execute(f"SET {setting} = off")
+    try:
+        by_columns = answer(connection, sql)
+        connection.execute("SET aurora.column_batches = off")
+        by_rows = answer(connection, sql)
+    finally:
+        connection.execute("RESET ALL")
+    if "ORDER BY" in sql:
+        assert by_columns == by_rows
+    else:
+        assert by_columns == by_rows or sorted(by_columns) == sorted(by_rows)
+
+
+@pytest.mark.parametrize("sql", QUERIES)
+def test_columns_answer_what_rows_answer(connection: psycopg.Connection[Any], sql: str) -> None:
+    both_ways(connection, sql)
+
+
+@pytest.mark.parametrize("kind", ["enable_indexscan", "enable_bitmapscan"])
+@pytest.mark.parametrize(
+    "sql",
+    [
+        'SELECT count(*), sum(n), max(t COLLATE "C") FROM one WHERE id BETWEEN 100 AND 2500',
+        "SELECT id, n, t FROM one WHERE id > 100 AND n > 0 ORDER BY id DESC",
+        "SELECT sum(id), count(b) FROM one WHERE i > -20 AND t LIKE '%e%'",
+        "SELECT one.id, two.t FROM one JOIN two USING (id) WHERE one.id < 700 ORDER BY one.id",
+        "SELECT id, length(t), n FROM odd WHERE id < 1500 AND word = 'w' ORDER BY id",
+    ],
+)
+def test_columns_of_indexes_answer_what_rows_answer(connection: psycopg.Connection[Any], sql: str, kind: str) -> None:
+    both_ways(connection, sql, "enable_seqscan", kind)
+
+
+def test_memory_that_is_over_makes_it_go_on_by_rows(connection: psycopg.Connection[Any]) -> None:
+    queries = (
+        "SELECT id, count(*), sum(n), count(DISTINCT i) FROM one GROUP BY id ORDER BY id",
+        "SELECT a.id, b.id FROM one a JOIN one b ON a.id = b.id ORDER BY 1",
+        "SELECT id, t FROM one ORDER BY i, n, id",
+    )
+    expected = [answer(connection, sql) for sql in queries]
+    connection.execute("SET work_mem = 64")
+    try:
+        assert [answer(connection, sql) for sql in queries] == expected
+    finally:
+        connection.execute("RESET work_mem")
+
+
+def test_large_tables_are_read_by_columns(connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the other tests compare is not twice the same."""
+    seen: list[str] = []
+    for owner, name in (
+        (scan.ColumnScan, "batches"),
+        (aggregate.Running, "add"),
+        (join.ColumnJoin, "matches"),
+        (sort.Least, "sift"),
+        (sort.Kept, "rest"),
+    ):
+        plain = getattr(owner, name)
+
+        def told(self: Any, *arguments: Any, _plain: Any = plain, _owner: str = owner.__name__) -> Any:
+            seen.append(_owner)
+            return _plain(self, *arguments)
+
+        monkeypatch.setattr(owner, name, told)
+    with connection.transaction():
+        connection.execute("SET LOCAL enable_mergejoin = off; SET LOCAL enable_nestloop = off")
+        connection.execute("SELECT a.c, sum(b.n) FROM one a JOIN two b ON a.id = b.id GROUP BY a.c")
+    assert set(seen) == {"ColumnScan", "Running", "ColumnJoin"}
+    connection.execute("SELECT id FROM one ORDER BY n LIMIT 5")
+    assert "Least" in seen
+    connection.execute("SELECT id FROM one ORDER BY n")
+    assert "Kept" in seen
+    seen.clear()
+    with connection.transaction():
+        connection.execute("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+        connection.execute("SELECT count(*) FROM one WHERE i > 1")
+    assert seen == []
+
+
+def test_a_limit_does_not_wait_for_many_rows(connection: psycopg.Connection[Any]) -> None:
+    found = connection.execute(
+        "EXPLAIN (ANALYZE, FORMAT JSON) SELECT * FROM (SELECT id FROM one WHERE i IS NOT NULL OFFSET 0) s LIMIT 1"
+    ).fetchone()
+    assert found is not None
+    node = found[0][0]["Plan"]
+    while "Plans" in node:
+        node = node["Plans"][0]
+    assert 0 < node["Actual Rows"] < 400
+
+
+def test_own_and_deleted_rows_are_seen_as_by_rows(connection: psycopg.Connection[Any]) -> None:
+    sql = "SELECT count(*), sum(i), max(id) FROM one WHERE id >= 0"
+    before = answer(connection, sql)
+    with psycopg.connect(connection.info.dsn) as other:
+        other.execute("DELETE FROM one WHERE id % 3 = 0")
+        other.execute("UPDATE one SET i = 1000 WHERE id % 7 = 1")
+        other.execute("INSERT INTO one (id, i) VALUES (100000, 5)")
+        changed = answer(other, sql)
+        other.execute("SET aurora.column_batches = off")
+        assert answer(other, sql) == changed != before
+        assert answer(connection, sql) == before
+        other.rollback()
+    assert answer(connection, sql) == before
