@@ -28,7 +28,7 @@ from compute_node.sql.expressions import (
 )
 from compute_node.sql.plan import Plan, RecursiveUnion
 from compute_node.sql.planner.access import Access
-from compute_node.sql.planner.classes import Classes
+from compute_node.sql.planner.classes import Classes, Order
 from compute_node.sql.planner.create import Creator, identity
 from compute_node.sql.planner.disjunctions import factored, restrictions
 from compute_node.sql.planner.equivalence import Equivalences
@@ -61,6 +61,7 @@ class QueryPlanner:
         self.level = Level(statement, query, parent, resolve=self.prepare)
         self.query = query
         self.creator = Creator(self.catalog, self.level)
+        statement.entries[id(self.level)] = len(query.range_table)
         self.path: Path | None = None
         """of FROM and WHERE, once it is chosen"""
         self.constant_quals: list[Expr] = []
@@ -161,6 +162,7 @@ class QueryPlanner:
 
     def _sublink(self, node: SubLink) -> Expr:
         child = QueryPlanner(self.statement, node.query, self.level)
+        child.first_rows = 1.0 if node.kind == "EXISTS" else 0.0
         before = set(self.level.params)
         plan = child.plan(exists=node.kind == "EXISTS")
         # references to this level made anywhere inside are set from this level's row
@@ -237,6 +239,7 @@ class QueryPlanner:
     def _replace(self, query: Query) -> None:
         self.query = query
         self.level.query = query
+        self.statement.entries[id(self.level)] = len(query.range_table)
 
     def plan_ctes(self) -> None:
         """Plan or mark for inlining the WITH items of this level."""
@@ -397,7 +400,7 @@ class QueryPlanner:
     @property
     def wants_first(self) -> bool:
         """Whether not all rows will be asked for."""
-        return self.query.limit is not None or self.first_rows > 0
+        return self.query.limit is not None or self.first_rows != 0
 
     def _needed(self, expressions: Sequence[Expr]) -> dict[int, float]:
         """How wide each entry's rows are: the columns that something above their scan needs."""
@@ -470,7 +473,7 @@ class QueryPlanner:
             visit(tree)
         pool += quals
         equal = Equivalences(self.catalog, pool)
-        pool = equal.conditions(pool)
+        pool = self._equalities_last(equal.conditions(pool))
         if len(pending) > 1 or others:
             nulls = 0
             for tree in trees:
@@ -489,7 +492,7 @@ class QueryPlanner:
             self.classes.wanted = self.classes.order(self._order) or ()
             self.classes.interesting.update(number for number, _, _ in self.classes.wanted)
         left_conditions = [
-            equal.below(condition, leaves(tree)) if kind != "inner" else condition
+            self._equalities_last(equal.below(condition, leaves(tree))) if kind != "inner" else condition
             for kind, tree, condition, _ in pending
         ]
         for conditions in [*left_conditions, *others]:
@@ -526,6 +529,14 @@ class QueryPlanner:
             pending[middle:] = [("inner", item.right, [], frozenset())]
         if middle - start > 1:
             pending[start:middle] = [("inner", item.left, [], frozenset())]
+
+    def _equalities_last(self, conditions: list[Expr]) -> list[Expr]:
+        """Conditions in the order in which they are checked: those that make classes come after the others."""
+        if len(conditions) < 2:
+            return conditions
+        classes = [bool(self.classes.family(item)) for item in conditions]
+        first = [item for item, of_class in zip(conditions, classes, strict=True) if not of_class]
+        return first + [item for item, of_class in zip(conditions, classes, strict=True) if of_class]
 
     def _classify(self, pool: list[Expr], nulls: int, entries: int) -> list[Expr]:
         """The conditions that no class enforces."""
@@ -654,6 +665,7 @@ class QueryPlanner:
         child = QueryPlanner(self.statement, query, self.level)
         path.plan = child.plan()
         path.volatile = self._has_volatile(entry.query)
+        path.order = self._order_of(path.rte, query)
         path.rows, path.startup, path.cost = path.plan.rows, path.plan.startup_cost, path.plan.total_cost
         probe = SubLink(type=oids.BOOL, kind="EXISTS", query=entry.query)
         path.required = frozenset(
@@ -663,6 +675,18 @@ class QueryPlanner:
         )
         if any(isinstance(item, AggregateCall) and item not in before for item in self.level.params):
             raise NotSupported("aggregates of an outer query inside a LATERAL sub-select are not supported")
+
+    def _order_of(self, rte: int, query: Query) -> Order:
+        """What a sub-select's rows come in the order of."""
+        keys: list[SortKey[Expr]] = []
+        for key in query.order_by:
+            target = query.targets[key.expression]
+            if target.junk:
+                break
+            kind = target.expression
+            column = Var(type=kind.type, typmod=kind.typmod, rte=rte, attno=key.expression + 1)
+            keys.append(SortKey(column, key.type, key.descending, key.nulls_first))
+        return self.classes.order(keys) or ()
 
     # --- sub-selects of WHERE as joins ------------------------------------------------------------------------------
 

@@ -41,6 +41,8 @@ class Statement:
     decisive_literals: list[Param] = field(default_factory=list)
     """literals that were lifted out and whose value would decide about an index: the statement is analyzed again with
     them in place"""
+    entries: dict[int, int] = field(default_factory=dict)
+    """how many range entries each level has"""
     peeking: Peeking = field(default_factory=Peeking)
     estimators: dict[int, Estimator] = field(default_factory=dict)
     """by the identity of the range table, so that what they found is remembered"""
