@@ -9,7 +9,7 @@ import operator
 from collections.abc import Callable, Iterator
 from datetime import UTC
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import compute_node.types  # noqa: F401 - fills the registry
 from aurora.errors import UniqueViolation
@@ -303,6 +303,12 @@ class FakeSession:
     user = session_user = database = "postgres"
     pid = 1
 
+    settings: ClassVar[dict[str, Any]] = {
+        "work_mem": 4096, "hash_mem_multiplier": 2.0, "temp_file_limit": -1, "log_temp_files": -1,
+        "aurora.column_batches": False,
+    }  # fmt: skip
+    """The tables here have no pages, and are read by rows."""
+
     def catalog_function(self, name: str, *args: Any) -> Any:
         """Nothing is hidden from it."""
         assert name == "readable_columns"
@@ -317,6 +323,10 @@ class FakeSession:
 
 class FakeCatalog:
     """The registry, as the executor's part of ``CatalogView``."""
+
+    def blocks(self, relation: RelationDesc) -> int:
+        """They are small."""
+        return 0
 
     def function(self, oid: int) -> Function:
         return REGISTRY.functions[oid]

@@ -66,8 +66,8 @@ class DeleteNode(Node):
         done: set[int] = set()
         if recheck is not None and self._alone:
             together: list[int] = []
-            for tid, _ in self._source.rows(ctx, done):
-                together.append(tid)
+            for tids in self._source.tids(ctx):
+                together += tids
                 if len(together) >= BATCH_ROWS:
                     count += table.delete_many(ctx.txn, ctx.snapshot, together, recheck, self._needed)
                     together.clear()
