@@ -87,6 +87,11 @@ QUERIES = (
     "SELECT n, count(*) FROM one GROUP BY n ORDER BY n LIMIT 20",
     "SELECT d, ts, count(*) FROM one GROUP BY d, ts HAVING count(*) > 1 ORDER BY d, ts",
     "SELECT extract(month FROM d), count(*) FROM one GROUP BY 1 ORDER BY 1",
+    "SELECT extract(year FROM ts), extract(day FROM d), max(extract(month FROM ts)) FROM one "
+    "GROUP BY 1, 2 ORDER BY 1, 2",
+    "SELECT extract(year FROM d + 730000 * id), sum(extract(doy FROM d)) FROM one GROUP BY 1 ORDER BY 1",
+    "SELECT count(*), sum(n) FROM one WHERE i > 0 AND n NOT IN (SELECT n FROM two WHERE b) AND t || 'x' <> 'ax'",
+    "SELECT count(*) FROM one WHERE i <> 0 AND md5(t) > '3' AND id / i > 2",
     "SELECT id FROM one WHERE i > 10 AND n < 0 AND t LIKE 't%' ORDER BY id",
     "SELECT id FROM one WHERE t LIKE '%n_ %' OR t NOT LIKE '%g %' ORDER BY id",
     "SELECT count(*) FROM one WHERE t LIKE 'a\\%' OR t LIKE '%%' OR t = 'é' OR t <> 'b'",

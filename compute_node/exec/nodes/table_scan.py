@@ -44,7 +44,7 @@ class TableScanNode(Node):
         self._scan: ColumnScan | None = None
         self._output: BatchFunction | None = self._shape
         if many and not plan.want_tid:
-            self._scan = ColumnScan.of(builder, plan.relation, read, plan.output, condition)
+            self._scan = ColumnScan.of(builder, plan.relation, read, plan.output, condition, source)
             if self._scan is not None and condition is not None:
                 self._output = batch_function(builder, plan.output, None, len(source), source, read.stored)
 
@@ -63,7 +63,7 @@ class TableScanNode(Node):
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """Reads with the context's snapshot."""
         shape, stored, scan = self._shape, self._stored, self._scan
-        if scan is not None and shape is not None and scan.filter is not None and by_columns(ctx):
+        if scan is not None and shape is not None and scan.is_by_columns and by_columns(ctx):
             yield from self._filtered(ctx, scan)
             return
         check = ctx.check
@@ -117,18 +117,29 @@ class TableScanNode(Node):
         if scan is None or scan.filter is None:
             return
         for batch in self._column_batches(ctx, scan):
+            rows: Batch
             try:
                 passed = scan.filter.passed(batch, ctx)
-                if not passed.count:
-                    continue
-                found = scan.output(passed, ctx)
-                if not (stored and has_handles(found, stored.positions)):
-                    yield found
-                    continue
-                rows = found.rows()
             except Unsuited:
                 rows = batch.rows()
                 rows = rows if shape is None else shape(ctx, rows)
+            else:
+                if not passed.count:
+                    continue
+                found = self._shown(ctx, scan, passed)
+                if isinstance(found, ColumnBatch):
+                    yield found
+                    continue
+                rows = found
             for part in stored.resolved(rows) if stored else [rows]:
                 if part:
                     yield ColumnBatch.of_rows(part, len(part[0]))
+
+    def _shown(self, ctx: ExecContext, scan: ColumnScan, passed: ColumnBatch) -> ColumnBatch | Batch:
+        """The output of rows that passed the filter; as rows where that is for the row-wise code, or has handles."""
+        try:
+            found = scan.output(passed, ctx)
+        except Unsuited:
+            rows = passed.rows()
+            return rows if self._output is None else self._output(ctx, rows)
+        return found.rows() if self._stored and has_handles(found, self._stored.positions) else found
