@@ -5,14 +5,18 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from aurora.errors import InvariantViolation
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import AggregateCall, ExecParam, Expr, Param, Var
 from compute_node.sql.plan import Plan
 from compute_node.sql.planner.cost.parameters import CostParameters
+from compute_node.sql.planner.values import Peeking
 from compute_node.sql.query import CommonTable, Query
+
+if TYPE_CHECKING:
+    from compute_node.sql.planner.selectivity import Estimator
 
 
 class PlannerSettings(Protocol):
@@ -36,6 +40,9 @@ class Statement:
     decisive_literals: list[Param] = field(default_factory=list)
     """literals that were lifted out and whose value would decide about an index: the statement is analyzed again with
     them in place"""
+    peeking: Peeking = field(default_factory=Peeking)
+    estimators: dict[int, Estimator] = field(default_factory=dict)
+    """by the identity of the range table, so that what they found is remembered"""
     _costs: CostParameters | None = None
 
     @property
