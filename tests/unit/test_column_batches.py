@@ -194,11 +194,17 @@ def test_memory_that_is_over_makes_it_go_on_by_rows(connection: psycopg.Connecti
         "SELECT id, count(*), sum(n), count(DISTINCT i) FROM one GROUP BY id ORDER BY id",
         "SELECT a.id, b.id FROM one a JOIN one b ON a.id = b.id ORDER BY 1",
         "SELECT id, t FROM one ORDER BY i, n, id",
+        "SELECT * FROM one ORDER BY f DESC, b NULLS FIRST, d DESC NULLS LAST, q, id",
+        "SELECT id, n FROM odd WHERE n < 280 ORDER BY later DESC, n, id, word",
+        "SELECT id, row_number() OVER (ORDER BY n DESC NULLS LAST, id) FROM one ORDER BY id",
     )
     expected = [answer(connection, sql) for sql in queries]
     connection.execute("SET work_mem = 64")
     try:
         assert [answer(connection, sql) for sql in queries] == expected
+        found = connection.execute("EXPLAIN (ANALYZE, FORMAT JSON) SELECT id, t FROM one ORDER BY i, n, id").fetchone()
+        assert found is not None
+        assert found[0][0]["Plan"]["Sort Method"] == "external merge"
     finally:
         connection.execute("RESET work_mem")
 

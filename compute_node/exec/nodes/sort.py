@@ -99,14 +99,19 @@ class SortNode(Node):
         columns: Kept | None = None
         if left != 0 and self._by_columns is not None and self._child.has_columns(ctx):
             if left is None and self._by_columns.is_whole:
-                columns = Kept(self._by_columns)
-                source = columns.rest(ctx, self._child.columns(ctx), kept)
+                columns = Kept(self._by_columns, kept, ctx.open_file)
+                source = columns.rest(ctx, self._child.columns(ctx))
             else:
                 source = sifted(ctx, self._by_columns, self._child.columns(ctx), left)
         else:
             source = self._child.batches(ctx)
         if source is None and columns is not None:
-            ctx.tell(self, Sort_Method="quicksort", Sort_Space_Used=-(-kept.peak_bytes // KB), Sort_Space_Type="Memory")
+            ctx.tell(
+                self,
+                Sort_Method="external merge" if columns.file_bytes else "quicksort",
+                Sort_Space_Used=-(-(columns.file_bytes or kept.peak_bytes) // KB),
+                Sort_Space_Type="Disk" if columns.file_bytes else "Memory",
+            )
             ordered: Iterator[Batch] = columns.rows()
         else:
             kept.clear()

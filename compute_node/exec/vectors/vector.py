@@ -279,3 +279,28 @@ def concatenated(columns: Sequence[Vector]) -> Vector:
     if first.kind == "n" and any(each.scale != first.scale or each.scales is not None for each in columns):
         return Vector("o", [value for each in columns for value in each.objects()])
     return Vector(first.kind, np.concatenate([each.values for each in columns]), nulls, first.scale)
+
+
+_DTYPES: Final = {"i": np.int64, "n": np.int64, "f": np.float64, "b": np.bool_}
+
+
+def packed(column: Vector) -> Row:
+    """A column as plain values and bytes, for a file."""
+    values = column.values if column.kind in "so" else np.ascontiguousarray(column.values).tobytes()
+    nulls = None if column.nulls is None else column.nulls.tobytes()
+    scales = None if column.scales is None else column.scales.tobytes()
+    offsets = None if column.offsets is None else np.ascontiguousarray(column.offsets).tobytes()
+    return column.kind, values, nulls, column.scale, scales, offsets
+
+
+def unpacked(row: Row) -> Vector:
+    """Inverse of ``packed``."""
+    kind, values, nulls, scale, scales, offsets = row
+    return Vector(
+        kind,
+        values if kind in "so" else np.frombuffer(values, _DTYPES[kind]),
+        None if nulls is None else np.frombuffer(nulls, np.bool_),
+        scale,
+        None if scales is None else np.frombuffer(scales, np.int16),
+        None if offsets is None else np.frombuffer(offsets, np.int64),
+    )
