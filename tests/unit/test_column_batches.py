@@ -134,6 +134,18 @@ QUERIES = (
     "SELECT id, q FROM one ORDER BY q, i",
     "SELECT id FROM one ORDER BY id LIMIT 0",
     "SELECT id, sum(i) OVER (ORDER BY id) FROM one ORDER BY id LIMIT 20",
+    "SELECT id, row_number() OVER w, rank() OVER w, dense_rank() OVER w "
+    "FROM one WINDOW w AS (PARTITION BY i, b ORDER BY d)",
+    "SELECT id, sum(n) OVER w, count(n) OVER w, sum(i) OVER w, count(*) OVER w, sum(q) OVER w "
+    "FROM one WHERE abs(q) < 1e6 "
+    "WINDOW w AS (PARTITION BY i ORDER BY d DESC NULLS LAST, n)",
+    "SELECT id, sum(n) OVER w, count(t) OVER w "
+    "FROM one WINDOW w AS (PARTITION BY i ORDER BY id ROWS UNBOUNDED PRECEDING)",
+    "SELECT id, sum(n) OVER w, count(*) OVER w FROM one WINDOW w AS (PARTITION BY b, f)",
+    "SELECT id, sum(q) OVER (PARTITION BY i ORDER BY id), sum(n / i) OVER (PARTITION BY d ORDER BY id) "
+    "FROM one WHERE i <> 0",
+    "SELECT id, word, sum(n) OVER (PARTITION BY id % 10 ORDER BY id), rank() OVER (PARTITION BY id % 10 ORDER "
+    "BY id) FROM odd",
     "SELECT * FROM one WHERE id % 1000 = 5 ORDER BY id",
     "SELECT one.* FROM one, two WHERE one.id = two.id AND one.id % 100 = 5 ORDER BY one.id",
     "SELECT sum(n), avg(n), count(*) FROM odd",

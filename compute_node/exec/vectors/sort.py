@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from aurora.datum import Datum, Row
+from aurora.kernels.python.columns import BATCH_ROWS
 from compute_node.exec.vectors.expressions import Evaluate, Vectorizer
 from compute_node.exec.vectors.vector import (
     KINDS,
@@ -256,15 +257,26 @@ class Kept:
         self._batches, self._keys = [], []
         self._area.clear()
 
-    def rows(self) -> Iterator[list[Row]]:
-        """The rows in order, in parts."""
+    @property
+    def peak_bytes(self) -> int:
+        """The most memory that was taken."""
+        return self._area.peak_bytes
+
+    def ordered(self) -> Iterator[ColumnBatch]:
+        """The rows in order, in batches."""
         if self._runs:
-            for batch in self._merged():
-                yield from _parts(batch, np.arange(batch.count))
+            yield from self._merged()
         elif self._batches:
             whole = self._whole()
             self._batches, self._keys = [whole], []
-            yield from _parts(whole, self._order)
+            for start in range(0, len(self._order), BATCH_ROWS):
+                yield whole.some(self._order[start : start + BATCH_ROWS])
+
+    def rows(self) -> Iterator[list[Row]]:
+        """The rows in order, in parts."""
+        for batch in self.ordered():
+            for start in range(0, batch.count, OUT_ROWS):
+                yield batch.some(np.arange(start, min(start + OUT_ROWS, batch.count))).rows()
 
     def _merged(self) -> Iterator[ColumnBatch]:
         """From each run what is not after the least of their last keys at hand, sorted together."""
@@ -310,11 +322,6 @@ class _Run:
         """The rows that are not after ``bound``, which are then done, and their keys."""
         start, self._at = self._at, int(np.searchsorted(self.keys, bound, side="right"))
         return self._batch.some(np.arange(start, self._at)), self.keys[start : self._at]
-
-
-def _parts(batch: ColumnBatch, order: Ints) -> Iterator[list[Row]]:
-    for start in range(0, len(order), OUT_ROWS):
-        yield batch.some(order[start : start + OUT_ROWS]).rows()
 
 
 def _packed(*batches: ColumnBatch) -> list[Row]:
