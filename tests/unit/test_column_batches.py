@@ -59,7 +59,13 @@ def connection() -> Iterator[psycopg.Connection[Any]]:
         opened.execute(
             "CREATE INDEX one_id ON one (id); CREATE INDEX one_i ON one (i); CREATE INDEX odd_id ON odd (id)"
         )
-        for name in ("one", "two", "odd"):
+        opened.execute("CREATE TYPE pair AS (a int, b text)")
+        opened.execute(
+            "CREATE TABLE rows AS SELECT g AS id, CASE g % 3 WHEN 0 THEN row(NULL, NULL)::pair WHEN 1 THEN "
+            "row(1, NULL)::pair END AS p, CASE g % 2 WHEN 0 THEN 'a' ELSE 'a  ' END::bpchar AS c, "
+            "1e-10000::numeric AS tiny, repeat(md5(g::text), 20) AS wide FROM generate_series(1, 2000) g"
+        )
+        for name in ("one", "two", "odd", "rows"):
             opened.execute(f"ANALYZE {name}")
         # Chains of versions behind the entries, and some that are gone.
         opened.execute("UPDATE one SET n = n + 1 WHERE id % 5 = 0")
@@ -160,6 +166,12 @@ QUERIES = (
     "SELECT count(*), sum(length(b.t)) FROM odd a JOIN odd b USING (t)",
     "SELECT count(t), count(DISTINCT t), count(n) FROM odd WHERE t LIKE '%9%'",
     "SELECT id, md5(t) FROM odd WHERE t LIKE '%c%' ORDER BY id",
+    "SELECT count(*) FROM rows WHERE p IS NULL",
+    "SELECT count(*) FROM rows WHERE NOT (p IS NULL) AND NOT (p IS NOT NULL)",
+    "SELECT id % 2, c, count(*) FROM rows GROUP BY 1, 2 ORDER BY 1",
+    "SELECT length(max(tiny * tiny)::text), length(sum(tiny * tiny * tiny * tiny)::text) FROM rows",
+    "SELECT count(*), max(length(a.wide || b.wide)) FROM rows a JOIN rows b ON a.id % 5 = b.id WHERE b.wide <> 'x'",
+    "SELECT count(DISTINCT wide), count(DISTINCT CASE WHEN id < 0 THEN wide ELSE repeat('x', 9999) END) FROM rows",
     "SELECT count(*) FROM (SELECT DISTINCT i, c FROM one) s",
     "SELECT count(*) FROM one WHERE random() < 2 AND i = i",
     "SELECT count(*) FROM one a WHERE n > (SELECT avg(n) FROM one b WHERE b.c = a.c)",

@@ -20,6 +20,7 @@ from compute_node.exec.stored_values import HOW_STORED
 from compute_node.exec.vectors.operators import Operator, column_operator, nulls_of
 from compute_node.exec.vectors.vector import (
     KINDS,
+    SHORT_BYTES,
     ColumnBatch,
     Flags,
     Ints,
@@ -83,9 +84,11 @@ class Vectorizer:
             argument = self.compile(node.argument)
             return None if argument is None else _negated(argument)
         if isinstance(node, ex.NullTest):
+            # A row is NULL when all its fields are, and a domain may be over one.
+            if node.argument.type not in KINDS and self._linker.type(node.argument.type).kind not in "ber":
+                return None
             argument = self.compile(node.argument)
-            composite = node.argument.type not in KINDS and column_index(node.argument) < 0
-            return None if argument is None or composite else _null_test(argument, node.negated)
+            return None if argument is None else _null_test(argument, node.negated)
         if isinstance(node, ex.ArrayOp):
             return self._any_of(node)
         if isinstance(node, ex.Case):
@@ -203,6 +206,8 @@ def of_objects(values: list[Datum], kind: str) -> Vector:
         encoded = [b"" if value is None else str(value).encode() for value in values]
         offsets = np.zeros(len(encoded) + 1, np.int64)
         np.cumsum([len(each) for each in encoded], out=offsets[1:])
+        if offsets[-1] > SHORT_BYTES * len(encoded):
+            return Vector("o", values)
         return Vector("s", b"".join(encoded), known, offsets=offsets)
     if kind == "n":
         parts = kernel.unscaled_each(values)
@@ -391,7 +396,10 @@ def compiled_first(vectorizer: Vectorizer, conjuncts: Sequence[ex.Expr]) -> list
 
 def is_volatile(linker: Linker, nodes: Sequence[ex.Expr]) -> bool:
     """Whether a function may give something else for the same row."""
-    calls = [item.function for node in nodes for item in ex.walk(node) if isinstance(item, ex.Call)]
+    items = [item for node in nodes for item in ex.walk(node)]
+    calls = [item.function for item in items if isinstance(item, (ex.Call, ex.ArrayOp))]
+    calls += [item.equality for item in items if isinstance(item, (ex.DistinctTest, ex.NullIf))]
+    calls += [oid for item in items if isinstance(item, ex.RowCompare) for oid in (*item.less, *item.equal)]
     return any(linker.function(oid).volatility == "v" for oid in calls)
 
 

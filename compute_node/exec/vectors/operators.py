@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from aurora.datum import Datum
 from aurora.kernels import columns as kernel
+from aurora.kernels.python.columns import SCALE_MAX
 from compute_node.exec.vectors.vector import EXACT_FLOAT, Flags, Ints, Unsuited, Vector, guarded, rescaled
 from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.types import oids
@@ -238,6 +239,8 @@ def _added_numeric(sign: int) -> Operator:
 
 def _multiplied_numeric(a: Vector, b: Vector) -> Vector:
     _exact(a, b)
+    if a.scale + b.scale > SCALE_MAX:
+        raise Unsuited
     nulls = nulls_of((a, b))
     _refuse(np.abs(a.values * 1.0 * b.values) >= EXACT_FLOAT, nulls)
     return _of("n", a.values * b.values, nulls, (a, b), a.scale + b.scale)

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from compute_node.relations.descriptors import RelationDesc
 
 Source: TypeAlias = "Callable[[tuple[int, ...], str], Iterator[ColumnRows]]"
-PAGES_MIN = 4
+PAGES_MIN = 16
 """Smaller tables are read by rows."""
+SIFTED_SHARE = 0.3
 ROWS_MIN = 500
 """Fewer rows that are expected of an index are fetched by rows."""
 
@@ -49,7 +50,7 @@ def by_columns(ctx: ExecContext) -> bool:
 class ColumnScan:
     """What a scan node needs to give columns. ``filter``: None when the condition is not for columns."""
 
-    __slots__ = ("_attnos", "_eager", "_kinds", "_outputs", "filter", "is_by_columns", "kinds")
+    __slots__ = ("_attnos", "_eager", "_kinds", "_outputs", "_relation", "filter", "kinds", "sifts")
 
     def __init__(
         self,
@@ -60,14 +61,14 @@ class ColumnScan:
         condition: ex.Expr | None,
         nullable: Sequence[bool],
     ) -> None:
-        self._attnos = read.columns
+        self._attnos, self._relation = read.columns, relation
         self._kinds = "".join(_kind(relation, attno) for attno in read.columns)
         self._eager = tuple(place for place, attno in enumerate(read.columns) if attno < LAZY)
         conjuncts = conjuncts_of(condition)
         tests = compiled_first(Vectorizer(builder, self._kinds, False), conjuncts)
         rest = conjuncts[len(tests) :]
-        self.is_by_columns = bool(tests)
-        """whether some of the filter is for columns"""
+        self.sifts = bool(tests)
+        """whether the filter is for columns, and leaves so few rows that it pays where they become tuples"""
         if rest:
             tests.append(row_test(builder, rest, nullable, read.stored))
         self.filter = None if is_volatile(builder, rest) else Filter(tests)
@@ -83,6 +84,11 @@ class ColumnScan:
                 self._kinds[index] if (index := column_index(item)) >= 0 else KINDS.get(item.type, "o")
                 for item in output
             )
+
+    def expects(self, rows: float, builder: Builder) -> None:
+        """So many rows are expected to pass the filter."""
+        if rows > SIFTED_SHARE * table_size(builder.catalog, self._relation)[1]:
+            self.sifts = False
 
     @classmethod
     def of(

@@ -24,6 +24,7 @@ from aurora.errors import SqlError, is_of_a_value
 from aurora.kernels import columns as kernel
 from aurora.kernels.python.columns import UNSCALED_MAX, unscaled
 from compute_node.types import oids
+from compute_node.work.account import column_bytes
 
 if TYPE_CHECKING:
     from aurora.kernels.python.columns import Column
@@ -40,6 +41,8 @@ KINDS: Final[dict[int, str]] = {
     **dict.fromkeys((oids.TEXT, oids.VARCHAR, oids.BPCHAR), "s"),
 }
 """By type, without a collation of its own; all others are ``o``."""
+SHORT_BYTES: Final = 256
+"""Texts that are longer on average are not copied about."""
 EXACT_FLOAT: Final = float(1 << 62)
 """Products and sums of integers that are, as floats, less than this have 63 bits."""
 
@@ -91,8 +94,12 @@ class Vector:
         return Vector(self.kind, self.values[rows], nulls, self.scale, scales)
 
     def spread(self, count: int) -> Vector:
-        """A constant as ``count`` values; any other column as it is."""
-        return self if not self.is_constant else _plain(self).take(np.zeros(count, np.int64))
+        """A constant as ``count`` values, a long text as one object; any other column as it is."""
+        if not self.is_constant:
+            return self
+        if self.kind == "o" or (self.kind == "s" and len(self.values) > SHORT_BYTES):
+            return Vector("o", self.objects() * count)
+        return _plain(self).take(np.zeros(count, np.int64))
 
     def objects(self) -> list[Datum]:
         """The values as the row-wise code has them."""
@@ -116,11 +123,24 @@ class Vector:
         return found
 
     @property
+    def is_empty(self) -> bool:
+        """Whether all is NULL."""
+        return self.nulls is not None and bool(self.nulls.all())
+
+    @property
     def size_bytes(self) -> int:
         """What it takes in memory, about."""
         if self.kind == "s":
             return len(self.values) + 8 * len(self.offsets)
-        return len(self.values) * (64 if self.kind == "o" else 9)
+        return column_bytes(self.values) if self.kind == "o" else 9 * len(self.values)
+
+    @property
+    def narrow(self) -> Vector:
+        """The column, long texts as objects: rows of it that are taken again and again are not copied."""
+        count = len(self)
+        if self.kind != "s" or self.is_constant or len(self.values) <= SHORT_BYTES * max(count, 1):
+            return self
+        return Vector("o", self.objects())
 
 
 def _plain(constant: Vector) -> Vector:
