@@ -9,6 +9,7 @@ from functools import partial
 from aurora.errors import InvariantViolation, NotSupported
 from compute_node.sql.expressions import (
     AggregateCall,
+    And,
     Call,
     Case,
     Const,
@@ -57,7 +58,7 @@ class QueryPlanner:
     def __init__(self, statement: Statement, query: Query, parent: Level | None = None) -> None:
         self.statement = statement
         self.catalog = statement.catalog
-        self.level = Level(statement, query, parent)
+        self.level = Level(statement, query, parent, resolve=self.prepare)
         self.query = query
         self.creator = Creator(self.catalog, self.level)
         statement.entries[id(self.level)] = len(query.range_table)
@@ -85,6 +86,7 @@ class QueryPlanner:
             isinstance(item, SubLink)
             or (isinstance(item, (Var, AggregateCall)) and item.levels_up > 0)
             or (isinstance(item, Var) and item.attno == 0)
+            or (isinstance(item, RowExpr) and item.whole)
             for item in walk(node)
         ):
             node = self._resolve(node)
@@ -98,6 +100,8 @@ class QueryPlanner:
         if isinstance(node, Var) and node.attno == 0:
             row = self._whole_row(node)
             return self._resolve(row) if node.levels_up else row
+        if isinstance(node, RowExpr) and node.whole:
+            node = self._missing_row(node)
         if isinstance(node, (Var, AggregateCall)) and node.levels_up > 0:
             return self.level.outer_param(node, node.levels_up)
         if isinstance(node, Var):
@@ -121,11 +125,30 @@ class QueryPlanner:
         row = RowExpr(
             type=node.type, arguments=tuple(column for _, column in columns), names=tuple(name for name, _ in columns)
         )
-        if entry.kind != "relation" or not any(node.rte in nullable(item) for item in query.from_items):
+        if entry.kind != "relation":
+            return self._missing_row(row)
+        if not any(node.rte in nullable(item) for item in query.from_items):
             return row
         # Where an outer join found no row the whole row is NULL, not a row of NULLs: it has no ctid.
         ctid = Var(type=oids.TID, rte=node.rte, attno=_CTID, levels_up=levels)
         missing = NullTest(type=oids.BOOL, argument=ctid, negated=False)
+        return Case(type=node.type, operand=None, branches=((missing, Const(type=node.type, value=None)),), default=row)
+
+    def _missing_row(self, node: RowExpr) -> Expr:
+        """The whole row of a sub-select, function or WITH item: NULL where an outer join found none, as all of its
+        columns are then."""
+        row = dataclasses.replace(node, whole=False)
+        columns = [item for item in node.arguments if isinstance(item, Var)]
+        if not columns or len(columns) < len(node.arguments) or len({(c.rte, c.levels_up) for c in columns}) > 1:
+            return row
+        rte, levels = columns[0].rte, columns[0].levels_up
+        query = self._query_at(levels)
+        if not any(rte in nullable(item) for item in query.from_items):
+            return row
+        if query.range_table[rte].kind == "relation":
+            columns = [Var(type=oids.TID, rte=rte, attno=_CTID, levels_up=levels)]
+        tests = tuple(NullTest(type=oids.BOOL, argument=column, negated=False, as_value=True) for column in columns)
+        missing: Expr = tests[0] if len(tests) == 1 else And(type=oids.BOOL, arguments=tests)
         return Case(type=node.type, operand=None, branches=((missing, Const(type=node.type, value=None)),), default=row)
 
     def _query_at(self, levels: int) -> Query:
@@ -558,8 +581,8 @@ class QueryPlanner:
             self._note(qual)
         left = Item("inner", self._tree_rel(tree.left, []))
         right = Item("full", self._tree_rel(tree.right, []), on=condition)
-        keys, _ = hash_keys(self.catalog, condition, left.relids, right.relids)
-        if not keys:
+        keys, rest = hash_keys(self.catalog, condition, left.relids, right.relids)
+        if not keys and any(not isinstance(item, Const) for item in rest):
             raise NotSupported("FULL JOIN is only supported with merge-joinable or hash-joinable join conditions")
         everywhere = left.relids | right.relids
         return self._search([left, right], [(qual, relids(qual) & everywhere or everywhere) for qual in quals])
