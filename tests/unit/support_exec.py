@@ -326,10 +326,6 @@ class FakeSession:
 class FakeCatalog:
     """The registry, as the executor's part of ``CatalogView``."""
 
-    def blocks(self, relation: RelationDesc) -> int:
-        """They are small."""
-        return 0
-
     def function(self, oid: int) -> Function:
         return REGISTRY.functions[oid]
 
