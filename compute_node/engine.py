@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from compute_node.replica.topology import TopologySource
     from compute_node.session.engine import OptionValue
     from compute_node.session.forwarding import Forwarder
+    from compute_node.sql.planner.values import KnownValues
 
 
 class Told(NamedTuple):
@@ -200,6 +201,7 @@ class Engine:
         lifted: dict[int, int] | None,
         routine: RoutineBody | None = None,
         addressed: bool = False,
+        values: KnownValues | None = None,
     ) -> tuple[PlannedStmt, CatalogView]:
         given = list(param_types)
         slots, decisive = lifted or {}, set[int]()
@@ -212,7 +214,7 @@ class Engine:
             tables: tuple[int, ...] = ()
             if addressed:
                 query, tables = add_addresses(query)
-            planned = plan(query, view, session.settings, session)
+            planned = plan(query, view, session.settings, session, values)
             planned.addressed = tables
             if found := {offset for offset, slot in slots.items() if slot in planned.decisive_slots}:
                 # Their values decide whether an index can be used: they stay literals.
@@ -237,9 +239,12 @@ class Engine:
         source: str,
         lifted: dict[int, int],
         routine: RoutineBody | None = None,
+        values: KnownValues | None = None,
     ) -> tuple[Executable, set[int]]:
         """Analyze, plan and build; see ``session.engine.Engine.compile``."""
-        planned, view = self._plan(statement.node, session, param_types, source, lifted, routine, statement.addressed)
+        planned, view = self._plan(
+            statement.node, session, param_types, source, lifted, routine, statement.addressed, values
+        )
         executable = build(planned, view, param_types)
         executable.told = Told(view.path, dict(view.trace or {}))
         try:
@@ -274,9 +279,12 @@ class Engine:
         options: Mapping[str, OptionValue],
         param_types: list[int],
         source: str,
+        values: KnownValues | None = None,
     ) -> Explanation:
         """A statement to be explained, and with ANALYZE to be run."""
-        (planned, view), planning_s = timed(lambda: self._plan(statement.node, session, param_types, source, None))
+        (planned, view), planning_s = timed(
+            lambda: self._plan(statement.node, session, param_types, source, None, values=values)
+        )
         check_required(view, session.user_oid, planned.privileges)
         return Explanation(planned, options, view, session.env, planning_s)
 

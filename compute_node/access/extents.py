@@ -36,6 +36,7 @@ from aurora.ids import RelFile
 from aurora.kernels import clog as clog_kernel
 from aurora.kernels.python.clog import extent_first, extent_of, extent_pages
 from aurora.page import HEADER_BYTES, OFF_KIND, OFF_LOWER, OFF_RELFILE, PAGE_BYTES, PageKind
+from compute_node.access.dead_rows import CleanBlocks
 from compute_node.access.extent_entry import ENTRY, ENTRY_BYTES, Entry
 from compute_node.access.extents_followed import FollowedDirectory
 from compute_node.access.free_space import FreeSpace
@@ -85,6 +86,8 @@ class RelationFile:
         """rows counted by the last vacuum, and inserted in bulk since"""
         self.spare: list[int] = []
         """blocks handed out and not used after all"""
+        self.clean = CleanBlocks()
+        """blocks that a vacuum need not look at"""
         self.free = FreeSpace()
         """blocks with room"""
         self.space_map: RelationFile | None = None

@@ -25,10 +25,12 @@ from compute_node.txn.transaction import Txn
 
 if TYPE_CHECKING:
     from aurora.kernels.python.clog import Snapshot
+    from aurora.kernels.python.columns import Columns
     from aurora.kernels.python.tuples import Projection
     from compute_node.access.cache import Load
+    from compute_node.access.dead_rows import DeadRows
     from compute_node.access.storage import Storage
-    from compute_node.access.table import Table
+    from compute_node.access.table import ColumnRows, Table
     from compute_node.txn.serializable import SerialTxn
 
 
@@ -111,6 +113,7 @@ class HeapReader:
         self._table = table
         self._cache = table.storage.cache
         self._fetch_many = table.heap.fetch_many
+        self._fetch_columns = table.heap.fetch_columns
 
     def rows(self, snapshot: Snapshot, tids: list[int], proj: Projection) -> Iterator[list[Row]]:
         """All in one batch when their pages are here and their values not too long."""
@@ -130,11 +133,24 @@ class HeapReader:
                 seen = codec.handles
                 yield from resolved(rows, proj.eager)
 
+    def put(self, snapshot: Snapshot, tids: list[int], columns: Columns) -> None:
+        """The rows into ``columns``, which has room for them."""
+        if self._fetch_columns(snapshot, tids, columns) is not None:
+            for part in self._read_ahead(tids):
+                while (missing := self._fetch_columns(snapshot, part, columns)) is not None:
+                    self._cache.load(missing)
+
     def _rows(self, snapshot: Snapshot, tids: list[int], proj: Projection) -> Iterator[list[Row]]:
         rows = self._fetch_many(snapshot, tids, proj)
         if type(rows) is list:
             yield rows
             return
+        for part in self._read_ahead(tids):
+            while isinstance(rows := self._fetch_many(snapshot, part, proj), int):
+                self._cache.load(rows)
+            yield rows
+
+    def _read_ahead(self, tids: list[int]) -> Iterator[list[int]]:
         # Parts, so that they fit a small cache, and so that each is on its way while the one before is looked at.
         page_no = self._table.file.map.page_no
         parts = list(_parts(tids, self._cache.read_ahead_pages))
@@ -143,9 +159,7 @@ class HeapReader:
             for at, part in enumerate(parts):
                 for wanted in parts[at : at + 2] if not at else parts[at + 1 : at + 2]:
                     loads.append(self._cache.read_ahead(dict.fromkeys(page_no(tid >> 16) for tid in wanted)))
-                while isinstance(rows := self._fetch_many(snapshot, part, proj), int):
-                    self._cache.load(rows)
-                yield rows
+                yield part
         finally:
             for load in loads:
                 if load is not None:
@@ -213,6 +227,21 @@ class IndexAccess(ABC):
                     counts.fetched += len(batch)
                     yield batch
 
+    def scan_columns(
+        self, snapshot: Snapshot, keys: Sequence[ScanKey], backward: bool, columns: tuple[int, ...], kinds: str
+    ) -> Iterator[ColumnRows]:
+        """``scan`` by column, as ``Table.scan_columns``."""
+        counts = self.counts
+        counts.scans += 1
+        for found in self.table.fetch_columns(snapshot, self._counted(keys, backward), columns, kinds):
+            counts.fetched += found[0]
+            yield found
+
+    def _counted(self, keys: Sequence[ScanKey], backward: bool) -> Iterator[list[int]]:
+        for tids in self.tids(keys, backward):
+            self.counts.returned += len(tids)
+            yield tids
+
     # Serializable transactions (``txn/serializable.py``)
 
     def span(self, keys: Sequence[ScanKey]) -> Span | None:
@@ -257,6 +286,10 @@ class IndexAccess(ABC):
         """``add`` that answers a unique conflict with 1 instead of an error; 0 when entered."""
         raise InvariantViolation(f'index "{self.desc.name}" of method {self.method.name} finds no conflicts')
 
+    def key_bytes(self, key: Sequence[Datum]) -> bytes:
+        """Of a unique index's key: what is equal for keys that are equal to it."""
+        raise InvariantViolation(f'index "{self.desc.name}" of method {self.method.name} finds no conflicts')
+
     def find_conflict(self, txn: Txn, values: Sequence[Datum]) -> int:
         """The tid of the live row (committed or own) with the key of ``values``, 0 without; waits for rows in doubt."""
         raise InvariantViolation(f'index "{self.desc.name}" of method {self.method.name} finds no conflicts')
@@ -264,7 +297,7 @@ class IndexAccess(ABC):
     # Vacuum
 
     @abstractmethod
-    def remove(self, dead: set[int], breathe: Callable[[], None]) -> int:
+    def remove(self, dead: DeadRows, breathe: Callable[[], None]) -> int:
         """Remove the entries of dead row addresses; how many. ``breathe`` is called at each page and may wait."""
 
     # Errors

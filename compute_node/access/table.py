@@ -9,20 +9,22 @@ waits at the row and goes on with the newest version (READ COMMITTED) or fails w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from aurora.datum import Datum, Row
 from aurora.errors import InvariantViolation, LockNotAvailable, SerializationFailure, SqlError
 from aurora.ids import Lsn
 from aurora.kernels import columns as columns_kernel
-from aurora.kernels import heap as heap_kernel
+from aurora.kernels import heap_pages as heap_kernel
 from aurora.kernels import tuples as tuples_kernel
+from aurora.kernels.python.columns import FETCH_ROWS_MAX
 from aurora.kernels.python.heap import BUSY, GONE, NEEDS_TOAST, OK, RETRY, SELF
 from aurora.page import PAGE_BYTES
 from compute_node.access import free_space
 from compute_node.access.index_access import HeapReader, IndexAccess
 from compute_node.access.keys import row_codec
 from compute_node.access.methods import open_index
+from compute_node.access.page_updates import ComputeMany, PageUpdates
 from compute_node.access.read_ahead import ReadAhead
 from compute_node.access.stored import LAZY, resolved, resolved_row
 from compute_node.access.toast import Toaster
@@ -38,7 +40,7 @@ from compute_node.txn.transaction import Txn
 if TYPE_CHECKING:
     from aurora.kernels.python.clog import Snapshot
     from aurora.kernels.python.columns import Column
-    from aurora.kernels.python.heap import HeapFile
+    from aurora.kernels.python.heap_pages import HeapPages
     from aurora.kernels.python.tuples import Projection, RowCodec
     from compute_node.access.storage import Storage
     from compute_node.txn.serializable import SerialTxn
@@ -47,19 +49,35 @@ if TYPE_CHECKING:
 Probe = tuple[int, int, Lsn, Datum]
 """``(code, tid, LSN of the change, columns or who is changing it)``: see the heap kernel's ``probe``."""
 Compute = Callable[[Row], Sequence[Datum] | None]
+ColumnRows: TypeAlias = "tuple[int, list[Column], bool]"
+"""(rows, columns, whether there may be handles in some)"""
 
 WRITE_REDO_BYTES = 2 * PAGE_BYTES
 """Log space reserved for one row's heap change: at most two page images' worth."""
 BULK_ROWS_MIN = 16
+BATCH_PAGES = 256
+"""A batch by columns has the rows of at most so many pages: they may be wide."""
 FIRST_BATCH_ROWS = 128
 """Of a scan by columns: who wants few rows waits for few."""
+OWN_ROWS = 64
+"""Rows whose pages are in the cache at the same time."""
 STRENGTHS = {"key share": 0, "share": 1, "no key update": 2, "update": 3}
 
 
 class UpdatePlan:
     """What an update of certain columns means for this table's rows and indexes."""
 
-    __slots__ = ("hot", "key_positions", "keys", "may_wait", "positions", "projection", "unchanged")
+    __slots__ = (
+        "by_pages",
+        "hot",
+        "key_positions",
+        "keys",
+        "may_wait",
+        "positions",
+        "projection",
+        "unchanged",
+        "uniques",
+    )
 
     def __init__(self, table: Table, changed: tuple[int, ...], needed: tuple[int, ...]) -> None:
         self.positions = tuple(attno - 1 for attno in changed)
@@ -75,6 +93,9 @@ class UpdatePlan:
         self.unchanged = [index not in affected for index in table.indexes]
         self.may_wait = not any(index.desc.unique for index in affected)
         """Whether nobody notices index entries that come later in the statement: a key that is to be its own does."""
+        self.uniques = [index for index in affected if index.desc.unique and index.desc.immediate]
+        self.by_pages: bool = all(index.is_row_key for index in self.uniques)
+        """Whether it can be told of new keys whether the order of the rows matters for them."""
 
 
 class Table:
@@ -91,14 +112,14 @@ class Table:
         self.file = storage.file(desc.relfile)
         self.counts = storage.counts.relation(desc.database, desc.oid, desc.rows, self.file.dead_rows)
         self.codec: RowCodec = row_codec(desc, desc.type_lookup(storage.type_lookup))
-        self.heap: HeapFile = heap_kernel.HeapFile(
+        self.heap: HeapPages = heap_kernel.HeapPages(
             storage.arena, storage.mtr, storage.clog, self.file.map, self.codec, desc.relfile
         )
         self.toast: Toaster | None = None if desc.toast is None else Toaster(self)
         self.projections: dict[tuple[tuple[int, ...], bool], Projection] = {}
         self.fill_reserve = PAGE_BYTES * (100 - desc.fillfactor) // 100
         self._plans: dict[tuple[tuple[int, ...], tuple[int, ...]], UpdatePlan] = {}
-        self._full_page: tuple[int, int, int] | None = None
+        self.full_page: tuple[int, int, int] | None = None
         """(block, xid, cid): that page has no room for new versions, as that statement has found"""
         self._every = tuple(range(1, len(desc.columns) + 1))
         self._cache = storage.cache
@@ -123,6 +144,14 @@ class Table:
         """The index of that descriptor."""
         found = self._by_oid.get(desc.oid)
         return found if found is not None else open_index(self, desc)
+
+    def load(self, page_no: int) -> None:
+        """Bring in a page that a kernel misses; waits."""
+        self._load(page_no)
+
+    def reserve_bytes(self, nbytes: int) -> None:
+        """Reserve log space, before the change of several rows of a page; may wait."""
+        self._reserve(nbytes)
 
     def reserve_write(self) -> None:
         """Reserve the log space of one row's change on a page, before it; may wait."""
@@ -181,18 +210,15 @@ class Table:
         finally:
             ahead.close()
 
-    def scan_columns(
-        self, snapshot: Snapshot, columns: tuple[int, ...], kinds: str
-    ) -> Iterator[tuple[int, list[Column], bool]]:
-        """The rows of ``scan`` by column, each column in the form of its letter in ``kinds`` (see the columns kernel):
-        (rows, columns, whether a column may have handles). The first batches are small. Not for serializable
-        transactions."""
+    def scan_columns(self, snapshot: Snapshot, columns: tuple[int, ...], kinds: str) -> Iterator[ColumnRows]:
+        """The rows of ``scan`` by column, each column in the form of its letter in ``kinds`` (see the columns kernel).
+        The first batches are small. Not for serializable transactions."""
         codec, scan_page, page_no = self.codec, self.heap.scan_columns, self.file.map.page_no
         gathered = columns_kernel.Columns(self.projection(columns, False), kinds)
         blocks = self.file.map.blocks
         ahead = ReadAhead(self._cache, page_no, blocks)
         self.counts.scans += 1
-        enough, handles = FIRST_BATCH_ROWS, codec.handles
+        enough, handles, first = FIRST_BATCH_ROWS, codec.handles, 0
         try:
             for block in range(blocks):
                 if block >= ahead.mark:
@@ -202,8 +228,8 @@ class Table:
                         ahead.missed(block)
                     self._load(missing)
                 count = gathered.count
-                if count >= enough or (block + 1 == blocks and count):
-                    enough = min(4 * enough, columns_kernel.BATCH_ROWS)
+                if count and (count >= enough or block - first >= BATCH_PAGES or block + 1 == blocks):
+                    enough, first = min(4 * enough, columns_kernel.BATCH_ROWS), block
                     self.counts.returned += count
                     yield count, gathered.take(), codec.handles != handles
                     handles = codec.handles
@@ -244,6 +270,24 @@ class Table:
             found = self._chains.rows(snapshot.plain, roots, self.projection(columns, True))
             return self.noting(snapshot, found, want_tid)
         return self._chains.rows(snapshot, roots, self.projection(columns, want_tid))
+
+    def fetch_columns(
+        self, snapshot: Snapshot, batches: Iterator[list[int]], columns: tuple[int, ...], kinds: str
+    ) -> Iterator[ColumnRows]:
+        """The rows of ``fetch_chains`` by column, as ``scan_columns``."""
+        codec = self.codec
+        gathered = columns_kernel.Columns(self.projection(columns, False), kinds)
+        enough, handles = FIRST_BATCH_ROWS, codec.handles
+        for tids in batches:
+            for start in range(0, len(tids), FETCH_ROWS_MAX):
+                self._chains.put(snapshot, tids[start : start + FETCH_ROWS_MAX], gathered)
+                count = gathered.count
+                if count >= enough:
+                    enough = min(4 * enough, columns_kernel.BATCH_ROWS)
+                    yield count, gathered.take(), codec.handles != handles
+                    handles = codec.handles
+        if count := gathered.count:
+            yield count, gathered.take(), codec.handles != handles
 
     def note_rows(self, snapshot: SerialSnapshot, tids: Sequence[int]) -> None:
         """A serializable transaction has seen these versions."""
@@ -385,25 +429,25 @@ class Table:
         at, total = 0, len(rows)
         rows = list(rows) if self.toast is not None else rows
         while at < total:
+            # The open page takes what it can, then those in which vacuum found room; the rest goes to fresh pages. A
+            # page without a row is logged as one image.
+            self._reserve(WRITE_REDO_BYTES)
+            block = file.target
+            if block >= 0:
+                stored = heap.insert_rows(block, rows, at, xid, txn.cid, self.fill_reserve)
+                if isinstance(stored, int):
+                    self._load(stored)
+                    continue
+                if stored:
+                    tids += stored
+                    at += len(stored)
+                    continue
             row = rows[at]
             image = row if isinstance(row, bytes) else self._encode(row)
             if image is None:
-                # ``fill_page`` ends a page before a row that needs TOAST; from here on it is given as its image.
-                image = rows[at] = self._toast_image(txn, rows[at])  # type: ignore[index]
-            # The open page takes what it can, then those in which vacuum found room; the rest goes to fresh pages. A
-            # page without a row is logged as one image.
-            block = file.target
-            if block >= 0:
-                self._reserve(WRITE_REDO_BYTES)
-                tid = self._insert(block, image, xid, txn.cid, self.fill_reserve)
-                if tid > 0:
-                    tids.append(tid)
-                    at += 1
-                    continue
-                if tid < 0:
-                    self._load(-tid)
-                    continue
-            self._reserve(WRITE_REDO_BYTES)
+                # The kernels end a page before a row that needs TOAST; from here on it is given as its image.
+                rows[at] = self._toast_image(txn, row)  # type: ignore[index]
+                continue
             block = self._next_block(len(image) + self.fill_reserve)
             frame = self._cache.get(file.map.page_no(block))
             if not is_empty(self._cache.arena.page(frame), self.relfile):
@@ -470,6 +514,27 @@ class Table:
 
     # Updating
 
+    def plan_of(self, changed: tuple[int, ...], needed: tuple[int, ...]) -> UpdatePlan:
+        """What an update of these columns means."""
+        plan = self._plans.get((changed, needed))
+        if plan is None:
+            plan = self._plans[changed, needed] = UpdatePlan(self, changed, needed)
+        return plan
+
+    def update_many(
+        self,
+        txn: Txn,
+        snapshot: Snapshot,
+        tids: list[int],
+        changed: tuple[int, ...],
+        compute: ComputeMany,
+        needed: tuple[int, ...],
+        later: list[int],
+    ) -> int:
+        """``update_columns`` of many rows, in mini-transactions of a page's rows where nobody is in the way; how many
+        qualified."""
+        return PageUpdates(self, txn, snapshot, changed, needed, later).run(tids, compute)
+
     def update_columns(
         self,
         txn: Txn,
@@ -486,9 +551,7 @@ class Table:
         is asked when that version (tid, columns) is newer than the snapshot: it gives the function to take instead, or
         None. Tids in ``later`` are for ``enter_many`` to enter into the indexes. The new tid, None when not updated.
         Errors: 23505, 40001, 40P01, 54000, 55P03."""
-        plan = self._plans.get((changed, needed))
-        if plan is None:
-            plan = self._plans[changed, needed] = UpdatePlan(self, changed, needed)
+        plan = self._plans.get((changed, needed)) or self.plan_of(changed, needed)
         self._reserve(WRITE_REDO_BYTES)
         xid = txn.write_xid or self._assign(txn)  # now: between the look at the row and its change nothing may wait
         locks, projection = self._locks, plan.projection
@@ -519,7 +582,7 @@ class Table:
                     found = self._probe(tid, snapshot, projection, txn.follow)
                     continue
                 elsewhere = -1
-                if later is not None and self._full_page == (at >> 16, xid, txn.cid):
+                if later is not None and self.full_page == (at >> 16, xid, txn.cid):
                     elsewhere = self.file.target
                 new_tid: int = self._update(at, plan.positions, values, xid, txn.cid, plan.hot, new_key, elsewhere)
                 if new_tid <= 0:
@@ -553,9 +616,9 @@ class Table:
         if not tids or not self.indexes:
             return
         plan = self._plans[changed, needed]
-        rows = []
-        for tid in tids:
-            rows.append(self._own_row(txn, tid))
+        rows: list[Row] = []
+        for start in range(0, len(tids), OWN_ROWS):
+            rows += self._own_rows(tids[start : start + OWN_ROWS])
             HUB.pulse()
         if txn.serial is not None and self.serial_id:
             for row in rows:
@@ -615,7 +678,7 @@ class Table:
                     self._load(-removed)
                     pruned = False
                 elif not removed:
-                    self._full_page = (tid >> 16, txn.write_xid, txn.cid)
+                    self.full_page = (tid >> 16, txn.write_xid, txn.cid)
                     block = self.file.target if self.file.target != tid >> 16 else -1
             else:
                 if block >= 0 or self.file.target < 0 or self.file.target == tid >> 16:
@@ -669,6 +732,15 @@ class Table:
         if row is None:
             raise SerializationFailure("could not serialize access due to concurrent update")
         return row
+
+    def _own_rows(self, tids: list[int]) -> list[Row]:
+        """The rows of versions that this statement has just made."""
+        proj = self.projection(self._keyed, False)
+        while isinstance(rows := self.heap.fetch_stored(tids, proj), int):
+            self._load(rows)
+        if len(rows) != len(tids):
+            raise SerializationFailure("could not serialize access due to concurrent update")
+        return rows if self.toast is None or not proj.eager else [resolved_row(row, proj.eager) for row in rows]
 
     def update(
         self,

@@ -2,21 +2,21 @@
 
 A pass over the heap prunes each page and gathers dead line pointers; a pass over each index removes the entries that
 name them; a second pass over the gathered pages frees the line pointers; empty blocks at the end are cut off
-(``vacuum_truncate.py``). At most ``DEAD_TIDS_MAX`` are gathered at a
-time. Each page is its own small mini-transaction, and the loop gets a turn every few pages, so it runs beside
-everything else.
+(``vacuum_truncate.py``). At most ``DEAD_TIDS_MAX`` are gathered at a time. Each page is one kernel call with small
+mini-transactions of its own, and the loop gets a turn every few pages, so it runs beside everything else. Pages that an
+earlier vacuum left clean and that have not changed since are skipped (``CleanBlocks``).
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from aurora.datum import Datum
 from aurora.page import PAGE_BYTES
 from compute_node.access import free_space
+from compute_node.access.dead_rows import DeadRows
 from compute_node.access.read_ahead import ReadAhead
 from compute_node.access.vacuum_truncate import truncate_tail
 from compute_node.hub import HUB
@@ -29,10 +29,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-DEAD_TIDS_MAX = 500_000
+DEAD_TIDS_MAX = 10_000_000
+"""Dead line pointers that are gathered before the indexes are gone through: about 64 MB at worst, 2 MB at best."""
 PAGES_PER_TURN = 16
+SKIPPED_PER_TURN = 4096
 COUNTERS_REDO_BYTES = 64
 FREEZE_AGE_XIDS = 50_000_000
+OFF_WORDS = (("false", 1), ("no", 1), ("off", 2))
+"""Words that say no, and how many letters of each do."""
 AUTOVACUUM_NAP_S = 0.004
 """As autovacuum_vacuum_cost_delay does in PostgreSQL: the background leaves room for the foreground."""
 
@@ -53,15 +57,15 @@ class VacuumStats:
 
 class Vacuum:
     """One vacuum of one table; ``freeze_all`` freezes whatever is old enough to be, not only what is very old.
-    ``nap_s`` is slept every few pages, so that a vacuum nobody asked for leaves the processor to those who wait."""
+    ``nap_s`` is slept every few pages, so that a vacuum nobody asked for leaves the processor to those who wait; while
+    somebody waits for the table it makes haste."""
 
     def __init__(self, table: Table, freeze_all: bool = False, nap_s: float = 0.0) -> None:
         self._nap_s = nap_s
         self._table = table
         self._storage = table.storage
         self._load = table.storage.cache.load
-        self._dead: dict[int, list[int]] = {}
-        self._dead_count = 0
+        self._dead = DeadRows()
         self._steps = 0
         self.stats = VacuumStats()
         next_xid = self._storage.txns.next_xid
@@ -73,89 +77,104 @@ class Vacuum:
         file = table.file
         free_space.load(storage, file)
         # Blocks that nobody was given yet stay out: they must not be found free here and given out there as well.
-        ahead = ReadAhead(storage.cache, file.map.page_no, file.fresh)
+        end = file.fresh
+        file.clean.cover(end)
+        ahead = ReadAhead(storage.cache, file.map.page_no, end)
         try:
-            self._pass(ahead)
+            block = 0
+            while block < end:
+                following = self._skip(block, end)
+                if following == block:
+                    self._page(block, ahead)
+                    following = block + 1
+                block = following
         finally:
             ahead.close()
         self._clean()
         free_space.write(storage, file)
         return self.stats
 
-    def _pass(self, ahead: ReadAhead) -> None:
-        """Over the heap: prune, freeze, gather dead line pointers, count."""
-        table, storage = self._table, self._storage
-        file, arena = table.file, storage.arena
-        count = table.projection((), False)
-        for block in range(file.fresh):
-            self._breathe()
-            if block >= ahead.mark:
-                ahead.advance(block)
-            if not arena.contains(file.map.page_no(block)):
-                ahead.missed(block)
-            storage.volume.reserve(PAGE_BYTES)
-            horizon = storage.row_horizon()
-            self.stats.versions += self._removing(table.heap.prune, block, horizon)
-            if self._freeze_before:
-                self.stats.frozen += self._removing(table.heap.freeze, block, horizon, self._freeze_before)
-            dead = self._list(table.heap.dead_slots, block)
-            if dead:
-                self._dead[block] = dead
-                self._dead_count += len(dead)
-                if self._dead_count >= DEAD_TIDS_MAX:
-                    self._clean()
-            self.stats.pages += 1
+    def _skip(self, block: int, end: int) -> int:
+        """The first block from ``block`` on that an earlier vacuum did not find clean, or that has changed since."""
+        clean, heap = self._table.file.clean, self._table.heap
+        end = min(end, block + SKIPPED_PER_TURN, len(clean.lsns))
+        if block >= end:
+            return block
+        following: int = heap.clean_run(block, end, clean.lsns, clean.oldest, self._freeze_before)
+        if following > block:
+            self.stats.rows += sum(clean.rows[block:following])
+            self.stats.pages += following - block
+            HUB.pulse()
+        return following
+
+    def _page(self, block: int, ahead: ReadAhead) -> None:
+        """Prune, freeze, gather dead line pointers, count: one block."""
+        storage, file = self._storage, self._table.file
+        self._breathe()
+        if block >= ahead.mark:
+            ahead.advance(block)
+        if not storage.arena.contains(file.map.page_no(block)):
+            ahead.missed(block)
+        dead, count, rows = self._work(block)
+        if dead:
+            self._dead.add(block, dead, count)
+            if self._dead.count >= DEAD_TIDS_MAX:
+                self._clean()
+        self.stats.pages += 1
+        self.stats.rows += rows
+
+    def _work(self, block: int) -> tuple[bytes, int, int]:
+        """A page's part of the vacuum: the slots of dead line pointers and their number, and its visible rows."""
+        storage, table = self._storage, self._table
+        storage.volume.reserve(PAGE_BYTES)
+        while True:
             # Rows are counted as of their page's moment: one snapshot for all would keep what dies meanwhile.
-            with storage.txns.reading("vacuum") as snapshot:
-                self.stats.rows += len(self._list(table.heap.scan_page, snapshot, block, count, False))
-            self._note_room(block)
+            horizon, lsn = storage.row_horizon(), storage.txns.last_lsn
+            found = table.heap.vacuum_page(block, horizon, self._freeze_before, lsn, bool(table.indexes))
+            if isinstance(found, int):
+                self._load(found)
+                continue
+            removed, frozen, dead, count, rows, room, _, _ = found
+            if removed or frozen:
+                # What older snapshots than the horizon may still need is gone: told before anything is waited for, for
+                # the log of it must not become durable first.
+                storage.txns.removed(horizon)
+                self.stats.versions += removed
+                self.stats.frozen += frozen
+                if not dead:
+                    found = table.heap.vacuum_page(block, horizon, self._freeze_before, lsn, bool(table.indexes))
+            if not isinstance(found, int):
+                table.file.clean.note(block, found[6], found[7], found[4])
+            self._note_room(block, room)
+            return dead, count, rows
 
     def _breathe(self) -> None:
         self._steps += 1
         if self._steps % PAGES_PER_TURN == 0 and HUB.in_greenlet():
-            if self._nap_s:
+            if self._nap_s and not self._storage.locks.is_awaited(self._table.desc.lock_id):
                 HUB.sleep(self._nap_s)
             else:
                 HUB.yield_turn()
 
-    def _removing(self, kernel: Any, block: int, horizon: int, *args: Any) -> int:
-        """What older snapshots than the horizon may still need goes: told before anything is waited for, for the log of
-        it must not become durable first."""
-        removed = self._retry(kernel, block, horizon, *args)
-        if removed:
-            self._storage.txns.removed(horizon)
-        return removed
-
-    def _retry(self, kernel: Any, *args: Any) -> int:
-        while (outcome := kernel(*args)) < 0:
-            self._load(-outcome)
-        return int(outcome)
-
-    def _list(self, kernel: Any, *args: Any) -> list[Datum]:
-        while isinstance(outcome := kernel(*args), int):
-            self._load(outcome)
-        return outcome  # type: ignore[no-any-return]
-
-    def _note_room(self, block: int) -> None:
-        room = self._retry(self._table.heap.free_space, block)
+    def _note_room(self, block: int, room: int) -> None:
         file = self._table.file
         file.free.note(block, 0 if block == file.target else room)
 
     def _clean(self) -> None:
         """Index entries of the gathered dead line pointers, then the line pointers."""
-        if not self._dead:
+        if not self._dead.count:
             return
         table = self._table
-        tids = {block << 16 | slot for block, slots in self._dead.items() for slot in slots}
         for index in table.indexes:
-            self.stats.index_entries += index.remove(tids, self._breathe)
-        for block, slots in self._dead.items():
+            self.stats.index_entries += index.remove(self._dead, self._breathe)
+        for block, dead in self._dead.bits.items():
             self._breathe()
             self._storage.volume.reserve(PAGE_BYTES)
-            self.stats.line_pointers += self._retry(table.heap.free_dead, block, slots)
-            self._note_room(block)
-        self._dead.clear()
-        self._dead_count = 0
+            while (freed := table.heap.free_dead(block, dead)) < 0:
+                self._load(-freed)
+            self.stats.line_pointers += freed
+            self._work(block)
+        self._dead = DeadRows()
 
 
 def vacuum(table: Table, freeze_all: bool = False, nap_s: float = 0.0) -> VacuumStats:
@@ -170,6 +189,16 @@ def vacuum(table: Table, freeze_all: bool = False, nap_s: float = 0.0) -> Vacuum
     if storage.extents.files.get(file.relfile) is file:
         storage.extents.note_counters(file)
     return stats
+
+
+def _is_off(options: Sequence[str]) -> bool:
+    """Whether ``autovacuum_enabled`` of a table's options says no."""
+    for option in options:
+        name, _, value = option.partition("=")
+        if name == "autovacuum_enabled":
+            word = value.strip().lower()
+            return word == "0" or any(len(word) >= least and full.startswith(word) for full, least in OFF_WORDS)
+    return False
 
 
 class AutoVacuum:
@@ -233,6 +262,8 @@ class AutoVacuum:
 
     def _vacuum_one(self, table: Table) -> VacuumStats | None:
         storage = self._storage
+        if _is_off(table.desc.options):
+            return None
         txn = storage.txns.begin()
         try:
             if not storage.locks.lock_relation(

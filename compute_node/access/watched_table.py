@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from aurora.datum import Datum, Row
 from aurora.errors import SerializationFailure
 from compute_node.access.index_access import IndexAccess
+from compute_node.access.page_updates import ComputeMany
 from compute_node.access.row_events import LostKey, NewReferences, events_of, known_events
 from compute_node.access.table import BULK_ROWS_MIN, Compute, Table
 from compute_node.relations.descriptors import ForeignKeyDesc, RelationDesc
@@ -140,6 +141,29 @@ class WatchedTable(Table):
         if new_tid is not None:
             self._updated(txn, watch, width, changed, kept[0], new_tid)
         return new_tid
+
+    def update_many(
+        self,
+        txn: Txn,
+        snapshot: Snapshot,
+        tids: list[int],
+        changed: tuple[int, ...],
+        compute: ComputeMany,
+        needed: tuple[int, ...],
+        later: list[int],
+    ) -> int:
+        """As ``Table.update_many``; one by one where each is looked at."""
+        watch, events = _Watch(self.desc, changed, needed), known_events(txn)
+        if not watch.new and not watch.lost and (events is None or events.crosscheck is None):
+            return super().update_many(txn, snapshot, tids, changed, compute, needed, later)
+        count = 0
+        for place, tid in enumerate(tids):
+
+            def one(row: Row, place: int = place) -> Sequence[Datum] | None:
+                return compute([row], tids, place)[0]
+
+            count += self.update_columns(txn, snapshot, tid, changed, one, needed, None, later) is not None
+        return count
 
     def _updated(
         self,

@@ -71,6 +71,11 @@ class ModifySource:
             child = dataclasses.replace(child, output=(*child.output, tid), want_tid=True)
         self._node = builder.node(child, original)
 
+    def tids(self, ctx: ExecContext) -> Iterator[list[int]]:
+        """The tids of a scan's rows (``scanned``), a batch at a time."""
+        for batch in self._node.batches(ctx):
+            yield [row[0] for row in batch]
+
     def rows(self, ctx: ExecContext, changed: set[int]) -> Iterator[tuple[int, Row | None]]:
         """A joined row may name the same target several times: once it is in ``changed``, the others are left out."""
         if self.scanned:

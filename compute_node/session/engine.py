@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from compute_node.session.notifications import Channels
     from compute_node.session.read_after import LsnWaits
     from compute_node.session.state import SessionState
+    from compute_node.sql.planner.values import KnownValues
 
 
 OptionValue: TypeAlias = bool | str
@@ -174,10 +175,11 @@ class Engine(Protocol):
         source: str,
         lifted: dict[int, int],
         routine: RoutineBody | None = None,
+        values: KnownValues | None = None,
     ) -> tuple[Executable, set[int]]:
-        """Analyze, plan and build one statement (``sql.parse.RawStatement``), of a function's body if ``routine``.
-        Fills ``param_types``, also for the
-        lifted literals' slots; returns ``(executable, set of literal offsets that were looked at)``."""
+        """Analyze, plan and build one statement (``sql.parse.RawStatement``), of a function's body if ``routine``, for
+        these values of its parameters. Fills ``param_types``, also for the lifted literals' slots; returns
+        ``(executable, set of literal offsets that were looked at)``."""
 
     def still_valid(self, session: SessionState, executable: Executable) -> bool:
         """Whether an executable's plan may still run, for this session now: all objects that it names are what they
@@ -193,5 +195,6 @@ class Engine(Protocol):
         options: Mapping[str, OptionValue],
         param_types: list[int],
         source: str,
+        values: KnownValues | None = None,
     ) -> Explanation:
-        """A statement to be explained, and with ANALYZE to be run."""
+        """A statement to be explained, for these values of its parameters, and with ANALYZE to be run."""

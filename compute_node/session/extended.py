@@ -18,7 +18,7 @@ from compute_node.protocol import messages
 from compute_node.session import door, prepare, transactions, utility
 from compute_node.session.door import ALL
 from compute_node.session.portals import Portal
-from compute_node.session.prepared import Prepared, current_statement
+from compute_node.session.prepared import Prepared, current_statement, to_run
 from compute_node.session.results import ResultFormat
 from compute_node.session.sinks import NO_ROWS, RowList, WireRows
 from compute_node.session.state import FAILED, SessionState
@@ -90,8 +90,10 @@ def _bind(session: SessionState, data: bytes, start: int, end: int) -> None:
     except Exception:
         session.query = prepared.source
         raise
-    if statement is not None and statement.node is None:
-        statement.executable.check_constants()
+    if statement is not None:
+        statement, _ = to_run(session, prepared, statement, params)
+        if statement.node is None:
+            statement.executable.check_constants()
     if statement is not None and statement.columns is not None:
         statement.format_for(bind.result_formats)
     session.add_portal(Portal(bind.portal.decode(), statement, params, bind.result_formats, prepared.source))

@@ -8,7 +8,8 @@ one gives the error, with its position, that the text itself would have given.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from pglast import ast
 
@@ -16,8 +17,13 @@ from aurora.datum import Datum, Row
 from aurora.errors import SqlError
 from aurora.kernels import lifter
 from compute_node.session.statement import Params, Statement
+from compute_node.sql.expressions import Const, Param
 from compute_node.sql.parse import RawStatement, literal_location
 from compute_node.types.registry import TypeEnv
+
+if TYPE_CHECKING:
+    from compute_node.session.plan_choice import Family
+    from compute_node.session.state import SessionState
 
 _INTEGERS = frozenset((20, 21, 23))
 _TEXTS = frozenset((25, 705, 1043))
@@ -27,9 +33,9 @@ MAX_VARIANTS = 256
 class LiftedBinding:
     """A statement whose lifted literals are its parameters. ``plain`` when the literals are the parameters as they are;
     otherwise ``negated`` and ``kinds`` say, per slot, how to make one from the other (None: the slot is in the key,
-    unused)."""
+    unused). ``family``: the plans of the same shape for literals of other selectivity."""
 
-    __slots__ = ("kinds", "negated", "plain", "statement")
+    __slots__ = ("family", "kinds", "negated", "plain", "statement")
 
     def __init__(
         self, statement: Statement, literals: list[Datum], pinned: frozenset[int], negated: frozenset[int]
@@ -42,6 +48,7 @@ class LiftedBinding:
                 types[index] = 0
         self.kinds = tuple([statement.kinds[index] if oid else None for index, oid in enumerate(types)])
         self.plain = not negated and not any(types)
+        self.family: Family[LiftedBinding] | None = None
 
     def bind(self, literals: list[Datum], env: TypeEnv, sql: bytes) -> Params:
         """The parameters that the literals stand for."""
@@ -61,6 +68,25 @@ class LiftedBinding:
                         error.position = len(sql[: places[index]].decode()) + 1
                     raise
         return tuple(values)
+
+
+def values_of(session: SessionState, literals: list[Datum], negated: frozenset[int]) -> Callable[[Param], Const | None]:
+    """What the planner may know of lifted literals: the values that their parameters will have."""
+
+    def value(param: Param) -> Const | None:
+        literal = literals[param.number - 1] if param.number <= len(literals) else None
+        if literal is None:
+            return None
+        if param.number - 1 in negated:
+            literal = -literal if type(literal) is int else f"-{literal}"
+        if not (type(literal) is int and param.type in _INTEGERS) and param.type not in _TEXTS:
+            try:
+                literal = session.type_of(param.type).input(str(literal), -1, session.env)
+            except SqlError:
+                return None  # whoever binds it says so
+        return Const(type=param.type, typmod=param.typmod, value=literal)
+
+    return value
 
 
 class Shape:

@@ -11,7 +11,8 @@ from aurora.datum import Datum
 from aurora.errors import SqlError
 from compute_node.hub import HUB
 from compute_node.session import read_after, transactions
-from compute_node.session.lifting import MAX_VARIANTS, LiftedBinding, Shape, places
+from compute_node.session.lifting import MAX_VARIANTS, LiftedBinding, Shape, places, values_of
+from compute_node.session.plan_choice import Family
 from compute_node.session.plans import bounded_put
 from compute_node.session.results import decode_text
 from compute_node.session.state import SessionState
@@ -19,6 +20,7 @@ from compute_node.session.statement import Params, Statement
 from compute_node.sql.analyze.routines import RoutineBody
 from compute_node.sql.literals import rewritten
 from compute_node.sql.parse import RawStatement, parse
+from compute_node.sql.planner.values import KnownValues
 from compute_node.types.oids import UNKNOWN
 
 QUERIES = (ast.SelectStmt, ast.InsertStmt, ast.UpdateStmt, ast.DeleteStmt, ast.MergeStmt)
@@ -100,6 +102,7 @@ def compile_statement(
     param_types: list[int],
     lifted: dict[int, int] | None = None,
     routine: RoutineBody | None = None,
+    values: KnownValues | None = None,
 ) -> tuple[Statement, set[int]]:
     """Plan a query and take its relation locks; returns it and the offsets of the lifted literals that analysis
     looked at."""
@@ -109,7 +112,9 @@ def compile_statement(
     given = list(param_types)
     while True:
         version = session.engine.catalog.version
-        executable, kept = session.engine.compile(statement, session, param_types, source, lifted or {}, routine)
+        executable, kept = session.engine.compile(
+            statement, session, param_types, source, lifted or {}, routine, values
+        )
         # A transaction that has changed the catalog plans for itself.
         private = session.txn is not None and session.txn.catalog_changed
         made = Statement(source, version, param_types, executable, shareable=not private)
@@ -218,8 +223,9 @@ def lift_first_sight(
         bounded_put(shapes, key, Shape(liftable=False))
         return None
     param_types: list[int] = []
+    values = KnownValues(values_of(session, literals, found.negated), eager=False)
     try:
-        made, kept = compile_statement(session, statements[0], source, param_types, found.slots)
+        made, kept = compile_statement(session, statements[0], source, param_types, found.slots, values=values)
     except SqlError as error:
         if error.sqlstate.startswith(_OF_WAITS):
             raise
@@ -238,5 +244,21 @@ def lift_first_sight(
         if shape is None or shape.pinned != tuple(sorted(pinned)):
             shape = Shape(pinned=frozenset(pinned))
             bounded_put(shapes, key, shape)
-        bounded_put(shape.variants, shape.key_of(literals), lifted, MAX_VARIANTS)
+        _join_family(session, shape, literals, lifted, values)
     return made, lifted.bind(literals, session.env, sql)
+
+
+def _join_family(
+    session: SessionState, shape: Shape, literals: list[Datum], lifted: LiftedBinding, values: KnownValues
+) -> None:
+    """Keep a plan under the literals in its key, and where estimates looked at others, under what they gave."""
+    key = shape.key_of(literals)
+    probes = lifted.statement.executable.planned.probes
+    if probes:
+        old = shape.variants.get(key)
+        family = old.family if old is not None and old.family is not None else None
+        if family is None or not family.asks_as(probes):
+            family = Family(probes)
+        lifted.family = family
+        family.add(family.shares(session, values.of), lifted)
+    bounded_put(shape.variants, key, lifted, MAX_VARIANTS)

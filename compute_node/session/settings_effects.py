@@ -251,7 +251,15 @@ def _defaults(session: SessionState) -> None:
 NOTICE_LEVELS = {"debug5": 0, "debug4": 1, "debug3": 2, "debug2": 3, "debug1": 4, "log": 5, "notice": 6, "warning": 7}
 """client_min_messages → the least severity that goes out; above all of them: errors alone."""
 
+
+def _plan_cache_mode(session: SessionState, _value: SettingValue) -> None:
+    for prepared in session.statements.values():
+        if prepared.param_types:
+            prepared.quick = None  # its next run chooses a plan
+
+
 _EFFECTS: dict[str, Effect] = {
+    "plan_cache_mode": _plan_cache_mode,
     "client_encoding": _client_encoding,
     "TimeZone": _time_zone,
     "DateStyle": _date_style,

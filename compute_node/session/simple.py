@@ -10,6 +10,7 @@ from compute_node.hub import HUB
 from compute_node.protocol import messages
 from compute_node.session import door, prepare, referential, transactions, utility
 from compute_node.session.forwarding import AsWritten
+from compute_node.session.lifting import values_of
 from compute_node.session.long_insert import LONG_BYTES, LongInsert, long_insert
 from compute_node.session.results import ResultFormat, decode_text
 from compute_node.session.sinks import NO_ROWS, UtilityRows, WireRows
@@ -80,6 +81,8 @@ def _lifted(session: SessionState, sql: bytes) -> tuple[Statement, Params] | Non
     shape = session.space.shapes.get(key)
     if shape is not None and shape.liftable:
         variant = shape.variants.get(shape.key_of(literals))
+        if variant is not None and variant.family is not None:
+            variant = variant.family.find(session, values_of(session, literals, variant.negated))
         if variant is not None and prepare.is_ready(session, variant.statement):
             session.query = variant.statement.source
             return variant.statement, variant.bind(literals, session.env, sql)

@@ -3,7 +3,7 @@
 It holds what stays the same from run to run: what runs (an executable, or the parse tree of a utility statement) and
 what the wire, the transaction and the plan cache must know of it. Who runs it, with which values and where its rows
 go is the door's matter (``door``). Invariant: but for ``version`` and ``role_generation``, which say under what it was
-last found valid, and the table of formats, nothing of it ever changes.
+last found valid, the table of formats, and its plans for values of its parameters, nothing of it ever changes.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pglast import ast
 from aurora.datum import Datum, Row
 from compute_node.exec.executable import Executable
 from compute_node.protocol.messages import Column
+from compute_node.session.plan_choice import Family, PlanChoice
 from compute_node.session.results import ResultFormat, parameter_codes
 from compute_node.txn.locks import WeakLocks
 from compute_node.types.registry import PgType
@@ -64,8 +65,9 @@ class Statement:
     """
 
     __slots__ = (
-        "codes", "columns", "executable", "fast", "formats", "is_forwarded", "is_point", "kinds", "locks", "node",
-        "param_types", "point", "shareable", "source", "span", "tag", "tally", "version", "writes",
+        "_choice", "codes", "columns", "executable", "family", "fast", "formats", "has_custom", "is_forwarded",
+        "is_point", "kinds", "locks", "node", "param_types", "point", "shareable", "source", "span", "tag", "tally",
+        "version", "writes",
     )  # fmt: skip
 
     executable: Executable
@@ -94,6 +96,11 @@ class Statement:
         self.tag: str = ""
         self.tally = _UNCOUNTED
         self.is_point = self.writes = self.is_forwarded = False
+        self.has_custom = False
+        """whether a plan for values of its parameters may be another one"""
+        self.family: Family[Statement] | None = None
+        """its plans for values of its parameters (``plan_choice``)"""
+        self._choice: PlanChoice | None = None
         self.span: tuple[int, int] | None = None
         """where in ``source`` it is (offset and length in characters); None: its literals are parameters"""
         self.shareable = shareable
@@ -106,6 +113,8 @@ class Statement:
             self.locks = executable.locks
             self.writes = not executable.planned.read_only
             self.shareable = shareable and not executable.planned.momentary
+            planned = executable.planned
+            self.has_custom = bool(self.param_types) and (planned.values_decide or bool(planned.probes))
             if executable.columns is None:
                 self.point = executable.run if executable.sound else None
             else:
@@ -114,6 +123,13 @@ class Statement:
                     for column, kind in zip(executable.columns, executable.column_kinds, strict=True)
                 )
                 self.point = executable.fetch_all if self.is_point and executable.sound else None
+
+    @property
+    def choice(self) -> PlanChoice:
+        """What its unnamed prepared statements know of its plans."""
+        if self._choice is None:
+            self._choice = PlanChoice()
+        return self._choice
 
     def format_for(self, raw_formats: bytes) -> ResultFormat:
         """The result format for Bind's raw format codes."""

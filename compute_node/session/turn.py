@@ -150,7 +150,7 @@ def refuse(session: SessionState, kind: int, error: Exception) -> bool:
 def run_point(session: SessionState, packet: tuple[Prepared, Row, bytes, bool, int]) -> bool:
     """Bind, Describe, Execute, Sync at once; False leaves them to the general way."""
     prepared, params, formats, described, _ = packet
-    plan: Statement | None = prepared.statement
+    plan: Statement | None = prepared.quick
     engine = session.engine
     out = session.out
     if plan is None:
@@ -159,6 +159,7 @@ def run_point(session: SessionState, packet: tuple[Prepared, Row, bytes, bool, i
         if session.status_changes or session.guarded or len(formats) > 2:
             return False
         session.plans.statements += 1
+        prepared.choice.generics += 1
         out.append(messages.BIND_COMPLETE_NO_DATA if described else messages.BIND_COMPLETE)
         try:
             out.append(plan.fast(session))
@@ -194,6 +195,7 @@ def run_point(session: SessionState, packet: tuple[Prepared, Row, bytes, bool, i
             return False
         session.statements_in_txn += 1
         plan.tally.runs += 1
+        prepared.choice.generics += 1
         context = session.point_context
         if context is None:
             context = session.point_context = engine.begin_statement(session)

@@ -28,13 +28,13 @@ from compute_node.session import (
     door,
     forwarding,
     notifications,
-    prepare,
     read_after,
     read_only,
     referential,
     setting_statements,
     transactions,
 )
+from compute_node.session.prepared import known_values, to_run
 from compute_node.session.settings import DEFINITIONS, define_or_raise
 from compute_node.session.sinks import NO_ROWS, Sink
 from compute_node.session.state import IDLE, SessionState
@@ -173,6 +173,7 @@ def _prepare(session: SessionState, call: Call) -> str:
 def _execute(session: SessionState, call: Call) -> str:
     prepared, statement = cursors.find_prepared(session, call.node.name)
     params = cursors.execute_arguments(session, call.node, prepared, call.source)
+    statement, _ = to_run(session, prepared, statement, params)
     if statement.node is not None:
         return execute(session, statement, params, call.sink)
     count = door.run(session, statement, params, call.sink)
@@ -211,13 +212,16 @@ def _explain(session: SessionState, call: Call) -> str:
     transactions.ensure(session)
     statement, source = RawStatement(call.node.query, 0, len(call.source)), call.source
     types, params = list(call.param_types), call.params
+    values = None
     if isinstance(call.node.query, ast.ExecuteStmt):
-        prepared, _ = cursors.find_prepared(session, call.node.query.name)
+        prepared, generic = cursors.find_prepared(session, call.node.query.name)
         params = cursors.execute_arguments(session, call.node.query, prepared, source)
         types, source = list(prepared.param_types), prepared.source
-        statement = prepared.raw or prepare.parse_text(prepared.sql)[1][0]
+        statement = prepared.parsed
+        if to_run(session, prepared, generic, params)[1]:
+            values = known_values(params)
     try:
-        explanation = session.engine.explain(session, statement, _options(call.node), types, source)
+        explanation = session.engine.explain(session, statement, _options(call.node), types, source, values)
     except (SqlSyntaxError, InvalidParameterValue) as error:
         # The engine knows options by name; where they are in the text is known here.
         for option in call.node.options or ():

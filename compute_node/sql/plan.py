@@ -7,13 +7,16 @@ Expressions within a node refer to input rows by ``Column(side, index)``. Costs 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.sql.expressions import AggregateCall, Expr, SortKey, WindowCall
 from compute_node.sql.query import Frame
 from compute_node.sql.required import NOTHING, Required
 from compute_node.types.registry import RoutineCall
+
+if TYPE_CHECKING:
+    from compute_node.sql.query import RangeEntry
 
 
 @dataclass(slots=True, kw_only=True)
@@ -101,6 +104,11 @@ class IndexScan(Plan):
     backward: bool = False
     alias: str = ""
     want_tid: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class IndexOnlyScan(IndexScan):
+    """The same where the index has every column that is asked for: of the table it is only asked who sees a row."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -502,6 +510,17 @@ class ResultColumn:
     column: int = 0
 
 
+class Probe(NamedTuple):
+    """Conditions whose estimate depends on the values of the parameters ``slots`` (numbers from 1), over the range
+    entries of their query level."""
+
+    entries: tuple[RangeEntry, ...]
+    conditions: tuple[Expr, ...]
+    slots: frozenset[int]
+    rows: float
+    """of the table whose conditions they are, or of one of them"""
+
+
 @dataclass(slots=True)
 class PlannedStmt:
     """A whole statement: the plan, its sub-plans and CTEs, and what the client sees."""
@@ -525,5 +544,12 @@ class PlannedStmt:
     """what its user must hold"""
     procedure: RoutineCall | None = None
     """of a CALL, whose plan gives the arguments"""
+    range_entries: int = 0
+    """how many tables, sub-selects and the like it names: EXPLAIN qualifies columns where there are several"""
     addressed: tuple[int, ...] = ()
     """the tables (OIDs) whose rows' addresses its last columns are, for WHERE CURRENT OF"""
+    probes: tuple[Probe, ...] = ()
+    """estimates that depend on parameters' values"""
+    values_decide: bool = False
+    """whether another plan is thinkable with constants in the places of the declared parameters, whatever their
+    estimates"""

@@ -170,6 +170,7 @@ class Engine:
         source: str,
         lifted: dict[int, int],
         routine: Any = None,
+        values: Any = None,
     ) -> Any:
         from compute_node.exec.executable import build
         from compute_node.sql.planner import plan

@@ -144,6 +144,27 @@ class FakeTable:
             self.insert(txn, row)
         return len(rows)
 
+    def update_many(
+        self,
+        txn: Any,
+        snapshot: int | None,
+        tids: list[int],
+        changed: tuple[int, ...],
+        compute: Callable[[list[Row], list[int], int], list[Row | None]],
+        needed: tuple[int, ...],
+        later: list[int],
+    ) -> int:
+        count = 0
+        for at, tid in enumerate(tids):
+            made = self.update_columns(
+                txn, snapshot, tid, changed, lambda row, at=at: compute([row], tids, at)[0], needed
+            )
+            count += made is not None
+        return count
+
+    def enter_many(self, txn: Any, changed: tuple[int, ...], needed: tuple[int, ...], tids: list[int]) -> None:
+        """Its indexes are looked up in the rows."""
+
     def update_columns(
         self,
         txn: Any,

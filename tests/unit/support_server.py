@@ -29,10 +29,17 @@ class CountingEngine(Engine):
         self.compiled: list[str] = []
 
     def compile(
-        self, statement: Any, session: Any, param_types: Any, source: str, lifted: Any, routine: Any = None
+        self,
+        statement: Any,
+        session: Any,
+        param_types: Any,
+        source: str,
+        lifted: Any,
+        routine: Any = None,
+        values: Any = None,
     ) -> Any:
         self.compiled.append(source)
-        return super().compile(statement, session, param_types, source, lifted, routine)
+        return super().compile(statement, session, param_types, source, lifted, routine, values)
 
 
 def serve_engine(test: Test, config: WireConfig | None = None) -> Any:

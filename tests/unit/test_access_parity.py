@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from array import array
 from itertools import pairwise
 from typing import Any
 
@@ -43,7 +44,7 @@ class Side:
     def __init__(self, side: str, codes: str) -> None:
         self.name = side
         self.run: Any = None
-        self.tuples, clog, heap = _load(side, "tuples"), _load(side, "clog"), _load(side, "heap")
+        self.tuples, clog, heap = _load(side, "tuples"), _load(side, "clog"), _load(side, "heap_pages")
         mtr, btree = _load(side, "mtr"), _load(side, "btree")
         self.tree_module = btree
         self.arena = _load(side, "arena").Arena(32)
@@ -66,7 +67,7 @@ class Side:
         n = len(codes)
         self.codec = self.tuples.RowCodec(codes, [None] * n, [None] * n)
         self.clog = clog.Clog(self.arena, self.mtr, clog_map)
-        self.heap = heap.HeapFile(self.arena, self.mtr, self.clog, heap_map, self.codec, 77)
+        self.heap = heap.HeapPages(self.arena, self.mtr, self.clog, heap_map, self.codec, 77)
         self.tree = btree.BTree(self.arena, self.mtr, tree_map, 78)
         self.keys = btree.KeyCodec("iV", [None, lambda value: value.encode()], (False, True), (False, True))
         self.snapshot = clog.Snapshot
@@ -115,6 +116,9 @@ OPERATION = st.one_of(
     st.tuples(st.just("update"), st.integers(0, 40), st.integers(0, 1200), st.integers(-1, 3), st.booleans()),
     st.tuples(st.just("delete"), st.integers(0, 40)),
     st.tuples(st.just("delete_many"), st.integers(0, 40)),
+    st.tuples(st.just("insert_rows"), st.integers(0, 3), st.integers(0, 900), st.integers(1, 12), st.integers(0, 300)),
+    st.tuples(st.just("update_page"), st.integers(0, 40), st.integers(0, 900), st.integers(-1, 3), st.integers(0, 255)),
+    st.tuples(st.just("vacuum"), st.integers(0, 3), st.booleans()),
     st.tuples(st.just("end"), st.booleans()),
     st.tuples(st.just("prune"), st.integers(0, 3), st.integers(0, 400)),
     st.tuples(st.just("free"), st.integers(0, 3)),
@@ -144,13 +148,38 @@ def test_heap(operations: list[tuple[Any, ...]]) -> None:
             elif kind == "delete_many":
                 some = sorted(set(tids))
                 answers.append(heap.delete_many(some, args[0] % len(some), xid, number))
+            elif kind == "insert_rows":
+                rows = [(number + i, "z" * (args[1] * (i + 1) % 977)) for i in range(args[2])]
+                rows[-1:] = [side.codec.encode(row) for row in rows[-1:]]
+                answers.append(heap.insert_rows(args[0], rows, 0, xid, number, args[3]))
+            elif kind == "update_page":
+                some = sorted(set(tids))
+                at = args[0] % len(some)
+                seen = heap.probe_page(some, at, side.all)
+                values = [
+                    None if not (args[3] + i) % 5 else ("u" * (args[1] * (i + 3) % 951),) for i in range(len(seen))
+                ]
+                keys = None if args[3] & 1 else bytes(i & 1 for i in range(len(seen)))
+                hot = not args[3] & 2
+                answers.append((seen, heap.update_page(some, at, values, (1,), xid, number, hot, keys, args[2])))
+            elif kind == "vacuum":
+                horizon = int(side.log.next_lsn) - 1
+                found = heap.vacuum_page(args[0], horizon, xid, horizon, args[1])
+                lsns, oldest = array("Q", [7] * 4), array("Q", [9] * 4)
+                lsns[args[0]], oldest[args[0]] = found[6:]
+                skipped = [heap.clean_run(args[0], 4, lsns, oldest, before) for before in (3, xid)]
+                assert skipped == [args[0] + (found[6] > 0), args[0] + (found[6] > 0 and found[7] >= xid)]
+                assert found[4] == len(heap.scan_page(side.snapshot(horizon, set(), 0), args[0], side.all, False))
+                if not (found[0] or found[1]):
+                    assert heap.prune(args[0], horizon) == heap.freeze(args[0], horizon, xid) == 0
+                answers.append((found, skipped))
             elif kind == "end":
                 answers.append(side.clog.set(xid, int(side.log.next_lsn) if args[0] else 1))
                 side.mtr.commit()
             elif kind == "prune":
                 answers.append(heap.prune(args[0], args[1] * 50))
             elif kind == "free":
-                dead = heap.dead_slots(args[0])
+                dead = heap.vacuum_page(args[0], 0, 0, 0, True)[2]
                 answers.append((dead, heap.free_dead(args[0], dead), heap.free_space(args[0])))
             elif kind == "freeze":
                 answers.append(heap.freeze(args[0], int(side.log.next_lsn), xid))
@@ -165,6 +194,10 @@ def test_heap(operations: list[tuple[Any, ...]]) -> None:
         assert answers[0] == answers[1]
         if kind in ("insert", "update") and answers[0] > 0:
             tids.append(answers[0])
+        if kind == "insert_rows":
+            tids += answers[0]
+        if kind == "update_page":
+            tids += filter(None, answers[0][1])
         if kind == "end":
             xid += 1
     assert sides[0].pages() == sides[1].pages()
@@ -216,7 +249,8 @@ def test_btree_runs(runs: list[list[tuple[Any, ...]]], unique: int) -> None:
     assert sides[0].tree.page_items(1)[4] == sorted(model)
     assert sides[0].tree.page_items(1) == sides[1].tree.page_items(1)
     dead = set(range(0, number + 1, 3))
-    answers = [side.tree.without(1, dead) for side in sides]
+    bits = {0: sum(1 << tid for tid in dead).to_bytes(number // 8 + 1, "little")}
+    answers = [side.tree.without(1, bits) for side in sides]
     assert answers[0] == answers[1]
     _, level, _, removed, left, image = answers[0]
     assert (level, removed + left) == (0, len(model))

@@ -56,8 +56,14 @@ def connection() -> Iterator[psycopg.Connection[Any]]:
         )
         opened.execute("ALTER TABLE odd ADD COLUMN later numeric DEFAULT 2.50, ADD COLUMN word text DEFAULT 'w'")
         opened.execute("INSERT INTO odd SELECT g, g, 'y', g + 0.125, 'v' FROM generate_series(1, 500) g")
+        opened.execute(
+            "CREATE INDEX one_id ON one (id); CREATE INDEX one_i ON one (i); CREATE INDEX odd_id ON odd (id)"
+        )
         for name in ("one", "two", "odd"):
             opened.execute(f"ANALYZE {name}")
+        # Chains of versions behind the entries, and some that are gone.
+        opened.execute("UPDATE one SET n = n + 1 WHERE id % 5 = 0")
+        opened.execute("DELETE FROM one WHERE id % 50 = 3")
         yield opened
 
 
@@ -143,18 +149,39 @@ QUERIES = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("sql", QUERIES)
-def test_columns_answer_what_rows_answer(connection: psycopg.Connection[Any], sql: str) -> None:
-    by_columns = answer(connection, sql)
-    connection.execute("SET aurora.column_batches = off")
+def both_ways(connection: psycopg.Connection[Any], sql: str, *settings: str) -> None:
+    for setting in settings:
+        connection.execute(f"SET {setting} = off")
     try:
+        by_columns = answer(connection, sql)
+        connection.execute("SET aurora.column_batches = off")
         by_rows = answer(connection, sql)
     finally:
-        connection.execute("RESET aurora.column_batches")
+        connection.execute("RESET ALL")
     if "ORDER BY" in sql:
         assert by_columns == by_rows
     else:
         assert by_columns == by_rows or sorted(by_columns) == sorted(by_rows)
+
+
+@pytest.mark.parametrize("sql", QUERIES)
+def test_columns_answer_what_rows_answer(connection: psycopg.Connection[Any], sql: str) -> None:
+    both_ways(connection, sql)
+
+
+@pytest.mark.parametrize("kind", ["enable_indexscan", "enable_bitmapscan"])
+@pytest.mark.parametrize(
+    "sql",
+    [
+        'SELECT count(*), sum(n), max(t COLLATE "C") FROM one WHERE id BETWEEN 100 AND 2500',
+        "SELECT id, n, t FROM one WHERE id > 100 AND n > 0 ORDER BY id DESC",
+        "SELECT sum(id), count(b) FROM one WHERE i > -20 AND t LIKE '%e%'",
+        "SELECT one.id, two.t FROM one JOIN two USING (id) WHERE one.id < 700 ORDER BY one.id",
+        "SELECT id, length(t), n FROM odd WHERE id < 1500 AND word = 'w' ORDER BY id",
+    ],
+)
+def test_columns_of_indexes_answer_what_rows_answer(connection: psycopg.Connection[Any], sql: str, kind: str) -> None:
+    both_ways(connection, sql, "enable_seqscan", kind)
 
 
 def test_memory_that_is_over_makes_it_go_on_by_rows(connection: psycopg.Connection[Any]) -> None:
@@ -188,7 +215,9 @@ def test_large_tables_are_read_by_columns(connection: psycopg.Connection[Any], m
             return _plain(self, *arguments)
 
         monkeypatch.setattr(owner, name, told)
-    connection.execute("SELECT a.c, sum(b.n) FROM one a JOIN two b ON a.id = b.id GROUP BY a.c")
+    with connection.transaction():
+        connection.execute("SET LOCAL enable_mergejoin = off; SET LOCAL enable_nestloop = off")
+        connection.execute("SELECT a.c, sum(b.n) FROM one a JOIN two b ON a.id = b.id GROUP BY a.c")
     assert set(seen) == {"ColumnScan", "Running", "ColumnJoin"}
     connection.execute("SELECT id FROM one ORDER BY n LIMIT 5")
     assert "Least" in seen

@@ -14,6 +14,7 @@ from compute_node.sql.analyze import analyze
 from compute_node.sql.expressions import Const, Param
 from compute_node.sql.parse import parse
 from compute_node.sql.planner import plan
+from compute_node.sql.planner.values import KnownValues
 from tests.unit.support_sql import FakeCatalog, lifted_literals, table
 
 COLUMNS = "id int4, a int4, b int8, c text, n name, f bool, d date, ts timestamptz, v varchar, x float4, tags _int4"
@@ -223,7 +224,9 @@ def test_lifted_literals_that_tell_how_many_rows_there_are_are_named(
     sql = f"select * from w where {where}"
     node = parse(sql)[0].node
     slots = {offset: slot for offset, (slot, _) in lifted_literals(node).items()}
-    assert plan(analyze(node, catalog, [], sql, slots), catalog).decisive_slots == decisive
+    values = KnownValues(lambda param: None, eager=False)
+    probes = plan(analyze(node, catalog, [], sql, slots), catalog, values=values).probes
+    assert {slot for probe in probes for slot in probe.slots} == decisive
 
 
 def bitmap(where: str, *indexes: IndexDesc) -> pl.Plan:

@@ -134,7 +134,15 @@ class FakeExecutable:
         self.columns, self.tag, self.is_point, self._function = columns, tag, is_point, function
         self.column_kinds = tuple(REGISTRY.types[column.type] for column in columns or ())
         self.param_kinds: tuple[Any, ...] = ()
-        self.planned = SimpleNamespace(read_only=columns is not None, momentary=False, addressed=())
+        self.planned = SimpleNamespace(
+            read_only=columns is not None,
+            momentary=False,
+            addressed=(),
+            probes=(),
+            values_decide=False,
+            relations=frozenset(),
+            plan=SimpleNamespace(total_cost=0.0),
+        )
 
     def check_constants(self) -> None:
         pass
@@ -229,7 +237,14 @@ class FakeEngine:
         )
 
     def compile(
-        self, statement: Any, session: Any, param_types: list[int], source: str, lifted: Any, routine: Any = None
+        self,
+        statement: Any,
+        session: Any,
+        param_types: list[int],
+        source: str,
+        lifted: Any,
+        routine: Any = None,
+        values: Any = None,
     ) -> Any:
         executable, kept = self._compile(statement, session, param_types, source, lifted, routine)
         executable.param_kinds = tuple(REGISTRY.types[oid or 705] for oid in param_types)

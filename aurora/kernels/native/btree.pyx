@@ -835,7 +835,7 @@ cdef class BTree:
         high = PyBytes_FromStringAndSize(<const char*>item, n)
         return page[OFF_FLAGS], get16(page + OFF_LEVEL), get32(page + OFF_RIGHT), high, items
 
-    def without(self, long long block, set dead):
+    def without(self, long long block, dict dead not None):
         """``(LSN, level, right, entries removed, entries left, image)``: a leaf without the entries of dead rows."""
         cdef long long frame = self.frame_c(block)
         cdef const unsigned char* page
@@ -844,6 +844,10 @@ cdef class BTree:
         cdef Py_ssize_t n
         cdef int i, count, kept = 1, at = OFF_RIGHT, level
         cdef unsigned short word
+        cdef unsigned long long tid
+        cdef long long of_block = -1
+        cdef Py_ssize_t slot, n_bits = 0
+        cdef const unsigned char* bits = NULL
         cdef bytes image = b""
         if frame < 0:
             return self.missing
@@ -855,8 +859,18 @@ cdef class BTree:
             memset(out, 0, PAGE_BYTES)
             for i in range(count + 1):
                 item = item_of(page, i, &n)
-                if i and tid_of(item, n) in dead:
-                    continue
+                if i:
+                    tid = tid_of(item, n)
+                    if <long long>(tid >> 16) != of_block:
+                        of_block = tid >> 16
+                        found = dead.get(of_block)
+                        n_bits = 0
+                        if found is not None:
+                            n_bits = PyBytes_GET_SIZE(found)
+                            bits = <const unsigned char*>PyBytes_AS_STRING(found)
+                    slot = tid & 0xFFFF
+                    if slot >> 3 < n_bits and bits[slot >> 3] >> (slot & 7) & 1:
+                        continue
                 at -= <int>n
                 memcpy(out + at, item, n)
                 word = at

@@ -25,7 +25,7 @@ cdef class Columns:
     cdef list odd
     cdef Py_ssize_t mark
     cdef int prepare(self) except -1
-    cdef int begin_page(self) except -1
+    cdef int begin_page(self, Py_ssize_t rows) except -1
     cdef int undo_page(self) except -1
     cdef int put_c(self, const unsigned char* tup) except -1
     cdef int put_null(self, Py_ssize_t k) except -1

@@ -24,6 +24,7 @@ from aurora.kernels.native.tuples cimport (
     Toasted,
 )
 from aurora.kernels.python.columns import BATCH_ROWS as _BATCH_ROWS
+from aurora.kernels.python.columns import FETCH_ROWS_MAX as _FETCH_ROWS_MAX
 from aurora.kernels.python.columns import PAGE_ROWS_MAX as _PAGE_ROWS_MAX
 from aurora.kernels.python.columns import decimal_of, unscaled
 
@@ -37,7 +38,7 @@ cdef extern from "string.h" nogil:
 
 BATCH_ROWS = _BATCH_ROWS
 cdef Py_ssize_t ROWS = _BATCH_ROWS
-cdef Py_ssize_t ROOM = _BATCH_ROWS + _PAGE_ROWS_MAX
+cdef Py_ssize_t ROOM = _BATCH_ROWS + max(_PAGE_ROWS_MAX, _FETCH_ROWS_MAX)
 
 
 cdef inline Py_ssize_t fixed_width(char code) noexcept:
@@ -181,8 +182,8 @@ cdef class Columns:
         """Whether a batch is complete."""
         return self.count >= ROWS
 
-    cdef int begin_page(self) except -1:
-        if self.count >= ROWS:
+    cdef int begin_page(self, Py_ssize_t rows) except -1:
+        if self.count + rows > self.room:
             raise ValueError("take what is there first")
         self.mark = self.count
         return 0
@@ -325,6 +326,9 @@ cdef class Columns:
         return 0
 
     cdef int put_c(self, const unsigned char* tup) except -1:
+        # A damaged page may have more rows than fit one.
+        if self.count >= self.room:
+            raise ValueError("take what is there first")
         cdef RowCodec codec = self.projection.codec
         cdef unsigned short infomask
         cdef Py_ssize_t natts, k, place, i, n, attno, walked = 0
@@ -366,8 +370,6 @@ cdef class Columns:
     def put(self, page, Py_ssize_t offset):
         """Add the tuple image at ``offset``."""
         cdef const unsigned char[::1] view = page
-        if self.count >= self.room:
-            raise ValueError("take what is there first")
         self.mark = self.count
         self.put_c(&view[offset])
 

@@ -16,7 +16,6 @@ from aurora.kernels.native.tuples cimport (
     MAX_TUPLE,
     M_HEAP_ONLY,
     M_HOT_UPDATED,
-    M_HAS_EXTERNAL,
     M_KEY_CHANGED,
     O_CMIN,
     O_INFOMASK,
@@ -29,22 +28,9 @@ from aurora.kernels.native.tuples cimport (
 )
 from aurora.page import PageKind
 
-cdef enum:
-    PAGE_BYTES = 8192
-    PAGE_HEADER = 24
-    OFF_KIND = 12
-    OFF_LOWER = 14
-    OFF_UPPER = 16
-    MAX_SLOTS = 2042
-    GAP = 4
-    C_UNUSED = 0
-    C_NORMAL = 1
-    C_REDIRECT = 2
-    C_DEAD = 3
-    C_ABORTED = 1
-    C_FROZEN = 2
-
 cdef int HEAP_KIND = PageKind.HEAP
+if HEAP_KIND != C_HEAP_KIND:
+    raise ImportError("PageKind.HEAP differs from the compiled constant")
 
 UNUSED, NORMAL, REDIRECT, DEAD = 0, 1, 2, 3
 RETRY = -1
@@ -56,42 +42,6 @@ NEEDS_TOAST = -(1 << 62)
 cdef struct Line:
     int offset
     int length
-
-
-cdef inline unsigned short get16(const unsigned char* at) noexcept:
-    cdef unsigned short value
-    memcpy(&value, at, 2)
-    return value
-
-
-cdef inline unsigned int get32(const unsigned char* at) noexcept:
-    cdef unsigned int value
-    memcpy(&value, at, 4)
-    return value
-
-
-cdef inline unsigned long long get64(const unsigned char* at) noexcept:
-    cdef unsigned long long value
-    memcpy(&value, at, 8)
-    return value
-
-
-cdef inline int slots_of(const unsigned char* page) noexcept:
-    cdef int lower = get16(page + OFF_LOWER)
-    return (lower - PAGE_HEADER) // 4 if lower > PAGE_HEADER else 0
-
-
-cdef inline int line_of(const unsigned char* page, int slot, int* offset, int* length) noexcept:
-    cdef unsigned short word
-    cdef int at = PAGE_HEADER + 4 * (slot - 1)
-    if slot < 1 or at >= get16(page + OFF_LOWER):
-        offset[0] = 0
-        length[0] = 0
-        return C_UNUSED
-    offset[0] = get16(page + at)
-    word = get16(page + at + 2)
-    length[0] = word & 0x3FFF
-    return word >> 14
 
 
 cdef int by_offset(const void* a, const void* b) noexcept nogil:
@@ -118,11 +68,6 @@ cdef int put_diff_c(Mtr mtr, Py_ssize_t frame, int offset, const unsigned char* 
 def put_diff(Mtr mtr, Py_ssize_t frame, page, int offset, bytes data):
     """Write ``data`` at ``offset``, logging only the runs of bytes that change."""
     put_diff_c(mtr, frame, offset, <const unsigned char*>PyBytes_AS_STRING(data), <int>PyBytes_GET_SIZE(data))
-
-
-cdef inline bint is_ours(const unsigned char* page, unsigned int relfile) noexcept:
-    # A recycled extent still holds its earlier owner's pages: they count as empty.
-    return page[OFF_KIND] == HEAP_KIND and (<const unsigned int*>(page + 20))[0] == relfile
 
 
 cdef void header_c(unsigned char* out, unsigned int relfile) noexcept:
@@ -203,10 +148,9 @@ cdef class HeapFile:
             return self.missing
         return proj.row_c(page + offset, tid) if seen else None
 
-    cdef tuple chain_c(
-        self, const unsigned char* page, unsigned long long block, int root, Snapshot snap, Projection proj, bint root_tid
-    ):
-        # The visible row of a chain; None when there is none, or with self.missing set.
+    cdef int seen_c(self, const unsigned char* page, int root, Snapshot snap, int* at) except -1:
+        # The offset of the visible version of a chain, its slot in ``at``; 0 when there is none, or with self.missing
+        # set.
         cdef int offset, length, seen, slot = root
         cdef int flags = line_of(page, slot, &offset, &length)
         cdef unsigned long long expected = 0
@@ -218,18 +162,29 @@ cdef class HeapFile:
         while flags == C_NORMAL:
             tup = page + offset
             if expected and get64(tup + O_XMIN) != expected:
-                return None
+                return 0
             seen = self.visible_c(tup, snap)
             if seen < 0:
-                return None
+                return 0
             if seen:
-                return proj.row_c(tup, block << 16 | (root if root_tid else slot))
+                at[0] = slot
+                return offset
             expected = get64(tup)
             slot = get16(tup + O_NEXT_SLOT)
             if not expected or not slot or not get16(tup + O_INFOMASK) & M_HOT_UPDATED:
-                return None
+                return 0
             flags = line_of(page, slot, &offset, &length)
-        return None
+        return 0
+
+    cdef tuple chain_c(
+        self, const unsigned char* page, unsigned long long block, int root, Snapshot snap, Projection proj, bint root_tid
+    ):
+        # The visible row of a chain; None when there is none, or with self.missing set.
+        cdef int slot = 0
+        cdef int offset = self.seen_c(page, root, snap, &slot)
+        if not offset:
+            return None
+        return proj.row_c(page + offset, block << 16 | (root if root_tid else slot))
 
     cdef tuple fetch_chain_c(self, Snapshot snap, unsigned long long tid, Projection proj):
         cdef long long page_no = self.blocks.page_c(tid >> 16)
@@ -334,7 +289,7 @@ cdef class HeapFile:
         page = self.arena.base + frame * PAGE_BYTES
         if not is_ours(page, self.relfile):
             return None
-        columns.begin_page()
+        columns.begin_page(0)
         for slot in range(1, slots_of(page) + 1):
             if line_of(page, slot, &offset, &length) != C_NORMAL:
                 continue
@@ -351,6 +306,32 @@ cdef class HeapFile:
                 if self.clog.state_c(xmin) > 0:
                     committed = xmin
             columns.put_c(tup)
+        return None
+
+    def fetch_columns(self, Snapshot snap not None, tids, Columns columns not None):
+        """Put the rows of ``fetch_many`` into ``columns``; None, or a missing page and nothing is put. At most
+        ``FETCH_ROWS_MAX`` at once."""
+        cdef unsigned long long tid, block = 0
+        cdef long long page_no, frame
+        cdef const unsigned char* page = NULL
+        cdef int offset, slot = 0
+        columns.begin_page(len(tids))
+        for each in tids:
+            tid = each
+            if page == NULL or tid >> 16 != block:
+                block = tid >> 16
+                page_no = self.blocks.page_c(block)
+                frame = self.arena.lookup_c(page_no)
+                if frame < 0:
+                    columns.undo_page()
+                    return page_no
+                page = self.arena.base + frame * PAGE_BYTES
+            offset = self.seen_c(page, <int>(tid & 0xFFFF), snap, &slot)
+            if offset:
+                columns.put_c(page + offset)
+            elif self.missing:
+                columns.undo_page()
+                return self.missing
         return None
 
     def probe(self, unsigned long long tid, Snapshot snap not None, Projection proj not None, bint follow):
@@ -676,35 +657,6 @@ cdef class HeapFile:
             raise
         return 1
 
-    def delete_many(self, list tids, Py_ssize_t start, unsigned long long xid, unsigned int cid):
-        """Mark versions of ``tids[start:]`` deleted, as many as are of one page, whole there and superseded by nobody,
-        in one mini-transaction: their number (0: the first wants a look of its own), or minus a missing page."""
-        cdef unsigned long long tid = tids[start]
-        cdef unsigned long long block = tid >> 16
-        cdef long long page_no = self.blocks.page_c(block)
-        cdef long long frame = self.arena.lookup_c(page_no)
-        cdef Py_ssize_t done = start, total = len(tids)
-        cdef const unsigned char* page
-        cdef int offset, length
-        if frame < 0:
-            return -page_no
-        page = self.arena.base + frame * PAGE_BYTES
-        try:
-            while done < total:
-                tid = tids[done]
-                if tid >> 16 != block or line_of(page, <int>(tid & 0xFFFF), &offset, &length) != C_NORMAL:
-                    break
-                if get64(page + offset) or get16(page + offset + O_INFOMASK) & M_HAS_EXTERNAL:
-                    break
-                self.supersede_c(frame, offset, xid, cid, 0, 0, False, True)
-                done += 1
-            if done > start:
-                self.mtr.commit_c()
-        except BaseException:
-            self.mtr.rollback()
-            raise
-        return done - start
-
     def key_is_changing(self, unsigned long long tid):
         """Whether the version's xmax deleted the row or changed its key: 1 or 0, or minus a missing page."""
         cdef long long page_no = self.blocks.page_c(tid >> 16)
@@ -745,49 +697,13 @@ cdef class HeapFile:
             return 0
         return found if get64(page + offset + O_XMIN) == xmax else 0
 
-    def fill_page(self, rows, Py_ssize_t start, unsigned long long xid, unsigned int cid, int reserve):
-        """The image of a fresh page with as many of ``rows[start:]`` as fit, and their number."""
-        cdef unsigned char content[PAGE_BYTES]
-        cdef const unsigned char* image
-        cdef Py_ssize_t size
-        cdef int lower = PAGE_HEADER, upper = PAGE_BYTES, n
-        cdef Py_ssize_t i, count = 0
-        cdef unsigned short words[2]
-        memset(content, 0, PAGE_BYTES)
-        header_c(content + OFF_KIND, self.relfile)
-        for i in range(start, len(rows)):
-            row = rows[i]
-            if type(row) is bytes:
-                size = PyBytes_GET_SIZE(row)
-                image = <const unsigned char*>PyBytes_AS_STRING(row)
-            else:
-                size = self.codec.encode_c(row)
-                image = self.codec.scratch
-                if self.codec.limit and size > self.codec.limit:
-                    break
-            if size > MAX_TUPLE:
-                raise too_big(size)
-            n = <int>size
-            if upper - lower < n + 4 + (reserve if count else 0):
-                break
-            upper -= n
-            memcpy(content + upper, image, n)
-            memcpy(content + upper + O_XMIN, &xid, 8)
-            memcpy(content + upper + O_CMIN, &cid, 4)
-            words[0] = <unsigned short>upper
-            words[1] = <unsigned short>(C_NORMAL << 14 | n)
-            memcpy(content + lower, words, 4)
-            lower += 4
-            count += 1
-        words[0] = <unsigned short>lower
-        words[1] = <unsigned short>upper
-        memcpy(content + OFF_LOWER, words, 4)
-        return PyBytes_FromStringAndSize(<char*>content, PAGE_BYTES), count
-
     # Cleaning
 
     def prune(self, unsigned long long block, long long horizon):
         """Remove versions that no snapshot at or after LSN ``horizon`` sees: how many, or minus a missing page."""
+        return self.prune_c(block, horizon, True)
+
+    cdef long long prune_c(self, unsigned long long block, long long horizon, bint indexed) except? -1:
         cdef long long page_no = self.blocks.page_c(block)
         cdef long long frame = self.arena.lookup_c(page_no)
         cdef const unsigned char* page
@@ -798,7 +714,6 @@ cdef class HeapFile:
         # What each line pointer becomes: offset and flags, -1 as it is.
         cdef int becomes[MAX_SLOTS + 1]
         cdef unsigned short target[MAX_SLOTS + 1]
-        cdef unsigned short words[2]
         cdef int chain[MAX_SLOTS + 1]
         if frame < 0:
             return -page_no
@@ -858,95 +773,40 @@ cdef class HeapFile:
             for i in range(dead):
                 becomes[chain[i]] = C_UNUSED
                 target[chain[i]] = 0
-            becomes[root] = C_REDIRECT if live else C_DEAD
+            becomes[root] = C_REDIRECT if live else C_DEAD if indexed else C_UNUSED
             target[root] = <unsigned short>live
-        try:
-            for slot in range(1, slots + 1):
-                if becomes[slot] >= 0:
-                    words[0] = target[slot]
-                    words[1] = <unsigned short>(becomes[slot] << 14)
-                    put_diff_c(self.mtr, frame, PAGE_HEADER + 4 * (slot - 1), <unsigned char*>words, 4)
-            self.mtr.commit_c()
-        except BaseException:
-            self.mtr.rollback()
-            raise
+        if removed:
+            self.put_lines_c(frame, slots, becomes, target)
         return removed
 
-    def dead_slots(self, unsigned long long block):
-        """Slots whose line pointer is dead; a missing page."""
-        cdef long long page_no = self.blocks.page_c(block)
-        cdef long long frame = self.arena.lookup_c(page_no)
-        cdef const unsigned char* page
-        cdef int slot, offset, length
-        cdef list found = []
-        if frame < 0:
-            return page_no
-        page = self.arena.base + frame * PAGE_BYTES
-        if is_ours(page, self.relfile):
-            for slot in range(1, slots_of(page) + 1):
-                if line_of(page, slot, &offset, &length) == C_DEAD:
-                    found.append(slot)
-        return found
-
-    def free_dead(self, unsigned long long block, slots):
-        """Make dead line pointers unused, once no index entry names them: their number, or minus a missing page."""
-        cdef long long page_no = self.blocks.page_c(block)
-        cdef long long frame = self.arena.lookup_c(page_no)
-        cdef const unsigned char* page
-        cdef int slot, offset, length
-        cdef unsigned int zero = 0
-        if frame < 0:
-            return -page_no
-        page = self.arena.base + frame * PAGE_BYTES
-        for slot in slots:
-            if line_of(page, slot, &offset, &length) != C_DEAD:
-                raise InvariantViolation(f"line pointer {slot} of block {block} in heap {self.relfile} is not dead")
+    cdef int put_lines_c(self, Py_ssize_t frame, int slots, const int* becomes, const unsigned short* target) except -1:
+        # One mini-transaction. Unused line pointers at the end go, and with the last version all space is one.
+        cdef const unsigned char* page = self.arena.base + frame * PAGE_BYTES
+        cdef unsigned short lines[2 * MAX_SLOTS]
+        cdef unsigned short bounds[2]
+        cdef int slot, last = 0
+        cdef bint is_empty = True
+        memcpy(lines, page + PAGE_HEADER, 4 * slots)
+        bounds[1] = get16(page + OFF_UPPER)
+        for slot in range(1, slots + 1):
+            if becomes[slot] >= 0:
+                lines[2 * slot - 2] = target[slot]
+                lines[2 * slot - 1] = <unsigned short>(becomes[slot] << 14)
+            if lines[2 * slot - 1] >> 14 != C_UNUSED:
+                last = slot
+            if lines[2 * slot - 1] >> 14 == C_NORMAL:
+                is_empty = False
+        bounds[0] = <unsigned short>(PAGE_HEADER + 4 * last)
+        if is_empty:
+            bounds[1] = PAGE_BYTES
         try:
-            for slot in sorted(slots):
-                put_diff_c(self.mtr, frame, PAGE_HEADER + 4 * (slot - 1), <unsigned char*>&zero, 4)
+            put_diff_c(self.mtr, frame, OFF_LOWER, <unsigned char*>bounds, 4)
+            put_diff_c(self.mtr, frame, PAGE_HEADER, <unsigned char*>lines, 4 * last)
             self.mtr.commit_c()
         except BaseException:
             self.mtr.rollback()
             raise
-        return len(slots)
-
-    def freeze(self, unsigned long long block, long long horizon, unsigned long long before_xid):
-        """Freeze xmin below ``before_xid``, clear aborted xmax: versions changed, or minus a missing page."""
-        cdef long long page_no = self.blocks.page_c(block)
-        cdef long long frame = self.arena.lookup_c(page_no)
-        cdef const unsigned char* page
-        cdef int slot, offset, length, side, field
-        cdef unsigned long long xid
-        cdef long long state
-        cdef list edits = []
-        if frame < 0:
-            return -page_no
-        page = self.arena.base + frame * PAGE_BYTES
-        if not is_ours(page, self.relfile):
-            return 0
-        for slot in range(1, slots_of(page) + 1):
-            if line_of(page, slot, &offset, &length) != C_NORMAL:
-                continue
-            for side in range(2):
-                field = O_XMAX if side else O_XMIN
-                xid = get64(page + offset + field)
-                if xid <= C_FROZEN or xid >= before_xid:
-                    continue
-                state = self.clog.state_c(xid)
-                if state < 0:
-                    return state
-                if not side and C_ABORTED < state <= horizon:
-                    edits.append((offset + field, C_FROZEN))
-                elif side and state == C_ABORTED:
-                    edits.append((offset + field, 0))
-        try:
-            for field, xid in edits:
-                put_diff_c(self.mtr, frame, field, <unsigned char*>&xid, 8)
-            self.mtr.commit_c()
-        except BaseException:
-            self.mtr.rollback()
-            raise
-        return len(edits)
+        return 0
 
 
 cdef int free_c(const unsigned char* page) noexcept:

@@ -77,6 +77,12 @@ def leaf_image(relfile: int, right: int, high: bytes, items: Sequence[bytes]) ->
     return bytes(image)
 
 
+def _is_dead(item: bytes, dead: dict[int, bytes]) -> bool:
+    tid = int.from_bytes(item[-TID_BYTES:], "big")
+    bits, slot = dead.get(tid >> 16, b""), tid & 0xFFFF
+    return slot >> 3 < len(bits) and bool(bits[slot >> 3] >> (slot & 7) & 1)
+
+
 def pack_tid(tid: int) -> bytes:
     """A row address as the last six bytes of a leaf item."""
     return tid.to_bytes(TID_BYTES, "big")
@@ -460,15 +466,16 @@ class BTree:
         right, level = struct.unpack_from("<IH", page, OFF_RIGHT)
         return page[OFF_FLAGS], level, right, self._item(page, 0), self._items(page)
 
-    def without(self, block: int, dead: set[int]) -> tuple[int, int, int, int, int, bytes] | int:
-        """``(LSN, level, right, entries removed, entries left, image)``: a leaf without the entries of dead rows; the
-        image is empty where none is removed, as it is above the leaves. A missing page."""
+    def without(self, block: int, dead: dict[int, bytes]) -> tuple[int, int, int, int, int, bytes] | int:
+        """``(LSN, level, right, entries removed, entries left, image)``: a leaf without the entries of dead rows (by
+        block of the table: slot s is dead if bit s & 7 of byte s >> 3 is set); the image is empty where none is
+        removed, as it is above the leaves. A missing page."""
         _, page, page_no = self._page(block)
         if page is None:
             return page_no
         right, level = struct.unpack_from("<IH", page, OFF_RIGHT)
         items = self._items(page)
-        kept = items if level else [each for each in items if int.from_bytes(each[-TID_BYTES:], "big") not in dead]
+        kept = items if level else [each for each in items if not _is_dead(each, dead)]
         (lsn,) = struct.unpack_from("<Q", page)
         if len(kept) == len(items):
             return lsn, level, right, 0, len(items), b""

@@ -38,6 +38,8 @@ BATCH_ROWS = 8192
 """A batch is complete with as many rows; a page's go together."""
 PAGE_ROWS_MAX = PAGE_BYTES // 36
 """No page has more: a row takes at least its header and its line pointer."""
+FETCH_ROWS_MAX = 1024
+"""So many row addresses may be fetched into a batch that is not complete."""
 UNSCALED_MAX = (1 << 63) - 1
 SCALE_MAX = 0x3FFF
 
@@ -129,7 +131,7 @@ def _column(kind: str, values: list[Datum]) -> Column:
         offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
         return kind, b"".join(encoded), offsets, known
     dtype = {"i": np.int64, "f": np.float64, "b": np.bool_}[kind]
-    return kind, np.array([value or 0 for value in values], dtype), known
+    return kind, np.array([0 if value is None else value for value in values], dtype), known
 
 
 def strings(pool: bytes, offsets: Ints) -> list[str]:

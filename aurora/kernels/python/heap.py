@@ -20,20 +20,17 @@ import struct
 from collections.abc import Sequence
 
 from aurora.datum import Datum, Row
-from aurora.errors import InvariantViolation
 from aurora.ids import NO_LSN, Lsn, Xid
 from aurora.kernels.python.arena import MISSING, Arena
 from aurora.kernels.python.clog import ABORTED, IN_PROGRESS, BlockMap, Clog, Snapshot
 from aurora.kernels.python.columns import Columns
 from aurora.kernels.python.mtr import Mtr
 from aurora.kernels.python.tuples import (
-    HAS_EXTERNAL,
     HEAP_ONLY,
     HOT_UPDATED,
     KEY_CHANGED,
     OFF_CMIN,
     OFF_INFOMASK,
-    OFF_XMAX,
     OFF_XMIN,
     Projection,
     RowCodec,
@@ -150,6 +147,13 @@ class HeapFile:
     def _chain(
         self, page: memoryview, block: int, root: int, snap: Snapshot, proj: Projection, root_tid: bool
     ) -> Row | int | None:
+        slot, offset, missing = self._seen(page, root, snap)
+        if missing:
+            return missing
+        return proj.row(page, offset, block << 16 | (root if root_tid else slot)) if offset else None
+
+    def _seen(self, page: memoryview, root: int, snap: Snapshot) -> tuple[int, int, int]:
+        """Of the visible version of a chain (slot, offset, 0); offset 0 when there is none; else a missing page."""
         slot, expected = root, 0
         flags, offset, _ = self._line(page, slot)
         if flags == REDIRECT:
@@ -157,17 +161,17 @@ class HeapFile:
             flags, offset, _ = self._line(page, slot)
         while flags == NORMAL:
             if expected and struct.unpack_from("<Q", page, offset + OFF_XMIN)[0] != expected:
-                return None
+                break
             seen = self._visible(page, offset, snap)
             if seen < 0:
-                return -seen
+                return 0, 0, -seen
             if seen:
-                return proj.row(page, offset, block << 16 | (root if root_tid else slot))
+                return slot, offset, 0
             expected, _, slot = struct.unpack_from("<QIH", page, offset)
             if not expected or not slot or not page[offset + OFF_INFOMASK + 1] << 8 & HOT_UPDATED:
-                return None
+                break
             flags, offset, _ = self._line(page, slot)
-        return None
+        return 0, 0, 0
 
     def fetch_many(self, snap: Snapshot, tids: Sequence[int], proj: Projection) -> list[Row] | int:
         """``fetch_chain`` of each, the invisible ones left out; a missing page."""
@@ -255,6 +259,24 @@ class HeapFile:
                 return -seen
             if seen:
                 columns.put(page, offset)
+        return None
+
+    def fetch_columns(self, snap: Snapshot, tids: Sequence[int], columns: Columns) -> int | None:
+        """Put the rows of ``fetch_many`` into ``columns``; None, or a missing page and nothing is put. At most
+        ``FETCH_ROWS_MAX`` at once."""
+        count = columns.count
+        for tid in tids:
+            page_no = self.blocks.page_no(tid >> 16)
+            frame = self.arena.lookup(page_no)
+            missing: int = page_no
+            if frame != MISSING:
+                page = self.arena.page(frame)
+                _, offset, missing = self._seen(page, tid & 0xFFFF, snap)
+                if offset:
+                    columns.put(page, offset)
+            if missing:
+                columns.undo(count)
+                return missing
         return None
 
     @staticmethod
@@ -559,32 +581,6 @@ class HeapFile:
             raise
         return 1
 
-    def delete_many(self, tids: list[int], start: int, xid: int, cid: int) -> int:
-        """Mark versions of ``tids[start:]`` deleted, as many as are of one page, whole there and superseded by nobody,
-        in one mini-transaction: their number (0: the first wants a look of its own), or minus a missing page."""
-        block = tids[start] >> 16
-        page_no = self.blocks.page_no(block)
-        frame = self.arena.lookup(page_no)
-        if frame == MISSING:
-            return -page_no
-        page = self.arena.page(frame)
-        done = start
-        try:
-            while done < len(tids) and tids[done] >> 16 == block:
-                flags, offset, _ = self._line(page, tids[done] & 0xFFFF)
-                if flags != NORMAL or struct.unpack_from("<Q", page, offset)[0]:
-                    break
-                if page[offset + OFF_INFOMASK + 1] << 8 & HAS_EXTERNAL:
-                    break
-                self._supersede(frame, page, offset, xid, cid, 0, 0, False, True)
-                done += 1
-            if done > start:
-                self.mtr.commit()
-        except BaseException:
-            self.mtr.rollback()
-            raise
-        return done - start
-
     def key_is_changing(self, tid: int) -> int:
         """Whether the version's xmax deleted the row or changed its key: 1 or 0, or minus a missing page."""
         page_no = self.blocks.page_no(tid >> 16)
@@ -617,32 +613,6 @@ class HeapFile:
             found = next_block << 16 | next_slot
         return 0
 
-    def fill_page(
-        self, rows: Sequence[Sequence[Datum] | bytes], start: int, xid: int, cid: int, reserve: int
-    ) -> tuple[bytes, int]:
-        """The image of a fresh page with as many of ``rows[start:]`` as fit, and their number. A row may be given as
-        its tuple image; one that is longer than the codec's limit ends the page before it."""
-        content = bytearray(PAGE_BYTES)
-        content[OFF_KIND:HEADER_BYTES] = empty_header(self.relfile)
-        lower, upper, count = HEADER_BYTES, PAGE_BYTES, 0
-        stamp = xid.to_bytes(8, "little") + cid.to_bytes(4, "little")
-        for i in range(start, len(rows)):
-            row = rows[i]
-            image = row if isinstance(row, bytes) else self.codec.encode(row)
-            if image is None:
-                break
-            n = len(image)
-            if upper - lower < n + 4 + (reserve if count else 0):
-                break
-            upper -= n
-            content[upper : upper + n] = image
-            content[upper + OFF_XMIN : upper + OFF_CMIN + 4] = stamp
-            struct.pack_into("<HH", content, lower, upper, NORMAL << 14 | n)
-            lower += 4
-            count += 1
-        struct.pack_into("<HH", content, OFF_LOWER, lower, upper)
-        return bytes(content), count
-
     # Cleaning
 
     def prune(self, block: int, horizon: int) -> int:
@@ -651,6 +621,9 @@ class HeapFile:
         A chain's dead head goes and its root line pointer becomes a redirect, or dead when nothing remains; heap-only
         versions of aborted transactions go too.
         """
+        return self._prune(block, horizon, True)
+
+    def _prune(self, block: int, horizon: int, indexed: bool) -> int:
         page_no = self.blocks.page_no(block)
         frame = self.arena.lookup(page_no)
         if frame == MISSING:
@@ -680,7 +653,7 @@ class HeapFile:
             removed += len(dead)
             for slot in dead:
                 lines[slot] = (0, UNUSED)
-            lines[root] = (live, REDIRECT) if live else (0, DEAD)
+            lines[root] = (live, REDIRECT) if live else (0, DEAD if indexed else UNUSED)
         if lines:
             self._put_lines(frame, page, lines)
         return removed
@@ -714,71 +687,25 @@ class HeapFile:
             slot, expected = following, xmax
 
     def _put_lines(self, frame: int, page: memoryview, lines: dict[int, tuple[int, int]]) -> None:
-        try:
-            for slot in sorted(lines):
-                offset, flags = lines[slot]
-                put_diff(self.mtr, frame, page, HEADER_BYTES + 4 * (slot - 1), struct.pack("<HH", offset, flags << 14))
-            self.mtr.commit()
-        except BaseException:
-            self.mtr.rollback()
-            raise
-
-    def dead_slots(self, block: int) -> list[int] | int:
-        """Slots whose line pointer is dead; a missing page."""
-        page_no = self.blocks.page_no(block)
-        frame = self.arena.lookup(page_no)
-        if frame == MISSING:
-            return page_no
-        page = self.arena.page(frame)
-        if not self._is_ours(page):
-            return []
-        return [slot for slot in range(1, self._slots(page) + 1) if self._line(page, slot)[0] == DEAD]
-
-    def free_dead(self, block: int, slots: Sequence[int]) -> int:
-        """Make dead line pointers unused, once no index entry names them: their number, or minus a missing page."""
-        page_no = self.blocks.page_no(block)
-        frame = self.arena.lookup(page_no)
-        if frame == MISSING:
-            return -page_no
-        page = self.arena.page(frame)
-        for slot in slots:
-            if self._line(page, slot)[0] != DEAD:
-                raise InvariantViolation(f"line pointer {slot} of block {block} in heap {self.relfile} is not dead")
-        if slots:
-            self._put_lines(frame, page, dict.fromkeys(slots, (0, UNUSED)))
-        return len(slots)
-
-    def freeze(self, block: int, horizon: int, before_xid: int) -> int:
-        """Replace xmin below ``before_xid`` that committed at or below ``horizon`` by the frozen xid, and clear xmax
-        that aborted: versions changed, or minus a missing page."""
-        page_no = self.blocks.page_no(block)
-        frame = self.arena.lookup(page_no)
-        if frame == MISSING:
-            return -page_no
-        page = self.arena.page(frame)
-        if not self._is_ours(page):
-            return 0
-        edits: list[tuple[int, int]] = []
+        """Change line pointers (offset, flags), one MTR. Unused ones at the end go, and with the last version all space
+        is one."""
+        upper = struct.unpack_from("<H", page, OFF_LOWER + 2)[0]
+        pointers = []
         for slot in range(1, self._slots(page) + 1):
-            flags, offset, _ = self._line(page, slot)
-            if flags != NORMAL:
-                continue
-            for field in (OFF_XMIN, OFF_XMAX):
-                xid = struct.unpack_from("<Q", page, offset + field)[0]
-                if xid <= FROZEN_XID or xid >= before_xid:
-                    continue
-                state = self.clog.state(xid)
-                if state < 0:
-                    return state
-                if field == OFF_XMIN and ABORTED < state <= horizon:
-                    edits.append((offset + field, FROZEN_XID))
-                elif field == OFF_XMAX and state == ABORTED:
-                    edits.append((offset + field, 0))
+            flags, offset, length = self._line(page, slot)
+            if slot in lines:
+                offset, flags = lines[slot]
+                length = 0
+            pointers.append((offset, flags << 14 | length))
+        while pointers and pointers[-1][1] >> 14 == UNUSED:
+            pointers.pop()
+        if not any(word >> 14 == NORMAL for _, word in pointers):
+            upper = PAGE_BYTES
+        lower = HEADER_BYTES + 4 * len(pointers)
         try:
-            for at, value in edits:
-                put_diff(self.mtr, frame, page, at, value.to_bytes(8, "little"))
+            put_diff(self.mtr, frame, page, OFF_LOWER, struct.pack("<HH", lower, upper))
+            put_diff(self.mtr, frame, page, HEADER_BYTES, b"".join(struct.pack("<HH", *each) for each in pointers))
             self.mtr.commit()
         except BaseException:
             self.mtr.rollback()
             raise
-        return len(edits)

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from aurora.kernels.python.btree import BTree, KeyCodec
     from aurora.kernels.python.clog import Snapshot
     from aurora.kernels.python.entries import EntryRun
+    from compute_node.access.dead_rows import DeadRows
     from compute_node.access.table import Table
 
 
@@ -250,6 +251,10 @@ class BTreeIndex(IndexAccess):
         if self._conflicts.count(txn, self._item(key, 0)[:-TID_BYTES]) > 1:
             raise self.violation(key, txn)
 
+    def key_bytes(self, key: Sequence[Datum]) -> bytes:
+        """See ``IndexAccess``."""
+        return self.codec.encode(key)
+
     def find_conflict(self, txn: Txn, values: Sequence[Datum]) -> int:
         """See ``IndexAccess``."""
         key = self._key_of(values)
@@ -267,7 +272,7 @@ class BTreeIndex(IndexAccess):
 
     # Vacuum
 
-    def remove(self, dead: set[int], breathe: Callable[[], None]) -> int:
+    def remove(self, dead: DeadRows, breathe: Callable[[], None]) -> int:
         """See ``IndexAccess``: leaf after leaf by their right links."""
         removed = 0
         block = self.writer.first_leaf()

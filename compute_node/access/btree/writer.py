@@ -32,6 +32,7 @@ from compute_node.hub import HUB
 if TYPE_CHECKING:
     from aurora.kernels.python.btree import BTree
     from aurora.kernels.python.entries import EntryRun
+    from compute_node.access.dead_rows import DeadRows
     from compute_node.access.extents import RelationFile
     from compute_node.access.storage import Storage
 
@@ -358,11 +359,11 @@ class BTreeWriter:
 
     # Vacuum
 
-    def remove(self, block: int, dead: set[int]) -> tuple[int, int, bool]:
+    def remove(self, block: int, dead: DeadRows) -> tuple[int, int, bool]:
         """Remove the entries of dead row addresses from a leaf: (how many, right sibling, whether none is left)."""
         cache = self._cache
         while True:
-            found = self._tree.without(block, dead)
+            found = self._tree.without(block, dead.bits)
             if isinstance(found, int):
                 cache.load(found)
                 continue

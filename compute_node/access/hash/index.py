@@ -23,6 +23,7 @@ from compute_node.txn.transaction import Txn
 
 if TYPE_CHECKING:
     from aurora.kernels.python.clog import Snapshot
+    from compute_node.access.dead_rows import DeadRows
     from compute_node.access.table import Table
 
 
@@ -122,7 +123,7 @@ class HashIndex(IndexAccess):
 
     # Vacuum
 
-    def remove(self, dead: set[int], breathe: Callable[[], None]) -> int:
+    def remove(self, dead: DeadRows, breathe: Callable[[], None]) -> int:
         """See ``IndexAccess``. Buckets are split upwards only, so that nothing moves to where this has been."""
         gone = {entry(0, tid)[4:] for tid in dead}
         removed, bucket = 0, 0

@@ -42,8 +42,9 @@ from compute_node.catalog.permissions import check_required, denied, denied_rela
 from compute_node.catalog.reloptions import TABLE, TOAST, VIEW, options_of
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID, NAMESPACE_CATALOG
-from compute_node.session import cursors, prepare
+from compute_node.session import cursors
 from compute_node.session.acting import as_owner
+from compute_node.session.prepared import to_run
 from compute_node.session.state import IDLE
 from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.typenames import format_type
@@ -359,10 +360,11 @@ def _qualify_object(ctx: DdlContext, node: ast.Node) -> None:
 def _prepared_query(ctx: DdlContext, node: ast.ExecuteStmt) -> ast.SelectStmt:
     """The query of EXECUTE; the context is then about its text and its parameters. 26000, 42809."""
     prepared, statement = cursors.find_prepared(ctx.session, node.name)
-    raw = prepared.raw or prepare.parse_text(prepared.sql)[1][0]
+    raw = prepared.parsed
     if statement.node is not None or not isinstance(raw.node, ast.SelectStmt):
         raise WrongObjectType("prepared statement is not a SELECT")
     ctx.params = cursors.execute_arguments(ctx.session, node, prepared, ctx.source)
+    to_run(ctx.session, prepared, statement, ctx.params)
     ctx.source, ctx.param_types = prepared.source, prepared.param_types
     return raw.node
 

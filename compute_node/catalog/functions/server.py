@@ -296,7 +296,9 @@ def prepared_statements(call: Call) -> Iterator[Row]:
     for name, prepared in list(call.session.statements.items()):
         if name:
             types = list(prepared.param_types)
-            yield (name.decode(), prepared.source, prepared.created, types, prepared.from_sql, 0, 0)
+            choice = prepared.choice
+            counted = (choice.generics, choice.customs)
+            yield (name.decode(), prepared.source, prepared.created, types, prepared.from_sql, *counted)
 
 
 def cursors(call: Call) -> Iterator[Row]:

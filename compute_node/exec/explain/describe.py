@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from compute_node.exec.explain.expressions import Names, Wording, quoted
-from compute_node.exec.plan_walk import plan_expressions, plan_nodes
+from compute_node.exec.plan_walk import free_parameters, plan_expressions, plan_nodes
 from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
 from compute_node.types.xml.table import XMLTABLE
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 SYSTEM_COLUMNS = {-1: "ctid", -2: "xmin", -3: "cmin", -4: "xmax", -5: "cmax", -6: "tableoid"}
 _JOINS = {"inner": "", "left": " Left", "right": " Right", "full": " Full", "semi": " Semi", "anti": " Anti"}
+_ONCE = ("EXPR", "EXISTS", "ARRAY", "ROWCOMPARE")
+"""kinds of sub-selects that may run once; IN and its like are asked of each row"""
 _JOINED = (pl.NestLoop, pl.HashJoin, pl.MergeJoin)
 _LEAVES = (pl.SeqScan, pl.IndexScan, pl.BitmapHeapScan, pl.TidScan)
 
@@ -49,13 +51,48 @@ class Describer:
         plans = [planned.plan, *planned.subplans, *planned.ctes]
         named = [node for plan in plans for node in plan_nodes(plan) if hasattr(node, "alias")]
         leaves = [node for node in named if not isinstance(node, (pl.Insert, pl.Update, pl.Delete, pl.Merge))]
-        self._qualify = verbose or len(leaves) > 1
+        self._qualify = verbose or len(leaves) > 1 or planned.range_entries > 1
         self._shown_subplans: set[int] = set()
+        self._find_once()
         self._shown_ctes: set[int] = set()
+
+    def _find_once(self) -> None:
+        """Which sub-selects depend on no row, and run once for all. Parameters are numbered as the planner makes
+        them: those that a sub-select is given, then its value."""
+        planned = self._planned
+        links: dict[int, ex.SubPlan] = {}
+        for plan in (planned.plan, *planned.subplans, *planned.ctes):
+            for node in plan_nodes(plan):
+                for top in plan_expressions(node):
+                    links |= {item.plan: item for item in ex.walk(top) if isinstance(item, ex.SubPlan)}
+        number = 0
+        for place in sorted(links):
+            link = links[place]
+            number += len(link.parameters)
+            if link.kind in _ONCE and not link.parameters and not free_parameters(planned, planned.subplans[place]):
+                self._wording.once[place] = number
+                number += 1
+
+    def _root(self, plan: pl.Plan) -> Shown:
+        """The top of a query level: what runs once for it stands before what is below it."""
+        shown = self._node(plan)
+        found: list[Shown] = []
+        for node in plan_nodes(plan):
+            for top in plan_expressions(node):
+                for item in ex.walk(top):
+                    if isinstance(item, ex.SubPlan) and item.plan in self._wording.once:
+                        if item.plan not in self._shown_subplans:
+                            self._shown_subplans.add(item.plan)
+                            child = self._root(self._planned.subplans[item.plan])
+                            child.label = f"InitPlan {item.plan + 1} (returns ${self._wording.once[item.plan]})"
+                            found.append(child)
+        found.sort(key=lambda each: int(each.label.split()[1]))
+        shown.children[:0] = found
+        return shown
 
     def tree(self) -> Shown:
         """The whole statement."""
-        root = self._node(self._planned.plan)
+        root = self._root(self._planned.plan)
         for number in range(len(self._planned.ctes)):
             if number not in self._shown_ctes:
                 root.children.insert(0, self._cte(number))
@@ -63,7 +100,7 @@ class Describer:
 
     def _cte(self, number: int) -> Shown:
         self._shown_ctes.add(number)
-        shown = self._node(self._planned.ctes[number])
+        shown = self._root(self._planned.ctes[number])
         shown.label = f"CTE {self._cte_name(number)}"
         return shown
 
@@ -105,10 +142,25 @@ class Describer:
             return self._output_name(inner, index) if inner is not None else f"column{index + 1}"
         if index >= len(plan.output):
             return f"column{index + 1}"
-        node = plan.output[index]
-        text = self._wording.text(node, self._input_names(plan))
+        text = self._wording.text(plan.output[index], self._input_names(plan))
         # What a node below has computed is put in parentheses.
-        return text if isinstance(node, (ex.Column, ex.Const, ex.ExecParam)) else f"({text})"
+        return f"({text})" if self._is_computed(plan, plan.output[index]) else text
+
+    @staticmethod
+    def _is_computed(plan: pl.Plan, node: ex.Expr) -> bool:
+        """Whether a node makes an output column, rather than hand on one of its input."""
+        if isinstance(node, ex.Column) and isinstance(plan, pl.AggregatePlan):
+            items = (*plan.keys, *plan.aggregates)
+            return node.index >= len(items) or not isinstance(items[node.index], ex.Column)
+        if isinstance(node, ex.Column) and isinstance(plan, pl.WindowAgg):
+            return node.index >= len(plan.child.output)
+        return not isinstance(node, (ex.Column, ex.Const, ex.ExecParam))
+
+    def _group_key(self, child: pl.Plan, index: int) -> str:
+        """A column that is grouped by, as the node below has it."""
+        if not child.output or index >= len(child.output):
+            return self._output_name(child, index)
+        return self._wording.text(child.output[index], self._input_names(child))
 
     def _input_names(self, plan: pl.Plan) -> Names:
         """Names of what the node's own expressions refer to."""
@@ -224,11 +276,13 @@ class Describer:
         extra = []
         for top in plan_expressions(plan):
             for item in ex.walk(top):
-                if isinstance(item, ex.SubPlan) and item.plan not in self._shown_subplans:
+                if not isinstance(item, ex.SubPlan) or item.plan in self._wording.once:
+                    continue
+                if item.plan not in self._shown_subplans:
                     self._shown_subplans.add(item.plan)
                     names = self._input_names(plan)
                     self._wording.given |= {number: self._wording.text(node, names) for number, node in item.parameters}
-                    child = self._node(self._planned.subplans[item.plan])
+                    child = self._root(self._planned.subplans[item.plan])
                     child.label = f"SubPlan {item.plan + 1}"
                     extra.append(child)
         shown.children += extra
@@ -281,7 +335,8 @@ class Describer:
                 return shown
             case pl.IndexScan():
                 way = " Backward" if plan.backward else ""
-                shown = self._scan(plan, "Index Scan", f"{way} using {quoted(plan.index.name)}")
+                kind = "Index Only Scan" if isinstance(plan, pl.IndexOnlyScan) else "Index Scan"
+                shown = self._scan(plan, kind, f"{way} using {quoted(plan.index.name)}")
                 shown.facts = {
                     "Scan Direction": "Backward" if plan.backward else "Forward",
                     "Index Name": plan.index.name,
@@ -403,19 +458,28 @@ class Describer:
                 shown = self._over(plan, title, plan.child, kind="Group" if title == "Group" else "Aggregate")
                 if plan.keys:
                     names = self._names(plan.child)
-                    shown.properties.append(("Group Key", [self._wording.text(key, names) for key in plan.keys]))
+                    keys = [
+                        self._group_key(plan.child, key.index)
+                        if isinstance(key, ex.Column)
+                        else self._wording.text(key, names)
+                        for key in plan.keys
+                    ]
+                    shown.properties.append(("Group Key", keys))
                 return shown
             case pl.Unique():
                 if plan.sorted_on:
                     return self._over(plan, "Unique", plan.child)
                 shown = self._over(plan, "HashAggregate", plan.child, kind="Aggregate")
                 count = plan.count or len(plan.child.output)
-                shown.properties.append(("Group Key", [self._output_name(plan.child, n) for n in range(count)]))
+                shown.properties.append(("Group Key", [self._group_key(plan.child, n) for n in range(count)]))
                 return shown
             case pl.SetOp():
                 if plan.kind == "union":
                     inner = self._over(plan, "Append", plan.left, plan.right)
-                    return inner if plan.all else Shown(plan, "HashAggregate", "Aggregate", children=[inner])
+                    if plan.all:
+                        return inner
+                    keys = [self._group_key(plan.left, index) for index in range(len(plan.left.output))]
+                    return Shown(plan, "HashAggregate", "Aggregate", properties=[("Group Key", keys)], children=[inner])
                 suffix = " All" if plan.all else ""
                 title = f"HashSetOp {plan.kind.title()}{suffix}"
                 return self._over(plan, title, plan.left, plan.right, kind="SetOp")

@@ -32,6 +32,8 @@ class Wording:
     def __init__(self, linker: Linker, env: TypeEnv) -> None:
         self._linker = linker
         self._env = env
+        self.once: dict[int, int] = {}
+        """sub-selects that run once, with the number of the parameter that their value is shown as"""
         self.given: dict[int, str] = {}
         """execution parameters that are set from a row above, as that row's expressions are worded"""
 
@@ -98,6 +100,8 @@ class Wording:
                 return self._aggregate(node, word)
             case ex.WindowCall():
                 return f"{self._aggregate(node, word)} OVER (?)"
+            case ex.SubPlan() if node.plan in self.once:
+                return f"${self.once[node.plan]}"
             case ex.SubPlan():
                 prefix = "hashed " if node.hashed else ""
                 return f"({prefix}SubPlan {node.plan + 1})"

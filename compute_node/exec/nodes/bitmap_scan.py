@@ -13,14 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aurora.datum import Datum
-from compute_node.exec.compile.rows import batch_function
 from compute_node.exec.index_keys import IndexKeys
-from compute_node.exec.nodes.base import Batch, Node, executes, output_nullable, scan_nullable
+from compute_node.exec.nodes.base import Batch, Node, executes
 from compute_node.exec.nodes.index_scan import scan_condition
+from compute_node.exec.nodes.table_scan import TableScanNode
+from compute_node.exec.vectors.scan import ROWS_MIN
 from compute_node.sql import plan as pl
 from compute_node.txn.serializable import SerialSnapshot
 
 if TYPE_CHECKING:
+    from compute_node.access.table import ColumnRows
     from compute_node.exec.builder import Builder
     from compute_node.exec.context import ExecContext
 
@@ -95,30 +97,29 @@ def gathered(node: Node, ctx: ExecContext) -> NDArray[np.int64]:
 
 
 @executes(pl.BitmapHeapScan)
-class BitmapHeapScanNode(Node):
-    """The visible rows of a bitmap, filtered and projected."""
+class BitmapHeapScanNode(TableScanNode):
+    """The visible rows of a bitmap, in the order of the table's pages."""
 
-    __slots__ = ("_bitmap", "_columns", "_relation", "_shape", "_want_tid")
+    __slots__ = ("_bitmap",)
 
     def __init__(self, plan: pl.BitmapHeapScan, builder: Builder) -> None:
-        self._relation = plan.relation
+        super().__init__(plan, builder, scan_condition(plan), plan.rows >= ROWS_MIN)
         self._bitmap = builder.node(plan.child)
-        self._columns = plan.columns
-        self._want_tid = plan.want_tid
-        source = scan_nullable(plan.relation, plan.columns, plan.want_tid)
-        self.nullable = output_nullable(plan.output, source)
-        self._shape = batch_function(builder, plan.output, scan_condition(plan), len(source), source)
 
-    def batches(self, ctx: ExecContext) -> Iterator[Batch]:
-        """In the order of the table's pages."""
-        tids = gathered(self._bitmap, ctx)
+    def _source(self, ctx: ExecContext) -> Iterator[Batch]:
         table = ctx.storage.table(self._relation)
-        shape = self._shape
-        for start in range(0, len(tids), FETCH_TIDS):
-            part = tids[start : start + FETCH_TIDS].tolist()
+        for part in self._tids(ctx):
             for batch in table.fetch_chains(ctx.snapshot, part, self._columns, self._want_tid):
-                ctx.check()
                 table.counts.fetched += len(batch)
-                rows = batch if shape is None or not batch else shape(ctx, batch)
-                if rows:
-                    yield rows
+                yield batch
+
+    def _tids(self, ctx: ExecContext) -> Iterator[list[int]]:
+        tids = gathered(self._bitmap, ctx)
+        for start in range(0, len(tids), FETCH_TIDS):
+            yield tids[start : start + FETCH_TIDS].tolist()
+
+    def _column_source(self, ctx: ExecContext, attnos: tuple[int, ...], kinds: str) -> Iterator[ColumnRows]:
+        table = ctx.storage.table(self._relation)
+        for found in table.fetch_columns(ctx.snapshot, self._tids(ctx), attnos, kinds):
+            table.counts.fetched += found[0]
+            yield found

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from compute_node.exec.compile.rows import batch_function
 from compute_node.exec.compile.runtime import concatenate
 from compute_node.exec.index_keys import IndexKeys
-from compute_node.exec.nodes.base import Batch, Node, executes, output_nullable, scan_nullable
-from compute_node.exec.stored_values import scan_columns
+from compute_node.exec.nodes.base import Batch, executes
+from compute_node.exec.nodes.table_scan import TableScanNode
+from compute_node.exec.vectors.scan import ROWS_MIN
 from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
 from compute_node.types.oids import BOOL
 
 if TYPE_CHECKING:
+    from compute_node.access.table import ColumnRows
     from compute_node.exec.builder import Builder
     from compute_node.exec.context import ExecContext
 
@@ -27,26 +28,21 @@ def scan_condition(plan: pl.IndexScan | pl.BitmapHeapScan) -> ex.Expr | None:
 
 
 @executes(pl.IndexScan)
-class IndexScanNode(Node):
+class IndexScanNode(TableScanNode):
     """A scan whose keys are all given is one ``lookup``; others are ``IndexAccess.scan``. What the index does not
     promise (``recheck``) is tested with the filter."""
 
-    __slots__ = ("_backward", "_columns", "_index", "_keys", "_relation", "_shape", "_stored", "_want_tid")
+    __slots__ = ("_backward", "_index", "_keys")
 
     def __init__(self, plan: pl.IndexScan, builder: Builder) -> None:
-        self._relation = plan.relation
+        many = plan.rows >= ROWS_MIN and not plan.point
+        super().__init__(plan, builder, scan_condition(plan), many)
         self._index = plan.index
-        read = scan_columns(builder, plan.relation, plan.columns, plan.output, scan_condition(plan))
-        self._columns, self._stored = read.columns, read.output
-        self._want_tid = plan.want_tid
         self._backward = plan.backward
         self._keys = IndexKeys(plan.relation, plan.index, plan.keys, plan.point, builder)
-        source = scan_nullable(plan.relation, plan.columns, plan.want_tid)
-        self.nullable = output_nullable(plan.output, source)
-        self._shape = batch_function(builder, plan.output, scan_condition(plan), len(source), source, read.stored)
 
-    def _raw(self, ctx: ExecContext) -> Iterator[Batch]:
-        """Batches of unfiltered scan rows."""
+    def _source(self, ctx: ExecContext) -> Iterator[Batch]:
+        """In the index's order (reversed when backward)."""
         index = ctx.storage.table(self._relation).index(self._index)
         is_point = self._keys.is_point
         for keys in self._keys.probes(ctx, self._backward):
@@ -56,21 +52,10 @@ class IndexScanNode(Node):
             else:
                 yield from index.scan(ctx.snapshot, keys, self._backward, self._columns, self._want_tid)
 
-    def keep_stored(self, positions: frozenset[int]) -> frozenset[int]:
-        """See ``Node``."""
-        return self._stored.keep(positions)
-
-    def batches(self, ctx: ExecContext) -> Iterator[Batch]:
-        """In the index's order (reversed when backward)."""
-        shape = self._shape
-        stored = self._stored
-        for batch in self._raw(ctx):
-            ctx.check()
-            rows = batch if shape is None else shape(ctx, batch)
-            if stored:
-                yield from stored.resolved(rows)
-            elif rows:
-                yield rows
+    def _column_source(self, ctx: ExecContext, attnos: tuple[int, ...], kinds: str) -> Iterator[ColumnRows]:
+        index = ctx.storage.table(self._relation).index(self._index)
+        for keys in self._keys.probes(ctx, self._backward):
+            yield from index.scan_columns(ctx.snapshot, keys, self._backward, attnos, kinds)
 
     @property
     def is_lookup(self) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from aurora.datum import Row
+from compute_node.access.page_updates import ComputeMany, Values
 from compute_node.exec.assignments import RowChange
 from compute_node.exec.constraints import RowViolation
 from compute_node.exec.modify_source import ModifySource, looks_around
@@ -13,6 +15,7 @@ from compute_node.exec.recheck import find_target_again
 from compute_node.sql import plan as pl
 
 if TYPE_CHECKING:
+    from compute_node.access.table import Table
     from compute_node.exec.builder import Builder
     from compute_node.exec.context import ExecContext
 
@@ -59,24 +62,47 @@ class UpdateNode(Node):
                 if change.apply(ctx, table, tid, row, self._again).tid is not None:
                     done.add(tid)
             return len(done)
+        changed, needed, txn, snapshot = change.changed, change.needed, ctx.txn, ctx.snapshot
+        if self._alone:
+            later: list[int] = []
+            computed = self._computed(ctx, table)
+            for tids in self._source.tids(ctx):
+                count += table.update_many(txn, snapshot, tids, changed, computed, needed, later)
+                ctx.check()
+                if len(later) >= ENTRIES_TOGETHER:
+                    table.enter_many(txn, changed, needed, later)
+                    later.clear()
+            table.enter_many(txn, changed, needed, later)
+            return count
         compute = change.computer(ctx)
-        update, changed, needed = table.update_columns, change.changed, change.needed
-        txn, snapshot = ctx.txn, ctx.snapshot
-        later: list[int] | None = [] if self._alone else None
+        update = table.update_columns
         for tid, _ in self._source.rows(ctx, set()):
             try:
-                if update(txn, snapshot, tid, changed, compute, needed, None, later) is not None:
+                if update(txn, snapshot, tid, changed, compute, needed) is not None:
                     count += 1
             except RowViolation as failure:
                 raise change.explain(ctx, table, tid, failure) from None
             if not count & 63:
                 ctx.check()
-                if later and len(later) >= ENTRIES_TOGETHER:
-                    table.enter_many(txn, changed, needed, later)
-                    later.clear()
-        if later:
-            table.enter_many(txn, changed, needed, later)
         return count
+
+    def _computed(self, ctx: ExecContext, table: Table) -> ComputeMany:
+        """The new values of many rows."""
+        change = self._change
+        compute = change.computer(ctx)
+
+        def computed(rows: list[Row], tids: list[int], at: int) -> list[Values]:
+            made: list[Values] = []
+            try:
+                for row in rows:
+                    made.append(compute(row))
+                    if not len(made) & 63:
+                        ctx.check()
+            except RowViolation as failure:
+                raise change.explain(ctx, table, tids[at + len(made)], failure) from None
+            return made
+
+        return computed
 
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """RETURNING's rows."""

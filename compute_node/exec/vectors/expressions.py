@@ -208,7 +208,7 @@ def of_objects(values: list[Datum], kind: str) -> Vector:
         parts = kernel.unscaled_each(values)
         return Vector("o", values) if parts is None else scanned(("n", *parts, known))
     dtype = {"i": np.int64, "f": np.float64, "b": np.bool_}[kind]
-    return Vector(kind, np.array([value or 0 for value in values], dtype), known)
+    return Vector(kind, np.array([0 if value is None else value for value in values], dtype), known)
 
 
 def columns_of(rows: list[Row], kinds: str) -> ColumnBatch:

@@ -12,7 +12,9 @@ from aurora.datum import Row
 from compute_node.exec.compile.rows import BatchFunction, batch_function, column_index
 from compute_node.exec.vectors.expressions import Evaluate, Filter, Vectorizer, filter_of
 from compute_node.exec.vectors.keys import KEY_KINDS, JoinKeys, Numbers
+from compute_node.exec.vectors.sort import sorted_rows
 from compute_node.exec.vectors.vector import KINDS, ColumnBatch, Ints, Unsuited, Vector, concatenated
+from compute_node.hub import HUB
 from compute_node.sql import expressions as ex
 from compute_node.types import oids
 
@@ -188,6 +190,7 @@ class Inner:
         count = sum(batch.count for batch in self.batches)
         columns: list[Vector] = []
         for index in range(len(self._side.row_kinds)):
+            HUB.pulse()
             parts = [batch.column(index).spread(batch.count) for batch in self.batches]
             columns.append(
                 concatenated(parts) if parts else ColumnBatch.of_nulls(0, self._side.row_kinds).column(index)
@@ -196,7 +199,7 @@ class Inner:
         self.batches = [self.batch]
         numbers = np.concatenate([np.zeros(0, np.int32), *self._numbers])
         without = int((numbers < 0).sum())
-        self._order = np.argsort(numbers, kind="stable")[without:]
+        self._order = sorted_rows([numbers])[without:]
         self._counts = np.bincount(numbers[numbers >= 0], minlength=self.keys.count)
         self._starts = np.cumsum(self._counts) - self._counts
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 from compute_node.access.stored import LAZY, Toasted, resolved
 from compute_node.exec.compile.rows import column_index
@@ -15,14 +15,22 @@ from compute_node.txn.serializable import SerialSnapshot
 from compute_node.work.spill import setting_of
 
 if TYPE_CHECKING:
-    from compute_node.access.table import Table
+    from compute_node.access.table import ColumnRows
     from compute_node.exec.builder import Builder
     from compute_node.exec.context import ExecContext
     from compute_node.exec.stored_values import ScanColumns
     from compute_node.relations.descriptors import RelationDesc
 
+Source: TypeAlias = "Callable[[tuple[int, ...], str], Iterator[ColumnRows]]"
 PAGES_MIN = 4
 """Smaller tables are read by rows."""
+ROWS_MIN = 500
+"""Fewer rows that are expected of an index are fetched by rows."""
+
+
+def is_large(builder: Builder, relation: RelationDesc) -> bool:
+    """Whether a scan of the whole table is worth columns."""
+    return table_size(builder.catalog, relation)[0] >= PAGES_MIN
 
 
 def by_columns(ctx: ExecContext) -> bool:
@@ -69,17 +77,17 @@ class ColumnScan:
         output: Sequence[ex.Expr],
         condition: ex.Expr | None,
     ) -> ColumnScan | None:
-        """None for what is read by rows: small tables, system columns."""
+        """None for what is read by rows: system columns. Whether it is many rows is the caller's to know."""
         attnos = [attno & (LAZY - 1) if attno > 0 else attno for attno in read.columns]
         if relation.kind not in ("r", "m", "t") or min(attnos, default=1) < 1 or len(set(attnos)) < len(attnos):
             return None
-        if table_size(builder.catalog, relation)[0] < PAGES_MIN:
-            return None
         return cls(builder, relation, read, output, condition)
 
-    def batches(self, ctx: ExecContext, table: Table) -> Iterator[ColumnBatch]:
-        """The table's columns, unfiltered."""
-        for count, columns, may_have_handles in table.scan_columns(ctx.snapshot, self._attnos, self._kinds):
+    def batches(
+        self, ctx: ExecContext, source: Callable[[tuple[int, ...], str], Iterator[ColumnRows]]
+    ) -> Iterator[ColumnBatch]:
+        """The rows of ``source`` (table columns, their kinds), unfiltered."""
+        for count, columns, may_have_handles in source(self._attnos, self._kinds):
             ctx.check()
             batch = ColumnBatch(count, [scanned(column) for column in columns])
             if may_have_handles and has_handles(batch, self._eager):

@@ -16,6 +16,7 @@ import numpy as np
 from aurora.datum import Row
 from compute_node.exec.vectors.expressions import Evaluate, Vectorizer
 from compute_node.exec.vectors.vector import KINDS, ColumnBatch, Ints, Unsuited, Vector, concatenated, rescaled
+from compute_node.hub import HUB
 from compute_node.work.workers import run_in_thread
 
 if TYPE_CHECKING:
@@ -78,10 +79,12 @@ class ColumnSort:
                 rank = np.where(column.nulls, 0, rank)
             sorted_by.append(rank)
         # The last is the first to sort by.
-        arrays = sorted_by[::-1]
-        if len(arrays[0]) < IN_THREAD_ROWS:
-            return _sorted(arrays)
-        return run_in_thread(_sorted, arrays)
+        return sorted_rows(sorted_by[::-1])
+
+
+def sorted_rows(arrays: list[Ints]) -> Ints:
+    """Rows in the order of the last array, then the one before …; equal ones as they stand."""
+    return _sorted(arrays) if len(arrays[0]) < IN_THREAD_ROWS else run_in_thread(_sorted, arrays)
 
 
 def _sorted(arrays: list[Ints]) -> Ints:
@@ -190,6 +193,7 @@ class Kept:
         width = self._batches[0].width
         columns = []
         for index in range(width):
+            HUB.pulse()
             columns.append(concatenated([batch.column(index).spread(batch.count) for batch in self._batches]))
         whole = ColumnBatch(len(self._order), columns)
         self._batches = [whole]

@@ -244,7 +244,7 @@ def constant(value: Datum, kind: str) -> Vector:
             raise Unsuited
         return Vector("n", np.array([parts[0]], np.int64), nulls, parts[1], is_constant=True)
     dtype = {"i": np.int64, "f": np.float64, "b": np.bool_}[kind]
-    return Vector(kind, np.array([value or 0], dtype), nulls, is_constant=True)
+    return Vector(kind, np.array([0 if value is None else value], dtype), nulls, is_constant=True)
 
 
 def rescaled(vector: Vector, scale: int) -> Ints:

@@ -15,6 +15,7 @@ from compute_node.sql.planner.inline import Inliner, names_routines
 from compute_node.sql.planner.modify import plan_modify
 from compute_node.sql.planner.query_planner import QueryPlanner
 from compute_node.sql.planner.state import Statement
+from compute_node.sql.planner.values import KnownValues, values_decide, with_values
 from compute_node.sql.query import Query, Target
 from compute_node.sql.required import NOTHING, both
 
@@ -28,6 +29,7 @@ RULES = (
     "query_planner.simplify: inline CTEs, then pull_up: merge simple sub-selects and views",
     "sublinks: EXISTS and IN conditions become semi joins, NOT EXISTS anti joins",
     "fold: evaluate constants, simplify boolean expressions, plan the remaining sub-selects",
+    "disjunctions: what the branches of an OR have in common, what they ask of one table",
     "from_tree: outer joins under null-rejecting conditions become inner",
     "access: scan of each table, conditions pushed into it",
     "classes: what conditions hold equal, and the orders of rows",
@@ -42,17 +44,26 @@ RULES = (
 
 
 def plan(
-    query: Query, catalog: CatalogView, settings: PlannerSettings | None = None, session: object = None
+    query: Query,
+    catalog: CatalogView,
+    settings: PlannerSettings | None = None,
+    session: object = None,
+    values: KnownValues | None = None,
 ) -> PlannedStmt:
     """Plan an analyzed statement. ``settings`` is kept for cost parameters and may be None; ``session`` is whose
-    settings the literals in functions' bodies depend on.
+    settings the literals in functions' bodies depend on; ``values`` are those of parameters.
 
     Raises NotSupported (0A000) for what no plan exists, 54001 for expressions nested too deeply.
     """
+    decided = values is None and bool(query.param_types) and values_decide(query)
+    if values is not None and values.placed:
+        query = with_values(query, values.of)
     inliner = Inliner(catalog, session)
     if names_routines(query):
         query = inliner.query(query)
     statement = Statement(catalog, settings)
+    if values is not None:
+        statement.peeking.value_of, statement.peeking.eager = values.of, values.eager
     planner = QueryPlanner(statement, query)
     try:
         root = planner.plan() if query.command == "select" else plan_modify(planner)
@@ -76,6 +87,9 @@ def plan(
         decisive_slots=frozenset(param.number for param in statement.decisive_literals),
         privileges=both(query.privileges or NOTHING, inliner.required),
         procedure=query.procedure,
+        range_entries=sum(statement.entries.values()),
+        probes=statement.peeking.found(),
+        values_decide=decided or bool(statement.decisive_literals),
     )
 
 

@@ -24,7 +24,11 @@ class Access:
         self.catalog = statement.catalog
         self.entries = query.range_table
         keeps = bool(query.locking) or query.command != "select"
-        self.estimator = Estimator(statement.catalog, query.range_table, statement.decisive_literals)
+        known = statement.estimators.get(id(query.range_table))
+        if known is None:
+            known = Estimator(statement.catalog, query.range_table, statement.peeking)
+            statement.estimators[id(query.range_table)] = known
+        self.estimator = known
         self._indexes = IndexPaths(statement, self.estimator, keeps)
         self._bitmaps = BitmapPaths(self.estimator, self._indexes, keeps)
 

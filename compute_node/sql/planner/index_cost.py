@@ -57,27 +57,30 @@ class Costs:
 
 def heap_pages(size: ScanSize, loops: float = 1.0) -> float:
     """Pages of the table that hold the rows found, each counted once."""
-    if size.pages <= 1:
-        return 1.0
-    matched = size.matched * loops
-    return min(size.pages, math.ceil(2.0 * size.pages * matched / (2.0 * size.pages + matched)))
+    return 1.0 if size.pages <= 1 else _fetched(size.pages, size.matched * loops)
+
+
+def _fetched(pages: float, wanted: float) -> float:
+    """Of so many pages, those that are read when so many are wanted one after the other, and stay in the cache."""
+    return float(min(pages, math.ceil(2.0 * pages * wanted / (2.0 * pages + wanted))))
 
 
 def _entries_cost(size: ScanSize, keys: int) -> Costs:
     """Finding the entries alone."""
     a_page = size.entries_a_page
-    pages = max(1.0, math.ceil(size.matched / a_page))
-    if size.loops > 1:
+    matched = max(1.0, round(size.matched / size.descents))
+    pages = max(1.0, math.ceil(matched / a_page))
+    scans = size.descents * size.loops
+    if scans > 1:
+        # A page of the index that one scan reads is in the cache for the next.
         whole = max(1.0, math.ceil(size.rows / a_page))
-        wanted = pages * size.loops
-        pages = min(whole, 2.0 * whole * wanted / (2.0 * whole + wanted)) / size.loops
+        pages = _fetched(whole, pages * scans) / size.loops
     height = max(0, math.ceil(math.log(max(size.rows / a_page, 1.0), _FANOUT)))
     descent = math.ceil(math.log2(max(size.rows, 2.0))) * CPU_OPERATOR_COST
     descent += (height + 1) * _DESCENT_OPERATORS * CPU_OPERATOR_COST
     each = CPU_INDEX_TUPLE_COST + CPU_OPERATOR_COST * keys
-    descent *= size.descents
-    pages = max(pages, min(size.descents, math.ceil(size.rows / a_page)))
-    return Costs(descent, descent + pages * RANDOM_PAGE_COST + size.matched * each)
+    found = matched * size.descents * each
+    return Costs(descent, size.descents * descent + pages * RANDOM_PAGE_COST + found)
 
 
 def index_scan_cost(size: ScanSize, keys: int) -> Costs:
@@ -87,7 +90,7 @@ def index_scan_cost(size: ScanSize, keys: int) -> Costs:
     if size.loops > 1:
         worst = heap_pages(size, size.loops) * RANDOM_PAGE_COST / size.loops
         share = math.ceil(size.pages * size.matched / size.rows)
-        best = min(size.pages, share * size.loops) * RANDOM_PAGE_COST / size.loops
+        best = _fetched(size.pages, share * size.loops) * RANDOM_PAGE_COST / size.loops
     else:
         worst = heap_pages(size) * RANDOM_PAGE_COST
         best = RANDOM_PAGE_COST + (math.ceil(size.pages * size.matched / size.rows) - 1) * SEQ_PAGE_COST

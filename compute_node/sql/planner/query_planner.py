@@ -9,12 +9,14 @@ from functools import partial
 from aurora.errors import InvariantViolation, NotSupported
 from compute_node.sql.expressions import (
     AggregateCall,
+    And,
     Call,
     Case,
     Const,
     Expr,
     Not,
     NullTest,
+    Or,
     RowExpr,
     RowsFrom,
     SortKey,
@@ -26,8 +28,9 @@ from compute_node.sql.expressions import (
 )
 from compute_node.sql.plan import Plan, RecursiveUnion
 from compute_node.sql.planner.access import Access
-from compute_node.sql.planner.classes import Classes
+from compute_node.sql.planner.classes import Classes, Order
 from compute_node.sql.planner.create import Creator, identity
+from compute_node.sql.planner.disjunctions import factored, restrictions
 from compute_node.sql.planner.equivalence import Equivalences
 from compute_node.sql.planner.extremes import ends_of_indexes, is_better
 from compute_node.sql.planner.fold import fold
@@ -55,9 +58,10 @@ class QueryPlanner:
     def __init__(self, statement: Statement, query: Query, parent: Level | None = None) -> None:
         self.statement = statement
         self.catalog = statement.catalog
-        self.level = Level(statement, query, parent)
+        self.level = Level(statement, query, parent, resolve=self.prepare)
         self.query = query
         self.creator = Creator(self.catalog, self.level)
+        statement.entries[id(self.level)] = len(query.range_table)
         self.path: Path | None = None
         """of FROM and WHERE, once it is chosen"""
         self.constant_quals: list[Expr] = []
@@ -67,6 +71,8 @@ class QueryPlanner:
         """so many rows are asked for at most, above 0; below 0 such a share of them"""
         self._widths: dict[int, float] | None = None
         self._order: Sequence[SortKey[Expr]] = ()
+        self._shares: dict[int, tuple[Expr, float]] = {}
+        """conditions of joins of which part is asked of one side before, by identity; the share of pairs left then"""
         self.where_quals: list[Expr] = []
         """all conditions of WHERE that did not become joins, found by ``join_path``"""
 
@@ -80,15 +86,22 @@ class QueryPlanner:
             isinstance(item, SubLink)
             or (isinstance(item, (Var, AggregateCall)) and item.levels_up > 0)
             or (isinstance(item, Var) and item.attno == 0)
+            or (isinstance(item, RowExpr) and item.whole)
             for item in walk(node)
         ):
             node = self._resolve(node)
         return fold(self.catalog, node)
 
+    def conditions(self, node: Expr) -> list[Expr]:
+        """The conjuncts of a condition, prepared."""
+        return conjuncts(factored(self.prepare(node)))
+
     def _resolve(self, node: Expr) -> Expr:
         if isinstance(node, Var) and node.attno == 0:
             row = self._whole_row(node)
             return self._resolve(row) if node.levels_up else row
+        if isinstance(node, RowExpr) and node.whole:
+            node = self._missing_row(node)
         if isinstance(node, (Var, AggregateCall)) and node.levels_up > 0:
             return self.level.outer_param(node, node.levels_up)
         if isinstance(node, Var):
@@ -112,11 +125,30 @@ class QueryPlanner:
         row = RowExpr(
             type=node.type, arguments=tuple(column for _, column in columns), names=tuple(name for name, _ in columns)
         )
-        if entry.kind != "relation" or not any(node.rte in nullable(item) for item in query.from_items):
+        if entry.kind != "relation":
+            return self._missing_row(row)
+        if not any(node.rte in nullable(item) for item in query.from_items):
             return row
         # Where an outer join found no row the whole row is NULL, not a row of NULLs: it has no ctid.
         ctid = Var(type=oids.TID, rte=node.rte, attno=_CTID, levels_up=levels)
         missing = NullTest(type=oids.BOOL, argument=ctid, negated=False)
+        return Case(type=node.type, operand=None, branches=((missing, Const(type=node.type, value=None)),), default=row)
+
+    def _missing_row(self, node: RowExpr) -> Expr:
+        """The whole row of a sub-select, function or WITH item: NULL where an outer join found none, as all of its
+        columns are then."""
+        row = dataclasses.replace(node, whole=False)
+        columns = [item for item in node.arguments if isinstance(item, Var)]
+        if not columns or len(columns) < len(node.arguments) or len({(c.rte, c.levels_up) for c in columns}) > 1:
+            return row
+        rte, levels = columns[0].rte, columns[0].levels_up
+        query = self._query_at(levels)
+        if not any(rte in nullable(item) for item in query.from_items):
+            return row
+        if query.range_table[rte].kind == "relation":
+            columns = [Var(type=oids.TID, rte=rte, attno=_CTID, levels_up=levels)]
+        tests = tuple(NullTest(type=oids.BOOL, argument=column, negated=False, as_value=True) for column in columns)
+        missing: Expr = tests[0] if len(tests) == 1 else And(type=oids.BOOL, arguments=tests)
         return Case(type=node.type, operand=None, branches=((missing, Const(type=node.type, value=None)),), default=row)
 
     def _query_at(self, levels: int) -> Query:
@@ -130,6 +162,7 @@ class QueryPlanner:
 
     def _sublink(self, node: SubLink) -> Expr:
         child = QueryPlanner(self.statement, node.query, self.level)
+        child.first_rows = 1.0 if node.kind == "EXISTS" else 0.0
         before = set(self.level.params)
         plan = child.plan(exists=node.kind == "EXISTS")
         # references to this level made anywhere inside are set from this level's row
@@ -206,6 +239,7 @@ class QueryPlanner:
     def _replace(self, query: Query) -> None:
         self.query = query
         self.level.query = query
+        self.statement.entries[id(self.level)] = len(query.range_table)
 
     def plan_ctes(self) -> None:
         """Plan or mark for inlining the WITH items of this level."""
@@ -326,7 +360,7 @@ class QueryPlanner:
         query = self.query
         where, extra_items = self._pull_up_sublinks(conjuncts(query.where))
         query = self.query
-        prepared = [part for item in where for part in conjuncts(self.prepare(item))]
+        prepared = [part for item in where for part in self.conditions(item)]
         self.where_quals = prepared
         nonnull = frozenset[int]().union(*(nonnullable(self.catalog, item) for item in prepared))
         trees = [reduce_outer(self.catalog, item, nonnull) for item in query.from_items]
@@ -361,12 +395,12 @@ class QueryPlanner:
 
     def _search(self, items: list[Item], quals: Sequence[tuple[Expr, frozenset[int]]]) -> Rel:
         access = Access(self.statement, self.query)
-        return JoinSearch(access, self.classes, items, quals, self.wants_first).best()
+        return JoinSearch(access, self.classes, items, quals, self.wants_first, self._shares).best()
 
     @property
     def wants_first(self) -> bool:
         """Whether not all rows will be asked for."""
-        return self.query.limit is not None or self.first_rows > 0
+        return self.query.limit is not None or self.first_rows != 0
 
     def _needed(self, expressions: Sequence[Expr]) -> dict[int, float]:
         """How wide each entry's rows are: the columns that something above their scan needs."""
@@ -417,7 +451,7 @@ class QueryPlanner:
             if isinstance(item, FromItem) or item.kind == "full":
                 pending.append(("inner", item, [], frozenset()))
                 return
-            condition = [] if item.condition is None else conjuncts(self.prepare(item.condition))
+            condition = [] if item.condition is None else self.conditions(item.condition)
             start = len(pending)
             visit(item.left)
             if item.kind == "inner":
@@ -439,7 +473,7 @@ class QueryPlanner:
             visit(tree)
         pool += quals
         equal = Equivalences(self.catalog, pool)
-        pool = equal.conditions(pool)
+        pool = self._equalities_last(equal.conditions(pool))
         if len(pending) > 1 or others:
             nulls = 0
             for tree in trees:
@@ -449,6 +483,8 @@ class QueryPlanner:
             for rte in frozenset[int]().union(*(leaves(tree) for tree in trees)):
                 entries |= 1 << rte
             pool = self._classify(pool, nulls, entries)
+            single = [tree.rte for kind, tree, _, _ in pending if kind == "inner" and isinstance(tree, FromItem)]
+            pool += self._restrictions(pool, single)
         elif self._order:
             for qual in pool:
                 self.classes.fix(qual)
@@ -456,7 +492,7 @@ class QueryPlanner:
             self.classes.wanted = self.classes.order(self._order) or ()
             self.classes.interesting.update(number for number, _, _ in self.classes.wanted)
         left_conditions = [
-            equal.below(condition, leaves(tree)) if kind != "inner" else condition
+            self._equalities_last(equal.below(condition, leaves(tree))) if kind != "inner" else condition
             for kind, tree, condition, _ in pending
         ]
         for conditions in [*left_conditions, *others]:
@@ -466,6 +502,8 @@ class QueryPlanner:
         taken: set[int] = set()
         for (kind, tree, _, min_left), condition in zip(pending, left_conditions, strict=True):
             own = leaves(tree)
+            if kind != "inner" and isinstance(tree, FromItem):
+                condition = [*condition, *self._restrictions(condition, [tree.rte])]
             if kind == "inner":
                 mine = [qual for qual in pool if relids(qual) <= own]
                 taken |= {id(qual) for qual in mine}
@@ -492,6 +530,14 @@ class QueryPlanner:
         if middle - start > 1:
             pending[start:middle] = [("inner", item.left, [], frozenset())]
 
+    def _equalities_last(self, conditions: list[Expr]) -> list[Expr]:
+        """Conditions in the order in which they are checked: those that make classes come after the others."""
+        if len(conditions) < 2:
+            return conditions
+        classes = [bool(self.classes.family(item)) for item in conditions]
+        first = [item for item, of_class in zip(conditions, classes, strict=True) if not of_class]
+        return first + [item for item, of_class in zip(conditions, classes, strict=True) if of_class]
+
     def _classify(self, pool: list[Expr], nulls: int, entries: int) -> list[Expr]:
         """The conditions that no class enforces."""
         for qual in pool:
@@ -500,6 +546,19 @@ class QueryPlanner:
         rest += self.classes.within_entries(entries)
         self.classes.interesting.update(number for number, _ in self.classes.joining())
         return rest
+
+    def _restrictions(self, conditions: Sequence[Expr], entries: Sequence[int]) -> list[Expr]:
+        """What ORs over several of the entries ask of one alone."""
+        if not any(isinstance(item, Or) for item in conditions):
+            return []
+        estimator = Access(self.statement, self.query).estimator
+        found = []
+        for condition, asked, share in restrictions(self.catalog, estimator, conditions, entries):
+            before = self._shares.get(id(condition))
+            of_pairs = estimator.of(condition) if before is None else before[1]
+            self._shares[id(condition)] = condition, min(of_pairs / share, 1.0) if share > 0 else of_pairs
+            found.append(asked)
+        return found
 
     def _note(self, qual: Expr) -> None:
         """An order by a side of an outer join's equality is of use."""
@@ -517,13 +576,13 @@ class QueryPlanner:
         return self._search(items, [(q, relids(q)) for q in rest])
 
     def _full_join(self, tree: JoinItem, quals: list[Expr]) -> Rel:
-        condition = [] if tree.condition is None else conjuncts(self.prepare(tree.condition))
+        condition = [] if tree.condition is None else self.conditions(tree.condition)
         for qual in condition:
             self._note(qual)
         left = Item("inner", self._tree_rel(tree.left, []))
         right = Item("full", self._tree_rel(tree.right, []), on=condition)
-        keys, _ = hash_keys(self.catalog, condition, left.relids, right.relids)
-        if not keys:
+        keys, rest = hash_keys(self.catalog, condition, left.relids, right.relids)
+        if not keys and any(not isinstance(item, Const) for item in rest):
             raise NotSupported("FULL JOIN is only supported with merge-joinable or hash-joinable join conditions")
         everywhere = left.relids | right.relids
         return self._search([left, right], [(qual, relids(qual) & everywhere or everywhere) for qual in quals])
@@ -606,6 +665,7 @@ class QueryPlanner:
         child = QueryPlanner(self.statement, query, self.level)
         path.plan = child.plan()
         path.volatile = self._has_volatile(entry.query)
+        path.order = self._order_of(path.rte, query)
         path.rows, path.startup, path.cost = path.plan.rows, path.plan.startup_cost, path.plan.total_cost
         probe = SubLink(type=oids.BOOL, kind="EXISTS", query=entry.query)
         path.required = frozenset(
@@ -615,6 +675,18 @@ class QueryPlanner:
         )
         if any(isinstance(item, AggregateCall) and item not in before for item in self.level.params):
             raise NotSupported("aggregates of an outer query inside a LATERAL sub-select are not supported")
+
+    def _order_of(self, rte: int, query: Query) -> Order:
+        """What a sub-select's rows come in the order of."""
+        keys: list[SortKey[Expr]] = []
+        for key in query.order_by:
+            target = query.targets[key.expression]
+            if target.junk:
+                break
+            kind = target.expression
+            column = Var(type=kind.type, typmod=kind.typmod, rte=rte, attno=key.expression + 1)
+            keys.append(SortKey(column, key.type, key.descending, key.nulls_first))
+        return self.classes.order(keys) or ()
 
     # --- sub-selects of WHERE as joins ------------------------------------------------------------------------------
 
@@ -642,7 +714,9 @@ class QueryPlanner:
                     self._replace(dataclasses.replace(query, from_items=[*query.from_items, *trees]))
                     kept += conditions
                     continue
-            parts = [part for each in conditions for part in conjuncts(self.prepare(each))]
+            parts = [part for each in conditions for part in self.conditions(each)]
+            if len(trees) == 1 and isinstance(trees[0], FromItem):
+                parts += self._restrictions(parts, [trees[0].rte])
             makers.append((parts, partial(self._semi_item, kind, trees, parts)))
         return kept, makers
 

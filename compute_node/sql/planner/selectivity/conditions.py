@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 from compute_node.hub import HUB
+from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import (
     And,
@@ -24,12 +25,16 @@ from compute_node.sql.expressions import (
     RowCompare,
     SubPlan,
     Var,
+    walk,
 )
+from compute_node.sql.planner.fold import fold
 from compute_node.sql.planner.quals import relids, strip_relabel
 from compute_node.sql.planner.selectivity import containment, joins, patterns, scalars
 from compute_node.sql.planner.selectivity.groups import count_groups
 from compute_node.sql.planner.selectivity.variable import Untestable, Variable, clamp, examine, sorts_as
+from compute_node.sql.planner.values import Peeking
 from compute_node.sql.query import RangeEntry
+from compute_node.sql.rewrite import deep_map
 from compute_node.types import oids
 
 EQUAL, NOT_EQUAL = 101, 102
@@ -49,17 +54,27 @@ _JOIN_DEFAULTS = {140: 0.005, 1301: 0.1, 1303: 0.001, 3561: 0.005, 3687: 0.001, 
 
 
 class Estimator:
-    """Of one query level's range entries. ``literals``: where those go that were lifted out and would have
-    told much."""
+    """Of one query level's range entries. ``peeking``: what may be known of parameters' values. What was found of a
+    condition and of a column is remembered: rules ask again and again."""
 
-    def __init__(self, catalog: CatalogView, entries: Sequence[RangeEntry], literals: list[Param]) -> None:
+    def __init__(self, catalog: CatalogView, entries: Sequence[RangeEntry], peeking: Peeking) -> None:
         self.catalog = catalog
         self._entries = entries
-        self._literals = literals
+        self._peeking = peeking
+        self._asked: dict[int, RelationDesc] = {}
+        """parameters whose values told something of the condition at hand, each with its table"""
+        self._known: dict[int, tuple[Expr, float, dict[int, RelationDesc]]] = {}
+        """of conditions, by identity: each itself, which keeps its number its own, its share, what it asked"""
+        self._variables: dict[Var, Variable] = {}
 
     def variable(self, node: Expr) -> Variable:
         """What is known of an expression."""
-        return examine(self.catalog, self._entries, node)
+        if not isinstance(node, Var):
+            return examine(self.catalog, self._entries, node)
+        found = self._variables.get(node)
+        if found is None:
+            found = self._variables[node] = examine(self.catalog, self._entries, node)
+        return found
 
     def column(self, rte: int, attno: int) -> Variable:
         """What is known of a table's column."""
@@ -74,6 +89,7 @@ class Estimator:
         """All of them together: independent of each other, but for the two ends of a range."""
         found = 1.0
         ends: dict[Expr, dict[bool, float]] = {}
+        ranges: dict[Expr, list[Expr]] = {}
         for node in conditions:
             share = self.of(node)
             end = self._range_end(node)
@@ -83,8 +99,11 @@ class Estimator:
             key, is_lower = end
             known = ends.setdefault(key, {})
             known[is_lower] = min(known.get(is_lower, 1.0), share)
+            ranges.setdefault(key, []).append(node)
         for key, sides in ends.items():
             shares = list(sides.values())
+            if len(shares) == 2:
+                self._note(ranges[key])
             found *= shares[0] if len(shares) == 1 else scalars.range_of(shares, self.variable(key).null_fraction)
         return clamp(found)
 
@@ -103,8 +122,29 @@ class Estimator:
             return strip_relabel(right), not is_greater
         return None
 
+    def _note(self, conditions: Sequence[Expr]) -> None:
+        """Conditions that are estimated together."""
+        asked: dict[int, RelationDesc] = {}
+        for node in conditions:
+            if (known := self._known.get(id(node))) is not None:
+                asked |= known[2]
+        if asked:
+            self._peeking.note(self._entries, conditions, frozenset(asked), next(iter(asked.values())))
+
     def of(self, node: Expr) -> float:
         """One condition, 0 to 1."""
+        known = self._known.get(id(node))
+        if known is not None:
+            return known[1]
+        outer, self._asked = self._asked, {}
+        share = self._of(node)
+        self._known[id(node)] = (node, share, self._asked)
+        if not isinstance(node, (And, Or, Not)):
+            self._note((node,))
+        self._asked = outer
+        return share
+
+    def _of(self, node: Expr) -> float:
         if isinstance(node, Const):
             return 1.0 if node.value is True else 0.0
         if isinstance(node, And):
@@ -186,9 +226,7 @@ class Estimator:
 
     def _tested(self, operator: int, estimator: int, variable: Variable, other: Expr) -> float:
         other = strip_relabel(other)
-        constant = other if isinstance(other, Const) else None
-        if constant is None and isinstance(other, Param):
-            self._note_literal(estimator, variable, other)
+        constant = other if isinstance(other, Const) else self._peeked(estimator, variable, other)
         name = self.catalog.operator(operator).name
         negated = estimator == NOT_EQUAL
         if estimator == EQUAL or negated:
@@ -224,20 +262,41 @@ class Estimator:
         folds_case = LIKE[estimator] if is_like else REGEX.get(estimator, False)
         return patterns.matching(self.catalog, operator, variable, constant, is_like, folds_case)
 
-    def _note_literal(self, estimator: int, variable: Variable, literal: Param) -> None:
-        """A literal whose value would tell much more than that there is one."""
+    def _peeked(self, estimator: int, variable: Variable, other: Expr) -> Const | None:
+        """What an expression of parameters alone is, where that tells much more than that there is one."""
+        relation = variable.relation
+        if relation is None or not self._tells(estimator, variable):
+            return None
+        params = [part for part in walk(other) if isinstance(part, Param)]
+        if not params or relids(other):
+            return None
+        self._asked |= dict.fromkeys([item.number for item in params], relation)
+        value_of = self._peeking.value_of
+        if value_of is None:
+            return None
+        found: dict[Param, Const] = {}
+        for item in params:
+            value = value_of(item)
+            if value is None:
+                return None
+            found[item] = value
+        if isinstance(other, Param):
+            return found[other]
+        folded = fold(self.catalog, deep_map(other, lambda part, _: found[part] if isinstance(part, Param) else part))
+        return folded if isinstance(folded, Const) else None
+
+    def _tells(self, estimator: int, variable: Variable) -> bool:
+        """Whether a value would tell more than that there is one, much more unless eager."""
         if variable.statistics is None or variable.relation is None:
-            return
-        if variable.relation.pages < LITERAL_PAGES or literal in self._literals:
-            return
+            return False
+        if variable.relation.pages < LITERAL_PAGES and not self._peeking.eager:
+            return False
         _, frequencies = variable.common
         if estimator in ORDERED:
-            tells = bool(variable.histogram or frequencies)
-        else:
-            usual = (1.0 - variable.null_fraction) / variable.distinct
-            tells = not variable.is_unique and bool(frequencies) and frequencies[0] > SKEW * usual
-        if tells:
-            self._literals.append(literal)
+            return bool(variable.histogram or frequencies)
+        usual = (1.0 - variable.null_fraction) / variable.distinct
+        likely = self._peeking.eager or (bool(frequencies) and frequencies[0] > SKEW * usual)
+        return not variable.is_unique and bool(frequencies) and likely
 
     def _array(self, node: ArrayOp) -> float:
         """``variable OPERATOR ANY/ALL (array)``."""
