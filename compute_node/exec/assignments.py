@@ -128,7 +128,7 @@ class RowChange:
         self.needed = tuple(sorted(index + 1 for index in columns))
         unit = Unit()
         self._make: Callable[..., Datum] = unit.link(
-            unit.function("c, s, keep", self.maker_lines(unit, assignments, recheck, checks, bool(returning), proposed))
+            unit.function("c, s, keep, y=None", self.maker_lines(unit, assignments, recheck, checks, bool(returning), proposed))
         )
         self._returning: Callable[..., Row] | None = None
         if returning:

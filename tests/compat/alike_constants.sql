@@ -33,3 +33,6 @@ SELECT pg_get_viewdef('alike_search');
 CREATE VIEW alike_cycle AS WITH RECURSIVE w(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM w WHERE n < 3) CYCLE n SET c USING p SELECT n FROM w;
 SELECT pg_get_viewdef('alike_cycle');
 SELECT * FROM alike_cycle ORDER BY 1;
+-- An UPDATE whose values or condition have sub-selects with ANY and ALL of the row itself.
+UPDATE alike SET a = CASE WHEN a < ALL (SELECT s.a FROM alike s) THEN 11 ELSE 12 END RETURNING a;
+UPDATE alike SET a = length(ctid::text) + CASE WHEN (xmin::text, n) < ANY (SELECT s.a::text, s.n FROM alike s) THEN 1 ELSE 1 END WHERE n IS NOT NULL AND (n, f) >= ANY (SELECT s.n, s.f FROM alike s) RETURNING a;
