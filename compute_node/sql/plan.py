@@ -194,6 +194,7 @@ class CteScan(Plan):
     working: bool = False
     filter: Expr | None = None
     alias: str = ""
+    name: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
