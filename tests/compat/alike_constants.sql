@@ -45,3 +45,5 @@ SELECT count(*) FROM alike_full x FULL JOIN (SELECT * FROM alike_full WHERE a < 
 SELECT x.a, y.a FROM alike_full x FULL JOIN alike_full y ON x.m < y.m ORDER BY 1, 2;
 SELECT x.a, y.a FROM alike_full x FULL JOIN alike_full y ON x.m = y.m AND x.b = '101' ORDER BY 1, 2;
 SELECT x.a, y.a FROM alike_full x FULL JOIN alike_full y ON x.m = y.m AND x.a = y.a ORDER BY 1, 2;
+-- A field of a row that is NULL.
+SELECT (NULL::alike_pair).a, (NULL::alike_pair).b FROM alike WHERE (NULL::alike_pair).a IS NULL AND a > 11;
