@@ -170,6 +170,8 @@ class FunctionScan(Plan):
     with_ordinality: bool = False
     filter: Expr | None = None
     alias: str = ""
+    names: tuple[str, ...] = ()
+    """of its columns"""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -179,6 +181,8 @@ class SubqueryScan(Plan):
     child: Plan
     filter: Expr | None = None
     alias: str = ""
+    names: tuple[str, ...] = ()
+    """of its columns"""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -189,6 +193,10 @@ class CteScan(Plan):
     working: bool = False
     filter: Expr | None = None
     alias: str = ""
+    name: str = ""
+    """the WITH item's"""
+    names: tuple[str, ...] = ()
+    """of its columns"""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -321,6 +321,9 @@ class FakeCatalog:
     def function(self, oid: int) -> Function:
         return REGISTRY.functions[oid]
 
+    def blocks(self, relation: RelationDesc) -> int:
+        return 0
+
     def type(self, oid: int) -> PgType:
         return REGISTRY.types[oid]
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from compute_node.exec.explain.expressions import Names, Wording, quoted
-from compute_node.exec.plan_walk import plan_expressions, plan_nodes
+from compute_node.exec.explain.names import base_alias, cte_name, returned_parameters, unique_aliases
+from compute_node.exec.plan_walk import plan_children, plan_expressions, plan_nodes
 from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
 from compute_node.types.xml.table import XMLTABLE
@@ -49,36 +50,65 @@ class Describer:
         plans = [planned.plan, *planned.subplans, *planned.ctes]
         named = [node for plan in plans for node in plan_nodes(plan) if hasattr(node, "alias")]
         leaves = [node for node in named if not isinstance(node, (pl.Insert, pl.Update, pl.Delete, pl.Merge))]
-        self._qualify = verbose or len(leaves) > 1
+        inserting = isinstance(planned.plan, (pl.Insert, pl.Merge)) and bool(leaves)
+        self._several = len(leaves) > 1 or inserting
+        self._qualify = verbose or self._several
+        self._aliases = unique_aliases(planned)
         self._shown_subplans: set[int] = set()
+        wording.returned |= returned_parameters(planned)
         self._shown_ctes: set[int] = set()
+        self._whole_rows: set[int] = set()
+        """ids of scans above which nobody minds how wide rows are"""
+        self._changing: dict[int, pl.Update | pl.Delete] = {}
+        """id of the plan node below one that changes rows → that one"""
 
     def tree(self) -> Shown:
         """The whole statement."""
-        root = self._node(self._planned.plan)
+        root = self._level(self._planned.plan)
         for number in range(len(self._planned.ctes)):
             if number not in self._shown_ctes:
                 root.children.insert(0, self._cte(number))
         return root
 
-    def _cte(self, number: int) -> Shown:
-        self._shown_ctes.add(number)
-        shown = self._node(self._planned.ctes[number])
-        shown.label = f"CTE {self._cte_name(number)}"
+    def _alias(self, plan: Any) -> str:
+        """The name of what a node reads or changes."""
+        return self._aliases.get(id(plan)) or base_alias(self._planned, plan)
+
+    def _level(self, plan: pl.Plan) -> Shown:
+        """A query level: its init plans stand under its first node."""
+        once = self._init_plans(plan)
+        self._shown_subplans.update(once)
+        shown = self._node(plan)
+        labelled = []
+        for number in once:
+            child = self._level(self._planned.subplans[number])
+            child.label = f"InitPlan {number + 1} (returns {self._wording.returned[number]})"
+            labelled.append(child)
+        shown.children[:0] = labelled
         return shown
 
-    def _cte_name(self, number: int) -> str:
-        plans = [self._planned.plan, *self._planned.subplans, *self._planned.ctes]
-        for plan in plans:
-            for node in plan_nodes(plan):
-                if isinstance(node, pl.CteScan) and node.cte == number and node.alias:
-                    return quoted(node.alias)
-        return f"cte{number + 1}"
+    def _init_plans(self, plan: pl.Plan) -> list[int]:
+        """The init plans of a query level, in order; those of sub-selects in FROM are theirs."""
+        found: set[int] = set()
+        waiting = [plan]
+        while waiting:
+            each = waiting.pop()
+            for top in plan_expressions(each):
+                found |= {item.plan for item in ex.walk(top) if isinstance(item, ex.SubPlan)}
+            if not isinstance(each, pl.SubqueryScan):
+                waiting += plan_children(each)
+        return sorted(found & self._wording.returned.keys() - self._shown_subplans)
+
+    def _cte(self, number: int) -> Shown:
+        self._shown_ctes.add(number)
+        shown = self._level(self._planned.ctes[number])
+        shown.label = f"CTE {quoted(cte_name(self._planned, number))}"
+        return shown
 
     # Columns
 
     def _scan_names(self, plan: Any, qualify: bool) -> Names:
-        alias = quoted(plan.alias or plan.relation.name)
+        alias = quoted(self._alias(plan))
 
         def name(side: int, index: int) -> str:
             if index >= len(plan.columns):
@@ -108,7 +138,49 @@ class Describer:
         node = plan.output[index]
         text = self._wording.text(node, self._input_names(plan))
         # What a node below has computed is put in parentheses.
-        return text if isinstance(node, (ex.Column, ex.Const, ex.ExecParam)) else f"({text})"
+        known = isinstance(node, (ex.Column, ex.Const, ex.ExecParam, ex.Param)) and not self._computes(plan, node)
+        return text if known else f"({text})"
+
+    @staticmethod
+    def _computes(plan: pl.Plan, node: ex.Expr) -> bool:
+        """Whether a column of the node's rows is an aggregate or a window function that it has computed."""
+        if not isinstance(node, ex.Column):
+            return False
+        if isinstance(plan, pl.AggregatePlan):
+            return node.index >= len(plan.keys)
+        return isinstance(plan, pl.WindowAgg) and node.index >= len(plan.child.output)
+
+    def _outputs(self, plan: pl.Plan) -> list[str]:
+        """The node's columns: with their tables when there are several."""
+        if isinstance(plan, (pl.Append, pl.RecursiveUnion)):
+            return []  # they are those of each child
+        kept, self._qualify = self._qualify, self._several
+        if isinstance(plan, _LEAVES) and id(plan) in self._whole_rows and self._is_physical(plan):
+            alias = f"{quoted(self._alias(plan))}." if self._several else ""
+            found = [alias + quoted(column.name) for column in plan.relation.columns]
+        elif id(plan) in self._changing:
+            found = self._changed_columns(plan, self._changing[id(plan)])
+        else:
+            names = self._input_names(plan)
+            found = [self._wording.text(item, names) for item in plan.output]
+        self._qualify = kept
+        return found
+
+    @staticmethod
+    def _is_physical(plan: pl.SeqScan | pl.IndexScan | pl.BitmapHeapScan | pl.TidScan) -> bool:
+        """Whether PostgreSQL's scan would hand rows on as they are stored, where nobody minds how wide they are."""
+        if plan.want_tid or any(column.dropped for column in plan.relation.columns):
+            return False
+        return all(isinstance(item, ex.Column) and plan.columns[item.index] > 0 for item in plan.output)
+
+    def _changed_columns(self, plan: pl.Plan, above: pl.Update | pl.Delete) -> list[str]:
+        """What PostgreSQL's plan gives to the node that changes rows: the new values and where the row is."""
+        names = self._changed_names(above)
+        found = []
+        if isinstance(above, pl.Update):
+            found = [self._wording.text(value, names) for _, value in above.assignments]
+        alias = f"{quoted(self._alias(above))}." if self._several else ""
+        return [*found, f"{alias}ctid"]
 
     def _input_names(self, plan: pl.Plan) -> Names:
         """Names of what the node's own expressions refer to."""
@@ -129,19 +201,21 @@ class Describer:
         if isinstance(plan, pl.Merge):
             return self._names(plan.child)
         if isinstance(plan, pl.FunctionScan):
-            alias = quoted(plan.alias)
-            return lambda side, index: alias if plan.column_count == 1 and index == 0 else f"{alias}.column{index + 1}"
+            return self._named_columns(plan, self._qualify)
+        if isinstance(plan, pl.SubqueryScan):
+            return self._named_columns(plan, True)
         if isinstance(plan, pl.ValuesScan):
-            return lambda side, index: f'"*VALUES*".column{index + 1}'
+            values = '"*VALUES*".' if self._qualify else ""
+            return lambda side, index: f"{values}column{index + 1}"
         if isinstance(plan, pl.CteScan):
-            return self._cte_names(plan)
+            return self._named_columns(plan, self._qualify)
         child = getattr(plan, "child", None)
         return self._names(child) if child is not None else (lambda side, index: f"column{index + 1}")
 
     def _changed_names(self, plan: pl.Insert | pl.Update | pl.Delete) -> Names:
         """What RETURNING names: the target's columns, its system columns, and those joined to it."""
         below, columns = self._names(plan.child), plan.relation.columns
-        alias = quoted(plan.alias or plan.relation.name)
+        alias = quoted(self._alias(plan))
 
         def name(side: int, index: int) -> str:
             if side == 2:
@@ -154,17 +228,12 @@ class Describer:
 
         return name
 
-    def _cte_names(self, plan: pl.CteScan) -> Names:
-        """A CTE's columns go by the names of the columns behind them; others are numbered."""
-        target = self._planned.ctes[plan.cte]
-        source = target.initial if isinstance(target, pl.RecursiveUnion) else target
-        alias = quoted(plan.alias or self._cte_name(plan.cte))
+    def _named_columns(self, plan: pl.FunctionScan | pl.SubqueryScan | pl.CteScan, qualify: bool) -> Names:
+        """Columns that their range entry names."""
+        alias = f"{quoted(self._alias(plan))}." if qualify else ""
 
         def name(side: int, index: int) -> str:
-            text = self._output_name(source, index).rpartition(".")[2]
-            if not text.replace("_", "a").isalnum():
-                text = f"column{index + 1}"
-            return f"{alias}.{text}" if self._qualify else text
+            return alias + (quoted(plan.names[index]) if index < len(plan.names) else f"column{index + 1}")
 
         return name
 
@@ -193,12 +262,15 @@ class Describer:
     def _node(self, plan: pl.Plan) -> Shown:
         if isinstance(plan, pl.Result) and isinstance(plan.child, _JOINED) and plan.filter and not plan.one_time:
             return self._filtered(plan, plan.child, plan.filter)
+        self._mark_inputs(plan)
         shown = self._title(plan)
         names = self._input_names(plan)
-        if self._verbose and plan.output:
-            shown.properties.insert(0, ("Output", [self._wording.text(item, names) for item in plan.output]))
+        if self._verbose and plan.output and self._outputs(plan):
+            shown.properties.insert(0, ("Output", self._outputs(plan)))
         if isinstance(plan, _LEAVES):
             names = self._scan_names(plan, self._verbose)
+        elif isinstance(plan, (pl.CteScan, pl.FunctionScan)):
+            names = self._named_columns(plan, self._verbose)
         for name in ("filter", "condition", "having"):
             condition = getattr(plan, name, None)
             if condition is not None:
@@ -209,12 +281,25 @@ class Describer:
         self._add_subplans(plan, shown)
         return shown
 
+    def _mark_inputs(self, plan: pl.Plan) -> None:
+        """Note which inputs may hand on more than is asked of them, and which give what changes rows."""
+        if isinstance(plan, pl.AggregatePlan) or (isinstance(plan, pl.Unique) and not plan.sorted_on):
+            self._whole_rows.add(id(plan.child))
+        elif isinstance(plan, (pl.NestLoop, pl.MergeJoin)):
+            self._whole_rows.update((id(plan.outer), id(plan.inner)))
+        elif isinstance(plan, pl.HashJoin):
+            self._whole_rows.add(id(plan.outer))
+        elif isinstance(plan, pl.Limit) and id(plan) in self._whole_rows:
+            self._whole_rows.add(id(plan.child))
+        elif isinstance(plan, (pl.Update, pl.Delete)) and isinstance(plan.child, _LEAVES):
+            self._changing[id(plan.child)] = plan
+
     def _filtered(self, plan: pl.Result, child: pl.Plan, condition: ex.Expr) -> Shown:
         """A join whose rows are filtered: one node."""
         shown = self._node(child)
         names = self._input_names(plan)
         if self._verbose:
-            shown.properties[0] = ("Output", [self._wording.text(item, names) for item in plan.output])
+            shown.properties[0] = ("Output", self._outputs(plan))
         shown.properties.append(("Filter", self._wording.text(condition, names)))
         shown.plan, shown.told = plan, child
         self._add_subplans(plan, shown)
@@ -228,14 +313,16 @@ class Describer:
                     self._shown_subplans.add(item.plan)
                     names = self._input_names(plan)
                     self._wording.given |= {number: self._wording.text(node, names) for number, node in item.parameters}
-                    child = self._node(self._planned.subplans[item.plan])
+                    child = self._level(self._planned.subplans[item.plan])
                     child.label = f"SubPlan {item.plan + 1}"
                     extra.append(child)
-        shown.children += extra
+        # New values of an UPDATE are computed where its rows are found.
+        below = isinstance(plan, pl.Update) and isinstance(plan.child, _LEAVES)
+        (shown.children[-1] if below else shown).children += extra
 
     def _conditions(self, plan: Any, conditions: Sequence[ex.Expr]) -> str:
         """Conditions over the columns of a scan's table, joined."""
-        alias = quoted(plan.alias or plan.relation.name) + "." if self._verbose else ""
+        alias = quoted(self._alias(plan)) + "." if self._verbose else ""
 
         def name(side: int, index: int) -> str:
             return alias + quoted(plan.relation.columns[index].name)
@@ -260,8 +347,12 @@ class Describer:
     def _scan(self, plan: Any, kind: str, using: str = "") -> Shown:
         schema = f"{quoted(plan.relation.schema)}." if self._verbose else ""
         name = plan.relation.name
-        alias = f" {quoted(plan.alias)}" if plan.alias and plan.alias != name else ""
-        facts = {"Relation Name": name, "Alias": plan.alias or name}
+        shown_as = self._alias(plan)
+        alias = f" {quoted(shown_as)}" if shown_as != name else ""
+        facts: dict[str, Fact] = {"Relation Name": name}
+        if self._verbose:
+            facts["Schema"] = plan.relation.schema
+        facts["Alias"] = shown_as
         return Shown(plan, f"{kind}{using} on {schema}{quoted(name)}{alias}", kind, facts)
 
     def _over(self, plan: pl.Plan, title: str, *children: pl.Plan, kind: str = "", **facts: Fact) -> Shown:
@@ -302,23 +393,35 @@ class Describer:
                 return Shown(plan, title, "Table Function Scan", {"Alias": plan.alias})
             case pl.FunctionScan():
                 name = ""
-                if isinstance(plan.call, ex.Call):
-                    name = self._wording.function_name(plan.call.function)
-                facts: dict[str, Fact] = {"Function Name": name, "Alias": plan.alias}
-                where = self._on(name, plan.alias) if name else f" on {quoted(plan.alias)}"
-                return Shown(plan, f"Function Scan{where}", "Function Scan", facts)
+                called = plan.call if isinstance(plan.call, ex.Call) else None
+                if called is not None:
+                    name = self._wording.function_name(called.function)
+                alias = self._alias(plan)
+                facts: dict[str, Fact] = {"Function Name": name, "Alias": alias}
+                where = self._on(name, alias) if name else f" on {quoted(alias)}"
+                schema = self._wording.function_schema(called) if called is not None and self._verbose else ""
+                if schema:
+                    where = f" on {quoted(schema)}.{where.removeprefix(' on ')}"
+                    facts = {"Function Name": name, "Schema": schema, "Alias": alias}
+                shown = Shown(plan, f"Function Scan{where}", "Function Scan", facts)
+                if self._verbose:
+                    call = self._wording.text(plan.call, self._input_names(plan))
+                    shown.properties.append(("Function Call", call))
+                return shown
             case pl.ValuesScan() if len(plan.values) == 1:
                 return Shown(plan, "Result", "Result")
             case pl.ValuesScan():
                 return Shown(plan, 'Values Scan on "*VALUES*"', "Values Scan", {"Alias": "*VALUES*"})
             case pl.SubqueryScan():
-                title = f"Subquery Scan on {quoted(plan.alias)}"
-                return self._over(plan, title, plan.child, kind="Subquery Scan", Alias=plan.alias)
+                title = f"Subquery Scan on {quoted(self._alias(plan))}"
+                shown = Shown(plan, title, "Subquery Scan", {"Alias": self._alias(plan)})
+                shown.children.append(self._level(plan.child))
+                return shown
             case pl.CteScan():
                 kind = "WorkTable Scan" if plan.working else "CTE Scan"
-                name = self._cte_name(plan.cte)
+                name = cte_name(self._planned, plan.cte)
                 return Shown(
-                    plan, kind + self._on(name, plan.alias), kind, {"CTE Name": name, "Alias": plan.alias or name}
+                    plan, kind + self._on(name, self._alias(plan)), kind, {"CTE Name": name, "Alias": self._alias(plan)}
                 )
             case pl.NestLoop() | pl.HashJoin() | pl.MergeJoin():
                 return self._join(plan)
@@ -326,9 +429,25 @@ class Describer:
                 verb = type(plan).__name__
                 shown = self._scan(plan, verb)
                 shown.kind, shown.facts = "ModifyTable", {"Operation": verb, **shown.facts}
+                if isinstance(plan, pl.Insert) and plan.conflict:
+                    self._add_conflict(plan, shown)
                 shown.children.append(self._node(plan.child))
                 return shown
         return self._upper(plan)
+
+    def _add_conflict(self, plan: pl.Insert, shown: Shown) -> None:
+        """What ON CONFLICT does, and by which indexes."""
+        shown.properties.append(("Conflict Resolution", plan.conflict.upper()))
+        arbiters = [quoted(index.name) for index in plan.relation.indexes if index.oid in plan.arbiters]
+        if arbiters:
+            shown.properties.append(("Conflict Arbiter Indexes", arbiters))
+        if plan.conflict_where is not None:
+            columns, alias = plan.relation.columns, quoted(self._alias(plan))
+
+            def name(side: int, index: int) -> str:
+                return f"{alias if side == 0 else 'excluded'}.{quoted(columns[index].name)}"
+
+            shown.properties.append(("Conflict Filter", self._wording.text(plan.conflict_where, name)))
 
     def _sample(self, plan: pl.SampleScan) -> Shown:
         shown = self._scan(plan, "Sample Scan")
@@ -367,7 +486,10 @@ class Describer:
         if isinstance(plan, pl.MergeJoin):
             shown.children.append(self._node(plan.inner))
         else:
-            shown.children.append(Shown(plan.inner, "Hash", "Hash", children=[self._node(plan.inner)]))
+            hashed = Shown(plan.inner, "Hash", "Hash", children=[self._node(plan.inner)])
+            if self._verbose and (output := self._outputs(plan.inner)):
+                hashed.properties.append(("Output", output))
+            shown.children.append(hashed)
         return shown
 
     def _grouping_sets(self, plan: pl.GroupingSetsPlan) -> Shown:

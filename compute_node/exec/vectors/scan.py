@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from compute_node.access.stored import LAZY, Toasted, resolved
 from compute_node.exec.compile.rows import column_index
-from compute_node.exec.vectors.expressions import Evaluate, Filter, Vectorizer, filter_of
+from compute_node.exec.vectors.expressions import CountedFilter, Evaluate, Filter, Vectorizer, filter_of
 from compute_node.exec.vectors.vector import KINDS, ColumnBatch, Unsuited, scanned
 from compute_node.sql import expressions as ex
 from compute_node.sql.planner.selectivity import table_size
@@ -55,6 +55,8 @@ class ColumnScan:
         self._kinds = "".join(_kind(relation, attno) for attno in read.columns)
         self._eager = tuple(place for place, attno in enumerate(read.columns) if attno < LAZY)
         self.filter: Filter | None = filter_of(Vectorizer(builder, self._kinds, False), condition)
+        if self.filter is not None and (told := builder.column_filtering()) is not None:
+            self.filter = CountedFilter(self.filter, told)
         vectorizer = Vectorizer(builder, self._kinds, True)
         found = [vectorizer.compile(item) for item in output]
         self._outputs: list[Evaluate] | None = [each for each in found if each is not None]

@@ -334,7 +334,7 @@ class QueryPlanner:
         query = self.query
         where, extra_items = self._pull_up_sublinks(conjuncts(query.where))
         query = self.query
-        prepared = [part for item in where for part in self.conditions(item)]
+        prepared = [_decided(part) for item in where for part in self.conditions(item)]
         self.where_quals = prepared
         nonnull = frozenset[int]().union(*(nonnullable(self.catalog, item) for item in prepared))
         trees = [reduce_outer(self.catalog, item, nonnull) for item in query.from_items]
@@ -726,3 +726,10 @@ def _references(query: Query, name: str) -> int:
 def _own_expressions(query: Query) -> list[tuple[Expr, int]]:
     """The query's own top expressions (not those of nested queries)."""
     return [(expr, 0) for expr, depth in query_expressions(query, 0) if depth == 0]
+
+
+def _decided(condition: Expr) -> Expr:
+    """A condition that is NULL is as good as false."""
+    if isinstance(condition, Const) and condition.value is None:
+        return dataclasses.replace(condition, value=False)
+    return condition
