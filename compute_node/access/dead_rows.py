@@ -3,48 +3,33 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 CLEAN_BLOCKS_MAX = 1 << 20
 """Blocks of a table that are remembered as clean: 18 MB for its first 8 GiB."""
 
 
 class DeadRows:
-    """Row addresses whose line pointers are dead: a bit a slot, in one integer a block."""
+    """Row addresses whose line pointers are dead. ``bits`` has them by block: slot s is dead if bit s & 7 of byte
+    s >> 3 is set."""
 
-    __slots__ = ("_bits", "count")
+    __slots__ = ("bits", "count")
 
     def __init__(self) -> None:
-        self._bits: dict[int, bytes] = {}
+        self.bits: dict[int, bytes] = {}
         self.count = 0
 
-    def add(self, block: int, slots: Sequence[int]) -> None:
-        """Dead slots of a block that has none here yet."""
-        bits = bytearray(max(slots) // 8 + 1)
-        for slot in slots:
-            bits[slot >> 3] |= 1 << (slot & 7)
-        self._bits[block] = bytes(bits)
-        self.count += len(slots)
-
-    def blocks(self) -> list[int]:
-        """Blocks with dead rows."""
-        return list(self._bits)
-
-    def slots(self, block: int) -> list[int]:
-        """The dead slots of a block, in order."""
-        bits = self._bits[block]
-        return [slot for slot in range(8 * len(bits)) if bits[slot >> 3] >> (slot & 7) & 1]
-
-    @property
-    def bits(self) -> dict[int, bytes]:
-        """By block: slot s is dead if bit s & 7 of byte s >> 3 is set. Kernels take it."""
-        return self._bits
+    def add(self, block: int, dead: bytes, count: int) -> None:
+        """``count`` dead slots of a block that has none here yet."""
+        self.bits[block] = dead
+        self.count += count
 
     def __iter__(self) -> Iterator[int]:
         """The row addresses."""
-        for block in self._bits:
-            for slot in self.slots(block):
-                yield block << 16 | slot
+        for block, dead in self.bits.items():
+            for slot in range(8 * len(dead)):
+                if dead[slot >> 3] >> (slot & 7) & 1:
+                    yield block << 16 | slot
 
 
 class CleanBlocks:

@@ -10,7 +10,7 @@ earlier vacuum left clean and that have not changed since are skipped (``CleanBl
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,8 @@ PAGES_PER_TURN = 16
 SKIPPED_PER_TURN = 4096
 COUNTERS_REDO_BYTES = 64
 FREEZE_AGE_XIDS = 50_000_000
+OFF_WORDS = (("false", 1), ("no", 1), ("off", 2))
+"""Words that say no, and how many letters of each do."""
 AUTOVACUUM_NAP_S = 0.004
 """As autovacuum_vacuum_cost_delay does in PostgreSQL: the background leaves room for the foreground."""
 
@@ -55,7 +57,8 @@ class VacuumStats:
 
 class Vacuum:
     """One vacuum of one table; ``freeze_all`` freezes whatever is old enough to be, not only what is very old.
-    ``nap_s`` is slept every few pages, so that a vacuum nobody asked for leaves the processor to those who wait."""
+    ``nap_s`` is slept every few pages, so that a vacuum nobody asked for leaves the processor to those who wait; while
+    somebody waits for the table it makes haste."""
 
     def __init__(self, table: Table, freeze_all: bool = False, nap_s: float = 0.0) -> None:
         self._nap_s = nap_s
@@ -112,16 +115,16 @@ class Vacuum:
             ahead.advance(block)
         if not storage.arena.contains(file.map.page_no(block)):
             ahead.missed(block)
-        dead, rows = self._work(block)
+        dead, count, rows = self._work(block)
         if dead:
-            self._dead.add(block, dead)
+            self._dead.add(block, dead, count)
             if self._dead.count >= DEAD_TIDS_MAX:
                 self._clean()
         self.stats.pages += 1
         self.stats.rows += rows
 
-    def _work(self, block: int) -> tuple[list[int], int]:
-        """A page's part of the vacuum: the slots of dead line pointers, and its visible rows."""
+    def _work(self, block: int) -> tuple[bytes, int, int]:
+        """A page's part of the vacuum: the slots of dead line pointers and their number, and its visible rows."""
         storage, table = self._storage, self._table
         storage.volume.reserve(PAGE_BYTES)
         while True:
@@ -131,7 +134,7 @@ class Vacuum:
             if isinstance(found, int):
                 self._load(found)
                 continue
-            removed, frozen, dead, rows, room, _, _ = found
+            removed, frozen, dead, count, rows, room, _, _ = found
             if removed or frozen:
                 # What older snapshots than the horizon may still need is gone: told before anything is waited for, for
                 # the log of it must not become durable first.
@@ -141,14 +144,14 @@ class Vacuum:
                 if not dead:
                     found = table.heap.vacuum_page(block, horizon, self._freeze_before, lsn, bool(table.indexes))
             if not isinstance(found, int):
-                table.file.clean.note(block, found[5], found[6], found[3])
+                table.file.clean.note(block, found[6], found[7], found[4])
             self._note_room(block, room)
-            return dead, rows
+            return dead, count, rows
 
     def _breathe(self) -> None:
         self._steps += 1
         if self._steps % PAGES_PER_TURN == 0 and HUB.in_greenlet():
-            if self._nap_s:
+            if self._nap_s and not self._storage.locks.is_awaited(self._table.desc.lock_id):
                 HUB.sleep(self._nap_s)
             else:
                 HUB.yield_turn()
@@ -164,11 +167,10 @@ class Vacuum:
         table = self._table
         for index in table.indexes:
             self.stats.index_entries += index.remove(self._dead, self._breathe)
-        for block in self._dead.blocks():
+        for block, dead in self._dead.bits.items():
             self._breathe()
             self._storage.volume.reserve(PAGE_BYTES)
-            slots = self._dead.slots(block)
-            while (freed := table.heap.free_dead(block, slots)) < 0:
+            while (freed := table.heap.free_dead(block, dead)) < 0:
                 self._load(-freed)
             self.stats.line_pointers += freed
             self._work(block)
@@ -187,6 +189,16 @@ def vacuum(table: Table, freeze_all: bool = False, nap_s: float = 0.0) -> Vacuum
     if storage.extents.files.get(file.relfile) is file:
         storage.extents.note_counters(file)
     return stats
+
+
+def _is_off(options: Sequence[str]) -> bool:
+    """Whether ``autovacuum_enabled`` of a table's options says no."""
+    for option in options:
+        name, _, value = option.partition("=")
+        if name == "autovacuum_enabled":
+            word = value.strip().lower()
+            return word == "0" or any(len(word) >= least and full.startswith(word) for full, least in OFF_WORDS)
+    return False
 
 
 class AutoVacuum:
@@ -250,6 +262,8 @@ class AutoVacuum:
 
     def _vacuum_one(self, table: Table) -> VacuumStats | None:
         storage = self._storage
+        if _is_off(table.desc.options):
+            return None
         txn = storage.txns.begin()
         try:
             if not storage.locks.lock_relation(

@@ -27,6 +27,7 @@ from compute_node.sql.plan import (
     CteScan,
     Delete,
     FunctionScan,
+    IncrementalSort,
     IndexScan,
     Insert,
     Limit,
@@ -275,7 +276,7 @@ def _look_at_constants(planned: PlannedStmt, catalog: CatalogView) -> Callable[[
 
 
 def _can_go_back(plan: Plan) -> bool:
-    if isinstance(plan, _SCANS):
+    if isinstance(plan, _SCANS) and not isinstance(plan, IncrementalSort):
         return True
     if isinstance(plan, (Result, Limit, SubqueryScan)):
         return plan.child is not None and _can_go_back(plan.child)

@@ -288,6 +288,8 @@ class RowExpr(Expr):
 
     arguments: tuple[Expr, ...]
     names: tuple[str, ...] = ()
+    whole: bool = False
+    """all columns of a range entry that is no table: NULL, not a row, where an outer join found no row of it"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

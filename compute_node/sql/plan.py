@@ -107,6 +107,11 @@ class IndexScan(Plan):
 
 
 @dataclass(slots=True, kw_only=True)
+class IndexOnlyScan(IndexScan):
+    """The same where the index has every column that is asked for: of the table it is only asked who sees a row."""
+
+
+@dataclass(slots=True, kw_only=True)
 class BitmapIndexScan(Plan):
     """Row addresses by an index; as ``IndexScan``. It gives no rows."""
 
@@ -547,6 +552,8 @@ class PlannedStmt:
     """what its user must hold"""
     procedure: RoutineCall | None = None
     """of a CALL, whose plan gives the arguments"""
+    range_entries: int = 0
+    """how many tables, sub-selects and the like it names: EXPLAIN qualifies columns where there are several"""
     addressed: tuple[int, ...] = ()
     """the tables (OIDs) whose rows' addresses its last columns are, for WHERE CURRENT OF"""
     probes: tuple[Probe, ...] = ()

@@ -238,6 +238,11 @@ class LockManager:
             self._manager.log_lock(txn, oid)
         return taken
 
+    def is_awaited(self, oid: int) -> bool:
+        """Whether somebody waits for a lock on the relation."""
+        lock = self.relations.get(oid)
+        return lock is not None and bool(lock.queue)
+
     def _take_relation(self, txn: Txn, oid: int, mode: int, name: str, wait: str) -> bool:
         lock = self._mark_strong(oid) if mode >= FIRST_STRONG else self.relations.get(oid)
         if lock is None:

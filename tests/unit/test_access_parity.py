@@ -166,10 +166,10 @@ def test_heap(operations: list[tuple[Any, ...]]) -> None:
                 horizon = int(side.log.next_lsn) - 1
                 found = heap.vacuum_page(args[0], horizon, xid, horizon, args[1])
                 lsns, oldest = array("Q", [7] * 4), array("Q", [9] * 4)
-                lsns[args[0]], oldest[args[0]] = found[5:]
+                lsns[args[0]], oldest[args[0]] = found[6:]
                 skipped = [heap.clean_run(args[0], 4, lsns, oldest, before) for before in (3, xid)]
-                assert skipped == [args[0] + (found[5] > 0), args[0] + (found[5] > 0 and found[6] >= xid)]
-                assert found[3] == len(heap.scan_page(side.snapshot(horizon, set(), 0), args[0], side.all, False))
+                assert skipped == [args[0] + (found[6] > 0), args[0] + (found[6] > 0 and found[7] >= xid)]
+                assert found[4] == len(heap.scan_page(side.snapshot(horizon, set(), 0), args[0], side.all, False))
                 if not (found[0] or found[1]):
                     assert heap.prune(args[0], horizon) == heap.freeze(args[0], horizon, xid) == 0
                 answers.append((found, skipped))

@@ -319,12 +319,13 @@ cdef class HeapPages(HeapFile):
 
     # Cleaning
 
-    def free_dead(self, unsigned long long block, slots):
+    def free_dead(self, unsigned long long block, bytes dead not None):
         """Make dead line pointers unused, once no index entry names them: their number, or minus a missing page."""
         cdef long long page_no = self.blocks.page_c(block)
         cdef long long frame = self.arena.lookup_c(page_no)
         cdef const unsigned char* page
-        cdef int slot, offset, length, count
+        cdef int slot, offset, length, count, freed = 0
+        cdef const unsigned char* bits = <const unsigned char*>PyBytes_AS_STRING(dead)
         cdef int becomes[MAX_SLOTS + 1]
         cdef unsigned short target[MAX_SLOTS + 1]
         if frame < 0:
@@ -333,15 +334,17 @@ cdef class HeapPages(HeapFile):
         count = slots_of(page)
         for slot in range(1, count + 1):
             becomes[slot] = -1
-        for each in slots:
-            slot = each
+        for slot in range(8 * <int>PyBytes_GET_SIZE(dead)):
+            if not bits[slot >> 3] >> (slot & 7) & 1:
+                continue
             if line_of(page, slot, &offset, &length) != C_DEAD:
                 raise InvariantViolation(f"line pointer {slot} of block {block} in heap {self.relfile} is not dead")
             becomes[slot] = C_UNUSED
             target[slot] = 0
-        if slots:
+            freed += 1
+        if freed:
             self.put_lines_c(frame, count, becomes, target)
-        return len(slots)
+        return freed
 
     def freeze(self, unsigned long long block, long long horizon, unsigned long long before_xid):
         """Freeze xmin below ``before_xid``, clear aborted xmax: versions changed, or minus a missing page."""
@@ -396,12 +399,13 @@ cdef class HeapPages(HeapFile):
         cdef unsigned long long xmin, xmax, oldest = ~0ULL
         cdef long long born, died, removed = 0, frozen = 0, rows = 0
         cdef bint prunes = False, freezes = False, is_clean = True
-        cdef list dead = []
+        cdef unsigned char dead[256]  # a bit a slot
+        cdef int n_dead = 0, n_bytes = 0
         if frame < 0:
             return page_no
         page = self.arena.base + frame * PAGE_BYTES
         if not is_ours(page, self.relfile):
-            return 0, 0, dead, 0, PAGE_BYTES - PAGE_HEADER - 4, 0, 0
+            return 0, 0, b"", 0, 0, PAGE_BYTES - PAGE_HEADER - 4, 0, 0
         # Whatever is needed of the commit log is looked at before the first edit.
         for slot in range(1, slots_of(page) + 1):
             if line_of(page, slot, &offset, &length) != C_NORMAL:
@@ -434,13 +438,17 @@ cdef class HeapPages(HeapFile):
             frozen = self.freeze_c(block, horizon, before_xid)
             if frozen < 0:
                 return -frozen
+        memset(dead, 0, 256)
         for slot in range(1, slots_of(page) + 1):
             if line_of(page, slot, &offset, &length) == C_DEAD:
-                dead.append(slot)
-        if removed or frozen or dead:
+                dead[slot >> 3] = <unsigned char>(dead[slot >> 3] | 1 << (slot & 7))
+                n_dead += 1
+                n_bytes = (slot >> 3) + 1
+        if removed or frozen or n_dead:
             is_clean = False
         return (
-            removed, frozen, dead, rows, max(0, free_c(page) - 4), get64(page) if is_clean else 0, oldest if is_clean else 0
+            removed, frozen, PyBytes_FromStringAndSize(<char*>dead, n_bytes), n_dead, rows, max(0, free_c(page) - 4),
+            get64(page) if is_clean else 0, oldest if is_clean else 0
         )
 
     def clean_run(

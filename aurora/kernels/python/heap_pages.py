@@ -25,10 +25,11 @@ from aurora.kernels.python.tuples import (
 )
 from aurora.page import HEADER_BYTES, OFF_KIND, OFF_LOWER, PAGE_BYTES
 
-PageWork = tuple[int, int, list[int], int, int, int, int]
-"""Of a vacuum's page: versions removed, versions frozen, slots whose line pointer is dead, rows that the LSN sees, room
-for tuples; and when it is clean, which means that every version is visible to all and none is dead, the page's LSN and
-the lowest xmin that is not frozen (2**64 - 1: all are), else 0 and 0."""
+PageWork = tuple[int, int, bytes, int, int, int, int, int]
+"""Of a vacuum's page: versions removed, versions frozen, slots whose line pointer is dead (a bit each, bit s & 7 of
+byte s >> 3), their number, rows that the LSN sees, room for tuples; and when it is clean, which means that every
+version is visible to all and none is dead, the page's LSN and the lowest xmin that is not frozen (2**64 - 1: all are),
+else 0 and 0."""
 
 
 class HeapPages(HeapFile):
@@ -252,13 +253,15 @@ class HeapPages(HeapFile):
 
     # Cleaning
 
-    def free_dead(self, block: int, slots: Sequence[int]) -> int:
-        """Make dead line pointers unused, once no index entry names them: their number, or minus a missing page."""
+    def free_dead(self, block: int, dead: bytes) -> int:
+        """Make dead line pointers unused, once no index entry names them: their number, or minus a missing page.
+        ``dead`` is as ``vacuum_page`` gives it."""
         page_no = self.blocks.page_no(block)
         frame = self.arena.lookup(page_no)
         if frame == MISSING:
             return -page_no
         page = self.arena.page(frame)
+        slots = [slot for slot in range(8 * len(dead)) if dead[slot >> 3] >> (slot & 7) & 1]
         for slot in slots:
             if self._line(page, slot)[0] != DEAD:
                 raise InvariantViolation(f"line pointer {slot} of block {block} in heap {self.relfile} is not dead")
@@ -310,7 +313,7 @@ class HeapPages(HeapFile):
             return page_no
         page = self.arena.page(frame)
         if not self._is_ours(page):
-            return 0, 0, [], 0, PAGE_BYTES - HEADER_BYTES - 4, 0, 0
+            return 0, 0, b"", 0, 0, PAGE_BYTES - HEADER_BYTES - 4, 0, 0
         rows, oldest, prunes, freezes, is_clean = 0, (1 << 64) - 1, False, False, True
         # Whatever is needed of the commit log is looked at before the first edit.
         for slot in range(1, self._slots(page) + 1):
@@ -338,7 +341,8 @@ class HeapPages(HeapFile):
             is_clean = False
         page_lsn = struct.unpack_from("<Q", page)[0]
         room = max(0, self._free(page) - 4)
-        return removed, frozen, dead, rows, room, page_lsn if is_clean else 0, oldest if is_clean else 0
+        bits = sum(1 << slot for slot in dead).to_bytes(max(dead) // 8 + 1, "little") if dead else b""
+        return removed, frozen, bits, len(dead), rows, room, page_lsn if is_clean else 0, oldest if is_clean else 0
 
     def clean_run(
         self, block: int, end: int, lsns: MutableSequence[int], oldest: MutableSequence[int], before_xid: int

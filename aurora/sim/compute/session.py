@@ -33,6 +33,7 @@ from compute_node.txn.locks import ACCESS_SHARE, FIRST_STRONG, ROW_EXCLUSIVE, WA
 if TYPE_CHECKING:
     from aurora.kernels.python.clog import Snapshot
     from aurora.sim.compute.instance import Instance
+    from compute_node.access.page_updates import Values
     from compute_node.access.table import Table
     from compute_node.relations.descriptors import RelationDesc
     from compute_node.txn.horizon import Hold
@@ -442,6 +443,42 @@ class SimSession:
             self.checks.require(LOCKS, not holders, f"{reading.what} has changed row {number} beside {holders}")
             self.oracle.wrote(self.model, table.relfile, number, new, strength)
             return new
+
+    def update_many(self, table: Table, change: Callable[[Row], Row]) -> int:
+        """UPDATE of all rows; how many there were. Errors: 40001, 40P01, 57014."""
+        with self.statement("bulk update", table) as reading:
+            sample = (0, -1, "?", -1)
+            columns = changed_columns(sample, change(sample))
+            made: dict[int, Row] = {}
+
+            def compute(rows: list[Row], tids: list[int], at: int) -> list[Values]:
+                for row in rows:
+                    self._met(reading, row[0], row, 2)
+                    made[row[0]] = change(row)
+                return [values_of(made[row[0]], columns) for row in rows]
+
+            later: list[int] = []
+            try:
+                for batch in table.scan(reading.snapshot, (), True):
+                    tids = [row[0] for row in batch]
+                    table.update_many(self.running, reading.snapshot, tids, columns, compute, COLUMNS, later)
+                table.enter_many(self.running, columns, COLUMNS, later)
+            except SerializationFailure:
+                newest = [self.oracle.newest(reading.relfile, number, self.model).lsn for number in reading.expected]
+                self.checks.require(
+                    NEWEST, self.model.repeatable and max(newest, default=0) > reading.lsn,
+                    f"{reading.what} at {reading.lsn} fails with 40001, and no row is newer",
+                )  # fmt: skip
+                raise
+            now = self.storage.txns.latest_snapshot(self.running)
+            there = {row[0]: row for batch in table.scan(now, COLUMNS, False) for row in batch}
+            for number, new in made.items():
+                if number in there:
+                    self._same(f"bulk update of {number}", [there[number]], new)
+                    self.oracle.wrote(self.model, table.relfile, number, new, 2)
+                else:
+                    self._gone(reading, number)
+            return len(made)
 
     def delete(self, table: Table, number: int) -> bool:
         """DELETE of one row by its number. Errors: 40001, 40P01, 57014."""

@@ -296,7 +296,7 @@ class BigRows(Workload):
 
 
 class Bulk(Workload):
-    """Many rows in, or out, in one statement."""
+    """Many rows in, changed or out, in one statement."""
 
     name = "bulk"
 
@@ -309,6 +309,14 @@ class Bulk(Workload):
             count = rng.randint(10, 60)
             rows = [self.row(rng) for _ in range(count)]
             session.insert_many(table, [(*row[:1], None, *row[2:]) if shape.name == "keyed" else row for row in rows])
+            if rng.random() < 0.5:
+                return
+        if rng.random() < 0.6:
+            digit, pad = rng.randrange(5), rng.choice("uvw") * rng.randrange(self.knobs.pad_bytes)
+            if rng.random() < 0.5:
+                session.update_many(table, lambda row: (*row[:3], digit))
+            else:
+                session.update_many(table, lambda row: (*row[:2], pad, row[3]))
             return
         for row in session.scan(table):
             if rng.random() < 0.8:

@@ -19,10 +19,11 @@ child. A root with a single child gives its place to the child.
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING
 
 from aurora.kernels.python.btree import DELETED, INCOMPLETE_SPLIT, LEAF, MAX_ITEM_BYTES, META_ROOT, OFF_RIGHT
-from aurora.page import HEADER_BYTES, PAGE_BYTES
+from aurora.page import HEADER_BYTES, OFF_LOWER, OFF_UPPER, PAGE_BYTES
 from compute_node.access import free_space
 from compute_node.access.btree.writer import BTreeWriter, build_page, page_bytes
 
@@ -97,7 +98,7 @@ class TreeShrinker:
                 continue
             if not self._may_merge(*pages) or pages[0][2] != right:
                 return None
-            self._take_downlink(parent, children, max(at, 1), left, pages[0][0])
+            self._take_downlink(parent, max(at, 1), left, pages[0][0])
             return left, page[1], self._absorb(left, right)
 
     def _finish(self, block: int, page: Page) -> bool:
@@ -112,7 +113,7 @@ class TreeShrinker:
             if isinstance(found, int):
                 self._cache.load(found)
                 continue
-            return int(found[0]) if self._writer.page(found[0])[1] == level else None
+            return int(found[0]) if self._writer.head(int(found[0]))[1] == level else None
 
     @staticmethod
     def _child(item: bytes) -> int:
@@ -130,14 +131,16 @@ class TreeShrinker:
             useful = min(len(left[4]), len(right[4])) <= 1
         return useful and page_bytes([right[3], *items]) <= OFF_RIGHT - HEADER_BYTES
 
-    def _take_downlink(self, parent: int, children: list[bytes], at: int, left: int, left_flags: int) -> None:
-        """The first mini-transaction."""
-        writer, relfile = self._writer, self._file.relfile
-        flags, level, right, high, _ = writer.page(parent)
+    def _take_downlink(self, parent: int, at: int, left: int, left_flags: int) -> None:
+        """The first mini-transaction. The downlink's bytes stay until the page is written anew."""
+        writer = self._writer
         frames = writer.frame(parent), writer.frame(left)
-        kept = children[:at] + children[at + 1 :]
+        (lower,) = struct.unpack_from("<H", self._cache.arena.page(frames[0]), OFF_LOWER)
+        line = HEADER_BYTES + 4 * (at + 1)  # behind the high key's
         with self._mtr:
-            self._mtr.image(frames[0], build_page(relfile, flags, level, right, high, kept))
+            if line + 4 < lower:
+                self._mtr.move(frames[0], line + 4, line, lower - line - 4)
+            self._mtr.put_u16(frames[0], OFF_LOWER, lower - 4)
             writer.put_flags(frames[1], left_flags | INCOMPLETE_SPLIT)
 
     def _absorb(self, left: int, right: int) -> int:
@@ -147,12 +150,31 @@ class TreeShrinker:
         _, _, following, high, more = writer.page(right)
         frames = writer.frame(left), writer.frame(right)
         with self._mtr:
-            self._mtr.image(
-                frames[0], build_page(relfile, flags & ~INCOMPLETE_SPLIT, level, following, high, items + more)
-            )
+            if more or not self._put_high(frames[0], high):
+                self._mtr.image(
+                    frames[0], build_page(relfile, flags & ~INCOMPLETE_SPLIT, level, following, high, items + more)
+                )
+            else:
+                writer.put_flags(frames[0], flags & ~INCOMPLETE_SPLIT)
+                self._mtr.put_u32(frames[0], OFF_RIGHT, following)
             self._mtr.image(frames[1], build_page(relfile, flags & LEAF | DELETED, level, following, b"", []))
         self._deleted(right)
         return following
+
+    def _put_high(self, frame: int, high: bytes) -> bool:
+        """Part of the current MTR: another high key, where the page has room for it."""
+        page = self._cache.arena.page(frame)
+        offset, length = struct.unpack_from("<HH", page, HEADER_BYTES)
+        lower, upper = struct.unpack_from("<HH", page, OFF_LOWER)
+        if len(high) > length:
+            if upper - lower < len(high):
+                return False
+            offset = upper - len(high)
+            self._mtr.put_u16(frame, OFF_UPPER, offset)
+        if high:
+            self._mtr.put(frame, offset, high)
+        self._mtr.put(frame, HEADER_BYTES, struct.pack("<HH", offset, len(high)))
+        return True
 
     def _give_root_away(self, root: int, child: int) -> bool:
         """Whether ``root`` was the root, with nothing but ``child`` below it: the child is the root now."""

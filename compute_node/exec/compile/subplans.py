@@ -26,8 +26,16 @@ def _subplan(compiler: Compiler, node: ex.SubPlan) -> Code:
         return compiler.wrap(text, (*arguments, *left), nullable=True, extra=3)
     # The test sees the outer row and, as q, each row of the sub-select in turn.
     unit.uses_params = unit.uses_exec_params = True
+    variables = scope.variables
+    scope.variables = tuple([name for name in variables if name != "q"])
     outer = scope.arguments
-    test = compiler.value(node.test)
-    tester = unit.helper(f"{outer}, q", [f"return {test.text}"])
-    maker = unit.helper(outer, [f"return lambda q: {tester}({outer}, q)"])
+    scope.variables += ("q",)
+    try:
+        # Helper functions of the test take q as well.
+        test = compiler.value(node.test)
+        inner = scope.arguments
+    finally:
+        scope.variables = variables
+    tester = unit.helper(inner, [f"return {test.text}"])
+    maker = unit.helper(outer, [f"return lambda q: {tester}({inner})"])
     return compiler.wrap(f"{name}.quantify(c, {given}, {maker}({outer}))", arguments, nullable=True, extra=4)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 SYSTEM_COLUMNS = {-1: "ctid", -2: "xmin", -3: "cmin", -4: "xmax", -5: "cmax", -6: "tableoid"}
 _JOINS = {"inner": "", "left": " Left", "right": " Right", "full": " Full", "semi": " Semi", "anti": " Anti"}
+_ONCE = ("EXPR", "EXISTS", "ARRAY", "ROWCOMPARE")
+"""kinds of sub-selects that may run once; IN and its like are asked of each row"""
 _JOINED = (pl.NestLoop, pl.HashJoin, pl.MergeJoin)
 _LEAVES = (pl.SeqScan, pl.IndexScan, pl.BitmapHeapScan, pl.TidScan)
 
@@ -51,7 +53,7 @@ class Describer:
         named = [node for plan in plans for node in plan_nodes(plan) if hasattr(node, "alias")]
         leaves = [node for node in named if not isinstance(node, (pl.Insert, pl.Update, pl.Delete, pl.Merge))]
         inserting = isinstance(planned.plan, (pl.Insert, pl.Merge)) and bool(leaves)
-        self._several = len(leaves) > 1 or inserting
+        self._several = len(leaves) > 1 or inserting or planned.range_entries > 1
         self._qualify = verbose or self._several
         self._aliases = unique_aliases(planned)
         self._shown_subplans: set[int] = set()
@@ -135,20 +137,25 @@ class Describer:
             return self._output_name(inner, index) if inner is not None else f"column{index + 1}"
         if index >= len(plan.output):
             return f"column{index + 1}"
-        node = plan.output[index]
-        text = self._wording.text(node, self._input_names(plan))
+        text = self._wording.text(plan.output[index], self._input_names(plan))
         # What a node below has computed is put in parentheses.
-        known = isinstance(node, (ex.Column, ex.Const, ex.ExecParam, ex.Param)) and not self._computes(plan, node)
-        return text if known else f"({text})"
+        return f"({text})" if self._is_computed(plan, plan.output[index]) else text
 
     @staticmethod
-    def _computes(plan: pl.Plan, node: ex.Expr) -> bool:
-        """Whether a column of the node's rows is an aggregate or a window function that it has computed."""
-        if not isinstance(node, ex.Column):
-            return False
-        if isinstance(plan, pl.AggregatePlan):
-            return node.index >= len(plan.keys)
-        return isinstance(plan, pl.WindowAgg) and node.index >= len(plan.child.output)
+    def _is_computed(plan: pl.Plan, node: ex.Expr) -> bool:
+        """Whether a node makes an output column, rather than hand on one of its input."""
+        if isinstance(node, ex.Column) and isinstance(plan, pl.AggregatePlan):
+            items = (*plan.keys, *plan.aggregates)
+            return node.index >= len(items) or not isinstance(items[node.index], ex.Column)
+        if isinstance(node, ex.Column) and isinstance(plan, pl.WindowAgg):
+            return node.index >= len(plan.child.output)
+        return not isinstance(node, (ex.Column, ex.Const, ex.ExecParam, ex.Param))
+
+    def _group_key(self, child: pl.Plan, index: int) -> str:
+        """A column that is grouped by, as the node below has it."""
+        if not child.output or index >= len(child.output):
+            return self._output_name(child, index)
+        return self._wording.text(child.output[index], self._input_names(child))
 
     def _outputs(self, plan: pl.Plan) -> list[str]:
         """The node's columns: with their tables when there are several."""
@@ -309,7 +316,9 @@ class Describer:
         extra = []
         for top in plan_expressions(plan):
             for item in ex.walk(top):
-                if isinstance(item, ex.SubPlan) and item.plan not in self._shown_subplans:
+                if not isinstance(item, ex.SubPlan) or item.plan in self._wording.once:
+                    continue
+                if item.plan not in self._shown_subplans:
                     self._shown_subplans.add(item.plan)
                     names = self._input_names(plan)
                     self._wording.given |= {number: self._wording.text(node, names) for number, node in item.parameters}
@@ -372,7 +381,8 @@ class Describer:
                 return shown
             case pl.IndexScan():
                 way = " Backward" if plan.backward else ""
-                shown = self._scan(plan, "Index Scan", f"{way} using {quoted(plan.index.name)}")
+                kind = "Index Only Scan" if isinstance(plan, pl.IndexOnlyScan) else "Index Scan"
+                shown = self._scan(plan, kind, f"{way} using {quoted(plan.index.name)}")
                 shown.facts = {
                     "Scan Direction": "Backward" if plan.backward else "Forward",
                     "Index Name": plan.index.name,
@@ -525,19 +535,28 @@ class Describer:
                 shown = self._over(plan, title, plan.child, kind="Group" if title == "Group" else "Aggregate")
                 if plan.keys:
                     names = self._names(plan.child)
-                    shown.properties.append(("Group Key", [self._wording.text(key, names) for key in plan.keys]))
+                    keys = [
+                        self._group_key(plan.child, key.index)
+                        if isinstance(key, ex.Column)
+                        else self._wording.text(key, names)
+                        for key in plan.keys
+                    ]
+                    shown.properties.append(("Group Key", keys))
                 return shown
             case pl.Unique():
                 if plan.sorted_on:
                     return self._over(plan, "Unique", plan.child)
                 shown = self._over(plan, "HashAggregate", plan.child, kind="Aggregate")
                 count = plan.count or len(plan.child.output)
-                shown.properties.append(("Group Key", [self._output_name(plan.child, n) for n in range(count)]))
+                shown.properties.append(("Group Key", [self._group_key(plan.child, n) for n in range(count)]))
                 return shown
             case pl.SetOp():
                 if plan.kind == "union":
                     inner = self._over(plan, "Append", plan.left, plan.right)
-                    return inner if plan.all else Shown(plan, "HashAggregate", "Aggregate", children=[inner])
+                    if plan.all:
+                        return inner
+                    keys = [self._group_key(plan.left, index) for index in range(len(plan.left.output))]
+                    return Shown(plan, "HashAggregate", "Aggregate", properties=[("Group Key", keys)], children=[inner])
                 suffix = " All" if plan.all else ""
                 title = f"HashSetOp {plan.kind.title()}{suffix}"
                 return self._over(plan, title, plan.left, plan.right, kind="SetOp")

@@ -226,6 +226,8 @@ def _memory(shown: Shown, facts: dict[str, Fact]) -> list[str]:
         method = "Sort Methods" if "," in str(facts["Sort Methods"]) else "Sort Method"
         memory = f"Average Memory: {facts['Average Memory']}kB  Peak Memory: {facts['Peak Memory']}kB"
         return [f"Full-sort Groups: {facts['Full-sort Groups']}  {method}: {facts['Sort Methods']}  {memory}"]
+    if "Heap Fetches" in facts:
+        return [f"Heap Fetches: {facts['Heap Fetches']}"]
     if "Cache Misses" in facts:
         if not facts["Cache Misses"]:
             return []

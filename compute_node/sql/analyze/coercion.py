@@ -44,6 +44,7 @@ from compute_node.sql.expressions import (
     Relabel,
     RowExpr,
     leftmost_location,
+    walk,
 )
 from compute_node.types import oids
 from compute_node.types.registry import PgType
@@ -358,10 +359,19 @@ def cannot_cast(scope: Scope, source: int, target: int, location: int) -> SqlErr
     )
 
 
+def _one_value(scope: Scope, node: Expr, construct: str) -> Expr:
+    """The condition; 42804 for one that is a set."""
+    if scope.has_srf and any(
+        isinstance(item, Call) and scope.catalog.function(item.function).returns_set for item in walk(node)
+    ):
+        raise fail(DatatypeMismatch, f"argument of {construct} must not return a set", start_of(node))
+    return node
+
+
 def coerce_to_boolean(scope: Scope, node: Expr, construct: str) -> Expr:
     """The expression as boolean; 42804 ``argument of WHERE must be type boolean, not type …``."""
     if node.type == oids.BOOL:
-        return node
+        return _one_value(scope, node, construct)
     result = coerce(scope, node, oids.BOOL, context="a")
     if result is None:
         shown = format_type(scope.catalog, node.type)

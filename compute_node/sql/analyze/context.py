@@ -97,6 +97,8 @@ class NameItem:
     """columns that ``*`` does not stand for"""
     hinted: bool = True
     """hints name its columns; not those of an alias of USING, which are others' too"""
+    system_columns: bool = True
+    """not those of ``excluded``, which is no stored row"""
     row_type: int = 0
     """the composite type of a function's rows; 0 of any other entry"""
 

@@ -12,7 +12,7 @@ from aurora.errors import (
     NotSupported,
     SqlSyntaxError,
 )
-from compute_node.sql.analyze.coercion import coerce, coerce_to_common, select_common_type
+from compute_node.sql.analyze.coercion import coerce, coerce_to_common, common_typmod, select_common_type
 from compute_node.sql.analyze.context import Scope, fail, start_of
 from compute_node.sql.analyze.functions import resolve_unknown
 from compute_node.sql.analyze.recursion import check_recursion, in_order, references
@@ -157,11 +157,21 @@ def _recursive(scope: Scope, item: ast.CommonTableExpr) -> CommonTable:
                     DatatypeMismatch,
                     f'recursive query "{name}" column {index + 1} has type {have} in non-recursive term '
                     f"but type {overall} overall",
-                    one.expression.location,
+                    start_of(one.expression),
                     hint="Cast the output of the non-recursive term to the correct type.",
                 )
             expr = converted
         other.expression = expr
+        typmod = one.expression.typmod
+        if typmod >= 0 and common_typmod([one.expression, expr], wanted) != typmod:
+            have, overall = format_type(scope.catalog, wanted, typmod), format_type(scope.catalog, wanted)
+            raise fail(
+                DatatypeMismatch,
+                f'recursive query "{name}" column {index + 1} has type {have} in non-recursive term '
+                f"but type {overall} overall",
+                start_of(one.expression),
+                hint="Cast the output of the non-recursive term to the correct type.",
+            )
     written = WrittenItem(item, _names(initial.targets))
     if extra is not None:
         written = WrittenItem(item, written.names, extra.mark, extra.unmarked, (initial, recursive))

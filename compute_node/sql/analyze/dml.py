@@ -334,6 +334,7 @@ def _on_conflict(scope: Scope, node: ast.OnConflictClause, relation: RelationDes
         )
     saved = scope.items
     excluded = relation_entry(scope, relation, ast.Alias(aliasname="excluded"))
+    excluded.system_columns = False
     scope.items = [target, excluded]
     changes = assignments(scope, node.targetList, relation, target.rte)
     where = transform_where(scope, node.whereClause, "WHERE")
@@ -464,6 +465,15 @@ def _assigned(scope: Scope, item: Any, relation: RelationDesc, rte: int) -> tupl
     return item.name, steps
 
 
+def _from_beside(scope: Scope, target: NameItem, nodes: Sequence[ast.Node] | None) -> None:
+    """FROM or USING: what stands in it may not refer to the table that is changed, nor with LATERAL."""
+    scope.items = [target]
+    if nodes:
+        target.lateral_only, target.lateral_ok = True, False
+        transform_from(scope, nodes)
+        target.lateral_only, target.lateral_ok = False, True
+
+
 def analyze_update(scope: Scope, node: ast.UpdateStmt) -> Query:
     """UPDATE … SET … FROM … WHERE … RETURNING."""
     query = scope.query
@@ -475,9 +485,7 @@ def analyze_update(scope: Scope, node: ast.UpdateStmt) -> Query:
     target = relation_entry(scope, relation, node.relation.alias)
     query.result_rte = target.rte
     query.from_items.append(FromItem(target.rte))
-    scope.items = [target]
-    if node.fromClause:
-        transform_from(scope, node.fromClause)
+    _from_beside(scope, target, node.fromClause)
     query.where = _where(scope, node.whereClause, relation, target.rte)
     query.assignments = assignments(scope, node.targetList, relation, target.rte)
     query.returning = _returning(scope, node.returningList)
@@ -495,9 +503,7 @@ def analyze_delete(scope: Scope, node: ast.DeleteStmt) -> Query:
     target = relation_entry(scope, relation, node.relation.alias)
     query.result_rte = target.rte
     query.from_items.append(FromItem(target.rte))
-    scope.items = [target]
-    if node.usingClause:
-        transform_from(scope, node.usingClause)
+    _from_beside(scope, target, node.usingClause)
     query.where = _where(scope, node.whereClause, relation, target.rte)
     query.returning = _returning(scope, node.returningList)
     return query

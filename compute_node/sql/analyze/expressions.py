@@ -851,13 +851,25 @@ def _row_sublink(
     return SubLink(type=oids.BOOL, kind="EXPR", query=outer, location=location)
 
 
+def _is_star(node: ast.Node) -> bool:
+    return isinstance(node, ast.ColumnRef) and isinstance(node.fields[-1], ast.A_Star)
+
+
 def _multi_assign(scope: Scope, node: ast.MultiAssignRef) -> Expr:
     """One column of ``SET (a, b) = (…)``."""
+    from compute_node.sql.analyze.targets import expand_row_items
+
     source = node.source
     if isinstance(source, ast.RowExpr):
-        if len(source.args or ()) != node.ncolumns:
-            raise fail(SqlSyntaxError, "number of columns does not match number of values", _location(source))
-        return transform_assigned(scope, source.args[node.colno - 1])
+        given = source.args or ()
+        if any(_is_star(item) for item in given):
+            values = expand_row_items(scope, given, True)
+            if len(values) == node.ncolumns:
+                chosen: Expr = values[node.colno - 1]
+                return chosen
+        elif len(given) == node.ncolumns:
+            return transform_assigned(scope, given[node.colno - 1])
+        raise fail(SqlSyntaxError, "number of columns does not match number of values", _location(source))
     if isinstance(source, ast.SubLink) and source.subLinkType.name == "EXPR_SUBLINK":
         query = _subquery(scope, source)
         columns = _visible(query)
@@ -865,9 +877,9 @@ def _multi_assign(scope: Scope, node: ast.MultiAssignRef) -> Expr:
             raise fail(SqlSyntaxError, "number of columns does not match number of values", _location(source))
         query = nested_query(query)
         outer, values = _wrapped(query)
-        chosen = values[node.colno - 1]
-        outer.targets = [Target(chosen, columns[node.colno - 1].name)]
-        return SubLink(type=chosen.type, typmod=chosen.typmod, kind="EXPR", query=outer, location=_location(source))
+        column = values[node.colno - 1]
+        outer.targets = [Target(column, columns[node.colno - 1].name)]
+        return SubLink(type=column.type, typmod=column.typmod, kind="EXPR", query=outer, location=_location(source))
     raise fail(
         NotSupported,
         "source for a multiple-column UPDATE item must be a sub-SELECT or ROW() expression",

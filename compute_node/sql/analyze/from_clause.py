@@ -11,6 +11,7 @@ from aurora.errors import (
     AmbiguousColumn,
     DatatypeMismatch,
     DuplicateAlias,
+    DuplicateColumn,
     InsufficientPrivilege,
     InvalidColumnReference,
     InvalidSchemaName,
@@ -394,7 +395,9 @@ def _using(
     """The condition and merged columns of USING (a, b) or NATURAL."""
     tests: list[Expr] = []
     merged: list[tuple[str, Expr]] = []
-    for name in names:
+    for place, name in enumerate(names):
+        if name in names[:place]:
+            raise DuplicateColumn(f'column name "{name}" appears more than once in USING clause')
         pair = []
         for side, columns in (("left", left), ("right", right)):
             found = [expr for each, expr in columns if each == name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -23,7 +24,7 @@ from aurora.errors import (
 )
 from compute_node.sql.analyze.candidates import select_candidate
 from compute_node.sql.analyze.coercion import coerce, coerce_to_boolean, coerce_type, find_pathway
-from compute_node.sql.analyze.context import Scope, fail
+from compute_node.sql.analyze.context import Scope, fail, start_of
 from compute_node.sql.analyze.names import fields_of
 from compute_node.sql.analyze.operators import check_groupable, check_sortable, match_declared
 from compute_node.sql.analyze.polymorphism import POLYMORPHIC
@@ -37,6 +38,7 @@ from compute_node.sql.expressions import (
     Param,
     Relabel,
     SortKey,
+    SubLink,
     Var,
     WindowCall,
     walk,
@@ -550,18 +552,25 @@ def _aggregate(
             raise fail(SqlSyntaxError, "DISTINCT specified, but the aggregate has no arguments", location)
         for value in values:
             check_groupable(scope, value.type, value.location)
-        for key in keys:
-            if key.expression not in values:
+        given = [*values, *(_without_implicit(value) for value in values)]
+        for place, key in enumerate(keys):
+            if key.expression in given:
+                # Sorted is what the aggregate gets: the argument after its implicit cast.
+                value = values[given.index(key.expression) % len(values)]
+                keys[place] = dataclasses.replace(key, expression=value, type=value.type)
+            else:
                 raise fail(
                     InvalidColumnReference,
                     "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list",
-                    key.expression.location,
+                    start_of(key.expression),
                 )
     inner = list(values) + [key.expression for key in keys] + ([condition] if condition is not None else [])
     for item in (part for each in inner for part in walk(each)):
         if isinstance(item, WindowCall):
             raise fail(GroupingError, "aggregate function calls cannot contain window function calls", item.location)
     owner, level = owner_of_aggregate(scope, inner, location)
+    if level:
+        _check_outer(inner, level, location)
     owner.query.has_aggregates = True
     return AggregateCall(
         type=result,
@@ -574,6 +583,27 @@ def _aggregate(
         levels_up=level,
         location=location,
     )
+
+
+def _without_implicit(node: Expr) -> Expr:
+    """The expression before an implicit cast of its."""
+    while (isinstance(node, Relabel) and node.implicit) or (isinstance(node, Call) and node.display == "coercion"):
+        node = node.argument if isinstance(node, Relabel) else node.arguments[0]
+    return node
+
+
+def _check_outer(inner: Sequence[Expr], level: int, location: int) -> None:
+    """What an aggregate of an outer level may not hold: an aggregate of that level (42803), a WITH item of a level
+    further in (0A000)."""
+    for item, depth in (pair for each in inner for pair in deep_walk(each)):
+        if isinstance(item, AggregateCall) and item.levels_up - depth == level:
+            raise fail(GroupingError, "aggregate function calls cannot be nested", item.location)
+        if isinstance(item, SubLink):
+            for entry in item.query.range_table:
+                if entry.kind == "cte" and 0 <= entry.cte_levels_up - depth - 1 < level:
+                    message = "outer-level aggregate cannot use a nested CTE"
+                    detail = f'CTE "{entry.cte}" is below the aggregate\'s semantic level.'
+                    raise fail(NotSupported, message, location, detail=detail)
 
 
 def aggregate_filter(scope: Scope, node: ast.FuncCall) -> Expr | None:

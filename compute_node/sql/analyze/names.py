@@ -30,6 +30,9 @@ SYSTEM_COLUMNS = {
 SYSTEM_NAMES = {attno: name for name, (attno, _) in SYSTEM_COLUMNS.items()}
 
 
+_UNREACHABLE = 'There is an entry for table "{}", but it cannot be referenced from this part of the query.'
+
+
 def _levels(scope: Scope) -> Iterator[tuple[int, Scope]]:
     level, current = 0, scope
     while True:
@@ -48,12 +51,11 @@ def _usable(scope: Scope, item: NameItem, location: int) -> bool:
     if not item.lateral_ok:
         from aurora.errors import InvalidColumnReference
 
-        raise fail(
-            InvalidColumnReference,
-            f'invalid reference to FROM-clause entry for table "{item.alias}"',
-            location,
-            detail="The combining JOIN type must be INNER or LEFT for a LATERAL reference.",
-        )
+        message = f'invalid reference to FROM-clause entry for table "{item.alias}"'
+        if item.rte >= 0 and item.rte == scope.query.result_rte:
+            raise fail(InvalidColumnReference, message, location, hint=_UNREACHABLE.format(item.alias))
+        detail = "The combining JOIN type must be INNER or LEFT for a LATERAL reference."
+        raise fail(InvalidColumnReference, message, location, detail=detail)
     return True
 
 
@@ -85,7 +87,7 @@ def _column_of(item: NameItem, name: str, location: int) -> Expr | None:
 
 
 def _system_column(item: NameItem, name: str, level: int, location: int) -> Expr | None:
-    if item.relation is None or item.relation.kind == "v" or name not in SYSTEM_COLUMNS:
+    if item.relation is None or item.relation.kind == "v" or name not in SYSTEM_COLUMNS or not item.system_columns:
         return None
     attno, type_oid = SYSTEM_COLUMNS[name]
     return Var(type=type_oid, rte=item.rte, attno=attno, levels_up=level, location=location)
@@ -137,10 +139,10 @@ def whole_row(item: NameItem, level: int, location: int) -> Expr:
         return Var(type=row_type, rte=item.rte, attno=0, levels_up=level, location=location)
     columns = tuple(at(column, level, location) for column in item.columns)
     if item.row_type:
-        return RowExpr(type=item.row_type, arguments=columns, names=item.names, location=location)
+        return RowExpr(type=item.row_type, arguments=columns, names=item.names, whole=True, location=location)
     if len(columns) == 1 and item.relation is None and item.schema == "function":
         return columns[0]
-    return RowExpr(type=oids.RECORD, arguments=columns, names=item.names, location=location)
+    return RowExpr(type=oids.RECORD, arguments=columns, names=item.names, whole=True, location=location)
 
 
 def missing_table(scope: Scope, name: str, location: int, schema: str | None = None) -> SqlError:

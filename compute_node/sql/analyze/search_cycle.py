@@ -157,7 +157,12 @@ def extended_recursive(scope: Scope, extra: Extra, recursive: Query, names: list
     """The recursive term with the further columns."""
     name, added = extra.item.ctename, extra.columns()
     rte = next(
-        (number for number, entry in enumerate(recursive.range_table) if entry.kind == "cte" and entry.cte == name), -1
+        (
+            number
+            for number, entry in enumerate(recursive.range_table)
+            if entry.kind == "cte" and entry.cte == name and entry.cte_levels_up
+        ),
+        -1,
     )
     if rte < 0:
         raise NotSupported(

@@ -9,10 +9,13 @@ from pglast import ast
 
 from aurora.errors import (
     AmbiguousColumn,
+    GroupingError,
     InvalidColumnReference,
+    InvalidRowCountInLimit,
     NotSupported,
     SqlSyntaxError,
     UndefinedTable,
+    WindowingError,
     WrongObjectType,
 )
 from compute_node.hub import HUB
@@ -28,7 +31,7 @@ from compute_node.sql.analyze.names import find_column
 from compute_node.sql.analyze.operators import check_groupable, check_sortable
 from compute_node.sql.analyze.targets import expand_row_items, transform_targets
 from compute_node.sql.analyze.windows import define_windows
-from compute_node.sql.expressions import Expr, SortKey
+from compute_node.sql.expressions import AggregateCall, Expr, SortKey, WindowCall, walk
 from compute_node.sql.parse import literal_location
 from compute_node.sql.query import FromItem, Query, RangeEntry, Target
 from compute_node.types import oids
@@ -132,7 +135,7 @@ def find_target(scope: Scope, node: ast.Node, clause: str) -> int:
                         raise fail(AmbiguousColumn, f'{clause} "{name}" is ambiguous', location)
                     found = index if found < 0 else found
             if found >= 0:
-                return found
+                return _groupable_target(targets[found], found, clause)
     if isinstance(node, ast.A_Const):
         location = literal_location(node)
         if isinstance(node.val, ast.Integer):
@@ -142,9 +145,21 @@ def find_target(scope: Scope, node: ast.Node, clause: str) -> int:
             visible = [index for index, target in enumerate(targets) if not target.junk]
             if not 1 <= position <= len(visible):
                 raise fail(InvalidColumnReference, f"{clause} position {position} is not in select list", location)
-            return visible[position - 1]
+            found = visible[position - 1]
+            return _groupable_target(targets[found], found, clause)
         raise fail(SqlSyntaxError, f"non-integer constant in {clause}", location)
     return find_expression(scope, node, clause)
+
+
+def _groupable_target(target: Target, index: int, clause: str) -> int:
+    """The index of a target that GROUP BY names by its name or number: it may hold no aggregate or window function."""
+    if clause == "GROUP BY":
+        for item in walk(target.expression):
+            if isinstance(item, AggregateCall) and not item.levels_up:
+                raise fail(GroupingError, "aggregate functions are not allowed in GROUP BY", item.location)
+            if isinstance(item, WindowCall):
+                raise fail(WindowingError, "window functions are not allowed in GROUP BY", item.location)
+    return index
 
 
 def find_expression(scope: Scope, node: ast.Node, clause: str) -> int:
@@ -232,7 +247,11 @@ def transform_limit(scope: Scope, node: ast.SelectStmt) -> None:
     """LIMIT, OFFSET and WITH TIES as int8 expressions without columns of this query."""
     query = scope.query
     for clause, value in (("LIMIT", node.limitCount), ("OFFSET", node.limitOffset)):
-        if value is None or (isinstance(value, ast.A_Const) and value.isnull and clause == "LIMIT"):
+        if value is None:
+            continue
+        if isinstance(value, ast.A_Const) and value.isnull and clause == "LIMIT":
+            if node.limitOption is not None and node.limitOption.name == "LIMIT_OPTION_WITH_TIES":
+                raise InvalidRowCountInLimit("row count cannot be null in FETCH FIRST ... WITH TIES clause")
             continue
         previous, scope.clause = scope.clause, clause
         items, scope.items = scope.items, []
@@ -265,6 +284,11 @@ def _no_columns(expr: Expr, clause: str) -> None:
 
 _LOCKED_KINDS = ("relation", "subquery")
 _NOT_LOCKED = {"join": "a join", "function": "a function", "values": "VALUES", "cte": "a WITH query"}
+
+
+def lock_words(node: ast.LockingClause) -> str:
+    """A locking clause as messages name it."""
+    return f"FOR {_STRENGTH[int(node.strength)].upper()}"
 
 
 def _locking(scope: Scope, node: ast.LockingClause) -> None:

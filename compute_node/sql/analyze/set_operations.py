@@ -11,7 +11,7 @@ from compute_node.sql.analyze.coercion import coerce_to_common, common_typmod, s
 from compute_node.sql.analyze.context import NameItem, Scope, fail, start_of
 from compute_node.sql.analyze.functions import resolve_unknown
 from compute_node.sql.analyze.operators import check_groupable
-from compute_node.sql.analyze.select import analyze_select, order_by_output, transform_limit
+from compute_node.sql.analyze.select import analyze_select, lock_words, order_by_output, transform_limit
 from compute_node.sql.expressions import Const, Expr, Param, Var
 from compute_node.sql.query import FromItem, Query, RangeEntry, Target
 from compute_node.sql.rewrite import nested_query
@@ -33,11 +33,14 @@ def analyze_set_operation(scope: Scope, node: ast.SelectStmt) -> Query:
     query.order_by = order_by_output(scope, node.sortClause or ())
     transform_limit(scope, node)
     if node.lockingClause:
-        raise NotSupported("FOR UPDATE is not allowed with UNION/INTERSECT/EXCEPT")
+        raise NotSupported(f"{lock_words(node.lockingClause[0])} is not allowed with UNION/INTERSECT/EXCEPT")
     return query
 
 
 def _side(scope: Scope, node: ast.SelectStmt) -> Query:
+    if node.lockingClause:
+        shown = lock_words(node.lockingClause[0])
+        raise NotSupported(f"{shown} is not allowed with UNION/INTERSECT/EXCEPT")
     # a side sees the enclosing level's outer names and CTEs but nothing of its sibling:
     # it counts as a query level of its own
     return analyze_select(scope.child(), node, resolve_unknowns=False)
@@ -62,7 +65,7 @@ def unify(scope: Scope, left: Query, right: Query, construct: str, keep_all: boo
             if target.expression.type != oids.UNKNOWN:
                 target.written = target.expression
             target.expression = _unified(scope, side, target.expression, common, construct)
-        if not keep_all:
+        if not keep_all or construct != "UNION":
             check_groupable(scope, common, one.expression.location)
     return _settled(scope, left, ones), _settled(scope, right, others)
 

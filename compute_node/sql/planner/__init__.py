@@ -87,6 +87,7 @@ def plan(
         decisive_slots=frozenset(param.number for param in statement.decisive_literals),
         privileges=both(query.privileges or NOTHING, inliner.required),
         procedure=query.procedure,
+        range_entries=sum(statement.entries.values()),
         probes=statement.peeking.found(),
         values_decide=decided or bool(statement.decisive_literals),
     )

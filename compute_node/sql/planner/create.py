@@ -7,11 +7,13 @@ is fetched, and a scan's projection happens in the scan.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from aurora.errors import InvariantViolation
+from compute_node.relations.access_methods import METHODS
+from compute_node.relations.descriptors import IndexDesc
 from compute_node.sql.catalog_view import CatalogView
-from compute_node.sql.expressions import Column, Const, ExecParam, Expr, Var, map_children
+from compute_node.sql.expressions import Column, Const, ExecParam, Expr, SubPlan, Var, map_children, walk
 from compute_node.sql.plan import (
     BitmapAnd,
     BitmapHeapScan,
@@ -22,6 +24,8 @@ from compute_node.sql.plan import (
     HashJoin,
     IncrementalSort,
     IndexKey,
+    IndexOnlyScan,
+    IndexScan,
     Materialize,
     Memoize,
     MergeJoin,
@@ -48,6 +52,7 @@ from compute_node.sql.planner.paths import (
     SubPath,
     UniquePath,
     row_width,
+    test_cost,
     width_of,
 )
 from compute_node.sql.planner.quals import conjunction, local_vars
@@ -55,6 +60,8 @@ from compute_node.sql.planner.selectivity import table_size
 from compute_node.sql.planner.state import Level
 from compute_node.types.long_text import paced
 
+SUB_SELECT_COST = 1.0e4
+"""more than any condition without one"""
 Mapping_ = Mapping[tuple[int, int], Expr]
 
 
@@ -70,6 +77,12 @@ def replace_columns(node: Expr, lookup: Callable[[Var], Expr]) -> Expr:
 def identity(expressions: Sequence[Expr]) -> tuple[Expr, ...]:
     """Columns that hand on a row as it is."""
     return tuple(Column(type=item.type, typmod=item.typmod, index=index) for index, item in enumerate(expressions))
+
+
+def _dearness(node: Expr) -> float:
+    """What conditions are checked in the order of: cheap ones first, sub-selects last."""
+    links = sum(isinstance(item, SubPlan) for item in walk(node))
+    return test_cost([node]) + links * SUB_SELECT_COST
 
 
 class Creator:
@@ -120,7 +133,7 @@ class Creator:
         return tuple(self._bind(item, mapping) for item in needs)
 
     def _filter(self, quals: Sequence[Expr], mapping: Mapping_) -> Expr | None:
-        condition = conjunction(quals)
+        condition = conjunction(quals if len(quals) < 2 else sorted(quals, key=_dearness))
         return None if condition is None else self._bind(condition, mapping)
 
     # --- scans ------------------------------------------------------------------------------------------------------
@@ -183,7 +196,7 @@ class Creator:
                 want_tid=want_tid,
                 output=output,
             )
-        return replace(
+        made = replace(
             path.index,
             columns=tuple(columns),
             keys=self._keys(path.index.keys),
@@ -193,6 +206,17 @@ class Creator:
             want_tid=want_tid,
             output=output,
         )
+        return self._index_only(made) if self._has_all(path.index.index, columns) and not want_tid else made
+
+    def _has_all(self, index: IndexDesc, columns: Sequence[int]) -> bool:
+        """Whether an index could give these columns by itself."""
+        if not METHODS[index.method].ordered or not set(columns) <= {attno for attno in index.columns if attno > 0}:
+            return False
+        return self.level.statement.enabled("enable_indexonlyscan") and not self.level.query.locking
+
+    @staticmethod
+    def _index_only(scan: IndexScan) -> IndexOnlyScan:
+        return IndexOnlyScan(**{each.name: getattr(scan, each.name) for each in fields(scan)})
 
     def _bitmap(self, path: ScanPath, bitmap: Bitmap) -> Plan:
         relation = path.entry.relation

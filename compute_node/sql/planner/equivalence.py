@@ -80,8 +80,6 @@ class Equivalences:
                     known = self._constants.get(column) if isinstance(column, Var) else None
                     if known is None or known[1] != family or not isinstance(other, Var):
                         continue
-                    if relids(other) == relids(column):
-                        continue
                     if other in self._constants:
                         if self._constants[other] == known:
                             self._replaced.append(item)

@@ -57,10 +57,12 @@ class Costs:
 
 def heap_pages(size: ScanSize, loops: float = 1.0) -> float:
     """Pages of the table that hold the rows found, each counted once."""
-    if size.pages <= 1:
-        return 1.0
-    matched = size.matched * loops
-    return min(size.pages, math.ceil(2.0 * size.pages * matched / (2.0 * size.pages + matched)))
+    return 1.0 if size.pages <= 1 else _fetched(size.pages, size.matched * loops)
+
+
+def _fetched(pages: float, wanted: float) -> float:
+    """Of so many pages, those that are read when so many are wanted one after the other, and stay in the cache."""
+    return float(min(pages, math.ceil(2.0 * pages * wanted / (2.0 * pages + wanted))))
 
 
 def _entries_cost(size: ScanSize, keys: int) -> Costs:
@@ -70,7 +72,7 @@ def _entries_cost(size: ScanSize, keys: int) -> Costs:
     if size.loops > 1:
         whole = max(1.0, math.ceil(size.rows / a_page))
         wanted = pages * size.loops
-        pages = min(whole, 2.0 * whole * wanted / (2.0 * whole + wanted)) / size.loops
+        pages = _fetched(whole, wanted) / size.loops
     height = max(0, math.ceil(math.log(max(size.rows / a_page, 1.0), _FANOUT)))
     descent = math.ceil(math.log2(max(size.rows, 2.0))) * CPU_OPERATOR_COST
     descent += (height + 1) * _DESCENT_OPERATORS * CPU_OPERATOR_COST
@@ -87,7 +89,7 @@ def index_scan_cost(size: ScanSize, keys: int) -> Costs:
     if size.loops > 1:
         worst = heap_pages(size, size.loops) * RANDOM_PAGE_COST / size.loops
         share = math.ceil(size.pages * size.matched / size.rows)
-        best = min(size.pages, share * size.loops) * RANDOM_PAGE_COST / size.loops
+        best = _fetched(size.pages, share * size.loops) * RANDOM_PAGE_COST / size.loops
     else:
         worst = heap_pages(size) * RANDOM_PAGE_COST
         best = RANDOM_PAGE_COST + (math.ceil(size.pages * size.matched / size.rows) - 1) * SEQ_PAGE_COST

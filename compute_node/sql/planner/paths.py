@@ -27,6 +27,7 @@ from compute_node.sql.expressions import (
 )
 from compute_node.sql.plan import IndexScan, Plan
 from compute_node.sql.planner.classes import Order
+from compute_node.sql.planner.cost.joining import Side
 from compute_node.sql.query import RangeEntry
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ DISABLED_COST = 1.0e10
 """added to a path of a kind that is turned off (enable_seqscan and its like)"""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Path:
     """Base: ``relids`` computed, ``rows`` and costs; ``required``: Vars of other relations that must be known before
     each run (lateral references, keys of a parameterised index scan)."""
@@ -53,6 +54,8 @@ class Path:
     required: frozenset[Var] = frozenset()
     order: Order = ()
     """that its rows come in"""
+    side: Side | None = None
+    """as the input of a join, once it has been looked at"""
 
 
 @dataclass(slots=True, eq=False)
@@ -65,8 +68,12 @@ class Rel:
     rows: float
     width: float
     paths: list[Path] = field(default_factory=list)
-    given: list[ScanPath] = field(default_factory=list)
-    """paths whose keys come from other relations"""
+    kept: Side | None = None
+    """its cheapest path with its rows kept, as the inner side of a nested loop"""
+    table: tuple[float, float] | None = None
+    """buckets and batches of its cheapest path hashed"""
+    sorts: dict[tuple[int, Order], SortPath] = field(default_factory=dict)
+    """its paths sorted, by their places"""
 
     @property
     def cheapest(self) -> Path:
@@ -84,12 +91,12 @@ class Rel:
         return self.paths[0].required
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class EmptyPath(Path):
     """No FROM: one row without columns."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class ScanPath(Path):
     """A base table: sequential, or by ``index`` (an IndexScan whose expressions still hold Vars), or by ``tid``."""
 
@@ -108,7 +115,7 @@ class ScanPath(Path):
     tid: Expr | None = None
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class SubPath(Path):
     """A range entry whose plan is already made, or needs none: sub-select, function, VALUES, CTE. ``plan``: its rows
     are the entry's columns (sub-selects only)."""
@@ -123,7 +130,7 @@ class SubPath(Path):
     working: bool = False
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class JoinPath(Path):
     """``method`` hash, merge or nest. ``filter`` applies to joined rows (after null extension), ``condition`` decides
     matches."""
@@ -144,7 +151,7 @@ class JoinPath(Path):
     """the conditions that its keys are made of"""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class SortPath(Path):
     """``child`` sorted; its rows are in order by the first ``presorted`` keys already."""
 
@@ -153,7 +160,7 @@ class SortPath(Path):
     presorted: int = 0
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class MemoizePath(Path):
     """The rows of a parameterised ``child``, kept by the values of ``keys``, which are the outer side's. ``single``:
     there is at most one for each. ``entries``: how many keys there is room for."""
@@ -167,7 +174,7 @@ class MemoizePath(Path):
     """what each run but the first costs"""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class UniquePath(Path):
     """One row of ``child`` for each value of ``keys``: the inner side of a semi join as that of a plain one."""
 

@@ -152,7 +152,7 @@ def _merge(query: Query, rte: int) -> Query:
         if not isinstance(node, Var) or node.levels_up != depth or node.rte != rte:
             return node
         if node.attno == 0:
-            value: Expr = RowExpr(type=oids.RECORD, arguments=tuple(columns), names=names)
+            value: Expr = RowExpr(type=oids.RECORD, arguments=tuple(columns), names=names, whole=True)
         else:
             value = columns[node.attno - 1]
         if not depth:

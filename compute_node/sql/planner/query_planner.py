@@ -9,6 +9,7 @@ from functools import partial
 from aurora.errors import InvariantViolation, NotSupported
 from compute_node.sql.expressions import (
     AggregateCall,
+    And,
     Call,
     Case,
     Const,
@@ -27,7 +28,7 @@ from compute_node.sql.expressions import (
 )
 from compute_node.sql.plan import Plan, RecursiveUnion
 from compute_node.sql.planner.access import Access
-from compute_node.sql.planner.classes import Classes
+from compute_node.sql.planner.classes import Classes, Order
 from compute_node.sql.planner.create import Creator, identity
 from compute_node.sql.planner.disjunctions import factored, restrictions
 from compute_node.sql.planner.equivalence import Equivalences
@@ -57,9 +58,10 @@ class QueryPlanner:
     def __init__(self, statement: Statement, query: Query, parent: Level | None = None) -> None:
         self.statement = statement
         self.catalog = statement.catalog
-        self.level = Level(statement, query, parent)
+        self.level = Level(statement, query, parent, resolve=self.prepare)
         self.query = query
         self.creator = Creator(self.catalog, self.level)
+        statement.entries[id(self.level)] = len(query.range_table)
         self.path: Path | None = None
         """of FROM and WHERE, once it is chosen"""
         self.constant_quals: list[Expr] = []
@@ -84,6 +86,7 @@ class QueryPlanner:
             isinstance(item, SubLink)
             or (isinstance(item, (Var, AggregateCall)) and item.levels_up > 0)
             or (isinstance(item, Var) and item.attno == 0)
+            or (isinstance(item, RowExpr) and item.whole)
             for item in walk(node)
         ):
             node = self._resolve(node)
@@ -97,6 +100,8 @@ class QueryPlanner:
         if isinstance(node, Var) and node.attno == 0:
             row = self._whole_row(node)
             return self._resolve(row) if node.levels_up else row
+        if isinstance(node, RowExpr) and node.whole:
+            node = self._missing_row(node)
         if isinstance(node, (Var, AggregateCall)) and node.levels_up > 0:
             return self.level.outer_param(node, node.levels_up)
         if isinstance(node, Var):
@@ -120,11 +125,30 @@ class QueryPlanner:
         row = RowExpr(
             type=node.type, arguments=tuple(column for _, column in columns), names=tuple(name for name, _ in columns)
         )
-        if entry.kind != "relation" or not any(node.rte in nullable(item) for item in query.from_items):
+        if entry.kind != "relation":
+            return self._missing_row(row)
+        if not any(node.rte in nullable(item) for item in query.from_items):
             return row
         # Where an outer join found no row the whole row is NULL, not a row of NULLs: it has no ctid.
         ctid = Var(type=oids.TID, rte=node.rte, attno=_CTID, levels_up=levels)
         missing = NullTest(type=oids.BOOL, argument=ctid, negated=False)
+        return Case(type=node.type, operand=None, branches=((missing, Const(type=node.type, value=None)),), default=row)
+
+    def _missing_row(self, node: RowExpr) -> Expr:
+        """The whole row of a sub-select, function or WITH item: NULL where an outer join found none, as all of its
+        columns are then."""
+        row = dataclasses.replace(node, whole=False)
+        columns = [item for item in node.arguments if isinstance(item, Var)]
+        if not columns or len(columns) < len(node.arguments) or len({(c.rte, c.levels_up) for c in columns}) > 1:
+            return row
+        rte, levels = columns[0].rte, columns[0].levels_up
+        query = self._query_at(levels)
+        if not any(rte in nullable(item) for item in query.from_items):
+            return row
+        if query.range_table[rte].kind == "relation":
+            columns = [Var(type=oids.TID, rte=rte, attno=_CTID, levels_up=levels)]
+        tests = tuple(NullTest(type=oids.BOOL, argument=column, negated=False, as_value=True) for column in columns)
+        missing: Expr = tests[0] if len(tests) == 1 else And(type=oids.BOOL, arguments=tests)
         return Case(type=node.type, operand=None, branches=((missing, Const(type=node.type, value=None)),), default=row)
 
     def _query_at(self, levels: int) -> Query:
@@ -138,6 +162,7 @@ class QueryPlanner:
 
     def _sublink(self, node: SubLink) -> Expr:
         child = QueryPlanner(self.statement, node.query, self.level)
+        child.first_rows = 1.0 if node.kind == "EXISTS" else 0.0
         before = set(self.level.params)
         plan = child.plan(exists=node.kind == "EXISTS")
         # references to this level made anywhere inside are set from this level's row
@@ -214,6 +239,7 @@ class QueryPlanner:
     def _replace(self, query: Query) -> None:
         self.query = query
         self.level.query = query
+        self.statement.entries[id(self.level)] = len(query.range_table)
 
     def plan_ctes(self) -> None:
         """Plan or mark for inlining the WITH items of this level."""
@@ -374,7 +400,7 @@ class QueryPlanner:
     @property
     def wants_first(self) -> bool:
         """Whether not all rows will be asked for."""
-        return self.query.limit is not None or self.first_rows > 0
+        return self.query.limit is not None or self.first_rows != 0
 
     def _needed(self, expressions: Sequence[Expr]) -> dict[int, float]:
         """How wide each entry's rows are: the columns that something above their scan needs."""
@@ -447,7 +473,7 @@ class QueryPlanner:
             visit(tree)
         pool += quals
         equal = Equivalences(self.catalog, pool)
-        pool = equal.conditions(pool)
+        pool = self._equalities_last(equal.conditions(pool))
         if len(pending) > 1 or others:
             nulls = 0
             for tree in trees:
@@ -466,7 +492,7 @@ class QueryPlanner:
             self.classes.wanted = self.classes.order(self._order) or ()
             self.classes.interesting.update(number for number, _, _ in self.classes.wanted)
         left_conditions = [
-            equal.below(condition, leaves(tree)) if kind != "inner" else condition
+            self._equalities_last(equal.below(condition, leaves(tree))) if kind != "inner" else condition
             for kind, tree, condition, _ in pending
         ]
         for conditions in [*left_conditions, *others]:
@@ -503,6 +529,14 @@ class QueryPlanner:
             pending[middle:] = [("inner", item.right, [], frozenset())]
         if middle - start > 1:
             pending[start:middle] = [("inner", item.left, [], frozenset())]
+
+    def _equalities_last(self, conditions: list[Expr]) -> list[Expr]:
+        """Conditions in the order in which they are checked: those that make classes come after the others."""
+        if len(conditions) < 2:
+            return conditions
+        classes = [bool(self.classes.family(item)) for item in conditions]
+        first = [item for item, of_class in zip(conditions, classes, strict=True) if not of_class]
+        return first + [item for item, of_class in zip(conditions, classes, strict=True) if of_class]
 
     def _classify(self, pool: list[Expr], nulls: int, entries: int) -> list[Expr]:
         """The conditions that no class enforces."""
@@ -547,8 +581,8 @@ class QueryPlanner:
             self._note(qual)
         left = Item("inner", self._tree_rel(tree.left, []))
         right = Item("full", self._tree_rel(tree.right, []), on=condition)
-        keys, _ = hash_keys(self.catalog, condition, left.relids, right.relids)
-        if not keys:
+        keys, rest = hash_keys(self.catalog, condition, left.relids, right.relids)
+        if not keys and any(not isinstance(item, Const) for item in rest):
             raise NotSupported("FULL JOIN is only supported with merge-joinable or hash-joinable join conditions")
         everywhere = left.relids | right.relids
         return self._search([left, right], [(qual, relids(qual) & everywhere or everywhere) for qual in quals])
@@ -631,6 +665,7 @@ class QueryPlanner:
         child = QueryPlanner(self.statement, query, self.level)
         path.plan = child.plan()
         path.volatile = self._has_volatile(entry.query)
+        path.order = self._order_of(path.rte, query)
         path.rows, path.startup, path.cost = path.plan.rows, path.plan.startup_cost, path.plan.total_cost
         probe = SubLink(type=oids.BOOL, kind="EXISTS", query=entry.query)
         path.required = frozenset(
@@ -640,6 +675,18 @@ class QueryPlanner:
         )
         if any(isinstance(item, AggregateCall) and item not in before for item in self.level.params):
             raise NotSupported("aggregates of an outer query inside a LATERAL sub-select are not supported")
+
+    def _order_of(self, rte: int, query: Query) -> Order:
+        """What a sub-select's rows come in the order of."""
+        keys: list[SortKey[Expr]] = []
+        for key in query.order_by:
+            target = query.targets[key.expression]
+            if target.junk:
+                break
+            kind = target.expression
+            column = Var(type=kind.type, typmod=kind.typmod, rte=rte, attno=key.expression + 1)
+            keys.append(SortKey(column, key.type, key.descending, key.nulls_first))
+        return self.classes.order(keys) or ()
 
     # --- sub-selects of WHERE as joins ------------------------------------------------------------------------------
 

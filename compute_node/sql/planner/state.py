@@ -4,12 +4,13 @@ level."""
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from aurora.errors import InvariantViolation
 from compute_node.sql.catalog_view import CatalogView
-from compute_node.sql.expressions import AggregateCall, ExecParam, Expr, Param, Var
+from compute_node.sql.expressions import AggregateCall, ExecParam, Expr, Param, SubLink, Var, walk
 from compute_node.sql.plan import Plan
 from compute_node.sql.planner.cost.parameters import CostParameters
 from compute_node.sql.planner.values import Peeking
@@ -40,6 +41,8 @@ class Statement:
     decisive_literals: list[Param] = field(default_factory=list)
     """literals that were lifted out and whose value would decide about an index: the statement is analyzed again with
     them in place"""
+    entries: dict[int, int] = field(default_factory=dict)
+    """how many range entries each level has"""
     peeking: Peeking = field(default_factory=Peeking)
     estimators: dict[int, Estimator] = field(default_factory=dict)
     """by the identity of the range table, so that what they found is remembered"""
@@ -88,6 +91,8 @@ class Level:
     params: dict[Expr, int] = field(default_factory=dict)
     ctes: dict[str, CtePlan] = field(default_factory=dict)
     uses_outer: bool = False
+    resolve: Callable[[Expr], Expr] | None = None
+    """plans the sub-selects in an expression of this level"""
 
     def outer_param(self, node: Var | AggregateCall, levels: int) -> ExecParam:
         """The execution parameter for a reference ``levels`` (≥ 1) levels out of this one."""
@@ -104,8 +109,19 @@ class Level:
         else:
             from compute_node.sql.analyze.context import shift_levels
 
-            own = shift_levels(node, -levels)
+            own = level.planned(shift_levels(node, -levels))
         number = level.params.get(own)
         if number is None:
             number = level.params[own] = self.statement.new_param()
         return ExecParam(type=node.type, typmod=node.typmod, number=number)
+
+    def planned(self, node: Expr) -> Expr:
+        """An aggregate of this level that a deeper one computes with, its sub-selects planned. What they take from this
+        level's rows they are given where the aggregate is computed."""
+        if self.resolve is None or not any(isinstance(item, SubLink) for item in walk(node)):
+            return node
+        before = set(self.params)
+        node = self.resolve(node)
+        for own in [each for each in self.params if each not in before]:
+            del self.params[own]
+        return node

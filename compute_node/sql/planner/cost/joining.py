@@ -179,13 +179,19 @@ class HashInput:
 
 
 def hash_join(
-    known: CostParameters, outer: Side, inner: Side, found: HashInput, matches: Matches | None, is_anti: bool
+    known: CostParameters,
+    outer: Side,
+    inner: Side,
+    found: HashInput,
+    matches: Matches | None,
+    is_anti: bool,
+    table: tuple[float, float],
 ) -> tuple[float, float]:
-    """The inner side is hashed."""
+    """The inner side is hashed, into ``table`` (buckets, batches)."""
     startup = outer.startup + inner.total
     startup += (known.cpu_operator * found.keys + known.cpu_tuple) * inner.rows
     run = outer.total - outer.startup + known.cpu_operator * found.keys * outer.rows
-    buckets, batches = hash_table(known, inner.rows, inner.width)
+    buckets, batches = table
     if batches > 1:
         inner_pages = pages_of(inner.rows, inner.width)
         startup += known.seq_page * inner_pages

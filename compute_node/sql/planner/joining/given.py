@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import Expr, Var
 from compute_node.sql.planner.access import Access
 from compute_node.sql.planner.joining.clauses import Clause
 from compute_node.sql.planner.paths import ScanPath
-from compute_node.sql.planner.quals import local_vars
+from compute_node.sql.planner.quals import contains_volatile, local_vars
 
 SETS_MAX = 12
 """sets of other entries that are looked at for one table"""
@@ -26,6 +27,16 @@ class Given:
     path: ScanPath
     outer: int
     clauses: list[Clause]
+    distinct: tuple[float, float] | None = None
+    """how many different values its keys have in so many outer rows"""
+    _may_cache: bool | None = None
+
+    def may_cache(self, catalog: CatalogView) -> bool:
+        """Whether equal keys give the same rows again."""
+        if self._may_cache is None:
+            conditions = (*self.path.filter, *self.path.keys)
+            self._may_cache = not any(contains_volatile(catalog, item) for item in conditions)
+        return self._may_cache
 
     def leaves(self, clauses: Sequence[Clause]) -> list[Clause]:
         """The conditions that it does not check. Of a class one is enough, for the outer side's members are equal."""
@@ -33,52 +44,72 @@ class Given:
         return [each for each in clauses if each not in self.clauses and each.of_class not in met]
 
 
-def given_scans(
-    access: Access,
-    scan: ScanPath,
-    own: Sequence[Expr],
-    clauses: Sequence[Clause],
-    rows_of: Callable[[int], float],
-) -> list[Given]:
-    """Those of the table of ``scan``, whose conditions are ``own``. ``clauses``: those with other entries;
-    ``rows_of``: the rows of the smallest of some entries."""
-    relation, mask = scan.entry.relation, 1 << scan.rte
-    if relation is None or scan.entry.sample is not None or not relation.indexes:
-        return []
-    columns = {attno for index in relation.indexes for attno in index.columns}
-    usable = [each for each in clauses if _names(each.node, scan.rte, columns)]
-    sets: list[int] = []
-    for clause in usable:
-        for outer in [clause.ids & ~mask, *(known | (clause.ids & ~mask) for known in list(sets))]:
-            if outer not in sets and len(sets) < SETS_MAX:
-                sets.append(outer)
-    found: list[Given] = []
-    for outer in sets:
-        within = outer | mask
-        checked = [each for each in clauses if not each.ids & ~within]
+class GivenScans:
+    """Those of the table of ``scan``, whose conditions are ``own``, made when they are first asked for. ``clauses``:
+    those with other entries; ``rows_of``: the rows of the smallest of some entries."""
+
+    def __init__(
+        self,
+        access: Access,
+        scan: ScanPath,
+        own: Sequence[Expr],
+        clauses: Sequence[Clause],
+        rows_of: Callable[[int], float],
+    ) -> None:
+        self._access, self._scan, self._own, self._rows_of = access, scan, own, rows_of
+        self._clauses = list(clauses)
+        self._made: dict[int, list[Given]] = {}
+        relation = scan.entry.relation
+        self._sets: list[int] = []
+        if relation is not None and scan.entry.sample is None and relation.indexes:
+            columns = {attno for index in relation.indexes for attno in index.columns}
+            self._sets = self._outer_sets([each for each in clauses if _names(each.node, scan.rte, columns)])
+
+    def _outer_sets(self, usable: Sequence[Clause]) -> list[int]:
+        """The sets of other entries that conditions name, and unions of them. Of a class one condition is enough."""
+        mask = 1 << self._scan.rte
+        found: dict[int, frozenset[int]] = {}
+        for clause in usable:
+            outer = clause.ids & ~mask
+            mine = frozenset([clause.of_class]) if clause.of_class >= 0 else frozenset()
+            unions = {known | outer: had | mine for known, had in found.items() if not mine & had}
+            for each, classes in {outer: mine, **unions}.items():
+                if each not in found and len(found) < SETS_MAX:
+                    found[each] = classes
+        return list(found)
+
+    def within(self, outer: int) -> list[Given]:
+        """Those whose keys these entries give."""
+        found: list[Given] = []
+        for each in self._sets:
+            if not each & ~outer:
+                made = self._made.get(each)
+                if made is None:
+                    made = self._made[each] = self._make(each)
+                found += made
+        return found
+
+    def _make(self, outer: int) -> list[Given]:
+        scan = self._scan
+        within = outer | 1 << scan.rte
         seen: set[int] = set()
         chosen = []
-        for each in checked:
-            if each.of_class < 0 or each.of_class not in seen:
+        for each in self._clauses:
+            if not each.ids & ~within and (each.of_class < 0 or each.of_class not in seen):
                 chosen.append(each)
                 seen.add(each.of_class)
-        quals = [*own, *(each.node for each in chosen)]
-        for path in access.given_paths(scan.rte, scan.entry, quals, rows_of(outer)):
-            path.required = (
-                frozenset(
-                    var
-                    for item in (*path.filter, *path.keys, *path.conditions)
-                    for var in local_vars(item)
-                    if _is_other(var, scan.rte)
-                )
-                | path.required
-            )
+        quals = [*self._own, *(each.node for each in chosen)]
+        found: list[Given] = []
+        for path in self._access.given_paths(scan.rte, scan.entry, quals, self._rows_of(outer)):
+            named = (*path.filter, *path.keys, *path.conditions)
+            others = frozenset(var for item in named for var in local_vars(item) if _is_other(var, scan.rte))
+            path.required |= others
             needed = 0
             for var in path.required:
                 needed |= 1 << var.rte
             if needed == outer:
                 found.append(Given(path, outer, chosen))
-    return found
+        return found
 
 
 def _is_other(var: Var, rte: int) -> bool:

@@ -16,7 +16,6 @@ from compute_node.sql.planner.joining.clauses import Clause, Clauses
 from compute_node.sql.planner.joining.given import Given
 from compute_node.sql.planner.joining.keep import is_hopeless, keep
 from compute_node.sql.planner.paths import DISABLED_COST, JoinPath, MemoizePath, Path, Rel, ScanPath, SortPath, SubPath
-from compute_node.sql.planner.quals import contains_volatile
 from compute_node.sql.planner.state import Statement
 
 Costs = tuple[float, float]
@@ -96,13 +95,16 @@ class PairPaths:
 
     def sorted_path(self, path: Path, rel: Rel, order: Order) -> Path:
         """A path sorted whole."""
+        known = rel.sorts.get((id(path), order))
+        if known is not None and known.child is path:
+            return known
         startup, total = sort(self._known, path.cost, path.rows, rel.width)
         keys = []
         for number, down, first in order:
             node = self._classes.member(number, rel.mask)
             if node is not None:
                 keys.append(SortKey(node, node.type, down, first))
-        return SortPath(
+        found = rel.sorts[id(path), order] = SortPath(
             relids=path.relids,
             rows=path.rows,
             startup=startup + self._sort_off,
@@ -112,12 +114,15 @@ class PairPaths:
             child=path,
             keys=tuple(keys),
         )
+        return found
 
     # --- sides ------------------------------------------------------------------------------------------------------
 
     def side(self, path: Path, width: float) -> cost.Side:
         """A path as the input of a join; what it costs to read it again."""
-        found = cost.Side(path.startup, path.cost, path.rows, width, path.startup, path.cost)
+        if path.side is not None:
+            return path.side
+        found = path.side = cost.Side(path.startup, path.cost, path.rows, width, path.startup, path.cost)
         known = self._known
         if isinstance(path, SortPath):
             found.again_startup, found.again_total = 0.0, kept_again(known, known.cpu_operator, path.rows, width)
@@ -139,11 +144,12 @@ class PairPaths:
         if pair.kind in ("right", "full") and len(keys) != len(pair.clauses):
             # Whether a row of the kept side has a match must be known when its keys have passed.
             keys = []
-        if not pair.lateral:
-            self._sorted(pair, keys)
-        self._unsorted(pair, keys)
+        # Hash joins first: they tell soonest that others are too dear.
         if not pair.lateral:
             self._hashed(pair)
+        self._unsorted(pair, keys)
+        if not pair.lateral:
+            self._sorted(pair, keys)
 
     def _path(
         self, pair: Pair, method: str, outer: Path, inner: Path, costs: Costs, order: Order, condition: list[Clause]
@@ -154,7 +160,7 @@ class PairPaths:
             rows=pair.joined.rows,
             startup=costs[0],
             cost=costs[1],
-            required=frozenset(var for var in outer.required | inner.required if var.rte not in mask),
+            required=_required(outer, inner, mask),
             order=order,
             kind=pair.kind,
             method=method,
@@ -164,8 +170,12 @@ class PairPaths:
             filter=pair.after,
         )
 
-    def _tests(self, clauses: Sequence[Clause]) -> float:
-        return sum(each.cost for each in clauses)
+    @staticmethod
+    def _tests(clauses: Sequence[Clause]) -> float:
+        found = 0.0
+        for each in clauses:
+            found += each.cost
+        return found
 
     # --- nested loops -----------------------------------------------------------------------------------------------
 
@@ -175,12 +185,20 @@ class PairPaths:
         inner = pair.inner.cheapest
         kept: cost.Side | None = None
         if loops and not pair.lateral and self._may_keep and not _is_kept(inner):
-            costs = material(self._known, (inner.startup, inner.cost), inner.rows, pair.inner.width)
-            again = kept_again(self._known, self._known.cpu_operator, inner.rows, pair.inner.width)
-            kept = cost.Side(*costs, inner.rows, pair.inner.width, 0.0, again)
+            kept = pair.inner.kept
+            if kept is None:
+                costs = material(self._known, (inner.startup, inner.cost), inner.rows, pair.inner.width)
+                again = kept_again(self._known, self._known.cpu_operator, inner.rows, pair.inner.width)
+                kept = pair.inner.kept = cost.Side(*costs, inner.rows, pair.inner.width, 0.0, again)
         for outer in list(pair.outer.paths):
-            if loops:
-                order = self.used(outer.order, pair.joined)
+            order = self.used(outer.order, pair.joined) if loops else ()
+            cheapest = pair.outer.cheapest
+            if outer is not cheapest and not order and not (self._wants_first and outer.startup < cheapest.startup):
+                # The cheapest outer path does the same for less, but for merges.
+                loops_here = False
+            else:
+                loops_here = loops
+            if loops_here:
                 side = self.side(outer, pair.outer.width)
                 self._nest(pair, outer, side, inner, self.side(inner, pair.inner.width), order, pair.clauses)
                 for scan in pair.given:
@@ -230,19 +248,23 @@ class PairPaths:
             return None
         if pair.single and scan.leaves(pair.clauses):
             return None
+        if not scan.may_cache(self._catalog):
+            return None
         mask = pair.outer.mask
         keys: list[Expr] = []
-        if any(contains_volatile(self._catalog, item) for item in (*scan.path.filter, *scan.path.keys)):
-            return None
+        binary = False
         for clause in scan.clauses:
-            if not clause.hashes or not clause.crosses(mask, pair.inner.mask):
+            if not clause.crosses(mask, pair.inner.mask):
                 return None
+            binary = binary or not clause.hashes
             node = clause.sides(mask)[0]
             if node not in keys:
                 keys.append(node)
-        if frozenset(var for var in scan.path.required if var.rte not in pair.outer.relids):
-            return None
-        return self._memoize(pair, outer, scan.path, keys)
+        if scan.distinct is None:
+            scan.distinct = self._clauses.groups(keys, outer.rows), outer.rows
+        if scan.distinct[1] != outer.rows:
+            scan.distinct = self._clauses.groups(keys, outer.rows), outer.rows
+        return self._memoize(pair, outer, scan.path, keys, max(scan.distinct[0], 1.0), binary)
 
     def _cached_lateral(self, pair: Pair, outer: Path, inner: Path) -> MemoizePath | None:
         if not self._may_cache or outer.rows < 2 or (pair.kind in ("semi", "anti") and not pair.single):
@@ -250,16 +272,16 @@ class PairPaths:
         if isinstance(inner, SubPath) and inner.entry.kind == "subquery" and not inner.volatile:
             keys: list[Expr] = [*sorted(inner.required, key=lambda var: (var.rte, var.attno))]
             if keys and all(isinstance(var, Var) and var.rte in pair.outer.relids for var in inner.required):
-                return self._memoize(pair, outer, inner, keys, True)
+                distinct = max(self._clauses.groups(keys, outer.rows), 1.0)
+                return self._memoize(pair, outer, inner, keys, distinct, True)
         return None
 
     def _memoize(
-        self, pair: Pair, outer: Path, inner: Path, keys: list[Expr], binary: bool = False
+        self, pair: Pair, outer: Path, inner: Path, keys: list[Expr], distinct: float, binary: bool = False
     ) -> MemoizePath | None:
         if not keys or any(not self._hashes(key) for key in keys):
             return None
         known = self._known
-        distinct = max(self._clauses.groups(keys, outer.rows), 1.0)
         side = self.side(inner, pair.inner.width)
         found = cost.memoize(known, side, outer.rows, distinct)
         return MemoizePath(
@@ -334,6 +356,11 @@ class PairPaths:
         is_sorted = bool(inner_sort) and begins(inner.order, inner_sort) < len(inner_sort)
         if is_sorted:
             inner = self.sorted_path(inner, pair.inner, inner_sort)
+        result = () if pair.kind in ("right", "full") else self.used(order, pair.joined)
+        paths = pair.joined.paths
+        bound = outer.startup + inner.startup
+        if is_hopeless(paths, bound, bound, result, self._wants_first):
+            return
         rest = [each for each in pair.clauses if each not in chosen]
         rows = max(outer.rows * inner.rows * self._clauses.shares(chosen), 1.0)
         first = chosen[0]
@@ -357,8 +384,6 @@ class PairPaths:
         )
         off = self._off["merge"]
         startup, total = made.startup + off, made.total + off
-        result = () if pair.kind in ("right", "full") else self.used(order, pair.joined)
-        paths = pair.joined.paths
         if is_hopeless(paths, startup, total, result, self._wants_first):
             return
         path = self._path(pair, "merge", outer, inner, (startup, total), result, rest)
@@ -375,7 +400,8 @@ class PairPaths:
 
     def _hashed(self, pair: Pair) -> None:
         keys = [each for each in pair.clauses if each.hashes and each.crosses(pair.outer.mask, pair.inner.mask)]
-        if not keys:
+        if not keys and pair.kind != "full":
+            # A FULL join on a constant alone has all rows under one key.
             return
         inner = pair.inner.cheapest
         outers = [pair.outer.cheapest]
@@ -385,7 +411,12 @@ class PairPaths:
         mask = pair.outer.mask
         sides = [each.hash_sides(mask) for each in keys]
         inner_side = self.side(inner, pair.inner.width)
-        buckets, batches = cost.hash_table(self._known, inner.rows, pair.inner.width)
+        bound = inner.cost + pair.outer.cheapest.cost
+        if is_hopeless(pair.joined.paths, bound, bound, (), self._wants_first):
+            return
+        if pair.inner.table is None:
+            pair.inner.table = cost.hash_table(self._known, inner.rows, pair.inner.width)
+        buckets, batches = pair.inner.table
         share, common = 1.0, 1.0
         for clause in keys:
             one, most = self._clauses.bucket(clause, clause.sides(mask)[1], pair.inner, buckets * batches)
@@ -402,6 +433,7 @@ class PairPaths:
                 found,
                 pair.matches,
                 pair.kind == "anti",
+                pair.inner.table,
             )
             off = self._off["hash"]
             startup, total = startup + off, total + off
@@ -411,6 +443,13 @@ class PairPaths:
             path.outer_keys = [one for one, _ in sides]
             path.inner_keys = [other for _, other in sides]
             keep(pair.joined.paths, path, self._wants_first)
+
+
+def _required(outer: Path, inner: Path, mask: frozenset[int]) -> frozenset[Var]:
+    """Columns of others that a join of two paths needs."""
+    if not outer.required and not inner.required:
+        return outer.required
+    return frozenset(var for var in outer.required | inner.required if var.rte not in mask)
 
 
 def _is_kept(path: Path) -> bool:

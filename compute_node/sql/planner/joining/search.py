@@ -14,14 +14,14 @@ from compute_node.sql.planner.cost.grouping import Grouped, hashed_groups
 from compute_node.sql.planner.cost.joining import Matches
 from compute_node.sql.planner.cost.parameters import clamped
 from compute_node.sql.planner.joining.clauses import Clause, Clauses
-from compute_node.sql.planner.joining.given import Given, given_scans
+from compute_node.sql.planner.joining.given import Given, GivenScans
 from compute_node.sql.planner.joining.keep import keep
 from compute_node.sql.planner.joining.pairs import Pair, PairPaths
 from compute_node.sql.planner.joining.uniqueness import finds_one
 from compute_node.sql.planner.paths import JoinPath, Path, Rel, ScanPath, UniquePath
 from compute_node.types.collation import collation_of
 
-PAIRS_MAX = 700
+PAIRS_MAX = 400
 """pairs of sets that a statement looks at before it goes on greedily"""
 
 
@@ -40,10 +40,6 @@ class Item:
     def relids(self) -> frozenset[int]:
         """The relations it brings."""
         return self.rel.relids
-
-
-class _TooMany(Exception):
-    """More pairs than one statement may look at."""
 
 
 class JoinSearch:
@@ -73,13 +69,13 @@ class JoinSearch:
         self._on = [[self._clause(node) for node in item.on] for item in self.items]
         self._pairs = PairPaths(self._statement, self._clauses, classes, wants_first)
         self._pairs.outside = [*self._quals, *(clause for each in self._on for clause in each)]
-        self._given: list[list[Given] | None] = [None] * len(self.items)
+        self._given: list[GivenScans | None] = [None] * len(self.items)
         self._rels: dict[int, Rel] = {}
-        self._looked_at = 0
         self._masks = [item.rel.mask for item in self.items]
         self._min_left = [_bits(item.min_left) & self._universe for item in self.items]
         self._lateral = [_bits(frozenset(var.rte for var in item.rel.required)) & self._universe for item in self.items]
         self._near = self._neighbours()
+        self._near_sets: dict[int, int] = {}
 
     def _clause(self, node: Expr) -> Clause:
         clause = self._clauses.clause(node)
@@ -136,11 +132,27 @@ class JoinSearch:
         threshold = self._statement.number("geqo_threshold", 12)
         if len(self.items) >= threshold and self._statement.enabled("geqo"):
             return self._greedy(list(range(len(self.items))))
-        try:
-            return self._exhaustive()
-        except _TooMany:
-            self._rels = {key: rel for key, rel in self._rels.items() if not key & (key - 1)}
+        if self._pairs_to_join() > PAIRS_MAX:
             return self._greedy(list(range(len(self.items))))
+        return self._exhaustive()
+
+    def _pairs_to_join(self) -> int:
+        """How many pairs of sets the search would look at, up to some more than it may."""
+        count = len(self.items)
+        levels: list[dict[int, int]] = [{}, {1 << at: self._near[at] for at in range(count)}]
+        pairs = 0
+        for size in range(2, count + 1):
+            found: dict[int, int] = {}
+            for small in range(1, size // 2 + 1):
+                for one, near in levels[small].items():
+                    for other, near_other in levels[size - small].items():
+                        if not one & other and near & other and (small * 2 < size or one < other):
+                            pairs += 1
+                            found[one | other] = (near | near_other) & ~(one | other)
+                            if pairs > PAIRS_MAX:
+                                return pairs
+            levels.append(found)
+        return pairs
 
     # --- exhaustive -------------------------------------------------------------------------------------------------
 
@@ -172,15 +184,14 @@ class JoinSearch:
         return whole
 
     def _near_of(self, items: int) -> int:
-        found = 0
-        at = 0
-        rest = items
-        while rest:
-            if rest & 1:
-                found |= self._near[at]
-            rest >>= 1
-            at += 1
-        return found & ~items
+        known = self._near_sets.get(items)
+        if known is None:
+            known = 0
+            for at, near in enumerate(self._near):
+                if items >> at & 1:
+                    known |= near
+            known = self._near_sets[items] = known & ~items
+        return known
 
     def _join_sets(self, one: int, other: int, found: dict[int, None]) -> None:
         if len(self.items) == 2 and one > other:
@@ -204,7 +215,7 @@ class JoinSearch:
                         if only_near and not near & other:
                             continue
                         rel = self._rels.get(one | other)
-                        if rel is None and not self._join(one, other, greedy=True):
+                        if rel is None and not self._join(one, other):
                             continue
                         rel = self._rels[one | other]
                         key = (rel.rows, rel.cheapest.cost, one, other)
@@ -220,7 +231,7 @@ class JoinSearch:
 
     # --- one pair ---------------------------------------------------------------------------------------------------
 
-    def _join(self, one: int, other: int, greedy: bool = False) -> bool:
+    def _join(self, one: int, other: int) -> bool:
         """Add the paths that join two sets; False where these two cannot be joined."""
         special = self._special(one, other)
         if special is None:
@@ -238,9 +249,6 @@ class JoinSearch:
             or self._open(inner, right.mask, left.mask)
         ):
             return False
-        self._looked_at += 1
-        if self._looked_at > PAIRS_MAX and not greedy:
-            raise _TooMany
         hidden = kind in ("semi", "anti")
         fresh = [
             each
@@ -271,8 +279,7 @@ class JoinSearch:
             once = self._once(at, right, left.mask)
             if once is not None:
                 self._pairs.add(Pair("inner", left, once, joined, clauses, asked, single=False))
-                given = self._given_of(back) if back >= 0 else []
-                given = [each for each in given if not each.outer & ~once.mask]
+                given = self._given_of(back, once.mask) if back >= 0 else []
                 self._pairs.add(Pair("inner", once, left, joined, clauses, asked, given))
         if not needs and kind == "inner":
             self._add(Pair(kind, right, left, joined, clauses, asked), back)
@@ -314,7 +321,7 @@ class JoinSearch:
         if not pair.inner.paths or not pair.outer.paths:
             return
         if inner_item >= 0 and pair.kind not in ("right", "full"):
-            pair.given = [each for each in self._given_of(inner_item) if not each.outer & ~pair.outer.mask]
+            pair.given = self._given_of(inner_item, pair.outer.mask)
         kind = pair.kind
         pair.single = kind in ("inner", "left", "right") and finds_one(
             self._clauses, self.items[inner_item].rel if inner_item >= 0 else None, pair.clauses, pair.outer.mask
@@ -323,25 +330,25 @@ class JoinSearch:
             pair.matches = self._matches(pair)
         self._pairs.add(pair)
 
-    def _given_of(self, at: int) -> list[Given]:
+    def _given_of(self, at: int, outer: int) -> list[Given]:
+        """The scans of an item by keys from these entries."""
         found = self._given[at]
         if found is None:
             item = self.items[at]
             scan = next((path for path in item.rel.paths if isinstance(path, ScanPath)), None)
-            found = []
-            if scan is not None and len(item.rel.relids) == 1 and not item.rel.required:
-                if item.kind == "inner":
-                    clauses = [each for each in self._quals if each.ids & item.rel.mask and each.ids & ~item.rel.mask]
-                    clauses += self._clauses.with_entry(item.rel.mask)
-                    clauses = [each for each in clauses if not self._over_outer_join(each)]
-                    for other, semi in enumerate(self.items):
-                        if semi.kind == "semi":
-                            clauses += [each for each in self._on[other] if each.ids & item.rel.mask]
-                else:
-                    clauses = [each for each in self._on[at] if each.ids & ~item.rel.mask]
-                found = given_scans(self.access, scan, item.quals, clauses, self._least_rows)
-            self._given[at] = found
-        return found
+            if scan is None or len(item.rel.relids) > 1 or item.rel.required:
+                return []
+            if item.kind == "inner":
+                clauses = [each for each in self._quals if each.ids & item.rel.mask and each.ids & ~item.rel.mask]
+                clauses += self._clauses.with_entry(item.rel.mask)
+                clauses = [each for each in clauses if not self._over_outer_join(each)]
+                for other, semi in enumerate(self.items):
+                    if semi.kind == "semi":
+                        clauses += [each for each in self._on[other] if each.ids & item.rel.mask]
+            else:
+                clauses = [each for each in self._on[at] if each.ids & ~item.rel.mask]
+            found = self._given[at] = GivenScans(self.access, scan, item.quals, clauses, self._least_rows)
+        return found.within(outer)
 
     def _over_outer_join(self, clause: Clause) -> bool:
         """Whether a condition of WHERE speaks of the nullable side of an outer join: it is asked of joined rows."""

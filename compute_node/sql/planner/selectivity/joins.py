@@ -7,7 +7,9 @@ from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.planner.selectivity.variable import Untestable, Variable, clamp, comparison, sorts_as
 
 PAIRS_MAX = 20_000
-"""Values are compared one by one up to that many times, else found by what they sort as."""
+"""Values are compared one by one up to that many times."""
+PAIRS_FEW = 16
+"""More than that are found by what they sort as, where that tells what is equal."""
 
 
 def equal(catalog: CatalogView, operator: int, left: Variable, right: Variable) -> float:
@@ -62,13 +64,14 @@ def _equal_values(catalog: CatalogView, operator: int, left: Variable, right: Va
     compare = comparison(catalog, operator, left, right.node.type, right.may_test)
     if compare is None:
         return None
-    if len(left_values) * len(right_values) > PAIRS_MAX:
-        key = sorts_as(catalog, operator, left, right.node.type)
-        if key is None:
-            return None
+    count = len(left_values) * len(right_values)
+    key = sorts_as(catalog, operator, left, right.node.type) if count > PAIRS_FEW else None
+    if key is not None:
         places = {key(value): place for place, value in enumerate(right_values)}
         found = ((place, places.get(key(value))) for place, value in enumerate(left_values))
         return [(one, other) for one, other in found if other is not None]
+    if count > PAIRS_MAX:
+        return None
     pairs: list[tuple[int, int]] = []
     free = dict(enumerate(right_values))
     for place, value in enumerate(left_values):
