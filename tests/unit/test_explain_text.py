@@ -86,6 +86,7 @@ def test_analyze_measures_and_runs(fx: Fixture) -> None:
         "Delete on t (actual rows=0 loops=1)",
         "  ->  Seq Scan on t (actual rows=2 loops=1)",
         "        Filter: (b = 2)",
+        "        Rows Removed by Filter: 8",
     ]
     assert len(fx.rows()) == 8
     timed = lines(fx, fx.scan(), analyze=True)

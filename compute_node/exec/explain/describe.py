@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 SYSTEM_COLUMNS = {-1: "ctid", -2: "xmin", -3: "cmin", -4: "xmax", -5: "cmax", -6: "tableoid"}
 _JOINS = {"inner": "", "left": " Left", "right": " Right", "full": " Full", "semi": " Semi", "anti": " Anti"}
-_ONCE = ("EXPR", "EXISTS", "ARRAY", "ROWCOMPARE")
-"""kinds of sub-selects that may run once; IN and its like are asked of each row"""
 _JOINED = (pl.NestLoop, pl.HashJoin, pl.MergeJoin)
 _LEAVES = (pl.SeqScan, pl.IndexScan, pl.BitmapHeapScan, pl.TidScan)
 
@@ -316,7 +314,7 @@ class Describer:
         extra = []
         for top in plan_expressions(plan):
             for item in ex.walk(top):
-                if not isinstance(item, ex.SubPlan) or item.plan in self._wording.once:
+                if not isinstance(item, ex.SubPlan) or item.plan in self._wording.returned:
                     continue
                 if item.plan not in self._shown_subplans:
                     self._shown_subplans.add(item.plan)
