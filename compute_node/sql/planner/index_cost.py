@@ -68,18 +68,19 @@ def _fetched(pages: float, wanted: float) -> float:
 def _entries_cost(size: ScanSize, keys: int) -> Costs:
     """Finding the entries alone."""
     a_page = size.entries_a_page
-    pages = max(1.0, math.ceil(size.matched / a_page))
-    if size.loops > 1:
+    matched = max(1.0, round(size.matched / size.descents))
+    pages = max(1.0, math.ceil(matched / a_page))
+    scans = size.descents * size.loops
+    if scans > 1:
+        # A page of the index that one scan reads is in the cache for the next.
         whole = max(1.0, math.ceil(size.rows / a_page))
-        wanted = pages * size.loops
-        pages = _fetched(whole, wanted) / size.loops
+        pages = _fetched(whole, pages * scans) / size.loops
     height = max(0, math.ceil(math.log(max(size.rows / a_page, 1.0), _FANOUT)))
     descent = math.ceil(math.log2(max(size.rows, 2.0))) * CPU_OPERATOR_COST
     descent += (height + 1) * _DESCENT_OPERATORS * CPU_OPERATOR_COST
     each = CPU_INDEX_TUPLE_COST + CPU_OPERATOR_COST * keys
-    descent *= size.descents
-    pages = max(pages, min(size.descents, math.ceil(size.rows / a_page)))
-    return Costs(descent, descent + pages * RANDOM_PAGE_COST + size.matched * each)
+    found = matched * size.descents * each
+    return Costs(descent, size.descents * descent + pages * RANDOM_PAGE_COST + found)
 
 
 def index_scan_cost(size: ScanSize, keys: int) -> Costs:
