@@ -55,6 +55,8 @@ ColumnRows: TypeAlias = "tuple[int, list[Column], bool]"
 WRITE_REDO_BYTES = 2 * PAGE_BYTES
 """Log space reserved for one row's heap change: at most two page images' worth."""
 BULK_ROWS_MIN = 16
+BATCH_VALUES = 1 << 18
+"""A batch by columns has at most about so many values"""
 BATCH_PAGES = 256
 """A batch by columns has the rows of at most so many pages: they may be wide."""
 FIRST_BATCH_ROWS = 128
@@ -215,6 +217,7 @@ class Table:
         The first batches are small. Not for serializable transactions."""
         codec, scan_page, page_no = self.codec, self.heap.scan_columns, self.file.map.page_no
         gathered = columns_kernel.Columns(self.projection(columns, False), kinds)
+        most = max(FIRST_BATCH_ROWS, min(columns_kernel.BATCH_ROWS, BATCH_VALUES // max(len(columns), 1)))
         blocks = self.file.map.blocks
         ahead = ReadAhead(self._cache, page_no, blocks)
         self.counts.scans += 1
@@ -229,10 +232,15 @@ class Table:
                     self._load(missing)
                 count = gathered.count
                 if count and (count >= enough or block - first >= BATCH_PAGES or block + 1 == blocks):
-                    enough, first = min(4 * enough, columns_kernel.BATCH_ROWS), block
+                    enough, first = min(4 * enough, most), block
                     self.counts.returned += count
-                    yield count, gathered.take(), codec.handles != handles
+                    found = gathered.take()
+                    yield count, found, codec.handles != handles
                     handles = codec.handles
+                    kinds, before = "".join([column[0] for column in found]), kinds
+                    if kinds != before:
+                        # What did not fit once will not fit again.
+                        gathered = columns_kernel.Columns(self.projection(columns, False), kinds)
         finally:
             ahead.close()
 
@@ -277,13 +285,14 @@ class Table:
         """The rows of ``fetch_chains`` by column, as ``scan_columns``."""
         codec = self.codec
         gathered = columns_kernel.Columns(self.projection(columns, False), kinds)
+        most = max(FIRST_BATCH_ROWS, min(columns_kernel.BATCH_ROWS, BATCH_VALUES // max(len(columns), 1)))
         enough, handles = FIRST_BATCH_ROWS, codec.handles
         for tids in batches:
             for start in range(0, len(tids), FETCH_ROWS_MAX):
                 self._chains.put(snapshot, tids[start : start + FETCH_ROWS_MAX], gathered)
                 count = gathered.count
                 if count >= enough:
-                    enough = min(4 * enough, columns_kernel.BATCH_ROWS)
+                    enough = min(4 * enough, most)
                     yield count, gathered.take(), codec.handles != handles
                     handles = codec.handles
         if count := gathered.count:

@@ -26,6 +26,12 @@ SETTINGS = (
     "enable_indexscan",
     "enable_bitmapscan",
     "enable_seqscan",
+    "enable_mergejoin",
+    "enable_hashagg",
+    "enable_memoize",
+    "enable_incremental_sort",
+    "enable_material",
+    "enable_sort",
 )
 TOO_LONG = "57014"
 """SQLSTATE of a query that was cut short"""

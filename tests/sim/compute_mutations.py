@@ -241,7 +241,7 @@ MUTATIONS = (
     Mutation("unique check forgets who removed a key", (UNIQUE,), _removed_keys_are_forgotten, first=50),
     # Where ``first`` is given the fault is rare, and the search begins near a seed that has it: here a cancel must meet
     # a rollback that waits for a page.
-    Mutation("cancels cut rollbacks short", (CORES_OWN, LOCKS, HORIZON), _cancels_cut_rollbacks_short, first=200),
+    Mutation("cancels cut rollbacks short", (CORES_OWN, LOCKS, HORIZON), _cancels_cut_rollbacks_short, first=217),
     Mutation("extent reused before the horizon", (EXTENTS, CORES_OWN), _extent_reused_at_once),
     Mutation("pages given back before the horizon", (EXTENTS, CORES_OWN), _pages_given_back_at_once),
     Mutation(

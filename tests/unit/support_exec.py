@@ -49,7 +49,16 @@ def relation(
         for number, keys in enumerate(unique)
     )
     return RelationDesc(
-        oid=oid, relfile=oid, name=name, schema="public", namespace=2200, kind="r", columns=described, indexes=indexes
+        rows=10.0,
+        pages=1,
+        oid=oid,
+        relfile=oid,
+        name=name,
+        schema="public",
+        namespace=2200,
+        kind="r",
+        columns=described,
+        indexes=indexes,
     )
 
 
@@ -332,6 +341,10 @@ class FakeCatalog:
 
     def aggregate(self, oid: int) -> Aggregate | None:
         return REGISTRY.aggregates.get(oid)
+
+    def blocks(self, relation: RelationDesc) -> int:
+        """Few: they are read row by row."""
+        return 1
 
 
 def context(storage: FakeStorage, params: Row = ()) -> ExecContext:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from compute_node.access.methods import build_index
 from compute_node.access.vacuum import AutoVacuum, vacuum
 from compute_node.hub import HUB
 from compute_node.relations.descriptors import IndexDesc
+from compute_node.txn import locks
 
 DESC = describe(1000, [INT4, TEXT, INT4], [((1,), True), ((2,), False), ((3, 1), False)])
 
@@ -236,3 +238,57 @@ def test_runs_go_behind_all_other_keys() -> None:
     storage.txns.abort(txn)
     vacuum(table)
     check(table, {row[0]: row for row in rows})
+
+
+@pytest.mark.parametrize(
+    ("option", "runs"),
+    [("autovacuum_enabled=off", False), ("autovacuum_enabled=F", False), ("autovacuum_enabled=0", False),
+     ("autovacuum_enabled=on", True), ("autovacuum_enabled=o", True), ("fillfactor=100", True)],
+)  # fmt: skip
+def test_autovacuum_leaves_tables_alone_that_want_none(option: str, runs: bool) -> None:
+    storage = make_storage()
+    desc = replace(describe(3000, [INT4, INT4]), options=(option,))
+    table = create(storage, desc)
+    txn = storage.txns.begin()
+    table.insert_many(txn, [(number, 0) for number in range(200)])
+    storage.txns.commit(txn)
+    txn = storage.txns.begin()
+    snapshot = storage.txns.snapshot(txn)
+    tids = [row[0] for batch in table.scan(snapshot, (), True) for row in batch]
+    assert table.delete_many(txn, snapshot, tids, lambda row, at: True, ()) == 200
+    storage.txns.commit(txn)
+    assert (AutoVacuum(storage).step() is not None) is runs
+
+
+def test_autovacuum_makes_haste_while_somebody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = make_storage(frames=2000)
+    table = create(storage, describe(3000, [INT4, TEXT]))
+    txn = storage.txns.begin()
+    table.insert_many(txn, [(number, "x" * 500) for number in range(2000)])
+    storage.txns.abort(txn)
+    naps: list[bool] = []
+    monkeypatch.setattr(HUB, "sleep", lambda _: naps.append(storage.locks.is_awaited(table.desc.lock_id)))
+
+    async def go() -> None:
+        HUB.bind(asyncio.get_running_loop())
+        waiting = storage.txns.begin()
+        holder = storage.txns.begin()
+        mode = locks.SHARE_UPDATE_EXCLUSIVE
+        assert storage.locks.lock_relation(holder, table.desc.lock_id, mode, "t")
+        await HUB.call(lambda: vacuum(table, nap_s=1.0))
+        assert naps
+        assert not any(naps)
+        naps.clear()
+        task = asyncio.ensure_future(
+            HUB.call(lambda: storage.locks.lock_relation(waiting, table.desc.lock_id, mode, "t"))
+        )
+        while not storage.locks.is_awaited(table.desc.lock_id):
+            await asyncio.sleep(0)
+        table.file.clean.cover(0)
+        await HUB.call(lambda: vacuum(table, nap_s=1.0))
+        assert naps == []
+        storage.txns.abort(holder)
+        assert await task
+        assert not storage.locks.is_awaited(table.desc.lock_id)
+
+    asyncio.run(go())

@@ -59,7 +59,13 @@ def connection() -> Iterator[psycopg.Connection[Any]]:
         opened.execute(
             "CREATE INDEX one_id ON one (id); CREATE INDEX one_i ON one (i); CREATE INDEX odd_id ON odd (id)"
         )
-        for name in ("one", "two", "odd"):
+        opened.execute("CREATE TYPE pair AS (a int, b text)")
+        opened.execute(
+            "CREATE TABLE rows AS SELECT g AS id, CASE g % 3 WHEN 0 THEN row(NULL, NULL)::pair WHEN 1 THEN "
+            "row(1, NULL)::pair END AS p, CASE g % 2 WHEN 0 THEN 'a' ELSE 'a  ' END::bpchar AS c, "
+            "1e-10000::numeric AS tiny, repeat(md5(g::text), 20) AS wide FROM generate_series(1, 2000) g"
+        )
+        for name in ("one", "two", "odd", "rows"):
             opened.execute(f"ANALYZE {name}")
         # Chains of versions behind the entries, and some that are gone.
         opened.execute("UPDATE one SET n = n + 1 WHERE id % 5 = 0")
@@ -87,6 +93,11 @@ QUERIES = (
     "SELECT n, count(*) FROM one GROUP BY n ORDER BY n LIMIT 20",
     "SELECT d, ts, count(*) FROM one GROUP BY d, ts HAVING count(*) > 1 ORDER BY d, ts",
     "SELECT extract(month FROM d), count(*) FROM one GROUP BY 1 ORDER BY 1",
+    "SELECT extract(year FROM ts), extract(day FROM d), max(extract(month FROM ts)) FROM one "
+    "GROUP BY 1, 2 ORDER BY 1, 2",
+    "SELECT extract(year FROM d + 730000 * id), sum(extract(doy FROM d)) FROM one GROUP BY 1 ORDER BY 1",
+    "SELECT count(*), sum(n) FROM one WHERE i > 0 AND n NOT IN (SELECT n FROM two WHERE b) AND t || 'x' <> 'ax'",
+    "SELECT count(*) FROM one WHERE i <> 0 AND md5(t) > '3' AND id / i > 2",
     "SELECT id FROM one WHERE i > 10 AND n < 0 AND t LIKE 't%' ORDER BY id",
     "SELECT id FROM one WHERE t LIKE '%n_ %' OR t NOT LIKE '%g %' ORDER BY id",
     "SELECT count(*) FROM one WHERE t LIKE 'a\\%' OR t LIKE '%%' OR t = 'é' OR t <> 'b'",
@@ -129,6 +140,18 @@ QUERIES = (
     "SELECT id, q FROM one ORDER BY q, i",
     "SELECT id FROM one ORDER BY id LIMIT 0",
     "SELECT id, sum(i) OVER (ORDER BY id) FROM one ORDER BY id LIMIT 20",
+    "SELECT id, row_number() OVER w, rank() OVER w, dense_rank() OVER w "
+    "FROM one WINDOW w AS (PARTITION BY i, b ORDER BY d)",
+    "SELECT id, sum(n) OVER w, count(n) OVER w, sum(i) OVER w, count(*) OVER w, sum(q) OVER w "
+    "FROM one WHERE abs(q) < 1e6 "
+    "WINDOW w AS (PARTITION BY i ORDER BY d DESC NULLS LAST, n)",
+    "SELECT id, sum(n) OVER w, count(t) OVER w "
+    "FROM one WINDOW w AS (PARTITION BY i ORDER BY id ROWS UNBOUNDED PRECEDING)",
+    "SELECT id, sum(n) OVER w, count(*) OVER w FROM one WINDOW w AS (PARTITION BY b, f)",
+    "SELECT id, sum(q) OVER (PARTITION BY i ORDER BY id), sum(n / i) OVER (PARTITION BY d ORDER BY id) "
+    "FROM one WHERE i <> 0",
+    "SELECT id, word, sum(n) OVER (PARTITION BY id % 10 ORDER BY id), rank() OVER (PARTITION BY id % 10 ORDER "
+    "BY id) FROM odd",
     "SELECT * FROM one WHERE id % 1000 = 5 ORDER BY id",
     "SELECT one.* FROM one, two WHERE one.id = two.id AND one.id % 100 = 5 ORDER BY one.id",
     "SELECT sum(n), avg(n), count(*) FROM odd",
@@ -143,6 +166,12 @@ QUERIES = (
     "SELECT count(*), sum(length(b.t)) FROM odd a JOIN odd b USING (t)",
     "SELECT count(t), count(DISTINCT t), count(n) FROM odd WHERE t LIKE '%9%'",
     "SELECT id, md5(t) FROM odd WHERE t LIKE '%c%' ORDER BY id",
+    "SELECT count(*) FROM rows WHERE p IS NULL",
+    "SELECT count(*) FROM rows WHERE NOT (p IS NULL) AND NOT (p IS NOT NULL)",
+    "SELECT id % 2, c, count(*) FROM rows GROUP BY 1, 2 ORDER BY 1",
+    "SELECT length(max(tiny * tiny)::text), length(sum(tiny * tiny * tiny * tiny)::text) FROM rows",
+    "SELECT count(*), max(length(a.wide || b.wide)) FROM rows a JOIN rows b ON a.id % 5 = b.id WHERE b.wide <> 'x'",
+    "SELECT count(DISTINCT wide), count(DISTINCT CASE WHEN id < 0 THEN wide ELSE repeat('x', 9999) END) FROM rows",
     "SELECT count(*) FROM (SELECT DISTINCT i, c FROM one) s",
     "SELECT count(*) FROM one WHERE random() < 2 AND i = i",
     "SELECT count(*) FROM one a WHERE n > (SELECT avg(n) FROM one b WHERE b.c = a.c)",
@@ -189,11 +218,17 @@ def test_memory_that_is_over_makes_it_go_on_by_rows(connection: psycopg.Connecti
         "SELECT id, count(*), sum(n), count(DISTINCT i) FROM one GROUP BY id ORDER BY id",
         "SELECT a.id, b.id FROM one a JOIN one b ON a.id = b.id ORDER BY 1",
         "SELECT id, t FROM one ORDER BY i, n, id",
+        "SELECT * FROM one ORDER BY f DESC, b NULLS FIRST, d DESC NULLS LAST, q, id",
+        "SELECT id, n FROM odd WHERE n < 280 ORDER BY later DESC, n, id, word",
+        "SELECT id, row_number() OVER (ORDER BY n DESC NULLS LAST, id) FROM one ORDER BY id",
     )
     expected = [answer(connection, sql) for sql in queries]
     connection.execute("SET work_mem = 64")
     try:
         assert [answer(connection, sql) for sql in queries] == expected
+        found = connection.execute("EXPLAIN (ANALYZE, FORMAT JSON) SELECT id, t FROM one ORDER BY i, n, id").fetchone()
+        assert found is not None
+        assert found[0][0]["Plan"]["Sort Method"] == "external merge"
     finally:
         connection.execute("RESET work_mem")
 

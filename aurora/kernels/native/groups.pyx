@@ -1,6 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """Grouping and folding of column batches, compiled. The specification is ``aurora.kernels.python.groups``."""
 
+from os import urandom
+
 import numpy as np
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
@@ -13,10 +15,14 @@ from aurora.kernels.python.groups import PARTS_MAX
 
 ctypedef unsigned long long word
 
+# Who chooses values shall not know where they go.
+cdef word SEED = <word>int.from_bytes(urandom(8), "little")
+
 
 cdef inline word mixed(word value) noexcept nogil:
+    value ^= SEED
     value ^= value >> 32
-    value *= <word>0x9E3779B97F4A7C15
+    value *= <word>0x9E3779B97F4A7C15 ^ (SEED << 1)
     value ^= value >> 29
     value *= <word>0xBF58476D1CE4E5B9
     value ^= value >> 32

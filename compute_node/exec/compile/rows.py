@@ -115,6 +115,16 @@ def truth_function(
     return unit.link(unit.function(arguments, [f"return {compiler.truth(node).text}"]))
 
 
+def flags_function(
+    linker: Linker, condition: ex.Expr, nullable: Nullable = None, stored: StoredValues | None = None
+) -> BatchFunction:
+    """``[whether the condition is TRUE for row in batch]``."""
+    unit = Unit()
+    text = Compiler(unit, row_scope(nullable, stored=stored), linker).truth(condition).text
+    function = unit.link(unit.function("c, b", [f"return [True if {text} else False for r in b]"]))
+    return _in_steps(function) if _calls(linker, [condition]) else function
+
+
 def hash_text(compiler: Compiler, code: Code, type_oid: int) -> str:
     """Source of a hashable form of a value whose ``==`` is the type's equality; None stays None."""
     pg_type = compiler.linker.type(type_oid)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from compute_node.exec.explain.expressions import Names, Wording, quoted
-from compute_node.exec.plan_walk import free_parameters, plan_expressions, plan_nodes
+from compute_node.exec.plan_walk import free_parameters, plan_children, plan_expressions, plan_nodes
 from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
 from compute_node.types.xml.table import XMLTABLE
@@ -54,7 +54,30 @@ class Describer:
         self._qualify = verbose or len(leaves) > 1 or planned.range_entries > 1
         self._shown_subplans: set[int] = set()
         self._find_once()
+        self._aliases = self._unique_aliases(plans)
         self._shown_ctes: set[int] = set()
+
+    @staticmethod
+    def _unique_aliases(plans: Sequence[pl.Plan]) -> dict[int, str]:
+        """What each scan goes by: of several with one name all but the first are numbered."""
+        found: dict[int, str] = {}
+        taken: set[str] = set()
+        for plan in plans:
+            for node in _in_order(plan):
+                if not hasattr(node, "alias") or isinstance(node, (pl.Update, pl.Delete, pl.Merge)):
+                    continue
+                name = node.alias or (node.relation.name if hasattr(node, "relation") else "")
+                mine, number = name, 0
+                while mine and mine in taken:
+                    number += 1
+                    mine = f"{name}_{number}"
+                taken.add(mine)
+                found[id(node)] = mine
+        return found
+
+    def _alias(self, plan: pl.Plan) -> str:
+        """What a scan goes by."""
+        return self._aliases.get(id(plan), getattr(plan, "alias", ""))
 
     def _find_once(self) -> None:
         """Which sub-selects depend on no row, and run once for all. Parameters are numbered as the planner makes
@@ -108,14 +131,14 @@ class Describer:
         plans = [self._planned.plan, *self._planned.subplans, *self._planned.ctes]
         for plan in plans:
             for node in plan_nodes(plan):
-                if isinstance(node, pl.CteScan) and node.cte == number and node.alias:
-                    return quoted(node.alias)
+                if isinstance(node, pl.CteScan) and node.cte == number and (node.name or node.alias):
+                    return quoted(node.name or node.alias)
         return f"cte{number + 1}"
 
     # Columns
 
     def _scan_names(self, plan: Any, qualify: bool) -> Names:
-        alias = quoted(plan.alias or plan.relation.name)
+        alias = quoted(self._alias(plan) or plan.relation.name)
 
         def name(side: int, index: int) -> str:
             if index >= len(plan.columns):
@@ -181,8 +204,9 @@ class Describer:
         if isinstance(plan, pl.Merge):
             return self._names(plan.child)
         if isinstance(plan, pl.FunctionScan):
-            alias = quoted(plan.alias)
-            return lambda side, index: alias if plan.column_count == 1 and index == 0 else f"{alias}.column{index + 1}"
+            alias = quoted(self._alias(plan))
+            one = f"{alias}.{alias}" if self._qualify else alias
+            return lambda side, index: one if plan.column_count == 1 and index == 0 else f"{alias}.column{index + 1}"
         if isinstance(plan, pl.ValuesScan):
             return lambda side, index: f'"*VALUES*".column{index + 1}'
         if isinstance(plan, pl.CteScan):
@@ -193,7 +217,7 @@ class Describer:
     def _changed_names(self, plan: pl.Insert | pl.Update | pl.Delete) -> Names:
         """What RETURNING names: the target's columns, its system columns, and those joined to it."""
         below, columns = self._names(plan.child), plan.relation.columns
-        alias = quoted(plan.alias or plan.relation.name)
+        alias = quoted(self._alias(plan) or plan.relation.name)
 
         def name(side: int, index: int) -> str:
             if side == 2:
@@ -210,7 +234,7 @@ class Describer:
         """A CTE's columns go by the names of the columns behind them; others are numbered."""
         target = self._planned.ctes[plan.cte]
         source = target.initial if isinstance(target, pl.RecursiveUnion) else target
-        alias = quoted(plan.alias or self._cte_name(plan.cte))
+        alias = quoted(self._alias(plan) or self._cte_name(plan.cte))
 
         def name(side: int, index: int) -> str:
             text = self._output_name(source, index).rpartition(".")[2]
@@ -289,7 +313,7 @@ class Describer:
 
     def _conditions(self, plan: Any, conditions: Sequence[ex.Expr]) -> str:
         """Conditions over the columns of a scan's table, joined."""
-        alias = quoted(plan.alias or plan.relation.name) + "." if self._verbose else ""
+        alias = quoted(self._alias(plan) or plan.relation.name) + "." if self._verbose else ""
 
         def name(side: int, index: int) -> str:
             return alias + quoted(plan.relation.columns[index].name)
@@ -314,8 +338,9 @@ class Describer:
     def _scan(self, plan: Any, kind: str, using: str = "") -> Shown:
         schema = f"{quoted(plan.relation.schema)}." if self._verbose else ""
         name = plan.relation.name
-        alias = f" {quoted(plan.alias)}" if plan.alias and plan.alias != name else ""
-        facts = {"Relation Name": name, "Alias": plan.alias or name}
+        mine = self._alias(plan) or name
+        alias = f" {quoted(mine)}" if mine != name else ""
+        facts = {"Relation Name": name, "Alias": mine}
         return Shown(plan, f"{kind}{using} on {schema}{quoted(name)}{alias}", kind, facts)
 
     def _over(self, plan: pl.Plan, title: str, *children: pl.Plan, kind: str = "", **facts: Fact) -> Shown:
@@ -359,21 +384,27 @@ class Describer:
                 name = ""
                 if isinstance(plan.call, ex.Call):
                     name = self._wording.function_name(plan.call.function)
-                facts: dict[str, Fact] = {"Function Name": name, "Alias": plan.alias}
-                where = self._on(name, plan.alias) if name else f" on {quoted(plan.alias)}"
+                alias = self._alias(plan)
+                facts: dict[str, Fact] = {"Function Name": name, "Alias": alias}
+                where = self._on(name, alias) if name else f" on {quoted(alias)}"
                 return Shown(plan, f"Function Scan{where}", "Function Scan", facts)
             case pl.ValuesScan() if len(plan.values) == 1:
                 return Shown(plan, "Result", "Result")
             case pl.ValuesScan():
                 return Shown(plan, 'Values Scan on "*VALUES*"', "Values Scan", {"Alias": "*VALUES*"})
             case pl.SubqueryScan():
-                title = f"Subquery Scan on {quoted(plan.alias)}"
-                return self._over(plan, title, plan.child, kind="Subquery Scan", Alias=plan.alias)
+                alias = self._alias(plan)
+                return self._over(
+                    plan, f"Subquery Scan on {quoted(alias)}", plan.child, kind="Subquery Scan", Alias=alias
+                )
             case pl.CteScan():
                 kind = "WorkTable Scan" if plan.working else "CTE Scan"
                 name = self._cte_name(plan.cte)
                 return Shown(
-                    plan, kind + self._on(name, plan.alias), kind, {"CTE Name": name, "Alias": plan.alias or name}
+                    plan,
+                    kind + self._on(name, self._alias(plan)),
+                    kind,
+                    {"CTE Name": name, "Alias": self._alias(plan) or name},
                 )
             case pl.NestLoop() | pl.HashJoin() | pl.MergeJoin():
                 return self._join(plan)
@@ -498,3 +529,12 @@ def _without_direction(key: str) -> str:
     for ending in (" NULLS FIRST", " NULLS LAST"):
         key = key.removesuffix(ending)
     return key.removesuffix(" DESC")
+
+
+def _in_order(plan: pl.Plan) -> Iterator[pl.Plan]:
+    """The node and all below it, as they are shown."""
+    stack = [plan]
+    while stack:
+        node = stack.pop()
+        yield node
+        stack.extend(reversed(list(plan_children(node))))

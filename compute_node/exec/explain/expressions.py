@@ -153,7 +153,8 @@ class Wording:
         if node.type == BOOL:
             return "true" if node.value else "false"
         text = self._linker.type(node.type).output(node.value, self._env)
-        if node.type in _BARE and text[:1] != "-" and text[:1].isdigit():
+        is_bare = node.type in _BARE and text[:1] != "-" and text[:1].isdigit()
+        if is_bare and (node.type != NUMERIC or not text.isdigit()):
             return text if node.type != FLOAT8 else f"'{text}'::double precision"
         escaped = text.replace("'", "''")
         return f"'{escaped}'::{self.type_name(node.type)}"

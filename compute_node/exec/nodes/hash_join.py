@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from aurora.datum import Datum
 from aurora.errors import NotSupported
 from compute_node.exec.compile.compiler import Compiler
@@ -198,7 +200,12 @@ class HashJoinNode(Node):
                 continue
             if table is None:
                 table = {}
-                self._load(ctx, inner.batch.rows(), table, [])
+                for start in range(0, inner.batch.count, OUT_ROWS):
+                    ctx.check()
+                    part = np.arange(start, min(start + OUT_ROWS, inner.batch.count))
+                    rows = inner.batch.some(part).rows()
+                    area.add(batch_bytes(rows))
+                    self._load(ctx, rows, table, [])
             for rows in self._probe(ctx, batch.rows(), table.get, bytearray()):
                 if rows:
                     yield ColumnBatch.of_rows(rows, len(join.kinds))

@@ -13,6 +13,7 @@ from compute_node.exec.compile.unit import Unit, row_scope
 from compute_node.exec.nodes.base import Batch, Node, executes, output_nullable
 from compute_node.exec.stored_values import passed_on
 from compute_node.exec.vectors.sort import ColumnSort, Kept, sifted
+from compute_node.exec.vectors.vector import ColumnBatch
 from compute_node.sql import plan as pl
 from compute_node.sql.expressions import Expr, SortKey
 from compute_node.types.collation import collation_of
@@ -74,12 +75,13 @@ class SortNode(Node):
     """With a short ``limit``, only about twice as many rows are kept at any time; past ``work_mem`` rows go to
     files."""
 
-    __slots__ = ("_by_columns", "_child", "_limit", "_passes", "_shape", "_stored")
+    __slots__ = ("_by_columns", "_child", "_limit", "_offset", "_passes", "_shape", "_stored")
 
     def __init__(self, plan: pl.Sort, builder: Builder) -> None:
         self._child = builder.node(plan.child)
         self._passes = sort_passes(builder, plan.keys, self._child.nullable)
         self._limit = None if plan.limit is None else value_function(builder, plan.limit)
+        self._offset = None if plan.offset is None else value_function(builder, plan.offset)
         width = len(plan.child.output)
         keys = [key.expression for key in plan.keys]
         stored, self._stored = passed_on(self._child, width, plan.output, keys)
@@ -91,22 +93,59 @@ class SortNode(Node):
         """See ``Node``."""
         return self._stored.keep(positions)
 
+    @property
+    def column_kinds(self) -> str | None:
+        """See ``Node``: of a sort of all rows whose keys are for columns."""
+        if self._by_columns is None or not self._by_columns.is_whole or self._limit or self._shape or self._stored:
+            return None
+        return self._child.column_kinds
+
+    def has_columns(self, ctx: ExecContext) -> bool:
+        """See ``Node``."""
+        return self.column_kinds is not None and self._child.has_columns(ctx)
+
+    def columns(self, ctx: ExecContext) -> Iterator[ColumnBatch]:
+        """As ``batches``, by columns as far as that goes."""
+        if self._by_columns is None:
+            return
+        columns = Kept(self._by_columns, ctx.area(), ctx.open_file)
+        rest = columns.rest(ctx, self._child.columns(ctx))
+        if rest is None:
+            self._tell(ctx, columns)
+            for batch in columns.ordered():
+                ctx.check()
+                yield batch
+            return
+        for rows in self._sorted(ctx, rest, None):
+            ctx.check()
+            yield ColumnBatch.of_rows(rows, len(rows[0]))
+
+    def _tell(self, ctx: ExecContext, columns: Kept) -> None:
+        ctx.tell(
+            self,
+            Sort_Method="external merge" if columns.file_bytes else "quicksort",
+            Sort_Space_Used=-(-(columns.file_bytes or columns.peak_bytes) // KB),
+            Sort_Space_Type="Disk" if columns.file_bytes else "Memory",
+        )
+
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """Everything is read before the first row comes."""
         limit = self._limit(ctx) if self._limit is not None else None
         left = limit if limit is not None and limit >= 0 else None
+        if left is not None and self._offset is not None:
+            left += max(self._offset(ctx) or 0, 0)
         kept = ctx.area()
         columns: Kept | None = None
         if left != 0 and self._by_columns is not None and self._child.has_columns(ctx):
             if left is None and self._by_columns.is_whole:
-                columns = Kept(self._by_columns)
-                source = columns.rest(ctx, self._child.columns(ctx), kept)
+                columns = Kept(self._by_columns, kept, ctx.open_file)
+                source = columns.rest(ctx, self._child.columns(ctx))
             else:
                 source = sifted(ctx, self._by_columns, self._child.columns(ctx), left)
         else:
             source = self._child.batches(ctx)
         if source is None and columns is not None:
-            ctx.tell(self, Sort_Method="quicksort", Sort_Space_Used=-(-kept.peak_bytes // KB), Sort_Space_Type="Memory")
+            self._tell(ctx, columns)
             ordered: Iterator[Batch] = columns.rows()
         else:
             kept.clear()

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from compute_node.sql import plan as pl
 
 
+REFUSED_MAX = 2
+"""After so many batches whose filter is not for columns the others are not tried."""
+
+
 class TableScanNode(Node):
     """By rows, filter and projection are one list comprehension. By columns when the parent asks for them, and where a
     filter is for columns: then only the rows that pass are made."""
@@ -44,8 +48,9 @@ class TableScanNode(Node):
         self._scan: ColumnScan | None = None
         self._output: BatchFunction | None = self._shape
         if many and not plan.want_tid:
-            self._scan = ColumnScan.of(builder, plan.relation, read, plan.output, condition)
+            self._scan = ColumnScan.of(builder, plan.relation, read, plan.output, condition, source)
             if self._scan is not None and condition is not None:
+                self._scan.expects(plan.rows, builder)
                 self._output = batch_function(builder, plan.output, None, len(source), source, read.stored)
 
     @abstractmethod
@@ -63,7 +68,7 @@ class TableScanNode(Node):
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """Reads with the context's snapshot."""
         shape, stored, scan = self._shape, self._stored, self._scan
-        if scan is not None and shape is not None and scan.filter is not None and by_columns(ctx):
+        if scan is not None and shape is not None and scan.sifts and by_columns(ctx):
             yield from self._filtered(ctx, scan)
             return
         check = ctx.check
@@ -80,9 +85,11 @@ class TableScanNode(Node):
 
     def _filtered(self, ctx: ExecContext, scan: ColumnScan) -> Iterator[Batch]:
         shape, output, stored = self._shape, self._output, self._stored
+        refused = 0
         for batch in self._column_batches(ctx, scan):
-            rows = self._passed(ctx, scan, batch)
+            rows = self._passed(ctx, scan, batch) if refused < REFUSED_MAX else None
             if rows is None:
+                refused += 1
                 rows = batch.rows()
                 rows = rows if shape is None else shape(ctx, rows)
             elif output is not None and rows:
@@ -116,19 +123,34 @@ class TableScanNode(Node):
         scan, shape, stored = self._scan, self._shape, self._stored
         if scan is None or scan.filter is None:
             return
+        refused = 0
         for batch in self._column_batches(ctx, scan):
+            rows: Batch
             try:
+                if refused >= REFUSED_MAX:
+                    raise Unsuited
                 passed = scan.filter.passed(batch, ctx)
-                if not passed.count:
-                    continue
-                found = scan.output(passed, ctx)
-                if not (stored and has_handles(found, stored.positions)):
-                    yield found
-                    continue
-                rows = found.rows()
             except Unsuited:
+                refused += 1
                 rows = batch.rows()
                 rows = rows if shape is None else shape(ctx, rows)
+            else:
+                if not passed.count:
+                    continue
+                found = self._shown(ctx, scan, passed)
+                if isinstance(found, ColumnBatch):
+                    yield found
+                    continue
+                rows = found
             for part in stored.resolved(rows) if stored else [rows]:
                 if part:
                     yield ColumnBatch.of_rows(part, len(part[0]))
+
+    def _shown(self, ctx: ExecContext, scan: ColumnScan, passed: ColumnBatch) -> ColumnBatch | Batch:
+        """The output of rows that passed the filter; as rows where that is for the row-wise code, or has handles."""
+        try:
+            found = scan.output(passed, ctx)
+        except Unsuited:
+            rows = passed.rows()
+            return rows if self._output is None else self._output(ctx, rows)
+        return found.rows() if self._stored and has_handles(found, self._stored.positions) else found

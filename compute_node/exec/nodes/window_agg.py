@@ -10,6 +10,8 @@ from itertools import chain, compress
 from operator import add, ne
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from aurora.datum import Datum
 from aurora.errors import NotSupported
 from compute_node.exec.assignments import is_volatile
@@ -18,6 +20,8 @@ from compute_node.exec.compile.rows import batch_function, key_text, value_funct
 from compute_node.exec.compile.unit import Unit, row_scope
 from compute_node.exec.folds import resolved_aggregate
 from compute_node.exec.nodes.base import Batch, Node, executes, output_nullable
+from compute_node.exec.vectors.vector import Unsuited
+from compute_node.exec.vectors.window import ColumnWindow
 from compute_node.exec.window.aggregates import SKIP, FrameAggregate
 from compute_node.exec.window.frames import Frames, InRange, Order, check_offset, ends_of
 from compute_node.exec.window.functions import WindowFunction, built_in
@@ -51,8 +55,8 @@ class WindowAggNode(Node):
     (``_streams``), rows pass by; else a partition is gathered first."""
 
     __slots__ = (
-        "_by_group", "_calls", "_child", "_end", "_frame", "_in_range", "_order", "_order_key", "_order_value",
-        "_partition_key", "_shape", "_start", "_streams",
+        "_by_columns", "_by_group", "_calls", "_child", "_end", "_frame", "_in_range", "_order", "_order_key",
+        "_order_value", "_partition_key", "_shape", "_start", "_streams",
     )  # fmt: skip
 
     def __init__(self, plan: pl.WindowAgg, builder: Builder) -> None:
@@ -82,6 +86,7 @@ class WindowAggNode(Node):
         known = (*(source or (True,) * width), *(not self._is_never_null(builder, call) for call in plan.calls))
         self._shape = batch_function(builder, plan.output, None, len(known), known)
         self.nullable = output_nullable(plan.output, known)
+        self._by_columns = ColumnWindow.of(plan, builder, self._child.column_kinds)
 
     # --- what is compiled -------------------------------------------------------------------------------------------
 
@@ -170,17 +175,31 @@ class WindowAggNode(Node):
         frame = self._frame
         start = None if self._start is None else check_offset(self._start(ctx), frame.mode, "starting")
         end = None if self._end is None else check_offset(self._end(ctx), frame.mode, "ending")
-        rows = self._streamed(ctx) if self._streams is not None else self._gathered(ctx, start, end)
-        for batch in rows:
+        source = None
+        if self._by_columns is not None and self._child.has_columns(ctx):
+            run, columns = self._by_columns.start(), self._child.columns(ctx)
+            try:
+                for whole in run.partitions(ctx, columns):
+                    for first in range(0, whole.count, CHUNK_ROWS):
+                        ctx.check()
+                        rows = whole.some(np.arange(first, min(first + CHUNK_ROWS, whole.count))).rows()
+                        yield rows if self._shape is None else self._shape(ctx, rows)
+                return
+            except Unsuited:
+                source = run.rest(columns)
+        if source is None:
+            source = self._child.batches(ctx)
+        streamed = self._streamed(ctx, source) if self._streams is not None else self._gathered(ctx, source, start, end)
+        for batch in streamed:
             ctx.check()
             yield batch if self._shape is None else self._shape(ctx, batch)
 
-    def _pieces(self, ctx: ExecContext) -> Iterator[tuple[Batch, list[int], bool]]:
+    def _pieces(self, ctx: ExecContext, source: Iterator[Batch]) -> Iterator[tuple[Batch, list[int], bool]]:
         """The child's rows in runs of one partition: (rows, where groups of peers begin, whether a partition does)."""
         last_part: Datum = None
         last_peer: Datum = None
         fresh = True
-        for batch in self._child.batches(ctx):
+        for batch in source:
             ctx.check()
             breaks: list[int] = []
             if self._partition_key is not None:
@@ -201,10 +220,10 @@ class WindowAggNode(Node):
             fresh = False
             yield from _cut(batch, groups, breaks)
 
-    def _streamed(self, ctx: ExecContext) -> Iterator[Batch]:
+    def _streamed(self, ctx: ExecContext, source: Iterator[Batch]) -> Iterator[Batch]:
         streams: list[Stream] = []
         with closing(_Held(ctx)) as held:
-            for rows, groups, begins in self._pieces(ctx):
+            for rows, groups, begins in self._pieces(ctx, source):
                 if begins:
                     yield from held.give(streams)
                     streams = [make(ctx) for make in self._streams or ()]
@@ -222,10 +241,10 @@ class WindowAggNode(Node):
                 held.add(rows[last:], [0])
             yield from held.give(streams)
 
-    def _gathered(self, ctx: ExecContext, start: Datum, end: Datum) -> Iterator[Batch]:
+    def _gathered(self, ctx: ExecContext, source: Iterator[Batch], start: Datum, end: Datum) -> Iterator[Batch]:
         part: Partition | None = None
         try:
-            for rows, groups, begins in self._pieces(ctx):
+            for rows, groups, begins in self._pieces(ctx, source):
                 if begins:
                     if part is not None:
                         yield from self._over(ctx, part, start, end)

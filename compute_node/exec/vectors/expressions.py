@@ -15,11 +15,12 @@ import numpy as np
 from aurora.datum import Datum, Row
 from aurora.kernels import columns as kernel
 from compute_node.access.stored import Toasted
-from compute_node.exec.compile.rows import batch_function, column_index, value_function
+from compute_node.exec.compile.rows import batch_function, column_index, flags_function, value_function
 from compute_node.exec.stored_values import HOW_STORED
 from compute_node.exec.vectors.operators import Operator, column_operator, nulls_of
 from compute_node.exec.vectors.vector import (
     KINDS,
+    SHORT_BYTES,
     ColumnBatch,
     Flags,
     Ints,
@@ -31,9 +32,11 @@ from compute_node.exec.vectors.vector import (
     scanned,
 )  # fmt: skip
 from compute_node.sql import expressions as ex
+from compute_node.types.oids import BOOL
 
 if TYPE_CHECKING:
     from compute_node.exec.compile.compiler import Linker
+    from compute_node.exec.compile.unit import StoredValues
     from compute_node.exec.context import ExecContext
 
 Evaluate: TypeAlias = "Callable[[ColumnBatch, ExecContext], Vector]"
@@ -81,9 +84,11 @@ class Vectorizer:
             argument = self.compile(node.argument)
             return None if argument is None else _negated(argument)
         if isinstance(node, ex.NullTest):
+            # A row is NULL when all its fields are, and a domain may be over one.
+            if node.argument.type not in KINDS and self._linker.type(node.argument.type).kind not in "ber":
+                return None
             argument = self.compile(node.argument)
-            composite = node.argument.type not in KINDS and column_index(node.argument) < 0
-            return None if argument is None or composite else _null_test(argument, node.negated)
+            return None if argument is None else _null_test(argument, node.negated)
         if isinstance(node, ex.ArrayOp):
             return self._any_of(node)
         if isinstance(node, ex.Case):
@@ -94,13 +99,9 @@ class Vectorizer:
     def _names_columns(node: ex.Expr) -> bool:
         return any(isinstance(item, (ex.Column, *_BESIDES)) for item in ex.walk(node))
 
-    def _is_volatile(self, node: ex.Expr) -> bool:
-        calls = [item.function for item in ex.walk(node) if isinstance(item, ex.Call)]
-        return any(self._linker.function(oid).volatility == "v" for oid in calls)
-
     def _constant(self, node: ex.Expr) -> Evaluate | None:
         kind = KINDS.get(node.type)
-        if kind is None or self._is_volatile(node):
+        if kind is None or is_volatile(self._linker, (node,)):
             return None
         if isinstance(node, ex.Const):
             try:
@@ -140,7 +141,7 @@ class Vectorizer:
         kind = KINDS.get(function.arguments[1]) if len(function.arguments) == 2 else None
         if operator is None or left is None or kind is None or node.left.type not in KINDS:
             return None
-        if self._names_columns(node.right) or self._is_volatile(node.right):
+        if self._names_columns(node.right) or is_volatile(self._linker, (node.right,)):
             return None
         return _any_of(operator, left, value_function(self._linker, node.right), kind, node.use_or)
 
@@ -162,7 +163,9 @@ class Vectorizer:
         items = list(ex.walk(node))
         if any(isinstance(item, _BESIDES) or (isinstance(item, ex.Column) and item.side) for item in items):
             return None
-        if self._is_volatile(node) or any(isinstance(item, ex.Call) and item.function in HOW_STORED for item in items):
+        if is_volatile(self._linker, (node,)) or any(
+            isinstance(item, ex.Call) and item.function in HOW_STORED for item in items
+        ):
             return None
         kind = KINDS.get(node.type, "o")
         named = sorted({item.index for item in items if isinstance(item, ex.Column)})
@@ -203,6 +206,8 @@ def of_objects(values: list[Datum], kind: str) -> Vector:
         encoded = [b"" if value is None else str(value).encode() for value in values]
         offsets = np.zeros(len(encoded) + 1, np.int64)
         np.cumsum([len(each) for each in encoded], out=offsets[1:])
+        if offsets[-1] > SHORT_BYTES * len(encoded):
+            return Vector("o", values)
         return Vector("s", b"".join(encoded), known, offsets=offsets)
     if kind == "n":
         parts = kernel.unscaled_each(values)
@@ -366,8 +371,46 @@ class Filter:
 
 def filter_of(vectorizer: Vectorizer, condition: ex.Expr | None) -> Filter | None:
     """The condition over batches; None when it is not for columns."""
+    conjuncts = conjuncts_of(condition)
+    compiled = compiled_first(vectorizer, conjuncts)
+    return Filter(compiled) if len(compiled) == len(conjuncts) else None
+
+
+def conjuncts_of(condition: ex.Expr | None) -> Sequence[ex.Expr]:
+    """What all have to be true."""
     if condition is None:
-        return Filter(())
-    parts = condition.arguments if isinstance(condition, ex.And) else (condition,)
-    compiled = [vectorizer.compile(part) for part in parts]
-    return Filter([part for part in compiled if part is not None]) if None not in compiled else None
+        return ()
+    return condition.arguments if isinstance(condition, ex.And) else (condition,)
+
+
+def compiled_first(vectorizer: Vectorizer, conjuncts: Sequence[ex.Expr]) -> list[Evaluate]:
+    """As many of the first ones as are for columns: they are looked at in their order."""
+    compiled = []
+    for conjunct in conjuncts:
+        evaluate = vectorizer.compile(conjunct)
+        if evaluate is None:
+            break
+        compiled.append(evaluate)
+    return compiled
+
+
+def is_volatile(linker: Linker, nodes: Sequence[ex.Expr]) -> bool:
+    """Whether a function may give something else for the same row."""
+    items = [item for node in nodes for item in ex.walk(node)]
+    calls = [item.function for item in items if isinstance(item, (ex.Call, ex.ArrayOp))]
+    calls += [item.equality for item in items if isinstance(item, (ex.DistinctTest, ex.NullIf))]
+    calls += [oid for item in items if isinstance(item, ex.RowCompare) for oid in (*item.less, *item.equal)]
+    return any(linker.function(oid).volatility == "v" for oid in calls)
+
+
+def row_test(
+    linker: Linker, conjuncts: Sequence[ex.Expr], nullable: Sequence[bool], stored: StoredValues | None
+) -> Evaluate:
+    """What is not for columns, over rows that passed all before it: errors are raised as by rows."""
+    condition = conjuncts[0] if len(conjuncts) == 1 else ex.And(type=BOOL, arguments=tuple(conjuncts))
+    function = flags_function(linker, condition, nullable, stored)
+
+    def evaluate(batch: ColumnBatch, ctx: ExecContext) -> Vector:
+        return Vector("b", np.array(function(ctx, batch.rows()), np.bool_))
+
+    return evaluate

@@ -102,6 +102,7 @@ class ColumnJoin:
             met = inner.counts(numbers) > 0
         else:
             met = np.zeros(batch.count, np.bool_)
+            batch = ColumnBatch(batch.count, [batch.column(index).narrow for index in range(batch.width)])
             for outer_rows, inner_rows in inner.pairs(numbers):
                 ctx.check()
                 pairs = ColumnBatch.joined(len(outer_rows), (batch, outer_rows), (inner.batch, inner_rows))
@@ -192,9 +193,8 @@ class Inner:
         for index in range(len(self._side.row_kinds)):
             HUB.pulse()
             parts = [batch.column(index).spread(batch.count) for batch in self.batches]
-            columns.append(
-                concatenated(parts) if parts else ColumnBatch.of_nulls(0, self._side.row_kinds).column(index)
-            )
+            whole = concatenated(parts) if parts else ColumnBatch.of_nulls(0, self._side.row_kinds).column(index)
+            columns.append(whole.narrow)
         self.batch = ColumnBatch(count, columns)
         self.batches = [self.batch]
         numbers = np.concatenate([np.zeros(0, np.int32), *self._numbers])

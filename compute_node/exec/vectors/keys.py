@@ -35,7 +35,7 @@ class KeyColumn:
         """``Unsuited`` when the column's values are not comparable with those before as numbers."""
         if column.kind != self._kind or column.scales is not None:
             raise Unsuited
-        if self._kind == "n" and self._scale not in (-1, column.scale):
+        if self._kind == "n" and self._scale not in (-1, column.scale) and not column.is_empty:
             raise Unsuited
 
     def part(self, column: Vector, add: bool = True) -> Ints:
@@ -43,7 +43,7 @@ class KeyColumn:
         if self.texts is not None:
             work = self.texts.assign if add else self.texts.find
             return work(column.values, column.offsets, column.nulls)
-        if self._kind == "n":
+        if self._kind == "n" and not column.is_empty:
             self._scale = column.scale
         part: Ints = column.values.astype(np.int64, copy=False)
         return np.ascontiguousarray(part)
@@ -158,8 +158,10 @@ class GroupKeys:
 
 
 def key_kinds(keys: Sequence[ex.Expr], kinds: Sequence[str]) -> str | None:
-    """The kinds together when all can be keys."""
+    """The kinds together when all can be keys. Equal values of char(n) have one spelling, of bpchar any."""
     found = "".join(kinds)
+    if any(key.type == oids.BPCHAR and key.typmod < 0 for key in keys):
+        return None
     if not 0 < len(keys) <= 64 or not KEY_KINDS.issuperset(found):
         return None
     return found

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from aurora.datum import Datum
 from aurora.kernels import columns as kernel
+from aurora.kernels.python.columns import SCALE_MAX
 from compute_node.exec.vectors.vector import EXACT_FLOAT, Flags, Ints, Unsuited, Vector, guarded, rescaled
 from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.types import oids
@@ -66,6 +67,8 @@ def column_operator(function: Function) -> Operator | None:
         return _equal_texts(found[2] == "ne", found[1] == "bpchar")
     if found := _LIKE.fullmatch(name):
         return _like(bool(found[1]), function.implementation)
+    if name == "extract" and function.arguments[1:] in ((oids.DATE,), (oids.TIMESTAMP,)):
+        return _extract(function.arguments[1] == oids.DATE)
     return _CASTS.get((name, function.arguments))
 
 
@@ -236,6 +239,8 @@ def _added_numeric(sign: int) -> Operator:
 
 def _multiplied_numeric(a: Vector, b: Vector) -> Vector:
     _exact(a, b)
+    if a.scale + b.scale > SCALE_MAX:
+        raise Unsuited
     nulls = nulls_of((a, b))
     _refuse(np.abs(a.values * 1.0 * b.values) >= EXACT_FLOAT, nulls)
     return _of("n", a.values * b.values, nulls, (a, b), a.scale + b.scale)
@@ -349,6 +354,36 @@ def _like(negated: bool, matches: Callable[..., Datum]) -> Operator:
         return _of("b", found, nulls, (a, b))
 
     return like
+
+
+# Fields of dates and timestamps.
+
+_EPOCH: Final = np.datetime64("2000-01-01")
+_YEAR_MAX: Final = 200_000
+
+
+def _extract(of_date: bool) -> Operator:
+    def extract(field: Vector, moment: Vector) -> Vector:
+        _typed("s", field)
+        _typed("i", moment)
+        wanted = _text_of(field).decode().lower()
+        if not field.is_constant or field.nulls is not None or wanted not in ("year", "month", "day"):
+            raise Unsuited
+        days = moment.values if of_date else moment.values // _DAY_US
+        endless = np.abs(days) > _YEAR_MAX * 365
+        _refuse(endless, moment.nulls)
+        date = _EPOCH + np.where(endless, 0, days).astype("timedelta64[D]")
+        years = date.astype("datetime64[Y]").astype(np.int64) + 1970
+        # There is no year 0.
+        _refuse(years <= 0, moment.nulls)
+        found = years
+        if wanted == "month":
+            found = date.astype("datetime64[M]").astype(np.int64) % 12 + 1
+        elif wanted == "day":
+            found = (date - date.astype("datetime64[M]").astype("datetime64[D]")).astype(np.int64) + 1
+        return _of("n", found, nulls_of((field, moment)), (moment,))
+
+    return extract
 
 
 # Casts.

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from compute_node.access.stored import LAZY, Toasted, resolved
 from compute_node.exec.compile.rows import column_index
-from compute_node.exec.vectors.expressions import Evaluate, Filter, Vectorizer, filter_of
+from compute_node.exec.vectors.expressions import (
+    Evaluate,
+    Filter,
+    Vectorizer,
+    compiled_first,
+    conjuncts_of,
+    is_volatile,
+    row_test,
+)
 from compute_node.exec.vectors.vector import KINDS, ColumnBatch, Unsuited, scanned
 from compute_node.sql import expressions as ex
 from compute_node.sql.planner.selectivity import table_size
@@ -22,8 +30,9 @@ if TYPE_CHECKING:
     from compute_node.relations.descriptors import RelationDesc
 
 Source: TypeAlias = "Callable[[tuple[int, ...], str], Iterator[ColumnRows]]"
-PAGES_MIN = 4
+PAGES_MIN = 16
 """Smaller tables are read by rows."""
+SIFTED_SHARE = 0.3
 ROWS_MIN = 500
 """Fewer rows that are expected of an index are fetched by rows."""
 
@@ -41,7 +50,7 @@ def by_columns(ctx: ExecContext) -> bool:
 class ColumnScan:
     """What a scan node needs to give columns. ``filter``: None when the condition is not for columns."""
 
-    __slots__ = ("_attnos", "_eager", "_kinds", "_outputs", "filter", "kinds")
+    __slots__ = ("_attnos", "_eager", "_kinds", "_outputs", "_relation", "filter", "kinds", "sifts")
 
     def __init__(
         self,
@@ -50,11 +59,19 @@ class ColumnScan:
         read: ScanColumns,
         output: Sequence[ex.Expr],
         condition: ex.Expr | None,
+        nullable: Sequence[bool],
     ) -> None:
-        self._attnos = read.columns
+        self._attnos, self._relation = read.columns, relation
         self._kinds = "".join(_kind(relation, attno) for attno in read.columns)
         self._eager = tuple(place for place, attno in enumerate(read.columns) if attno < LAZY)
-        self.filter: Filter | None = filter_of(Vectorizer(builder, self._kinds, False), condition)
+        conjuncts = conjuncts_of(condition)
+        tests = compiled_first(Vectorizer(builder, self._kinds, False), conjuncts)
+        rest = conjuncts[len(tests) :]
+        self.sifts = bool(tests)
+        """whether the filter is for columns, and leaves so few rows that it pays where they become tuples"""
+        if rest:
+            tests.append(row_test(builder, rest, nullable, read.stored))
+        self.filter = None if is_volatile(builder, rest) else Filter(tests)
         vectorizer = Vectorizer(builder, self._kinds, True)
         found = [vectorizer.compile(item) for item in output]
         self._outputs: list[Evaluate] | None = [each for each in found if each is not None]
@@ -68,6 +85,11 @@ class ColumnScan:
                 for item in output
             )
 
+    def expects(self, rows: float, builder: Builder) -> None:
+        """So many rows are expected to pass the filter."""
+        if rows > SIFTED_SHARE * table_size(builder.catalog, self._relation)[1]:
+            self.sifts = False
+
     @classmethod
     def of(
         cls,
@@ -76,12 +98,13 @@ class ColumnScan:
         read: ScanColumns,
         output: Sequence[ex.Expr],
         condition: ex.Expr | None,
+        nullable: Sequence[bool],
     ) -> ColumnScan | None:
         """None for what is read by rows: system columns. Whether it is many rows is the caller's to know."""
         attnos = [attno & (LAZY - 1) if attno > 0 else attno for attno in read.columns]
         if relation.kind not in ("r", "m", "t") or min(attnos, default=1) < 1 or len(set(attnos)) < len(attnos):
             return None
-        return cls(builder, relation, read, output, condition)
+        return cls(builder, relation, read, output, condition, nullable)
 
     def batches(
         self, ctx: ExecContext, source: Callable[[tuple[int, ...], str], Iterator[ColumnRows]]

@@ -7,16 +7,29 @@ collation's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from aurora.datum import Row
+from aurora.datum import Datum, Row
+from aurora.kernels.python.columns import BATCH_ROWS
 from compute_node.exec.vectors.expressions import Evaluate, Vectorizer
-from compute_node.exec.vectors.vector import KINDS, ColumnBatch, Ints, Unsuited, Vector, concatenated, rescaled
+from compute_node.exec.vectors.vector import (
+    KINDS,
+    ColumnBatch,
+    Ints,
+    Unsuited,
+    Vector,
+    concatenated,
+    packed,
+    rescaled,
+    unpacked,
+)
 from compute_node.hub import HUB
+from compute_node.work.sorting import FEW_ROWS
+from compute_node.work.ties import TIES_MAX, arranged
 from compute_node.work.workers import run_in_thread
 
 if TYPE_CHECKING:
@@ -24,11 +37,14 @@ if TYPE_CHECKING:
     from compute_node.exec.context import ExecContext
     from compute_node.sql import expressions as ex
     from compute_node.work.account import Area
+    from compute_node.work.spill import TempFile
 
 RANKED: Final = frozenset("ifbn")
 IN_THREAD_ROWS: Final = 20_000
 """So many are sorted in a thread: it takes milliseconds."""
 OUT_ROWS: Final = 1000
+BLOCK_ROWS: Final = 2000
+"""of a run in a file"""
 _LEAST, _MOST = -(1 << 63), (1 << 63) - 1
 
 
@@ -66,8 +82,23 @@ class ColumnSort:
         """For the first ``limit`` rows."""
         return Least(self._keys[0], limit)
 
+    def bytes_of(self, keys: Sequence[Vector]) -> Datum:
+        """The keys of each row as bytes in their order."""
+        found = np.zeros((len(keys[0]), 9 * len(keys)), np.uint8)
+        for place, (column, key) in enumerate(zip(keys, self._keys, strict=True)):
+            rank = ranks(column, key.descending)
+            if column.nulls is not None:
+                rank = np.where(column.nulls, 0, rank)
+                found[:, 9 * place] = column.nulls != key.nulls_first
+            elif key.nulls_first:
+                found[:, 9 * place] = 1
+            turned = (np.ascontiguousarray(rank).view(np.uint64) ^ np.uint64(1 << 63)).astype(">u8")
+            found[:, 9 * place + 1 : 9 * place + 9] = turned.view(np.uint8).reshape(-1, 8)
+        return found.view(f"S{9 * len(keys)}").ravel()
+
     def order(self, batches: Sequence[Sequence[Vector]]) -> Ints:
-        """The rows of several batches in order; equal ones as they came. ``Unsuited`` when they are not comparable."""
+        """The rows of several batches in order; equal ones as they came, or as
+        ``ties`` has them. ``Unsuited`` when they are not comparable."""
         sorted_by: list[Ints] = []
         for place, key in enumerate(self._keys):
             column = concatenated([keys[place] for keys in batches])
@@ -79,7 +110,24 @@ class ColumnSort:
                 rank = np.where(column.nulls, 0, rank)
             sorted_by.append(rank)
         # The last is the first to sort by.
-        return sorted_rows(sorted_by[::-1])
+        return _with_ties(sorted_rows(sorted_by[::-1]), sorted_by)
+
+
+def _with_ties(order: Ints, sorted_by: Sequence[Ints]) -> Ints:
+    """The order of few rows, with equal ones as the sort by rows leaves them."""
+    count = len(order)
+    if not FEW_ROWS <= count <= TIES_MAX:
+        return order
+    steps = np.zeros(count, np.int64)
+    for keys in sorted_by:
+        arranged_keys = keys[order]
+        steps[1:] |= arranged_keys[1:] != arranged_keys[:-1]
+    places = np.cumsum(steps)
+    if places[-1] == count - 1:
+        return order
+    found = np.empty(count, np.int64)
+    found[order] = places
+    return np.array(arranged(found.tolist(), None), np.int64)
 
 
 def sorted_rows(arrays: list[Ints]) -> Ints:
@@ -144,9 +192,12 @@ class Least:
 def sifted(ctx: ExecContext, sort: ColumnSort, source: Iterator[ColumnBatch], limit: int | None) -> Iterator[list[Row]]:
     """The rows of batches; with ``limit`` only those that may be among the first of them."""
     least = None if limit is None else sort.least(limit)
+    seen = 0
     for batch in source:
+        seen += batch.count
         try:
-            rows = None if least is None else least.sift(sort.keys(batch, ctx)[0])
+            # Of few rows all are sorted, so that equal ones come as they do without columns.
+            rows = None if least is None or seen <= TIES_MAX else least.sift(sort.keys(batch, ctx)[0])
         except Unsuited:
             rows = None
         some = batch if rows is None else batch.some(rows)
@@ -155,47 +206,160 @@ def sifted(ctx: ExecContext, sort: ColumnSort, source: Iterator[ColumnBatch], li
 
 
 class Kept:
-    """All rows of a sort, by column."""
+    """All rows of a sort, by column: in memory, and past its area in sorted runs in a file each."""
 
-    __slots__ = ("_batches", "_keys", "_order", "_sort")
+    __slots__ = ("_area", "_batches", "_keys", "_open_file", "_order", "_runs", "_scales", "_sort", "file_bytes")
 
-    def __init__(self, sort: ColumnSort) -> None:
-        self._sort = sort
+    def __init__(self, sort: ColumnSort, area: Area, open_file: Callable[[], TempFile]) -> None:
+        self._sort, self._area, self._open_file = sort, area, open_file
         self._batches: list[ColumnBatch] = []
         self._keys: list[list[Vector]] = []
         self._order: Ints = np.zeros(0, np.int64)
+        self._scales: list[int] | None = None
+        self._runs: list[TempFile] = []
+        self.file_bytes = 0
 
-    def rest(self, ctx: ExecContext, source: Iterator[ColumnBatch], area: Area) -> Iterator[list[Row]] | None:
+    def rest(self, ctx: ExecContext, source: Iterator[ColumnBatch]) -> Iterator[list[Row]] | None:
         """Keep and sort the batches; all of their rows, as they came, when that is not for columns."""
         for batch in source:
             ctx.check()
-            self._batches.append(batch)
             try:
-                self._keys.append(self._sort.keys(batch, ctx))
+                keys = self._comparable(self._sort.keys(batch, ctx))
+                size = batch.size_bytes + sum(key.size_bytes for key in keys)
+                self._batches.append(batch)
+                self._keys.append(keys)
+                if self._area.add(size):
+                    self._write_run()
             except Unsuited:
-                return self._as_they_came(source)
-            if area.add(batch.size_bytes + sum(key.size_bytes for key in self._keys[-1])):
-                return self._as_they_came(source)
+                more = [batch] if not self._batches or self._batches[-1] is not batch else []
+                return self._as_they_came(chain(more, source))
         try:
-            if self._keys:
+            if self._runs and self._batches:
+                self._write_run()
+            elif self._keys:
                 self._order = self._sort.order(self._keys)
         except Unsuited:
             return self._as_they_came(source)
         return None
 
+    def _comparable(self, keys: list[Vector]) -> list[Vector]:
+        """Numerics with as many decimals as those of the first batch."""
+        if self._scales is None:
+            self._scales = [key.scale for key in keys]
+        found = []
+        for key, scale in zip(keys, self._scales, strict=True):
+            if key.scale > scale:
+                raise Unsuited
+            found.append(key if key.kind != "n" else Vector("n", rescaled(key, scale), key.nulls, scale))
+        return found
+
     def _as_they_came(self, source: Iterator[ColumnBatch]) -> Iterator[list[Row]]:
-        return (batch.rows() for batch in chain(self._batches, source))
+        for run in self._runs:
+            for block in run.batches():
+                yield _unpacked(block)[0].rows()
+        for batch in chain(self._batches, source):
+            yield batch.rows()
+
+    def _whole(self) -> ColumnBatch:
+        columns = []
+        for index in range(self._batches[0].width):
+            HUB.pulse()
+            columns.append(concatenated([batch.column(index).spread(batch.count) for batch in self._batches]))
+        return ColumnBatch(sum(batch.count for batch in self._batches), columns)
+
+    def _write_run(self) -> None:
+        order = self._sort.order(self._keys)
+        whole = self._whole()
+        keys = ColumnBatch(whole.count, [concatenated(list(column)) for column in zip(*self._keys, strict=True)])
+        run = self._open_file()
+        self._runs.append(run)
+        for start in range(0, len(order), BLOCK_ROWS):
+            rows = order[start : start + BLOCK_ROWS]
+            run.write(_packed(whole.some(rows), keys.some(rows)))
+        self.file_bytes += run.bytes
+        self._batches, self._keys = [], []
+        self._area.clear()
+
+    @property
+    def peak_bytes(self) -> int:
+        """The most memory that was taken."""
+        return self._area.peak_bytes
+
+    def ordered(self) -> Iterator[ColumnBatch]:
+        """The rows in order, in batches."""
+        if self._runs:
+            yield from self._merged()
+        elif self._batches:
+            whole = self._whole()
+            self._batches, self._keys = [whole], []
+            for start in range(0, len(self._order), BATCH_ROWS):
+                yield whole.some(self._order[start : start + BATCH_ROWS])
 
     def rows(self) -> Iterator[list[Row]]:
         """The rows in order, in parts."""
-        if not self._batches:
-            return
-        width = self._batches[0].width
-        columns = []
-        for index in range(width):
-            HUB.pulse()
-            columns.append(concatenated([batch.column(index).spread(batch.count) for batch in self._batches]))
-        whole = ColumnBatch(len(self._order), columns)
-        self._batches = [whole]
-        for start in range(0, len(self._order), OUT_ROWS):
-            yield whole.some(self._order[start : start + OUT_ROWS]).rows()
+        for batch in self.ordered():
+            for start in range(0, batch.count, OUT_ROWS):
+                yield batch.some(np.arange(start, min(start + OUT_ROWS, batch.count))).rows()
+
+    def _merged(self) -> Iterator[ColumnBatch]:
+        """From each run what is not after the least of their last keys at hand, sorted together."""
+        sources = [_Run(run, self._sort) for run in self._runs]
+        while sources := [each for each in sources if each.refill()]:
+            bound = min(each.keys[-1] for each in sources)
+            parts, keys = [], []
+            for each in sources:
+                part, key = each.until(bound)
+                parts.append(part)
+                keys.append(key)
+            columns = [concatenated([part.column(index) for part in parts]) for index in range(parts[0].width)]
+            together = ColumnBatch(sum(part.count for part in parts), columns)
+            yield together.some(np.argsort(np.concatenate(keys), kind="stable"))
+
+
+class _Run:
+    """A sorted run that is read a block at a time."""
+
+    __slots__ = ("_at", "_batch", "_file", "_next", "_sort", "keys")
+
+    def __init__(self, file: TempFile, sort: ColumnSort) -> None:
+        self._file, self._sort = file, sort
+        self._next = self._at = 0
+        self._batch = ColumnBatch(0, ())
+        self.keys: Datum = np.zeros(0, "S1")
+        """of the block's rows, in the order of their bytes"""
+
+    def refill(self) -> bool:
+        """Have a row at hand; False at the end."""
+        if self._at < self._batch.count:
+            return True
+        if self._next == len(self._file):
+            self._file.close()
+            return False
+        self._batch, keys = _unpacked(self._file.read(self._next))
+        self.keys = self._sort.bytes_of([keys.column(index) for index in range(keys.width)])
+        self._next += 1
+        self._at = 0
+        return True
+
+    def until(self, bound: Datum) -> tuple[ColumnBatch, Datum]:
+        """The rows that are not after ``bound``, which are then done, and their keys."""
+        start, self._at = self._at, int(np.searchsorted(self.keys, bound, side="right"))
+        return self._batch.some(np.arange(start, self._at)), self.keys[start : self._at]
+
+
+def _packed(*batches: ColumnBatch) -> list[Row]:
+    """Batches of as many rows, for a file."""
+    return [
+        tuple([packed(batch.column(index).spread(batch.count)) for index in range(batch.width)]) for batch in batches
+    ]
+
+
+def _unpacked(block: list[Row]) -> tuple[ColumnBatch, ColumnBatch]:
+    found = []
+    for row in block:
+        columns = [unpacked(each) for each in row]
+        found.append(ColumnBatch(len(columns[0]) if columns else 0, columns))
+    # A batch without columns has as many rows as there are keys.
+    if not found[0].width:
+        found[0] = ColumnBatch(found[1].count, ())
+    return found[0], found[1]

@@ -13,7 +13,9 @@ from aurora.datum import Datum
 from aurora.kernels import columns as columns_kernel
 from aurora.kernels import groups as kernel
 from compute_node.exec.vectors.keys import GroupKeys, Numbers
+from compute_node.exec.vectors.sort import sorted_rows
 from compute_node.exec.vectors.vector import Unsuited, Vector, rescaled
+from compute_node.hub import HUB
 
 
 class GroupState(ABC):
@@ -77,6 +79,10 @@ class Count(GroupState):
         return self.lists(start, stop)[0]
 
 
+PART_VALUES: Final = 4096
+"""Values that are collected at once."""
+
+
 class Different:
     """So many different values, none of them NULL, as if they were there."""
 
@@ -95,12 +101,13 @@ class Different:
 class CountDistinct(GroupState):
     """count(DISTINCT …): the values of each group are numbered, and each number is of one group."""
 
-    __slots__ = ("_counts", "_keys")
+    __slots__ = ("_counts", "_keys", "_order")
 
     def __init__(self, kind: str, type_oid: int) -> None:
         super().__init__()
         self._keys = GroupKeys("i" + kind, (0, type_oid))
         self._counts: Datum = None
+        self._order: Datum = None
 
     def check(self, column: Vector | None) -> None:
         """All values are kept, in a form that is comparable."""
@@ -122,9 +129,14 @@ class CountDistinct(GroupState):
         """Dicts of the values, as if they had been collected."""
         found: list[dict[Datum, None]] = [{} for _ in range(start, stop)]
         groups = self._keys.numbers(0)
-        chosen = np.flatnonzero((groups >= start) & (groups < stop))
-        for group, value in self._keys.rows_of(chosen):
-            found[group - start][value] = None
+        if self._order is None:
+            self._order = sorted_rows([groups])
+        ends = np.searchsorted(groups, (start, stop), sorter=self._order)
+        chosen = self._order[ends[0] : ends[1]]
+        for first in range(0, len(chosen), PART_VALUES):
+            HUB.pulse()
+            for group, value in self._keys.rows_of(chosen[first : first + PART_VALUES]):
+                found[group - start][value] = None
         return list(found)
 
     def finished(self, start: int, stop: int) -> list[Datum]:
@@ -247,12 +259,12 @@ class Extreme(GroupState):
         """A numeric is shown with its own decimals."""
         if column is None or column.kind not in ("b" if self._boolean else "in") or column.scales is not None:
             raise Unsuited
-        if column.kind == "n" and self._scale not in (-1, column.scale):
+        if column.kind == "n" and self._scale not in (-1, column.scale) and not column.is_empty:
             raise Unsuited
 
     def add(self, groups: Numbers | None, rows: int, column: Vector | None) -> None:
         """By value."""
-        if column is None:
+        if column is None or column.is_empty:
             return
         if column.kind == "n":
             self._scale = column.scale

@@ -24,6 +24,7 @@ from aurora.errors import SqlError, is_of_a_value
 from aurora.kernels import columns as kernel
 from aurora.kernels.python.columns import UNSCALED_MAX, unscaled
 from compute_node.types import oids
+from compute_node.work.account import column_bytes
 
 if TYPE_CHECKING:
     from aurora.kernels.python.columns import Column
@@ -40,6 +41,8 @@ KINDS: Final[dict[int, str]] = {
     **dict.fromkeys((oids.TEXT, oids.VARCHAR, oids.BPCHAR), "s"),
 }
 """By type, without a collation of its own; all others are ``o``."""
+SHORT_BYTES: Final = 256
+"""Texts that are longer on average are not copied about."""
 EXACT_FLOAT: Final = float(1 << 62)
 """Products and sums of integers that are, as floats, less than this have 63 bits."""
 
@@ -91,8 +94,12 @@ class Vector:
         return Vector(self.kind, self.values[rows], nulls, self.scale, scales)
 
     def spread(self, count: int) -> Vector:
-        """A constant as ``count`` values; any other column as it is."""
-        return self if not self.is_constant else _plain(self).take(np.zeros(count, np.int64))
+        """A constant as ``count`` values, a long text as one object; any other column as it is."""
+        if not self.is_constant:
+            return self
+        if self.kind == "o" or (self.kind == "s" and len(self.values) > SHORT_BYTES):
+            return Vector("o", self.objects() * count)
+        return _plain(self).take(np.zeros(count, np.int64))
 
     def objects(self) -> list[Datum]:
         """The values as the row-wise code has them."""
@@ -116,11 +123,24 @@ class Vector:
         return found
 
     @property
+    def is_empty(self) -> bool:
+        """Whether all is NULL."""
+        return self.nulls is not None and bool(self.nulls.all())
+
+    @property
     def size_bytes(self) -> int:
         """What it takes in memory, about."""
         if self.kind == "s":
             return len(self.values) + 8 * len(self.offsets)
-        return len(self.values) * (64 if self.kind == "o" else 9)
+        return column_bytes(self.values) if self.kind == "o" else 9 * len(self.values)
+
+    @property
+    def narrow(self) -> Vector:
+        """The column, long texts as objects: rows of it that are taken again and again are not copied."""
+        count = len(self)
+        if self.kind != "s" or self.is_constant or len(self.values) <= SHORT_BYTES * max(count, 1):
+            return self
+        return Vector("o", self.objects())
 
 
 def _plain(constant: Vector) -> Vector:
@@ -279,3 +299,28 @@ def concatenated(columns: Sequence[Vector]) -> Vector:
     if first.kind == "n" and any(each.scale != first.scale or each.scales is not None for each in columns):
         return Vector("o", [value for each in columns for value in each.objects()])
     return Vector(first.kind, np.concatenate([each.values for each in columns]), nulls, first.scale)
+
+
+_DTYPES: Final = {"i": np.int64, "n": np.int64, "f": np.float64, "b": np.bool_}
+
+
+def packed(column: Vector) -> Row:
+    """A column as plain values and bytes, for a file."""
+    values = column.values if column.kind in "so" else np.ascontiguousarray(column.values).tobytes()
+    nulls = None if column.nulls is None else column.nulls.tobytes()
+    scales = None if column.scales is None else column.scales.tobytes()
+    offsets = None if column.offsets is None else np.ascontiguousarray(column.offsets).tobytes()
+    return column.kind, values, nulls, column.scale, scales, offsets
+
+
+def unpacked(row: Row) -> Vector:
+    """Inverse of ``packed``."""
+    kind, values, nulls, scale, scales, offsets = row
+    return Vector(
+        kind,
+        values if kind in "so" else np.frombuffer(values, _DTYPES[kind]),
+        None if nulls is None else np.frombuffer(nulls, np.bool_),
+        scale,
+        None if scales is None else np.frombuffer(scales, np.int16),
+        None if offsets is None else np.frombuffer(offsets, np.int64),
+    )

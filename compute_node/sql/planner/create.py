@@ -273,7 +273,14 @@ class Creator:
                 output=output,
             )
         if path.cte >= 0:
-            return CteScan(cte=path.cte, working=path.working, filter=condition, alias=entry.alias, output=output)
+            return CteScan(
+                cte=path.cte,
+                working=path.working,
+                filter=condition,
+                alias=entry.alias,
+                name=entry.cte or "",
+                output=output,
+            )
         if path.plan is None:
             raise InvariantViolation(f"range entry {entry.alias} has no plan")
         if condition is None and output == identity(path.plan.output):

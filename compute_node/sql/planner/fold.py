@@ -237,7 +237,8 @@ def _not(catalog: CatalogView, node: Not) -> Expr:
         return Or(type=oids.BOOL, arguments=tuple(_negated(catalog, item) for item in argument.arguments))
     if isinstance(argument, Or):
         return And(type=oids.BOOL, arguments=tuple(_negated(catalog, item) for item in argument.arguments))
-    if isinstance(argument, NullTest):
+    # A row may be neither NULL nor NOT NULL, and a domain may be over one.
+    if isinstance(argument, NullTest) and (argument.as_value or catalog.type(argument.argument.type).kind in "ber"):
         return dataclasses.replace(argument, negated=not argument.negated)
     if isinstance(argument, Call) and argument.operator and len(argument.arguments) == 2:
         negator = catalog.operator(argument.operator).negator

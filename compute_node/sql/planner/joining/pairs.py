@@ -310,8 +310,13 @@ class PairPaths:
             return
         mask = pair.outer.mask
         order = merging.outer_order(self._classes, keys, mask, pair.joined.mask)
+        # Sorts read their whole inputs before the first row; what is in an order may not have to be sorted.
+        bound = sum(path.startup if path.order else path.cost for path in (pair.outer.cheapest, pair.inner.cheapest))
         for number in range(len(order)):
             mine = (order[number], *order[:number], *order[number + 1 :])
+            result = () if pair.kind in ("right", "full") else self.used(mine, pair.joined)
+            if is_hopeless(pair.joined.paths, bound, bound, result, self._wants_first):
+                continue
             chosen = merging.keys_of(mine, keys, mask)
             if not chosen or (pair.kind in ("right", "full") and len(chosen) != len(keys)):
                 continue
