@@ -360,7 +360,7 @@ class QueryPlanner:
         query = self.query
         where, extra_items = self._pull_up_sublinks(conjuncts(query.where))
         query = self.query
-        prepared = [part for item in where for part in self.conditions(item)]
+        prepared = [_decided(part) for item in where for part in self.conditions(item)]
         self.where_quals = prepared
         nonnull = frozenset[int]().union(*(nonnullable(self.catalog, item) for item in prepared))
         trees = [reduce_outer(self.catalog, item, nonnull) for item in query.from_items]
@@ -532,11 +532,20 @@ class QueryPlanner:
 
     def _equalities_last(self, conditions: list[Expr]) -> list[Expr]:
         """Conditions in the order in which they are checked: those that make classes come after the others."""
+        conditions = [self._without_itself(item) for item in conditions]
         if len(conditions) < 2:
             return conditions
         classes = [bool(self.classes.family(item)) for item in conditions]
         first = [item for item, of_class in zip(conditions, classes, strict=True) if not of_class]
         return first + [item for item, of_class in zip(conditions, classes, strict=True) if of_class]
+
+    def _without_itself(self, node: Expr) -> Expr:
+        """What equals itself is not NULL, and that is all that such a condition says."""
+        if isinstance(node, Call) and len(node.arguments) == 2 and node.arguments[0] == node.arguments[1]:
+            strict = self.catalog.function(node.function).strict
+            if strict and self.classes.family(node) and not contains_volatile(self.catalog, node):
+                return NullTest(type=oids.BOOL, argument=node.arguments[0], negated=True)
+        return node
 
     def _classify(self, pool: list[Expr], nulls: int, entries: int) -> list[Expr]:
         """The conditions that no class enforces."""
@@ -781,3 +790,10 @@ def _references(query: Query, name: str) -> int:
 def _own_expressions(query: Query) -> list[tuple[Expr, int]]:
     """The query's own top expressions (not those of nested queries)."""
     return [(expr, 0) for expr, depth in query_expressions(query, 0) if depth == 0]
+
+
+def _decided(condition: Expr) -> Expr:
+    """A condition that is NULL is as good as false."""
+    if isinstance(condition, Const) and condition.value is None:
+        return dataclasses.replace(condition, value=False)
+    return condition
