@@ -9,7 +9,7 @@ import operator
 from collections.abc import Callable, Iterator
 from datetime import UTC
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any
 
 import compute_node.types  # noqa: F401 - fills the registry
 from aurora.errors import UniqueViolation
@@ -51,7 +51,14 @@ def relation(
     return RelationDesc(
         rows=10.0,
         pages=1,
-        oid=oid, relfile=oid, name=name, schema="public", namespace=2200, kind="r", columns=described, indexes=indexes
+        oid=oid,
+        relfile=oid,
+        name=name,
+        schema="public",
+        namespace=2200,
+        kind="r",
+        columns=described,
+        indexes=indexes,
     )
 
 
@@ -304,12 +311,6 @@ class FakeSession:
     interrupt: Exception | None = None
     user = session_user = database = "postgres"
     pid = 1
-
-    settings: ClassVar[dict[str, Any]] = {
-        "work_mem": 4096, "hash_mem_multiplier": 2.0, "temp_file_limit": -1, "log_temp_files": -1,
-        "aurora.column_batches": False,
-    }  # fmt: skip
-    """The tables here have no pages, and are read by rows."""
 
     def catalog_function(self, name: str, *args: Any) -> Any:
         """Nothing is hidden from it."""
