@@ -53,7 +53,7 @@ from compute_node.sql.expressions import Expr
 from compute_node.sql.parse import RawStatement
 from compute_node.sql.plan import PlannedStmt
 from compute_node.sql.planner import plan
-from compute_node.sql.planner.modify import checks, generated
+from compute_node.sql.planner.modify import checks, copy_condition, generated
 from compute_node.sql.required import RelationAccess, Required
 from compute_node.txn.locks import ROW_EXCLUSIVE, WeakLocks
 from compute_node.txn.transaction import Txn
@@ -289,10 +289,15 @@ class Engine:
         return Explanation(planned, options, view, session.env, planning_s)
 
     def copy_target(
-        self, session: SessionState, txn: Txn, relation: ast.RangeVar, columns: list[str] | None
+        self,
+        session: SessionState,
+        txn: Txn,
+        relation: ast.RangeVar,
+        columns: list[str] | None,
+        where: ast.Node | None = None,
     ) -> CopyTarget:
-        """Open a relation for COPY FROM: locked, with the defaults of the columns that the input lacks. Errors: 42P01,
-        42809.
+        """Open a relation for COPY FROM: locked, with the defaults of the columns that the input lacks. ``where``: of
+        the session's statement. Errors: 42P01, 42809.
         """
         view = self.catalog.view(session)
         desc = view.find_relation(relation.schemaname, relation.relname)
@@ -312,7 +317,8 @@ class Engine:
         view = self.catalog.view(session)
         if view.find_relation(relation.schemaname, relation.relname) is not desc:
             # Changed, or dropped, while this waited for the lock.
-            return self.copy_target(session, txn, relation, columns)
+            return self.copy_target(session, txn, relation, columns, where)
+        condition = None if where is None else copy_condition(view, desc, where, session.query, session)
         context = self.begin_statement(session)
         return CopyTarget(
             context,
@@ -322,6 +328,7 @@ class Engine:
             self._defaults(session, view, desc, columns),
             checks(view, desc),
             generated(view, desc),
+            condition,
         )
 
     @staticmethod

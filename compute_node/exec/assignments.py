@@ -127,9 +127,9 @@ class RowChange:
             columns |= set(range(width))
         self.needed = tuple(sorted(index + 1 for index in columns))
         unit = Unit()
-        self._make: Callable[..., Datum] = unit.link(
-            unit.function("c, s, keep", self.maker_lines(unit, assignments, recheck, checks, bool(returning), proposed))
-        )
+        lines = self.maker_lines(unit, assignments, recheck, checks, bool(returning), proposed)
+        # Helper functions of the expressions take y, which only RETURNING has.
+        self._make: Callable[..., Datum] = unit.link(unit.function("c, s, keep, y=None", lines))
         self._returning: Callable[..., Row] | None = None
         if returning:
             unit = Unit()

@@ -8,7 +8,7 @@ from aurora.datum import Row
 from aurora.errors import DuplicateColumn, InvalidColumnReference, SqlError, UndefinedColumn
 from compute_node.exec.assignments import generator
 from compute_node.exec.builder import Builder
-from compute_node.exec.compile.rows import batch_function
+from compute_node.exec.compile.rows import batch_function, truth_function
 from compute_node.exec.constraints import row_verifier
 from compute_node.exec.context import ExecContext
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
@@ -44,7 +44,10 @@ class CopyTarget:
     the input lacks (evaluated per row); ``checks``: the table's CHECK constraints over the full row. Errors: 23502,
     23505, 23514."""
 
-    __slots__ = ("_count", "_ctx", "_generate", "_shape", "_table", "_verify", "_watched", "columns")
+    __slots__ = (
+        "_count", "_ctx", "_generate", "_shape", "_table", "_verify", "_wanted", "_watched", "columns",
+        "table_columns",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -55,6 +58,7 @@ class CopyTarget:
         defaults: Mapping[int, ex.Expr],
         checks: Sequence[tuple[str, ex.Expr]],
         generated: Sequence[tuple[int, ex.Expr]],
+        where: ex.Expr | None = None,
     ) -> None:
         given = input_columns(relation, names)
         writes = RelationAccess(relation, INSERT, inserted=frozenset(column.attno for column in given))
@@ -63,6 +67,7 @@ class CopyTarget:
         self.columns: list[tuple[str, PgType, int]] = [
             (column.name, builder.type(column.type), column.typmod) for column in given
         ]
+        self.table_columns = tuple([column.name for column in relation.columns if not column.dropped])
         positions = {column.attno: position for position, column in enumerate(given)}
         output: list[ex.Expr] = []
         for column in relation.columns:
@@ -73,6 +78,7 @@ class CopyTarget:
             else:
                 output.append(ex.Const(type=column.type, value=None))
         self._shape = batch_function(builder, output, None, len(given))
+        self._wanted = None if where is None else truth_function(builder, where)
         self._generate = generator(builder, relation, generated)
         self._verify = row_verifier(builder, relation, checks)
         self._table = ctx.storage.table(relation)
@@ -88,6 +94,24 @@ class CopyTarget:
         ctx.check()
         if self._shape is not None:
             rows = self._shape(ctx, rows)
+        if self._wanted is not None:
+            self._write_wanted(rows)
+            return
+        self._write(rows)
+
+    def _write_wanted(self, rows: list[Row]) -> None:
+        """Insert the rows of a batch that WHERE is true of."""
+        wanted, ctx = self._wanted, self._ctx
+        places = [place for place, row in enumerate(rows) if wanted is None or wanted(ctx, row)]
+        try:
+            self._write([rows[place] for place in places])
+        except SqlError as error:
+            if error.row is not None:
+                error.row = places[error.row]
+            raise
+
+    def _write(self, rows: list[Row]) -> None:
+        ctx = self._ctx
         if self._generate is not None:
             rows = self._generate(ctx, rows)
         if self._verify is not None:

@@ -12,7 +12,7 @@ from sys import getsizeof
 from typing import Any
 
 from aurora.datum import Datum, Row
-from aurora.errors import BadCopyFileFormat, SqlError, UndefinedColumn
+from aurora.errors import BadCopyFileFormat, InvalidColumnReference, SqlError, UndefinedColumn
 from aurora.kernels import wire as wire_kernel
 from compute_node.session.copy_kept import KeptInput
 from compute_node.session.copy_options import CopyOptions
@@ -152,8 +152,10 @@ class LineReader:
         env: TypeEnv,
         decode: Callable[[bytes], str] = decode_text,
         account: Account | None = None,
+        table_columns: Sequence[str] = (),
     ) -> None:
         self._decode = decode
+        self._table_columns = table_columns
         self._batch = _Batch(relation, columns, env)
         self._names = [name for name, _, _ in columns]
         self._options = options
@@ -167,7 +169,7 @@ class LineReader:
         self.ended = False
         """whether the end of the data was marked"""
         self._open_record: list[str] = []
-        """lines of a record, one of whose quoted fields goes on"""
+        """lines of a record, one of whose fields goes on"""
         self._is_quoted = False
         self._open_line = 0
         self._marks = re.compile(f"[{re.escape(options.quote)}{re.escape(options.escape)}]")
@@ -180,15 +182,17 @@ class LineReader:
         self._codes = self._batch.codes()
         self._given_first = 1
         self._numbers: Sequence[int] = ()
-        self._force_null = self._chosen(options.force_null)
-        self._force_not_null = self._chosen(options.force_not_null)
+        self._force_null = self._chosen("FORCE_NULL", options.force_null)
+        self._force_not_null = self._chosen("FORCE_NOT_NULL", options.force_not_null)
 
-    def _chosen(self, names: tuple[str, ...]) -> frozenset[int]:
+    def _chosen(self, option: str, names: tuple[str, ...]) -> frozenset[int]:
         if names == ("*",):
             return frozenset(range(len(self._names)))
         for name in names:
             if name not in self._names:
-                raise UndefinedColumn(f'column "{name}" of relation "{self._batch.relation}" does not exist')
+                if name not in self._table_columns:
+                    raise UndefinedColumn(f'column "{name}" of relation "{self._batch.relation}" does not exist')
+                raise InvalidColumnReference(f'{option} column "{name}" not referenced by COPY')
         return frozenset(self._names.index(name) for name in names)
 
     def feed(self, data: bytes) -> list[Row]:
@@ -246,6 +250,10 @@ class LineReader:
             self._kept.drop(len(rest))
             with self._kept.working(_COPIES * len(rest)):
                 rows = self._lines(self._decode(rest) + "\n")
+        if self._open_record and not self._csv:
+            record, number = "".join(self._open_record), self._open_line
+            self._open_record, self._open_line = [], 0
+            rows += self._exact([record], number)
         if self._open_record and not self.ended:
             raise self._batch.error("unterminated CSV quoted field", self._open_line, "".join(self._open_record))
         return rows
@@ -288,12 +296,13 @@ class LineReader:
         return self._exact(lines, first)
 
     def _forced(self, row: list[str | None], quoted: list[bool]) -> list[str | None]:
-        for index in self._force_not_null:
-            if index < len(row) and row[index] is None and not quoted[index]:
-                row[index] = self._options.null
         for index in self._force_null:
             if index < len(row) and row[index] == self._options.null:
                 row[index] = None
+                quoted[index] = True
+        for index in self._force_not_null:
+            if index < len(row) and row[index] is None and not quoted[index]:
+                row[index] = self._options.null
         return row
 
     def _exact(self, lines: list[str], first: int) -> list[Row]:
@@ -325,6 +334,16 @@ class LineReader:
             else:
                 if "\r" in line:
                     raise self._batch.error("literal carriage return found in data", number, line)
+                if (len(line) - len(line.rstrip("\\"))) & 1:
+                    # A line's end behind a backslash is a part of the field.
+                    self._open_line = self._open_line or number
+                    self._kept.add(len(line) + 1, getsizeof(line), f"COPY {self._batch.relation}, line {number}")
+                    self._open_record += (line, "\n")
+                    continue
+                if self._open_record:
+                    line = "".join((*self._open_record, line))
+                    self._open_record, self._open_line = [], 0
+                    self._kept.clear()
                 fields = self._text_fields(line)
             if self._header:
                 self._header = False

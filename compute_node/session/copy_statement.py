@@ -52,8 +52,6 @@ def run(session: SessionState, node: ast.Node, source: str) -> int:
         _check_server_side(session, node)
     options = parse_options(node.options, bool(node.is_from))
     if node.is_from:
-        if node.whereClause is not None:
-            raise NotSupported("COPY FROM with WHERE is not supported")
         return _copy_in(session, node, options)
     return _copy_out(session, node, source, options)
 
@@ -93,7 +91,7 @@ def _copy_in(session: SessionState, node: ast.Node, options: CopyOptions) -> int
     session.plans.statements += 1
     door.begin_text(session, session.query)
     names = [item.sval for item in node.attlist] if node.attlist else None
-    target = session.engine.copy_target(session, txn, node.relation, names)
+    target = session.engine.copy_target(session, txn, node.relation, names, node.whereClause)
     relation = node.relation.relname
     account = Account()
     reader: LineReader | BinaryReader
@@ -105,7 +103,7 @@ def _copy_in(session: SessionState, node: ast.Node, options: CopyOptions) -> int
     else:
         found = _charset(session, options)
         decode = decode_text if found is None else found.decode
-        reader = LineReader(relation, target.columns, options, session.env, decode, account)
+        reader = LineReader(relation, target.columns, options, session.env, decode, account, target.table_columns)
 
     def write(rows: list[Row]) -> None:
         for at in range(0, len(rows), BATCH_ROWS):
@@ -160,9 +158,18 @@ def _from_client(session: SessionState) -> Iterator[bytes]:
             raise ProtocolViolation(f"unexpected message type 0x{kind:02X} during COPY from stdin", severity="FATAL")
 
 
+def _has_into(node: ast.SelectStmt) -> bool:
+    """Whether a SELECT, or the first of a set operation, has INTO."""
+    while node.larg is not None:
+        node = node.larg
+    return node.intoClause is not None
+
+
 def _query(session: SessionState, node: ast.Node) -> Any:
     """The SELECT that COPY table TO means."""
     if node.query is not None:
+        if isinstance(node.query, ast.SelectStmt) and _has_into(node.query):
+            raise NotSupported("COPY (SELECT INTO) is not supported")
         if not prepare.is_query(node.query):
             raise NotSupported("COPY query must be SELECT, INSERT, UPDATE or DELETE")
         return node.query

@@ -52,6 +52,8 @@ class CopyTarget(Protocol):
 
     columns: list[tuple[str, PgType, int]]
     """(name, type, typmod) of each column that the input has, in its order"""
+    table_columns: tuple[str, ...]
+    """of the whole table"""
 
     def write_rows(self, rows: list[Row]) -> None:
         """Insert rows of typed values."""
@@ -163,9 +165,14 @@ class Engine(Protocol):
         has changed meanwhile. ``compile`` has done it for what it returns."""
 
     def copy_target(
-        self, session: SessionState, txn: Txn, relation: ast.RangeVar, columns: list[str] | None
+        self,
+        session: SessionState,
+        txn: Txn,
+        relation: ast.RangeVar,
+        columns: list[str] | None,
+        where: ast.Node | None = None,
     ) -> CopyTarget:
-        """Open a relation (pglast RangeVar) for COPY FROM; None is all columns."""
+        """Open a relation (pglast RangeVar) for COPY FROM; None is all columns. ``where``: which rows are inserted."""
 
     def compile(
         self,

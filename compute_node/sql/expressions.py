@@ -10,6 +10,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
+from math import copysign
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from aurora.datum import Datum
@@ -35,6 +37,17 @@ class Const(Expr):
     """A value in its Python form; None is NULL."""
 
     value: Datum
+
+    def __eq__(self, other: object) -> bool:
+        """Whether it is written alike: equal numbers of other scales, and zeros of other signs, are other constants."""
+        if other.__class__ is not Const:
+            return NotImplemented
+        if (self.type, self.typmod, self.value) != (other.type, other.typmod, other.value):
+            return False
+        value = self.value
+        if value.__class__ is float:
+            return bool(value) or copysign(1.0, value) == copysign(1.0, other.value)
+        return value.__class__ is not Decimal or value.as_tuple() == other.value.as_tuple()
 
     def __hash__(self) -> int:
         try:

@@ -269,11 +269,12 @@ class Memoize(Plan):
 
 @dataclass(slots=True, kw_only=True)
 class Sort(Plan):
-    """Sorts the child's rows by Column keys; ``limit`` bounds what is kept."""
+    """Sorts the child's rows by Column keys; ``limit`` bounds what is kept, to so many after ``offset``."""
 
     child: Plan
     keys: tuple[SortKey[Expr], ...] = ()
     limit: Expr | None = None
+    offset: Expr | None = None
 
 
 @dataclass(slots=True, kw_only=True)

@@ -68,8 +68,8 @@ def parse_float(text: str, type_name: str) -> float:
         if math.isinf(value) or (value == 0.0 and _has_digits(found)):
             shown = text if type_name == "real" else found
             raise NumericValueOutOfRange(f'"{shown}" is out of range for type {type_name}')
-    if type_name == "real":
-        # A hexadecimal text is the double itself.
+    if type_name == "real" and word is None:
+        # A NaN stays the one object that it is, as constants are compared. A hexadecimal text is the double itself.
         value = _to_real(value, lambda: Decimal(value if match[1] is not None else found), text)
     if match.end() != len(stripped):
         raise invalid_syntax(type_name, text)

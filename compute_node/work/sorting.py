@@ -7,7 +7,8 @@
 
 A merge takes from the runs whatever is not greater than the smallest of their last rows at hand, and sorts that
 together: the runs' parts are in order, so this is a merge by Python's own sort. No step works on more than a bounded
-number of rows, and equal rows stay in the order in which they came.
+number of rows. Equal rows stay in the order in which they came; of few rows, in the order that PostgreSQL leaves them
+in (``ties``).
 """
 
 from __future__ import annotations
@@ -19,11 +20,14 @@ from aurora.datum import Datum, Row
 from compute_node.hub import HUB
 from compute_node.work.account import Area, batch_bytes
 from compute_node.work.spill import BLOCK_BYTES, TempFile, Writer
+from compute_node.work.ties import TIES_MAX, arranged
 
 RUN_ROWS = 10_000
 MERGE_ROWS = 10_000
 FAN_IN_MIN = 6
 BATCH_ROWS = 1000
+FEW_ROWS = 4
+"""Fewer rows of one order are in every algorithm's."""
 
 Batch = list[Datum]
 """Rows, or other things that the passes know"""
@@ -49,10 +53,40 @@ def sort_rows(rows: Batch, passes: list[Pass]) -> None:
             rows.sort(key=None if key is itself else key, reverse=reverse)
 
 
+def sort_few(rows: Batch, passes: list[Pass], least: int | None = None) -> None:
+    """Sort at most ``TIES_MAX`` rows in place, equal ones in PostgreSQL's order."""
+    count = len(rows)
+    if count < FEW_ROWS:
+        sort_rows(rows, passes)
+        return
+    order = list(range(count))
+    columns = []
+    for key, reverse in passes:
+        keys = rows if key is itself else list(map(key, rows))
+        order.sort(key=keys.__getitem__, reverse=reverse)
+        columns.append(keys)
+    ranks = [0] * count
+    rank, last = 0, order[0]
+    for at in order[1:]:
+        for keys in columns:
+            one, other = keys[last], keys[at]
+            if one is not other and one != other and (one < other or other < one):
+                rank += 1
+                break
+        ranks[at] = rank
+        last = at
+    if rank < count - 1:
+        order = arranged(ranks, least)
+    rows[:] = [rows[at] for at in order]
+
+
 def sorted_batches(rows: Batch, passes: list[Pass]) -> Iterator[Batch]:
     """Rows that are in memory already, in order; the list is used up."""
     if len(rows) <= RUN_ROWS:
-        sort_rows(rows, passes)
+        if len(rows) <= TIES_MAX:
+            sort_few(rows, passes)
+        else:
+            sort_rows(rows, passes)
         yield rows
         return
     runs = []
@@ -169,6 +203,11 @@ class Sorter:
 
     def _end_run(self) -> None:
         run, self._pending = self._pending, []
+        if len(run) == self.rows <= TIES_MAX and self._tuples:
+            sort_few(run, self._passes, self._least)
+            self._runs.append(run)
+            HUB.pulse()
+            return
         for start in range(0, len(run), RUN_ROWS):
             part = run if len(run) <= RUN_ROWS else run[start : start + RUN_ROWS]
             sort_rows(part, self._passes)

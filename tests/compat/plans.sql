@@ -95,6 +95,9 @@ RESET ALL;
 -- sub-selects that run once
 EXPLAIN (COSTS OFF) SELECT * FROM big WHERE x = (SELECT max(k) FROM dup);
 EXPLAIN (COSTS OFF) SELECT t FROM big WHERE y = (SELECT min(k) FROM dup WHERE dup.l > big.id);
+-- what equals itself is not NULL
+EXPLAIN (COSTS OFF) SELECT * FROM holes WHERE i = i AND j > 3;
+SELECT count(*) FROM holes WHERE i = i AND j > 3;
 -- the order of joins as written
 SET join_collapse_limit = 1;
 EXPLAIN (COSTS OFF) SELECT * FROM dup a CROSS JOIN tiny b JOIN holes c ON c.i = a.k AND c.j = b.id;

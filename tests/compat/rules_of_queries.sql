@@ -63,5 +63,81 @@ SELECT s, rq2 FROM (SELECT a FROM rq OFFSET 0) s FULL JOIN rq2 ON s.a = rq2.a OR
 SELECT s, s.b FROM rq2 LEFT JOIN LATERAL (SELECT rq2.a AS q, b FROM rq WHERE rq.a = rq2.a) s ON true ORDER BY rq2.a;
 CREATE UNIQUE INDEX ON rq2 (a);
 INSERT INTO rq2 VALUES (1, 2) ON CONFLICT (a) DO UPDATE SET d = (excluded.ctid::text)::int;
+CREATE TABLE rqt (n int, k int, t text);
+INSERT INTO rqt SELECT i, (i * 7919) % 5, chr(97 + (i * 31) % 3) FROM generate_series(1, 60) i;
+SELECT n, k FROM rqt WHERE n < 12 ORDER BY k;
+SELECT n, k FROM rqt ORDER BY k;
+SELECT n, k FROM rqt ORDER BY k DESC, t;
+SELECT n, t FROM rqt ORDER BY t;
+SELECT n, k FROM rqt ORDER BY k LIMIT 7;
+SELECT n, k FROM rqt ORDER BY k LIMIT 7 OFFSET 3;
+SELECT n, t FROM rqt ORDER BY t DESC LIMIT 10;
+SELECT n, k FROM rqt ORDER BY k LIMIT 40;
+SELECT n, k, row_number() OVER (ORDER BY k) AS r, first_value(n) OVER (ORDER BY t) FROM rqt ORDER BY n;
+SELECT k, array_agg(n ORDER BY t) FROM rqt GROUP BY k ORDER BY k;
+SELECT DISTINCT ON (k) k, n FROM rqt ORDER BY k;
+SELECT n, k FROM rqt ORDER BY k FETCH FIRST 5 ROWS WITH TIES;
+SELECT n, k, nullif(k, 3) FROM rqt ORDER BY nullif(k, 3) NULLS FIRST, t LIMIT 25;
+SELECT DISTINCT ON (k) k, n, generate_series(1, 3) AS g FROM rqt WHERE n < 9;
+SELECT DISTINCT ON (k) k, n, generate_series(1, 3) AS g FROM rqt WHERE n < 9 ORDER BY k, n DESC;
+SELECT DISTINCT ON (k) k, n, generate_series(1, 3) AS g FROM rqt WHERE n < 9 ORDER BY k, n DESC, g DESC;
+SELECT DISTINCT ON (g) k, n, generate_series(1, 3) AS g FROM rqt WHERE n < 9;
+CREATE TABLE rqc (a int, b text DEFAULT 'dflt', c int GENERATED ALWAYS AS (a * 2) STORED, CHECK (a < 100));
+COPY rqc (a) FROM STDIN WHERE a > 2 AND b = 'dflt';
+1
+3
+4
+\.
+COPY rqc FROM STDIN (FORMAT csv) WHERE b LIKE 'q%';
+5,qa
+6,wa
+7,qb
+\.
+COPY rqc (a) FROM STDIN WHERE a < 200;
+200
+8
+199
+\.
+COPY rqc (a) FROM STDIN WHERE a < 100 OR a IS NULL;
+300
+9
+\N
+\.
+TABLE rqc;
+COPY rqc FROM STDIN WHERE nosuch = 1;
+COPY rqc FROM STDIN WHERE a;
+COPY rqc FROM STDIN WHERE max(a) = 1;
+COPY rqc FROM STDIN WHERE row_number() OVER () = 1;
+COPY rqc FROM STDIN WHERE generate_series(1, a) = 1;
+COPY rqc FROM STDIN WHERE a = (SELECT 1);
+COPY rqc TO STDOUT WHERE a = 1;
+COPY (SELECT 1 INTO rqx) TO STDOUT;
+COPY (SELECT 1 INTO rqx UNION SELECT 2) TO STDOUT;
+COPY rqc (a) FROM STDIN (FORMAT csv, FORCE_NULL (b));
+COPY rqc (a) FROM STDIN (FORMAT csv, FORCE_NOT_NULL (b));
+COPY rqc (a) FROM STDIN (FORMAT csv, FORCE_NOT_NULL (z));
+CREATE TABLE rqf (a text, b text, c text);
+COPY rqf FROM STDIN (FORMAT csv, FORCE_NULL (a, b), FORCE_NOT_NULL (b, c));
+,,
+"","",""
+x,y,z
+\.
+COPY rqf FROM STDIN;
+one\
+line	two\\	three\
+\
+lines
+a\\\
+b	c	d
+\.
+COPY rqf FROM STDIN;
+x	y	z\
+\.
+COPY rqf FROM STDIN;
+x	y\
+z
+\.
+TABLE rqf;
+DROP TABLE rqt, rqc, rqf;
 DROP VIEW rqv;
 DROP TABLE rq, rq2;

@@ -1,6 +1,20 @@
-"""Random tables and queries: two ways to the same rows must give the same rows.
+"""Random tables, queries and changes: two ways to the same rows must give the same rows.
 
-``choice`` draws, ``tables`` and ``expressions`` and ``queries`` make SQL from what is drawn, ``oracles`` says how else
-the rows may be had: from PostgreSQL, by other plans, from the parts of a condition. ``python -m tests.fuzz`` runs as
-many as it is told; a difference shrinks to a script of a few statements.
+| module | holds |
+| --- | --- |
+| ``choice`` | decisions: random ones, which are kept, or kept ones again |
+| ``scalars`` | the types and their values |
+| ``functions`` | templates of expressions by type |
+| ``expressions`` | expressions and conditions |
+| ``tables`` | tables, rows, indexes |
+| ``queries`` | FROM, sub-selects, plain queries |
+| ``grouping``, ``windows``, ``composed`` | the other kinds of queries |
+| ``changes`` | INSERT, UPDATE, DELETE, MERGE |
+| ``oracles`` | how else the rows may be had: PostgreSQL, other settings, the parts of a condition … |
+| ``shrink`` | decisions made simpler as long as the difference stays |
+| ``run`` | cases |
+
+``python -m tests.fuzz`` runs as many as it is told; a difference shrinks to a script of a few statements. Each query
+has exactly one answer: where SQL leaves a choice (the order of rows, which of two equal values a group keeps, the
+order of a sum of floats), the generator does not make such a query, and says so where it avoids it.
 """

@@ -1,25 +1,31 @@
-"""Decisions of the generator, drawn from hypothesis: what comes first in a list is simplest, so that a failing case
-shrinks towards it."""
+"""Decisions of the generator: numbers, of which 0 is always the simplest. What is decided is kept, so that the same
+decisions can be made again, or simpler ones (``shrink``)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from random import Random
 from typing import TypeVar
 
-from hypothesis import strategies as st
-
 _T = TypeVar("_T")
+Draw = Callable[[int], int]
+"""A number of 0 to that one"""
 
 
 class Choice:
-    """A source of decisions."""
+    """A source of decisions; ``made`` are those so far."""
 
-    def __init__(self, draw: Callable[[st.SearchStrategy[int]], int]) -> None:
+    def __init__(self, draw: Draw) -> None:
         self._draw = draw
+        self.made: list[int] = []
+        self.parameters: list[tuple[str, str]] | None = None
+        """(type, value) of what stands as ``$n`` in the text; None: values stand there themselves."""
 
     def number(self, low: int, high: int) -> int:
         """Of ``low`` to ``high``, both included."""
-        return self._draw(st.integers(low, high))
+        drawn = min(self._draw(high - low), high - low)
+        self.made.append(drawn)
+        return low + drawn
 
     def of(self, items: Sequence[_T]) -> _T:
         """One of them."""
@@ -35,3 +41,15 @@ class Choice:
         left = list(range(len(items)))
         chosen = sorted(left.pop(self.number(0, len(left) - 1)) for _ in range(wanted))
         return [items[at] for at in chosen]
+
+
+def drawn_from(*seeds: int) -> Draw:
+    """Random decisions, the same ones for the same seeds."""
+    source = Random("-".join(map(str, seeds)))
+    return lambda high: source.randint(0, high)
+
+
+def drawn_again(made: Sequence[int]) -> Draw:
+    """These decisions, the simplest ones after them."""
+    left = iter(made)
+    return lambda high: next(left, 0)

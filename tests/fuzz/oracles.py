@@ -1,6 +1,6 @@
 """Ways to have the rows of a query once more.
 
-``same_rows``: of two answers. ``plans``: the same query with kinds of plans turned off, which must not change it.
+``same_rows``: of two answers. ``settings``: the same query with kinds of plans turned off, which must not change it.
 ``parts``: the rows for which a condition is true, false and unknown are all rows (ternary logic partitioning, Rigger
 and Su, OOPSLA 2020). ``counted``: the rows that WHERE leaves are as many as those of which the condition, computed as a
 column, is true (NoREC, Rigger and Su, ESEC/FSE 2020).
@@ -9,82 +9,130 @@ column, is true (NoREC, Rigger and Su, ESEC/FSE 2020).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 
 from tests.fuzz.choice import Choice
-from tests.fuzz.expressions import Reference, condition
+from tests.fuzz.expressions import condition
 from tests.fuzz.tables import Table
 
-SETTINGS = (
-    "aurora.column_batches",
-    "enable_hashjoin",
-    "enable_nestloop",
-    "enable_indexscan",
-    "enable_bitmapscan",
-    "enable_seqscan",
-    "enable_mergejoin",
-    "enable_hashagg",
-    "enable_memoize",
-    "enable_incremental_sort",
-    "enable_material",
-    "enable_sort",
+OWN_SETTINGS = (
+    "aurora.column_batches = off",
+    "aurora.column_batches = off",
+    "aurora.lift_literals = off",
+    "work_mem = '64kB'",
+    "work_mem = '64kB'",
+    "enable_hashjoin = off",
+    "enable_mergejoin = off",
+    "enable_nestloop = off",
+    "enable_indexscan = off",
+    "enable_indexonlyscan = off",
+    "enable_bitmapscan = off",
+    "enable_seqscan = off",
+    "enable_sort = off",
+    "enable_incremental_sort = off",
+    "enable_hashagg = off",
+    "enable_material = off",
+    "enable_memoize = off",
+    "enable_tidscan = off",
+    "from_collapse_limit = 1",
+    "join_collapse_limit = 1",
+    "geqo_threshold = 2",
+    "random_page_cost = 0",
+    "plan_cache_mode = force_generic_plan",
 )
-TOO_LONG = "57014"
-"""SQLSTATE of a query that was cut short"""
+TOO_LONG = ("57014",)
+"""SQLSTATEs of a query that was cut short"""
+FIRST_USER_OID = 16384
 Connection = psycopg.Connection[Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Rows as the server writes them, or the SQLSTATE of an error."""
+    """Rows as the server writes them with (name, type) of the columns, or an error. A column's type modifier is that of
+    what its expression was folded to, so it is the plan's."""
 
     rows: list[tuple[Any, ...]]
+    columns: tuple[tuple[bytes | None, int], ...] = ()
     error: str = ""
+    """SQLSTATE and message"""
+
+    @property
+    def is_late(self) -> bool:
+        """The server had no time for it."""
+        return self.error[:5] in TOO_LONG
 
 
-def ask(connection: Connection, sql: str) -> Answer:
-    """What a server answers; values as text."""
+def ask(connection: Connection, sql: str, binary: bool = False) -> Answer:
+    """What a server answers; values as text, or as in the binary protocol."""
     try:
-        cursor = connection.execute(sql)
+        cursor = connection.cursor(binary=binary).execute(sql)
     except psycopg.Error as error:
         if error.sqlstate is None:
             raise
-        return Answer([], f"{error.sqlstate} {error.diag.message_primary}")
-    found = cursor.pgresult
+        return Answer([], error=f"{error.sqlstate} {error.diag.message_primary}")
+    return _answer(cursor.pgresult)
+
+
+def ask_with(connection: Connection, sql: str, values: Sequence[Sequence[str]]) -> Answer:
+    """The rows of a statement that is prepared once and executed with several lists of parameters."""
+    rows: list[tuple[Any, ...]] = []
+    low = connection.pgconn
+    prepared = low.prepare(b"fuzzed", sql.encode())
+    if prepared.error_message:
+        return Answer([], error=_message(prepared))
+    columns: tuple[tuple[bytes | None, int], ...] = ()
+    for each in values:
+        found = low.exec_prepared(b"fuzzed", [value.encode() for value in each])
+        if found.error_message:
+            low.exec_(b"DEALLOCATE fuzzed")
+            return Answer(rows, error=_message(found))
+        answer = _answer(found)
+        rows += answer.rows
+        columns = answer.columns
+    low.exec_(b"DEALLOCATE fuzzed")
+    return Answer(rows, columns)
+
+
+def _message(result: psycopg.pq.abc.PGresult) -> str:
+    fields = psycopg.pq.DiagnosticField
+    parts = (result.error_field(field) for field in (fields.SQLSTATE, fields.MESSAGE_PRIMARY))
+    return " ".join((part or b"").decode() for part in parts)
+
+
+def _answer(found: psycopg.pq.abc.PGresult | None) -> Answer:
     if found is None:
         return Answer([])
     rows = [tuple(found.get_value(row, at) for at in range(found.nfields)) for row in range(found.ntuples)]
-    return Answer(rows)
+    if not found.nfields:
+        return Answer([(found.command_status,)])
+    columns = tuple((found.fname(at), min(found.ftype(at), FIRST_USER_OID)) for at in range(found.nfields))
+    return Answer(rows, columns)
 
 
 def same_rows(one: Answer, other: Answer, is_ordered: bool) -> bool:
     """Whether two answers are equal, as far as there are two; in order only where the query says one."""
-    if TOO_LONG in (one.error[:5], other.error[:5]):
+    if one.is_late or other.is_late:
         return True
     if one.error or other.error:
         return one.error[:5] == other.error[:5]
+    if one.columns != other.columns:
+        return False
     return one.rows == other.rows if is_ordered else Counter(one.rows) == Counter(other.rows)
 
 
-def plans(connection: Connection, sql: str) -> Iterator[tuple[str, Answer]]:
-    """The answers of other plans, each with the setting that led to it."""
-    for name in SETTINGS:
-        connection.execute(f"SET {name} = off")
-        try:
-            yield name, ask(connection, sql)
-        finally:
-            connection.execute(f"RESET {name}")
+def settings(choice: Choice) -> list[str]:
+    """Some that must not change an answer."""
+    return choice.some(OWN_SETTINGS, 1, choice.of((1, 2, 4)))
 
 
 def parts(choice: Choice, tables: Sequence[Table]) -> tuple[str, str]:
     """(a query, another one for the same rows in parts)."""
     table = choice.of(tables)
-    known = [Reference(each.name, each.type) for each in table.columns]
-    test = condition(choice, known)
+    test = condition(choice, table.references(table.name))
     wheres = (f"({test})", f"NOT ({test})", f"({test}) IS NULL")
     whole = f"SELECT * FROM {table.name}"
     return whole, " UNION ALL ".join(f"{whole} WHERE {where}" for where in wheres)
@@ -93,9 +141,8 @@ def parts(choice: Choice, tables: Sequence[Table]) -> tuple[str, str]:
 def counted(choice: Choice, tables: Sequence[Table]) -> tuple[str, str]:
     """(how many rows WHERE leaves, how many rows have a true condition)."""
     table = choice.of(tables)
-    known = [Reference(each.name, each.type) for each in table.columns]
-    test = condition(choice, known)
+    test = condition(choice, table.references(table.name))
     return (
         f"SELECT count(*) FROM {table.name} WHERE {test}",
-        f"SELECT count(*) FILTER (WHERE v) FROM (SELECT ({test}) IS TRUE AS v FROM {table.name} OFFSET 0) s",
+        f"SELECT count(*) FILTER (WHERE v) AS count FROM (SELECT ({test}) IS TRUE AS v FROM {table.name} OFFSET 0) s",
     )

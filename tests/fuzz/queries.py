@@ -1,37 +1,32 @@
-"""Queries over the tables: joins, sub-selects, grouping, windows, set operations, WITH, LATERAL.
+"""Queries over the tables: FROM with its joins, conditions with sub-selects, values.
 
-A query's rows are a set, but for its outermost ORDER BY, which names every column; LIMIT stands only there.
+A query's rows are a set, but where ``is_ordered``: then its ORDER BY names every column. LIMIT stands only under such
+an ORDER BY.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tests.fuzz.choice import Choice
 from tests.fuzz.expressions import Reference, condition, expression
-from tests.fuzz.tables import TYPES, Table, literal
+from tests.fuzz.scalars import SCALARS, TYPES, canonical, literal
+from tests.fuzz.tables import Table
 
 DEPTH_MAX = 2
-EXACT_SUMS = ("int", "bigint", "numeric")
-"""Types whose sums do not depend on the order of the rows."""
-NO_EXTREMES = ("jsonb", "uuid", "int4range", "char(3)", "varchar(5)")
-SET_OPERATIONS = ("UNION ALL", "UNION", "INTERSECT", "EXCEPT", "EXCEPT ALL", "INTERSECT ALL")
-FRAMES = (
-    " RANGE BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING",
-    " GROUPS BETWEEN 1 PRECEDING AND 1 FOLLOWING",
-    " GROUPS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING",
-    " GROUPS BETWEEN 1 PRECEDING AND CURRENT ROW EXCLUDE GROUP",
-)
-"""Those that no order of equal rows can change."""
+JOINS = ("JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN", "CROSS JOIN", "LATERAL", "USING", "NATURAL", "NESTED")
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An item of FROM and its columns."""
+    """An item of FROM, or a whole FROM, and its columns. ``is_large``: of thousands of rows."""
 
     text: str
     columns: list[Reference]
+    is_table: bool = False
+    is_large: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,201 +42,228 @@ class Queries:
     """Makes queries over some tables."""
 
     def __init__(self, choice: Choice, tables: Sequence[Table]) -> None:
-        self._choice = choice
-        self._tables = tables
+        self.choice = choice
+        self.tables = tables
         self._aliases = 0
-
-    def statement(self) -> Select:
-        """A whole query."""
-        made = self.query([], 0)
-        if not self._choice.chance(30):
-            return made
-        keys = [f"x{at}{self._choice.of(('', ' DESC', ' NULLS FIRST'))}" for at in range(len(made.types))]
-        limit = f" LIMIT {self._choice.number(0, 5)}" if self._choice.chance(60) else ""
-        offset = f" OFFSET {self._choice.number(0, 3)}" if self._choice.chance(20) else ""
-        text = f"SELECT * FROM ({made.text}) q ORDER BY {', '.join(keys)}{limit}{offset}"
-        return Select(text, made.types, True)
+        self._large_left = 2
+        self.depth_max = 1 if any(each.is_large for each in tables) else DEPTH_MAX
 
     def query(self, outer: Sequence[Reference], depth: int, types: Sequence[str] | None = None) -> Select:
         """A query that may use the columns ``outer``; of the given ``types`` if any."""
-        ways = ["plain", "plain", "group", "distinct", "window"]
-        if depth < DEPTH_MAX:
-            ways += ["set", "with"]
-        way = self._choice.of(ways)
-        wanted = list(types) if types is not None else self._choice.some(TYPES, 1, 3)
-        if way == "set":
-            return self._set_operation(outer, depth, wanted)
-        if way == "with":
-            return self._with(outer, depth, wanted)
-        source, where = self._from(outer, depth)
-        if way == "group":
-            return self._grouped(source, where, wanted)
+        from tests.fuzz import composed, grouping, windows  # they make queries of their own
+
+        ways = ["plain", "plain", "plain", "group", "group", "distinct", "first", "srf"]
+        if depth < self.depth_max:
+            ways += ["window", "window", "set", "set", "with", "recursive", "top", "values"]
+        way = self.choice.of(ways)
+        wanted = list(types) if types is not None else self.choice.some(TYPES, 1, 3)
+        if way in ("set", "with", "recursive", "top", "values"):
+            return getattr(composed, way + "_query")(self, outer, depth, wanted)
         if way == "window":
-            return self._windowed(source, where, outer, wanted)
-        shown = self._list([self._value(source, outer, kind, depth) for kind in wanted])
-        keyword = "DISTINCT " if way == "distinct" else ""
-        return Select(f"SELECT {keyword}{shown}{source.text}{where}", wanted)
+            return windows.windowed(self, outer, depth, wanted)
+        source, where = self.source(outer, depth)
+        if way == "group":
+            return grouping.grouped(self, source, where, wanted, outer)
+        values = [self.value(source, outer, kind, depth) for kind in wanted]
+        if way == "distinct":
+            shown = self.listed([canonical(kind, value) for kind, value in zip(wanted, values, strict=True)])
+            return Select(f"SELECT DISTINCT {shown}{source.text}{where}", wanted)
+        if way == "first":
+            return composed.first_of_each(self, source, where, values, wanted)
+        if way == "srf":
+            return composed.with_set_function(self, source, where, values, wanted)
+        order = ""
+        if self.choice.chance(20):
+            # Which order the rows have is not compared; which rows there are is.
+            order = f" ORDER BY {self.choice.of(source.columns).text}{self.choice.of(('', ' DESC'))}"
+        locked = " FOR UPDATE" if depth == 0 and types is None and self.choice.chance(3) else ""
+        if locked and not re.fullmatch(r" FROM t\d \w+", source.text):
+            locked = ""
+        return Select(f"SELECT {self.listed(values)}{source.text}{where}{order}{locked}", wanted)
 
     # --- FROM -------------------------------------------------------------------------------------------------------
 
-    def _alias(self) -> str:
+    def alias(self) -> str:
+        """A name that no other item has."""
         self._aliases += 1
-        return f"a{self._aliases}"
+        return f"s{self._aliases}"
 
-    def _from(self, outer: Sequence[Reference], depth: int) -> tuple[Source, str]:
+    def source(self, outer: Sequence[Reference], depth: int) -> tuple[Source, str]:
         """(FROM and its columns, WHERE)."""
-        first = self._item(depth)
-        text, columns = f" FROM {first.text}", list(first.columns)
-        for _ in range(self._choice.number(0, 2)):
-            kind = self._choice.of(("JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN", "CROSS JOIN", "JOIN LATERAL"))
-            if kind == "JOIN LATERAL" and depth < DEPTH_MAX:
-                alias = self._alias()
-                made = self.query([*outer, *columns], depth + 1)
-                kind = self._choice.of(("JOIN LATERAL", "LEFT JOIN LATERAL"))
-                text += f" {kind} ({made.text}) {alias} ON true"
-                columns += _columns(alias, made.types)
+        first = self.item(depth)
+        text, columns, large = first.text, list(first.columns), first.is_large
+        may_merge, is_table = True, first.is_table
+        for _ in range(self.choice.number(0, 1 if large else 2)):
+            kind = self.choice.of(JOINS)
+            if kind == "LATERAL":
+                item = self._lateral([*outer, *columns], depth)
+                text, columns, may_merge = f"{text} {item.text}", [*columns, *item.columns], False
                 continue
-            item = self._item(depth)
-            text += f" {kind.removesuffix(' LATERAL')} {item.text}"
-            if kind != "CROSS JOIN":
-                text += f" ON {self._join_condition(kind, columns, item.columns)}"
+            item = self.item(depth)
+            if large and item.is_large:
+                kind = "USING" if may_merge else "BY ID"  # or else millions of rows
+            large = large or item.is_large
+            if kind == "NATURAL" and not (is_table and item.is_table and may_merge and text != item.text):
+                kind = "USING"
+            if kind == "USING" and not may_merge:
+                kind = "JOIN"
+            if kind in ("USING", "NATURAL"):
+                text, merged = self._merged(kind, text, item)
+                columns += [*item.columns, *merged]
+                is_table = False
+                continue
+            may_merge = False
+            if kind == "NESTED":
+                inner = self.item(depth)
+                if large and inner.is_large:
+                    continue
+                word = self.choice.of(("JOIN", "LEFT JOIN", "FULL JOIN"))
+                on = self._join_condition(word, item.columns, inner.columns)
+                item = Source(f"({item.text} {word} {inner.text} ON {on})", [*item.columns, *inner.columns])
+                kind = self.choice.of(("LEFT JOIN", "RIGHT JOIN", "JOIN"))
+            if kind == "BY ID":
+                text += f" JOIN {item.text} ON {columns[0].text} = {item.columns[0].text}"
+            elif kind == "CROSS JOIN":
+                text += f" CROSS JOIN {item.text}"
+            else:
+                text += f" {kind} {item.text} ON {self._join_condition(kind, columns, item.columns)}"
             columns += item.columns
-        where = f" WHERE {self._condition(columns, outer, depth)}" if self._choice.chance(70) else ""
-        return Source(text, columns), where
+        where = f" WHERE {self.condition(columns, outer, depth, large)}" if self.choice.chance(70) else ""
+        return Source(f" FROM {text}", columns, is_large=large), where
+
+    def _merged(self, kind: str, text: str, item: Source) -> tuple[str, list[Reference]]:
+        word = self.choice.of(("JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"))
+        if kind == "NATURAL":
+            return f"{text} NATURAL {word} {item.text}", []
+        if self.choice.chance(50):
+            name = self.alias()
+            return f"{text} {word} {item.text} USING (id) AS {name}", [Reference(f"{name}.id", "int")]
+        return f"{text} {word} {item.text} USING (id)", []
+
+    def _lateral(self, known: Sequence[Reference], depth: int) -> Source:
+        alias = self.alias()
+        way = self.choice.of(("array", "series", "json", "split", "query"))
+        start = self.choice.of(("CROSS JOIN LATERAL ", "LEFT JOIN LATERAL ", "JOIN LATERAL "))
+        on = "" if start.startswith("CROSS") else " ON true"
+        if way == "query" and depth < self.depth_max:
+            made = self.query(known, depth + 1)
+            return Source(f"{start}({made.text}) {alias}{on}", columns_of(alias, made.types))
+        if way == "series":
+            upto = expression(self.choice, known, "int", 2)
+            called = f"generate_series(1, {upto} % 4) WITH ORDINALITY {alias}(x0, x1)"
+            return Source(f"{start}{called}{on}", columns_of(alias, ["int", "bigint"]))
+        if way == "json":
+            value = expression(self.choice, known, "jsonb", 2)
+            called = f"jsonb_array_elements(jsonb_build_array({value}, 1)) {alias}(x0)"
+            return Source(f"{start}{called}{on}", columns_of(alias, ["jsonb"]))
+        if way == "split":
+            value = expression(self.choice, known, "text", 2)
+            called = f"regexp_split_to_table({value}, '[ab]') {alias}(x0)"
+            return Source(f"{start}{called}{on}", columns_of(alias, ["text"]))
+        value = expression(self.choice, known, "int[]", 2)
+        return Source(f"{start}unnest({value}) {alias}(x0){on}", columns_of(alias, ["int"]))
 
     def _join_condition(self, kind: str, left: Sequence[Reference], right: Sequence[Reference]) -> str:
         pairs = [(one.text, other.text) for one in left for other in right if one.type == other.type]
-        equal = " = ".join(self._choice.of(pairs)) if pairs else "1 = 1"
-        if kind == "FULL JOIN" or self._choice.chance(60):
+        equal = " = ".join(self.choice.of(pairs)) if pairs else "1 = 1"
+        # A full join needs a condition that can be merged or hashed.
+        if kind == "FULL JOIN" or self.choice.chance(60):
             return equal
-        return f"{equal} AND {condition(self._choice, [*left, *right], 2)}"
+        more = condition(self.choice, [*left, *right], 2)
+        return more if self.choice.chance(10) else f"{equal} AND {more}"
 
-    def _item(self, depth: int) -> Source:
-        ways = ["table"] if depth >= DEPTH_MAX else ["table", "table", "table", "query", "values", "series"]
-        way = self._choice.of(ways)
-        alias = self._alias()
+    def item(self, depth: int) -> Source:
+        """An item of FROM, with a column ``id``, the first."""
+        ways = (
+            ["table"] if depth >= self.depth_max else ["table", "table", "table", "query", "values", "series", "rows"]
+        )
+        way = self.choice.of(ways)
+        alias = self.alias()
         key = Reference(f"{alias}.id", "int")
         if way == "query":
             made = self.query([], depth + 1)
             text = f"(SELECT 1 AS id, s.* FROM ({made.text}) s) {alias}"
-            return Source(text, [key, *_columns(alias, made.types)])
+            return Source(text, [key, *columns_of(alias, made.types)])
         if way == "values":
-            kinds = self._choice.some(TYPES, 1, 2)
+            kinds = self.choice.some(TYPES, 1, 2)
             rows = [
-                f"({', '.join([str(row), *(literal(self._choice, kind) for kind in kinds)])})"
-                for row in range(self._choice.number(1, 3))
+                f"({', '.join([str(row), *(literal(self.choice, kind) for kind in kinds)])})"
+                for row in range(self.choice.number(1, 3))
             ]
             names = ", ".join(["id", *(f"x{at}" for at in range(len(kinds)))])
-            return Source(f"(VALUES {', '.join(rows)}) {alias}({names})", [key, *_columns(alias, kinds)])
+            return Source(f"(VALUES {', '.join(rows)}) {alias}({names})", [key, *columns_of(alias, kinds)])
         if way == "series":
-            return Source(f"generate_series(0, {self._choice.number(0, 5)}) {alias}(id)", [key])
-        table = self._choice.of(self._tables)
-        return Source(f"{table.name} {alias}", [Reference(f"{alias}.{each.name}", each.type) for each in table.columns])
+            return Source(f"generate_series(0, {self.choice.number(0, 5)}) {alias}(id)", [key])
+        if way == "rows":
+            calls = f"generate_series(1, {self.choice.number(0, 3)}), unnest('{{a,NULL,b}}'::text[])"
+            columns = [key, Reference(f"{alias}.x0", "text"), Reference(f"{alias}.x1", "bigint")]
+            return Source(f"ROWS FROM ({calls}) WITH ORDINALITY {alias}(id, x0, x1)", columns)
+        table = self.choice.of(self.tables)
+        if table.is_large:
+            self._large_left -= 1
+            if self._large_left < 0:
+                table = Table("(SELECT 1 AS id)", table.columns[:1], False, False)
+        return Source(f"{table.name} {alias}", table.references(alias), not table.name.startswith("("), table.is_large)
 
     # --- conditions and values --------------------------------------------------------------------------------------
 
-    def _condition(self, columns: Sequence[Reference], outer: Sequence[Reference], depth: int) -> str:
-        known = [*columns, *(outer if self._choice.chance(70) else ())]
-        plain = condition(self._choice, known)
-        if depth >= DEPTH_MAX or not self._choice.chance(30):
+    def condition(self, columns: Sequence[Reference], outer: Sequence[Reference], depth: int, is_large: bool) -> str:
+        """A condition, perhaps with a sub-select."""
+        known = [*columns, *(outer if self.choice.chance(70) else ())]
+        plain = condition(self.choice, known)
+        if depth >= self.depth_max or not self.choice.chance(30):
             return plain
-        inner = self._sub_select(known, depth)
-        return f"{inner} {self._choice.of(('AND', 'OR'))} {plain}" if self._choice.chance(50) else inner
+        # A sub-select for each of thousands of rows takes too long.
+        inner = self._sub_select(outer if is_large and outer else known, [] if is_large else known, depth)
+        return f"{inner} {self.choice.of(('AND', 'OR'))} {plain}" if self.choice.chance(50) else inner
 
-    def _sub_select(self, known: Sequence[Reference], depth: int) -> str:
-        way = self._choice.of(("EXISTS", "NOT EXISTS", "IN", "NOT IN", "ALL", "ANY"))
+    def _sub_select(self, known: Sequence[Reference], inside: Sequence[Reference], depth: int) -> str:
+        choice = self.choice
+        way = choice.of(("EXISTS", "NOT EXISTS", "IN", "NOT IN", "ALL", "ANY", "row", "scalar", "array"))
         if way.endswith("EXISTS"):
-            return f"{way} ({self.query(known, depth + 1).text})"
-        kind = self._choice.of(known).type
-        made = self.query(known, depth + 1, [kind])
-        subject = expression(self._choice, known, kind, 2)
+            return f"{way} ({self.query(inside, depth + 1).text})"
+        kind = choice.of(known).type
+        subject = expression(choice, known, kind, 2)
+        if way == "row":
+            second = choice.of(known).type
+            made = self.query(inside, depth + 1, [kind, second])
+            word = choice.of(("IN", "NOT IN", "= ANY", "< ANY"))
+            return f"({subject}, {expression(choice, known, second, 2)}) {word} ({made.text})"
+        if way == "scalar":
+            return f"{subject} {choice.of(('=', '<', '>='))} {self.scalar(kind, inside, depth)}"
+        made = self.query(inside, depth + 1, [kind])
+        if way == "array" and not kind.endswith("[]"):
+            return f"{subject} = ANY (ARRAY({made.text}))"
         if way in ("ALL", "ANY"):
-            return f"{subject} {self._choice.of(('=', '<', '>='))} {way} ({made.text})"
-        return f"{subject} {way} ({made.text})"
+            return f"{subject} {choice.of(('=', '<', '>=', '<>'))} {way} ({made.text})"
+        return f"{subject} {'IN' if way == 'array' else way} ({made.text})"
 
-    def _value(self, source: Source, outer: Sequence[Reference], kind: str, depth: int) -> str:
+    def scalar(self, kind: str, known: Sequence[Reference], depth: int) -> str:
+        """A sub-select of one value."""
+        if SCALARS[kind].has_extremes and self.choice.chance(60):
+            inner, where = self.source(known, depth + 1)
+            argument = canonical(kind, expression(self.choice, inner.columns, kind, 2))
+            return f"(SELECT {self.choice.of(('max', 'min'))}({argument}){inner.text}{where})"
+        made = self.query(known, depth + 1, [kind])
+        return f"(SELECT {canonical(kind, 's.x0')} FROM ({made.text}) s ORDER BY 1 LIMIT 1)"
+
+    def value(self, source: Source, outer: Sequence[Reference], kind: str, depth: int) -> str:
+        """What a column of a query shows."""
         known = [*source.columns, *outer]
-        if depth < DEPTH_MAX and kind in EXACT_SUMS and self._choice.chance(15):
-            inner, where = self._from(known, depth + 1)
-            argument = expression(self._choice, inner.columns, kind, 2)
-            return f"(SELECT {self._choice.of(('max', 'min'))}({argument}){inner.text}{where})"
-        return expression(self._choice, known, kind)
+        if depth < self.depth_max and not source.is_large and self.choice.chance(7):
+            return self.scalar(kind, known, depth)
+        return expression(self.choice, known, kind)
 
-    def _list(self, values: Sequence[str]) -> str:
+    def listed(self, values: Sequence[str]) -> str:
+        """A select list."""
         return ", ".join(f"{value} AS x{at}" for at, value in enumerate(values))
 
-    # --- grouping, windows, set operations, WITH --------------------------------------------------------------------
-
-    def _aggregate(self, columns: Sequence[Reference], kind: str) -> str:
-        choice = self._choice
-        argument = expression(choice, columns, kind, 2)
-        distinct = "DISTINCT " if choice.chance(20) else ""
-        kept = f" FILTER (WHERE {condition(choice, columns, 2)})" if choice.chance(20) else ""
-        if kind == "bigint":
-            return f"count({distinct}{expression(choice, columns, choice.of(TYPES), 2)}){kept}"
-        if kind == "numeric":
-            return f"sum({distinct}{argument}){kept}"
-        if kind == "boolean":
-            return f"{choice.of(('bool_and', 'bool_or'))}({argument}){kept}"
-        if kind == "int[]":
-            value = expression(choice, columns, "int", 2)
-            return f"array_agg({distinct}{value} ORDER BY {value}){kept}"
-        if kind == "text" and choice.chance(50):
-            return f"string_agg({argument}, ',' ORDER BY {argument}){kept}"
-        if kind in NO_EXTREMES:
-            return literal(choice, kind)
-        return f"{choice.of(('min', 'max'))}({distinct}{argument}){kept}"
-
-    def _grouped(self, source: Source, where: str, types: Sequence[str]) -> Select:
-        choice = self._choice
-        kinds = [choice.of(source.columns).type for _ in range(choice.number(0, 2))]
-        found = [expression(choice, source.columns, kind, 2) for kind in kinds]
-        # A bare constant would be a column's number.
-        keys = [key for key in dict.fromkeys(found) if not key.startswith(("'", "NULL", "-")) and "." in key]
-        shown = [self._aggregate(source.columns, kind) for kind in types]
-        group = ""
-        if keys:
-            listed = ", ".join(keys)
-            group = " GROUP BY " + choice.of((listed, listed, f"ROLLUP ({listed})"))
-        having = ""
-        if choice.chance(25):
-            having = f" HAVING count(*) {choice.of(('>', '<=', '<>'))} {choice.number(0, 3)}"
-        return Select(f"SELECT {self._list(shown)}{source.text}{where}{group}{having}", list(types))
-
-    def _windowed(self, source: Source, where: str, outer: Sequence[Reference], types: Sequence[str]) -> Select:
-        choice = self._choice
-        shown = []
-        for kind in types:
-            if kind not in EXACT_SUMS:
-                shown.append(expression(choice, [*source.columns, *outer], kind))
-                continue
-            partition = f"PARTITION BY {choice.of(source.columns).text} " if choice.chance(50) else ""
-            order = f"ORDER BY {choice.of(source.columns).text}{choice.of(('', ' DESC'))}"
-            argument = expression(choice, source.columns, kind, 2)
-            call = {
-                "bigint": choice.of(("rank()", "dense_rank()", "count(*)")),
-                "numeric": f"sum({argument})",
-                "int": choice.of((f"min({argument})", f"max({argument})")),
-            }[kind]
-            frame = choice.of(FRAMES) if "rank" not in call and choice.chance(40) else ""
-            shown.append(f"{call} OVER ({partition}{order}{frame})")
-        return Select(f"SELECT {self._list(shown)}{source.text}{where}", list(types))
-
-    def _set_operation(self, outer: Sequence[Reference], depth: int, types: Sequence[str]) -> Select:
-        word = self._choice.of(SET_OPERATIONS)
-        left, right = (self.query(outer, depth + 1, types) for _ in range(2))
-        return Select(f"(({left.text}) {word} ({right.text}))", list(types))
-
-    def _with(self, outer: Sequence[Reference], depth: int, types: Sequence[str]) -> Select:
-        name = f"w{self._alias()}"
-        made = self.query([], depth + 1)
-        kind = self._choice.of(("", "MATERIALIZED ", "NOT MATERIALIZED "))
-        known = [Reference(f"{name}.x{at}", each) for at, each in enumerate(made.types)]
-        where = f" WHERE {condition(self._choice, known, 1)}" if self._choice.chance(60) else ""
-        shown = self._list([expression(self._choice, [*known, *outer], each, 1) for each in types])
-        again = f" UNION ALL SELECT {shown} FROM {name}" if self._choice.chance(30) else ""
-        return Select(f"(WITH {name} AS {kind}({made.text}) SELECT {shown} FROM {name}{where}{again})", list(types))
+    def alike(self, made: Select) -> str:
+        """A query's rows with equal values alike, as an item of FROM called ``s``."""
+        shown = self.listed([canonical(kind, f"r.x{at}") for at, kind in enumerate(made.types)])
+        return f"(SELECT {shown} FROM ({made.text}) r) s"
 
 
-def _columns(alias: str, types: Sequence[str]) -> list[Reference]:
+def columns_of(alias: str, types: Sequence[str]) -> list[Reference]:
+    """The columns of a query under a name."""
     return [Reference(f"{alias}.x{at}", kind) for at, kind in enumerate(types)]

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 import aurora
-from tests.fuzz.choice import Choice
+from tests.fuzz.choice import Choice, drawn_again, drawn_from
+from tests.fuzz.composed import statement
 from tests.fuzz.oracles import Answer, same_rows
-from tests.fuzz.run import Servers, connect, fuzz
+from tests.fuzz.queries import Queries
+from tests.fuzz.run import QUERIES_A_CASE, Servers, connect, fuzz
+from tests.fuzz.shrink import shrunk
+from tests.fuzz.tables import make_tables
 
-CASES = 6
+CASES = 3
 
 
 def test_other_ways_give_the_same_rows() -> None:
+    found: list[str] = []
     with aurora.cluster() as cluster, connect(cluster.dsn) as own:
-        tally = fuzz(Servers(own), 7, CASES)
-    assert tally.queries >= CASES
-    assert tally.told == {}
+        tally = fuzz(Servers(own), 7, CASES, found.append)
+    assert found == []
+    assert tally.queries == CASES * QUERIES_A_CASE
+    assert tally.errors < tally.queries // 4
 
 
 def test_answers_are_compared() -> None:
@@ -24,12 +32,31 @@ def test_answers_are_compared() -> None:
     assert same_rows(one, other, False)
     assert not same_rows(one, other, True)
     assert not same_rows(one, Answer([(b"1",), (b"1",)]), False)
-    assert not same_rows(one, Answer([], "22012 division by zero"), False)
-    assert same_rows(Answer([], "22012 division by zero"), Answer([], "22012 Division durch Null"), False)
+    failed = Answer([], error="22012 division by zero")
+    assert not same_rows(one, failed, False)
+    assert same_rows(failed, Answer([], error="22012 Division durch Null"), False)
+    assert not same_rows(Answer([], ((b"a", 23),)), Answer([], ((b"a", 20),)), False)
 
 
 @pytest.mark.parametrize("drawn", [0, 99])
 def test_choices_are_what_is_drawn(drawn: int) -> None:
-    choice = Choice(lambda strategy: drawn)
+    choice = Choice(drawn_again([drawn, drawn]))
     assert choice.chance(1) == (drawn == 99)
     assert choice.number(0, 99) == drawn
+    assert choice.made == [drawn, drawn]
+
+
+@pytest.mark.parametrize("number", range(20))
+def test_a_query_is_made_again_from_its_decisions(number: int) -> None:
+    first = Choice(drawn_from(1, number))
+    text = statement(Queries(first, make_tables(first))).text
+    again = Choice(drawn_again(first.made))
+    assert statement(Queries(again, make_tables(again))).text == text
+    assert again.made == first.made
+
+
+def test_decisions_shrink() -> None:
+    def fails(offered: Sequence[int]) -> Sequence[int] | None:
+        return offered if any(each > 10 for each in offered) else None
+
+    assert shrunk([3, 50, 7, 60, 2], fails, 200) == [11]

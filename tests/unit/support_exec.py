@@ -51,7 +51,14 @@ def relation(
     return RelationDesc(
         rows=10.0,
         pages=1,
-        oid=oid, relfile=oid, name=name, schema="public", namespace=2200, kind="r", columns=described, indexes=indexes
+        oid=oid,
+        relfile=oid,
+        name=name,
+        schema="public",
+        namespace=2200,
+        kind="r",
+        columns=described,
+        indexes=indexes,
     )
 
 

@@ -228,12 +228,12 @@ class FakeEngine:
     def explain(self, session: Any, statement: Any, options: Any, param_types: Any, source: str) -> Any:
         return SimpleNamespace(executable=None, lines=lambda: ["Result", f"  {sorted(options)}"])
 
-    def copy_target(self, session: Any, txn: Any, relation: Any, columns: Any) -> Any:
+    def copy_target(self, session: Any, txn: Any, relation: Any, columns: Any, where: Any = None) -> Any:
         if relation.relname == "nope":
             raise UndefinedTable('relation "nope" does not exist')
         txn.wrote = True
         return SimpleNamespace(
-            columns=self.copy_columns, write_rows=self.copied.extend, finish=lambda: len(self.copied)
+            columns=self.copy_columns, table_columns=(), write_rows=self.copied.extend, finish=lambda: len(self.copied)
         )
 
     def compile(

@@ -26,12 +26,13 @@ class IncrementalSortNode(Node):
     """Whole groups of one batch are sorted together; a group that goes on is kept until it ends, in files past
     ``work_mem``."""
 
-    __slots__ = ("_child", "_limit", "_passes", "_prefix", "_shape")
+    __slots__ = ("_child", "_limit", "_offset", "_passes", "_prefix", "_shape")
 
     def __init__(self, plan: pl.IncrementalSort, builder: Builder) -> None:
         self._child = builder.node(plan.child)
         self._passes = sort_passes(builder, plan.keys, self._child.nullable)
         self._limit = None if plan.limit is None else value_function(builder, plan.limit)
+        self._offset = None if plan.offset is None else value_function(builder, plan.offset)
         unit = Unit()
         keys = [key.expression for key in plan.keys[: plan.presorted]]
         text = key_text(Compiler(unit, row_scope(None), builder), keys)
@@ -46,6 +47,8 @@ class IncrementalSortNode(Node):
         """As soon as they are known."""
         limit = self._limit(ctx) if self._limit is not None else None
         left = limit if limit is not None and limit >= 0 else None
+        if left is not None and self._offset is not None:
+            left += max(self._offset(ctx) or 0, 0)
         told = _Told()
         for rows in self._sorted(ctx, left, told):
             for start in range(0, len(rows), BATCH_ROWS):

@@ -75,12 +75,13 @@ class SortNode(Node):
     """With a short ``limit``, only about twice as many rows are kept at any time; past ``work_mem`` rows go to
     files."""
 
-    __slots__ = ("_by_columns", "_child", "_limit", "_passes", "_shape", "_stored")
+    __slots__ = ("_by_columns", "_child", "_limit", "_offset", "_passes", "_shape", "_stored")
 
     def __init__(self, plan: pl.Sort, builder: Builder) -> None:
         self._child = builder.node(plan.child)
         self._passes = sort_passes(builder, plan.keys, self._child.nullable)
         self._limit = None if plan.limit is None else value_function(builder, plan.limit)
+        self._offset = None if plan.offset is None else value_function(builder, plan.offset)
         width = len(plan.child.output)
         keys = [key.expression for key in plan.keys]
         stored, self._stored = passed_on(self._child, width, plan.output, keys)
@@ -131,6 +132,8 @@ class SortNode(Node):
         """Everything is read before the first row comes."""
         limit = self._limit(ctx) if self._limit is not None else None
         left = limit if limit is not None and limit >= 0 else None
+        if left is not None and self._offset is not None:
+            left += max(self._offset(ctx) or 0, 0)
         kept = ctx.area()
         columns: Kept | None = None
         if left != 0 and self._by_columns is not None and self._child.has_columns(ctx):

@@ -28,6 +28,8 @@ from compute_node.exec.vectors.vector import (
     unpacked,
 )
 from compute_node.hub import HUB
+from compute_node.work.sorting import FEW_ROWS
+from compute_node.work.ties import TIES_MAX, arranged
 from compute_node.work.workers import run_in_thread
 
 if TYPE_CHECKING:
@@ -95,7 +97,8 @@ class ColumnSort:
         return found.view(f"S{9 * len(keys)}").ravel()
 
     def order(self, batches: Sequence[Sequence[Vector]]) -> Ints:
-        """The rows of several batches in order; equal ones as they came. ``Unsuited`` when they are not comparable."""
+        """The rows of several batches in order; equal ones as they came, or as
+        ``ties`` has them. ``Unsuited`` when they are not comparable."""
         sorted_by: list[Ints] = []
         for place, key in enumerate(self._keys):
             column = concatenated([keys[place] for keys in batches])
@@ -107,7 +110,24 @@ class ColumnSort:
                 rank = np.where(column.nulls, 0, rank)
             sorted_by.append(rank)
         # The last is the first to sort by.
-        return sorted_rows(sorted_by[::-1])
+        return _with_ties(sorted_rows(sorted_by[::-1]), sorted_by)
+
+
+def _with_ties(order: Ints, sorted_by: Sequence[Ints]) -> Ints:
+    """The order of few rows, with equal ones as the sort by rows leaves them."""
+    count = len(order)
+    if not FEW_ROWS <= count <= TIES_MAX:
+        return order
+    steps = np.zeros(count, np.int64)
+    for keys in sorted_by:
+        arranged_keys = keys[order]
+        steps[1:] |= arranged_keys[1:] != arranged_keys[:-1]
+    places = np.cumsum(steps)
+    if places[-1] == count - 1:
+        return order
+    found = np.empty(count, np.int64)
+    found[order] = places
+    return np.array(arranged(found.tolist(), None), np.int64)
 
 
 def sorted_rows(arrays: list[Ints]) -> Ints:
@@ -172,9 +192,12 @@ class Least:
 def sifted(ctx: ExecContext, sort: ColumnSort, source: Iterator[ColumnBatch], limit: int | None) -> Iterator[list[Row]]:
     """The rows of batches; with ``limit`` only those that may be among the first of them."""
     least = None if limit is None else sort.least(limit)
+    seen = 0
     for batch in source:
+        seen += batch.count
         try:
-            rows = None if least is None else least.sift(sort.keys(batch, ctx)[0])
+            # Of few rows all are sorted, so that equal ones come as they do without columns.
+            rows = None if least is None or seen <= TIES_MAX else least.sift(sort.keys(batch, ctx)[0])
         except Unsuited:
             rows = None
         some = batch if rows is None else batch.some(rows)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 from pglast import ast
 
 from aurora.errors import (
@@ -174,7 +176,7 @@ def _recursive(scope: Scope, item: ast.CommonTableExpr) -> CommonTable:
             )
     written = WrittenItem(item, _names(initial.targets))
     if extra is not None:
-        written = WrittenItem(item, written.names, extra.mark, extra.unmarked, (initial, recursive))
+        written = WrittenItem(item, written.names, extra.mark, extra.unmarked, (initial, copy(recursive)))
         initial = extended_initial(scope, extra, initial, names)
         recursive = extended_recursive(scope, extra, recursive, names)
     query = body.query

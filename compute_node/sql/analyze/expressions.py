@@ -765,6 +765,7 @@ def _visible(query: Query) -> list[Target]:
 
 _WITHOUT_QUERIES = {
     "CHECK": "check constraint",
+    "COPY": "COPY FROM WHERE condition",
     "DEFAULT": "DEFAULT expression",
     "INDEX": "index expression",
     "EXECUTE": "EXECUTE parameter",

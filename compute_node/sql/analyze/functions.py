@@ -330,6 +330,7 @@ _SRF_REFUSED = {
     "CALL": "CALL arguments",
     "EXECUTE": "EXECUTE parameters",
     "WHEN": "MERGE WHEN conditions",
+    "COPY": "COPY FROM WHERE conditions",
 }
 
 
@@ -502,6 +503,7 @@ _PLACES = {
     "FROM": "functions in FROM",
     "FROM SUBSELECT": "FROM clause of their own query level",
     "CHECK": "check constraints",
+    "COPY": "COPY FROM WHERE conditions",
     "DEFAULT": "DEFAULT expressions",
     "GENERATED": "column generation expressions",
     "INDEX": "index expressions",

@@ -105,7 +105,11 @@ def analyze_expression(
 
 
 def _finished(scope: Scope, relation: RelationDesc | None, expr: Expr, clause: str) -> Expr:
-    expr = coerce_to_boolean(scope, expr, "CHECK") if clause == "CHECK" else resolve_unknown(scope, expr)
+    conditions = {"CHECK": "CHECK", "COPY": "WHERE"}
+    if clause in conditions:
+        expr = coerce_to_boolean(scope, expr, conditions[clause])
+    else:
+        expr = resolve_unknown(scope, expr)
     return _with_collations(scope, expr, relation)
 
 

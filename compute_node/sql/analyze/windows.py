@@ -57,6 +57,7 @@ _REFUSED = {
     "FRAME RANGE": "window definitions",
     "FRAME GROUPS": "window definitions",
     "CHECK": "check constraints",
+    "COPY": "COPY FROM WHERE conditions",
     "DEFAULT": "DEFAULT expressions",
     "GENERATED": "column generation expressions",
     "INDEX": "index expressions",

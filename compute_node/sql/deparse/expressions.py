@@ -397,7 +397,8 @@ class Deparser:
         return container + "".join(f"[{bound(item)}]" for item in node.indexes)
 
     def row(self, node: RowExpr, _: bool) -> str:
-        return f"ROW({self.list(node.arguments)})"
+        text = f"ROW({self.list(node.arguments)})"
+        return text if node.type == oids.RECORD else f"{text}::{self.type(node.type)}"
 
     def row_compare(self, node: RowCompare, _: bool) -> str:
         return f"(ROW({self.list(node.left)}) {node.kind} ROW({self.list(node.right)}))"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pglast import ast
+
 from aurora.errors import InvariantViolation, NotSupported
 from compute_node.relations.descriptors import RelationDesc
-from compute_node.sql.analyze.stored import analyze_stored, generated_value
+from compute_node.sql.analyze.stored import analyze_expression, analyze_stored, generated_value
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import Column, Const, Expr, RowExpr, Var
 from compute_node.sql.plan import (
@@ -60,6 +62,12 @@ def checks(catalog: CatalogView, relation: RelationDesc) -> tuple[tuple[str, Exp
             for name, text in relation.checks
         )
     return tuple(cached)
+
+
+def copy_condition(catalog: CatalogView, relation: RelationDesc, node: ast.Node, source: str, session: object) -> Expr:
+    """COPY FROM's WHERE over a new row's columns."""
+    condition = analyze_expression(catalog, relation, node, source, "COPY", session)
+    return fold(catalog, _over_row(condition, relation))
 
 
 def generated(catalog: CatalogView, relation: RelationDesc) -> tuple[tuple[int, Expr], ...]:

@@ -61,6 +61,8 @@ def postponed(planner: QueryPlanner, targets: Sequence[Expr], count: int) -> Pos
 def _may_wait(query: Query) -> bool:
     if query.set_op is not None or (query.distinct and not query.distinct_on):
         return False
+    if query.distinct_on and not query.order_written:
+        return False
     # Without an order sets run row by row anyway, and rows that OFFSET passes over are made, too.
     return bool(query.order_by) or (query.limit is not None and query.offset is None and not query.distinct_on)
 

@@ -532,11 +532,20 @@ class QueryPlanner:
 
     def _equalities_last(self, conditions: list[Expr]) -> list[Expr]:
         """Conditions in the order in which they are checked: those that make classes come after the others."""
+        conditions = [self._without_itself(item) for item in conditions]
         if len(conditions) < 2:
             return conditions
         classes = [bool(self.classes.family(item)) for item in conditions]
         first = [item for item, of_class in zip(conditions, classes, strict=True) if not of_class]
         return first + [item for item, of_class in zip(conditions, classes, strict=True) if of_class]
+
+    def _without_itself(self, node: Expr) -> Expr:
+        """What equals itself is not NULL, and that is all that such a condition says."""
+        if isinstance(node, Call) and len(node.arguments) == 2 and node.arguments[0] == node.arguments[1]:
+            strict = self.catalog.function(node.function).strict
+            if strict and self.classes.family(node) and not contains_volatile(self.catalog, node):
+                return NullTest(type=oids.BOOL, argument=node.arguments[0], negated=True)
+        return node
 
     def _classify(self, pool: list[Expr], nulls: int, entries: int) -> list[Expr]:
         """The conditions that no class enforces."""

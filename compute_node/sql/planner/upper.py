@@ -23,6 +23,7 @@ from compute_node.sql.plan import (
     Plan,
     Result,
     SetOp,
+    Sort,
     Unique,
 )
 from compute_node.sql.planner.classes import begins
@@ -168,11 +169,13 @@ def _finish(planner: QueryPlanner, emit: Emit, targets: list[Expr], ready: Chose
         for key in query.order_by
         for index in [index_of[key.expression]]
     )
-    sort_limit = limit if offset is None and not query.with_ties and (wait is None or not wait.has_sets) else None
+    sort_limit = limit if not query.with_ties and (wait is None or not wait.has_sets) else None
     locks = _row_locks(query)
     with_ties = keys if query.with_ties else ()
     if query.distinct and not query.distinct_on:
-        plan: Plan = plan_distinct(planner, emit(visible), visible, keys, ready, sort_limit)
+        plan: Plan = plan_distinct(
+            planner, emit(visible), visible, keys, ready, None if offset is not None else sort_limit
+        )
     elif query.distinct_on:
         child = emit(targets)
         if not ready.ordered:
@@ -209,7 +212,10 @@ def _finish(planner: QueryPlanner, emit: Emit, targets: list[Expr], ready: Chose
             child = emit([*visible, *tids, *targets[count:]])
             kept = identity([*visible, *tids, *junk])
             bound = None if locks else sort_limit
-            plan = sorted_plan(planner, child, ready.kept(moved), kept, bound, ready.presorted, ready.groups)
+            given = bound if offset is None else None
+            plan = sorted_plan(planner, child, ready.kept(moved), kept, given, ready.presorted, ready.groups)
+            if offset is not None and isinstance(plan, Sort):
+                plan.limit, plan.offset = bound, offset
         else:
             plan = emit([*visible, *tids, *junk])
         if locks:

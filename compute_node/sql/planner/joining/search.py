@@ -14,6 +14,7 @@ from compute_node.sql.planner.cost.grouping import Grouped, hashed_groups
 from compute_node.sql.planner.cost.joining import Matches
 from compute_node.sql.planner.cost.parameters import clamped
 from compute_node.sql.planner.joining.clauses import Clause, Clauses
+from compute_node.sql.planner.joining.foreign_keys import joined_keys, share_of_keys
 from compute_node.sql.planner.joining.given import Given, GivenScans
 from compute_node.sql.planner.joining.keep import keep
 from compute_node.sql.planner.joining.pairs import Pair, PairPaths
@@ -71,6 +72,7 @@ class JoinSearch:
         self._pairs.outside = [*self._quals, *(clause for each in self._on for clause in each)]
         self._given: list[GivenScans | None] = [None] * len(self.items)
         self._rels: dict[int, Rel] = {}
+        self._keys = joined_keys(access.catalog, access.entries, self._universe, classes)
         self._masks = [item.rel.mask for item in self.items]
         self._min_left = [_bits(item.min_left) & self._universe for item in self.items]
         self._lateral = [_bits(frozenset(var.rte for var in item.rel.required)) & self._universe for item in self.items]
@@ -396,7 +398,8 @@ class JoinSearch:
             share = self._semi_share(clauses, right)
             rows = left.rows * (share if kind == "semi" else 1.0 - share)
         else:
-            rows = left.rows * right.rows * self._clauses.shares(clauses)
+            share, rest = share_of_keys(self._keys, clauses, left.mask, right.mask) if self._keys else (1.0, clauses)
+            rows = left.rows * right.rows * share * self._clauses.shares(rest)
             if kind in ("left", "full"):
                 rows = max(rows, left.rows)
             if kind == "full":
