@@ -28,6 +28,7 @@ from compute_node.catalog.databases import Databases
 from compute_node.catalog.ddl import Ddl
 from compute_node.catalog.ddl.sequence import Sequences
 from compute_node.catalog.functions import advisory, catalog_function
+from compute_node.catalog.functions.information import flags_of
 from compute_node.catalog.permissions import check_required
 from compute_node.catalog.view import CatalogView, Trace, still_true
 from compute_node.exec.context import ExecContext
@@ -43,6 +44,7 @@ from compute_node.session import read_only
 from compute_node.session.exported_snapshots import ExportedSnapshots
 from compute_node.session.notifications import Channels
 from compute_node.session.read_after import LsnWaits
+from compute_node.session.settings import DEFINITIONS, show_value
 from compute_node.session.state import SessionState
 from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.dml import refuse_catalog
@@ -286,7 +288,17 @@ class Engine:
             lambda: self._plan(statement.node, session, param_types, source, None, values=values)
         )
         check_required(view, session.user_oid, planned.privileges)
-        return Explanation(planned, options, view, session.env, planning_s)
+        return Explanation(planned, options, view, session.env, planning_s, self._changed_settings(session))
+
+    @staticmethod
+    def _changed_settings(session: SessionState) -> dict[str, str]:
+        """The settings that EXPLAIN's SETTINGS shows: those that planning depends on and that were changed, by name."""
+        found = {}
+        for key, value in sorted(session.settings.overridden().items()):
+            setting = DEFINITIONS[key]
+            if "EXPLAIN" in flags_of(setting.name) and value != setting.boot:
+                found[setting.name] = show_value(setting, value)
+        return found
 
     def copy_target(
         self,

@@ -25,6 +25,7 @@ from aurora.stalls import Heartbeat, stalls_of_running_loop
 from compute_node.access.storage import Storage
 from compute_node.access.vacuum import AUTOVACUUM_NAP_S, AutoVacuum
 from compute_node.catalog import bootstrap, reading, reconcile
+from compute_node.catalog.auto_analyze import AutoAnalyze
 from compute_node.catalog.databases import Databases
 from compute_node.config import READER, WRITER, Config
 from compute_node.engine import Engine
@@ -549,10 +550,14 @@ class ComputeServer:
             find=databases.table_of,
             vacuumed=lambda table, stats: databases.vacuumed(table.desc, stats),
         )
+        analyze = AutoAnalyze(
+            databases.in_use, lambda name: float(databases.initial.session_function(None, "system_setting", name))
+        )
         while True:
             await asyncio.sleep(VACUUM_NAP_S)
             try:
                 await HUB.call(vacuum.step)
+                await HUB.call(analyze.step)
                 await HUB.call(storage.give_back, AUTOVACUUM_NAP_S)
             except SqlError as error:
                 # A fenced or full volume ends it; a lock or a page that could not be had is tried again after the next

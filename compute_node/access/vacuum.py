@@ -191,7 +191,7 @@ def vacuum(table: Table, freeze_all: bool = False, nap_s: float = 0.0) -> Vacuum
     return stats
 
 
-def _is_off(options: Sequence[str]) -> bool:
+def is_off(options: Sequence[str]) -> bool:
     """Whether ``autovacuum_enabled`` of a table's options says no."""
     for option in options:
         name, _, value = option.partition("=")
@@ -262,7 +262,7 @@ class AutoVacuum:
 
     def _vacuum_one(self, table: Table) -> VacuumStats | None:
         storage = self._storage
-        if _is_off(table.desc.options):
+        if is_off(table.desc.options):
             return None
         txn = storage.txns.begin()
         try:

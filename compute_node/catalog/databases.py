@@ -244,7 +244,11 @@ class Databases:
         relfiles = self.relfiles(oid)
         return None if relfiles is None else SystemCatalogs(oid, relfiles)
 
-    # vacuum
+    # vacuum and analyze
+
+    def in_use(self) -> list[DatabaseEngine]:
+        """The engines of the databases that were in use since the start."""
+        return list(self._engines.values())
 
     def table_of(self, relfile: int) -> Table | None:
         """The ``Table`` of a relation file, whatever its database; None when it is no table's. May wait."""

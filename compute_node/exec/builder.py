@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from compute_node.exec.nodes.base import NODE_CLASSES, Node
 from compute_node.exec.plan_walk import free_parameters, free_working_tables
@@ -12,16 +14,37 @@ from compute_node.sql.expressions import SubPlan
 from compute_node.sql.plan import Plan, PlannedStmt
 from compute_node.types.registry import Aggregate, Function, Operator, PgType
 
+if TYPE_CHECKING:
+    from compute_node.exec.compile.rows import BatchFunction
+
+
+class FilterCounts(Protocol):
+    """Counts what filters leave out."""
+
+    def counted(self, plan: Plan, function: BatchFunction) -> BatchFunction:
+        """A node's compiled filter, which counts."""
+
+    def add(self, plan: Plan, rows: int) -> None:
+        """A node's filter has left out so many more."""
+
 
 class Builder:
-    """The ``Linker`` of one statement. ``wrap`` may replace each node as it is made (EXPLAIN ANALYZE does)."""
+    """The ``Linker`` of one statement. ``wrap`` may replace each node as it is made, and ``removed`` count what filters
+    leave out (EXPLAIN ANALYZE does both)."""
 
     def __init__(
-        self, planned: PlannedStmt, catalog: CatalogView, wrap: Callable[[Plan, Node], Node] | None = None
+        self,
+        planned: PlannedStmt,
+        catalog: CatalogView,
+        wrap: Callable[[Plan, Node], Node] | None = None,
+        removed: FilterCounts | None = None,
     ) -> None:
         self.planned = planned
         self.catalog = catalog
         self._wrap = wrap
+        self._removed = removed
+        self._making: Plan | None = None
+        """the plan node whose executor node is being made"""
         self._subplans: dict[int, Node] = {}
         self._ctes: dict[int, Node] = {}
         self._free: dict[int, frozenset[int]] = {}
@@ -29,8 +52,22 @@ class Builder:
     def node(self, plan: Plan, original: Plan | None = None) -> Node:
         """The executor node of a plan node; ``original`` is the statement's own node when ``plan`` is a variant of
         it."""
+        outer, self._making = self._making, original or plan
         node = NODE_CLASSES[type(plan)](plan, self)
+        self._making = outer
         return node if self._wrap is None else self._wrap(original or plan, node)
+
+    def filtering(self, function: BatchFunction) -> BatchFunction:
+        """A filter of the node that is being made; counted where somebody wants to know."""
+        if self._removed is None or self._making is None:
+            return function
+        return self._removed.counted(self._making, function)
+
+    def column_filtering(self) -> Callable[[int], None] | None:
+        """What a filter over columns of the node that is being made tells how many rows it leaves out."""
+        if self._removed is None or self._making is None:
+            return None
+        return partial(self._removed.add, self._making)
 
     def cte(self, number: int) -> Node:
         """The node that computes CTE ``number``; one per statement, made at first use in a run."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from aurora.datum import Row
 from aurora.errors import InsufficientPrivilege
-from compute_node.exec.builder import Builder
+from compute_node.exec.builder import Builder, FilterCounts
 from compute_node.exec.compile.compiler import too_complex
 from compute_node.exec.context import ExecContext
 from compute_node.exec.nodes.base import Batch, Node
@@ -88,7 +88,11 @@ class Executable:
     )
 
     def __init__(
-        self, planned: PlannedStmt, catalog: CatalogView, wrap: Callable[[Plan, Node], Node] | None = None
+        self,
+        planned: PlannedStmt,
+        catalog: CatalogView,
+        wrap: Callable[[Plan, Node], Node] | None = None,
+        removed: FilterCounts | None = None,
     ) -> None:
         self.planned = planned
         self.locks = statement_locks(planned, catalog)
@@ -96,7 +100,7 @@ class Executable:
         self.column_kinds = tuple([catalog.type(column.type) for column in planned.columns or ()])
         self.param_kinds: tuple[PgType, ...] = ()
         self.tag = planned.command.upper()
-        self._builder = Builder(planned, catalog, wrap)
+        self._builder = Builder(planned, catalog, wrap, removed)
         self._root: Node | None = None
         self.told: object = None
         """what the catalog has told of the objects that the plan names; its maker's matter"""

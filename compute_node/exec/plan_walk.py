@@ -10,7 +10,7 @@ from compute_node.hub import HUB
 from compute_node.sql.expressions import ExecParam, Expr, SortKey, SubPlan, walk
 from compute_node.sql.plan import CteScan, NestLoop, Plan, PlannedStmt
 
-_SKIPPED = frozenset({"relation", "index", "alias"})
+_SKIPPED = frozenset({"relation", "index", "alias", "name", "names"})
 _FIELDS: dict[type, tuple[str, ...]] = {}
 
 

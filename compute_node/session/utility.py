@@ -195,7 +195,7 @@ def _options(node: ast.Node) -> dict[str, OptionValue]:
         if argument is None:
             values[option.defname] = True
         elif isinstance(argument, ast.Integer):
-            values[option.defname] = bool(argument.ival)
+            values[option.defname] = bool(argument.ival) if argument.ival in (0, 1) else str(argument.ival)
         elif isinstance(argument, ast.Boolean):
             values[option.defname] = argument.boolval
         else:
@@ -206,16 +206,27 @@ def _options(node: ast.Node) -> dict[str, OptionValue]:
     return values
 
 
+def _explained(node: ast.Node) -> ast.Node:
+    """The query of EXPLAIN, also where a statement around it would use its rows. 0A000 where ANALYZE would, too."""
+    query = node.query
+    if isinstance(query, (ast.CreateTableAsStmt, ast.DeclareCursorStmt)):
+        if isinstance(query, ast.CreateTableAsStmt) and _options(node).get("analyze"):
+            raise NotSupported("EXPLAIN ANALYZE of CREATE TABLE AS is not supported")
+        return query.query
+    return query
+
+
 def _explain(session: SessionState, call: Call) -> str:
     if session.read_after_lsn:
         read_after.wait(session)
     transactions.ensure(session)
-    statement, source = RawStatement(call.node.query, 0, len(call.source)), call.source
+    query = _explained(call.node)
+    statement, source = RawStatement(query, 0, len(call.source)), call.source
     types, params = list(call.param_types), call.params
     values = None
-    if isinstance(call.node.query, ast.ExecuteStmt):
-        prepared, generic = cursors.find_prepared(session, call.node.query.name)
-        params = cursors.execute_arguments(session, call.node.query, prepared, source)
+    if isinstance(query, ast.ExecuteStmt):
+        prepared, generic = cursors.find_prepared(session, query.name)
+        params = cursors.execute_arguments(session, query, prepared, source)
         types, source = list(prepared.param_types), prepared.source
         statement = prepared.parsed
         if to_run(session, prepared, generic, params)[1]:

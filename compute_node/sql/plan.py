@@ -175,6 +175,8 @@ class FunctionScan(Plan):
     with_ordinality: bool = False
     filter: Expr | None = None
     alias: str = ""
+    names: tuple[str, ...] = ()
+    """of its columns"""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -184,6 +186,8 @@ class SubqueryScan(Plan):
     child: Plan
     filter: Expr | None = None
     alias: str = ""
+    names: tuple[str, ...] = ()
+    """of its columns"""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -195,6 +199,9 @@ class CteScan(Plan):
     filter: Expr | None = None
     alias: str = ""
     name: str = ""
+    """the WITH item's"""
+    names: tuple[str, ...] = ()
+    """of its columns"""
 
 
 @dataclass(slots=True, kw_only=True)

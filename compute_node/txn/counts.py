@@ -184,6 +184,10 @@ class Counts:
         """Those of a database's relations, and the sums of those that are no more."""
         return [self.database(database).gone, *self._relations.get(database, {}).values()]
 
+    def relations(self, database: int) -> list[tuple[int, RelationCounts]]:
+        """(OID, counters) of a database's relations that something was done with since the start."""
+        return list(self._relations.get(database, {}).items())
+
     def dropped(self, database: int, oid: int) -> None:
         """A relation is no more."""
         found = self._relations.get(database, {}).pop(oid, None)

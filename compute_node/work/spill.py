@@ -64,7 +64,7 @@ class TempUsage:
 
 _DEFAULTS: dict[str, Any] = {
     "work_mem": 4096, "maintenance_work_mem": 65536, "hash_mem_multiplier": 2.0, "temp_file_limit": -1,
-    "log_temp_files": -1, "default_toast_compression": "pglz",
+    "log_temp_files": -1, "default_toast_compression": "pglz", "aurora.column_batches": False,
 }  # fmt: skip
 _usages: WeakKeyDictionary[object, TempUsage] = WeakKeyDictionary()
 

@@ -36,3 +36,14 @@ SELECT * FROM alike_cycle ORDER BY 1;
 -- An UPDATE whose values or condition have sub-selects with ANY and ALL of the row itself.
 UPDATE alike SET a = CASE WHEN a < ALL (SELECT s.a FROM alike s) THEN 11 ELSE 12 END RETURNING a;
 UPDATE alike SET a = length(ctid::text) + CASE WHEN (xmin::text, n) < ANY (SELECT s.a::text, s.n FROM alike s) THEN 1 ELSE 1 END WHERE n IS NOT NULL AND (n, f) >= ANY (SELECT s.n, s.f FROM alike s) RETURNING a;
+-- FULL JOIN by types that are ordered but have no hashes.
+CREATE TABLE alike_full (a int, m money, b bit(3), v tsvector);
+INSERT INTO alike_full VALUES (1, 1, '101', 'a'), (2, 2, '101', NULL), (3, NULL, '000', 'b'), (4, 2, NULL, 'c');
+SELECT x.a, y.a FROM alike_full x FULL JOIN alike_full y ON x.m = y.m ORDER BY 1, 2;
+SELECT x.a, y.a FROM alike_full x FULL JOIN (SELECT * FROM alike_full WHERE a > 2) y ON x.b = y.b AND x.m = y.m ORDER BY 1, 2;
+SELECT count(*) FROM alike_full x FULL JOIN (SELECT * FROM alike_full WHERE a < 3) y USING (v);
+SELECT x.a, y.a FROM alike_full x FULL JOIN alike_full y ON x.m < y.m ORDER BY 1, 2;
+SELECT x.a, y.a FROM alike_full x FULL JOIN alike_full y ON x.m = y.m AND x.b = '101' ORDER BY 1, 2;
+SELECT x.a, y.a FROM alike_full x FULL JOIN alike_full y ON x.m = y.m AND x.a = y.a ORDER BY 1, 2;
+-- A field of a row that is NULL.
+SELECT (NULL::alike_pair).a, (NULL::alike_pair).b FROM alike WHERE (NULL::alike_pair).a IS NULL AND a > 11;

@@ -138,6 +138,17 @@ x	y\
 z
 \.
 TABLE rqf;
+CREATE DOMAIN rqd AS text;
+CREATE FUNCTION rq_make(text) RETURNS rqd LANGUAGE sql VOLATILE AS 'SELECT $1::rqd';
+CREATE FUNCTION rq_eq(rqd, rqd) RETURNS boolean LANGUAGE sql AS 'SELECT CASE $2::text WHEN $1::text THEN true ELSE false END';
+CREATE OPERATOR = (PROCEDURE = rq_eq, LEFTARG = rqd, RIGHTARG = rqd);
+SELECT CASE rq_make('bar') WHEN 'foo'::rqd THEN 'foo' ELSE 'other' END;
+SELECT CASE rq_make('bar') WHEN 'foo'::rqd THEN 'foo' WHEN 'bar'::rqd THEN 'bar' ELSE 'other' END;
+SELECT t, CASE t::rqd WHEN 'a'::rqd THEN 1 WHEN 'b'::rqd THEN 2 END FROM (VALUES ('a'), ('b'), ('c')) v (t);
+DROP OPERATOR = (rqd, rqd);
+DROP FUNCTION rq_eq(rqd, rqd);
+DROP FUNCTION rq_make(text);
+DROP DOMAIN rqd;
 DROP TABLE rqt, rqc, rqf;
 DROP VIEW rqv;
 DROP TABLE rq, rq2;

@@ -19,6 +19,7 @@ def main() -> int:
     parser.add_argument("--timeout-ms", type=int, default=2000, help="of a statement (default: %(default)s)")
     parser.add_argument("--postgres", metavar="DSN", help="a PostgreSQL 15 to compare with: a database of its own")
     parser.add_argument("--server", metavar="DSN", help="the server to test (default: a cluster in this process)")
+    parser.add_argument("--views", action="store_true", help="ask views of the queries, and EXPLAIN")
     given = parser.parse_args()
     logging.getLogger().setLevel(logging.ERROR)  # a loop that stands still for a moment is no difference
     seen: list[str] = []
@@ -34,7 +35,7 @@ def main() -> int:
         other = connect(given.postgres, given.timeout_ms) if given.postgres else None
         cases = max(1, -(-given.queries // QUERIES_A_CASE))
         try:
-            tally = fuzz(Servers(own, other), given.seed, cases, found, _tell, given.case)
+            tally = fuzz(Servers(own, other, given.views), given.seed, cases, found, _tell, given.case)
         except Difference:
             return 1
     asked = f"{tally.queries} queries over {tally.cases} sets of tables"

@@ -7,18 +7,13 @@ from collections.abc import Sequence
 from pglast import ast
 
 from aurora.errors import DuplicateColumn, InvariantViolation, NotSupported, SqlSyntaxError, UndefinedColumn
-from compute_node.access.stored import LAZY
 from compute_node.access.vacuum_truncate import truncate_tail
 from compute_node.catalog import statistics
-from compute_node.catalog.column_statistics import store
-from compute_node.catalog.column_statistics.collect import analyze_column
-from compute_node.catalog.column_statistics.sample import ROWS_A_TARGET, Sample, take
+from compute_node.catalog.column_statistics.gather import Gathering, gather
 from compute_node.catalog.ddl.context import DdlContext
-from compute_node.catalog.ddl.relation import class_record
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import CATALOGS, NAMESPACE_CATALOG
 from compute_node.txn.locks import SHARE_UPDATE_EXCLUSIVE
-from compute_node.work.account import Account, Area
 
 _STATISTICS = CATALOGS["pg_statistic"].desc.oid
 """what is known of columns: nothing is gathered about it"""
@@ -171,44 +166,12 @@ def vacuum_table(ctx: DdlContext, desc: RelationDesc, truncate: bool = True, toa
 def analyze_table(ctx: DdlContext, desc: RelationDesc, named: Sequence[int] = (), verbose: bool = False) -> None:
     """Gather what the planner knows of a table: of its columns (the ``named`` alone, if any), its size and its
     indexes'."""
+
+    def say(text: str) -> None:
+        ctx.notice(text, severity="INFO")
+
     if verbose:
-        ctx.notice(f'analyzing "{desc.schema}.{desc.name}"', severity="INFO")
-    default = int(ctx.session.settings.get("default_statistics_target"))
-    targets = {
-        record.attnum: default if record.attstattarget < 0 else int(record.attstattarget)
-        for record in ctx.rows.find("pg_attribute", attrelid=desc.oid)
-        if record.attnum > 0 and not record.attisdropped and record.attstattarget
-    }
-    columns = [desc.columns[attno - 1] for attno in sorted(targets) if not named or attno in named]
-    size = ROWS_A_TARGET * max((targets[column.attno] for column in columns), default=1)
-    lookup = ctx.view.type
-    sample = Sample([])
-    account = Account()
-    try:
-        if ctx.storage.exists(desc.relfile):
-            table = ctx.storage.table(desc)
-            attnos = tuple(column.attno + (LAZY if lookup(column.type).length < 0 else 0) for column in columns)
-            sample = take(table, ctx.rows.snapshot(), attnos, size, Area(account, 0))
-            table.counts.was_analyzed(int(sample.total), False, ctx.session.clock())
-        if verbose:
-            seen = f'"{desc.name}": scanned {sample.scanned} of {sample.pages} pages'
-            found = f"containing {sample.seen} live rows and 0 dead rows"
-            kept = f"{len(sample.rows)} rows in sample, {sample.total:.0f} estimated total rows"
-            ctx.notice(f"{seen}, {found}; {kept}", severity="INFO")
-        if sample.rows:
-            for position, column in enumerate(columns):
-                facts = analyze_column(ctx.view, column, sample, position, targets[column.attno])
-                store.write(ctx.rows, lookup, desc.oid, column.attno, facts)
-    finally:
-        account.close()
-    _note_size(ctx, desc, sample)
-    ctx.changes.touch(desc.oid)
-
-
-def _note_size(ctx: DdlContext, desc: RelationDesc, sample: Sample) -> None:
-    wanted = [(desc.oid, sample.pages)]
-    wanted += [(index.oid, int(ctx.storage.blocks(index.relfile))) for index in desc.indexes]
-    for oid, count in wanted:
-        record = class_record(ctx, oid)
-        if record.relpages != count or record.reltuples != sample.total:
-            ctx.rows.update("pg_class", record, relpages=count, reltuples=sample.total)
+        say(f'analyzing "{desc.schema}.{desc.name}"')
+    target = int(ctx.session.settings.get("default_statistics_target"))
+    now_us = ctx.session.clock()
+    gather(Gathering(ctx.storage, ctx.changes, ctx.view, target, now_us, say=say if verbose else None), desc, named)

@@ -58,10 +58,15 @@ def _flags() -> dict[str, list[str]]:
     return dict(answer_rows("setting_flags"))
 
 
+def flags_of(setting: str) -> list[str]:
+    """What is to be known of a setting besides its value: EXPLAIN, NO_SHOW_ALL …"""
+    return _flags().get(setting, [])
+
+
 def setting_flags(call: Call, name: str) -> list[str] | None:
     """pg_settings_get_flags; NULL for an unknown setting."""
     setting = DEFINITIONS.get(name.lower())
-    return None if setting is None else _flags().get(setting.name, [])
+    return None if setting is None else flags_of(setting.name)
 
 
 def sequence_parameters(call: Call, oid: int) -> Row:

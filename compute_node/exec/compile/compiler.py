@@ -17,6 +17,7 @@ from compute_node.types.array_value import from_vector
 from compute_node.types.registry import Aggregate, Function, Operator, PgType
 
 if TYPE_CHECKING:
+    from compute_node.exec.compile.rows import BatchFunction
     from compute_node.exec.subplan import SubplanRunner
 
 
@@ -44,6 +45,9 @@ class Linker(Protocol):
 
     def subplan(self, node: ex.SubPlan) -> SubplanRunner:
         """The runner of a sub-select (``compute_node.exec.subplan``)."""
+
+    def filtering(self, function: BatchFunction) -> BatchFunction:
+        """A compiled filter of a node, as it is to be used."""
 
 
 Handler = Callable[["Compiler", Any], Code]

@@ -43,6 +43,8 @@ def _row(compiler: Compiler, node: ex.RowExpr) -> Code:
 @handles(VALUE_HANDLERS, ex.FieldSelect)
 def _field(compiler: Compiler, node: ex.FieldSelect) -> Code:
     inner = compiler.value(node.argument)
+    if inner.text == "None":
+        return inner
     first, again = compiler.named(inner)
     return compiler.wrap(f"None if {first} is None else {again}[{node.index}]", (inner,), nullable=True)
 

@@ -59,7 +59,9 @@ def batch_function(
     row = "r" if whole else compiler.tuple_of(output) if output else "()"
     where = f" if {compiler.truth(filter_).text}" if filter_ is not None else ""
     function = unit.link(unit.function("c, b", [f"return [{row} for r in b{where}]"]))
-    return _in_steps(function) if _calls(linker, [*output, *([] if filter_ is None else [filter_])]) else function
+    if _calls(linker, [*output, *([] if filter_ is None else [filter_])]):
+        function = _in_steps(function)
+    return function if filter_ is None else linker.filtering(function)
 
 
 def _calls(linker: Linker, expressions: Sequence[ex.Expr]) -> bool:

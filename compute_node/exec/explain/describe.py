@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from compute_node.exec.explain.expressions import Names, Wording, quoted
-from compute_node.exec.plan_walk import free_parameters, plan_children, plan_expressions, plan_nodes
+from compute_node.exec.explain.names import base_alias, cte_name, returned_parameters, unique_aliases
+from compute_node.exec.plan_walk import plan_children, plan_expressions, plan_nodes
 from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
 from compute_node.types.xml.table import XMLTABLE
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 SYSTEM_COLUMNS = {-1: "ctid", -2: "xmin", -3: "cmin", -4: "xmax", -5: "cmax", -6: "tableoid"}
 _JOINS = {"inner": "", "left": " Left", "right": " Right", "full": " Full", "semi": " Semi", "anti": " Anti"}
-_ONCE = ("EXPR", "EXISTS", "ARRAY", "ROWCOMPARE")
-"""kinds of sub-selects that may run once; IN and its like are asked of each row"""
 _JOINED = (pl.NestLoop, pl.HashJoin, pl.MergeJoin)
 _LEAVES = (pl.SeqScan, pl.IndexScan, pl.BitmapHeapScan, pl.TidScan)
 
@@ -51,94 +50,65 @@ class Describer:
         plans = [planned.plan, *planned.subplans, *planned.ctes]
         named = [node for plan in plans for node in plan_nodes(plan) if hasattr(node, "alias")]
         leaves = [node for node in named if not isinstance(node, (pl.Insert, pl.Update, pl.Delete, pl.Merge))]
-        self._qualify = verbose or len(leaves) > 1 or planned.range_entries > 1
+        inserting = isinstance(planned.plan, (pl.Insert, pl.Merge)) and bool(leaves)
+        self._several = len(leaves) > 1 or inserting or planned.range_entries > 1
+        self._qualify = verbose or self._several
+        self._aliases = unique_aliases(planned)
         self._shown_subplans: set[int] = set()
-        self._find_once()
-        self._aliases = self._unique_aliases(plans)
+        wording.returned |= returned_parameters(planned)
         self._shown_ctes: set[int] = set()
-
-    @staticmethod
-    def _unique_aliases(plans: Sequence[pl.Plan]) -> dict[int, str]:
-        """What each scan goes by: of several with one name all but the first are numbered."""
-        found: dict[int, str] = {}
-        taken: set[str] = set()
-        for plan in plans:
-            for node in _in_order(plan):
-                if not hasattr(node, "alias") or isinstance(node, (pl.Update, pl.Delete, pl.Merge)):
-                    continue
-                name = node.alias or (node.relation.name if hasattr(node, "relation") else "")
-                mine, number = name, 0
-                while mine and mine in taken:
-                    number += 1
-                    mine = f"{name}_{number}"
-                taken.add(mine)
-                found[id(node)] = mine
-        return found
-
-    def _alias(self, plan: pl.Plan) -> str:
-        """What a scan goes by."""
-        return self._aliases.get(id(plan), getattr(plan, "alias", ""))
-
-    def _find_once(self) -> None:
-        """Which sub-selects depend on no row, and run once for all. Parameters are numbered as the planner makes
-        them: those that a sub-select is given, then its value."""
-        planned = self._planned
-        links: dict[int, ex.SubPlan] = {}
-        for plan in (planned.plan, *planned.subplans, *planned.ctes):
-            for node in plan_nodes(plan):
-                for top in plan_expressions(node):
-                    links |= {item.plan: item for item in ex.walk(top) if isinstance(item, ex.SubPlan)}
-        number = 0
-        for place in sorted(links):
-            link = links[place]
-            number += len(link.parameters)
-            if link.kind in _ONCE and not link.parameters and not free_parameters(planned, planned.subplans[place]):
-                self._wording.once[place] = number
-                number += 1
-
-    def _root(self, plan: pl.Plan) -> Shown:
-        """The top of a query level: what runs once for it stands before what is below it."""
-        shown = self._node(plan)
-        found: list[Shown] = []
-        for node in plan_nodes(plan):
-            for top in plan_expressions(node):
-                for item in ex.walk(top):
-                    if isinstance(item, ex.SubPlan) and item.plan in self._wording.once:
-                        if item.plan not in self._shown_subplans:
-                            self._shown_subplans.add(item.plan)
-                            child = self._root(self._planned.subplans[item.plan])
-                            child.label = f"InitPlan {item.plan + 1} (returns ${self._wording.once[item.plan]})"
-                            found.append(child)
-        found.sort(key=lambda each: int(each.label.split()[1]))
-        shown.children[:0] = found
-        return shown
+        self._whole_rows: set[int] = set()
+        """ids of scans above which nobody minds how wide rows are"""
+        self._changing: dict[int, pl.Update | pl.Delete] = {}
+        """id of the plan node below one that changes rows → that one"""
 
     def tree(self) -> Shown:
         """The whole statement."""
-        root = self._root(self._planned.plan)
+        root = self._level(self._planned.plan)
         for number in range(len(self._planned.ctes)):
             if number not in self._shown_ctes:
                 root.children.insert(0, self._cte(number))
         return root
 
-    def _cte(self, number: int) -> Shown:
-        self._shown_ctes.add(number)
-        shown = self._root(self._planned.ctes[number])
-        shown.label = f"CTE {self._cte_name(number)}"
+    def _alias(self, plan: Any) -> str:
+        """The name of what a node reads or changes."""
+        return self._aliases.get(id(plan)) or base_alias(self._planned, plan)
+
+    def _level(self, plan: pl.Plan) -> Shown:
+        """A query level: its init plans stand under its first node."""
+        once = self._init_plans(plan)
+        self._shown_subplans.update(once)
+        shown = self._node(plan)
+        labelled = []
+        for number in once:
+            child = self._level(self._planned.subplans[number])
+            child.label = f"InitPlan {number + 1} (returns {self._wording.returned[number]})"
+            labelled.append(child)
+        shown.children[:0] = labelled
         return shown
 
-    def _cte_name(self, number: int) -> str:
-        plans = [self._planned.plan, *self._planned.subplans, *self._planned.ctes]
-        for plan in plans:
-            for node in plan_nodes(plan):
-                if isinstance(node, pl.CteScan) and node.cte == number and (node.name or node.alias):
-                    return quoted(node.name or node.alias)
-        return f"cte{number + 1}"
+    def _init_plans(self, plan: pl.Plan) -> list[int]:
+        """The init plans of a query level, in order; those of sub-selects in FROM are theirs."""
+        found: set[int] = set()
+        waiting = [plan]
+        while waiting:
+            each = waiting.pop()
+            for top in plan_expressions(each):
+                found |= {item.plan for item in ex.walk(top) if isinstance(item, ex.SubPlan)}
+            if not isinstance(each, pl.SubqueryScan):
+                waiting += plan_children(each)
+        return sorted(found & self._wording.returned.keys() - self._shown_subplans)
+
+    def _cte(self, number: int) -> Shown:
+        self._shown_ctes.add(number)
+        shown = self._level(self._planned.ctes[number])
+        shown.label = f"CTE {quoted(cte_name(self._planned, number))}"
+        return shown
 
     # Columns
 
     def _scan_names(self, plan: Any, qualify: bool) -> Names:
-        alias = quoted(self._alias(plan) or plan.relation.name)
+        alias = quoted(self._alias(plan))
 
         def name(side: int, index: int) -> str:
             if index >= len(plan.columns):
@@ -177,13 +147,45 @@ class Describer:
             return node.index >= len(items) or not isinstance(items[node.index], ex.Column)
         if isinstance(node, ex.Column) and isinstance(plan, pl.WindowAgg):
             return node.index >= len(plan.child.output)
-        return not isinstance(node, (ex.Column, ex.Const, ex.ExecParam))
+        return not isinstance(node, (ex.Column, ex.Const, ex.ExecParam, ex.Param))
 
     def _group_key(self, child: pl.Plan, index: int) -> str:
         """A column that is grouped by, as the node below has it."""
         if not child.output or index >= len(child.output):
             return self._output_name(child, index)
         return self._wording.text(child.output[index], self._input_names(child))
+
+    def _outputs(self, plan: pl.Plan) -> list[str]:
+        """The node's columns: with their tables when there are several."""
+        if isinstance(plan, (pl.Append, pl.RecursiveUnion)):
+            return []  # they are those of each child
+        kept, self._qualify = self._qualify, self._several
+        if isinstance(plan, _LEAVES) and id(plan) in self._whole_rows and self._is_physical(plan):
+            alias = f"{quoted(self._alias(plan))}." if self._several else ""
+            found = [alias + quoted(column.name) for column in plan.relation.columns]
+        elif id(plan) in self._changing:
+            found = self._changed_columns(plan, self._changing[id(plan)])
+        else:
+            names = self._input_names(plan)
+            found = [self._wording.text(item, names) for item in plan.output]
+        self._qualify = kept
+        return found
+
+    @staticmethod
+    def _is_physical(plan: pl.SeqScan | pl.IndexScan | pl.BitmapHeapScan | pl.TidScan) -> bool:
+        """Whether PostgreSQL's scan would hand rows on as they are stored, where nobody minds how wide they are."""
+        if plan.want_tid or any(column.dropped for column in plan.relation.columns):
+            return False
+        return all(isinstance(item, ex.Column) and plan.columns[item.index] > 0 for item in plan.output)
+
+    def _changed_columns(self, plan: pl.Plan, above: pl.Update | pl.Delete) -> list[str]:
+        """What PostgreSQL's plan gives to the node that changes rows: the new values and where the row is."""
+        names = self._changed_names(above)
+        found = []
+        if isinstance(above, pl.Update):
+            found = [self._wording.text(value, names) for _, value in above.assignments]
+        alias = f"{quoted(self._alias(above))}." if self._several else ""
+        return [*found, f"{alias}ctid"]
 
     def _input_names(self, plan: pl.Plan) -> Names:
         """Names of what the node's own expressions refer to."""
@@ -204,20 +206,21 @@ class Describer:
         if isinstance(plan, pl.Merge):
             return self._names(plan.child)
         if isinstance(plan, pl.FunctionScan):
-            alias = quoted(self._alias(plan))
-            one = f"{alias}.{alias}" if self._qualify else alias
-            return lambda side, index: one if plan.column_count == 1 and index == 0 else f"{alias}.column{index + 1}"
+            return self._named_columns(plan, self._qualify)
+        if isinstance(plan, pl.SubqueryScan):
+            return self._named_columns(plan, True)
         if isinstance(plan, pl.ValuesScan):
-            return lambda side, index: f'"*VALUES*".column{index + 1}'
+            values = '"*VALUES*".' if self._qualify else ""
+            return lambda side, index: f"{values}column{index + 1}"
         if isinstance(plan, pl.CteScan):
-            return self._cte_names(plan)
+            return self._named_columns(plan, self._qualify)
         child = getattr(plan, "child", None)
         return self._names(child) if child is not None else (lambda side, index: f"column{index + 1}")
 
     def _changed_names(self, plan: pl.Insert | pl.Update | pl.Delete) -> Names:
         """What RETURNING names: the target's columns, its system columns, and those joined to it."""
         below, columns = self._names(plan.child), plan.relation.columns
-        alias = quoted(self._alias(plan) or plan.relation.name)
+        alias = quoted(self._alias(plan))
 
         def name(side: int, index: int) -> str:
             if side == 2:
@@ -230,17 +233,12 @@ class Describer:
 
         return name
 
-    def _cte_names(self, plan: pl.CteScan) -> Names:
-        """A CTE's columns go by the names of the columns behind them; others are numbered."""
-        target = self._planned.ctes[plan.cte]
-        source = target.initial if isinstance(target, pl.RecursiveUnion) else target
-        alias = quoted(self._alias(plan) or self._cte_name(plan.cte))
+    def _named_columns(self, plan: pl.FunctionScan | pl.SubqueryScan | pl.CteScan, qualify: bool) -> Names:
+        """Columns that their range entry names."""
+        alias = f"{quoted(self._alias(plan))}." if qualify else ""
 
         def name(side: int, index: int) -> str:
-            text = self._output_name(source, index).rpartition(".")[2]
-            if not text.replace("_", "a").isalnum():
-                text = f"column{index + 1}"
-            return f"{alias}.{text}" if self._qualify else text
+            return alias + (quoted(plan.names[index]) if index < len(plan.names) else f"column{index + 1}")
 
         return name
 
@@ -269,12 +267,15 @@ class Describer:
     def _node(self, plan: pl.Plan) -> Shown:
         if isinstance(plan, pl.Result) and isinstance(plan.child, _JOINED) and plan.filter and not plan.one_time:
             return self._filtered(plan, plan.child, plan.filter)
+        self._mark_inputs(plan)
         shown = self._title(plan)
         names = self._input_names(plan)
-        if self._verbose and plan.output:
-            shown.properties.insert(0, ("Output", [self._wording.text(item, names) for item in plan.output]))
+        if self._verbose and plan.output and self._outputs(plan):
+            shown.properties.insert(0, ("Output", self._outputs(plan)))
         if isinstance(plan, _LEAVES):
             names = self._scan_names(plan, self._verbose)
+        elif isinstance(plan, (pl.CteScan, pl.FunctionScan)):
+            names = self._named_columns(plan, self._verbose)
         for name in ("filter", "condition", "having"):
             condition = getattr(plan, name, None)
             if condition is not None:
@@ -285,12 +286,25 @@ class Describer:
         self._add_subplans(plan, shown)
         return shown
 
+    def _mark_inputs(self, plan: pl.Plan) -> None:
+        """Note which inputs may hand on more than is asked of them, and which give what changes rows."""
+        if isinstance(plan, pl.AggregatePlan) or (isinstance(plan, pl.Unique) and not plan.sorted_on):
+            self._whole_rows.add(id(plan.child))
+        elif isinstance(plan, (pl.NestLoop, pl.MergeJoin)):
+            self._whole_rows.update((id(plan.outer), id(plan.inner)))
+        elif isinstance(plan, pl.HashJoin):
+            self._whole_rows.add(id(plan.outer))
+        elif isinstance(plan, pl.Limit) and id(plan) in self._whole_rows:
+            self._whole_rows.add(id(plan.child))
+        elif isinstance(plan, (pl.Update, pl.Delete)) and isinstance(plan.child, _LEAVES):
+            self._changing[id(plan.child)] = plan
+
     def _filtered(self, plan: pl.Result, child: pl.Plan, condition: ex.Expr) -> Shown:
         """A join whose rows are filtered: one node."""
         shown = self._node(child)
         names = self._input_names(plan)
         if self._verbose:
-            shown.properties[0] = ("Output", [self._wording.text(item, names) for item in plan.output])
+            shown.properties[0] = ("Output", self._outputs(plan))
         shown.properties.append(("Filter", self._wording.text(condition, names)))
         shown.plan, shown.told = plan, child
         self._add_subplans(plan, shown)
@@ -300,20 +314,22 @@ class Describer:
         extra = []
         for top in plan_expressions(plan):
             for item in ex.walk(top):
-                if not isinstance(item, ex.SubPlan) or item.plan in self._wording.once:
+                if not isinstance(item, ex.SubPlan) or item.plan in self._wording.returned:
                     continue
                 if item.plan not in self._shown_subplans:
                     self._shown_subplans.add(item.plan)
                     names = self._input_names(plan)
                     self._wording.given |= {number: self._wording.text(node, names) for number, node in item.parameters}
-                    child = self._root(self._planned.subplans[item.plan])
+                    child = self._level(self._planned.subplans[item.plan])
                     child.label = f"SubPlan {item.plan + 1}"
                     extra.append(child)
-        shown.children += extra
+        # New values of an UPDATE are computed where its rows are found.
+        below = isinstance(plan, pl.Update) and isinstance(plan.child, _LEAVES)
+        (shown.children[-1] if below else shown).children += extra
 
     def _conditions(self, plan: Any, conditions: Sequence[ex.Expr]) -> str:
         """Conditions over the columns of a scan's table, joined."""
-        alias = quoted(self._alias(plan) or plan.relation.name) + "." if self._verbose else ""
+        alias = quoted(self._alias(plan)) + "." if self._verbose else ""
 
         def name(side: int, index: int) -> str:
             return alias + quoted(plan.relation.columns[index].name)
@@ -338,9 +354,12 @@ class Describer:
     def _scan(self, plan: Any, kind: str, using: str = "") -> Shown:
         schema = f"{quoted(plan.relation.schema)}." if self._verbose else ""
         name = plan.relation.name
-        mine = self._alias(plan) or name
-        alias = f" {quoted(mine)}" if mine != name else ""
-        facts = {"Relation Name": name, "Alias": mine}
+        shown_as = self._alias(plan)
+        alias = f" {quoted(shown_as)}" if shown_as != name else ""
+        facts: dict[str, Fact] = {"Relation Name": name}
+        if self._verbose:
+            facts["Schema"] = plan.relation.schema
+        facts["Alias"] = shown_as
         return Shown(plan, f"{kind}{using} on {schema}{quoted(name)}{alias}", kind, facts)
 
     def _over(self, plan: pl.Plan, title: str, *children: pl.Plan, kind: str = "", **facts: Fact) -> Shown:
@@ -382,29 +401,35 @@ class Describer:
                 return Shown(plan, title, "Table Function Scan", {"Alias": plan.alias})
             case pl.FunctionScan():
                 name = ""
-                if isinstance(plan.call, ex.Call):
-                    name = self._wording.function_name(plan.call.function)
+                called = plan.call if isinstance(plan.call, ex.Call) else None
+                if called is not None:
+                    name = self._wording.function_name(called.function)
                 alias = self._alias(plan)
                 facts: dict[str, Fact] = {"Function Name": name, "Alias": alias}
                 where = self._on(name, alias) if name else f" on {quoted(alias)}"
-                return Shown(plan, f"Function Scan{where}", "Function Scan", facts)
+                schema = self._wording.function_schema(called) if called is not None and self._verbose else ""
+                if schema:
+                    where = f" on {quoted(schema)}.{where.removeprefix(' on ')}"
+                    facts = {"Function Name": name, "Schema": schema, "Alias": alias}
+                shown = Shown(plan, f"Function Scan{where}", "Function Scan", facts)
+                if self._verbose:
+                    call = self._wording.text(plan.call, self._input_names(plan))
+                    shown.properties.append(("Function Call", call))
+                return shown
             case pl.ValuesScan() if len(plan.values) == 1:
                 return Shown(plan, "Result", "Result")
             case pl.ValuesScan():
                 return Shown(plan, 'Values Scan on "*VALUES*"', "Values Scan", {"Alias": "*VALUES*"})
             case pl.SubqueryScan():
-                alias = self._alias(plan)
-                return self._over(
-                    plan, f"Subquery Scan on {quoted(alias)}", plan.child, kind="Subquery Scan", Alias=alias
-                )
+                title = f"Subquery Scan on {quoted(self._alias(plan))}"
+                shown = Shown(plan, title, "Subquery Scan", {"Alias": self._alias(plan)})
+                shown.children.append(self._level(plan.child))
+                return shown
             case pl.CteScan():
                 kind = "WorkTable Scan" if plan.working else "CTE Scan"
-                name = self._cte_name(plan.cte)
+                name = cte_name(self._planned, plan.cte)
                 return Shown(
-                    plan,
-                    kind + self._on(name, self._alias(plan)),
-                    kind,
-                    {"CTE Name": name, "Alias": self._alias(plan) or name},
+                    plan, kind + self._on(name, self._alias(plan)), kind, {"CTE Name": name, "Alias": self._alias(plan)}
                 )
             case pl.NestLoop() | pl.HashJoin() | pl.MergeJoin():
                 return self._join(plan)
@@ -412,9 +437,25 @@ class Describer:
                 verb = type(plan).__name__
                 shown = self._scan(plan, verb)
                 shown.kind, shown.facts = "ModifyTable", {"Operation": verb, **shown.facts}
+                if isinstance(plan, pl.Insert) and plan.conflict:
+                    self._add_conflict(plan, shown)
                 shown.children.append(self._node(plan.child))
                 return shown
         return self._upper(plan)
+
+    def _add_conflict(self, plan: pl.Insert, shown: Shown) -> None:
+        """What ON CONFLICT does, and by which indexes."""
+        shown.properties.append(("Conflict Resolution", plan.conflict.upper()))
+        arbiters = [quoted(index.name) for index in plan.relation.indexes if index.oid in plan.arbiters]
+        if arbiters:
+            shown.properties.append(("Conflict Arbiter Indexes", arbiters))
+        if plan.conflict_where is not None:
+            columns, alias = plan.relation.columns, quoted(self._alias(plan))
+
+            def name(side: int, index: int) -> str:
+                return f"{alias if side == 0 else 'excluded'}.{quoted(columns[index].name)}"
+
+            shown.properties.append(("Conflict Filter", self._wording.text(plan.conflict_where, name)))
 
     def _sample(self, plan: pl.SampleScan) -> Shown:
         shown = self._scan(plan, "Sample Scan")
@@ -453,7 +494,10 @@ class Describer:
         if isinstance(plan, pl.MergeJoin):
             shown.children.append(self._node(plan.inner))
         else:
-            shown.children.append(Shown(plan.inner, "Hash", "Hash", children=[self._node(plan.inner)]))
+            hashed = Shown(plan.inner, "Hash", "Hash", children=[self._node(plan.inner)])
+            if self._verbose and (output := self._outputs(plan.inner)):
+                hashed.properties.append(("Output", output))
+            shown.children.append(hashed)
         return shown
 
     def _grouping_sets(self, plan: pl.GroupingSetsPlan) -> Shown:
@@ -529,12 +573,3 @@ def _without_direction(key: str) -> str:
     for ending in (" NULLS FIRST", " NULLS LAST"):
         key = key.removesuffix(ending)
     return key.removesuffix(" DESC")
-
-
-def _in_order(plan: pl.Plan) -> Iterator[pl.Plan]:
-    """The node and all below it, as they are shown."""
-    stack = [plan]
-    while stack:
-        node = stack.pop()
-        yield node
-        stack.extend(reversed(list(plan_children(node))))

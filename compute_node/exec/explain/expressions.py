@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from aurora.datum import Datum
 from compute_node.exec.compile.compiler import Linker
+from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql import expressions as ex
 from compute_node.types.collation import collation_of
 from compute_node.types.oids import BOOL, BPCHAR, FLOAT8, INT4, NUMERIC
@@ -32,10 +33,10 @@ class Wording:
     def __init__(self, linker: Linker, env: TypeEnv) -> None:
         self._linker = linker
         self._env = env
-        self.once: dict[int, int] = {}
-        """sub-selects that run once, with the number of the parameter that their value is shown as"""
         self.given: dict[int, str] = {}
         """execution parameters that are set from a row above, as that row's expressions are worded"""
+        self.returned: dict[int, str] = {}
+        """sub-plans that run once → the parameter that each sets"""
 
     def type_name(self, oid: int) -> str:
         """The type as format_type spells it."""
@@ -51,6 +52,10 @@ class Wording:
     def function_name(self, oid: int) -> str:
         """A function's name."""
         return self._linker.function(oid).name
+
+    def function_schema(self, call: ex.Call) -> str:
+        """The schema of a built-in function; none is known of others."""
+        return "pg_catalog" if call.function < FIRST_NORMAL_OID else ""
 
     def text(self, node: ex.Expr, names: Names) -> str:
         """The expression; 'names' words its columns."""
@@ -100,8 +105,8 @@ class Wording:
                 return self._aggregate(node, word)
             case ex.WindowCall():
                 return f"{self._aggregate(node, word)} OVER (?)"
-            case ex.SubPlan() if node.plan in self.once:
-                return f"${self.once[node.plan]}"
+            case ex.SubPlan() if node.plan in self.returned:
+                return self.returned[node.plan]
             case ex.SubPlan():
                 prefix = "hashed " if node.hashed else ""
                 return f"({prefix}SubPlan {node.plan + 1})"

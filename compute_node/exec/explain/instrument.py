@@ -11,6 +11,7 @@ from compute_node.exec.nodes.base import Batch, Node
 from compute_node.sql.plan import Plan
 
 if TYPE_CHECKING:
+    from compute_node.exec.compile.rows import BatchFunction
     from compute_node.exec.context import ExecContext, Fact
     from compute_node.exec.vectors.vector import ColumnBatch
 
@@ -34,6 +35,29 @@ class Measured:
     total_s: float = 0.0
     facts: dict[str, Fact] = field(default_factory=dict)
     """what the node told of its memory, in the JSON form's words"""
+
+
+class RemovedRows:
+    """Counts the rows that filters leave out, by plan node."""
+
+    def __init__(self) -> None:
+        self.of: dict[int, int] = {}
+        """id of the plan node → rows"""
+
+    def counted(self, plan: Plan, function: BatchFunction) -> BatchFunction:
+        """A node's compiled filter, which counts."""
+        of, key = self.of, id(plan)
+
+        def count(ctx: ExecContext, batch: Batch) -> Batch:
+            rows = function(ctx, batch)
+            of[key] = of.get(key, 0) + len(batch) - len(rows)
+            return rows
+
+        return count
+
+    def add(self, plan: Plan, rows: int) -> None:
+        """A node's filter has left out so many more."""
+        self.of[id(plan)] = self.of.get(id(plan), 0) + rows
 
 
 Measurements = dict[int, Measured]

@@ -1,19 +1,18 @@
-"""EXPLAIN's entry, and the writing of text and JSON (PostgreSQL manual, EXPLAIN and 14.1)."""
+"""EXPLAIN's entry, and the plan as text and as a document (PostgreSQL manual, EXPLAIN and 14.1)."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from time import perf_counter
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
-from aurora.datum import Datum
-from aurora.errors import InvalidParameterValue, NotSupported, SqlSyntaxError
 from compute_node.exec.builder import Builder
 from compute_node.exec.executable import Executable
 from compute_node.exec.explain.describe import Describer, Shown
 from compute_node.exec.explain.expressions import Wording
-from compute_node.exec.explain.instrument import MeasuredNode, Measurements
+from compute_node.exec.explain.formats import WRITERS, Number
+from compute_node.exec.explain.instrument import MeasuredNode, Measurements, RemovedRows
+from compute_node.exec.explain.options import Settings, settings_of
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.plan import PlannedStmt
 from compute_node.types.registry import TypeEnv
@@ -23,23 +22,10 @@ if TYPE_CHECKING:
     from compute_node.exec.context import Fact
 
 
-Settings: TypeAlias = dict[str, bool | None]
-"""EXPLAIN's switches"""
-_SWITCHES: Settings = {
-    "analyze": False,
-    "verbose": False,
-    "costs": True,
-    "settings": False,
-    "buffers": False,
-    "wal": False,
-    "timing": True,
-    "summary": None,
-}
-
-
 class Explanation:
     """A planned statement as EXPLAIN shows it. ``options`` are as written: lower-case names, True/False or text. 42601
-    for an unknown option, 22023 for a bad value, 0A000 for XML and YAML.
+    for an unknown option, 22023 for a bad value. ``changed``: settings that the planner looks at and that are not as
+    they are by default, for SETTINGS.
 
     With ANALYZE ``executable`` is the statement with every node measured: whoever has it runs it, within ``measure``.
     """
@@ -51,18 +37,24 @@ class Explanation:
         catalog: CatalogView,
         env: TypeEnv,
         planning_s: float | None = None,
+        changed: Mapping[str, str] | None = None,
     ) -> None:
         self._planning_s = planning_s
-        self._settings, self._form = _settings(options)
+        self._changed = changed or {}
+        self._settings = settings_of(options)
+        self._form = str(self._settings["form"])
         wording = Wording(Builder(planned, catalog), env)
         self._tree = Describer(planned, wording, bool(self._settings["verbose"])).tree()
         self._measurements: Measurements | None = None
+        self._removed: Mapping[int, int] = {}
         self._execution_s = 0.0
         self.executable: Executable | None = None
         if self._settings["analyze"]:
             kept: Measurements = {}
             self._measurements = kept
-            self.executable = Executable(planned, catalog, lambda plan, node: MeasuredNode(plan, node, kept))
+            removed = RemovedRows()
+            self._removed = removed.of
+            self.executable = Executable(planned, catalog, lambda plan, node: MeasuredNode(plan, node, kept), removed)
 
     def measure(self, run: Callable[[], object]) -> None:
         """Run the statement and take its time."""
@@ -73,57 +65,58 @@ class Explanation:
     def lines(self) -> list[str]:
         """The rows of EXPLAIN's one column."""
         settings = self._settings
-        writer = _Writer(settings, self._measurements)
+        writer = _Writer(settings, self._measurements, self._removed)
         summary = settings["summary"] if settings["summary"] is not None else settings["analyze"]
-        if self._form == "json":
+        planning_ms = None if self._planning_s is None else f"{self._planning_s * 1000:.3f}"
+        execution_ms = f"{self._execution_s * 1000:.3f}"
+        if self._form != "text":
             document: JsonObject = {"Plan": writer.json(self._tree)}
-            if summary and self._planning_s is not None:
-                document["Planning Time"] = _Number(f"{self._planning_s * 1000:.3f}")
+            if settings["settings"]:
+                document["Settings"] = dict(self._changed)
+            if summary and planning_ms is not None:
+                document["Planning Time"] = Number(planning_ms)
             if settings["analyze"]:
                 document["Triggers"] = []
             if settings["analyze"] and summary:
-                document["Execution Time"] = _Number(f"{self._execution_s * 1000:.3f}")
-            return [_json_text([document], "")]
+                document["Execution Time"] = Number(execution_ms)
+            return [WRITERS[self._form](document)]
         lines = writer.text(self._tree)
-        if summary and self._planning_s is not None:
-            lines.append(f"Planning Time: {self._planning_s * 1000:.3f} ms")
+        if settings["settings"] and self._changed:
+            lines.append("Settings: " + ", ".join([f"{name} = '{value}'" for name, value in self._changed.items()]))
+        if summary and planning_ms is not None:
+            lines.append(f"Planning Time: {planning_ms} ms")
         if settings["analyze"] and summary:
-            lines.append(f"Execution Time: {self._execution_s * 1000:.3f} ms")
+            lines.append(f"Execution Time: {execution_ms} ms")
         return lines
 
 
-def _settings(options: Mapping[str, bool | str]) -> tuple[Settings, str]:
-    settings: Settings = dict(_SWITCHES)
-    form = "text"
-    for name, value in options.items():
-        if name == "format":
-            form = str(value).lower()
-            if form not in ("text", "json", "xml", "yaml"):
-                raise InvalidParameterValue(f'unrecognized value for EXPLAIN option "format": "{value}"')
-            if form in ("xml", "yaml"):
-                raise NotSupported(f"EXPLAIN with FORMAT {form.upper()} is not supported")
-        elif name not in settings:
-            raise SqlSyntaxError(f'unrecognized EXPLAIN option "{name}"')
-        elif not isinstance(value, bool):
-            raise SqlSyntaxError(f"{name} requires a Boolean value")
-        else:
-            settings[name] = value
-    if "timing" in options and settings["timing"] and not settings["analyze"]:
-        raise InvalidParameterValue("EXPLAIN option TIMING requires ANALYZE")
-    if settings["wal"] and not settings["analyze"]:
-        raise InvalidParameterValue("EXPLAIN option WAL requires ANALYZE")
-    return settings, form
-
-
-_STRATEGIES: Final = {"Aggregate": "Plain", "GroupAggregate": "Sorted", "HashAggregate": "Hashed"}
+_STRATEGIES: Final = {
+    "Aggregate": "Plain",
+    "GroupAggregate": "Sorted",
+    "HashAggregate": "Hashed",
+    "MixedAggregate": "Mixed",
+}
 _FIRST_FACTS: Final = ("Operation",)
 _CHILDREN: Final = {"Append": "Member", "BitmapAnd": "Member", "BitmapOr": "Member", "Subquery Scan": "Subquery"}
 
 
 class _Writer:
-    def __init__(self, settings: Settings, measurements: Measurements | None) -> None:
+    def __init__(self, settings: Settings, measurements: Measurements | None, removed: Mapping[int, int]) -> None:
         self._settings = settings
         self._measurements = measurements
+        self._removed = removed
+
+    def _properties(self, shown: Shown) -> Iterator[tuple[str, object]]:
+        """The node's properties, and how many rows its filter has removed in a run."""
+        for name, value in shown.properties:
+            yield name, value
+            if name == "Filter" and self._measurements is not None:
+                plan = shown.plan
+                measured = self._measurements.get(id(plan))
+                loops = measured.loops if measured is not None else 0
+                removed = self._removed.get(id(plan), 0)
+                if removed or self._settings["form"] != "text":
+                    yield "Rows Removed by Filter", round(removed / loops) if loops else 0
 
     def text(self, tree: Shown) -> list[str]:
         lines: list[str] = []
@@ -135,10 +128,14 @@ class _Writer:
         further in than its parent's, behind an arrow; under a label of its own eight."""
         arrow = f"{' ' * (column - 4)}->  " if column else ""
         lines.append(f"{arrow}{shown.title}{self._numbers(shown)}")
-        for name, value in shown.properties:
+        memory = [f"{' ' * (column + 2)}{line}" for line in _memory(shown, facts)]
+        for name, value in self._properties(shown):
+            if name == "Rows Removed by Filter" and shown.kind == "Aggregate":
+                lines += memory
+                memory = []
             text = ", ".join(value) if isinstance(value, list) else value
             lines.append(f"{' ' * (column + 2)}{name}: {text}")
-        lines += [f"{' ' * (column + 2)}{line}" for line in _memory(shown, facts)]
+        lines += memory
         for child in shown.children:
             if child.label:
                 lines.append(f"{' ' * (column + 2)}{child.label}")
@@ -183,8 +180,8 @@ class _Writer:
         item |= {"Parallel Aware": False, "Async Capable": False} | shown.facts
         if self._settings["costs"]:
             item |= {
-                "Startup Cost": _Number(f"{plan.total_cost if shown.kind == 'Hash' else plan.startup_cost:.2f}"),
-                "Total Cost": _Number(f"{plan.total_cost:.2f}"),
+                "Startup Cost": Number(f"{plan.total_cost if shown.kind == 'Hash' else plan.startup_cost:.2f}"),
+                "Total Cost": Number(f"{plan.total_cost:.2f}"),
                 "Plan Rows": round(plan.rows),
                 "Plan Width": plan.width,
             }
@@ -192,11 +189,11 @@ class _Writer:
             measured = self._measurements.get(id(plan))
             loops = measured.loops if measured is not None else 0
             if measured is not None and loops and self._settings["timing"]:
-                item["Actual Startup Time"] = _Number(f"{measured.first_s / loops * 1000:.3f}")
-                item["Actual Total Time"] = _Number(f"{measured.total_s / loops * 1000:.3f}")
+                item["Actual Startup Time"] = Number(f"{measured.first_s / loops * 1000:.3f}")
+                item["Actual Total Time"] = Number(f"{measured.total_s / loops * 1000:.3f}")
             item["Actual Rows"] = round(measured.rows / loops) if measured is not None and loops else 0
             item["Actual Loops"] = loops
-        item |= dict(shown.properties)
+        item |= dict(self._properties(shown))
         if shown.kind != "Hash":
             item |= self._facts(shown)
         if shown.kind == "Append":
@@ -215,25 +212,6 @@ def _relationships(shown: Shown) -> Iterator[str]:
             yield "SubPlan" if child.label.startswith("SubPlan") else "InitPlan"
         else:
             yield _CHILDREN.get(shown.kind) or next(sides)
-
-
-class _Number(str):
-    """A number with the digits to be shown."""
-
-
-def _json_text(value: Datum, indent: str) -> str:
-    """PostgreSQL's layout: lists of texts on one line, all else on lines of their own."""
-    if isinstance(value, _Number):
-        return value
-    deeper = indent + "  "
-    if isinstance(value, dict):
-        lines = [f"{deeper}{json.dumps(name)}: {_json_text(item, deeper)}" for name, item in value.items()]
-        return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
-    if isinstance(value, list) and not all(isinstance(item, str) for item in value):
-        return "[\n" + ",\n".join(deeper + _json_text(item, deeper) for item in value) + f"\n{indent}]"
-    if isinstance(value, list) and not value:
-        return f"[\n{indent}]"
-    return json.dumps(value, ensure_ascii=False)
 
 
 def _memory(shown: Shown, facts: dict[str, Fact]) -> list[str]:

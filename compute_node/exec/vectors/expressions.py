@@ -369,6 +369,21 @@ class Filter:
         return batch if rows is None else batch.some(rows)
 
 
+class CountedFilter(Filter):
+    """A filter that tells how many rows it leaves out."""
+
+    def __init__(self, filter_: Filter, told: Callable[[int], None]) -> None:
+        super().__init__(filter_._conjuncts)
+        self._told = told
+
+    def chosen(self, batch: ColumnBatch, ctx: ExecContext) -> Ints | None:
+        """The rows for which all are true; None: every row."""
+        rows = super().chosen(batch, ctx)
+        if rows is not None:
+            self._told(batch.count - len(rows))
+        return rows
+
+
 def filter_of(vectorizer: Vectorizer, condition: ex.Expr | None) -> Filter | None:
     """The condition over batches; None when it is not for columns."""
     conjuncts = conjuncts_of(condition)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from compute_node.access.stored import LAZY, Toasted, resolved
 from compute_node.exec.compile.rows import column_index
 from compute_node.exec.vectors.expressions import (
+    CountedFilter,
     Evaluate,
     Filter,
     Vectorizer,
@@ -72,6 +73,8 @@ class ColumnScan:
         if rest:
             tests.append(row_test(builder, rest, nullable, read.stored))
         self.filter = None if is_volatile(builder, rest) else Filter(tests)
+        if self.filter is not None and (told := builder.column_filtering()) is not None:
+            self.filter = CountedFilter(self.filter, told)
         vectorizer = Vectorizer(builder, self._kinds, True)
         found = [vectorizer.compile(item) for item in output]
         self._outputs: list[Evaluate] | None = [each for each in found if each is not None]

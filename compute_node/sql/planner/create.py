@@ -270,6 +270,7 @@ class Creator:
                 with_ordinality=entry.with_ordinality,
                 filter=condition,
                 alias=entry.alias,
+                names=tuple(entry.column_names),
                 output=output,
             )
         if path.cte >= 0:
@@ -279,13 +280,15 @@ class Creator:
                 filter=condition,
                 alias=entry.alias,
                 name=entry.cte or "",
+                names=tuple(entry.column_names),
                 output=output,
             )
         if path.plan is None:
             raise InvariantViolation(f"range entry {entry.alias} has no plan")
         if condition is None and output == identity(path.plan.output):
             return path.plan
-        return SubqueryScan(child=path.plan, filter=condition, alias=entry.alias, output=output)
+        names = tuple(entry.column_names)
+        return SubqueryScan(child=path.plan, filter=condition, alias=entry.alias, names=names, output=output)
 
     def _sorted(self, path: SortPath, needs: Sequence[Expr]) -> Plan:
         named = (*needs, *(key.expression for key in path.keys if isinstance(key.expression, Var)))

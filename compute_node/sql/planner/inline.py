@@ -27,6 +27,7 @@ from compute_node.sql.expressions import (
     Coalesce,
     Const,
     DistinctTest,
+    ElementValue,
     Expr,
     MinMax,
     NullIf,
@@ -119,9 +120,14 @@ class Inliner:
         if function.strict and _is_not_strict(catalog, result):
             return False
         uses = [0] * len(arguments)
+        binds = False
         for item in walk(result):
             if isinstance(item, Param):
                 uses[item.number - 1] += 1
+            binds = binds or isinstance(item, ArrayCoerce) or (isinstance(item, Case) and item.operand is not None)
+        if binds and any(isinstance(part, ElementValue) for argument in arguments for part in walk(argument)):
+            # The operand of a CASE would be taken for that of the body's.
+            return False
         for count, argument in zip(uses, arguments, strict=True):
             if count == 0 and function.strict:
                 return False

@@ -360,7 +360,7 @@ class QueryPlanner:
         query = self.query
         where, extra_items = self._pull_up_sublinks(conjuncts(query.where))
         query = self.query
-        prepared = [part for item in where for part in self.conditions(item)]
+        prepared = [_decided(part) for item in where for part in self.conditions(item)]
         self.where_quals = prepared
         nonnull = frozenset[int]().union(*(nonnullable(self.catalog, item) for item in prepared))
         trees = [reduce_outer(self.catalog, item, nonnull) for item in query.from_items]
@@ -591,10 +591,18 @@ class QueryPlanner:
         left = Item("inner", self._tree_rel(tree.left, []))
         right = Item("full", self._tree_rel(tree.right, []), on=condition)
         keys, rest = hash_keys(self.catalog, condition, left.relids, right.relids)
-        if not keys and any(not isinstance(item, Const) for item in rest):
+        merges = bool(condition) and all(self._merges(qual, left.relids, right.relids) for qual in condition)
+        if not keys and not merges and any(not isinstance(item, Const) for item in rest):
             raise NotSupported("FULL JOIN is only supported with merge-joinable or hash-joinable join conditions")
         everywhere = left.relids | right.relids
         return self._search([left, right], [(qual, relids(qual) & everywhere or everywhere) for qual in quals])
+
+    def _merges(self, qual: Expr, left: frozenset[int], right: frozenset[int]) -> bool:
+        """Whether a condition is an equality of the two sides that sorted rows can be merged by."""
+        if not isinstance(qual, Call) or not self.classes.family(qual):
+            return False
+        one, other = (relids(side) for side in qual.arguments)
+        return bool(one and other) and ((one <= left and other <= right) or (one <= right and other <= left))
 
     def _rel(self, paths: Sequence[Path]) -> Rel:
         """Of one range entry."""
@@ -782,3 +790,10 @@ def _references(query: Query, name: str) -> int:
 def _own_expressions(query: Query) -> list[tuple[Expr, int]]:
     """The query's own top expressions (not those of nested queries)."""
     return [(expr, 0) for expr, depth in query_expressions(query, 0) if depth == 0]
+
+
+def _decided(condition: Expr) -> Expr:
+    """A condition that is NULL is as good as false."""
+    if isinstance(condition, Const) and condition.value is None:
+        return dataclasses.replace(condition, value=False)
+    return condition

@@ -405,8 +405,8 @@ class PairPaths:
 
     def _hashed(self, pair: Pair) -> None:
         keys = [each for each in pair.clauses if each.hashes and each.crosses(pair.outer.mask, pair.inner.mask)]
-        if not keys and pair.kind != "full":
-            # A FULL join on a constant alone has all rows under one key.
+        if not keys and (pair.kind != "full" or any(each.merges for each in pair.clauses)):
+            # A FULL join on a constant alone has all rows under one key; one of types without hashes is a merge.
             return
         inner = pair.inner.cheapest
         outers = [pair.outer.cheapest]

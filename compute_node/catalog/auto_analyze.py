@@ -1,0 +1,88 @@
+"""Autoanalyze: tables of which many rows have changed are analyzed in the background (manual, 25.1.3 and 25.1.6).
+
+    changes since the last ANALYZE > autovacuum_analyze_threshold + autovacuum_analyze_scale_factor × rows
+
+The counters are the instance's (``txn/counts``): a table that nothing was done with since the start is not looked at. A
+table's own storage parameters come before the settings. Temporary tables are their sessions' matter, system catalogs
+are left alone.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Final
+
+from compute_node.access.vacuum import is_off
+from compute_node.catalog.column_statistics.gather import Gathering, gather
+from compute_node.relations.descriptors import RelationDesc
+from compute_node.relations.schema import FIRST_NORMAL_OID, ROLE_POSTGRES
+from compute_node.txn.locks import SHARE_UPDATE_EXCLUSIVE, SKIP_LOCKED
+
+if TYPE_CHECKING:
+    from compute_node.catalog.engine import DatabaseEngine
+
+LOGGER = logging.getLogger(__name__)
+
+SettingOf = Callable[[str], float]
+"""The instance's value of a setting"""
+_THRESHOLD: Final = "autovacuum_analyze_threshold"
+_SCALE: Final = "autovacuum_analyze_scale_factor"
+
+
+class AutoAnalyze:
+    """``engines``: of the databases that are in use. ``step`` is called now and then in a greenlet."""
+
+    def __init__(self, engines: Callable[[], list[DatabaseEngine]], setting: SettingOf) -> None:
+        self._engines = engines
+        self._setting = setting
+        self.runs = 0
+
+    def step(self) -> bool:
+        """Analyze the table that has changed most; False when none needs it. Errors: those of a lock or page that could
+        not be had."""
+        if not self._setting("autovacuum") or not self._setting("track_counts"):
+            return False
+        needy = [found for engine in self._engines() for found in self._needy(engine)]
+        # A table that somebody holds a lock on is left for later.
+        return any(self._analyze(engine, desc) for _, engine, desc in sorted(needy, key=lambda found: -found[0]))
+
+    def _needy(self, engine: DatabaseEngine) -> Iterator[tuple[float, DatabaseEngine, RelationDesc]]:
+        """The tables past their threshold, with how many times of it has changed."""
+        storage, layer = engine.storage, engine.catalog.shared()
+        for oid, counts in storage.counts.relations(engine.database_oid):
+            if oid < FIRST_NORMAL_OID or counts.changed <= 0:
+                continue
+            desc = layer.relation(oid)
+            if desc is None or desc.kind not in ("r", "m") or desc.persistence == "t" or is_off(desc.options):
+                continue
+            limit = self._of(desc, _THRESHOLD) + self._of(desc, _SCALE) * max(desc.rows, 0)
+            if counts.changed > limit:
+                yield counts.changed / max(limit, 1.0), engine, desc
+
+    def _of(self, desc: RelationDesc, name: str) -> float:
+        """The table's own value of a parameter, or the setting of that name."""
+        for option in desc.options:
+            key, _, value = option.partition("=")
+            if key == name:
+                return float(value)
+        return self._setting(name)
+
+    def _analyze(self, engine: DatabaseEngine, desc: RelationDesc) -> bool:
+        storage, catalog = engine.storage, engine.catalog
+        txn = storage.txns.begin()
+        try:
+            if not storage.locks.lock_relation(txn, desc.lock_id, SHARE_UPDATE_EXCLUSIVE, desc.name, SKIP_LOCKED):
+                return False
+            current = catalog.shared().relation(desc.oid)
+            if current is None:
+                return False
+            view = catalog.make_view(catalog.shared(), "", "postgres", ROLE_POSTGRES)
+            target = int(self._setting("default_statistics_target"))
+            gather(Gathering(storage, catalog.changes(txn), view, target, storage.clock(), automatic=True), current)
+            storage.txns.commit(txn)
+        finally:
+            storage.txns.abort(txn)
+        self.runs += 1
+        LOGGER.debug("autoanalyze of %s", desc.name)
+        return True
