@@ -142,11 +142,11 @@ def checked_text(query: Query, read: Callable[[str], Query], *writers: Callable[
             text = write()
             again = read(text)
         except (SqlError, InvariantViolation) as error:
-            LOGGER.warning("a query is kept in other words: %s", error)
+            LOGGER.info("a query is kept in other words: %s", error)
             continue
         if same_query(query, again):
             return text
-        LOGGER.warning("a query is kept in other words, as these would mean something else: %s", text)
+        LOGGER.info("a query is kept in other words, as these would mean something else: %s", text)
     raise NotSupported(
         "this query cannot be kept",
         detail="Its text, with all names written whole, would mean something else or nothing when it is read again.",
