@@ -512,7 +512,6 @@ def test_a_constraint_that_a_statement_names_keeps_its_name() -> None:
     assert run(T, key, made, "alter table t rename constraint c to c2")[0] == "ALTER TABLE"
 
 
-@pytest.mark.logs("a query is kept in other words")
 def test_a_view_is_not_kept_in_words_that_mean_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(objects, "kept_query", lambda query, view: "SELECT t.b AS a FROM public.t")
     shown = "select ev_action from pg_rewrite where ev_class = 'v'::regclass"
