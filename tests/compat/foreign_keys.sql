@@ -21,7 +21,7 @@ insert into fk_c values (20, 1, 'a') on conflict (id) do nothing;
 insert into fk_c values (20, 8, 'a') on conflict (id) do update set p = 77;
 delete from fk_c where id = 20;
 select conname, contype, condeferrable, condeferred, convalidated, confupdtype, confdeltype, confmatchtype, conkey, confkey, conpfeqop, pg_get_constraintdef(oid) from pg_constraint where conrelid = 'fk_c'::regclass order by 1;
-select tgrelid::regclass, tgtype, tgenabled, tgisinternal, tgconstrrelid::regclass, tgconstrindid::regclass, tgfoid::int from pg_trigger where tgrelid in ('fk_p'::regclass, 'fk_c'::regclass) order by 1, tgfoid;
+select tgrelid::regclass, tgtype, tgenabled, tgisinternal, tgconstrrelid::regclass, tgconstrindid::regclass, tgfoid::int from pg_trigger where tgrelid in ('fk_p'::regclass, 'fk_c'::regclass) order by 1, tgfoid, tgconstrindid::regclass::text;
 truncate fk_p;
 truncate fk_p, fk_c;
 insert into fk_p values (1, 'a', 'one');

@@ -182,8 +182,8 @@ MUTATIONS = (
     Mutation("who was not held reads on", (HORIZON, SNAPSHOT_ROWS), _who_was_not_held_reads_on),
     Mutation("what the writer before held is not held", (HORIZON,), _what_the_writer_before_held_is_not_held),
     Mutation("a refusal counts as an acknowledgement", (ONE_WRITER, WAITS), _a_refusal_counts_as_an_ack),
-    Mutation("what is removed is not told", WRONG, _what_is_removed_is_not_told, 50),
+    Mutation("what is removed is not told", WRONG, _what_is_removed_is_not_told, 200),
     Mutation("a log of an older epoch is followed", (FORWARD,), _an_older_epoch_is_followed),
     Mutation("loads of pages are kept over a new beginning", WRONG, _loads_are_kept_over_a_new_beginning),
-    Mutation("locks are not told at the join", (NOTED, *WRONG), _locks_are_not_told_at_the_join, 45),
+    Mutation("locks are not told at the join", (NOTED, *WRONG), _locks_are_not_told_at_the_join, 350),
 )

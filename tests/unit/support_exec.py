@@ -14,6 +14,7 @@ from typing import Any
 import compute_node.types  # noqa: F401 - fills the registry
 from aurora.errors import UniqueViolation
 from compute_node.access.index_access import ScanKey
+from compute_node.exec.compile.rows import BatchFunction
 from compute_node.exec.context import ExecContext
 from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc
 from compute_node.txn.counts import RelationCounts
@@ -326,6 +327,9 @@ class FakeSession:
 
 class FakeCatalog:
     """The registry, as the executor's part of ``CatalogView``."""
+
+    def filtering(self, function: BatchFunction) -> BatchFunction:
+        return function
 
     def function(self, oid: int) -> Function:
         return REGISTRY.functions[oid]
