@@ -1,7 +1,6 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """Rows by column, compiled. The specification is ``aurora.kernels.python.columns``."""
 
-from decimal import Decimal
 
 import numpy as np
 
@@ -22,7 +21,10 @@ from aurora.kernels.native.tuples cimport (
     T_PLAIN,
     T_SHORT,
     Toasted,
+    fixed_width,
+    value_width,
 )
+from aurora.kernels.native.values cimport SCALE_OF_NARROW_MAX, made_narrow
 from aurora.kernels.python.columns import BATCH_ROWS as _BATCH_ROWS
 from aurora.kernels.python.columns import FETCH_ROWS_MAX as _FETCH_ROWS_MAX
 from aurora.kernels.python.columns import PAGE_ROWS_MAX as _PAGE_ROWS_MAX
@@ -31,7 +33,6 @@ from aurora.kernels.python.columns import decimal_of, unscaled
 cdef extern from "Python.h":
     const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
     object PyUnicode_DecodeUTF8(const char* data, Py_ssize_t size, const char* errors)
-    object PyUnicode_DecodeASCII(const char* data, Py_ssize_t size, const char* errors)
 
 cdef extern from "string.h" nogil:
     void* memmem(const void* haystack, size_t haystacklen, const void* needle, size_t needlelen)
@@ -39,31 +40,6 @@ cdef extern from "string.h" nogil:
 BATCH_ROWS = _BATCH_ROWS
 cdef Py_ssize_t ROWS = _BATCH_ROWS
 cdef Py_ssize_t ROOM = _BATCH_ROWS + max(_PAGE_ROWS_MAX, _FETCH_ROWS_MAX)
-
-
-cdef inline Py_ssize_t fixed_width(char code) noexcept:
-    if code == c"i" or code == c"I" or code == c"f":
-        return 4
-    if code == c"q" or code == c"d":
-        return 8
-    if code == c"?" or code == c"c":
-        return 1
-    if code == c"h":
-        return 2
-    return 0
-
-
-cdef inline Py_ssize_t value_width(char code, const unsigned char* at) noexcept:
-    cdef Py_ssize_t width = fixed_width(code)
-    if width:
-        return width
-    if at[0] < T_SHORT:
-        return 1 + at[0]
-    if at[0] < T_PLAIN:
-        return 2 + ((<Py_ssize_t>(at[0] & 0x3F) << 8) | at[1])
-    if at[0] < T_EXTERNAL:
-        return COMPRESSED_HEADER + (at[1] | (<Py_ssize_t>at[2] << 8))
-    return POINTER
 
 
 cdef class Columns:
@@ -549,26 +525,11 @@ def decimals(const long long[::1] numbers not None, const short[::1] scales not 
 
 
 cdef object decimal_c(long long number, int scale):
-    cdef char[128] room
-    cdef char* end = room + 126
-    cdef char* out = end
-    cdef int count = 0
-    cdef bint negative = number < 0
-    cdef unsigned long long value = 0 - <unsigned long long>number if negative else <unsigned long long>number
-    if scale > 40:
+    if scale > SCALE_OF_NARROW_MAX:
         return decimal_of(number, scale)
-    while value or count <= scale:
-        if scale and count == scale:
-            out -= 1
-            out[0] = c"."
-        out -= 1
-        out[0] = <char>(c"0" + <int>(value % 10))
-        value //= 10
-        count += 1
-    if negative:
-        out -= 1
-        out[0] = c"-"
-    return Decimal(PyUnicode_DecodeASCII(out, end - out, NULL))
+    if number < 0:
+        return made_narrow(0 - <unsigned long long>number, scale, True)
+    return made_narrow(<unsigned long long>number, scale, False)
 
 
 def unscaled_each(values not None):

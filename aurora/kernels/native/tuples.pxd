@@ -23,6 +23,31 @@ cdef enum:
     POINTER = 18
 
 
+cdef inline Py_ssize_t fixed_width(char code) noexcept:
+    if code == c"i" or code == c"I" or code == c"f":
+        return 4
+    if code == c"q" or code == c"d":
+        return 8
+    if code == c"?" or code == c"c":
+        return 1
+    if code == c"h":
+        return 2
+    return 0
+
+
+cdef inline Py_ssize_t value_width(char code, const unsigned char* at) noexcept:
+    cdef Py_ssize_t width = fixed_width(code)
+    if width:
+        return width
+    if at[0] < T_SHORT:
+        return 1 + at[0]
+    if at[0] < T_PLAIN:
+        return 2 + ((<Py_ssize_t>(at[0] & 0x3F) << 8) | at[1])
+    if at[0] < T_EXTERNAL:
+        return COMPRESSED_HEADER + (at[1] | (<Py_ssize_t>at[2] << 8))
+    return POINTER
+
+
 cdef class Toasted:
     cdef readonly RowCodec codec
     cdef readonly Py_ssize_t column

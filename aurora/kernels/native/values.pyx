@@ -423,7 +423,7 @@ def number(bytes data not None):
     if not 3 <= size <= 10:
         return _number(data)
     scale = at[0] | (<int>at[1] << 8)
-    if scale > 40:
+    if scale > SCALE_OF_NARROW_MAX:
         return _number(data)
     value = <unsigned long long>(<long long>(<signed char>at[size - 1]))
     for i in range(size - 2, 1, -1):
