@@ -1,7 +1,6 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """Rows by column, compiled. The specification is ``aurora.kernels.python.columns``."""
 
-
 import numpy as np
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -9,12 +8,10 @@ from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcmp, memcpy, memset
 
 from aurora.kernels.native.tuples cimport (
-    COMPRESSED_HEADER,
     HEADER,
     M_HAS_NULL,
     M_NATTS,
     O_INFOMASK,
-    POINTER,
     Projection,
     RowCodec,
     T_EXTERNAL,
