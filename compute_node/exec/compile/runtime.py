@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from aurora.datum import Datum, Row
@@ -119,6 +121,21 @@ def freeze(value: Datum) -> Datum:
     if isinstance(value, (list, tuple)):
         return tuple(freeze(item) for item in value)
     return value
+
+
+_PLAIN = (int, str, bytes, bool, type(None))
+
+
+def exact(value: Datum) -> Datum:
+    """A hashable form that is equal for values that nothing tells apart: not of 1.0 and 1.00, also within others."""
+    kind = type(value)
+    if kind in _PLAIN:
+        return kind, value
+    if kind in (Decimal, float):
+        return kind, str(value)
+    if kind in (list, tuple):
+        return (kind, *map(exact, value))
+    return kind, pickle.dumps(value, 5)
 
 
 def concatenate(batches: Iterable[list[Datum]]) -> list[Datum]:

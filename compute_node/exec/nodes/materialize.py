@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from aurora.datum import Datum
+from compute_node.exec.compile.runtime import exact
 from compute_node.exec.nodes.base import Batch, Node, executes
 from compute_node.sql import plan as pl
 from compute_node.work.spill import Tuplestore
@@ -30,9 +31,8 @@ class MaterializeNode(Node):
 
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """The kept rows."""
-        key = [ctx.exec_params[number] for number in self._free]
-        if self._working:
-            key += [ctx.scratch[name] for name in self._working]
+        key = [exact(ctx.exec_params[number]) for number in self._free]
+        key += [ctx.scratch[name] for name in self._working]
         kept: tuple[list[Datum], Tuplestore] | None = ctx.scratch.get(self)
         if kept is None or kept[0] != key:
             if kept is not None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from decimal import Decimal
+from operator import is_not
 from typing import TYPE_CHECKING
 
 from aurora.datum import Datum
-from compute_node.exec.compile.runtime import freeze
+from compute_node.exec.compile.runtime import exact
 from compute_node.exec.nodes.base import Batch, Node, executes
 from compute_node.sql import plan as pl
 from compute_node.work.account import KB, Area, batch_bytes
@@ -25,12 +25,20 @@ ENTRY_BYTES = 200
 class _Cache:
     """Of one execution."""
 
-    __slots__ = ("area", "entries", "evictions", "hits", "misses", "overflows")
+    __slots__ = ("_tables", "area", "entries", "evictions", "hits", "misses", "overflows")
 
     def __init__(self, area: Area) -> None:
         self.area = area
+        self._tables: list[object] = []
         self.entries: OrderedDict[Datum, tuple[list[Batch], int]] = OrderedDict()
         self.hits = self.misses = self.evictions = self.overflows = 0
+
+    def begin(self, tables: list[object]) -> None:
+        """What is kept is of these working tables: others are another step's of a recursion."""
+        if len(tables) != len(self._tables) or any(map(is_not, tables, self._tables)):
+            self._tables = tables
+            self.entries.clear()
+            self.area.clear()
 
     def find(self, key: Datum) -> list[Batch] | None:
         """The rows of a key, if they are kept."""
@@ -58,28 +66,24 @@ class _Cache:
 
 @executes(pl.Memoize)
 class MemoizeNode(Node):
-    """The parameters are all those that the child depends on, so equal ones give the same rows."""
+    """The parameters are all those that the child depends on, so the same ones give the same rows. Those that are only
+    equal, such as 1.0 and 1.00, may not: a condition or the rows may show the difference."""
 
-    __slots__ = ("_binary", "_child", "_free", "_working")
+    __slots__ = ("_child", "_free", "_working")
 
     def __init__(self, plan: pl.Memoize, builder: Builder) -> None:
         self._child = builder.node(plan.child)
         self._free = sorted(builder.free(plan.child))
         self._working = [("working", cte) for cte in sorted(builder.working(plan.child))]
-        self._binary = plan.binary
         self.nullable = self._child.nullable
 
     def _state(self, ctx: ExecContext) -> tuple[_Cache, Datum]:
         cache: _Cache | None = ctx.scratch.get(self)
         if cache is None:
             cache = ctx.scratch[self] = _Cache(ctx.area(hashed=True))
-        values = [ctx.exec_params[number] for number in self._free]
-        key: list[Datum] = [freeze(value) for value in values]
-        if self._binary:
-            # Equal numbers may look different, and the rows may show them.
-            key += [str(value) for value in values if isinstance(value, (Decimal, float))]
-        key += [id(ctx.scratch[name]) for name in self._working]
-        return cache, tuple(key)
+        if self._working:
+            cache.begin([ctx.scratch[name] for name in self._working])
+        return cache, tuple([exact(ctx.exec_params[number]) for number in self._free])
 
     def _tell(self, ctx: ExecContext, cache: _Cache) -> None:
         ctx.tell(

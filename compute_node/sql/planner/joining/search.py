@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from aurora.errors import InvariantViolation, NotSupported
+from compute_node.hub import HUB
 from compute_node.sql.expressions import Expr
 from compute_node.sql.planner.access import Access
 from compute_node.sql.planner.classes import Classes
@@ -141,7 +142,9 @@ class JoinSearch:
     def _pairs_to_join(self) -> int:
         """How many pairs of sets the search would look at, up to some more than it may."""
         count = len(self.items)
-        levels: list[dict[int, int]] = [{}, {1 << at: self._near[at] for at in range(count)}]
+        whole = (1 << count) - 1
+        # What has no condition with others may be joined to all of them.
+        levels: list[dict[int, int]] = [{}, {1 << at: self._near[at] or whole & ~(1 << at) for at in range(count)}]
         pairs = 0
         for size in range(2, count + 1):
             found: dict[int, int] = {}
@@ -150,7 +153,8 @@ class JoinSearch:
                     for other, near_other in levels[size - small].items():
                         if not one & other and near & other and (small * 2 < size or one < other):
                             pairs += 1
-                            found[one | other] = (near | near_other) & ~(one | other)
+                            both = one | other
+                            found[both] = (near | near_other) & ~both or whole & ~both
                             if pairs > PAIRS_MAX:
                                 return pairs
             levels.append(found)
@@ -235,6 +239,7 @@ class JoinSearch:
 
     def _join(self, one: int, other: int) -> bool:
         """Add the paths that join two sets; False where these two cannot be joined."""
+        HUB.pulse()
         special = self._special(one, other)
         if special is None:
             return False
