@@ -14,6 +14,7 @@ from aurora.datum import Datum, Row
 from aurora.page import PAGE_BYTES
 from compute_node.access.index_access import IndexAccess
 from compute_node.txn.counts import HOT, UPDATED
+from compute_node.work.account import batch_bytes
 
 if TYPE_CHECKING:
     from aurora.kernels.python.clog import Snapshot
@@ -25,6 +26,11 @@ Values = Sequence[Datum] | None
 ComputeMany = Callable[[list[Row], list[int], int], list[Values]]
 """New values of rows, which are the versions ``tids`` from a place on; None: the row does not qualify."""
 
+ROWS_MIN = 4
+"""Fewer are updated one by one."""
+STEP_BYTES = 64 << 10
+"""So much of new values is computed at once, and one step more."""
+LONG_BYTES = 1024
 PAGE_REDO_BYTES = 4 * PAGE_BYTES
 """Log space reserved for the change of a page's rows: every row's new version, here or on another page, and some bytes
 of every old one."""
@@ -47,22 +53,30 @@ class PageUpdates:
         self._changed, self._needed, self._later = changed, needed, later
         self._plan: UpdatePlan = table.plan_of(changed, needed)
         self._locks = table.storage.locks
+        self._ready: list[tuple[Row, Values]] = []
+        """Of the next rows what was computed already: they could not be updated with those before."""
         self._alone = (txn.serial is None or not table.serial_id) and self._plan.by_pages
 
     def run(self, tids: list[int], compute: ComputeMany) -> int:
         """Update what qualifies of the versions that the snapshot sees; how many. Errors as for
         ``Table.update_columns``."""
         at = count = 0
+        self._ready = []
         while at < len(tids):
-            made = self._page(tids, at, compute) if self._alone and not self._locks.rows else []
+            by_pages = self._alone and len(tids) - at >= ROWS_MIN and not self._locks.rows
+            made = self._page(tids, at, compute) if by_pages else []
             if made:
                 count += self._follow(tids, at, made)
                 at += len(made)
+                del self._ready[: len(made)]
                 continue
             place = at
+            known = self._ready.pop(0) if self._ready else None
 
-            def one(row: Row, place: int = place) -> Values:
-                return compute([row], tids, place)[0]
+            def one(row: Row, place: int = place, known: tuple[Row, Values] | None = known) -> Values:
+                # It may be another version by now; equal numbers may have other decimals.
+                is_known = known is not None and known[0] == row and repr(known[0]) == repr(row)
+                return known[1] if known is not None and is_known else compute([row], tids, place)[0]
 
             updated = self._table.update_columns(
                 self._txn, self._snapshot, tids[at], self._changed, one, self._needed, None, self._later
@@ -90,7 +104,7 @@ class PageUpdates:
         rows = self._probe(tids, at, plan.projection, 0)
         if not rows or table.codec.handles != handles:
             return []
-        values = compute(rows, tids, at)
+        values = self._values(rows, tids, at, compute)
         new_keys = self._new_keys(tids, at, values)
         if new_keys is None or table.codec.handles != handles:
             return []
@@ -106,6 +120,20 @@ class PageUpdates:
                 return made
             table.load(made)
         return []
+
+    def _values(self, rows: list[Row], tids: list[int], at: int, compute: ComputeMany) -> list[Values]:
+        """The new values of the first rows: of all, if they are not too long together."""
+        ready = self._ready
+        size, step = 0, ROWS_MIN
+        while len(ready) < len(rows) and size <= STEP_BYTES:
+            start = len(ready)
+            some = rows[start : start + step]
+            fresh = compute(some, tids, at + start)
+            ready += zip(some, fresh, strict=True)
+            length = batch_bytes([tuple(value) for value in fresh if value is not None])
+            size += length
+            step = 1 if length > LONG_BYTES * step else 16
+        return [value for _, value in ready[: len(rows)]]
 
     def _new_keys(self, tids: list[int], at: int, values: list[Values]) -> bytes | None:
         """A byte a row, 1: the values that make it known change (none: nobody's do). None when the order of the rows

@@ -36,16 +36,36 @@ class AutoAnalyze:
     def __init__(self, engines: Callable[[], list[DatabaseEngine]], setting: SettingOf) -> None:
         self._engines = engines
         self._setting = setting
+        self._rests: dict[tuple[int, int], int] = {}
+        """(database, table) → until when it is left alone, in µs"""
         self.runs = 0
 
     def step(self) -> bool:
-        """Analyze the table that has changed most; False when none needs it. Errors: those of a lock or page that could
-        not be had."""
+        """Analyze the tables that have changed enough, those first that have changed most, none more often than each
+        ``autovacuum_naptime``; whether there was one. Errors: those of a page that could not be had."""
         if not self._setting("autovacuum") or not self._setting("track_counts"):
             return False
+        nap_us = int(self._setting("autovacuum_naptime") * 1_000_000)
         needy = [found for engine in self._engines() for found in self._needy(engine)]
-        # A table that somebody holds a lock on is left for later.
-        return any(self._analyze(engine, desc) for _, engine, desc in sorted(needy, key=lambda found: -found[0]))
+        before = self.runs
+        self._forget()
+        for _, engine, desc in sorted(needy, key=lambda found: -found[0]):
+            now_us, key = engine.storage.clock(), (engine.database_oid, desc.oid)
+            if now_us < self._rests.get(key, 0):
+                continue
+            # One that cannot be analyzed is not in the way of the others either.
+            self._rests[key] = now_us + nap_us
+            if not self._analyze(engine, desc):
+                # Somebody holds a lock on it.
+                del self._rests[key]
+        return self.runs > before
+
+    def _forget(self) -> None:
+        """Rests that are over."""
+        clocks = [engine.storage.clock() for engine in self._engines()]
+        if clocks:
+            now_us = max(clocks)
+            self._rests = {key: until for key, until in self._rests.items() if until > now_us}
 
     def _needy(self, engine: DatabaseEngine) -> Iterator[tuple[float, DatabaseEngine, RelationDesc]]:
         """The tables past their threshold, with how many times of it has changed."""

@@ -14,6 +14,7 @@ in (``ties``).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from operator import gt, lt
 from typing import Protocol
 
 from aurora.datum import Datum, Row
@@ -58,6 +59,14 @@ def sort_few(rows: Batch, passes: list[Pass], least: int | None = None) -> None:
     count = len(rows)
     if count < FEW_ROWS:
         sort_rows(rows, passes)
+        return
+    ordered = list(rows)
+    sort_rows(ordered, passes)
+    key, reverse = passes[-1]
+    firsts = ordered if key is itself else list(map(key, ordered))
+    if all(map(gt if reverse else lt, firsts, firsts[1:])):
+        # No two rows have the same first key: the usual case.
+        rows[:] = ordered
         return
     order = list(range(count))
     columns = []

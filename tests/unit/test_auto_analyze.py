@@ -20,7 +20,7 @@ Db = psycopg.AsyncConnection[Any]
 
 def served(test: Callable[[Server, Db, AutoAnalyze, dict[str, float]], Awaitable[None]]) -> None:
     async def body(server: Server, engine: CountingEngine) -> None:
-        settings: dict[str, float] = {}
+        settings: dict[str, float] = {"autovacuum_naptime": 0}
         analyze = AutoAnalyze(engine.databases.in_use, lambda name: float(settings.get(name, DEFINITIONS[name].boot)))
         db = await connect(server)
         await db.execute("create table t (a int, b text)")
@@ -102,5 +102,18 @@ def test_sessions_run_meanwhile_and_plan_with_what_was_found() -> None:
         text = (await one(db, "explain select * from t where a = 5"))[0]
         assert "rows=30 " in text
         assert await one(db, "execute p") == (30,)
+
+    served(body)
+
+
+def test_a_table_rests_for_a_nap() -> None:
+    async def body(server: Server, db: Db, analyze: AutoAnalyze, settings: dict[str, float]) -> None:
+        settings["autovacuum_naptime"] = 3600
+        await db.execute("create table u (a int)")
+        for _ in range(2):
+            await db.execute("insert into t select g, 'x' from generate_series(1, 500) g")
+            await db.execute("insert into u select g from generate_series(1, 500) g")
+            await HUB.call(analyze.step)
+        assert analyze.runs == 2
 
     served(body)

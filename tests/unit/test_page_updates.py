@@ -87,6 +87,25 @@ def test_all_rows_change(pad: int) -> None:
     check(table, [row if row[0] % 5 else (*row[:2], -1) for row in rows])
 
 
+@pytest.mark.parametrize("pad", [3, 900, 3000])
+def test_a_new_value_is_computed_once_and_few_of_them_ahead(pad: int) -> None:
+    """Also where new versions find no room on their page, one by one."""
+
+    storage = make_storage(frames=4000)
+    table = filled(storage, 400, desc=describe(1000, [INT4, TEXT, INT4], [((1,), True)]))
+    computed: list[int] = []
+
+    def change(row: Row) -> Row:
+        computed.append(row[0])
+        return row[0], "n" * pad, row[2]
+
+    txn = storage.txns.begin()
+    assert update(table, txn, (2,), change) == 400
+    storage.txns.commit(txn)
+    assert sorted(computed) == list(range(400))
+    assert {row[1] for row in rows_of(table)} == {"n" * pad}
+
+
 def test_who_is_first_decides_whether_a_key_is_free() -> None:
     """Row by row, as in PostgreSQL: a key may go to where none is any more, not to where one is still."""
     storage = make_storage(frames=2000)

@@ -51,7 +51,6 @@ def gather(by: Gathering, desc: RelationDesc, named: Sequence[int] = ()) -> None
             table = by.storage.table(desc)
             attnos = tuple(column.attno + (LAZY if lookup(column.type).length < 0 else 0) for column in columns)
             sample = take(table, rows.snapshot(), attnos, size, Area(account, 0))
-            table.counts.was_analyzed(int(sample.total), by.automatic, by.now_us)
         if by.say is not None:
             seen = f'"{desc.name}": scanned {sample.scanned} of {sample.pages} pages'
             found = f"containing {sample.seen} live rows and 0 dead rows"
@@ -64,6 +63,8 @@ def gather(by: Gathering, desc: RelationDesc, named: Sequence[int] = ()) -> None
         account.close()
     _note_size(by, desc, sample)
     by.changes.touch(desc.oid)
+    if by.storage.exists(desc.relfile):
+        by.storage.table(desc).counts.was_analyzed(int(sample.total), by.automatic, by.now_us)
 
 
 def _note_size(by: Gathering, desc: RelationDesc, sample: Sample) -> None:
