@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from sys import getsizeof
-from typing import Any
+from typing import Any, Final
 
 from aurora.datum import Datum, Row
 from aurora.errors import BadCopyFileFormat, InvalidColumnReference, SqlError, UndefinedColumn
@@ -140,6 +140,10 @@ def shorten(text: str) -> str:
     return text if len(text) <= 100 else text[:100] + "..."
 
 
+_MARK: Final = re.compile(r"(?:[^\\]|\\[^.])*\\\.", re.DOTALL)
+"""a text's line up to the mark of its end"""
+
+
 class LineReader:
     """Text and CSV: ``feed(bytes)`` gives the rows that are complete, ``finish()`` those of a last line without
     newline."""
@@ -249,11 +253,12 @@ class LineReader:
             self._rest = []
             self._kept.drop(len(rest))
             with self._kept.working(_COPIES * len(rest)):
-                rows = self._lines(self._decode(rest) + "\n")
+                text = self._decode(rest)
+                if text == "\\." and not self._csv and not self.ended:
+                    raise self._corrupt(self._line + 1)
+                rows = self._lines(text + "\n", at_end=True)
         if self._open_record and not self._csv:
-            record, number = "".join(self._open_record), self._open_line
-            self._open_record, self._open_line = [], 0
-            rows += self._exact([record], number)
+            rows += self._exact([""], self._open_line, at_end=True)
         if self._open_record and not self.ended:
             raise self._batch.error("unterminated CSV quoted field", self._open_line, "".join(self._open_record))
         return rows
@@ -266,7 +271,7 @@ class LineReader:
         where = f"COPY {self._batch.relation}, line {number}"
         return f'{where}: "{shorten(self._given[number - self._given_first])}"' if with_text else where
 
-    def _lines(self, text: str) -> list[Row]:
+    def _lines(self, text: str, at_end: bool = False) -> list[Row]:
         if self.ended:
             return []
         # A line's end within quotes is a part of the field, and says nothing of how lines end.
@@ -293,7 +298,7 @@ class LineReader:
                 rows = [self._forced(row, [False] * width) for row in rows]
             if all(len(row) == width for row in rows):
                 return self._batch.convert(rows, first)
-        return self._exact(lines, first)
+        return self._exact(lines, first, at_end)
 
     def _forced(self, row: list[str | None], quoted: list[bool]) -> list[str | None]:
         for index in self._force_null:
@@ -305,14 +310,18 @@ class LineReader:
                 row[index] = self._options.null
         return row
 
-    def _exact(self, lines: list[str], first: int) -> list[Row]:
+    def _exact(self, lines: list[str], first: int, at_end: bool = False) -> list[Row]:
+        """``at_end``: no more lines come."""
         rows: list[list[str | None]] = []
         numbers: list[int] = []
+        records: list[str] = []
         for offset, line in enumerate(lines):
             number = first + offset
-            if line.startswith("\\.") and self._is_end(line) and not self._open_record:
+            if line.startswith("\\.") and self._is_end(line) and not (self._csv and self._open_record):
                 self.ended = True
-                break
+                if not self._open_record:
+                    break
+                line = ""
             if self._csv:
                 self._is_quoted = self._goes_on(line)
                 if self._is_quoted:
@@ -334,16 +343,27 @@ class LineReader:
             else:
                 if "\r" in line:
                     raise self._batch.error("literal carriage return found in data", number, line)
-                if (len(line) - len(line.rstrip("\\"))) & 1:
-                    # A line's end behind a backslash is a part of the field.
+                if "\\." in line and (mark := _MARK.match(line)) is not None:
+                    if mark.end() < len(line):
+                        raise self._corrupt(number)
+                    self.ended, line = True, line[:-2]
+                is_open = (len(line) - len(line.rstrip("\\"))) & 1
+                if is_open and at_end:
+                    line = line[:-1]
+                elif is_open:
+                    # A line's end behind a backslash is a part of the field, and no line more.
                     self._open_line = self._open_line or number
                     self._kept.add(len(line) + 1, getsizeof(line), f"COPY {self._batch.relation}, line {number}")
                     self._open_record += (line, "\n")
+                    first -= 1
+                    self._line -= 1
                     continue
                 if self._open_record:
-                    line = "".join((*self._open_record, line))
+                    line, number = "".join((*self._open_record, line)), self._open_line
                     self._open_record, self._open_line = [], 0
                     self._kept.clear()
+                records.append(line)
+                self._given, self._given_first, self._chunk = records, number - len(records) + 1, None
                 fields = self._text_fields(line)
             if self._header:
                 self._header = False
@@ -362,6 +382,8 @@ class LineReader:
                     raise self._batch.error("extra data after last expected column", number, line)
             rows.append(fields)
             numbers.append(number)
+            if self.ended:
+                break
         self._numbers = numbers
         if not rows:
             return []
@@ -370,6 +392,9 @@ class LineReader:
         return [
             row for fields, number in zip(rows, numbers, strict=True) for row in self._batch.convert([fields], number)
         ]
+
+    def _corrupt(self, number: int) -> SqlError:
+        return BadCopyFileFormat("end-of-copy marker corrupt", where=f"COPY {self._batch.relation}, line {number}")
 
     def _is_end(self, line: str) -> bool:
         """Whether a line marks the end of the data. A text's line has lost its carriage return by now."""

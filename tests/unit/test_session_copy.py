@@ -64,6 +64,44 @@ def write(rows: list[Any], text: str = "", encoding: Charset | None = None) -> b
     return out
 
 
+TEXTS = [("a", TEXT, -1), ("b", TEXT, -1)]
+
+
+@pytest.mark.parametrize("piece", [0, 1, 3])
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        (b"a\tb\\\nc\nd\te\n", [("a", "b\nc"), ("d", "e")]),
+        (b"a\tb\\\n", [("a", "b\n")]),
+        (b"a\tb\\\n\\.\n", [("a", "b\n")]),
+        (b"a\tb\\\nc\\\n\\.\nd\te\n", [("a", "b\nc\n")]),
+        (b"a\tb\\", [("a", "b")]),
+        (b"a\tb\\.\nx\ty\n", [("a", "b")]),
+        (b"a\tb\n\\.", "COPY t, line 2"),
+        (b"a\tb\n\\.x\n", "COPY t, line 2"),
+        (b"a\tb\\.c\n", "COPY t, line 1"),
+        (b"1\ta\\\nb\nbad\tc\tz\n", 'COPY t, line 2: "bad\tc\tz"'),
+        (b"q\tr\na\\\nx\\\ny\n", 'COPY t, line 2: "a\\\nx\\\ny"'),
+    ],
+)
+def test_a_line_that_goes_on_is_one_line(data: bytes, found: Any, piece: int) -> None:
+    """Answers and errors' contexts are those of PostgreSQL 15."""
+    if isinstance(found, str):
+        with pytest.raises(SqlError) as caught:
+            read(data, piece=piece, columns=TEXTS)
+        assert (caught.value.sqlstate, caught.value.where) == ("22P04", found)
+    else:
+        assert read(data, piece=piece, columns=TEXTS) == found
+
+
+def test_a_record_that_ends_with_the_data_has_its_place() -> None:
+    reader = LineReader("t", TEXTS, options(""), ENV)
+    rows = [row for piece in (b"a\tb\n\\N\tq\\\n", b"x\\\n", b"y\\\n") for row in reader.feed(piece)]
+    assert rows == [("a", "b")]
+    assert reader.finish() == [(None, "q\nx\ny\n")]
+    assert reader.place(0, True) == 'COPY t, line 2: "\\N\tq\\\nx\\\ny\\\n"'
+
+
 @pytest.mark.parametrize(
     ("data", "text", "rows"),
     [
