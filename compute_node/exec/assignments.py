@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from aurora.datum import Datum, Row
 from aurora.errors import InvariantViolation
 from compute_node.exec.compile.compiler import Compiler, tuple_text
-from compute_node.exec.compile.rows import batch_function
+from compute_node.exec.compile.rows import batch_function, is_volatile
 from compute_node.exec.compile.unit import Code, Scope, Unit
 from compute_node.exec.constraints import RowViolation, not_null_attnos, violation
 from compute_node.relations.descriptors import RelationDesc
@@ -45,12 +45,6 @@ def columns_used(nodes: Sequence[ex.Expr | None], side: int = 0) -> set[int]:
         if node is not None:
             used.update(item.index for item in ex.walk(node) if isinstance(item, ex.Column) and item.side == side)
     return used
-
-
-def is_volatile(builder: Builder, node: ex.Expr) -> bool:
-    """Whether evaluating the expression again may give something else."""
-    calls = (item for item in ex.walk(node) if isinstance(item, ex.Call))
-    return any(builder.function(call.function).volatility == "v" for call in calls)
 
 
 def _follow(generated: Assignments, assigned: set[int]) -> Assignments:

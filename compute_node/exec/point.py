@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from aurora.datum import Datum, Row
 from aurora.errors import InvariantViolation
-from compute_node.exec.assignments import RowChange, columns_used, is_volatile
+from compute_node.exec.assignments import RowChange, columns_used
 from compute_node.exec.compile.compiler import Compiler, tuple_text
-from compute_node.exec.compile.rows import column_index, is_identity
+from compute_node.exec.compile.rows import column_index, is_identity, is_volatile
 from compute_node.exec.compile.unit import Scope, Unit, row_scope
 from compute_node.exec.constraints import RowViolation, row_verifier
 from compute_node.exec.index_keys import key_types, narrowing

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from aurora.datum import Datum, Row
 from aurora.errors import InvariantViolation
-from compute_node.exec.assignments import RowChange, columns_used, is_volatile
+from compute_node.exec.assignments import RowChange, columns_used
 from compute_node.exec.compile.compiler import Compiler
+from compute_node.exec.compile.rows import is_volatile
 from compute_node.exec.compile.unit import Unit
 from compute_node.exec.modify_source import ModifySource, looks_around
 from compute_node.exec.nodes.base import Batch, Node, executes

@@ -16,8 +16,9 @@ from compute_node.work.account import KB, Area, batch_bytes
 
 if TYPE_CHECKING:
     from compute_node.exec.builder import Builder
-    from compute_node.exec.context import ExecContext
+    from compute_node.exec.context import ExecContext, Fact
 
+COUNTED = ("Cache Hits", "Cache Misses", "Cache Evictions", "Cache Overflows", "Peak Memory Usage")
 ENTRY_BYTES = 200
 """an entry beside its rows"""
 
@@ -25,13 +26,17 @@ ENTRY_BYTES = 200
 class _Cache:
     """Of one execution."""
 
-    __slots__ = ("_tables", "area", "entries", "evictions", "hits", "misses", "overflows")
+    __slots__ = ("_tables", "area", "entries", "facts")
 
     def __init__(self, area: Area) -> None:
         self.area = area
         self._tables: list[object] = []
         self.entries: OrderedDict[Datum, tuple[list[Batch], int]] = OrderedDict()
-        self.hits = self.misses = self.evictions = self.overflows = 0
+        self.facts: dict[str, Fact] = dict.fromkeys(COUNTED, 0)
+        """what EXPLAIN ANALYZE shows"""
+
+    def _count(self, name: str) -> None:
+        self.facts[name] = int(self.facts[name]) + 1
 
     def begin(self, tables: list[object]) -> None:
         """What is kept is of these working tables: others are another step's of a recursion."""
@@ -44,23 +49,24 @@ class _Cache:
         """The rows of a key, if they are kept."""
         found = self.entries.get(key)
         if found is None:
-            self.misses += 1
+            self._count("Cache Misses")
             return None
-        self.hits += 1
+        self._count("Cache Hits")
         self.entries.move_to_end(key)
         return found[0]
 
     def keep(self, key: Datum, rows: list[Batch], size: int) -> None:
         """Keep the rows of a key; others go to make room."""
         if size > self.area.limit_bytes:
-            self.overflows += 1
+            self._count("Cache Overflows")
             return
         self.entries[key] = (rows, size)
         full = self.area.add(size)
+        self.facts["Peak Memory Usage"] = -(-self.area.peak_bytes // KB)
         while full and len(self.entries) > 1:
             _, (_, freed) = self.entries.popitem(last=False)
             self.area.take_back(freed)
-            self.evictions += 1
+            self._count("Cache Evictions")
             full = self.area.used_bytes > self.area.limit_bytes
 
 
@@ -81,25 +87,15 @@ class MemoizeNode(Node):
         cache: _Cache | None = ctx.scratch.get(self)
         if cache is None:
             cache = ctx.scratch[self] = _Cache(ctx.area(hashed=True))
+            ctx.tell_on(self, cache.facts)
         if self._working:
             cache.begin([ctx.scratch[name] for name in self._working])
         return cache, tuple([exact(ctx.exec_params[number]) for number in self._free])
-
-    def _tell(self, ctx: ExecContext, cache: _Cache) -> None:
-        ctx.tell(
-            self,
-            Cache_Hits=cache.hits,
-            Cache_Misses=cache.misses,
-            Cache_Evictions=cache.evictions,
-            Cache_Overflows=cache.overflows,
-            Peak_Memory_Usage=-(-cache.area.peak_bytes // KB),
-        )
 
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """The child's rows, or those kept. What the parent did not read to its end is not kept."""
         cache, key = self._state(ctx)
         found = cache.find(key)
-        self._tell(ctx, cache)
         if found is not None:
             yield from found
             return
@@ -113,7 +109,6 @@ class MemoizeNode(Node):
                 gathered = []
             yield batch
         cache.keep(key, gathered, size)
-        self._tell(ctx, cache)
 
     @property
     def is_lookup(self) -> bool:
@@ -125,9 +120,7 @@ class MemoizeNode(Node):
         cache, key = self._state(ctx)
         found = cache.find(key)
         if found is not None:
-            self._tell(ctx, cache)
             return found[0] if found else []
         rows = self._child.fetch(ctx)
         cache.keep(key, [rows] if rows else [], ENTRY_BYTES + batch_bytes(rows))
-        self._tell(ctx, cache)
         return rows

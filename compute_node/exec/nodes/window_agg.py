@@ -14,9 +14,8 @@ import numpy as np
 
 from aurora.datum import Datum
 from aurora.errors import NotSupported
-from compute_node.exec.assignments import is_volatile
 from compute_node.exec.compile.compiler import Compiler, tuple_text
-from compute_node.exec.compile.rows import batch_function, key_text, value_function
+from compute_node.exec.compile.rows import batch_function, is_volatile, key_text, value_function
 from compute_node.exec.compile.unit import Unit, row_scope
 from compute_node.exec.folds import resolved_aggregate
 from compute_node.exec.nodes.base import Batch, Node, executes, output_nullable

@@ -14,10 +14,11 @@ import numpy as np
 
 from aurora.datum import Datum, Row
 from aurora.kernels import columns as kernel
+from aurora.kernels import groups as groups_kernel
 from compute_node.access.stored import Toasted
-from compute_node.exec.compile.rows import batch_function, column_index, flags_function, value_function
+from compute_node.exec.compile.rows import batch_function, column_index, flags_function, is_volatile, value_function
 from compute_node.exec.stored_values import HOW_STORED
-from compute_node.exec.vectors.operators import Operator, column_operator, nulls_of
+from compute_node.exec.vectors.operators import Operator, column_operator, is_membership, nulls_of
 from compute_node.exec.vectors.vector import (
     KINDS,
     SHORT_BYTES,
@@ -32,7 +33,7 @@ from compute_node.exec.vectors.vector import (
     scanned,
 )  # fmt: skip
 from compute_node.sql import expressions as ex
-from compute_node.types.oids import BOOL
+from compute_node.types.oids import BOOL, BPCHAR
 
 if TYPE_CHECKING:
     from compute_node.exec.compile.compiler import Linker
@@ -51,7 +52,7 @@ _BESIDES: Final = (
     ex.WindowCall,
 )
 """what is computed by somebody else, or in the middle of something"""
-LIST_MAX: Final = 1000
+LIST_MAX: Final = 16
 
 
 class Vectorizer:
@@ -101,7 +102,7 @@ class Vectorizer:
 
     def _constant(self, node: ex.Expr) -> Evaluate | None:
         kind = KINDS.get(node.type)
-        if kind is None or is_volatile(self._linker, (node,)):
+        if kind is None or is_volatile(self._linker, node):
             return None
         if isinstance(node, ex.Const):
             try:
@@ -141,9 +142,12 @@ class Vectorizer:
         kind = KINDS.get(function.arguments[1]) if len(function.arguments) == 2 else None
         if operator is None or left is None or kind is None or node.left.type not in KINDS:
             return None
-        if self._names_columns(node.right) or is_volatile(self._linker, (node.right,)):
+        if self._names_columns(node.right) or is_volatile(self._linker, node.right):
             return None
-        return _any_of(operator, left, value_function(self._linker, node.right), kind, node.use_or)
+        array = value_function(self._linker, node.right)
+        if is_membership(function, node.use_or):
+            return _member(left, array, kind, function.arguments[1] == BPCHAR, node.use_or)
+        return _any_of(operator, left, array, kind, node.use_or)
 
     def _case(self, node: ex.Case) -> Evaluate | None:
         if node.operand is not None or node.type not in KINDS or KINDS[node.type] == "s":
@@ -163,7 +167,7 @@ class Vectorizer:
         items = list(ex.walk(node))
         if any(isinstance(item, _BESIDES) or (isinstance(item, ex.Column) and item.side) for item in items):
             return None
-        if is_volatile(self._linker, (node,)) or any(
+        if is_volatile(self._linker, node) or any(
             isinstance(item, ex.Call) and item.function in HOW_STORED for item in items
         ):
             return None
@@ -305,6 +309,28 @@ def _any_of(
     return evaluate
 
 
+def _member(left: Evaluate, array: Callable[[ExecContext], Datum], kind: str, padded: bool, positive: bool) -> Evaluate:
+    """``= ANY`` and ``<> ALL``: one look-up for each value, however many elements there are."""
+
+    def evaluate(batch: ColumnBatch, ctx: ExecContext) -> Vector:
+        elements = guarded(lambda: array(ctx))
+        values = left(batch, ctx).spread(batch.count)
+        if values.kind != kind or not elements or any(each is None or isinstance(each, list) for each in elements):
+            raise Unsuited
+        if kind == "i":
+            found = np.isin(values.values, np.array(elements, np.int64))
+        else:
+            texts = groups_kernel.Texts(padded)
+            listed = of_objects(list(elements), "s")
+            if listed.kind != "s":
+                raise Unsuited
+            texts.assign(listed.values, listed.offsets, None)
+            found = texts.find(values.values, values.offsets, None) >= 0
+        return Vector("b", found if positive else ~found, values.nulls)
+
+    return evaluate
+
+
 def _case(conditions: Sequence[Evaluate], results: Sequence[Evaluate], kind: str) -> Evaluate:
     def evaluate(batch: ColumnBatch, ctx: ExecContext) -> Vector:
         rows = np.arange(batch.count)
@@ -407,15 +433,6 @@ def compiled_first(vectorizer: Vectorizer, conjuncts: Sequence[ex.Expr]) -> list
             break
         compiled.append(evaluate)
     return compiled
-
-
-def is_volatile(linker: Linker, nodes: Sequence[ex.Expr]) -> bool:
-    """Whether a function may give something else for the same row."""
-    items = [item for node in nodes for item in ex.walk(node)]
-    calls = [item.function for item in items if isinstance(item, (ex.Call, ex.ArrayOp))]
-    calls += [item.equality for item in items if isinstance(item, (ex.DistinctTest, ex.NullIf))]
-    calls += [oid for item in items if isinstance(item, ex.RowCompare) for oid in (*item.less, *item.equal)]
-    return any(linker.function(oid).volatility == "v" for oid in calls)
 
 
 def row_test(

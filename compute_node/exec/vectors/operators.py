@@ -72,6 +72,18 @@ def column_operator(function: Function) -> Operator | None:
     return _CASTS.get((name, function.arguments))
 
 
+_SAME: Final = re.compile(
+    r"(?:int(?:2|4|8|24|28|42|48|82|84)|oid|(?:date|time|timestamp|timestamptz)_|text|bpchar)(eq|ne)"
+)
+
+
+def is_membership(function: Function, use_or: bool) -> bool:
+    """Whether ANY (``use_or``) or ALL of an array by this function asks whether a value is one of its elements, whose
+    numbers or bytes are the same then."""
+    found = _SAME.fullmatch(function.name) if function.oid < FIRST_NORMAL_OID else None
+    return found is not None and (found[1] == "eq") == use_or
+
+
 def nulls_of(vectors: Sequence[Vector]) -> Flags | None:
     """Where one of them is NULL."""
     found: Flags | None = None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from compute_node.access.stored import LAZY, Toasted, resolved
-from compute_node.exec.compile.rows import column_index
+from compute_node.exec.compile.rows import column_index, is_volatile
 from compute_node.exec.vectors.expressions import (
     CountedFilter,
     Evaluate,
@@ -14,7 +14,6 @@ from compute_node.exec.vectors.expressions import (
     Vectorizer,
     compiled_first,
     conjuncts_of,
-    is_volatile,
     row_test,
 )
 from compute_node.exec.vectors.vector import KINDS, ColumnBatch, Unsuited, scanned
@@ -72,7 +71,7 @@ class ColumnScan:
         """whether the filter is for columns, and leaves so few rows that it pays where they become tuples"""
         if rest:
             tests.append(row_test(builder, rest, nullable, read.stored))
-        self.filter = None if is_volatile(builder, rest) else Filter(tests)
+        self.filter = None if is_volatile(builder, *rest) else Filter(tests)
         if self.filter is not None and (told := builder.column_filtering()) is not None:
             self.filter = CountedFilter(self.filter, told)
         vectorizer = Vectorizer(builder, self._kinds, True)

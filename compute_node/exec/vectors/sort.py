@@ -29,6 +29,7 @@ from compute_node.exec.vectors.vector import (
 )
 from compute_node.hub import HUB
 from compute_node.work.sorting import FEW_ROWS
+from compute_node.work.spill import BLOCK_BYTES
 from compute_node.work.ties import TIES_MAX, arranged
 from compute_node.work.workers import run_in_thread
 
@@ -169,11 +170,12 @@ class Least:
     def sift(self, column: Vector) -> Ints:
         """The rows that may still be wanted. ``Unsuited`` when they are not comparable with those before."""
         if column.kind == "n":
-            if self._scale < 0:
+            if self._scale < 0 and not column.is_empty:
                 self._scale = column.scale
-            if column.scale > self._scale:
+            scale = max(self._scale, 0)
+            if column.scale > scale:
                 raise Unsuited
-            column = Vector("n", rescaled(column, self._scale), column.nulls, self._scale)
+            column = Vector("n", rescaled(column, scale), column.nulls, scale)
         rank = ranks(column, self._descending)
         if column.nulls is not None:
             rank = np.where(column.nulls, _LEAST if self._nulls_first else _MOST, rank)
@@ -244,13 +246,18 @@ class Kept:
 
     def _comparable(self, keys: list[Vector]) -> list[Vector]:
         """Numerics with as many decimals as those of the first batch."""
-        if self._scales is None:
-            self._scales = [key.scale for key in keys]
+        scales = self._scales or [-1] * len(keys)
         found = []
-        for key, scale in zip(keys, self._scales, strict=True):
-            if key.scale > scale:
-                raise Unsuited
-            found.append(key if key.kind != "n" else Vector("n", rescaled(key, scale), key.nulls, scale))
+        for place, key in enumerate(keys):
+            if key.kind == "n":
+                if scales[place] < 0 and not key.is_empty:
+                    scales[place] = key.scale
+                scale = max(scales[place], 0)
+                if key.scale > scale:
+                    raise Unsuited
+                key = Vector("n", rescaled(key, scale), key.nulls, scale)
+            found.append(key)
+        self._scales = scales
         return found
 
     def _as_they_came(self, source: Iterator[ColumnBatch]) -> Iterator[list[Row]]:
@@ -273,8 +280,9 @@ class Kept:
         keys = ColumnBatch(whole.count, [concatenated(list(column)) for column in zip(*self._keys, strict=True)])
         run = self._open_file()
         self._runs.append(run)
-        for start in range(0, len(order), BLOCK_ROWS):
-            rows = order[start : start + BLOCK_ROWS]
+        each = max(1, min(BLOCK_ROWS, BLOCK_BYTES * len(order) // max(whole.size_bytes, 1)))
+        for start in range(0, len(order), each):
+            rows = order[start : start + each]
             run.write(_packed(whole.some(rows), keys.some(rows)))
         self.file_bytes += run.bytes
         self._batches, self._keys = [], []

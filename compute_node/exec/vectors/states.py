@@ -170,14 +170,14 @@ class Sum(GroupState):
         """All are added with as many decimals as the first batch has at most."""
         if column is None or column.kind != ("n" if self._numeric else "i"):
             raise Unsuited
-        if self._numeric and self._scale >= 0:
+        if self._numeric and self._scale >= 0 and not column.is_empty:
             if column.scale > self._scale:
                 raise Unsuited
             rescaled(column, self._scale)
 
     def add(self, groups: Numbers | None, rows: int, column: Vector | None) -> None:
         """The sum in two words, and the count."""
-        if column is None:
+        if column is None or column.is_empty:
             return
         low, high, counts, decimals, decided = self._arrays
         values = column.values

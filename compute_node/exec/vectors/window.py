@@ -198,8 +198,12 @@ class Run:
 
     def partitions(self, ctx: ExecContext, source: Iterator[ColumnBatch]) -> Iterator[ColumnBatch]:
         """The child's rows with the calls' values, as far as that goes by columns; then ``rest`` has the others."""
+        area = ctx.area()
         for batch in source:
             self._held.append(batch)
+            area.clear()
+            if area.add(sum(each.size_bytes for each in self._held)) and len(self._held) > 1:
+                raise Unsuited
             whole = self._together()
             begins = self._window.begins(whole, ctx)
             last = int(np.flatnonzero(begins)[-1])
