@@ -122,9 +122,15 @@ class AggregateNode(Node):
             source = self._child.batches(ctx)
         if not self._plain:
             groups: dict[Datum, list[Datum]] = {}
-            for part in run.groups(False) if run is not None else ():
-                ctx.check()
-                groups.update({self._hash_key(group[0]): group for group in part})
+            if run is not None:
+                moved = ctx.area(hashed=True)
+                for part in run.groups(False):
+                    ctx.check()
+                    groups.update({self._hash_key(group[0]): group for group in part})
+                    moved.add((value_bytes(part[-1]) + ENTRY_BYTES) * len(part))
+                run = None
+                kept.clear()
+                moved.clear()
             yield from self._grouped(ctx, source, 0, groups)
             return
         step, grows = self._step, self._grows
