@@ -51,7 +51,6 @@ STATEMENTS = [
     "alter table c drop constraint c_ref_fkey, add foreign key (ref) references t on delete cascade",
     "truncate t, c restart identity",
     "create table copied as select * from t where n > 100",
-    "vacuum full t",
     "reindex table t",
     "drop table t cascade",
     "drop schema s cascade",
@@ -155,7 +154,7 @@ def test_a_crash_leaves_all_or_nothing(statement: str) -> None:
         return base, before, at, volume.records[records:], await shown(db)
 
     base, before, at, records, after = asyncio.run(served(volume, run))
-    cpls = [lsn for lsn in volume.cpls if lsn > at]
+    cpls = sorted(lsn for lsn in volume.cpls if lsn > at)
     assert len(cpls) > 3
     rng = random.Random(statement)
     points = sorted({*rng.sample(cpls, min(POINTS, len(cpls))), *cpls[-2:]})
