@@ -196,6 +196,10 @@ QUERIES = (
     "SELECT count(*), max(length(a.wide || b.wide)) FROM rows a JOIN rows b ON a.id % 5 = b.id WHERE b.wide <> 'x'",
     "SELECT count(DISTINCT wide), count(DISTINCT CASE WHEN id < 0 THEN wide ELSE repeat('x', 9999) END) FROM rows",
     "SELECT count(*) FROM (SELECT DISTINCT i, c FROM one) s",
+    "SELECT DISTINCT i, t, c, b FROM one",
+    "SELECT DISTINCT n, word FROM odd",
+    "SELECT sum(i), count(t), count(*) FROM (SELECT DISTINCT i, t, d FROM one) s",
+    "SELECT DISTINCT one.i, two.c FROM one JOIN two ON one.i = two.i",
     "SELECT count(*) FROM one WHERE random() < 2 AND i = i",
     "SELECT count(*) FROM one a WHERE n > (SELECT avg(n) FROM one b WHERE b.c = a.c)",
 )  # fmt: skip
@@ -242,6 +246,8 @@ def test_memory_that_is_over_makes_it_go_on_by_rows(connection: psycopg.Connecti
         "SELECT q, t, i, b, c, n, count(*), sum(f) FROM one WHERE f < 1e200 GROUP BY 1, 2, 3, 4, 5, 6 "
         "ORDER BY 1, 2, 3, 4, 5, 6",
         "SELECT id, max(n), count(*) FROM odd GROUP BY id ORDER BY id",
+        "SELECT count(*), sum(id), count(q) FROM (SELECT DISTINCT id, t, q FROM one) s",
+        "SELECT count(*), sum(id) FROM (SELECT DISTINCT id, n FROM odd) s",
         "SELECT id, t, n, count(*) FROM odd GROUP BY id, t, n ORDER BY id, n",
         "SELECT one.id, sum(s.c) FROM one LEFT JOIN (SELECT id, count(*) c FROM one GROUP BY id) s USING (id) "
         "GROUP BY one.id ORDER BY 1",
