@@ -67,6 +67,16 @@ class RangeEntry:
     security: tuple[Expr, ...] = ()
     """of a table: what a row must meet before anything else may look at it (barrier views, row security), in this
     order"""
+    descends: bool = False
+    """a table's: whether its descendants' rows are meant, too (no ONLY)"""
+
+    @property
+    def has_family(self) -> bool:
+        """Whether its rows are those of several tables, or of other tables than its own."""
+        relation = self.relation
+        if not self.descends or relation is None or self.kind != "relation":
+            return False
+        return bool(relation.children) or relation.is_partitioned
 
     @property
     def is_barrier(self) -> bool:
