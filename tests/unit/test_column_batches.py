@@ -145,7 +145,8 @@ QUERIES = (
     "SELECT i, t, min(n), max(f), sum(q), bool_or(b), max(d) FROM one GROUP BY i, t HAVING sum(q) > 0 OR count(*) < 3 "
     "ORDER BY i, t COLLATE \"C\"",
     "SELECT i, sum(i::int8 * 3000000000000000000) FROM one WHERE i IN (1, 2, 3) GROUP BY i ORDER BY 1",
-    "SELECT x, sum(y) FROM (SELECT i + 1 AS x, sum(n) + 1 AS y FROM one GROUP BY i, b) s WHERE y > 0 GROUP BY x ORDER BY x",
+    "SELECT x, sum(y) FROM (SELECT i + 1 AS x, sum(n) + 1 AS y FROM one GROUP BY i, b) s WHERE y > 0 "
+    "GROUP BY x ORDER BY x",
     "SELECT x, count(*) FROM (SELECT i, 10 / count(*) FILTER (WHERE b) AS x FROM one GROUP BY i) s GROUP BY x",
     "SELECT count(*) FROM (SELECT id, t FROM odd OFFSET 0) s WHERE length(t) > 3 AND id > 10",
     "SELECT t, max(length(w)) FROM (SELECT t, t || 'x' AS w FROM odd OFFSET 0) s GROUP BY t ORDER BY t COLLATE \"C\"",
