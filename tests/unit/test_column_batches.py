@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 import aurora
-from compute_node.exec.vectors import aggregate, join, scan, sort
+from compute_node.exec.vectors import aggregate, join, lookup, scan, sort
 
 ROWS = 3000
 
@@ -132,6 +132,25 @@ QUERIES = (
     "SELECT count(*) FROM one JOIN two ON one.d = two.d AND one.n / two.i > 1",
     "SELECT one.t, two.t || 'x', one.i + two.i FROM one JOIN two ON one.id = two.id ORDER BY one.id LIMIT 50",
     "SELECT count(*) FROM one FULL JOIN two ON one.id = two.id AND one.i = two.i",
+    "SELECT count(*), sum(one.id), sum(two.id) FROM one RIGHT JOIN two ON one.i = two.i AND one.n > two.n",
+    "SELECT one.id, two.id, one.t, two.n FROM one FULL JOIN two ON one.i = two.i AND one.c = two.c AND two.b "
+    "ORDER BY 1, 2",
+    "SELECT one.id, two.id FROM one RIGHT JOIN two ON one.n = two.n AND one.i / NULLIF(two.i, 0) > 1 ORDER BY 1, 2",
+    "SELECT count(a.n), count(b.n), sum(b.id) FROM (SELECT id, n FROM odd WHERE n < 1e30) a "
+    "FULL JOIN (SELECT id, n FROM odd WHERE id % 3 = 0) b ON a.n = b.n",
+    "SELECT c, count(*) FROM (SELECT two.id, count(one.i) FROM two LEFT JOIN one ON one.i = two.i AND one.t NOT LIKE "
+    "'%ng%' GROUP BY two.id) s (id, c) GROUP BY c ORDER BY 2 DESC, 1 DESC",
+    "SELECT s.i, sum(one.id) FROM one JOIN (SELECT i, count(*) c, sum(n) n FROM one GROUP BY i HAVING sum(n) > 100) s "
+    "ON one.i = s.i AND s.c > 3 GROUP BY 1 ORDER BY 1",
+    "SELECT i, t, min(n), max(f), sum(q), bool_or(b), max(d) FROM one GROUP BY i, t HAVING sum(q) > 0 OR count(*) < 3 "
+    "ORDER BY i, t COLLATE \"C\"",
+    "SELECT i, sum(i::int8 * 3000000000000000000) FROM one WHERE i IN (1, 2, 3) GROUP BY i ORDER BY 1",
+    "SELECT x, sum(y) FROM (SELECT i + 1 AS x, sum(n) + 1 AS y FROM one GROUP BY i, b) s WHERE y > 0 "
+    "GROUP BY x ORDER BY x",
+    "SELECT x, count(*) FROM (SELECT i, 10 / count(*) FILTER (WHERE b) AS x FROM one GROUP BY i) s GROUP BY x",
+    "SELECT count(*) FROM (SELECT id, t FROM odd OFFSET 0) s WHERE length(t) > 3 AND id > 10",
+    "SELECT t, max(length(w)) FROM (SELECT t, t || 'x' AS w FROM odd OFFSET 0) s GROUP BY t ORDER BY t COLLATE \"C\"",
+    "SELECT word, n, count(*) FROM (SELECT word, n, max(t) FROM odd GROUP BY word, n) s GROUP BY 1, 2 ORDER BY 1, 2",
     "SELECT id, n FROM one ORDER BY n DESC, id LIMIT 7",
     "SELECT id, f FROM one ORDER BY f DESC NULLS LAST, id LIMIT 30",
     "SELECT id, i FROM one ORDER BY i NULLS FIRST, id DESC OFFSET 5 LIMIT 400",
@@ -178,6 +197,10 @@ QUERIES = (
     "SELECT count(*), max(length(a.wide || b.wide)) FROM rows a JOIN rows b ON a.id % 5 = b.id WHERE b.wide <> 'x'",
     "SELECT count(DISTINCT wide), count(DISTINCT CASE WHEN id < 0 THEN wide ELSE repeat('x', 9999) END) FROM rows",
     "SELECT count(*) FROM (SELECT DISTINCT i, c FROM one) s",
+    "SELECT DISTINCT i, t, c, b FROM one",
+    "SELECT DISTINCT n, word FROM odd",
+    "SELECT sum(i), count(t), count(*) FROM (SELECT DISTINCT i, t, d FROM one) s",
+    "SELECT DISTINCT one.i, two.c FROM one JOIN two ON one.i = two.i",
     "SELECT count(*) FROM one WHERE random() < 2 AND i = i",
     "SELECT count(*) FROM one a WHERE n > (SELECT avg(n) FROM one b WHERE b.c = a.c)",
 )  # fmt: skip
@@ -218,9 +241,66 @@ def test_columns_of_indexes_answer_what_rows_answer(connection: psycopg.Connecti
     both_ways(connection, sql, "enable_seqscan", kind)
 
 
+LOOKUPS = (
+    "SELECT two.id, one.id, one.t FROM one two JOIN one ON one.i = two.i WHERE two.b",
+    "SELECT two.id, one.id, one.n FROM one two LEFT JOIN one ON one.id = two.i AND one.n > two.n",
+    "SELECT two.id, one.id FROM one two LEFT JOIN one ON one.i = two.q",
+    "SELECT count(*), sum(two.n) FROM one two WHERE EXISTS (SELECT FROM one WHERE one.id = two.i AND one.i <> two.id)",
+    "SELECT two.id FROM one two WHERE NOT EXISTS (SELECT FROM one WHERE one.id = two.i AND one.n > two.n)",
+    "SELECT two.id, odd.t, odd.n, odd.later FROM one two JOIN odd ON odd.id = two.id WHERE two.i / odd.id = 0",
+    "SELECT two.id, odd.n / two.i FROM one two JOIN odd ON odd.id = two.id",
+    "SELECT two.id, odd.n FROM one two LEFT JOIN odd ON odd.id = two.i",
+    "SELECT c, count(*), sum(s.n) FROM (SELECT two.c, one.n FROM one two JOIN one ON one.id = two.i * 10) s GROUP BY c",
+    "SELECT a.id, b.id, c.id FROM one a JOIN one b ON b.i = a.i JOIN one c ON c.id = b.id + 1 WHERE a.id % 30 = 1",
+)
+
+
+@pytest.mark.parametrize("sql", LOOKUPS)
+def test_lookups_of_many_rows_give_what_one_by_one_gives(connection: psycopg.Connection[Any], sql: str) -> None:
+    both_ways(connection, sql, "enable_hashjoin", "enable_mergejoin", "enable_seqscan")
+    both_ways(connection, sql, "enable_hashjoin", "enable_mergejoin", "enable_memoize", "enable_bitmapscan")
+
+
+def test_lookups_of_many_rows_are_told_to_explain(
+    connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sql = "SELECT count(*) FROM one two JOIN one ON one.id = two.i AND one.n > two.n AND one.b"
+    plans = []
+    seen: list[int] = []
+    plain = lookup.ColumnLookup.joined
+
+    def joined(self: Any, ctx: Any, batch: Any, keys: Any) -> Any:
+        seen.append(len(keys))
+        return plain(self, ctx, batch, keys)
+
+    monkeypatch.setattr(lookup.ColumnLookup, "joined", joined)
+    for setting in ("on", "off"):
+        with connection.transaction():
+            connection.execute("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off")
+            connection.execute("SET LOCAL enable_memoize = off; SET LOCAL enable_bitmapscan = off")
+            connection.execute(f"SET LOCAL aurora.column_batches = {setting}")
+            found = connection.execute(f"EXPLAIN (ANALYZE, FORMAT JSON, TIMING off) {sql}").fetchone()
+            assert found is not None
+            join = found[0][0]["Plan"]["Plans"][0]
+            assert join["Node Type"] == "Nested Loop"
+            inner = join["Plans"][1]
+            plans.append([inner[name] for name in ("Node Type", "Actual Loops", "Actual Rows")] + [join["Actual Rows"]])
+            plans[-1].append(inner["Rows Removed by Filter"])
+    assert plans[0] == plans[1]
+    assert (sum(seen),) == connection.execute("SELECT count(*) FROM one").fetchone()
+
+
 def test_memory_that_is_over_makes_it_go_on_by_rows(connection: psycopg.Connection[Any]) -> None:
     queries = (
         "SELECT id, count(*), sum(n), count(DISTINCT i) FROM one GROUP BY id ORDER BY id",
+        "SELECT q, t, i, b, c, n, count(*), sum(f) FROM one WHERE f < 1e200 GROUP BY 1, 2, 3, 4, 5, 6 "
+        "ORDER BY 1, 2, 3, 4, 5, 6",
+        "SELECT id, max(n), count(*) FROM odd GROUP BY id ORDER BY id",
+        "SELECT count(*), sum(id), count(q) FROM (SELECT DISTINCT id, t, q FROM one) s",
+        "SELECT count(*), sum(id) FROM (SELECT DISTINCT id, n FROM odd) s",
+        "SELECT id, t, n, count(*) FROM odd GROUP BY id, t, n ORDER BY id, n",
+        "SELECT one.id, sum(s.c) FROM one LEFT JOIN (SELECT id, count(*) c FROM one GROUP BY id) s USING (id) "
+        "GROUP BY one.id ORDER BY 1",
         "SELECT a.id, b.id FROM one a JOIN one b ON a.id = b.id ORDER BY 1",
         "SELECT id, t FROM one ORDER BY i, n, id",
         "SELECT * FROM one ORDER BY f DESC, b NULLS FIRST, d DESC NULLS LAST, q, id",
