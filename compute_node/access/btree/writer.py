@@ -8,7 +8,7 @@ mini-transaction. Source: Lehman and Yao 1981 (right links and high keys).
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from aurora.errors import InvariantViolation, ProgramLimitExceeded
@@ -178,6 +178,29 @@ class BTreeWriter:
     def frame(self, block: int) -> int:
         """The block's frame; may wait."""
         return int(self._cache.get(self._file.map.page_no(block)))
+
+    def leaf_of(self, key: bytes) -> int:
+        """Block of the leaf where a key belongs; may wait."""
+        return self._descend(key, 0)
+
+    def rewrite(self, block: int, change: Callable[[list[bytes]], list[bytes] | None]) -> tuple[bool, int, bool]:
+        """Write a leaf anew with the items that ``change`` makes of its own, which fit it and its bounds; None: it
+        stays. (whether it was written, right sibling, whether it has no items). ``change`` does not wait; this may."""
+        while True:
+            self._storage.volume.reserve(PAGE_BYTES)
+            frame = self.frame(block)
+            waits = self._cache.waits
+            flags, level, right, high, items = self.page(block)
+            if level:
+                raise InvariantViolation(f"block {block} of index {self._name} is not a leaf")
+            changed = None if flags & DELETED else change(items)
+            if self._cache.waits != waits:
+                continue
+            if changed is None:
+                return False, right, not items
+            with self._mtr:
+                self._mtr.image(frame, build_page(self._file.relfile, flags, level, right, high, changed))
+            return True, right, not changed
 
     def root(self) -> int:
         """Block of the root; may wait."""

@@ -117,8 +117,9 @@ class IndexMatcher:
         elif isinstance(qual, ArrayOp) and qual.use_or:
             if self._is_column(position, qual.left, True) and self._is_free(qual.right):
                 strategy = self._catalog.operator_strategy(opclass.family, qual.operator)
-                value = self._array(opclass, qual)
-                if strategy == self._method.equality and value is not None:
+                has_own = not self._method.strategies
+                value = qual.right if has_own else self._array(opclass, qual)
+                if strategy and value is not None and (has_own or strategy == self._method.equality):
                     yield IndexClause(position, strategy, value, qual, qual, array=True)
         elif isinstance(qual, NullTest):
             if self._method.search_null and self._is_column(position, qual.argument, True):
@@ -151,7 +152,10 @@ class IndexMatcher:
                     yield IndexClause(position, strategy, derived.arguments[1], qual, derived, exact=False)
 
     def _key(self, position: int, opclass: OperatorClass, operator: int, value: Expr) -> Expr | None:
-        """The value as a key of the column: itself, or converted to the column's type; None when neither will do."""
+        """The value as a key of the column: itself, or converted to the column's type; None when neither will do. Where
+        each class has its own strategies, it knows the types of their values."""
+        if not self._method.strategies:
+            return value
         declared = self._catalog.operator(operator)
         if declared.left == declared.right:
             if opclass.input_type in (oids.ANYARRAY, oids.RECORD):

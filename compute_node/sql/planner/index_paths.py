@@ -55,9 +55,12 @@ def choose(method: AccessMethod, columns: int, clauses: Sequence[Sequence[IndexC
     """The scan keys for clauses by column; None when the method needs one that is not there.
 
     Columns are taken from the first on: equality (or IS NULL, or an array of values) lets the scan go on to the next
-    column, bounds end it."""
+    column, bounds end it. Where the method takes any columns, all clauses are keys."""
     keys: list[IndexClause] = []
     fixed, single = 0, True
+    if method.any_column:
+        keys = [each for found in clauses for each in found]
+        return Choice(keys, keys, 0, False) if keys or method.whole_scan else None
     for found in clauses:
         exact = next((each for each in found if each.strategy == method.equality and not each.array), None)
         exact = exact or next((each for each in found if each.strategy == IS_NULL), None)
@@ -103,7 +106,7 @@ class IndexPaths:
         if relation is None:
             return
         for index in relation.indexes:
-            if index.valid and index.ready:
+            if index.valid and index.ready and not METHODS[index.method].bitmap_only:
                 found = self.match(index, rte, entry, quals, filter_quals)
                 if found is not None and (for_order or found[0].keys or found[1]):
                     choice, predicate, columns = found
