@@ -21,6 +21,7 @@ VIEW: Final = "view"
 _INT_MAX: Final = 2**31 - 1
 _CLEANUP_WORDS: Final = ("auto", "on", "off", "true", "false", "yes", "no", "1", "0")
 _BUFFERING_WORDS: Final = ("on", "off", "auto")
+_CHECK_WORDS: Final = ("local", "cascaded")
 _FILLFACTOR: Final = "fillfactor"
 
 
@@ -31,9 +32,13 @@ class _Option(NamedTuple):
     least: float = 0
     most: float = 0
     words: tuple[str, ...] = ()
+    """of an enum"""
+    valid: str = ""
+    """how an error names these"""
 
 
 _BOOLEAN: Final = _Option("boolean")
+_CHECK_OPTION: Final = _Option("enum", words=_CHECK_WORDS, valid='"local" and "cascaded"')
 _VACUUM: Final = {
     "autovacuum_enabled": _BOOLEAN,
     "autovacuum_vacuum_threshold": _Option("integer", 0, _INT_MAX),
@@ -49,7 +54,7 @@ _VACUUM: Final = {
     "autovacuum_multixact_freeze_max_age": _Option("integer", 10_000, 2_000_000_000),
     "autovacuum_multixact_freeze_table_age": _Option("integer", 0, 2_000_000_000),
     "log_autovacuum_min_duration": _Option("integer", -1, _INT_MAX),
-    "vacuum_index_cleanup": _Option("enum", words=_CLEANUP_WORDS),
+    "vacuum_index_cleanup": _Option("enum", words=_CLEANUP_WORDS, valid='"on", "off", and "auto"'),
     "vacuum_truncate": _BOOLEAN,
 }
 _FILLED: Final = {_FILLFACTOR: _Option("integer", 10, 100)}
@@ -71,6 +76,9 @@ _OPTIONS: Final[dict[str, dict[str, _Option]]] = {
     "gist": {**_FILLED, "buffering": _Option("enum", words=_BUFFERING_WORDS)},
     "spgist": _FILLED,
     "brin": {"pages_per_range": _Option("integer", 1, 131_072), "autosummarize": _BOOLEAN},
+    VIEW: {"security_barrier": _BOOLEAN, "security_invoker": _BOOLEAN, "check_option": _CHECK_OPTION},
+    HASH_INDEX: _HASH_INDEX,
+    BTREE_INDEX: {**_HASH_INDEX, "deduplicate_items": _BOOLEAN},
 }
 _OF_CLASSES: Final[dict[int, dict[str, _Option]]] = {
     3434: {"siglen": _Option("integer", 1, 2024)},
@@ -98,8 +106,6 @@ def options_of(kind: str, given: Sequence[ast.DefElem] | None) -> list[str]:
             if boolean_word(text):
                 raise NotSupported("tables declared WITH OIDS are not supported")
             continue
-        if kind == VIEW and name == "check_option":
-            raise NotSupported("WITH CHECK OPTION is not supported")
         if name in found:
             raise InvalidParameterValue(f'parameter "{name}" specified more than once')
         declared = _OPTIONS[kind].get(name)
@@ -183,7 +189,7 @@ def _check(name: str, option: _Option, text: str) -> None:
         if text.lower() not in option.words:
             raise InvalidParameterValue(
                 f'invalid value for enum option "{name}": {text}',
-                detail='Valid values are "on", "off", and "auto".',
+                detail=f"Valid values are {option.valid}.",
             )
         return
     whole = option.kind == "integer"

@@ -72,5 +72,35 @@ GIN = AccessMethod(
     any_column=True,
 )
 
+GIST = AccessMethod(
+    oid=783,
+    name="gist",
+    handler=332,
+    equality=0,
+    strategies=0,
+    multi_column=True,
+    include=True,
+    search_null=True,
+    whole_scan=True,
+    lossy=True,
+    any_column=True,
+    distances=True,
+    class_options=True,
+)
+
+SPGIST = AccessMethod(
+    oid=4000,
+    name="spgist",
+    handler=334,
+    equality=0,
+    strategies=0,
+    include=True,
+    search_null=True,
+    whole_scan=True,
+    lossy=True,
+    any_column=True,
+    distances=True,
+)
+
 METHODS: dict[str, AccessMethod] = {method.name: method for method in (BTREE, HASH, GIN)}
 METHODS_BY_OID: dict[int, AccessMethod] = {method.oid: method for method in METHODS.values()}

@@ -26,7 +26,7 @@ from aurora.kernels.python.btree import (
     SPECIAL_BYTES,
 )
 from aurora.page import HEADER_BYTES, OFF_FLAGS, OFF_KIND, PAGE_BYTES, PageKind
-from compute_node.access import free_space
+from compute_node.access.page_reuse import find_deleted, take_block
 from compute_node.hub import HUB
 
 if TYPE_CHECKING:
@@ -216,28 +216,11 @@ class BTreeWriter:
         spare: list[int] = file.spare
         if spare:
             return spare.pop()
-        if not file.free.loaded:
-            self.find_deleted()
-        block: int = file.free.take(0, file.fresh)
-        if block < 0:
-            return int(storage.extents.new_block(file))
-        try:
-            frame = self.frame(block)
-        except BaseException:
-            file.free.put(block, free_space.WHOLE_BLOCK)
-            raise
-        page = self._cache.arena.page(frame)
-        is_deleted = _is_deleted(page)
-        if is_deleted and self._cache.arena.page_lsn(frame) <= storage.row_horizon():
-            storage.txns.removed(self._cache.arena.page_lsn(frame))
-            return block
-        if is_deleted:
-            file.free.put(block, free_space.WHOLE_BLOCK)
-        return int(storage.extents.new_block(file))
+        return take_block(storage, file, _is_deleted)
 
     def find_deleted(self) -> None:
         """Have the blocks in memory whose pages have left the tree. May wait."""
-        free_space.load(self._storage, self._file, lambda page: free_space.WHOLE_BLOCK if _is_deleted(page) else 0)
+        find_deleted(self._storage, self._file, _is_deleted)
 
     def put_flags(self, frame: int, flags: int) -> None:
         """Part of the current MTR."""
