@@ -69,16 +69,13 @@ _OPTIONS: Final[dict[str, dict[str, _Option]]] = {
         "user_catalog_table": _BOOLEAN,
     },
     TOAST: _VACUUM,
-    VIEW: {"security_barrier": _BOOLEAN, "security_invoker": _BOOLEAN},
     "hash": _FILLED,
     "btree": {**_FILLED, "deduplicate_items": _BOOLEAN},
     "gin": {"fastupdate": _BOOLEAN, "gin_pending_list_limit": _Option("integer", 64, _INT_MAX)},
-    "gist": {**_FILLED, "buffering": _Option("enum", words=_BUFFERING_WORDS)},
+    "gist": {**_FILLED, "buffering": _Option("enum", words=_BUFFERING_WORDS, valid='"on", "off", and "auto"')},
     "spgist": _FILLED,
     "brin": {"pages_per_range": _Option("integer", 1, 131_072), "autosummarize": _BOOLEAN},
     VIEW: {"security_barrier": _BOOLEAN, "security_invoker": _BOOLEAN, "check_option": _CHECK_OPTION},
-    HASH_INDEX: _HASH_INDEX,
-    BTREE_INDEX: {**_HASH_INDEX, "deduplicate_items": _BOOLEAN},
 }
 _OF_CLASSES: Final[dict[int, dict[str, _Option]]] = {
     3434: {"siglen": _Option("integer", 1, 2024)},
