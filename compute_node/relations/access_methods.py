@@ -102,5 +102,8 @@ SPGIST = AccessMethod(
     distances=True,
 )
 
-METHODS: dict[str, AccessMethod] = {method.name: method for method in (BTREE, HASH, GIN)}
+RETURNING_CLASSES = frozenset((10017, 10060, 10061, 10078, 10018, 10079, 10083, 10084, 10085, 10086))
+"""Operator classes whose indexes have the values themselves, as PostgreSQL's do"""
+
+METHODS: dict[str, AccessMethod] = {method.name: method for method in (BTREE, HASH, GIN, GIST, SPGIST)}
 METHODS_BY_OID: dict[int, AccessMethod] = {method.oid: method for method in METHODS.values()}

@@ -27,6 +27,7 @@ from compute_node.sql.expressions import (
     RowExpr,
     Var,
 )
+from compute_node.sql.plan import IndexOrder
 from compute_node.sql.planner.index_columns import column_class, commuted, same_but_literals
 from compute_node.sql.planner.index_prefix import prefix_conditions
 from compute_node.sql.planner.quals import contains_volatile, relids, strip_collation, strip_relabel
@@ -83,6 +84,22 @@ class IndexMatcher:
         if opclass is None:
             return []
         return [clause for qual in quals for clause in self._match(position, opclass, qual)]
+
+    def distance(self, node: Expr) -> tuple[IndexOrder, Expr] | None:
+        """An ordering operator on one of the columns: (the order, the same with the column on the left)."""
+        if not isinstance(node, Call) or not node.operator or len(node.arguments) != 2:
+            return None
+        for shown in (node, commuted(self._catalog, node)):
+            if shown is None:
+                continue
+            column, value = shown.arguments
+            for position, opclass in enumerate(self._classes):
+                if opclass is None or not self._is_free(value) or not self._is_column(position, column):
+                    continue
+                strategy = self._catalog.ordering_strategy(opclass.family, shown.operator)
+                if strategy:
+                    return IndexOrder(position, strategy, value, shown.function), shown
+        return None
 
     def _is_column(self, position: int, node: Expr, equality: bool = False) -> bool:
         """Whether the expression is the index column, compared as the index is ordered. Equality asks no collation that
