@@ -22,3 +22,9 @@ CREATE VIEW fuzzed_casts AS SELECT id::bit(3) AS a, id::bit AS b, id::numeric(5,
 SELECT pg_get_viewdef('fuzzed_casts'::regclass);
 SELECT * FROM fuzzed_casts ORDER BY c;
 SELECT ARRAY[5, NULL]::bit(3)[], ARRAY[ARRAY['abc'::text]]::char(2)[], 5::bit(3)::bit(2);
+-- A row equals itself with NULLs in it.
+CREATE TYPE fuzzed_pair AS (a int, b text);
+SELECT * FROM (VALUES (1, '(,)'::fuzzed_pair), (2, '(1,)'), (3, NULL)) v(id, p) WHERE p = p;
+-- A sub-select that is grouped by, written again.
+SELECT GROUPING((SELECT max(n) FROM fuzzed)), (SELECT max(n) FROM fuzzed), count(*) FROM fuzzed GROUP BY ROLLUP ((SELECT max(n) FROM fuzzed)) ORDER BY 1, 3;
+SELECT f.id % 2, GROUPING((SELECT g.t FROM fuzzed g WHERE g.id = f.id % 2)), (SELECT g.t FROM fuzzed g WHERE g.id = f.id % 2) || 'x', count(*) FROM fuzzed f GROUP BY GROUPING SETS ((f.id % 2, (SELECT g.t FROM fuzzed g WHERE g.id = f.id % 2)), ()) ORDER BY 1, 2;

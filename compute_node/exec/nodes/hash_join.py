@@ -19,6 +19,7 @@ from compute_node.exec.compile.rows import is_identity, key_text
 from compute_node.exec.compile.unit import Unit, row_scope
 from compute_node.exec.nodes.base import Batch, Node, executes
 from compute_node.exec.vectors.expressions import columns_of
+from compute_node.exec.vectors.files import LEVELS_MAX, PARTITIONS
 from compute_node.exec.vectors.join import ColumnJoin, Inner
 from compute_node.exec.vectors.vector import KINDS, ColumnBatch, Unsuited
 from compute_node.hub import HUB
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
     from compute_node.exec.context import ExecContext
 
 Probe = Callable[..., Datum]
-PARTITIONS = 16
-LEVELS_MAX = 5
-"""So often is divided; what is larger then has too many rows of one key, and stays in memory."""
 OUT_ROWS = 4000
 
 
@@ -205,8 +203,9 @@ class HashJoinNode(Node):
             return
         inner.finish()
         self._tell(ctx, inner.batch.count, 1, area.peak_bytes)
-        if inner.batch.count == 0 and self._kind in ("inner", "semi"):
+        if inner.batch.count == 0 and self._kind in ("inner", "semi", "right"):
             return
+        numbered: list[Datum] = []
         table: dict[Datum, list[Datum]] | None = None
         outer = self._outer.columns(ctx)
         for batch in outer:
@@ -219,7 +218,7 @@ class HashJoinNode(Node):
                 yield from join.matches(ctx, batch, numbers, inner)
                 continue
             if table is None:
-                table = self._dict_of(ctx, inner.batch, area)
+                table = self._dict_of(ctx, inner.batch, area, numbered)
             if table is None:
                 # What is left goes on by rows, which may use files.
                 kept = _released(_cut(inner.batch), area)
@@ -228,9 +227,11 @@ class HashJoinNode(Node):
                 for rows in self._by_rows(ctx, kept, rest):
                     yield ColumnBatch.of_rows(rows, len(join.kinds))
                 return
-            for rows in self._probe(ctx, batch.rows(), table.get, bytearray()):
+            for rows in self._probe(ctx, batch.rows(), table.get, inner.met):
                 if rows:
                     yield ColumnBatch.of_rows(rows, len(join.kinds))
+        if self._unmatched is not None:
+            yield from join.unmatched(ctx, inner)
         area.clear()
 
     def _inner_columns(self, ctx: ExecContext, kinds: str) -> Iterator[ColumnBatch]:
@@ -256,18 +257,21 @@ class HashJoinNode(Node):
             return chain(_released(_one_by_one(kept), area), (each.rows() for each in source))
         return None
 
-    def _dict_of(self, ctx: ExecContext, batch: ColumnBatch, area: Area) -> dict[Datum, list[Datum]] | None:
-        """The inner rows by key, beside their columns; None when the area has no room for both."""
+    def _dict_of(
+        self, ctx: ExecContext, batch: ColumnBatch, area: Area, numbered: list[Datum]
+    ) -> dict[Datum, list[Datum]] | None:
+        """The inner rows by key, beside their columns; None when the area has no room for both. Those of right and full
+        joins stay, whatever they take: which of them had a match is known by their numbers."""
         table: dict[Datum, list[Datum]] = {}
         added = 0
         for rows in _cut(batch):
             ctx.check()
             size = batch_bytes(rows)
             added += size
-            if area.add(size):
+            if area.add(size) and self._unmatched is None:
                 area.take_back(added)
                 return None
-            self._load(ctx, rows, table, [])
+            self._load(ctx, rows, table, numbered)
         return table
 
     def _tell(self, ctx: ExecContext, rows: int, batches: int, peak_bytes: int) -> None:

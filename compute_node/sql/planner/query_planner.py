@@ -33,12 +33,13 @@ from compute_node.sql.planner.create import Creator, identity
 from compute_node.sql.planner.disjunctions import factored, restrictions
 from compute_node.sql.planner.equivalence import Equivalences
 from compute_node.sql.planner.extremes import ends_of_indexes, is_better
+from compute_node.sql.planner.families import expand
 from compute_node.sql.planner.fold import fold
 from compute_node.sql.planner.from_tree import FromTree, leaves, nullable, reduce_outer
 from compute_node.sql.planner.joining.clauses import hash_keys, hashes_values
 from compute_node.sql.planner.joining.search import Item, JoinSearch
 from compute_node.sql.planner.joining.uniqueness import is_unique_key
-from compute_node.sql.planner.paths import EmptyPath, Path, Rel, SubPath, rows_of, type_width
+from compute_node.sql.planner.paths import EmptyPath, Path, Rel, SubPath, entry_statistics, rows_of, type_width
 from compute_node.sql.planner.pull_up import pull_up
 from compute_node.sql.planner.push_down import having_as_where, push_down
 from compute_node.sql.planner.quals import conjuncts, contains_volatile, local_vars, nonnullable, relids
@@ -75,6 +76,8 @@ class QueryPlanner:
         """conditions of joins of which part is asked of one side before, by identity; the share of pairs left then"""
         self.where_quals: list[Expr] = []
         """all conditions of WHERE that did not become joins, found by ``join_path``"""
+        self._grouped_by: list[tuple[Expr, Expr]] = []
+        """keys of groups with sub-selects, as they are written and prepared"""
 
     # --- expressions ------------------------------------------------------------------------------------------------
 
@@ -92,11 +95,26 @@ class QueryPlanner:
             node = self._resolve(node)
         return fold(self.catalog, node)
 
+    def targets(self) -> list[Expr]:
+        """The query's targets, prepared. A sub-select that is grouped by is planned once: where it is written again it
+        is the group's."""
+        query = self.query
+        ready: dict[int, Expr] = {}
+        for index in query.group_by:
+            written = query.targets[index].expression
+            if any(isinstance(item, SubLink) for item in walk(written)):
+                ready[index] = self.prepare(written)
+                self._grouped_by.append((written, ready[index]))
+        return [ready.get(index) or self.prepare(each.expression) for index, each in enumerate(query.targets)]
+
     def conditions(self, node: Expr) -> list[Expr]:
         """The conjuncts of a condition, prepared."""
         return conjuncts(factored(self.prepare(node)))
 
     def _resolve(self, node: Expr) -> Expr:
+        for written, ready in self._grouped_by:
+            if node == written:
+                return ready
         if isinstance(node, Var) and node.attno == 0:
             row = self._whole_row(node)
             return self._resolve(row) if node.levels_up else row
@@ -359,6 +377,7 @@ class QueryPlanner:
         computed of them, which says how wide they are."""
         query = self.query
         where, extra_items = self._pull_up_sublinks(conjuncts(query.where))
+        self._expand_families()
         query = self.query
         prepared = [_decided(part) for item in where for part in self.conditions(item)]
         self.where_quals = prepared
@@ -393,9 +412,19 @@ class QueryPlanner:
         self.path = rel.cheapest
         return rel
 
+    def _expand_families(self) -> None:
+        """A range entry for each table of each family."""
+        query = expand(self.catalog, self.query, self.level.families)
+        if query is not self.query:
+            self._replace(query)
+            for members in self.level.families.values():
+                self.statement.relations.update(member.relation.oid for member in members)
+
     def _search(self, items: list[Item], quals: Sequence[tuple[Expr, frozenset[int]]]) -> Rel:
-        access = Access(self.statement, self.query)
-        return JoinSearch(access, self.classes, items, quals, self.wants_first, self._shares).best()
+        return JoinSearch(self._access(), self.classes, items, quals, self.wants_first, self._shares).best()
+
+    def _access(self) -> Access:
+        return Access(self.statement, self.query, self.level.families)
 
     @property
     def wants_first(self) -> bool:
@@ -424,16 +453,14 @@ class QueryPlanner:
 
     def _column_width(self, var: Var) -> float:
         entry = self.query.range_table[var.rte]
-        relation = entry.relation if entry.kind == "relation" else None
-        if relation is not None and var.attno > 0:
-            known = self.catalog.column_statistics(relation.oid, var.attno)
-            if known is not None:
-                return float(known.width)
+        known = entry_statistics(self.catalog, entry, var.attno)
+        if known is not None:
+            return float(known.width)
         return float(type_width(self.catalog, var.type, var.typmod))
 
     def groups(self, keys: Sequence[Expr], rows: float) -> float:
         """How many groups such keys make of so many rows of FROM."""
-        estimator = Access(self.statement, self.query).estimator
+        estimator = self._access().estimator
         return round(estimator.groups(keys, rows, lambda rte: rows_of(self.path, rte) or rows))
 
     # --- flattening -------------------------------------------------------------------------------------------------
@@ -544,7 +571,10 @@ class QueryPlanner:
         if isinstance(node, Call) and len(node.arguments) == 2 and node.arguments[0] == node.arguments[1]:
             strict = self.catalog.function(node.function).strict
             if strict and self.classes.family(node) and not contains_volatile(self.catalog, node):
-                return NullTest(type=oids.BOOL, argument=node.arguments[0], negated=True)
+                argument = node.arguments[0]
+                # A row with NULLs in it is not NULL.
+                is_row = self.catalog.type(argument.type).root.kind not in "berm"
+                return NullTest(type=oids.BOOL, argument=argument, negated=True, as_value=is_row)
         return node
 
     def _classify(self, pool: list[Expr], nulls: int, entries: int) -> list[Expr]:
@@ -560,7 +590,7 @@ class QueryPlanner:
         """What ORs over several of the entries ask of one alone."""
         if not any(isinstance(item, Or) for item in conditions):
             return []
-        estimator = Access(self.statement, self.query).estimator
+        estimator = self._access().estimator
         found = []
         for condition, asked, share in restrictions(self.catalog, estimator, conditions, entries):
             before = self._shares.get(id(condition))
@@ -611,13 +641,19 @@ class QueryPlanner:
         width = 0.0 if self._widths is None else self._widths.get(rte, 0.0)
         return Rel(first.relids, 1 << rte, first.rows, width, sorted(paths, key=lambda path: path.cost))
 
+    def security_of(self, rte: int) -> list[Expr]:
+        """What a row of a range entry must meet before any other condition looks at it, prepared."""
+        return [part for item in self.query.range_table[rte].security for part in self.conditions(item)]
+
     def _leaf(self, rte: int, quals: list[Expr]) -> Rel:
         entry = self._inlined(self.query.range_table[rte])
+        if entry.security:
+            quals = [*self.security_of(rte), *quals]
         if entry.kind == "relation" and entry.relation is not None:
             self.statement.relations.add(entry.relation.oid)
             if entry.sample is not None:
                 return self._rel([self._sampled(rte, entry, entry.sample, quals)])
-            return self._rel(Access(self.statement, self.query).paths(rte, entry, quals, self.classes))
+            return self._rel(self._access().paths(rte, entry, quals, self.classes))
         path = SubPath(relids=frozenset({rte}), rte=rte, entry=entry, filter=quals, rows=1000.0, cost=10.0)
         if entry.kind == "subquery":
             self._plan_subquery(path, entry)
@@ -647,7 +683,7 @@ class QueryPlanner:
             if var not in self.level.params:
                 self.level.params[var] = self.statement.new_param()
         if path.filter:
-            estimator = Access(self.statement, self.query).estimator
+            estimator = self._access().estimator
             path.rows = max(1.0, round(path.rows * estimator.of_all(path.filter)))
         return self._rel([path])
 
@@ -656,7 +692,13 @@ class QueryPlanner:
         percent = self.prepare(sample.percent)
         seed = None if sample.seed is None else self.prepare(sample.seed)
         entry = dataclasses.replace(entry, sample=dataclasses.replace(sample, percent=percent, seed=seed))
-        path: Path = Access(self.statement, self.query).seq_path(rte, entry, quals)
+        access = self._access()
+        family = access.family(rte)
+        path: Path
+        if family is None:
+            path = access.seq_path(rte, entry, quals)
+        else:
+            path = family.sampled(rte, entry, quals)
         path.required |= frozenset(var for item in (percent, seed) if item is not None for var in local_vars(item))
         for var in path.required:
             if var not in self.level.params:
