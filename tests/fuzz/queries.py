@@ -84,8 +84,8 @@ class Queries:
         return Select(f"SELECT {self.listed(values)}{source.text}{where}{order}{locked}", wanted)
 
     def _lock(self, source: Source) -> str:
-        """FOR UPDATE … of all tables, or of one. Not of an outer join's: one that may have no row is refused, and whether
-        the join is still an outer one then is the planner's affair."""
+        """FOR UPDATE … of all tables, or of one. Not of an outer join's: one that may have no row is refused, and
+        whether the join is still an outer one then is the planner's affair."""
         found = re.findall(r"\bt\d (s\d+)\b", source.text)
         if not found or re.search(r"\(|LEFT|RIGHT|FULL", source.text):
             return ""
