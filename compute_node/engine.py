@@ -55,7 +55,7 @@ from compute_node.sql.expressions import Expr
 from compute_node.sql.parse import RawStatement
 from compute_node.sql.plan import PlannedStmt
 from compute_node.sql.planner import plan
-from compute_node.sql.planner.modify import checks, copy_condition, generated
+from compute_node.sql.planner.changed_rows import checks, copy_condition, generated
 from compute_node.sql.required import RelationAccess, Required
 from compute_node.txn.locks import ROW_EXCLUSIVE, WeakLocks
 from compute_node.txn.transaction import Txn

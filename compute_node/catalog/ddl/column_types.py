@@ -49,9 +49,9 @@ from compute_node.sql.deparse.expressions import deparse_stored, quote_identifie
 from compute_node.sql.expressions import Column, Const, Expr, Relabel, Var, walk
 from compute_node.sql.parse import parse
 from compute_node.sql.plan import PlannedStmt, Result
+from compute_node.sql.planner.changed_rows import whole_row
 from compute_node.sql.planner.create import replace_columns
 from compute_node.sql.planner.fold import fold
-from compute_node.sql.planner.modify import whole_row
 from compute_node.sql.required import functions_of
 from compute_node.types import oids
 

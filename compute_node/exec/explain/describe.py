@@ -34,6 +34,8 @@ class Shown:
     properties: list[tuple[str, object]] = field(default_factory=list)
     children: list[Shown] = field(default_factory=list)
     label: str = ""
+    targets: list[Shown] = field(default_factory=list)
+    """the tables that a node changes, where they are several"""
     told: pl.Plan | None = None
     """whose memory it tells of, unless it is ``plan``"""
 
@@ -352,13 +354,14 @@ class Describer:
         return f" on {quoted(name)}" + (f" {quoted(alias)}" if alias and alias != name else "")
 
     def _scan(self, plan: Any, kind: str, using: str = "") -> Shown:
-        schema = f"{quoted(plan.relation.schema)}." if self._verbose else ""
-        name = plan.relation.name
+        relation = getattr(plan, "named", None) or plan.relation
+        schema = f"{quoted(relation.schema)}." if self._verbose else ""
+        name = relation.name
         shown_as = self._alias(plan)
         alias = f" {quoted(shown_as)}" if shown_as != name else ""
         facts: dict[str, Fact] = {"Relation Name": name}
         if self._verbose:
-            facts["Schema"] = plan.relation.schema
+            facts["Schema"] = relation.schema
         facts["Alias"] = shown_as
         return Shown(plan, f"{kind}{using} on {schema}{quoted(name)}{alias}", kind, facts)
 
@@ -434,14 +437,24 @@ class Describer:
             case pl.NestLoop() | pl.HashJoin() | pl.MergeJoin():
                 return self._join(plan)
             case pl.Insert() | pl.Update() | pl.Delete() | pl.Merge():
-                verb = type(plan).__name__
+                verb = type(plan).__name__.removeprefix("Family")
                 shown = self._scan(plan, verb)
+                shown.targets = [self._scan(table, verb) for table in self._changed_tables(plan)]
                 shown.kind, shown.facts = "ModifyTable", {"Operation": verb, **shown.facts}
                 if isinstance(plan, pl.Insert) and plan.conflict:
                     self._add_conflict(plan, shown)
                 shown.children.append(self._node(plan.child))
                 return shown
         return self._upper(plan)
+
+    @staticmethod
+    def _changed_tables(plan: pl.Plan) -> Sequence[pl.Plan]:
+        """What is shown of the tables that are changed, where they are others than the one that is named."""
+        if isinstance(plan, (pl.FamilyUpdate, pl.FamilyDelete, pl.Merge)):
+            return plan.tables
+        if isinstance(plan, (pl.Update, pl.Delete)) and plan.named is not None:
+            return [node for node in plan_nodes(plan.child) if isinstance(node, _LEAVES)][:1]
+        return []
 
     def _add_conflict(self, plan: pl.Insert, shown: Shown) -> None:
         """What ON CONFLICT does, and by which indexes."""
