@@ -53,7 +53,7 @@ from compute_node.sql.analyze.row_addresses import add_addresses
 from compute_node.sql.analyze.stored import default_of
 from compute_node.sql.expressions import Expr
 from compute_node.sql.parse import RawStatement
-from compute_node.sql.plan import PlannedStmt
+from compute_node.sql.plan import Addressed, PlannedStmt
 from compute_node.sql.planner import plan
 from compute_node.sql.planner.changed_rows import checks, copy_condition, generated
 from compute_node.sql.required import RelationAccess, Required
@@ -213,9 +213,9 @@ class Engine:
             if routine is not None and routine.stored:
                 view = view.of_stored_text()
             query = analyze(node, view, param_types, source, slots, session, routine=routine)
-            tables: tuple[int, ...] = ()
+            tables: tuple[Addressed, ...] = ()
             if addressed:
-                query, tables = add_addresses(query)
+                query, tables = add_addresses(view, query)
             planned = plan(query, view, session.settings, session, values)
             planned.addressed = tables
             if found := {offset for offset, slot in slots.items() if slot in planned.decisive_slots}:

@@ -64,9 +64,21 @@ def _set_columns(builder: Builder, relation: RelationDesc) -> set[int]:
     }
 
 
-def violation(ctx: ExecContext, builder: Builder, relation: RelationDesc, row: Row, reason: int | str) -> SqlError:
-    """The error for a full new row."""
-    detail = failing_row(ctx, builder, relation, row)
+def violation(
+    ctx: ExecContext,
+    builder: Builder,
+    relation: RelationDesc,
+    row: Row,
+    reason: int | str,
+    shown: tuple[RelationDesc, tuple[int, ...]] | None = None,
+) -> SqlError:
+    """The error for a full new row. ``shown``: the table that the statement names, as which the row is shown, and the
+    attno here of each of its columns."""
+    if shown is None:
+        detail = failing_row(ctx, builder, relation, row)
+    else:
+        named, attnos = shown
+        detail = failing_row(ctx, builder, named, tuple(row[attno - 1] if attno else None for attno in attnos))
     if isinstance(reason, int):
         name = relation.columns[reason - 1].name
         return NotNullViolation(

@@ -148,10 +148,7 @@ class Executable:
     def scans_only(self) -> bool:
         """Whether each row of it is one of a table's, as PostgreSQL's executor finds the row of a cursor
         (search_plan_tree)."""
-        plan: Plan | None = self.planned.plan
-        while isinstance(plan, (Result, Limit, SubqueryScan)):
-            plan = plan.child
-        return isinstance(plan, _TABLE_SCANS)
+        return _scans_only(self.planned.plan)
 
     def _make_root(self) -> Node:
         if self._root is None:
@@ -274,6 +271,14 @@ def _look_at_constants(planned: PlannedStmt, catalog: CatalogView) -> Callable[[
                 if found is None and type(top) is not Const:
                     found = failing(catalog, top)
     return found
+
+
+def _scans_only(plan: Plan | None) -> bool:
+    while isinstance(plan, (Result, Limit, SubqueryScan)):
+        plan = plan.child
+    if type(plan) is Append:
+        return bool(plan.alias) and all(_scans_only(child) for child in plan.children)
+    return isinstance(plan, _TABLE_SCANS)
 
 
 def _can_go_back(plan: Plan) -> bool:

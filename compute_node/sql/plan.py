@@ -507,8 +507,9 @@ class Update(Plan):
     returning: tuple[Expr, ...] = ()
     system: tuple[int, ...] = ()
     alias: str = ""
-    named: RelationDesc | None = None
-    """the table that the statement names, where ``relation`` is the only one of its family with such rows"""
+    named: tuple[RelationDesc, tuple[int, ...]] | None = None
+    """the table that the statement names, where ``relation`` is the only one of its family with such rows, and the
+    attno here of each of its columns"""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -524,7 +525,7 @@ class Delete(Plan):
     returning: tuple[Expr, ...] = ()
     system: tuple[int, ...] = ()
     alias: str = ""
-    named: RelationDesc | None = None
+    named: tuple[RelationDesc, tuple[int, ...]] | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -536,6 +537,8 @@ class ChangedTable(Plan):
     relation: RelationDesc
     source: int
     """its range entry"""
+    attnos: tuple[int, ...]
+    """for each column of the named table its own, 0 for one that is dropped there"""
     assignments: tuple[tuple[int, Expr], ...] = ()
     checks: tuple[tuple[str, Expr], ...] = ()
     generated: tuple[tuple[int, Expr], ...] = ()
@@ -620,6 +623,14 @@ class Probe(NamedTuple):
     """of the table whose conditions they are, or of one of them"""
 
 
+class Addressed(NamedTuple):
+    """Of which ``tables`` (OIDs) a column with a row's address is; ``told``: another column, the next, has the table's
+    OID."""
+
+    tables: frozenset[int]
+    told: bool = False
+
+
 @dataclass(slots=True)
 class PlannedStmt:
     """A whole statement: the plan, its sub-plans and CTEs, and what the client sees."""
@@ -645,8 +656,8 @@ class PlannedStmt:
     """of a CALL, whose plan gives the arguments"""
     range_entries: int = 0
     """how many tables, sub-selects and the like it names: EXPLAIN qualifies columns where there are several"""
-    addressed: tuple[int, ...] = ()
-    """the tables (OIDs) whose rows' addresses its last columns are, for WHERE CURRENT OF"""
+    addressed: tuple[Addressed, ...] = ()
+    """whose rows' addresses its last columns are, for WHERE CURRENT OF"""
     probes: tuple[Probe, ...] = ()
     """estimates that depend on parameters' values"""
     values_decide: bool = False

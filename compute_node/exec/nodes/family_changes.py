@@ -113,6 +113,7 @@ class FamilyUpdateNode(FamilyChange):
                     whole=True,
                     system=each.system,
                     generated=each.generated,
+                    shown=(plan.relation, each.attnos),
                 ),
             )
             for each in plan.tables

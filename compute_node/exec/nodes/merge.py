@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from compute_node.access.table import Table
     from compute_node.exec.builder import Builder
     from compute_node.exec.context import ExecContext
+    from compute_node.relations.descriptors import RelationDesc
 
 
 class _Action:
@@ -32,7 +33,14 @@ class _Action:
 
     __slots__ = ("applies", "before", "change", "command", "strength", "values")
 
-    def __init__(self, plan: pl.Merge | pl.ChangedTable, action: pl.MergeStep, builder: Builder) -> None:
+    def __init__(
+        self,
+        plan: pl.Merge | pl.ChangedTable,
+        action: pl.MergeStep,
+        builder: Builder,
+        named: RelationDesc | None = None,
+    ) -> None:
+        shown = (named, plan.attnos) if named is not None and isinstance(plan, pl.ChangedTable) else None
         self.command = action.command
         self.applies: Callable[..., Datum] | None = None
         if action.condition is not None:
@@ -44,7 +52,15 @@ class _Action:
         """what stands for a table's own columns, in front of the row"""
         if action.command == "update":
             self.change = RowChange(
-                builder, plan.relation, action.assignments, None, plan.checks, (), whole=True, generated=plan.generated
+                builder,
+                plan.relation,
+                action.assignments,
+                None,
+                plan.checks,
+                (),
+                whole=True,
+                generated=plan.generated,
+                shown=shown,
             )
             keys = {attno for index in plan.relation.indexes if index.unique for attno in index.columns}
             if not keys & set(self.change.changed):
@@ -64,7 +80,7 @@ class MergeNode(Node):
         self._child = builder.node(plan.child)
         self._recheck = Rechecker(plan.again, builder)
         self._matched = {
-            each.relation.oid: [_Action(each, step, builder) for step in each.steps if step.matched]
+            each.relation.oid: [_Action(each, step, builder, plan.relation) for step in each.steps if step.matched]
             for each in plan.tables or (plan,)
         }
         self._unmatched = [_Action(plan, step, builder) for step in plan.steps if not step.matched]

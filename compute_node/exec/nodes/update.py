@@ -44,6 +44,7 @@ class UpdateNode(Node):
             whole=whole,
             system=plan.system,
             generated=plan.generated,
+            shown=plan.named,
         )
         self._returns = bool(plan.returning)
         self._source = ModifySource(plan.child, plan.tid_column, builder, self._change.uses_joined)

@@ -10,15 +10,18 @@ from __future__ import annotations
 import dataclasses
 
 from compute_node.sql.analyze.names import SYSTEM_COLUMNS
+from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import Var
+from compute_node.sql.family_tables import tables_of
+from compute_node.sql.plan import Addressed
 from compute_node.sql.query import FromItem, Query, RangeEntry, Target
-from compute_node.types.oids import TID
+from compute_node.types.oids import OID, TID
 
-_CTID = SYSTEM_COLUMNS["ctid"][0]
+_CTID, _TABLEOID = SYSTEM_COLUMNS["ctid"][0], SYSTEM_COLUMNS["tableoid"][0]
 
 
-def add_addresses(query: Query) -> tuple[Query, tuple[int, ...]]:
-    """The query with addresses, and the tables (OIDs) that they are of; none where it has no such rows."""
+def add_addresses(catalog: CatalogView, query: Query) -> tuple[Query, tuple[Addressed, ...]]:
+    """The query with addresses, and which tables they are of; none where it has no such rows."""
     if query.locking:
         locked = {index for _, _, entries in query.locking for index in entries}
         entries = [index for index in sorted(locked) if _is_table(query.range_table[index])]
@@ -28,7 +31,17 @@ def add_addresses(query: Query) -> tuple[Query, tuple[int, ...]]:
         entries = []
     if not entries:
         return query, ()
-    made = [Target(Var(type=TID, rte=index, attno=_CTID), "ctid") for index in entries]
+    made: list[Target] = []
+    found: list[Addressed] = []
+    for index in entries:
+        entry = query.range_table[index]
+        if entry.relation is None:
+            continue
+        made.append(Target(Var(type=TID, rte=index, attno=_CTID), "ctid"))
+        tables = tables_of(catalog, entry.relation) if entry.has_family else [entry.relation]
+        found.append(Addressed(frozenset(table.oid for table in tables), entry.has_family))
+        if entry.has_family:
+            made.append(Target(Var(type=OID, rte=index, attno=_TABLEOID), "tableoid"))
     count = sum(not target.junk for target in query.targets)
     # What only ORDER BY wants stays behind all that is given.
     keys = tuple(
@@ -36,12 +49,11 @@ def add_addresses(query: Query) -> tuple[Query, tuple[int, ...]]:
         for key in query.order_by
     )
     query = dataclasses.replace(query, targets=[*query.targets[:count], *made, *query.targets[count:]], order_by=keys)
-    tables = [relation.oid for index in entries if (relation := query.range_table[index].relation) is not None]
-    return query, tuple(tables)
+    return query, tuple(found)
 
 
 def _is_table(entry: RangeEntry) -> bool:
-    return entry.kind == "relation" and entry.relation is not None and entry.relation.kind == "r"
+    return entry.kind == "relation" and entry.relation is not None and entry.relation.kind in "rp"
 
 
 def _is_row_by_row(query: Query) -> bool:

@@ -126,11 +126,12 @@ def _change(planner: QueryPlanner, relation: RelationDesc) -> Plan:
     returning = [planner.prepare(item.expression) for item in query.returning]
     path = planner.join_path()
     where = planner.where_quals
-    family, named = family_of(path, rte), None
+    family = family_of(path, rte)
+    named: tuple[RelationDesc, tuple[int, ...]] | None = None
     if isinstance(path, AppendPath) and len(path.children) == 1:
         # Of the family one table alone may have such rows.
         member, path, family = path.members[0], path.children[0], None
-        named, relation, rte = relation, member.relation, member.rte
+        named, relation, rte = (relation, member.attnos), member.relation, member.rte
         assignments = [(member.attnos[attno - 1], member.down(value)) for attno, value in assignments]
         returning, where = [member.down(item) for item in returning], [member.down(item) for item in where]
     if family is not None:
@@ -213,7 +214,10 @@ def _change(planner: QueryPlanner, relation: RelationDesc) -> Plan:
 def _gated(planner: QueryPlanner, plan: FamilyUpdate | FamilyDelete, returns: bool) -> Plan:
     """The change of a family, where a condition without columns does not forbid it, and what it costs."""
     condition = conjunction(planner.constant_quals)
-    if condition is not None:
+    if isinstance(condition, Const) and condition.value is not True:
+        nothing = tuple(Const(type=item.type, typmod=item.typmod, value=None) for item in plan.child.output)
+        plan.child, plan.tables = Result(filter=condition, one_time=True, output=nothing), ()
+    elif condition is not None:
         plan.child = _one_time(plan.child, condition, False)
     plan.rows = plan.child.rows if returns else 0.0
     plan.startup_cost, plan.total_cost = plan.child.startup_cost, plan.child.total_cost

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from aurora.errors import InvariantViolation
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import Column, Expr, Var
-from compute_node.sql.plan import ChangedTable, FamilyDelete, FamilyUpdate, MergeStep
+from compute_node.sql.plan import Append, ChangedTable, FamilyDelete, FamilyUpdate, MergeStep, Result
 from compute_node.sql.planner.changed_rows import checks, generated, new_row
 from compute_node.sql.planner.create import identity, replace_columns
 from compute_node.sql.planner.families import Member
@@ -68,6 +68,7 @@ class Columns:
         return ChangedTable(
             relation=member.relation,
             source=member.rte,
+            attnos=member.attnos,
             assignments=tuple((member.attnos[attno - 1], over(value)) for attno, value in assignments),
             checks=checks(self.catalog, member.relation),
             generated=generated(self.catalog, member.relation),
@@ -100,10 +101,20 @@ def plan_change(
                 others.append(var)
     for _, value in assignments:
         others += [var for var in local_vars(value) if var.rte == rte and var.attno < 0 and var not in others]
-    needs: list[Expr] = [*others, *(var for var in address_columns(source) if var not in others)]
+    needs: list[Expr] = [*others, *(var for var in reversed(address_columns(source)) if var not in others)]
     needs += [var for var in carried(path, needs) if var not in needs]
     rows = Columns(planner.catalog, rte, needs)
     child = planner.creator.create(path, needs)
+    if type(child) is Append and any(not isinstance(value, Var) for _, value in assignments):
+        # The new values are computed above the Append, as EXPLAIN shows it.
+        child = Result(
+            child=child,
+            output=identity(child.output),
+            rows=child.rows,
+            width=child.width,
+            startup_cost=child.startup_cost,
+            total_cost=child.total_cost,
+        )
     again = describe(path, needs, RecheckCreator(planner.catalog, planner.level).create(path, needs))
     entry = query.range_table[rte]
     if entry.relation is None:
