@@ -24,6 +24,7 @@ from aurora.errors import (
     SqlError,
 )
 from compute_node.catalog.builders import type_layout
+from compute_node.catalog.ddl.column_specs import live_column
 from compute_node.catalog.ddl.context import CLASS_COLLATION, CLASS_RELATION, CLASS_REWRITE, CLASS_TYPE, DdlContext
 from compute_node.catalog.ddl.create_table import check_column_type, check_type_usage
 from compute_node.catalog.ddl.dependencies import describe
@@ -129,8 +130,6 @@ def _prepared(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -
     name, node = command.name, command.def_
     if name in SYSTEM_COLUMNS:
         raise NotSupported(f'cannot alter system column "{name}"')
-    from compute_node.catalog.ddl.alter_table import live_column
-
     column = live_column(desc, name)
     refuse_type(ctx, desc, column, node.raw_default)
     node.typeName.location = -1
