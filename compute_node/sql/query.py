@@ -59,7 +59,7 @@ class RangeEntry:
     written: ast.Alias | None = None
     """the alias, where the query gives one"""
     descends: bool = False
-    """a table's: whether its descendants' rows are meant, too (no ONLY)"""
+    """a table's or view's: whether its descendants' rows are meant, too (no ONLY)"""
 
     @property
     def has_family(self) -> bool:

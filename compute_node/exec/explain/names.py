@@ -44,7 +44,7 @@ def unique_aliases(planned: pl.PlannedStmt) -> dict[int, str]:
             else:
                 waiting[:0] = below
             base = base_alias(planned, node)
-            if not base or isinstance(node, (pl.HeldRow, pl.ChangedTable)):
+            if not base or isinstance(node, (pl.HeldRow, pl.ChangedTable, pl.BitmapIndexScan)):
                 continue
             if isinstance(node, (pl.Update, pl.Delete, pl.Merge)):
                 # The Append of a family that is changed is of no table.

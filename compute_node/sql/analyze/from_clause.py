@@ -219,11 +219,11 @@ def range_var(scope: Scope, node: ast.RangeVar) -> NameItem:
             detail="This operation is not supported for this kind of relation.",
         )
     if relation.kind == "v":
-        return _view_entry(scope, relation, node.alias)
+        return _view_entry(scope, relation, node.alias, bool(node.inh))
     return relation_entry(scope, relation, node.alias, bool(node.inh))
 
 
-def _view_entry(scope: Scope, relation: RelationDesc, alias: ast.Alias | None) -> NameItem:
+def _view_entry(scope: Scope, relation: RelationDesc, alias: ast.Alias | None, descends: bool) -> NameItem:
     """A view reference: its stored SELECT, analyzed as a sub-select of its own."""
     from compute_node.sql.analyze.select import analyze_select
     from compute_node.sql.parse import parse
@@ -255,6 +255,7 @@ def _view_entry(scope: Scope, relation: RelationDesc, alias: ast.Alias | None) -
         relation=relation,
         query=query,
         written=alias,
+        descends=descends,
     )
     rte = scope.add_entry(entry)
     return NameItem(rte, shown, entry.column_names, entry_columns(rte, entry), relation, relation.schema)
