@@ -460,6 +460,21 @@ class Materialize(Plan):
     child: Plan
 
 
+class PlannedCheck(NamedTuple):
+    """A ``RowCheck`` over the full new row (of kinds conflict and merge: over the row that is found); it is met when
+    ``condition`` is true. ``of_view``: it follows the table's own constraints, others precede them."""
+
+    kind: str
+    relation: str
+    policy: str
+    condition: Expr
+
+    @property
+    def of_view(self) -> bool:
+        """Whether WITH CHECK OPTION asks for it."""
+        return self.kind == "view"
+
+
 @dataclass(slots=True, kw_only=True)
 class Insert(Plan):
     """Inserts the child's rows, one value per table column. ``returning`` is over the full new row (Columns in attno
@@ -469,6 +484,7 @@ class Insert(Plan):
     relation: RelationDesc
     child: Plan
     checks: tuple[tuple[str, Expr], ...] = ()
+    row_checks: tuple[PlannedCheck, ...] = ()
     generated: tuple[tuple[int, Expr], ...] = ()
     """generated columns: attno ← expression over the full new row"""
     returning: tuple[Expr, ...] = ()
@@ -503,6 +519,7 @@ class Update(Plan):
     tid_column: int = -1
     """-1: the tid comes beside the row from the only scan"""
     checks: tuple[tuple[str, Expr], ...] = ()
+    row_checks: tuple[PlannedCheck, ...] = ()
     generated: tuple[tuple[int, Expr], ...] = ()
     returning: tuple[Expr, ...] = ()
     system: tuple[int, ...] = ()
@@ -541,6 +558,7 @@ class ChangedTable(Plan):
     """for each column of the named table its own, 0 for one that is dropped there"""
     assignments: tuple[tuple[int, Expr], ...] = ()
     checks: tuple[tuple[str, Expr], ...] = ()
+    row_checks: tuple[PlannedCheck, ...] = ()
     generated: tuple[tuple[int, Expr], ...] = ()
     returning: tuple[Expr, ...] = ()
     system: tuple[int, ...] = ()
@@ -587,6 +605,7 @@ class Merge(Plan):
     address: RowAddress
     tables: tuple[ChangedTable, ...] = ()
     checks: tuple[tuple[str, Expr], ...] = ()
+    row_checks: tuple[PlannedCheck, ...] = ()
     generated: tuple[tuple[int, Expr], ...] = ()
     alias: str = ""
 

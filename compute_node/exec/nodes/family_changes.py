@@ -114,6 +114,7 @@ class FamilyUpdateNode(FamilyChange):
                     system=each.system,
                     generated=each.generated,
                     shown=(plan.relation, each.attnos),
+                    row_checks=each.row_checks,
                 ),
             )
             for each in plan.tables

@@ -45,6 +45,7 @@ class UpdateNode(Node):
             system=plan.system,
             generated=plan.generated,
             shown=plan.named,
+            row_checks=plan.row_checks,
         )
         self._returns = bool(plan.returning)
         self._source = ModifySource(plan.child, plan.tid_column, builder, self._change.uses_joined)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from pglast import ast
 
@@ -11,8 +11,10 @@ from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.analyze.stored import analyze_expression, analyze_stored, generated_value
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import Column, Const, Expr, RowExpr, Var
+from compute_node.sql.plan import PlannedCheck
 from compute_node.sql.planner.create import replace_columns
 from compute_node.sql.planner.fold import fold
+from compute_node.sql.query import RowCheck
 from compute_node.types import oids
 
 
@@ -74,6 +76,11 @@ def _over_row(node: Expr, relation: RelationDesc) -> Expr:
         return Column(type=var.type, typmod=var.typmod, index=var.attno - 1)
 
     return replace_columns(node, column)
+
+
+def row_checks(asked: Sequence[tuple[RowCheck, Expr]], over: Callable[[Expr], Expr]) -> tuple[PlannedCheck, ...]:
+    """What views and policies ask of new rows, their conditions prepared; ``over`` binds the target's columns."""
+    return tuple(PlannedCheck(check.kind, check.relation, check.policy, over(condition)) for check, condition in asked)
 
 
 SYSTEM_SIDE = 2

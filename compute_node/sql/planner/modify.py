@@ -25,14 +25,14 @@ from compute_node.sql.plan import (
     ValuesScan,
 )
 from compute_node.sql.planner.arbiters import infer_arbiters
-from compute_node.sql.planner.changed_rows import checks, generated, new_row
+from compute_node.sql.planner.changed_rows import checks, generated, new_row, row_checks
 from compute_node.sql.planner.create import identity, replace_columns
 from compute_node.sql.planner.modify_family import Columns, family_of, plan_change
 from compute_node.sql.planner.paths import AppendPath, row_width
 from compute_node.sql.planner.quals import conjunction, local_vars
 from compute_node.sql.planner.query_planner import QueryPlanner
 from compute_node.sql.planner.recheck import RecheckCreator, address, address_columns, carried, describe, source_of
-from compute_node.sql.query import Query
+from compute_node.sql.query import Query, RowCheck
 from compute_node.types import oids
 
 
@@ -51,6 +51,12 @@ def plan_modify(planner: QueryPlanner) -> Plan:
     return plan
 
 
+def _asked(planner: QueryPlanner) -> list[tuple[RowCheck, Expr]]:
+    """What views and policies ask of new rows, prepared."""
+    checks = planner.query.row_checks
+    return [(check, planner.prepare(check.condition)) for check in checks if check.condition is not None]
+
+
 # --- INSERT ---------------------------------------------------------------------------------------------------------
 
 
@@ -67,6 +73,7 @@ def _insert(planner: QueryPlanner, relation: RelationDesc) -> Plan:
         relation=relation,
         child=child,
         checks=checks(planner.catalog, relation),
+        row_checks=row_checks(_asked(planner), lambda node: replace_columns(node, made)),
         generated=generated(planner.catalog, relation),
         returning=returning,
         system=tuple(system),
@@ -125,17 +132,19 @@ def _change(planner: QueryPlanner, relation: RelationDesc) -> Plan:
     assignments = [(attno, planner.prepare(value)) for attno, value in query.assignments]
     returning = [planner.prepare(item.expression) for item in query.returning]
     path = planner.join_path()
-    where = planner.where_quals
+    where = [*planner.security_of(rte), *planner.where_quals]
     family = family_of(path, rte)
     named: tuple[RelationDesc, tuple[int, ...]] | None = None
+    asked = _asked(planner)
     if isinstance(path, AppendPath) and len(path.children) == 1:
         # Of the family one table alone may have such rows.
         member, path, family = path.members[0], path.children[0], None
         named, relation, rte = (relation, member.attnos), member.relation, member.rte
         assignments = [(member.attnos[attno - 1], member.down(value)) for attno, value in assignments]
         returning, where = [member.down(item) for item in returning], [member.down(item) for item in where]
+        asked = [(check, member.down(condition)) for check, condition in asked]
     if family is not None:
-        changed_family = plan_change(planner, path, family, assignments, returning)
+        changed_family = plan_change(planner, path, family, assignments, returning, asked)
         return _gated(planner, changed_family, bool(returning))
     single = path.relids == frozenset({rte})
     own: list[Expr] = [
@@ -186,6 +195,7 @@ def _change(planner: QueryPlanner, relation: RelationDesc) -> Plan:
             source=rte,
             tid_column=tid_column,
             checks=checks(planner.catalog, relation),
+            row_checks=row_checks(asked, lambda node: replace_columns(node, lookup)),
             generated=generated(planner.catalog, relation),
             returning=bound_returning,
             system=tuple(system),

@@ -11,13 +11,14 @@ from aurora.errors import InvariantViolation
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import Column, Expr, Var
 from compute_node.sql.plan import Append, ChangedTable, FamilyDelete, FamilyUpdate, MergeStep, Result
-from compute_node.sql.planner.changed_rows import checks, generated, new_row
+from compute_node.sql.planner.changed_rows import checks, generated, new_row, row_checks
 from compute_node.sql.planner.create import identity, replace_columns
 from compute_node.sql.planner.families import Member
 from compute_node.sql.planner.paths import AppendPath, Path
 from compute_node.sql.planner.quals import local_vars
 from compute_node.sql.planner.query_planner import QueryPlanner
 from compute_node.sql.planner.recheck import RecheckCreator, address, address_columns, carried, describe, source_of
+from compute_node.sql.query import RowCheck
 
 
 @dataclass(slots=True)
@@ -59,6 +60,7 @@ class Columns:
         assignments: Sequence[tuple[int, Expr]] = (),
         returning: Sequence[Expr] = (),
         steps: tuple[MergeStep, ...] = (),
+        asked: Sequence[tuple[RowCheck, Expr]] = (),
         alias: str = "",
     ) -> ChangedTable:
         """What is done with a member's rows."""
@@ -71,6 +73,7 @@ class Columns:
             attnos=member.attnos,
             assignments=tuple((member.attnos[attno - 1], over(value)) for attno, value in assignments),
             checks=checks(self.catalog, member.relation),
+            row_checks=row_checks(asked, over),
             generated=generated(self.catalog, member.relation),
             returning=tuple(returned(item) for item in returning),
             system=tuple(system),
@@ -91,11 +94,12 @@ def plan_change(
     source: AppendPath,
     assignments: Sequence[tuple[int, Expr]],
     returning: Sequence[Expr],
+    asked: Sequence[tuple[RowCheck, Expr]],
 ) -> FamilyUpdate | FamilyDelete:
     """UPDATE or DELETE of the rows of a family."""
     query, rte = planner.query, planner.query.result_rte
     others: list[Var] = []
-    for item in (*(value for _, value in assignments), *returning):
+    for item in (*(value for _, value in assignments), *returning, *(condition for _, condition in asked)):
         for var in local_vars(item):
             if var.rte != rte and var.rte in path.relids and var not in others:
                 others.append(var)
@@ -119,7 +123,9 @@ def plan_change(
     entry = query.range_table[rte]
     if entry.relation is None:
         raise InvariantViolation("a family without a table")
-    tables = tuple(rows.table(member, assignments, returning, alias=entry.alias) for member in source.members)
+    tables = tuple(
+        rows.table(member, assignments, returning, asked=asked, alias=entry.alias) for member in source.members
+    )
     kind = FamilyUpdate if query.command == "update" else FamilyDelete
     return kind(
         relation=entry.relation,
