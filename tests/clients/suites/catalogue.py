@@ -61,7 +61,8 @@ class Suite:
 
 def _pytest(run: Run, *arguments: str) -> list[str]:
     return [
-        str(run.python), "-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout=300", f"--junitxml={run.report}", *arguments,
+        str(run.python), "-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout=300", f"--junitxml={run.report}",
+        *arguments,
     ]  # fmt: skip
 
 
