@@ -16,6 +16,8 @@ from compute_node.sql.planner.joining.clauses import Clause
 from compute_node.sql.planner.paths import ScanPath
 from compute_node.sql.planner.quals import contains_volatile, local_vars
 
+_CTID = -1
+
 SETS_MAX = 12
 """sets of other entries that are looked at for one table"""
 
@@ -61,8 +63,8 @@ class GivenScans:
         self._made: dict[int, list[Given]] = {}
         relation = scan.entry.relation
         self._sets: list[int] = []
-        if relation is not None and scan.entry.sample is None and relation.indexes:
-            columns = {attno for index in relation.indexes for attno in index.columns}
+        if relation is not None and scan.entry.sample is None:
+            columns = {_CTID, *(attno for index in relation.indexes for attno in index.columns)}
             self._sets = self._outer_sets([each for each in clauses if _names(each.node, scan.rte, columns)])
 
     def _outer_sets(self, usable: Sequence[Clause]) -> list[int]:
