@@ -78,6 +78,8 @@ class DdlContext:
         self.source = source
         self.param_types: tuple[int, ...] = ()
         self.params: Row = ()
+        self.query_rows: Callable[[], Iterator[Batch]] | None = None
+        """the rows of CREATE TABLE AS, where EXPLAIN runs its query"""
         self.catalog: Catalog = engine.catalog
         self.storage: Storage = engine.storage
         self.changes: TxnCatalog = self.catalog.changes(txn)
