@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from aurora.datum import Datum
 from aurora.errors import InternalError
 from aurora.ids import Oid
-from compute_node.catalog import objects, text_search
+from compute_node.catalog import inheritance, objects, text_search
 from compute_node.catalog.column_statistics import store as column_statistics
 from compute_node.catalog.foreign_keys import foreign_keys_of
 from compute_node.catalog.reloptions import fillfactor
@@ -209,6 +209,8 @@ class CatalogLayer:
             acl=decode_all(row.relacl),
             foreign_keys=foreign_keys,
             referenced_by=referenced_by,
+            parents=inheritance.parents_of(self.reader, oid) if row.relkind in "rpf" else (),
+            children=inheritance.children_of(self.reader, oid) if row.relhassubclass else (),
         )
 
     def _load_columns(self, oid: int) -> tuple[ColumnDesc, ...]:
@@ -459,8 +461,8 @@ _LOADERS: dict[str, Callable[..., Datum]] = {
     "role graph": _graph,
     "acl": _acl,
     "restricted functions": _restricted,
-    "column statistics": lambda layer, relation, attno: column_statistics.read(
-        layer.reader, layer.known_type, relation, attno
+    "column statistics": lambda layer, relation, attno, tree: column_statistics.read(
+        layer.reader, layer.known_type, relation, attno, tree
     ),
     "estimators": _estimators,
     "key constraint": _by("pg_constraint", "conrelid", oid="oid"),

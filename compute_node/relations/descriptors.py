@@ -134,6 +134,10 @@ class RelationDesc:
     """its own, in the order in which they are checked"""
     referenced_by: tuple[ForeignKeyDesc, ...] = ()
     """those that name its keys"""
+    parents: tuple[int, ...] = ()
+    """OIDs of the tables that it inherits from, or the one that it is a partition of, in the order of inhseqno"""
+    children: tuple[int, ...] = ()
+    """OIDs of the tables that inherit from it directly, in their own order"""
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -141,6 +145,11 @@ class RelationDesc:
         """Whether a change of its rows has something to follow it: the checks and actions of foreign keys, or of
         unique constraints that can be deferred."""
         return bool(self.foreign_keys or self.referenced_by) or not all(index.immediate for index in self.indexes)
+
+    @property
+    def is_partitioned(self) -> bool:
+        """Whether it has no rows of its own: all are its partitions'."""
+        return self.kind == "p"
 
     def column(self, name: str) -> ColumnDesc | None:
         """The live column of that name."""

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from compute_node.sql.query import RangeEntry
 
 
+SYSTEM_COLUMNS = {-1: "ctid", -2: "xmin", -3: "cmin", -4: "xmax", -5: "cmax", -6: "tableoid"}
+"""their names, by attno"""
+
+
 @dataclass(slots=True, kw_only=True)
 class Plan:
     """Base of all nodes. ``rows`` and costs are estimates for EXPLAIN; ``width`` is in bytes."""
@@ -378,9 +382,19 @@ class SetOp(Plan):
 
 @dataclass(slots=True, kw_only=True)
 class Append(Plan):
-    """The rows of each child in turn (UNION ALL)."""
+    """The rows of each child in turn: UNION ALL, or (with an ``alias``, and ``names`` of the children's columns) a
+    table and those that inherit from it."""
 
     children: tuple[Plan, ...] = ()
+    alias: str = ""
+    names: tuple[str, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class MergeAppend(Append):
+    """The same, merged by ``keys`` over a child's row, in whose order each child's rows are."""
+
+    keys: tuple[SortKey[Expr], ...]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -435,6 +449,21 @@ class Materialize(Plan):
     child: Plan
 
 
+class PlannedCheck(NamedTuple):
+    """A ``RowCheck`` over the full new row (of kinds conflict and merge: over the row that is found); it is met when
+    ``condition`` is true. ``of_view``: it follows the table's own constraints, others precede them."""
+
+    kind: str
+    relation: str
+    policy: str
+    condition: Expr
+
+    @property
+    def of_view(self) -> bool:
+        """Whether WITH CHECK OPTION asks for it."""
+        return self.kind == "view"
+
+
 @dataclass(slots=True, kw_only=True)
 class Insert(Plan):
     """Inserts the child's rows, one value per table column. ``returning`` is over the full new row (Columns in attno
@@ -444,6 +473,7 @@ class Insert(Plan):
     relation: RelationDesc
     child: Plan
     checks: tuple[tuple[str, Expr], ...] = ()
+    row_checks: tuple[PlannedCheck, ...] = ()
     generated: tuple[tuple[int, Expr], ...] = ()
     """generated columns: attno ← expression over the full new row"""
     returning: tuple[Expr, ...] = ()
@@ -478,6 +508,7 @@ class Update(Plan):
     tid_column: int = -1
     """-1: the tid comes beside the row from the only scan"""
     checks: tuple[tuple[str, Expr], ...] = ()
+    row_checks: tuple[PlannedCheck, ...] = ()
     generated: tuple[tuple[int, Expr], ...] = ()
     returning: tuple[Expr, ...] = ()
     system: tuple[int, ...] = ()
@@ -522,6 +553,7 @@ class Merge(Plan):
     """the target's range entry"""
     tid_column: int
     checks: tuple[tuple[str, Expr], ...] = ()
+    row_checks: tuple[PlannedCheck, ...] = ()
     generated: tuple[tuple[int, Expr], ...] = ()
     alias: str = ""
 

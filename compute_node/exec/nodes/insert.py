@@ -48,12 +48,17 @@ class InsertNode(Node):
         "_stored",
         "_system",
         "_verify",
+        "_verify_stored",
     )
 
     def __init__(self, plan: pl.Insert, builder: Builder) -> None:
         self._relation, self._system = plan.relation, plan.system
         self._child = builder.node(plan.child)
-        self._verify = row_verifier(builder, plan.relation, plan.checks)
+        # What a view asks, a row must meet that is stored, and no other.
+        late = [check for check in plan.row_checks if plan.conflict and check.of_view]
+        first = [check for check in plan.row_checks if check not in late]
+        self._verify = row_verifier(builder, plan.relation, plan.checks, first)
+        self._verify_stored = row_verifier(builder, plan.relation, (), late) if late else None
         self._generate = generator(builder, plan.relation, plan.generated)
         width = len(plan.relation.columns)
         self._returning: Any = None
@@ -74,6 +79,7 @@ class InsertNode(Node):
                 proposed=True,
                 system=plan.system,
                 generated=plan.generated,
+                row_checks=plan.row_checks,
             )
         self._reads_itself = any(
             node.relation.oid == plan.relation.oid for node in plan_nodes(plan.child) if isinstance(node, SCANS)
@@ -86,7 +92,7 @@ class InsertNode(Node):
         """Positions of the columns that nothing here looks at: what is stored of another table's value is copied."""
         relation = plan.relation
         keyed = {attno for index in relation.indexes for attno in index.columns}
-        looked_at = plan.returning or plan.conflict or plan.checks or plan.generated or 0 in keyed
+        looked_at = plan.returning or plan.conflict or plan.checks or plan.row_checks or plan.generated or 0 in keyed
         if looked_at or relation.toast is None or any(index.predicate is not None for index in relation.indexes):
             return frozenset()
         return frozenset(column.attno - 1 for column in relation.columns if column.attno not in keyed)
@@ -177,6 +183,8 @@ class InsertNode(Node):
             tid, found = table.insert_or_find(ctx.txn, row, arbiters)
             if not found:
                 touched.add(tid)
+                if self._verify_stored is not None:
+                    self._verify_stored(ctx, [row])
                 if self._returning is None:
                     return ()
                 returned: Row = self._returning(ctx, [self._whole(ctx, table, tid, row)])[0]

@@ -19,6 +19,7 @@ from compute_node.sql.plan import (
     Merge,
     MergeStep,
     Plan,
+    PlannedCheck,
     Result,
     SeqScan,
     TidScan,
@@ -44,6 +45,8 @@ def plan_modify(planner: QueryPlanner) -> Plan:
         raise InvariantViolation("a data change without a target")
     planner.statement.relations.add(relation.oid)
     planner.plan_ctes()
+    if planner.query.range_table[planner.query.result_rte].has_family:
+        raise NotSupported("data changes over tables that others inherit from are not supported")
     if planner.query.command == "merge":
         return plan_merge(planner, relation)
     plan = _insert(planner, relation) if planner.query.command == "insert" else _change(planner, relation)
@@ -111,6 +114,15 @@ def _over_row(node: Expr, relation: RelationDesc) -> Expr:
     return replace_columns(node, column)
 
 
+def row_checks(planner: QueryPlanner, over: Callable[[Var], Expr]) -> tuple[PlannedCheck, ...]:
+    """What views and policies ask of new rows; ``over`` binds the target's columns."""
+    return tuple(
+        PlannedCheck(check.kind, check.relation, check.policy, replace_columns(planner.prepare(check.condition), over))
+        for check in planner.query.row_checks
+        if check.condition is not None
+    )
+
+
 _SYSTEM_SIDE = 2
 
 
@@ -158,6 +170,7 @@ def _insert(planner: QueryPlanner, relation: RelationDesc) -> Plan:
         relation=relation,
         child=child,
         checks=checks(planner.catalog, relation),
+        row_checks=row_checks(planner, made),
         generated=generated(planner.catalog, relation),
         returning=returning,
         system=tuple(system),
@@ -216,7 +229,7 @@ def _change(planner: QueryPlanner, relation: RelationDesc) -> Plan:
     assignments = [(attno, planner.prepare(value)) for attno, value in query.assignments]
     returning = [planner.prepare(item.expression) for item in query.returning]
     path = planner.join_path()
-    where = planner.where_quals
+    where = [*planner.security_of(rte), *planner.where_quals]
     single = path.relids == frozenset({rte})
     own: list[Expr] = [
         Const(type=column.type, value=None)
@@ -266,6 +279,7 @@ def _change(planner: QueryPlanner, relation: RelationDesc) -> Plan:
             source=rte,
             tid_column=tid_column,
             checks=checks(planner.catalog, relation),
+            row_checks=row_checks(planner, new_row(relation, rte, extra)),
             generated=generated(planner.catalog, relation),
             returning=bound_returning,
             system=tuple(system),

@@ -25,7 +25,7 @@ from compute_node.sql.planner.state import Statement
 from compute_node.sql.query import RangeEntry
 from compute_node.types import oids
 
-_CTID = -1
+CTID = -1
 _OPERATORS = {387: "=", 2799: "<", 2800: ">", 2801: "<=", 2802: ">="}
 """those of tid, by OID"""
 _TESTS = {"<": (False, False), "<=": (False, True), ">": (True, False), ">=": (True, True)}
@@ -172,4 +172,4 @@ class TidPaths:
 
 
 def _is_ctid(node: Expr, rte: int) -> bool:
-    return isinstance(node, Var) and node.rte == rte and node.attno == _CTID and node.levels_up == 0
+    return isinstance(node, Var) and node.rte == rte and node.attno == CTID and node.levels_up == 0
