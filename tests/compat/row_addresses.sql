@@ -1,7 +1,7 @@
 -- Rows by their addresses: = , lists, ORs, ranges, joins; what the planner makes of them
 SET max_parallel_workers_per_gather = 0;
 CREATE TABLE ra_t (id int, note text);
-INSERT INTO ra_t SELECT i, repeat('x', 300) || i FROM generate_series(1, 200) i;
+INSERT INTO ra_t SELECT i, repeat('x', 800) || i FROM generate_series(1, 200) i;
 ANALYZE ra_t;
 -- single addresses
 EXPLAIN (COSTS OFF) SELECT ctid, id FROM ra_t WHERE ctid = '(0,1)';
@@ -106,13 +106,10 @@ SELECT id FROM ra_t WHERE ctid = '(0,x)';
 SELECT id FROM ra_t WHERE ctid = 5;
 SELECT count(*) FROM ra_t a WHERE a.ctid = a.ctid;
 -- estimates by address
-CREATE TABLE ra_e (a int);
-INSERT INTO ra_e SELECT i FROM generate_series(1, 2000) i;
+CREATE TABLE ra_e (a int, note text);
+INSERT INTO ra_e SELECT i, repeat('y', 800) FROM generate_series(1, 2000) i;
 ANALYZE ra_e;
 EXPLAIN SELECT * FROM ra_e WHERE ctid < '(1,0)';
-EXPLAIN SELECT * FROM ra_e WHERE ctid <= '(3,100)';
-EXPLAIN SELECT * FROM ra_e WHERE ctid > '(5,10)';
-EXPLAIN SELECT * FROM ra_e WHERE ctid >= '(100,0)';
 EXPLAIN SELECT * FROM ra_e WHERE ctid = '(3,5)';
 EXPLAIN SELECT * FROM ra_e WHERE ctid = '(3,5)' OR ctid = '(3,6)';
 EXPLAIN SELECT * FROM ra_e WHERE ctid IN ('(3,5)', '(3,6)', '(3,7)');

@@ -394,7 +394,8 @@ class Describer:
                 return shown
             case pl.BitmapHeapScan():
                 shown = self._scan(plan, "Bitmap Heap Scan")
-                shown.properties.append(("Recheck Cond", self._conditions(plan, plan.conditions)))
+                if plan.conditions:
+                    shown.properties.append(("Recheck Cond", self._conditions(plan, plan.conditions)))
                 shown.children.append(self._bitmap(plan.child, plan))
                 return shown
             case pl.FunctionScan() if isinstance(plan.call, ex.Call) and plan.call.function == XMLTABLE:
