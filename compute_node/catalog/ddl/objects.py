@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,7 @@ from compute_node.catalog.ddl.rewrite import truncate
 from compute_node.catalog.ddl.role_names import role_oid
 from compute_node.catalog.ddl.shared_depend import record_owner
 from compute_node.catalog.ddl.toast import ensure_toast
+from compute_node.catalog.inheritance import descendants_of
 from compute_node.catalog.layer import NEUTRAL_ENV
 from compute_node.catalog.permissions import check_required, denied, denied_relation
 from compute_node.catalog.reloptions import TABLE, TOAST, VIEW, options_of
@@ -381,6 +383,18 @@ def _prepared_query(ctx: DdlContext, node: ast.ExecuteStmt) -> ast.SelectStmt:
     return raw.node
 
 
+def has_made(ctx: DdlContext, node: ast.CreateTableAsStmt) -> bool:
+    """Whether the table of CREATE TABLE AS is there, with a notice; without IF NOT EXISTS that is 42P07."""
+    relation = node.into.rel
+    name = cut_name(relation.relname)
+    if ctx.view.layer.relation_oid(ctx.creation_schema(relation)[1], name) is None:
+        return False
+    if not node.if_not_exists:
+        raise DuplicateTable(f'relation "{name}" already exists')
+    ctx.notice(f'relation "{name}" already exists, skipping', sqlstate="42P07")
+    return True
+
+
 def create_table_as(ctx: DdlContext, node: ast.CreateTableAsStmt) -> str:
     """CREATE TABLE AS and SELECT INTO; the tag counts the rows."""
     if node.objtype != enums.ObjectType.OBJECT_TABLE:
@@ -390,16 +404,12 @@ def create_table_as(ctx: DdlContext, node: ast.CreateTableAsStmt) -> str:
     if isinstance(query_node, ast.ExecuteStmt):
         query_node = _prepared_query(ctx, query_node)
     check_on_commit(ctx, into.rel, into.onCommit)
-    name = cut_name(into.rel.relname)
     types = list(ctx.param_types)
     query = analyze(query_node, ctx.view, types, ctx.source, session=ctx.session, allow_params=bool(types))
     check_required(ctx.view, ctx.user_oid, query.privileges or NOTHING)
-    schema = ctx.creation_schema(into.rel)
-    if ctx.view.layer.relation_oid(schema[1], name) is not None:
-        if not node.if_not_exists:
-            raise DuplicateTable(f'relation "{name}" already exists')
-        ctx.notice(f'relation "{name}" already exists, skipping', sqlstate="42P07")
+    if has_made(ctx, node):
         return "CREATE TABLE AS"
+    schema, name = ctx.creation_schema(into.rel), cut_name(into.rel.relname)
     check_tablespace(ctx, into.tableSpaceName)
     names = [item.sval for item in into.colNames or ()]
     columns = _query_columns(ctx, query, names, "table")
@@ -421,7 +431,7 @@ def create_table_as(ctx: DdlContext, node: ast.CreateTableAsStmt) -> str:
     table = ctx.storage.table(desc)
     count = 0
     waiting: list[Row] = []
-    for batch in ctx.fetch(query_node):
+    for batch in ctx.fetch(query_node) if ctx.query_rows is None else ctx.query_rows():
         waiting += batch
         if len(waiting) >= _BATCH:
             count += table.insert_many(ctx.txn, waiting)
@@ -433,17 +443,21 @@ def create_table_as(ctx: DdlContext, node: ast.CreateTableAsStmt) -> str:
 
 def select_into(ctx: DdlContext, node: ast.SelectStmt) -> str:
     """SELECT … INTO as CREATE TABLE AS."""
-    into = node.intoClause
-    node.intoClause = None
-    return create_table_as(
-        ctx, ast.CreateTableAsStmt(query=node, into=into, objtype=enums.ObjectType.OBJECT_TABLE, if_not_exists=False)
-    )
+    query, kind = copy(node), enums.ObjectType.OBJECT_TABLE
+    query.intoClause = None
+    made = ast.CreateTableAsStmt(query=query, into=node.intoClause, objtype=kind, if_not_exists=False)
+    return create_table_as(ctx, made)
 
 
 def truncate_statement(ctx: DdlContext, node: ast.TruncateStmt) -> str:
     """TRUNCATE of one or more tables."""
-    tables = [ctx.truncatable(name) for name in node.relations]
-    for desc in truncation(ctx, tables, node.behavior == enums.DropBehavior.DROP_CASCADE):
+    tables: dict[int, RelationDesc] = {}
+    for name in node.relations:
+        desc = ctx.truncatable(name)
+        tables.setdefault(desc.oid, desc)
+        for child in _truncatable_children(ctx, desc) if name.inh else ():
+            tables.setdefault(child.oid, child)
+    for desc in truncation(ctx, list(tables.values()), node.behavior == enums.DropBehavior.DROP_CASCADE):
         ctx.check_unused(desc, "TRUNCATE")
         if node.restart_seqs:
             _restart_sequences(ctx, desc)
@@ -451,6 +465,19 @@ def truncate_statement(ctx: DdlContext, node: ast.TruncateStmt) -> str:
         truncate(ctx, desc)
         ctx.txn.levels[-1].empty(counts)
     return "TRUNCATE TABLE"
+
+
+def _truncatable_children(ctx: DdlContext, desc: RelationDesc) -> list[RelationDesc]:
+    """The descendants of a table that is emptied, locked; the privilege is asked of the table alone. Those of other
+    sessions' temporary schemas are left out."""
+    found = []
+    for oid in descendants_of(ctx.rows, desc.oid)[1:]:
+        child = ctx.view.relation(oid)
+        if child is not None and not (child.persistence == "t" and child.schema != ctx.session.temp_schema):
+            ctx.lock(child, ACCESS_EXCLUSIVE)
+            child = ctx.view.relation(oid)
+            found += [] if child is None else [child]
+    return found
 
 
 def _restart_sequences(ctx: DdlContext, desc: RelationDesc) -> None:
@@ -484,8 +511,19 @@ def lock_statement(ctx: DdlContext, node: ast.LockStmt) -> str:
             raise InvariantViolation("desc is not there")
         if desc.kind not in "rv":
             raise WrongObjectType(f'cannot lock relation "{desc.name}"')
-        _lock_with_sources(ctx, desc, int(node.mode), "nowait" if node.nowait else "wait", set(), ctx.user_oid)
+        wait = "nowait" if node.nowait else "wait"
+        _lock_with_sources(ctx, desc, int(node.mode), wait, set(), ctx.user_oid)
+        if name.inh and desc.kind != "v":
+            _lock_children(ctx, desc, int(node.mode), wait)
     return "LOCK TABLE"
+
+
+def _lock_children(ctx: DdlContext, desc: RelationDesc, mode: int, wait: str) -> None:
+    """The descendants of a table; the privilege is asked of the table alone."""
+    for oid in descendants_of(ctx.rows, desc.oid)[1:]:
+        child = ctx.view.relation(oid)
+        if child is not None:
+            ctx.storage.locks.lock_relation(ctx.txn, child.lock_id, mode, child.name, wait)
 
 
 def _lock_with_sources(ctx: DdlContext, desc: RelationDesc, mode: int, wait: str, seen: set[int], role: int) -> None:
