@@ -76,6 +76,22 @@ class SampleScan(SeqScan):
     seed: Expr | None = None
 
 
+class TidBound(NamedTuple):
+    """An end of a range of row addresses, and whether it belongs to the range. A NULL leaves no row."""
+
+    value: Expr
+    inclusive: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class TidRangeScan(SeqScan):
+    """Reads the part of a table whose addresses are within all the bounds; ``conditions`` as those of an IndexScan."""
+
+    lower: tuple[TidBound, ...] = ()
+    upper: tuple[TidBound, ...] = ()
+    conditions: tuple[Expr, ...] = ()
+
+
 class IndexKey(NamedTuple):
     """A scan key: key column (from 0), strategy of its operator class (or IS_NULL, NOT_NULL, without a value), and the
     value's expression, which names no column of the table. ``array``: its elements one after the other. ``width``
@@ -88,6 +104,15 @@ class IndexKey(NamedTuple):
     width: int = 1
 
 
+class IndexOrder(NamedTuple):
+    """An order by the value of an operator of an index column: its strategy, its right side, its function."""
+
+    column: int
+    strategy: int
+    value: Expr
+    function: int
+
+
 @dataclass(slots=True, kw_only=True)
 class IndexScan(Plan):
     """Reads a table through an index.
@@ -95,7 +120,8 @@ class IndexScan(Plan):
     ``keys``: what the access method looks for, sorted by column. ``conditions`` are what EXPLAIN shows for them, over
     ``Column(index=attno - 1)``. ``recheck``: conditions of the index that the rows found need not meet; ``filter``: all
     others; both over the scan row. ``unique``: at most one row; ``point``: every key column equals one value.
-    ``backward``: reverse order.
+    ``backward``: reverse order. ``orders``: rows come in the order of these distances, which EXPLAIN shows as
+    ``ordering``.
     """
 
     relation: RelationDesc
@@ -110,6 +136,8 @@ class IndexScan(Plan):
     backward: bool = False
     alias: str = ""
     want_tid: bool = False
+    orders: tuple[IndexOrder, ...] = ()
+    ordering: tuple[Expr, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -160,11 +188,13 @@ class BitmapHeapScan(Plan):
 
 @dataclass(slots=True, kw_only=True)
 class TidScan(Plan):
-    """WHERE ctid = …"""
+    """Reads the rows at ``tids``: each an address or an array of addresses. ``conditions`` are what EXPLAIN shows for
+    them, as those of an IndexScan; one of them holds."""
 
     relation: RelationDesc
     columns: tuple[int, ...] = ()
-    tid: Expr
+    tids: tuple[Expr, ...]
+    conditions: tuple[Expr, ...] = ()
     filter: Expr | None = None
     alias: str = ""
     want_tid: bool = False

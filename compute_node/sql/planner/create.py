@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 
 from aurora.errors import InvariantViolation
-from compute_node.relations.access_methods import METHODS
+from compute_node.relations.access_methods import METHODS, RETURNING_CLASSES
 from compute_node.relations.descriptors import IndexDesc
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import Column, Const, ExecParam, Expr, SubPlan, Var, map_children, walk
@@ -39,6 +39,8 @@ from compute_node.sql.plan import (
     SeqScan,
     Sort,
     SubqueryScan,
+    TidBound,
+    TidRangeScan,
     TidScan,
     Unique,
     ValuesScan,
@@ -160,11 +162,24 @@ class Creator:
         output = self._bound(needs, mapping)
         condition = self._filter(path.filter, mapping)
         want_tid = path.rte == self.tid_entry
-        if path.tid is not None:
+        if path.tids is not None and path.tids.values:
             return TidScan(
                 relation=relation,
                 columns=tuple(columns),
-                tid=self._bind(path.tid, {}),
+                tids=self._bound(path.tids.values, {}),
+                conditions=self._shown(path.conditions, path.rte),
+                filter=condition,
+                alias=path.entry.alias,
+                want_tid=want_tid,
+                output=output,
+            )
+        if path.tids is not None:
+            return TidRangeScan(
+                relation=relation,
+                columns=tuple(columns),
+                lower=self._tid_bounds(path.tids.lower),
+                upper=self._tid_bounds(path.tids.upper),
+                conditions=self._shown(path.conditions, path.rte),
                 filter=condition,
                 alias=path.entry.alias,
                 want_tid=want_tid,
@@ -208,6 +223,8 @@ class Creator:
             path.index,
             columns=tuple(columns),
             keys=self._keys(path.index.keys),
+            orders=tuple(each._replace(value=self._bind(each.value, {})) for each in path.index.orders),
+            ordering=self._shown(path.ordering, path.rte),
             conditions=self._shown(path.conditions, path.rte),
             recheck=self._filter(path.recheck, mapping),
             filter=condition,
@@ -216,9 +233,18 @@ class Creator:
         )
         return self._index_only(made) if self._has_all(path.index.index, columns) and not want_tid else made
 
+    def _tid_bounds(self, bounds: Sequence[TidBound]) -> tuple[TidBound, ...]:
+        return tuple(TidBound(self._bind(value, {}), inclusive) for value, inclusive in bounds)
+
     def _has_all(self, index: IndexDesc, columns: Sequence[int]) -> bool:
         """Whether an index could give these columns by itself."""
-        if not METHODS[index.method].ordered or not set(columns) <= {attno for attno in index.columns if attno > 0}:
+        method = METHODS[index.method]
+        if method.ordered:
+            has = {attno for attno in index.columns if attno > 0}
+        else:
+            places = zip(index.columns, index.codes, strict=True)
+            has = {attno for attno, code in places if attno > 0 and code in RETURNING_CLASSES}
+        if not set(columns) <= has:
             return False
         return self.level.statement.enabled("enable_indexonlyscan") and not self.level.query.locking
 

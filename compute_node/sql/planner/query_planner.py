@@ -517,6 +517,7 @@ class QueryPlanner:
                 self.classes.fix(qual)
         if self._order:
             self.classes.wanted = self.classes.order(self._order) or ()
+            self.classes.sorted_by = self._order
             self.classes.interesting.update(number for number, _, _ in self.classes.wanted)
         left_conditions = [
             self._equalities_last(equal.below(condition, leaves(tree))) if kind != "inner" else condition
