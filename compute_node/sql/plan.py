@@ -417,6 +417,29 @@ class Materialize(Plan):
     child: Plan
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Route:
+    """A partitioned table, or one that is below it, on the way of new rows. ``places``: for each of its columns the
+    place in a row of the table that the statement names (-1: dropped); None: rows are laid out alike. ``target_of``:
+    the other way round. ``partitions`` by their numbers (``PartitionIndex``); none: the rows stay here, and are
+    ``checks``, ``generated`` and ``arbiters`` as those of ``Insert``."""
+
+    relation: RelationDesc
+    places: tuple[int, ...] | None
+    target_of: tuple[int, ...]
+    partitions: tuple[Route, ...] = ()
+    checks: tuple[tuple[str, Expr], ...] = ()
+    generated: tuple[tuple[int, Expr], ...] = ()
+    arbiters: tuple[int, ...] = ()
+
+    def leaves(self) -> Iterator[Route]:
+        """The tables below that have rows."""
+        if not self.relation.is_partitioned:
+            yield self
+        for each in self.partitions:
+            yield from each.leaves()
+
+
 @dataclass(slots=True, kw_only=True)
 class Insert(Plan):
     """Inserts the child's rows, one value per table column. ``returning`` is over the full new row (Columns in attno
@@ -435,6 +458,8 @@ class Insert(Plan):
     arbiters: tuple[int, ...] = ()
     conflict_assignments: tuple[tuple[int, Expr], ...] = ()
     conflict_where: Expr | None = None
+    route: Route | None = None
+    """of a partitioned table: where its rows go"""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -1,0 +1,132 @@
+"""Rows of a partitioned table → the numbers of the partitions that take them.
+
+One generated function a table: the key's columns and expressions are computed for a whole batch, and each row's place
+found by binary search, a dictionary or a hash (``compute_node/relations/partitions.py``).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import TYPE_CHECKING
+
+from aurora.datum import Row
+from aurora.errors import CheckViolation, SqlError
+from compute_node.exec.compile.compiler import Compiler
+from compute_node.exec.compile.rows import BatchFunction
+from compute_node.exec.compile.unit import Code, Scope, Unit, row_scope
+from compute_node.exec.constraints import cut
+from compute_node.hub import HUB
+from compute_node.relations.descriptors import RelationDesc
+from compute_node.relations.partitions import HASH, LIST, NONE, PartitionIndex, combined_hash
+from compute_node.sql.expressions import Var, walk
+from compute_node.sql.partitioning import (
+    hash_expressions,
+    key_expressions,
+    key_names,
+    key_of,
+    over_row,
+    partitions_of,
+)
+
+if TYPE_CHECKING:
+    from compute_node.exec.builder import Builder
+    from compute_node.exec.context import ExecContext
+
+_STEP_ROWS = 256
+"""Rows that are placed without a pulse in between."""
+_FIRST_HASH = 0x49A0F4DD15E5A8E3
+_MASK64 = 0xFFFFFFFFFFFFFFFF
+
+
+def key_values(builder: Builder, relation: RelationDesc) -> BatchFunction:
+    """``[the key's values as a tuple for row in batch]``."""
+    unit = Unit()
+    compiler = Compiler(unit, _scope(relation), builder)
+    codes = [compiler.value(over_row(item, relation)) for item in key_expressions(builder.catalog, relation)]
+    body = "".join(f"{code.text}, " for code in codes)
+    return unit.link(unit.function("c, b", [f"return [({body}) for r in b]"]))
+
+
+def _scope(relation: RelationDesc) -> Scope:
+    return row_scope([not column.not_null for column in relation.columns])
+
+
+class Placer:
+    """Of one partitioned table; ``index`` are its partitions."""
+
+    __slots__ = ("_run", "index")
+
+    def __init__(self, builder: Builder, relation: RelationDesc) -> None:
+        self.index: PartitionIndex = partitions_of(builder.catalog, relation)
+        unit = Unit()
+        compiler = Compiler(unit, _scope(relation), builder)
+        if self.index.key.strategy == HASH:
+            text = self._hashed(unit, compiler, builder, relation)
+        else:
+            expressions = [over_row(item, relation) for item in key_expressions(builder.catalog, relation)]
+            text = self._compared(unit, [compiler.value(item) for item in expressions])
+        self._run: BatchFunction = unit.link(unit.function("c, b", [f"return [{text} for r in b]"]))
+
+    def numbers(self, ctx: ExecContext, rows: list[Row]) -> list[int]:
+        """For each full row of the table the number of its partition, ``NONE`` where there is none."""
+        if len(rows) <= _STEP_ROWS:
+            return self._run(ctx, rows)
+        found: list[int] = []
+        for start in range(0, len(rows), _STEP_ROWS):
+            found += self._run(ctx, rows[start : start + _STEP_ROWS])
+            HUB.pulse()
+        return found
+
+    def _hashed(self, unit: Unit, compiler: Compiler, builder: Builder, relation: RelationDesc) -> str:
+        index = self.index
+        if not index.modulus:
+            return str(NONE)
+        expressions = hash_expressions(builder.catalog, relation)
+        codes = [compiler.value(over_row(item, relation)) for item in expressions]
+        takers = unit.bind(index.remainders)
+        if len(codes) == 1 and not codes[0].nullable:
+            return f"{takers}[(({codes[0].text} & {_MASK64}) + {_FIRST_HASH} & {_MASK64}) % {index.modulus}]"
+        values = "".join(f"{code.text}, " for code in codes)
+        return f"{takers}[{unit.bind(combined_hash, 'g')}(({values})) % {index.modulus}]"
+
+    def _compared(self, unit: Unit, codes: list[Code]) -> str:
+        index = self.index
+        if len(codes) > 1:
+            values = "".join(f"{code.text}, " for code in codes)
+            return f"{unit.bind(index.of_values, 'g')}(({values}))"
+        code = codes[0]
+        convert = index.convert(0)
+        if convert is not None and (code.nullable or index.key.strategy == LIST):
+            return f"{unit.bind(index.of_value, 'g')}({code.text})"
+        value = code.text if convert is None else f"{unit.bind(convert, 'g')}({code.text})"
+        if index.key.strategy == LIST:
+            found = f"{unit.bind(index.by_value.get, 'g')}({{}}, {index.default})"
+        else:
+            found = f"{unit.bind(index.takers)}[{unit.bind(bisect_right, 'g')}({unit.bind(index.points)}, {{}})]"
+        if not code.nullable:
+            return found.format(value)
+        name = unit.fresh("v")
+        return f"({found.format(name)} if ({name} := {value}) is not None else {index.null})"
+
+
+def no_partition(ctx: ExecContext, builder: Builder, relation: RelationDesc, row: Row) -> SqlError:
+    """The error for a row that no partition takes; with its key, if the user may read that."""
+    detail = None
+    readable = ctx.session.catalog_function("readable_columns", relation.oid)
+    used = {item.attno for each in key_expressions(builder.catalog, relation) for item in walk(each)
+            if isinstance(item, Var)}  # fmt: skip
+    if readable is None or used <= set(readable):
+        values: Row = key_values(builder, relation)(ctx, [row])[0]
+        kinds = key_of(relation).types
+        texts = [
+            "null" if value is None else cut(builder.type(kind).output(value, ctx.env))
+            for value, kind in zip(values, kinds, strict=True)
+        ]
+        names = key_names(builder.catalog, relation)
+        detail = f"Partition key of the failing row contains ({', '.join(names)}) = ({', '.join(texts)})."
+    return CheckViolation(
+        f'no partition of relation "{relation.name}" found for row',
+        detail=detail,
+        schema=relation.schema,
+        table=relation.name,
+    )
