@@ -511,8 +511,8 @@ _LOADERS: dict[str, Callable[..., Datum]] = {
     "role graph": _graph,
     "acl": _acl,
     "restricted functions": _restricted,
-    "column statistics": lambda layer, relation, attno: column_statistics.read(
-        layer.reader, layer.known_type, relation, attno
+    "column statistics": lambda layer, relation, attno, tree: column_statistics.read(
+        layer.reader, layer.known_type, relation, attno, tree
     ),
     "estimators": _estimators,
     "leakproof": _by("pg_proc", "proleakproof", oid="oid"),

@@ -281,9 +281,9 @@ class CatalogView:
         """See ``sql.catalog_view``."""
         return bool(self._ask("leakproof", function))
 
-    def column_statistics(self, relation: int, attno: int) -> ColumnStatistics | None:
+    def column_statistics(self, relation: int, attno: int, tree: bool = False) -> ColumnStatistics | None:
         """See ``sql.catalog_view``."""
-        return self._ask("column statistics", relation, attno)  # type: ignore[no-any-return]
+        return self._ask("column statistics", relation, attno, tree)  # type: ignore[no-any-return]
 
     def cast(self, source: int, target: int) -> Cast | None:
         """The pg_cast row."""

@@ -89,8 +89,9 @@ class CatalogView(Protocol):
     def is_leakproof(self, function: int) -> bool:
         """Whether a function tells nothing of its arguments but by its result (pg_proc.proleakproof)."""
 
-    def column_statistics(self, relation: int, attno: int) -> ColumnStatistics | None:
-        """What ANALYZE has found about a column (of an index: about an expression)."""
+    def column_statistics(self, relation: int, attno: int, tree: bool = False) -> ColumnStatistics | None:
+        """What ANALYZE has found about a column (of an index: about an expression); ``tree``: of the rows of the
+        table and of all that inherit from it."""
 
     def cast(self, source: int, target: int) -> Cast | None:
         """The pg_cast row."""

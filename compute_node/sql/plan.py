@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from compute_node.sql.query import RangeEntry
 
 
+SYSTEM_COLUMNS = {-1: "ctid", -2: "xmin", -3: "cmin", -4: "xmax", -5: "cmax", -6: "tableoid"}
+"""their names, by attno"""
+
+
 @dataclass(slots=True, kw_only=True)
 class Plan:
     """Base of all nodes. ``rows`` and costs are estimates for EXPLAIN; ``width`` is in bytes."""
@@ -360,9 +364,19 @@ class SetOp(Plan):
 
 @dataclass(slots=True, kw_only=True)
 class Append(Plan):
-    """The rows of each child in turn (UNION ALL)."""
+    """The rows of each child in turn: UNION ALL, or (with an ``alias``, and ``names`` of the children's columns) a
+    table and those that inherit from it."""
 
     children: tuple[Plan, ...] = ()
+    alias: str = ""
+    names: tuple[str, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class MergeAppend(Append):
+    """The same, merged by ``keys`` over a child's row, in whose order each child's rows are."""
+
+    keys: tuple[SortKey[Expr], ...]
 
 
 @dataclass(slots=True, kw_only=True)

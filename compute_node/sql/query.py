@@ -58,6 +58,16 @@ class RangeEntry:
     """of each column, -1 where it is not known; empty: those of the types"""
     written: ast.Alias | None = None
     """the alias, where the query gives one"""
+    descends: bool = False
+    """a table's: whether its descendants' rows are meant, too (no ONLY)"""
+
+    @property
+    def has_family(self) -> bool:
+        """Whether its rows are those of several tables, or of other tables than its own."""
+        relation = self.relation
+        if not self.descends or relation is None or self.kind != "relation":
+            return False
+        return bool(relation.children) or relation.is_partitioned
 
     @property
     def is_barrier(self) -> bool:

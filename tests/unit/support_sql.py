@@ -217,7 +217,7 @@ class FakeCatalog:
     def blocks(self, relation: RelationDesc) -> int:
         return relation.pages
 
-    def column_statistics(self, relation: int, attno: int) -> ColumnStatistics | None:
+    def column_statistics(self, relation: int, attno: int, tree: bool = False) -> ColumnStatistics | None:
         return self.statistics.get((relation, attno))
 
     def cast(self, source: int, target: int) -> Cast | None:

@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 SLOTS = 5
 
 
-def write(rows: CatalogRows, types: Types, relation: int, attno: int, facts: ColumnStatistics) -> None:
-    """In place of what was known of that column (of an index: of that expression)."""
+def write(
+    rows: CatalogRows, types: Types, relation: int, attno: int, facts: ColumnStatistics, tree: bool = False
+) -> None:
+    """In place of what was known of that column (of an index: of that expression); ``tree``: over the rows of the
+    table's descendants, too."""
     values: dict[str, Datum] = {
         "stanullfrac": facts.null_fraction,
         "stawidth": facts.width,
@@ -35,16 +38,16 @@ def write(rows: CatalogRows, types: Types, relation: int, attno: int, facts: Col
             f"stanumbers{number}": None if slot.numbers is None else list(slot.numbers),
             f"stavalues{number}": None if slot.values is None else any_array(list(slot.values), types(slot.value_type)),
         }
-    known = rows.one("pg_statistic", starelid=relation, staattnum=attno, stainherit=False)
+    known = rows.one("pg_statistic", starelid=relation, staattnum=attno, stainherit=tree)
     if known is not None:
         rows.update("pg_statistic", known, **values)
     else:
-        rows.insert("pg_statistic", starelid=relation, staattnum=attno, stainherit=False, **values)
+        rows.insert("pg_statistic", starelid=relation, staattnum=attno, stainherit=tree, **values)
 
 
-def read(reader: CatalogReader, types: Types, relation: int, attno: int) -> ColumnStatistics | None:
-    """What is known of that column."""
-    record = reader.one("pg_statistic", starelid=relation, staattnum=attno, stainherit=False)
+def read(reader: CatalogReader, types: Types, relation: int, attno: int, tree: bool = False) -> ColumnStatistics | None:
+    """What is known of that column, in the table alone or in its descendants, too (``tree``)."""
+    record = reader.one("pg_statistic", starelid=relation, staattnum=attno, stainherit=tree)
     if record is None:
         return None
     slots = tuple(_slot(record, number, types) for number in range(1, SLOTS + 1) if getattr(record, f"stakind{number}"))

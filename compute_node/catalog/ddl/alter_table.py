@@ -22,12 +22,12 @@ from aurora.errors import (
 )
 from compute_node.catalog.builders import attribute_row
 from compute_node.catalog.ddl.cluster import checked_index, mark_clustered
+from compute_node.catalog.ddl.column_specs import ColumnSpec
 from compute_node.catalog.ddl.column_types import alter_column_types, prepare_column_types
 from compute_node.catalog.ddl.composites import alter_composite
 from compute_node.catalog.ddl.constraints import require_not_null, validate_check
 from compute_node.catalog.ddl.context import CLASS_CONSTRAINT, CLASS_RELATION, CLASS_TYPE, KINDS, DdlContext
 from compute_node.catalog.ddl.create_table import (
-    ColumnSpec,
     add_column_default,
     add_table_constraint,
     column_spec,

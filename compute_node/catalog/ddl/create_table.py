@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from pglast import ast, enums
@@ -22,6 +22,7 @@ from aurora.errors import (
     UndefinedObject,
     UndefinedTable,
 )
+from compute_node.catalog.ddl.column_specs import ColumnSpec
 from compute_node.catalog.ddl.constraints import add_check, add_key
 from compute_node.catalog.ddl.context import DdlContext, cut_name
 from compute_node.catalog.ddl.expressions import attnos, check_text, default_text
@@ -29,6 +30,7 @@ from compute_node.catalog.ddl.foreign_keys import add_foreign_key
 from compute_node.catalog.ddl.generated_columns import depend_on_columns, generate_column
 from compute_node.catalog.ddl.identity import like_identity
 from compute_node.catalog.ddl.indexes import copy_index
+from compute_node.catalog.ddl.inheritance import merge_parents, open_parents, store_inheritance
 from compute_node.catalog.ddl.on_commit import check_on_commit, remember
 from compute_node.catalog.ddl.relation import create_constraint, create_relation, relation, set_default
 from compute_node.catalog.ddl.sequence import SERIAL_TYPES, create_owned_sequence
@@ -57,22 +59,6 @@ _ATTRIBUTE_WORDS = {
     enums.ConstrType.CONSTR_ATTR_IMMEDIATE: ("INITIALLY IMMEDIATE", "initially"),
 }
 """as messages name them, and what they are about"""
-
-
-@dataclass(slots=True)
-class ColumnSpec:
-    """A column definition taken apart."""
-
-    column: ColumnDesc
-    dimensions: int = 0
-    default: ast.Node | None = None
-    default_text: str | None = None
-    serial: str | None = None
-    identity: ast.Constraint | None = None
-    generated: ast.Node | None = None
-    keys: list[ast.Constraint] = field(default_factory=list)
-    checks: list[ast.Constraint] = field(default_factory=list)
-    foreign: list[ast.Constraint] = field(default_factory=list)
 
 
 def check_type_usage(ctx: DdlContext, item: PgType) -> None:
@@ -253,9 +239,8 @@ def check_tablespace(ctx: DdlContext, name: str | None) -> None:
 def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
     """CREATE [TEMP|UNLOGGED] TABLE. An unlogged table is logged like any other."""
     name = cut_name(node.relation.relname)
-    if node.inhRelations or node.partspec or node.partbound:
-        what = "partitioned tables" if node.partspec or node.partbound else "inheritance"
-        raise NotSupported(f"{what} are not supported")
+    if node.partspec or node.partbound:
+        raise NotSupported("partitioned tables are not supported")
     check_on_commit(ctx, node.relation, node.oncommit)
     try:
         schema = ctx.creation_schema(node.relation)
@@ -275,6 +260,9 @@ def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
         specs, constraints = _typed_elements(ctx, name, composite, node.tableElts or ())
         likes = []
     persistence = "t" if schema[0].startswith("pg_temp_") else "p"
+    inherited = None
+    if node.inhRelations:
+        specs, inherited = merge_parents(ctx, open_parents(ctx, node.inhRelations, persistence), specs)
     desc = create_relation(
         ctx,
         schema,
@@ -287,6 +275,8 @@ def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
     )
     if composite is not None:
         set_type(ctx, desc.oid, composite.row_type)
+    if inherited is not None:
+        store_inheritance(ctx, desc, inherited)
     for spec in specs:
         add_column_default(ctx, desc, spec)
     for spec in specs:

@@ -160,8 +160,8 @@ def default_text(ctx: DdlContext, node: ast.Node, column: ColumnDesc) -> str:
 
 
 def range_var(desc: RelationDesc) -> ast.RangeVar:
-    """A reference to a relation by its schema and name."""
-    return ast.RangeVar(schemaname=desc.schema, relname=desc.name, inh=True, relpersistence="p", location=-1)
+    """A reference to a relation by its schema and name; its own rows are meant, not those of its descendants."""
+    return ast.RangeVar(schemaname=desc.schema, relname=desc.name, inh=False, relpersistence="p", location=-1)
 
 
 def attnos(desc: RelationDesc, node: ast.Node) -> tuple[int, ...]:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from compute_node.exec.context import Fact
 
 
-SYSTEM_COLUMNS = {-1: "ctid", -2: "xmin", -3: "cmin", -4: "xmax", -5: "cmax", -6: "tableoid"}
 _JOINS = {"inner": "", "left": " Left", "right": " Right", "full": " Full", "semi": " Semi", "anti": " Anti"}
 _JOINED = (pl.NestLoop, pl.HashJoin, pl.MergeJoin)
 _LEAVES = (pl.SeqScan, pl.IndexScan, pl.BitmapHeapScan, pl.TidScan)
@@ -49,7 +48,8 @@ class Describer:
         self._verbose = verbose
         plans = [planned.plan, *planned.subplans, *planned.ctes]
         named = [node for plan in plans for node in plan_nodes(plan) if hasattr(node, "alias")]
-        leaves = [node for node in named if not isinstance(node, (pl.Insert, pl.Update, pl.Delete, pl.Merge))]
+        others = (pl.Insert, pl.Update, pl.Delete, pl.Merge, pl.Append)
+        leaves = [node for node in named if not isinstance(node, others)]
         inserting = isinstance(planned.plan, (pl.Insert, pl.Merge)) and bool(leaves)
         self._several = len(leaves) > 1 or inserting or planned.range_entries > 1
         self._qualify = verbose or self._several
@@ -115,7 +115,7 @@ class Describer:
                 text = "ctid"
             else:
                 attno = plan.columns[index]
-                text = SYSTEM_COLUMNS.get(attno) or quoted(plan.relation.columns[attno - 1].name)
+                text = pl.SYSTEM_COLUMNS.get(attno) or quoted(plan.relation.columns[attno - 1].name)
             return f"{alias}.{text}" if qualify else text
 
         return name
@@ -200,7 +200,7 @@ class Describer:
         if isinstance(plan, pl.SetOp):
             return self._names(plan.left)
         if isinstance(plan, pl.Append):
-            return self._names(plan.children[0])
+            return self._named_columns(plan, self._qualify) if plan.alias else self._names(plan.children[0])
         if isinstance(plan, (pl.Insert, pl.Update, pl.Delete)):
             return self._changed_names(plan)
         if isinstance(plan, pl.Merge):
@@ -224,7 +224,7 @@ class Describer:
 
         def name(side: int, index: int) -> str:
             if side == 2:
-                text = SYSTEM_COLUMNS[plan.system[index]]
+                text = pl.SYSTEM_COLUMNS[plan.system[index]]
             elif index < len(columns):
                 text = quoted(columns[index].name)
             else:
@@ -233,7 +233,7 @@ class Describer:
 
         return name
 
-    def _named_columns(self, plan: pl.FunctionScan | pl.SubqueryScan | pl.CteScan, qualify: bool) -> Names:
+    def _named_columns(self, plan: pl.FunctionScan | pl.SubqueryScan | pl.CteScan | pl.Append, qualify: bool) -> Names:
         """Columns that their range entry names."""
         alias = f"{quoted(self._alias(plan))}." if qualify else ""
 
@@ -558,6 +558,11 @@ class Describer:
                 suffix = " All" if plan.all else ""
                 title = f"HashSetOp {plan.kind.title()}{suffix}"
                 return self._over(plan, title, plan.left, plan.right, kind="SetOp")
+            case pl.MergeAppend():
+                shown = self._over(plan, "Merge Append", *plan.children)
+                names = self._input_names(plan)
+                shown.properties.append(("Sort Key", [self._wording.key(key, names) for key in plan.keys]))
+                return shown
             case pl.Append():
                 return self._over(plan, "Append", *plan.children)
             case pl.RecursiveUnion():

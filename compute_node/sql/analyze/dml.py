@@ -482,7 +482,7 @@ def analyze_update(scope: Scope, node: ast.UpdateStmt) -> Query:
         transform_with(scope, node.withClause)
     relation = _target(scope, node.relation, "update")
     query.target = relation
-    target = relation_entry(scope, relation, node.relation.alias)
+    target = relation_entry(scope, relation, node.relation.alias, bool(node.relation.inh))
     query.result_rte = target.rte
     query.from_items.append(FromItem(target.rte))
     _from_beside(scope, target, node.fromClause)
@@ -500,7 +500,7 @@ def analyze_delete(scope: Scope, node: ast.DeleteStmt) -> Query:
         transform_with(scope, node.withClause)
     relation = _target(scope, node.relation, "delete from")
     query.target = relation
-    target = relation_entry(scope, relation, node.relation.alias)
+    target = relation_entry(scope, relation, node.relation.alias, bool(node.relation.inh))
     query.result_rte = target.rte
     query.from_items.append(FromItem(target.rte))
     _from_beside(scope, target, node.usingClause)

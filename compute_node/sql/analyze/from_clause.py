@@ -175,8 +175,8 @@ def _scopes(scope: Scope | None) -> list[Scope]:
     return found
 
 
-def relation_entry(scope: Scope, relation: RelationDesc, alias: ast.Alias | None) -> NameItem:
-    """Add a table's range entry; dropped columns keep their place."""
+def relation_entry(scope: Scope, relation: RelationDesc, alias: ast.Alias | None, descends: bool = False) -> NameItem:
+    """Add a table's range entry; dropped columns keep their place. ``descends``: with its descendants' rows."""
     usual = _USUAL_COLLATIONS if relation.oid >= FIRST_NORMAL_OID else _CATALOG_COLLATIONS
     if not scope.analysis.collated and not usual.issuperset([each.collation for each in relation.columns]):
         scope.analysis.collated = True
@@ -192,6 +192,7 @@ def relation_entry(scope: Scope, relation: RelationDesc, alias: ast.Alias | None
         tuple(column.typmod for column in relation.columns),
         relation=relation,
         written=alias,
+        descends=descends,
     )
     rte = scope.add_entry(entry)
     dropped = frozenset(index for index, column in enumerate(relation.columns) if column.dropped)
@@ -219,7 +220,7 @@ def range_var(scope: Scope, node: ast.RangeVar) -> NameItem:
         )
     if relation.kind == "v":
         return _view_entry(scope, relation, node.alias)
-    return relation_entry(scope, relation, node.alias)
+    return relation_entry(scope, relation, node.alias, bool(node.inh))
 
 
 def _view_entry(scope: Scope, relation: RelationDesc, alias: ast.Alias | None) -> NameItem:

@@ -37,7 +37,7 @@ def analyze_merge(scope: Scope, node: ast.MergeStmt) -> Query:
     _check_clauses(node)
     relation = _target(scope, node.relation)
     query.target = relation
-    target = relation_entry(scope, relation, node.relation.alias)
+    target = relation_entry(scope, relation, node.relation.alias, bool(node.relation.inh))
     query.result_rte = target.rte
     source, items = from_item(scope, node.sourceRelation)
     for item in items:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
-from compute_node.sql.expressions import Call, Expr, Var
+from compute_node.sql.expressions import Call, Expr, SortKey, Var
 from compute_node.sql.planner.bitmap_paths import BitmapPaths
-from compute_node.sql.planner.classes import Classes, begins
+from compute_node.sql.planner.classes import Classes, Order, begins
+from compute_node.sql.planner.families import FamilyPaths, Member
 from compute_node.sql.planner.index_paths import IndexPath, IndexPaths
-from compute_node.sql.planner.paths import CPU_TUPLE_COST, DISABLED_COST, SEQ_PAGE_COST, ScanPath, test_cost
+from compute_node.sql.planner.paths import CPU_TUPLE_COST, DISABLED_COST, SEQ_PAGE_COST, AppendPath, ScanPath, test_cost
 from compute_node.sql.planner.quals import relids
 from compute_node.sql.planner.selectivity import Estimator, table_size
 from compute_node.sql.planner.state import Statement
@@ -19,8 +21,11 @@ from compute_node.sql.query import Query, RangeEntry
 class Access:
     """Paths of the tables of one query level."""
 
-    def __init__(self, statement: Statement, query: Query) -> None:
+    def __init__(
+        self, statement: Statement, query: Query, families: Mapping[int, Sequence[Member]] = MappingProxyType({})
+    ) -> None:
         self.statement = statement
+        self._families = families
         self.catalog = statement.catalog
         self.entries = query.range_table
         keeps = bool(query.locking) or query.command != "select"
@@ -81,9 +86,42 @@ class Access:
             filter=list(quals),
         )
 
-    def paths(self, rte: int, entry: RangeEntry, quals: Sequence[Expr], classes: Classes) -> list[ScanPath]:
-        """The scans of a table that may be of use, with the orders that they give. One that finds at most one row by a
-        unique key is the only one, since statistics may be stale."""
+    def family(self, rte: int) -> FamilyPaths | None:
+        """How the family of a range entry is read; None for a table by itself."""
+        members = self._families.get(rte)
+        return None if members is None else FamilyPaths(self, members)
+
+    def indexed(self, rte: int, entry: RangeEntry) -> set[int]:
+        """The columns that indexes of a table, or of one of a family, have; 0 among them for an expression."""
+        members = self._families.get(rte)
+        if members is None:
+            indexes = entry.relation.indexes if entry.relation is not None else ()
+            return {attno for index in indexes for attno in index.columns}
+        found = set()
+        for member in members:
+            mine = {attno for index in member.relation.indexes for attno in index.columns}
+            found |= {place for place, attno in enumerate(member.attnos, 1) if attno in mine} | ({0} & mine)
+        return found
+
+    def paths(
+        self, rte: int, entry: RangeEntry, quals: Sequence[Expr], classes: Classes
+    ) -> Sequence[ScanPath | AppendPath]:
+        """The scans of a table, or of a family of tables, that may be of use, with the orders that they give."""
+        family = self.family(rte)
+        if family is not None:
+            return family.paths(rte, entry, quals, classes)
+        return self.table_paths(rte, entry, quals, lambda keys: classes.order(keys) or (), classes)
+
+    def table_paths(
+        self,
+        rte: int,
+        entry: RangeEntry,
+        quals: Sequence[Expr],
+        order_of: Callable[[Sequence[SortKey[Expr]]], Order],
+        classes: Classes,
+    ) -> list[ScanPath]:
+        """The scans of one table. One that finds at most one row by a unique key is the only one, since statistics may
+        be stale. ``order_of``: what order an index's keys make."""
         sequential = self.seq_path(rte, entry, quals)
         found = [sequential]
         if entry.sample is not None:
@@ -94,7 +132,7 @@ class Access:
                 return [path]
             if sequential.tid is not None:
                 continue
-            order = (classes.order(each.order) or ()) if each.order and classes.interesting else ()
+            order = order_of(each.order) if each.order and classes.interesting else ()
             useful = bool(order) and order[0][0] in classes.interesting
             if useful:
                 backward = tuple((number, not down, not first) for number, down, first in order)
@@ -110,8 +148,17 @@ class Access:
             found += [] if bitmap is None else [bitmap]
         return found
 
-    def given_paths(self, rte: int, entry: RangeEntry, quals: Sequence[Expr], loops: float) -> Iterator[ScanPath]:
+    def given_paths(
+        self, rte: int, entry: RangeEntry, quals: Sequence[Expr], loops: float
+    ) -> Iterator[ScanPath | AppendPath]:
         """Scans whose conditions name columns of other entries, too."""
+        family = self.family(rte)
+        if family is not None:
+            return family.given_paths(rte, entry, quals, loops)
+        return self.given_scans(rte, entry, quals, loops)
+
+    def given_scans(self, rte: int, entry: RangeEntry, quals: Sequence[Expr], loops: float) -> Iterator[ScanPath]:
+        """Those of one table."""
         found = [each.path for each in self._index_paths(rte, entry, quals, loops) if each.path.required]
         single = [path for path in found if path.index is not None and path.index.unique]
         if single:

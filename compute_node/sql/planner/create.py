@@ -15,6 +15,8 @@ from compute_node.relations.descriptors import IndexDesc
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import Column, Const, ExecParam, Expr, SubPlan, Var, map_children, walk
 from compute_node.sql.plan import (
+    SYSTEM_COLUMNS,
+    Append,
     BitmapAnd,
     BitmapHeapScan,
     BitmapIndexScan,
@@ -28,6 +30,7 @@ from compute_node.sql.plan import (
     IndexScan,
     Materialize,
     Memoize,
+    MergeAppend,
     MergeJoin,
     NestLoop,
     Plan,
@@ -43,6 +46,7 @@ from compute_node.sql.plan import (
 from compute_node.sql.planner.bitmap_paths import Bitmap
 from compute_node.sql.planner.cost.sorting import material
 from compute_node.sql.planner.paths import (
+    AppendPath,
     EmptyPath,
     JoinPath,
     MemoizePath,
@@ -58,6 +62,8 @@ from compute_node.sql.planner.paths import (
 from compute_node.sql.planner.quals import conjunction, local_vars
 from compute_node.sql.planner.selectivity import table_size
 from compute_node.sql.planner.state import Level
+from compute_node.sql.query import RangeEntry
+from compute_node.types import oids
 from compute_node.types.long_text import paced
 
 SUB_SELECT_COST = 1.0e4
@@ -97,6 +103,8 @@ class Creator:
         """The plan whose rows are ``needs``."""
         if isinstance(path, ScanPath):
             plan = self._scan(path, needs)
+        elif isinstance(path, AppendPath):
+            plan = self._append(path, needs)
         elif isinstance(path, JoinPath):
             plan = self._join(path, needs)
         elif isinstance(path, UniquePath):
@@ -321,6 +329,46 @@ class Creator:
                 if (var.rte, var.attno) not in mapping and var.rte in path.relids:
                     raise InvariantViolation(f"column {var.attno} of range entry {var.rte} is not kept")
         return Unique(child=child, count=len(path.keys), output=self._bound(needs, mapping))
+
+    def _append(self, path: AppendPath, needs: Sequence[Expr]) -> Plan:
+        """Members give columns; what is computed of them is computed above, but of partitions."""
+        if not path.children:
+            nothing = tuple(Const(type=item.type, typmod=item.typmod, value=None) for item in needs)
+            return Result(filter=Const(type=oids.BOOL, value=False), one_time=True, output=nothing)
+        if len(path.children) == 1:
+            return self.create(path.children[0], [path.members[0].down(item) for item in needs])
+        wanted = list(needs)
+        if not all(isinstance(item, Var) for item in wanted):
+            wanted = list(dict.fromkeys(var for item in needs for var in local_vars(item) if var.rte == path.rte))
+        shown = len(wanted)
+        wanted += [key.expression for key in path.keys if key.expression not in wanted]
+        children = tuple(
+            self.create(child, [member.down(item) for item in wanted])
+            for member, child in zip(path.members, path.children, strict=True)
+        )
+        columns = identity(wanted)
+        names = tuple(self._column_name(path.entry, item) for item in wanted)
+        if path.keys:
+            keys = tuple(replace(key, expression=columns[wanted.index(key.expression)]) for key in path.keys)
+            plan: Plan = MergeAppend(
+                children=children, keys=keys, output=columns[:shown], alias=path.entry.alias, names=names
+            )
+        else:
+            plan = Append(children=children, output=columns, alias=path.entry.alias, names=names)
+        if shown == len(needs) and wanted[:shown] == list(needs):
+            return plan
+        plan.rows, plan.startup_cost, plan.total_cost = max(1.0, round(path.rows)), path.startup, path.cost
+        plan.width = width_of(self.catalog, path, wanted)
+        mapping = {
+            (var.rte, var.attno): column for var, column in zip(wanted, columns, strict=True) if isinstance(var, Var)
+        }
+        return Result(child=plan, output=self._bound(needs, mapping))
+
+    @staticmethod
+    def _column_name(entry: RangeEntry, node: Expr) -> str:
+        if not isinstance(node, Var):
+            return ""
+        return entry.column_names[node.attno - 1] if node.attno > 0 else SYSTEM_COLUMNS[node.attno]
 
     # --- joins ------------------------------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from compute_node.sql.expressions import (
     map_children,
     walk,
 )
-from compute_node.sql.plan import IndexScan, Limit, Plan, Result
+from compute_node.sql.plan import IndexScan, Limit, MergeAppend, Plan, Result
 from compute_node.sql.planner.quals import conjunction, conjuncts, contains_volatile, local_vars
 from compute_node.sql.query import FromItem, Query, Target
 from compute_node.sql.rewrite import nested_query
@@ -51,7 +51,9 @@ def ends_of_indexes(planner: Planner) -> Query | None:
     if query.ctes or any(isinstance(item, SubLink) for each in others for item in walk(each)):
         return None
     entry = query.range_table[query.from_items[0].rte]
-    if entry.kind != "relation" or entry.relation is None or entry.sample is not None or not entry.relation.indexes:
+    if entry.kind != "relation" or entry.relation is None or entry.sample is not None:
+        return None
+    if not entry.relation.indexes and not entry.has_family:
         return None
     calls = _calls(planner, query)
     if not calls:
@@ -82,9 +84,16 @@ def is_better(plan: Plan, subplans: Sequence[Plan], whole: Plan) -> bool:
         expressions.append(plan.filter)
     found = [item for top in expressions for item in walk(top) if isinstance(item, SubPlan)]
     children = [subplans[item.plan] for item in found]
-    if not all(isinstance(child, Limit) and isinstance(child.child, IndexScan) for child in children):
+    if not all(isinstance(child, Limit) and _begins_at_ends(child.child) for child in children):
         return False
     return bool(children) and sum(child.total_cost for child in children) < whole.total_cost
+
+
+def _begins_at_ends(plan: Plan) -> bool:
+    """Whether a plan's first row is the end of an index, or the first of those of several."""
+    if isinstance(plan, MergeAppend):
+        return all(_begins_at_ends(child) for child in plan.children)
+    return isinstance(plan, IndexScan)
 
 
 def _calls(planner: Planner, query: Query) -> list[AggregateCall]:

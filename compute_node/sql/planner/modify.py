@@ -44,6 +44,8 @@ def plan_modify(planner: QueryPlanner) -> Plan:
         raise InvariantViolation("a data change without a target")
     planner.statement.relations.add(relation.oid)
     planner.plan_ctes()
+    if planner.query.range_table[planner.query.result_rte].has_family:
+        raise NotSupported("data changes over tables that others inherit from are not supported")
     if planner.query.command == "merge":
         return plan_merge(planner, relation)
     plan = _insert(planner, relation) if planner.query.command == "insert" else _change(planner, relation)

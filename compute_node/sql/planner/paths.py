@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from compute_node.relations.descriptors import RelationDesc
+from compute_node.relations.column_statistics import ColumnStatistics
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import (
     ArrayExpr,
@@ -32,6 +32,7 @@ from compute_node.sql.query import RangeEntry
 
 if TYPE_CHECKING:
     from compute_node.sql.planner.bitmap_paths import Bitmap
+    from compute_node.sql.planner.families import Member
 
 SEQ_PAGE_COST = 1.0
 RANDOM_PAGE_COST = 4.0
@@ -131,6 +132,20 @@ class SubPath(Path):
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
+class AppendPath(Path):
+    """The rows of a table and of those that inherit from it: one child for each of ``members`` that may have rows.
+    ``keys``: the children are in this order and merged by it."""
+
+    rte: int
+    entry: RangeEntry
+    members: list[Member]
+    children: list[Path]
+    filter: list[Expr] = field(default_factory=list)
+    """the conditions that its children check, about the table"""
+    keys: tuple[SortKey[Expr], ...] = ()
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
 class JoinPath(Path):
     """``method`` hash, merge or nest. ``filter`` applies to joined rows (after null extension), ``condition`` decides
     matches."""
@@ -188,7 +203,7 @@ def rows_of(path: Path | None, rte: int) -> float:
         return rows_of(path.outer, rte) or rows_of(path.inner, rte)
     if isinstance(path, (SortPath, MemoizePath, UniquePath)):
         return rows_of(path.child, rte)
-    return path.rows if isinstance(path, (ScanPath, SubPath)) and path.rte == rte else 0.0
+    return path.rows if isinstance(path, (ScanPath, SubPath, AppendPath)) and path.rte == rte else 0.0
 
 
 ARRAY_ELEMENTS = 10
@@ -218,18 +233,24 @@ def width_of(catalog: CatalogView, path: Path, needs: Sequence[Expr]) -> int:
     for item in needs:
         known = None
         if isinstance(item, Var) and item.attno > 0:
-            relation = _relation_of(path, item.rte)
-            known = None if relation is None else catalog.column_statistics(relation.oid, item.attno)
+            entry = _entry_of(path, item.rte)
+            known = None if entry is None else entry_statistics(catalog, entry, item.attno)
         width += type_width(catalog, item.type, item.typmod) if known is None else known.width
     return width
 
 
-def _relation_of(path: Path, rte: int) -> RelationDesc | None:
+def _entry_of(path: Path, rte: int) -> RangeEntry | None:
     if isinstance(path, JoinPath):
-        return _relation_of(path.outer if rte in path.outer.relids else path.inner, rte)
+        return _entry_of(path.outer if rte in path.outer.relids else path.inner, rte)
     if isinstance(path, (SortPath, MemoizePath, UniquePath)):
-        return _relation_of(path.child, rte)
-    return path.entry.relation if isinstance(path, ScanPath) and path.rte == rte else None
+        return _entry_of(path.child, rte)
+    return path.entry if isinstance(path, (ScanPath, AppendPath)) and path.rte == rte else None
+
+
+def entry_statistics(catalog: CatalogView, entry: RangeEntry, attno: int) -> ColumnStatistics | None:
+    """What ANALYZE has found about a table's column; of a family over all of its tables."""
+    relation = entry.relation if entry.kind == "relation" and attno > 0 else None
+    return None if relation is None else catalog.column_statistics(relation.oid, attno, entry.has_family)
 
 
 def test_cost(conditions: Sequence[Expr]) -> float:

@@ -33,12 +33,13 @@ from compute_node.sql.planner.create import Creator, identity
 from compute_node.sql.planner.disjunctions import factored, restrictions
 from compute_node.sql.planner.equivalence import Equivalences
 from compute_node.sql.planner.extremes import ends_of_indexes, is_better
+from compute_node.sql.planner.families import expand
 from compute_node.sql.planner.fold import fold
 from compute_node.sql.planner.from_tree import FromTree, leaves, nullable, reduce_outer
 from compute_node.sql.planner.joining.clauses import hash_keys, hashes_values
 from compute_node.sql.planner.joining.search import Item, JoinSearch
 from compute_node.sql.planner.joining.uniqueness import is_unique_key
-from compute_node.sql.planner.paths import EmptyPath, Path, Rel, SubPath, rows_of, type_width
+from compute_node.sql.planner.paths import EmptyPath, Path, Rel, SubPath, entry_statistics, rows_of, type_width
 from compute_node.sql.planner.pull_up import pull_up
 from compute_node.sql.planner.push_down import having_as_where, push_down
 from compute_node.sql.planner.quals import conjuncts, contains_volatile, local_vars, nonnullable, relids
@@ -359,6 +360,7 @@ class QueryPlanner:
         computed of them, which says how wide they are."""
         query = self.query
         where, extra_items = self._pull_up_sublinks(conjuncts(query.where))
+        self._expand_families()
         query = self.query
         prepared = [_decided(part) for item in where for part in self.conditions(item)]
         self.where_quals = prepared
@@ -393,9 +395,19 @@ class QueryPlanner:
         self.path = rel.cheapest
         return rel
 
+    def _expand_families(self) -> None:
+        """A range entry for each table of each family."""
+        query = expand(self.catalog, self.query, self.level.families)
+        if query is not self.query:
+            self._replace(query)
+            for members in self.level.families.values():
+                self.statement.relations.update(member.relation.oid for member in members)
+
     def _search(self, items: list[Item], quals: Sequence[tuple[Expr, frozenset[int]]]) -> Rel:
-        access = Access(self.statement, self.query)
-        return JoinSearch(access, self.classes, items, quals, self.wants_first, self._shares).best()
+        return JoinSearch(self._access(), self.classes, items, quals, self.wants_first, self._shares).best()
+
+    def _access(self) -> Access:
+        return Access(self.statement, self.query, self.level.families)
 
     @property
     def wants_first(self) -> bool:
@@ -424,16 +436,14 @@ class QueryPlanner:
 
     def _column_width(self, var: Var) -> float:
         entry = self.query.range_table[var.rte]
-        relation = entry.relation if entry.kind == "relation" else None
-        if relation is not None and var.attno > 0:
-            known = self.catalog.column_statistics(relation.oid, var.attno)
-            if known is not None:
-                return float(known.width)
+        known = entry_statistics(self.catalog, entry, var.attno)
+        if known is not None:
+            return float(known.width)
         return float(type_width(self.catalog, var.type, var.typmod))
 
     def groups(self, keys: Sequence[Expr], rows: float) -> float:
         """How many groups such keys make of so many rows of FROM."""
-        estimator = Access(self.statement, self.query).estimator
+        estimator = self._access().estimator
         return round(estimator.groups(keys, rows, lambda rte: rows_of(self.path, rte) or rows))
 
     # --- flattening -------------------------------------------------------------------------------------------------
@@ -560,7 +570,7 @@ class QueryPlanner:
         """What ORs over several of the entries ask of one alone."""
         if not any(isinstance(item, Or) for item in conditions):
             return []
-        estimator = Access(self.statement, self.query).estimator
+        estimator = self._access().estimator
         found = []
         for condition, asked, share in restrictions(self.catalog, estimator, conditions, entries):
             before = self._shares.get(id(condition))
@@ -617,7 +627,7 @@ class QueryPlanner:
             self.statement.relations.add(entry.relation.oid)
             if entry.sample is not None:
                 return self._rel([self._sampled(rte, entry, entry.sample, quals)])
-            return self._rel(Access(self.statement, self.query).paths(rte, entry, quals, self.classes))
+            return self._rel(self._access().paths(rte, entry, quals, self.classes))
         path = SubPath(relids=frozenset({rte}), rte=rte, entry=entry, filter=quals, rows=1000.0, cost=10.0)
         if entry.kind == "subquery":
             self._plan_subquery(path, entry)
@@ -647,7 +657,7 @@ class QueryPlanner:
             if var not in self.level.params:
                 self.level.params[var] = self.statement.new_param()
         if path.filter:
-            estimator = Access(self.statement, self.query).estimator
+            estimator = self._access().estimator
             path.rows = max(1.0, round(path.rows * estimator.of_all(path.filter)))
         return self._rel([path])
 
@@ -656,7 +666,13 @@ class QueryPlanner:
         percent = self.prepare(sample.percent)
         seed = None if sample.seed is None else self.prepare(sample.seed)
         entry = dataclasses.replace(entry, sample=dataclasses.replace(sample, percent=percent, seed=seed))
-        path: Path = Access(self.statement, self.query).seq_path(rte, entry, quals)
+        access = self._access()
+        family = access.family(rte)
+        path: Path
+        if family is None:
+            path = access.seq_path(rte, entry, quals)
+        else:
+            path = family.sampled(rte, entry, quals)
         path.required |= frozenset(var for item in (percent, seed) if item is not None for var in local_vars(item))
         for var in path.required:
             if var not in self.level.params:

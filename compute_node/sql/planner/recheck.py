@@ -11,11 +11,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from aurora.errors import InvariantViolation
+from aurora.errors import InvariantViolation, NotSupported
 from compute_node.sql.expressions import Column, Expr, Var
 from compute_node.sql.plan import HeldRow, Plan, Recheck
 from compute_node.sql.planner.create import Creator, Mapping_
-from compute_node.sql.planner.paths import JoinPath, MemoizePath, Path, ScanPath, SortPath, SubPath, UniquePath
+from compute_node.sql.planner.paths import (
+    AppendPath,
+    JoinPath,
+    MemoizePath,
+    Path,
+    ScanPath,
+    SortPath,
+    SubPath,
+    UniquePath,
+)
 from compute_node.sql.planner.quals import local_vars
 from compute_node.types import oids
 
@@ -32,6 +41,8 @@ def sources(path: Path) -> Iterator[Source]:
         yield from sources(path.child)
     elif isinstance(path, (ScanPath, SubPath)):
         yield path
+    elif isinstance(path, AppendPath):
+        raise NotSupported("row locks and data changes over tables that others inherit from are not supported")
 
 
 def _conditions(path: Path) -> Iterator[Expr]:

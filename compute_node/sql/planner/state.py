@@ -17,6 +17,7 @@ from compute_node.sql.planner.values import Peeking
 from compute_node.sql.query import CommonTable, Query
 
 if TYPE_CHECKING:
+    from compute_node.sql.planner.families import Member
     from compute_node.sql.planner.selectivity import Estimator
 
 
@@ -93,6 +94,8 @@ class Level:
     uses_outer: bool = False
     resolve: Callable[[Expr], Expr] | None = None
     """plans the sub-selects in an expression of this level"""
+    families: dict[int, tuple[Member, ...]] = field(default_factory=dict)
+    """by range entry, the tables that are read for a table with descendants"""
 
     def outer_param(self, node: Var | AggregateCall, levels: int) -> ExecParam:
         """The execution parameter for a reference ``levels`` (≥ 1) levels out of this one."""

@@ -20,6 +20,7 @@ from compute_node.sql.plan import (
     Append,
     Limit,
     LockRows,
+    MergeAppend,
     Plan,
     Result,
     SetOp,
@@ -339,7 +340,7 @@ def _set_plan(planner: QueryPlanner) -> Plan:
     if kind == "union" and keep_all:
         members: list[Plan] = []
         for side in sides:
-            members += side.children if isinstance(side, Append) else (side,)
+            members += side.children if isinstance(side, Append) and not isinstance(side, MergeAppend) else (side,)
         plan: Plan = Append(children=tuple(members), output=identity(sides[0].output))
     else:
         plan = SetOp(

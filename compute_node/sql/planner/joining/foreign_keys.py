@@ -51,7 +51,7 @@ def joined_keys(
     tables = [
         (rte, entry.relation)
         for rte, entry in enumerate(entries)
-        if universe >> rte & 1 and entry.kind == "relation" and entry.relation is not None
+        if universe >> rte & 1 and entry.kind == "relation" and entry.relation is not None and not entry.has_family
     ]
     found = []
     for naming, relation in tables:

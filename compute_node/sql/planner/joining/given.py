@@ -13,7 +13,7 @@ from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import Expr, Var
 from compute_node.sql.planner.access import Access
 from compute_node.sql.planner.joining.clauses import Clause
-from compute_node.sql.planner.paths import ScanPath
+from compute_node.sql.planner.paths import AppendPath, ScanPath
 from compute_node.sql.planner.quals import contains_volatile, local_vars
 
 SETS_MAX = 12
@@ -24,7 +24,7 @@ SETS_MAX = 12
 class Given:
     """A path that needs the entries ``outer``, and checks ``clauses``."""
 
-    path: ScanPath
+    path: ScanPath | AppendPath
     outer: int
     clauses: list[Clause]
     distinct: tuple[float, float] | None = None
@@ -34,7 +34,8 @@ class Given:
     def may_cache(self, catalog: CatalogView) -> bool:
         """Whether equal keys give the same rows again."""
         if self._may_cache is None:
-            conditions = (*self.path.filter, *self.path.keys)
+            path = self.path
+            conditions = path.filter if isinstance(path, AppendPath) else (*path.filter, *path.keys)
             self._may_cache = not any(contains_volatile(catalog, item) for item in conditions)
         return self._may_cache
 
@@ -51,7 +52,7 @@ class GivenScans:
     def __init__(
         self,
         access: Access,
-        scan: ScanPath,
+        scan: ScanPath | AppendPath,
         own: Sequence[Expr],
         clauses: Sequence[Clause],
         rows_of: Callable[[int], float],
@@ -61,8 +62,8 @@ class GivenScans:
         self._made: dict[int, list[Given]] = {}
         relation = scan.entry.relation
         self._sets: list[int] = []
-        if relation is not None and scan.entry.sample is None and relation.indexes:
-            columns = {attno for index in relation.indexes for attno in index.columns}
+        columns = access.indexed(scan.rte, scan.entry)
+        if relation is not None and scan.entry.sample is None and columns:
             self._sets = self._outer_sets([each for each in clauses if _names(each.node, scan.rte, columns)])
 
     def _outer_sets(self, usable: Sequence[Clause]) -> list[int]:
@@ -101,9 +102,11 @@ class GivenScans:
         quals = [*self._own, *(each.node for each in chosen)]
         found: list[Given] = []
         for path in self._access.given_paths(scan.rte, scan.entry, quals, self._rows_of(outer)):
-            named = (*path.filter, *path.keys, *path.conditions)
-            others = frozenset(var for item in named for var in local_vars(item) if _is_other(var, scan.rte))
-            path.required |= others
+            if isinstance(path, ScanPath):
+                named = (*path.filter, *path.keys, *path.conditions)
+                path.required |= frozenset(
+                    var for item in named for var in local_vars(item) if _is_other(var, scan.rte)
+                )
             needed = 0
             for var in path.required:
                 needed |= 1 << var.rte

@@ -20,7 +20,7 @@ from compute_node.sql.planner.joining.given import Given, GivenScans
 from compute_node.sql.planner.joining.keep import keep
 from compute_node.sql.planner.joining.pairs import Pair, PairPaths
 from compute_node.sql.planner.joining.uniqueness import finds_one
-from compute_node.sql.planner.paths import JoinPath, Path, Rel, ScanPath, UniquePath
+from compute_node.sql.planner.paths import AppendPath, JoinPath, Path, Rel, ScanPath, UniquePath
 from compute_node.types.collation import collation_of
 
 PAIRS_MAX = 400
@@ -342,7 +342,7 @@ class JoinSearch:
         found = self._given[at]
         if found is None:
             item = self.items[at]
-            scan = next((path for path in item.rel.paths if isinstance(path, ScanPath)), None)
+            scan = next((path for path in item.rel.paths if isinstance(path, (ScanPath, AppendPath))), None)
             if scan is None or len(item.rel.relids) > 1 or item.rel.required:
                 return []
             if item.kind == "inner":

@@ -49,7 +49,7 @@ def is_unique_key(catalog: CatalogView, entry: RangeEntry, rte: int, conditions:
 def _has_key(entry: RangeEntry, columns: set[int]) -> bool:
     """Whether some of the columns are a unique key."""
     relation = entry.relation
-    return relation is not None and any(
+    return relation is not None and not entry.has_family and any(
         index.unique and index.immediate and index.valid and index.predicate is None
         and 0 not in index.columns and columns.issuperset(index.columns)
         for index in relation.indexes

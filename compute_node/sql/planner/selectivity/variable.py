@@ -17,8 +17,9 @@ from compute_node.relations.column_statistics import (
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import Const, Expr, Var
+from compute_node.sql.family_tables import tables_of
 from compute_node.sql.planner.fold import evaluation
-from compute_node.sql.planner.paths import type_width
+from compute_node.sql.planner.paths import entry_statistics, type_width
 from compute_node.sql.planner.quals import strip_relabel
 from compute_node.sql.query import Query, RangeEntry
 from compute_node.types import oids
@@ -41,10 +42,11 @@ def clamp(fraction: float) -> float:
 
 def table_size(catalog: CatalogView, relation: RelationDesc) -> tuple[float, float]:
     """(pages, rows), at least 1 each: as many pages as there are now, with as many rows each as VACUUM or ANALYZE
-    found; where neither has been, as many as the columns' types leave room for, and at least ten pages."""
+    found; where neither has been, as many as the columns' types leave room for, and at least ten pages (of a table with
+    children as many as there are, for it may well stay empty)."""
     pages = max(catalog.blocks(relation), 0)
     known = relation.rows >= 0
-    if pages < PAGES_MIN and not known:
+    if pages < PAGES_MIN and not known and not relation.children:
         pages = PAGES_MIN
     if known and relation.pages > 0:
         density = relation.rows / relation.pages
@@ -53,6 +55,16 @@ def table_size(catalog: CatalogView, relation: RelationDesc) -> tuple[float, flo
         width = sum(type_width(catalog, column.type, column.typmod) for column in columns)
         density = float(PAGE_ROOM_BYTES // (width + ROW_OVERHEAD_BYTES))
     return float(max(pages, 1)), max(round(density * pages), 1.0)
+
+
+def entry_size(catalog: CatalogView, entry: RangeEntry) -> tuple[float, float]:
+    """The same of a table's range entry: of all tables of its family."""
+    if entry.relation is None:
+        return 1.0, DEFAULT_ROWS
+    if not entry.has_family:
+        return table_size(catalog, entry.relation)
+    sizes = [table_size(catalog, table) for table in tables_of(catalog, entry.relation)]
+    return max(sum(pages for pages, _ in sizes), 1.0), max(sum(rows for _, rows in sizes), 1.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,10 +137,10 @@ def examine(catalog: CatalogView, entries: Sequence[RangeEntry], node: Expr) -> 
     relation = entry.relation if entry.kind == "relation" else None
     if relation is None:
         return Variable(node) if entry.is_barrier else _of_query(catalog, entry.query, node)
-    unique = _is_unique(relation, node.attno)
-    found = catalog.column_statistics(relation.oid, node.attno) if node.attno > 0 else None
+    unique = not entry.has_family and _is_unique(relation, node.attno)
+    found = entry_statistics(catalog, entry, node.attno)
     may_test = found is not None and catalog.may_read(relation, node.attno)
-    return Variable(node, found, table_size(catalog, relation)[1], unique, relation, may_test)
+    return Variable(node, found, entry_size(catalog, entry)[1], unique, relation, may_test)
 
 
 def _of_query(catalog: CatalogView, query: Query | None, node: Var) -> Variable:
