@@ -14,6 +14,7 @@ from compute_node.relations.access_methods import BTREE, AccessMethod
 from compute_node.types.boolean import boolean_word
 
 TABLE: Final = "table"
+PARTITIONED: Final = "partitioned table"
 TOAST: Final = "TOAST table"
 VIEW: Final = "view"
 HASH_INDEX: Final = "index"
@@ -53,6 +54,7 @@ _VACUUM: Final = {
 }
 _HASH_INDEX: Final = {_FILLFACTOR: _Option("integer", 10, 100)}
 _OPTIONS: Final[dict[str, dict[str, _Option]]] = {
+    PARTITIONED: {},
     TABLE: {
         **_VACUUM,
         _FILLFACTOR: _Option("integer", 10, 100),
@@ -75,7 +77,7 @@ def options_of(kind: str, given: Sequence[ast.DefElem] | None) -> list[str]:
     found: dict[str, str] = {}
     for option in given or ():
         namespace, name, text = option.defnamespace, option.defname, option_text(option)
-        if namespace is not None and (namespace != "toast" or kind not in (TABLE, TOAST)):
+        if namespace is not None and (namespace != "toast" or kind not in (TABLE, PARTITIONED, TOAST)):
             raise InvalidParameterValue(f'unrecognized parameter namespace "{namespace}"')
         if (namespace == "toast") != (kind == TOAST):
             continue

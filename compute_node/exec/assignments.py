@@ -290,10 +290,18 @@ def system_values(ctx: ExecContext, table: Table, tid: int, system: tuple[int, .
     """The system columns of the version that this command has made at ``tid``."""
     if not system:
         return ()
-    row = table.fetch(ctx.storage.txns.latest_snapshot(ctx.txn), tid, system)
+    stored = tuple([attno for attno in system if attno != _TABLE])
+    row = table.fetch(ctx.storage.txns.latest_snapshot(ctx.txn), tid, stored)
+    if row is not None and len(stored) < len(system):
+        values = iter(row)
+        row = tuple([int(table.desc.oid) if attno == _TABLE else next(values) for attno in system])
     if row is None:
         raise InvariantViolation(f"the row at {tid} that was just written is not there")
     return row
+
+
+_TABLE = -6
+"""attno of tableoid"""
 
 
 def _fail(reason: int | str, changed: Row) -> None:

@@ -7,6 +7,8 @@ found by binary search, a dictionary or a hash (``compute_node/relations/partiti
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from aurora.datum import Row
@@ -14,18 +16,20 @@ from aurora.errors import CheckViolation, SqlError
 from compute_node.exec.compile.compiler import Compiler
 from compute_node.exec.compile.rows import BatchFunction
 from compute_node.exec.compile.unit import Code, Scope, Unit, row_scope
-from compute_node.exec.constraints import cut
+from compute_node.exec.constraints import cut, failing_row
 from compute_node.hub import HUB
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.partitions import HASH, LIST, NONE, PartitionIndex, combined_hash
 from compute_node.sql.expressions import Var, walk
 from compute_node.sql.partitioning import (
+    ancestors_of,
     hash_expressions,
     key_expressions,
     key_names,
     key_of,
     over_row,
     partitions_of,
+    places_of,
 )
 
 if TYPE_CHECKING:
@@ -36,6 +40,19 @@ _STEP_ROWS = 256
 """Rows that are placed without a pulse in between."""
 _FIRST_HASH = 0x49A0F4DD15E5A8E3
 _MASK64 = 0xFFFFFFFFFFFFFFFF
+
+
+Lay = Callable[[list[Row]], list[Row]]
+
+
+def layout(places: Sequence[int] | None) -> Lay | None:
+    """What lays rows out as another table has them (``partitioning.places_of``); None: they are alike."""
+    if places is None:
+        return None
+    if min(places, default=NONE) >= 0 and len(places) > 1:
+        pick = itemgetter(*places)
+        return lambda rows: list(map(pick, rows))
+    return lambda rows: [tuple([None if place < 0 else row[place] for place in places]) for row in rows]
 
 
 def key_values(builder: Builder, relation: RelationDesc) -> BatchFunction:
@@ -130,3 +147,43 @@ def no_partition(ctx: ExecContext, builder: Builder, relation: RelationDesc, row
         schema=relation.schema,
         table=relation.name,
     )
+
+
+class PartitionTest:
+    """Whether rows belong into a partition (or what is below it) that a statement names itself."""
+
+    __slots__ = ("_builder", "_relation", "_steps")
+
+    def __init__(self, builder: Builder, relation: RelationDesc) -> None:
+        self._builder = builder
+        self._relation = relation
+        self._steps: list[tuple[Placer, Lay | None, int]] = []
+        child = relation
+        for parent in ancestors_of(builder.catalog, relation):
+            placer = Placer(builder, parent)
+            self._steps.append((placer, layout(places_of(relation, parent)), placer.index.oids.index(child.oid)))
+            child = parent
+
+    def wrong(self, ctx: ExecContext, rows: list[Row]) -> int:
+        """The index of the first row that does not belong there; ``NONE``: all do."""
+        found = len(rows)
+        for placer, lay, wanted in self._steps:
+            numbers = placer.numbers(ctx, rows if lay is None else lay(rows))
+            if numbers.count(wanted) < len(numbers):
+                found = min(found, next(at for at, number in enumerate(numbers) if number != wanted))
+        return found if found < len(rows) else NONE
+
+    def check(self, ctx: ExecContext, rows: list[Row]) -> None:
+        """23514 for the first row that does not belong there."""
+        at = self.wrong(ctx, rows)
+        if at != NONE:
+            raise self.violation(ctx, rows[at])
+
+    def violation(self, ctx: ExecContext, row: Row) -> SqlError:
+        """The error for a row."""
+        return CheckViolation(
+            f'new row for relation "{self._relation.name}" violates partition constraint',
+            detail=failing_row(ctx, self._builder, self._relation, row),
+            schema=self._relation.schema,
+            table=self._relation.name,
+        )

@@ -12,13 +12,12 @@ A row without a partition raises its error when the rows before it have been sto
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from operator import itemgetter
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from aurora.datum import Row
 from compute_node.exec.nodes.base import Batch
-from compute_node.exec.placing import Placer, no_partition
+from compute_node.exec.placing import PartitionTest, Placer, layout, no_partition
 from compute_node.exec.row_store import RowStore
 from compute_node.relations.partitions import NONE
 from compute_node.sql import expressions as ex
@@ -27,19 +26,6 @@ from compute_node.sql import plan as pl
 if TYPE_CHECKING:
     from compute_node.exec.builder import Builder
     from compute_node.exec.context import ExecContext
-
-Lay = Callable[[list[Row]], list[Row]]
-
-
-def layout(places: Sequence[int] | None) -> Lay | None:
-    """What lays rows out as another table has them (``partitioning.places_of``); None: they are alike."""
-    if places is None:
-        return None
-    if min(places, default=NONE) >= 0 and len(places) > 1:
-        pick = itemgetter(*places)
-        return lambda rows: list(map(pick, rows))
-    return lambda rows: [tuple([None if place < 0 else row[place] for place in places]) for row in rows]
-
 
 def over_layout(node: ex.Expr, target_of: Sequence[int]) -> ex.Expr:
     """An expression over rows of one table over those of another: ``target_of`` has the new place of each old one. Of
@@ -97,7 +83,7 @@ Part = tuple[pl.Route, list[Row], list[int] | None]
 class Router:
     """Of one INSERT (or COPY) into a partitioned table. Code for a partition is made when its first row comes."""
 
-    __slots__ = ("_builder", "_leaves", "_plan", "_route", "_steps")
+    __slots__ = ("_builder", "_leaves", "_plan", "_route", "_steps", "_test")
 
     def __init__(self, plan: pl.Insert, route: pl.Route, builder: Builder) -> None:
         self._plan = plan
@@ -105,6 +91,7 @@ class Router:
         self._builder = builder
         self._steps: dict[int, _Step] = {}
         self._leaves: dict[int, _Leaf] = {}
+        self._test = PartitionTest(builder, route.relation) if route.relation.is_partition else None
         self._step(route)
 
     def _step(self, route: pl.Route) -> _Step:
@@ -121,6 +108,8 @@ class Router:
 
     def parts(self, ctx: ExecContext, rows: list[Row]) -> Iterator[Part]:
         """A batch divided. 23514 for the first row without a partition, after the parts of the rows before it."""
+        if self._test is not None:
+            self._test.check(ctx, rows)
         yield from self._parts(ctx, self._route, rows, None)
 
     def _parts(self, ctx: ExecContext, route: pl.Route, rows: list[Row], places: list[int] | None) -> Iterator[Part]:

@@ -16,6 +16,7 @@ from compute_node.exec.assignments import RowChange, generator, system_values
 from compute_node.exec.compile.rows import batch_function
 from compute_node.exec.constraints import row_verifier
 from compute_node.exec.nodes.base import Batch
+from compute_node.exec.placing import PartitionTest
 from compute_node.relations.descriptors import IndexDesc
 from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
@@ -37,15 +38,16 @@ def copied_columns(plan: pl.Insert) -> frozenset[int]:
     """Positions of the columns that nothing here looks at: what is stored of another table's value is copied."""
     relation = plan.relation
     keyed = {attno for index in relation.indexes for attno in index.columns}
-    looked_at = plan.returning or plan.conflict or plan.checks or plan.generated or 0 in keyed or plan.route is not None
+    looked_at = plan.returning or plan.conflict or plan.checks or plan.generated or 0 in keyed
+    looked_at = looked_at or relation.is_partition or relation.is_partitioned
     if looked_at or relation.toast is None or any(index.predicate is not None for index in relation.indexes):
         return frozenset()
     return frozenset(column.attno - 1 for column in relation.columns if column.attno not in keyed)
 
 
 class RowStore:
-    """Of the table that ``plan`` inserts into; ``stored``: positions of columns that may be handles of stored
-    values."""
+    """Of the table that ``plan`` inserts into; ``stored``: positions of columns that may be handles of stored values;
+    ``test``: of a partition that the statement names itself."""
 
     __slots__ = (
         "_arbiters",
@@ -56,14 +58,18 @@ class RowStore:
         "_returning",
         "_stored",
         "_system",
+        "_test",
         "_verify",
     )
 
-    def __init__(self, plan: pl.Insert, builder: Builder, stored: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self, plan: pl.Insert, builder: Builder, stored: tuple[int, ...] = (), test: PartitionTest | None = None
+    ) -> None:
         self._relation, self._system = plan.relation, plan.system
         self._verify = row_verifier(builder, plan.relation, plan.checks)
         self._generate = generator(builder, plan.relation, plan.generated)
         self._stored = stored
+        self._test = test
         width = len(plan.relation.columns)
         self._returning: Any = None
         if plan.returning:
@@ -91,6 +97,8 @@ class RowStore:
             batch = self._generate(ctx, batch)
         if self._verify is not None:
             self._verify(ctx, batch)
+        if self._test is not None:
+            self._test.check(ctx, batch)
         if self._stored:
             toast = ctx.storage.table(self._relation).toast
             if toast is not None:

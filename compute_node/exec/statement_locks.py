@@ -17,6 +17,8 @@ def statement_locks(planned: PlannedStmt, catalog: CatalogView) -> WeakLocks:
         for node in plan_nodes(plan):
             if isinstance(node, (Insert, Update, Delete, Merge)):
                 modes[node.relation.lock_id] = ROW_EXCLUSIVE
+                if isinstance(node, Insert) and node.route is not None:
+                    modes.update(dict.fromkeys([leaf.relation.lock_id for leaf in node.route.leaves()], ROW_EXCLUSIVE))
             elif isinstance(node, LockRows):
                 for relation, *_ in node.locks:
                     modes[relation.lock_id] = max(modes.get(relation.lock_id, 0), ROW_SHARE)

@@ -22,8 +22,8 @@ from compute_node.relations.partitions import (
     PartitionKey,
     comparison_forms,
 )
-from compute_node.sql.analyze.stored import analyze_stored
 from compute_node.sql.analyze.context import DEFAULT_ENV
+from compute_node.sql.analyze.stored import analyze_stored
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.deparse.expressions import deparse_stored, quote_identifier
 from compute_node.sql.expressions import (
@@ -68,7 +68,7 @@ def partitions_of(catalog: CatalogView, relation: RelationDesc) -> PartitionInde
                 raise InternalError(f'child {oid} of "{relation.name}" is not a partition')
             found.append((oid, child.bound))
         known = relation.extra["partitions"] = PartitionIndex(key, comparison_forms(key, catalog.type), found)
-    return known  # type: ignore[no-any-return]
+    return known
 
 
 def key_expressions(catalog: CatalogView, relation: RelationDesc) -> tuple[Expr, ...]:
@@ -85,7 +85,7 @@ def key_expressions(catalog: CatalogView, relation: RelationDesc) -> tuple[Expr,
                 for attno, kind, typmod in zip(key.columns, key.types, key.typmods, strict=True)
             ]
         )
-    return known  # type: ignore[no-any-return]
+    return known
 
 
 def key_names(catalog: CatalogView, relation: RelationDesc, env: TypeEnv = DEFAULT_ENV) -> list[str]:

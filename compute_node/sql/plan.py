@@ -6,6 +6,7 @@ Expressions within a node refer to input rows by ``Column(side, index)``. Costs 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 

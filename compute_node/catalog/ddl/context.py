@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from compute_node.txn.transaction import Txn
 
 
-KINDS = {"r": "table", "i": "index", "v": "view", "S": "sequence", "p": "table", "c": "composite type"}
+KINDS = {"r": "table", "i": "index", "I": "index", "v": "view", "S": "sequence", "p": "table", "c": "composite type"}
 NAME_BYTES_MAX = 63
 
 
@@ -166,14 +166,14 @@ class DdlContext:
         desc = self.find(name)
         if desc is None:
             raise InvariantViolation("desc is not there")
-        if desc.kind == "r":
+        if desc.kind in "rp":
             # Before the wait: nobody queues up for a lock on what is not theirs.
             self.check_owner(desc)
         self.lock(desc, mode)
         desc = self.view.relation(desc.oid)
         if desc is None:
             raise UndefinedTable(f'relation "{name.relname}" does not exist')
-        if desc.kind != "r":
+        if desc.kind not in "rp":
             raise WrongObjectType(f'"{desc.name}" is not a table')
         self.check_owner(desc)
         return desc

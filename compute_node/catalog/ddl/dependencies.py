@@ -37,6 +37,7 @@ from compute_node.catalog.ddl.foreign_keys import remove_trigger
 from compute_node.catalog.ddl.relation import class_record
 from compute_node.catalog.rights import CLASSES
 from compute_node.catalog.rows import Record
+from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import CATALOGS, CATALOGS_BY_OID, FIRST_NORMAL_OID, NAMESPACE_PUBLIC
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.txn.locks import ACCESS_EXCLUSIVE
@@ -295,9 +296,10 @@ def _remove_relation(ctx: DdlContext, oid: int) -> None:
     desc = ctx.view.relation(oid)
     if desc is not None:
         ctx.lock(desc, ACCESS_EXCLUSIVE)
-        if desc.kind == "r":
+        if desc.kind in "rp":
             ctx.check_unused(desc, "DROP TABLE")
-    if record.relkind == "i":
+        forget_family(ctx, desc)
+    if record.relkind in "iI":
         index = ctx.rows.one("pg_index", indexrelid=oid)
         if index is not None:
             ctx.changes.touch(index.indrelid)
@@ -315,6 +317,29 @@ def _remove_relation(ctx: DdlContext, oid: int) -> None:
         counts, database = ctx.storage.counts, ctx.view.layer.database_oid
         ctx.txn.on_commit(lambda lsn: counts.dropped(database, oid))
     ctx.rows.delete("pg_class", record)
+
+
+def forget_family(ctx: DdlContext, desc: RelationDesc) -> None:
+    """A table or index that goes leaves what it is a part of, and its key."""
+    for link in ctx.rows.find("pg_inherits", inhrelid=desc.oid):
+        parent = ctx.rows.one("pg_partitioned_table", partrelid=link.inhparent)
+        if parent is not None and parent.partdefid == desc.oid:
+            ctx.rows.update("pg_partitioned_table", parent, partdefid=0)
+        ctx.rows.delete("pg_inherits", link)
+        touch_family(ctx, link.inhparent)
+    if desc.is_partitioned:
+        ctx.rows.delete_where("pg_partitioned_table", partrelid=desc.oid)
+
+
+def touch_family(ctx: DdlContext, oid: int) -> None:
+    """What was planned for a table and for all that it inherits from is out of date."""
+    waiting, seen = [oid], set[int]()
+    while waiting:
+        oid = waiting.pop()
+        if oid not in seen:
+            seen.add(oid)
+            waiting += [record.inhparent for record in ctx.rows.find("pg_inherits", inhrelid=oid)]
+    ctx.changes.touch(*seen)
 
 
 def _remove_operator(ctx: DdlContext, oid: int) -> None:

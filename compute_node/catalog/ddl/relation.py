@@ -39,7 +39,7 @@ def create_relation(
     options: list[str] | None = None,
     dimensions: dict[int, int] | None = None,
 ) -> RelationDesc:
-    """Make a table (r), view (v), sequence (S) or composite type (c) with its row type; 42P07, 42710, 54011. Returns
+    """Make a table (r, p), view (v), sequence (S) or composite type (c) with its row type; 42P07, 42710, 54011. Returns
     its descriptor."""
     if len(columns) > COLUMNS_MAX:
         raise TooManyColumns(f"tables can have at most {COLUMNS_MAX} columns")
@@ -47,7 +47,7 @@ def create_relation(
     layer = ctx.view.layer
     if layer.relation_oid(namespace, name) is not None:
         raise DuplicateTable(f'relation "{name}" already exists')
-    has_type = kind in "rvc"
+    has_type = kind in "rvcp"
     if has_type and type_name_taken(ctx, namespace, name):
         raise DuplicateObject(
             f'type "{name}" already exists',
@@ -55,7 +55,7 @@ def create_relation(
             "with any existing type.",
         )
     oid = ctx.next_oid()
-    relfile = 0 if kind in "vc" else ctx.new_relation_storage(oid)
+    relfile = 0 if kind in "vcp" else ctx.new_relation_storage(oid)
     row_type = array_type = 0
     owner = ctx.user_oid
     if has_type:

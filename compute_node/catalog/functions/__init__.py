@@ -5,7 +5,8 @@ what they do: ``names`` (reg* types, visibility), ``definitions`` (pg_get_…def
 (has_…_privilege), ``server`` (sizes, settings, sessions, sequences), ``advisory`` (locks), ``xids``, ``recovery`` (the
 log and its replay), ``information``, ``properties`` (of access methods and indexes), ``statistics``,
 ``counters``, ``replication``,
-``files`` (of the machine), ``control`` (facts of the volume, memory), ``partitions``, ``typed_inputs`` (of a type's OID), ``aurora``
+``files`` (of the machine), ``control`` (facts of the volume, memory), ``partitions``, ``typed_inputs`` (of a type's OID),
+``aurora``
 and ``faults``. Source: PostgreSQL manual, ch. 9.26 and 9.27.
 """
 

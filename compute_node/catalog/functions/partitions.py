@@ -23,7 +23,6 @@ from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.deparse.expressions import deparse_stored, quote_literal
 from compute_node.sql.expressions import And
 from compute_node.sql.expressions import Call as FunctionCall
-from compute_node.sql.expressions import Call as FunctionCall
 from compute_node.sql.partitioning import key_expressions, key_names, key_of, partition_constraint
 from compute_node.types import oids
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv

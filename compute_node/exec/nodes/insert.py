@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from compute_node.exec.modify_source import SCANS
 from compute_node.exec.nodes.base import Batch, Node, executes
+from compute_node.exec.placing import PartitionTest
 from compute_node.exec.plan_walk import plan_nodes
 from compute_node.exec.routing import Router
 from compute_node.exec.row_store import RowStore, copied_columns
@@ -35,7 +36,8 @@ class InsertNode(Node):
         )
         stored = tuple(sorted(self._child.keep_stored(copied_columns(plan))))
         self._router = None if plan.route is None else Router(plan, plan.route, builder)
-        self._store = RowStore(plan, builder, stored) if plan.route is None else None
+        test = PartitionTest(builder, plan.relation) if plan.relation.is_partition and plan.route is None else None
+        self._store = RowStore(plan, builder, stored, test) if plan.route is None else None
         self.nullable = None
 
     def _source(self, ctx: ExecContext) -> Iterable[Batch]:

@@ -6,9 +6,9 @@ from pglast import ast
 
 from aurora.errors import DatatypeMismatch, NotSupported
 from compute_node.sql.analyze.coercion import coerce
-from compute_node.sql.analyze.context import Analysis, Scope, fail
+from compute_node.sql.analyze.collations import collate_stored
+from compute_node.sql.analyze.context import Analysis, Scope, fail, session_env
 from compute_node.sql.analyze.expressions import transform
-from compute_node.sql.analyze.stored import collate_stored, session_env
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import Collate, Expr, walk

@@ -32,6 +32,7 @@ from compute_node.sql.planner.paths import row_width
 from compute_node.sql.planner.quals import conjunction, local_vars
 from compute_node.sql.planner.query_planner import QueryPlanner
 from compute_node.sql.planner.recheck import RecheckCreator, carried, describe
+from compute_node.sql.planner.routes import route_of
 from compute_node.sql.query import Query
 from compute_node.types import oids
 
@@ -130,7 +131,7 @@ def new_row(
         if var.rte == rte:
             if var.attno > 0:
                 return Column(type=var.type, typmod=var.typmod, index=var.attno - 1, side=side)
-            if var.attno == -6:
+            if var.attno == -6 and not (relation.is_partitioned and system is not None):
                 return Const(type=oids.OID, value=relation.oid)
             if system is not None:
                 if var.attno not in system:
@@ -181,6 +182,7 @@ def _insert(planner: QueryPlanner, relation: RelationDesc) -> Plan:
         )
         if conflict.where is not None:
             plan.conflict_where = replace_columns(planner.prepare(conflict.where), lookup)
+    plan.route = route_of(planner.catalog, relation, checks, generated, plan.arbiters)
     plan.output = returning
     plan.rows = child.rows if returning else 0.0
     plan.startup_cost, plan.total_cost = child.startup_cost, child.total_cost

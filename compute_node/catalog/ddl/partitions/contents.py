@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from operator import itemgetter
 
-from aurora.datum import Row
 from aurora.errors import CheckViolation, InvariantViolation
 from compute_node.catalog.ddl.context import DdlContext
 from compute_node.exec.builder import Builder
 from compute_node.exec.context import ExecContext
-from compute_node.exec.placing import Placer
+from compute_node.exec.placing import Placer, layout
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.analyze.stored import analyze_stored
 from compute_node.sql.expressions import Expr, NullTest, Var
@@ -91,18 +89,10 @@ def _check_leaf(ctx: DdlContext, leaf: RelationDesc, steps: Sequence[tuple[Relat
         tests = []
         for parent, child in steps:
             placer = Placer(builder, parent)
-            tests.append((placer, places_of(leaf, parent), placer.index.oids.index(child)))
+            tests.append((placer, layout(places_of(leaf, parent)), placer.index.oids.index(child)))
         for batch in ctx.storage.table(leaf).scan(ctx.rows.snapshot(), every, False):
             run.check()
-            for placer, places, wanted in tests:
-                if any(number != wanted for number in placer.numbers(run, _laid_out(batch, places))):
+            for placer, lay, wanted in tests:
+                numbers = placer.numbers(run, batch if lay is None else lay(batch))
+                if numbers.count(wanted) < len(numbers):
                     raise CheckViolation(message, schema=leaf.schema, table=leaf.name)
-
-
-def _laid_out(rows: list[Row], places: Sequence[int] | None) -> list[Row]:
-    """Rows as another table has them."""
-    if places is None:
-        return rows
-    if min(places, default=-1) >= 0 and len(places) > 1:
-        return list(map(itemgetter(*places), rows))
-    return [tuple([None if place < 0 else row[place] for place in places]) for row in rows]
