@@ -209,11 +209,10 @@ class PgType:
     """One row of pg_type with its code.
 
     ``disk`` chooses the tuple codec: ``?`` bool, ``h i q`` signed 2/4/8 bytes, ``I`` u32, ``f d`` floats, ``c`` one
-    byte
-    (the "char" type, value a str), ``s`` UTF-8 varlena (value str), ``y`` bytes varlena, ``x`` varlena through
-    ``to_disk`` and
-    ``from_disk``. ``sort_value`` maps a value to a Python object whose ``<`` and ``==`` are the type's (None: the value
-    itself); ``sort_key`` gives bytes whose memcmp order is the type's, for B-trees (None: not indexable).
+    byte (the "char" type, value a str), ``s`` UTF-8 varlena (value str), ``y`` bytes varlena, ``x`` varlena through
+    ``to_disk`` and ``from_disk``. ``sort_value`` maps a value to a Python object whose ``<`` and ``==`` are the type's
+    (None: the value itself); ``sort_key`` gives bytes whose memcmp order is the type's, for B-trees (None: not
+    indexable).
     Text input raises 22P02 and friends; binary input 22P03 / 08P01.
     """
 
@@ -356,18 +355,14 @@ class Function:
     """One row of pg_proc with its code.
 
     ``implementation`` takes the arguments positionally (after a ``FunctionContext`` when ``needs_context``) and is
-    never
-    called with a NULL when ``strict``. ``inline`` is an optional Python expression template with ``{0}``, ``{1}`` …
-    that the
-    expression compiler may use instead of a call; it may name helpers from ``inline_names``. A set-returning function
-    returns an iterable of values (of tuples when ``out_columns``).
+    never called with a NULL when ``strict``. ``inline`` is an optional Python expression template with ``{0}``, ``{1}``
+    … that the expression compiler may use instead of a call; it may name helpers from ``inline_names``. A set-returning
+    function returns an iterable of values (of tuples when ``out_columns``).
 
-    Functions whose code depends on the actual types of polymorphic or "any" arguments have ``specialize``: called
-    once per
-    call site with the actual argument types (variadic arguments already gathered: the call passes one list for a
-    typed VARIADIC parameter, and the separate values for VARIADIC "any") and the result type, it gives the callable
-    to use in place of
-    ``implementation``, with the same calling convention.
+    Functions whose code depends on the actual types of polymorphic or "any" arguments have ``specialize``: called once
+    a call site with the actual argument types (variadic arguments already gathered: the call passes one list for a
+    typed VARIADIC parameter, and the separate values for VARIADIC "any") and the result type, it gives what is called
+    instead of ``implementation``, with the same calling convention.
     """
 
     oid: int
