@@ -4,10 +4,8 @@ Declared in ``compute_node/types/system.py`` and ``catalog/system_functions.py``
 what they do: ``names`` (reg* types, visibility), ``definitions`` (pg_get_…def, descriptions), ``privileges``
 (has_…_privilege), ``server`` (sizes, settings, sessions, sequences), ``advisory`` (locks), ``xids``, ``recovery`` (the
 log and its replay), ``information``, ``properties`` (of access methods and indexes), ``statistics``,
-``counters``, ``replication``,
-``files`` (of the machine), ``control`` (facts of the volume, memory), ``partitions``, ``typed_inputs`` (of a type's OID),
-``aurora``
-and ``faults``. Source: PostgreSQL manual, ch. 9.26 and 9.27.
+``counters``, ``replication``, ``partitions``, ``files`` (of the machine), ``control`` (facts of the volume, memory),
+``typed_inputs`` (of a type's OID), ``aurora`` and ``faults``. Source: PostgreSQL manual, ch. 9.26 and 9.27.
 """
 
 from __future__ import annotations

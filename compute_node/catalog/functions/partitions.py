@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from aurora.datum import Datum, Row
-from aurora.errors import InvalidParameterValue
+from aurora.errors import InvalidParameterValue, NotSupported
 from compute_node.catalog.functions.call import Call, quote_identifier
 from compute_node.relations.access_methods import BTREE, HASH
 from compute_node.relations.descriptors import RelationDesc
@@ -25,7 +25,7 @@ from compute_node.sql.expressions import And
 from compute_node.sql.expressions import Call as FunctionCall
 from compute_node.sql.partitioning import key_expressions, key_names, key_of, partition_constraint
 from compute_node.types import oids
-from compute_node.types.registry import REGISTRY, PgType, TypeEnv
+from compute_node.types.registry import PgType, TypeEnv
 
 _BARE = frozenset("0123456789.")
 
@@ -190,19 +190,20 @@ def satisfies_hash_partition(
         )
     hashes = []
     for value, function, kind in zip(values, key.hashes, key.types, strict=True):
-        hashes.append(None if value is None else hash_value(call.view.function(function), call.view.type(kind), value))
+        hashes.append(None if value is None else _hash_value(call.view, function, call.view.type(kind), value))
     return combined_hash(hashes) % modulus == remainder
 
 
-def hash_value(function: object, kind: PgType, value: Datum) -> int:
-    """The extended hash of a value by a built-in function."""
-    implementation = getattr(function, "implementation", None)
-    specialize = getattr(function, "specialize", None)
-    if specialize is not None:
-        implementation = specialize((kind, REGISTRY.types[oids.INT8]), REGISTRY.types[oids.INT8])
+def _hash_value(view: CatalogView, function: int, kind: PgType, value: Datum) -> int:
+    """The extended hash of a value. 0A000 for a function of a user's."""
+    found = view.function(function)
+    if found.routine is not None:
+        raise NotSupported(f"satisfies_hash_partition with function {found.name} is not supported")
+    run, wide = found.implementation, view.type(oids.INT8)
+    if found.specialize is not None:
+        run = found.specialize((kind, wide), wide)
     seed = HASH_SEED - (1 << 64) if HASH_SEED >> 63 else HASH_SEED
-    found: int = implementation(value, seed)  # type: ignore[misc]
-    return found
+    return int(run(value, seed))
 
 
 FUNCTIONS: dict[str, Callable[..., Datum]] = {

@@ -26,6 +26,7 @@ from compute_node.relations.partitions import (
     PartitionIndex,
     PartitionKey,
 )
+from compute_node.sql.analyze.expressions import expression_location
 from compute_node.sql.analyze.partition_bounds import analyze_bound, refuse_columns
 from compute_node.sql.expressions import Expr
 from compute_node.sql.partitioning import key_names, key_of, partitions_of
@@ -105,14 +106,14 @@ class BoundReader:
                 continue
             value = self._value(item, place)
             if value is None:
-                raise InvalidTableDefinition("cannot specify NULL in range bound")
+                raise InvalidObjectDefinition("cannot specify NULL in range bound")
             found.append(value)
         for place in range(1, len(found)):
             before = found[place - 1]
             if isinstance(before, Edge) and found[place] != before:
                 word = "MINVALUE" if before.side < 0 else "MAXVALUE"
                 raise DatatypeMismatch(
-                    f"every bound following {word} must also be {word}", position=_position(_location(nodes[place]))
+                    f"every bound following {word} must also be {word}", position=_position(_place(nodes[place]))
                 )
         return tuple(found)
 
@@ -131,9 +132,8 @@ class BoundReader:
         return key_names(self._ctx.view, self._parent)[place].strip("()")
 
 
-def _location(node: ast.Node) -> int | None:
-    found: int | None = getattr(node, "location", None)
-    return found
+def _place(node: ast.Node) -> int:
+    return node.location if isinstance(node, ast.PartitionRangeDatum) else expression_location(node)
 
 
 def _edge(node: ast.Node) -> Edge | None:
@@ -225,12 +225,8 @@ def _check_list(
     for value, item in zip(bound.values, node.listdatums, strict=False):
         number = index.null if value is None else index.by_value.get(index.form(value), NONE)
         if number not in (NONE, index.default):
-            return number, _location(_inner(item))
+            return number, expression_location(item)
     return None
-
-
-def _inner(node: ast.Node) -> ast.Node:
-    return node.arg if isinstance(node, ast.TypeCast) and _location(node.arg) is not None else node
 
 
 def _check_range(
@@ -242,7 +238,7 @@ def _check_range(
             f'empty range bound specified for partition "{name}"',
             detail=f"Specified lower bound {range_text(ctx, index.key, bound.lower)} is greater than or equal to upper"
             f" bound {range_text(ctx, index.key, bound.upper)}.",
-            position=_position(_location(_inner(node.lowerdatums[0]))),
+            position=_position(expression_location(node.lowerdatums[0])),
         )
     for number, other in enumerate(index.bounds):
         if other.is_default:
@@ -251,8 +247,8 @@ def _check_range(
         if start < upper and lower < end:
             # It is the value that begins to overlap which PostgreSQL points at.
             if start <= lower:
-                return number, _location(_inner(node.lowerdatums[_first_difference(lower, end)]))
-            return number, _location(_inner(node.upperdatums[_first_difference(upper, start)]))
+                return number, expression_location(node.lowerdatums[_first_difference(lower, end)])
+            return number, expression_location(node.upperdatums[_first_difference(upper, start)])
     return None
 
 

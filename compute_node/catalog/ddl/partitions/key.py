@@ -19,7 +19,7 @@ from aurora.errors import (
     UndefinedObject,
 )
 from compute_node.catalog.ddl.context import CLASS_COLLATION, CLASS_OPCLASS, CLASS_RELATION, DdlContext
-from compute_node.catalog.ddl.expressions import is_immutable, partition_expression, uses
+from compute_node.catalog.ddl.expressions import is_immutable, partition_expression, uses, without_place
 from compute_node.catalog.ddl.indexes import operator_class
 from compute_node.relations.access_methods import BTREE, HASH
 from compute_node.relations.descriptors import RelationDesc
@@ -125,7 +125,8 @@ def _expression(ctx: DdlContext, desc: RelationDesc, element: ast.PartitionElem,
     position = (element.location or 0) + 1
     if isinstance(element.expr, ast.A_Const) and (element.expr.isnull or isinstance(element.expr.val, ast.String)):
         raise InvalidTableDefinition(f"partition key column {number} has pseudo-type unknown")
-    found, stored = partition_expression(ctx, element.expr, desc)
+    with without_place():
+        found, stored = partition_expression(ctx, element.expr, desc)
     if stored.type == oids.UNKNOWN or ctx.view.type(stored.type).kind == "p":
         kind = format_type(ctx.view, stored.type)
         raise InvalidTableDefinition(f"partition key column {number} has pseudo-type {kind}")
