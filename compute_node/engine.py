@@ -57,6 +57,7 @@ from compute_node.sql.plan import PlannedStmt
 from compute_node.sql.planner import plan
 from compute_node.sql.planner.modify import checks, copy_condition, generated
 from compute_node.sql.required import RelationAccess, Required
+from compute_node.sql.rewriter import rewrite
 from compute_node.txn.locks import ROW_EXCLUSIVE, WeakLocks
 from compute_node.txn.transaction import Txn
 from compute_node.types.acl import INSERT
@@ -216,6 +217,7 @@ class Engine:
             tables: tuple[int, ...] = ()
             if addressed:
                 query, tables = add_addresses(query)
+            query = rewrite(query, view, session)
             planned = plan(query, view, session.settings, session, values)
             planned.addressed = tables
             if found := {offset for offset, slot in slots.items() if slot in planned.decisive_slots}:

@@ -22,6 +22,7 @@ BTREE_INDEX: Final = "B-tree index"
 
 _INT_MAX: Final = 2**31 - 1
 _CLEANUP_WORDS: Final = ("auto", "on", "off", "true", "false", "yes", "no", "1", "0")
+_CHECK_WORDS: Final = ("local", "cascaded")
 _FILLFACTOR: Final = "fillfactor"
 
 
@@ -31,9 +32,14 @@ class _Option(NamedTuple):
     kind: str
     least: float = 0
     most: float = 0
+    words: tuple[str, ...] = ()
+    """of an enum"""
+    valid: str = ""
+    """how an error names these"""
 
 
 _BOOLEAN: Final = _Option("boolean")
+_CHECK_OPTION: Final = _Option("enum", words=_CHECK_WORDS, valid='"local" and "cascaded"')
 _VACUUM: Final = {
     "autovacuum_enabled": _BOOLEAN,
     "autovacuum_vacuum_threshold": _Option("integer", 0, _INT_MAX),
@@ -49,7 +55,7 @@ _VACUUM: Final = {
     "autovacuum_multixact_freeze_max_age": _Option("integer", 10_000, 2_000_000_000),
     "autovacuum_multixact_freeze_table_age": _Option("integer", 0, 2_000_000_000),
     "log_autovacuum_min_duration": _Option("integer", -1, _INT_MAX),
-    "vacuum_index_cleanup": _Option("enum"),
+    "vacuum_index_cleanup": _Option("enum", words=_CLEANUP_WORDS, valid='"on", "off", and "auto"'),
     "vacuum_truncate": _BOOLEAN,
 }
 _HASH_INDEX: Final = {_FILLFACTOR: _Option("integer", 10, 100)}
@@ -65,7 +71,7 @@ _OPTIONS: Final[dict[str, dict[str, _Option]]] = {
         "user_catalog_table": _BOOLEAN,
     },
     TOAST: _VACUUM,
-    VIEW: {"security_barrier": _BOOLEAN, "security_invoker": _BOOLEAN},
+    VIEW: {"security_barrier": _BOOLEAN, "security_invoker": _BOOLEAN, "check_option": _CHECK_OPTION},
     HASH_INDEX: _HASH_INDEX,
     BTREE_INDEX: {**_HASH_INDEX, "deduplicate_items": _BOOLEAN},
 }
@@ -85,8 +91,6 @@ def options_of(kind: str, given: Sequence[ast.DefElem] | None) -> list[str]:
             if boolean_word(text):
                 raise NotSupported("tables declared WITH OIDS are not supported")
             continue
-        if kind == VIEW and name == "check_option":
-            raise NotSupported("WITH CHECK OPTION is not supported")
         if name in found:
             raise InvalidParameterValue(f'parameter "{name}" specified more than once')
         declared = _OPTIONS[kind].get(name)
@@ -140,10 +144,10 @@ def _check(name: str, option: _Option, text: str) -> None:
             raise InvalidParameterValue(f'invalid value for boolean option "{name}": {text}')
         return
     if option.kind == "enum":
-        if text.lower() not in _CLEANUP_WORDS:
+        if text.lower() not in option.words:
             raise InvalidParameterValue(
                 f'invalid value for enum option "{name}": {text}',
-                detail='Valid values are "on", "off", and "auto".',
+                detail=f"Valid values are {option.valid}.",
             )
         return
     whole = option.kind == "integer"

@@ -15,9 +15,10 @@ from aurora.errors import InvariantViolation
 from compute_node.exec.compile.compiler import Compiler, tuple_text
 from compute_node.exec.compile.rows import batch_function, is_volatile
 from compute_node.exec.compile.unit import Code, Scope, Unit
-from compute_node.exec.constraints import RowViolation, not_null_attnos, violation
+from compute_node.exec.constraints import Reason, RowViolation, not_null_attnos, violation
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql import expressions as ex
+from compute_node.sql.plan import PlannedCheck
 
 if TYPE_CHECKING:
     from compute_node.access.table import Table
@@ -83,6 +84,7 @@ class RowChange:
         "_make",
         "_relation",
         "_returning",
+        "_row_checks",
         "_system",
         "changed",
         "needed",
@@ -101,7 +103,9 @@ class RowChange:
         whole: bool = False,
         system: tuple[int, ...] = (),
         generated: Assignments = (),
+        row_checks: Sequence[PlannedCheck] = (),
     ) -> None:
+        self._row_checks = row_checks
         self._system = system
         self._builder = builder
         self._relation = relation
@@ -116,6 +120,7 @@ class RowChange:
         self.uses_joined = any(index >= width for index in used | columns_used(returning))
         columns = {index for index in used if index < width}
         over_new = [node for _, node in (*checks, *self._generated)]
+        over_new += [check.condition for check in row_checks]
         columns |= {index for index in columns_used(over_new) if index + 1 not in self.changed}
         if returning or whole:
             columns |= set(range(width))
@@ -206,18 +211,28 @@ class RowChange:
             for position, attno in enumerate(self.changed)
             if attno in must and values[position].nullable
         ]
-        if not guarded and not checks and not keep and not made:
+        if not guarded and not checks and not keep and not made and not self._row_checks:
             return [*lines, f"return {text}"]
         lines.append(f"n = {text}")
         if made:
             lines.append(f"n += {tuple_text([value.text for value in made])}")
+        lines += self._asked(fresh, unit, fail, of_view=False)
         for position, attno in guarded:
             lines.append(f"if n[{position}] is None: {fail}({unit.bind(attno)}, n)")
         for name, node in checks:
             lines.append(f"if {fresh.falsity(node).text}: {fail}({unit.bind(name)}, n)")
+        lines += self._asked(fresh, unit, fail, of_view=True)
         if keep:
             lines.append("keep[0] = (r, n)")
         return [*lines, "return n"]
+
+    def _asked(self, fresh: Compiler, unit: Unit, fail: str, of_view: bool) -> list[str]:
+        """What views, or else policies, ask of the new row."""
+        return [
+            f"if not ({fresh.truth(check.condition).text}): {fail}({unit.bind(check)}, n)"
+            for check in self._row_checks
+            if check.of_view == of_view
+        ]
 
     def apply(
         self, ctx: ExecContext, table: Table, tid: int, joined: Row | None, find_again: FindAgain | None = None
@@ -304,5 +319,5 @@ _TABLE = -6
 """attno of tableoid"""
 
 
-def _fail(reason: int | str, changed: Row) -> None:
+def _fail(reason: Reason, changed: Row) -> None:
     raise RowViolation(reason, changed)

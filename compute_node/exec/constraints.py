@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from aurora.datum import Row
-from aurora.errors import CheckViolation, NotNullViolation, SqlError
+from aurora.errors import (
+    CheckViolation,
+    InsufficientPrivilege,
+    NotNullViolation,
+    SqlError,
+    WithCheckOptionViolation,
+)
 from compute_node.access.stored import resolved_row
 from compute_node.exec.compile.compiler import Compiler
 from compute_node.exec.compile.unit import Unit, row_scope
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.expressions import Expr
+from compute_node.sql.plan import PlannedCheck
 
 if TYPE_CHECKING:
     from compute_node.exec.builder import Builder
@@ -23,10 +30,10 @@ SHOWN_BYTES = 64
 
 
 class RowViolation(Exception):
-    """A constraint failed while only some columns of the row were at hand. ``reason`` is an attno (NOT NULL) or the
-    name of a CHECK; ``changed`` are the new values of the assigned columns."""
+    """A constraint failed while only some columns of the row were at hand. ``changed`` are the new values of the
+    assigned columns."""
 
-    def __init__(self, reason: int | str, changed: Row) -> None:
+    def __init__(self, reason: Reason, changed: Row) -> None:
         super().__init__(reason)
         self.reason = reason
         self.changed = changed
@@ -68,8 +75,14 @@ def _set_columns(builder: Builder, relation: RelationDesc) -> set[int]:
     }
 
 
-def violation(ctx: ExecContext, builder: Builder, relation: RelationDesc, row: Row, reason: int | str) -> SqlError:
+Reason: TypeAlias = "int | str | PlannedCheck"
+"""what a row breaks: NOT NULL of an attno, a CHECK by name, a view's or policy's condition"""
+
+
+def violation(ctx: ExecContext, builder: Builder, relation: RelationDesc, row: Row, reason: Reason) -> SqlError:
     """The error for a full new row."""
+    if isinstance(reason, PlannedCheck) and not reason.of_view:
+        return policy_violation(reason)
     detail = failing_row(ctx, builder, relation, row)
     if isinstance(reason, int):
         name = relation.columns[reason - 1].name
@@ -80,6 +93,8 @@ def violation(ctx: ExecContext, builder: Builder, relation: RelationDesc, row: R
             table=relation.name,
             column=name,
         )
+    if isinstance(reason, PlannedCheck):
+        return WithCheckOptionViolation(f'new row violates check option for view "{reason.relation}"', detail=detail)
     return CheckViolation(
         f'new row for relation "{relation.name}" violates check constraint "{reason}"',
         detail=detail,
@@ -89,31 +104,57 @@ def violation(ctx: ExecContext, builder: Builder, relation: RelationDesc, row: R
     )
 
 
+_WHAT = {
+    "conflict": "new row violates row-level security policy{policy} (USING expression) for table",
+    "merge update": "target row violates row-level security policy{policy} (USING expression) for table",
+    "merge delete": "target row violates row-level security policy{policy} (USING expression) for table",
+}
+
+
+def policy_violation(check: PlannedCheck) -> SqlError:
+    """42501 for a row that a policy does not allow."""
+    what = _WHAT.get(check.kind, "new row violates row-level security policy{policy} for table")
+    policy = f' "{check.policy}"' if check.policy else ""
+    return InsufficientPrivilege(f'{what.format(policy=policy)} "{check.relation}"')
+
+
 def not_null_attnos(relation: RelationDesc) -> list[int]:
     """Columns that must not be NULL."""
     return [column.attno for column in relation.columns if column.not_null and not column.dropped]
 
 
 def row_verifier(
-    builder: Builder, relation: RelationDesc, checks: Sequence[tuple[str, Expr]]
+    builder: Builder,
+    relation: RelationDesc,
+    checks: Sequence[tuple[str, Expr]],
+    row_checks: Sequence[PlannedCheck] = (),
 ) -> Callable[[ExecContext, list[Row]], None] | None:
     """A function that raises for the first of a batch of full new rows that breaks a constraint; None: there are
     none."""
     attnos = not_null_attnos(relation)
-    if not attnos and not checks:
+    if not attnos and not checks and not row_checks:
         return None
 
-    def fail(ctx: ExecContext, row: Row, reason: int | str) -> None:
+    def fail(ctx: ExecContext, row: Row, reason: Reason) -> None:
         raise violation(ctx, builder, relation, row, reason)
 
     unit = Unit()
     compiler = Compiler(unit, row_scope([not column.not_null for column in relation.columns]), builder)
     failure = unit.bind(fail, "g")
     body = ["for r in b:"]
+
+    def asked(of_view: bool) -> None:
+        for check in row_checks:
+            if check.of_view == of_view:
+                met = compiler.truth(check.condition).text
+                body.append(f"    if not ({met}): {failure}(c, r, {unit.bind(check)})")
+
+    asked(of_view=False)
     if attnos:
         body.append(f"    if {' or '.join(f'r[{attno - 1}] is None' for attno in attnos)}:")
         body.append(f"        {failure}(c, r, next(n for n in {unit.bind(tuple(attnos))} if r[n - 1] is None))")
     for name, expression in checks:
         body.append(f"    if {compiler.falsity(expression).text}: {failure}(c, r, {unit.bind(name)})")
+    asked(of_view=True)
     body.append("return None")
     return unit.link(unit.function("c, b", body))

@@ -66,7 +66,9 @@ def point_select(planned: pl.PlannedStmt, builder: Builder) -> Link | None:
 def point_modify(planned: pl.PlannedStmt, builder: Builder) -> Link | None:
     """``run`` of a single-row INSERT, UPDATE or DELETE without RETURNING."""
     plan = planned.plan
-    if not is_self_contained(planned) or (isinstance(plan, (pl.Insert, pl.Update)) and plan.generated):
+    if not is_self_contained(planned):
+        return None
+    if isinstance(plan, (pl.Insert, pl.Update)) and (plan.generated or plan.row_checks):
         return None
     if isinstance(plan, pl.Insert) and (plan.route is not None or plan.relation.is_partition):
         return None
@@ -79,6 +81,9 @@ def point_modify(planned: pl.PlannedStmt, builder: Builder) -> Link | None:
             return None
         if plan.recheck is None or is_volatile(builder, plan.recheck):
             # Without the re-check the scan's filter would be lost.
+            return None
+        if isinstance(plan, pl.Delete) and scan_condition(child) is not None:
+            # ``Table.delete`` asks the re-check of newer versions alone.
             return None
         width = len(plan.relation.columns)
         if any(index >= width for index in columns_used([plan.recheck])):

@@ -49,6 +49,7 @@ def plan_of_leaf(plan: pl.Insert, leaf: pl.Route) -> pl.Insert:
         checks=leaf.checks,
         generated=leaf.generated,
         returning=tuple([of(item) for item in plan.returning]),
+        row_checks=tuple([check._replace(condition=of(check.condition)) for check in plan.row_checks]),
         arbiters=leaf.arbiters,
         conflict_assignments=tuple([(target_of[attno - 1] + 1, of(item)) for attno, item in plan.conflict_assignments]),
         conflict_where=None if plan.conflict_where is None else of(plan.conflict_where),

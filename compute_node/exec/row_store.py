@@ -38,7 +38,7 @@ def copied_columns(plan: pl.Insert) -> frozenset[int]:
     """Positions of the columns that nothing here looks at: what is stored of another table's value is copied."""
     relation = plan.relation
     keyed = {attno for index in relation.indexes for attno in index.columns}
-    looked_at = plan.returning or plan.conflict or plan.checks or plan.generated or 0 in keyed
+    looked_at = plan.returning or plan.conflict or plan.checks or plan.row_checks or plan.generated or 0 in keyed
     looked_at = looked_at or relation.is_partition or relation.is_partitioned
     if looked_at or relation.toast is None or any(index.predicate is not None for index in relation.indexes):
         return frozenset()
@@ -60,13 +60,18 @@ class RowStore:
         "_system",
         "_test",
         "_verify",
+        "_verify_stored",
     )
 
     def __init__(
         self, plan: pl.Insert, builder: Builder, stored: tuple[int, ...] = (), test: PartitionTest | None = None
     ) -> None:
         self._relation, self._system = plan.relation, plan.system
-        self._verify = row_verifier(builder, plan.relation, plan.checks)
+        # What a view asks, a row must meet that is stored, and no other.
+        late = [check for check in plan.row_checks if plan.conflict and check.of_view]
+        first = [check for check in plan.row_checks if check not in late]
+        self._verify = row_verifier(builder, plan.relation, plan.checks, first)
+        self._verify_stored = row_verifier(builder, plan.relation, (), late) if late else None
         self._generate = generator(builder, plan.relation, plan.generated)
         self._stored = stored
         self._test = test
@@ -89,6 +94,7 @@ class RowStore:
                 proposed=True,
                 system=plan.system,
                 generated=plan.generated,
+                row_checks=plan.row_checks,
             )
 
     def checked(self, ctx: ExecContext, batch: Batch) -> Iterable[Batch]:
@@ -172,6 +178,8 @@ class RowStore:
             tid, found = table.insert_or_find(ctx.txn, row, arbiters)
             if not found:
                 touched.add(tid)
+                if self._verify_stored is not None:
+                    self._verify_stored(ctx, [row])
                 if self._returning is None:
                     return ()
                 returned: Row = self._returning(ctx, [self._whole(ctx, table, tid, row)])[0]

@@ -455,6 +455,21 @@ class Route:
             yield from each.leaves()
 
 
+class PlannedCheck(NamedTuple):
+    """A ``RowCheck`` over the full new row (of kinds conflict and merge: over the row that is found); it is met when
+    ``condition`` is true. ``of_view``: it follows the table's own constraints, others precede them."""
+
+    kind: str
+    relation: str
+    policy: str
+    condition: Expr
+
+    @property
+    def of_view(self) -> bool:
+        """Whether WITH CHECK OPTION asks for it."""
+        return self.kind == "view"
+
+
 @dataclass(slots=True, kw_only=True)
 class Insert(Plan):
     """Inserts the child's rows, one value per table column. ``returning`` is over the full new row (Columns in attno
@@ -464,6 +479,7 @@ class Insert(Plan):
     relation: RelationDesc
     child: Plan
     checks: tuple[tuple[str, Expr], ...] = ()
+    row_checks: tuple[PlannedCheck, ...] = ()
     generated: tuple[tuple[int, Expr], ...] = ()
     """generated columns: attno ← expression over the full new row"""
     returning: tuple[Expr, ...] = ()
@@ -500,6 +516,7 @@ class Update(Plan):
     tid_column: int = -1
     """-1: the tid comes beside the row from the only scan"""
     checks: tuple[tuple[str, Expr], ...] = ()
+    row_checks: tuple[PlannedCheck, ...] = ()
     generated: tuple[tuple[int, Expr], ...] = ()
     returning: tuple[Expr, ...] = ()
     system: tuple[int, ...] = ()
@@ -544,6 +561,7 @@ class Merge(Plan):
     """the target's range entry"""
     tid_column: int
     checks: tuple[tuple[str, Expr], ...] = ()
+    row_checks: tuple[PlannedCheck, ...] = ()
     generated: tuple[tuple[int, Expr], ...] = ()
     alias: str = ""
 

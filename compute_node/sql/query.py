@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from pglast import ast
+from pglast.enums import OverridingKind
 
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.expressions import Expr, SortKey
@@ -29,6 +30,11 @@ class Sample:
 
 _BARRIER = re.compile(r"security_barrier=(t|y|1|on)", re.IGNORECASE).match
 """a view's option, as it was given"""
+
+
+def is_security_barrier(view: RelationDesc) -> bool:
+    """Whether a view has the option security_barrier."""
+    return any(map(_BARRIER, view.options))
 
 
 @dataclass(slots=True)
@@ -58,6 +64,9 @@ class RangeEntry:
     """of each column, -1 where it is not known; empty: those of the types"""
     written: ast.Alias | None = None
     """the alias, where the query gives one"""
+    security: tuple[Expr, ...] = ()
+    """of a table: what a row must meet before anything else may look at it (barrier views, row security), in this
+    order"""
     descends: bool = False
     """a table's: whether its descendants' rows are meant, too (no ONLY)"""
 
@@ -73,7 +82,7 @@ class RangeEntry:
     def is_barrier(self) -> bool:
         """Whether it is a view behind which nobody may look: conditions from outside see the rows that it shows and no
         others (security_barrier)."""
-        return self.kind == "subquery" and self.relation is not None and any(map(_BARRIER, self.relation.options))
+        return self.kind == "subquery" and self.relation is not None and is_security_barrier(self.relation)
 
 
 @dataclass(slots=True)
@@ -216,6 +225,22 @@ class Grouping:
     content: tuple[Grouping, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class RowCheck:
+    """What a new row must meet besides its table's constraints: the WHERE of a view WITH CHECK OPTION, or of a policy.
+
+    ``kind``: view, insert, update, conflict (the row that ON CONFLICT finds), merge update, merge delete (the row that
+    MERGE finds). ``relation``: the view's or table's name, ``policy``: of a policy that restricts. ``condition`` is
+    over the target's range entry, None for a view without one; ``cascaded``: views below are checked, too.
+    """
+
+    kind: str
+    relation: str
+    condition: Expr | None
+    policy: str = ""
+    cascaded: bool = False
+
+
 @dataclass(slots=True)
 class Query:
     """SELECT, INSERT, UPDATE or DELETE after analysis.
@@ -273,6 +298,9 @@ class Query:
     """its select list has set-returning functions"""
     inserted: tuple[int, ...] = ()
     """INSERT: attnos of the columns that the statement gives values for"""
+    overriding: OverridingKind = OverridingKind.OVERRIDING_NOT_SET
+    row_checks: tuple[RowCheck, ...] = ()
+    """what views and policies ask of new rows, in the order in which it is checked; found by ``rewriter``"""
     arbiter_columns: frozenset[int] = frozenset()
     """INSERT … ON CONFLICT: the columns that finding a conflict reads"""
     relations: frozenset[int] = frozenset()

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final, NamedTuple
 
+from aurora.errors import InvariantViolation
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.expressions import Call, CurrentOf, Expr, SubLink, Var, walk
 from compute_node.sql.query import FromItem, JoinItem, Query
@@ -97,6 +98,40 @@ def is_security_invoker(view: RelationDesc) -> bool:
     return False
 
 
+def change_of(query: Query) -> RelationAccess:
+    """What an INSERT, UPDATE or DELETE does to its target, whatever it reads of it."""
+    if query.target is None:
+        raise InvariantViolation("a data change without a target")
+    use = _Use(query.target, 0, 0)
+    _note_change(query, use)
+    return RelationAccess(
+        use.relation, use.modes, frozenset(use.selected), frozenset(use.inserted), frozenset(use.updated)
+    )
+
+
+def _note_change(query: Query, use: _Use) -> None:
+    if query.command == "merge":
+        for action in query.merge_actions:
+            use.modes |= {"update": UPDATE, "delete": DELETE, "insert": INSERT}.get(action.command, 0)
+            use.updated |= {attno for attno, _ in action.assignments}
+            use.inserted |= set(action.inserted)
+    elif query.command == "delete":
+        use.modes |= DELETE
+    elif query.command == "update":
+        use.modes |= UPDATE
+        use.updated |= {attno for attno, _ in query.assignments}
+    else:
+        use.modes |= INSERT
+        use.inserted |= set(query.inserted)
+        if query.on_conflict is not None:
+            if query.arbiter_columns:
+                use.modes |= SELECT
+                use.selected |= query.arbiter_columns
+            if query.on_conflict.action == "update":
+                use.modes |= UPDATE
+                use.updated |= {attno for attno, _ in query.on_conflict.assignments}
+
+
 class _Collector:
     def __init__(self) -> None:
         self.uses: list[_Use] = []
@@ -117,11 +152,13 @@ class _Collector:
                 modes = 0 if number == query.result_rte or entry.alias == "excluded" else SELECT
             if locked or number in locked_here:
                 modes |= UPDATE
-            use = _Use(entry.relation, modes, check_as)
-            level.append(use)
-            self.uses.append(use)
+            used = _Use(entry.relation, modes, check_as)
+            level.append(used)
+            self.uses.append(used)
         levels = [*outer, level]
-        self._target(query, level)
+        use = level[query.result_rte] if query.target is not None and query.result_rte >= 0 else None
+        if use is not None:
+            _note_change(query, use)
         for expr in _expressions(query):
             self._expression(expr, levels, check_as)
         for cte in query.ctes:
@@ -137,32 +174,6 @@ class _Collector:
             self.visit(query.set_op[3], levels, check_as, locked)
         if query.source is not None:
             self.visit(query.source, levels, check_as, False)
-
-    @staticmethod
-    def _target(query: Query, level: _Level) -> None:
-        use = level[query.result_rte] if query.target is not None and query.result_rte >= 0 else None
-        if use is None:
-            return
-        if query.command == "merge":
-            for action in query.merge_actions:
-                use.modes |= {"update": UPDATE, "delete": DELETE, "insert": INSERT}.get(action.command, 0)
-                use.updated |= {attno for attno, _ in action.assignments}
-                use.inserted |= set(action.inserted)
-        elif query.command == "delete":
-            use.modes |= DELETE
-        elif query.command == "update":
-            use.modes |= UPDATE
-            use.updated |= {attno for attno, _ in query.assignments}
-        else:
-            use.modes |= INSERT
-            use.inserted |= set(query.inserted)
-            if query.on_conflict is not None:
-                if query.arbiter_columns:
-                    use.modes |= SELECT
-                    use.selected |= query.arbiter_columns
-                if query.on_conflict.action == "update":
-                    use.modes |= UPDATE
-                    use.updated |= {attno for attno, _ in query.on_conflict.assignments}
 
     def _expression(self, expr: Expr, levels: list[_Level], check_as: int) -> None:
         for node in walk(expr):

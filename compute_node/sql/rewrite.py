@@ -64,6 +64,7 @@ def map_query_expressions(
             function=optional(item.function),
             values=tuple(tuple(one(value) for value in row) for row in item.values),
             join_aliases=tuple(one(alias) for alias in item.join_aliases),
+            security=tuple(one(condition) for condition in item.security),
         )
 
     def conflict(item: OnConflict | None) -> OnConflict | None:
@@ -106,6 +107,7 @@ def map_query_expressions(
             for item in query.merge_actions
         ],
         returning=targets(query.returning),
+        row_checks=tuple(dataclasses.replace(item, condition=optional(item.condition)) for item in query.row_checks),
     )
 
 
@@ -132,6 +134,9 @@ def own_expressions(query: Query) -> Iterator[Expr]:
                 yield expr
     for item in query.from_items:
         yield from join(item)
+    for check in query.row_checks:
+        if check.condition is not None:
+            yield check.condition
     for _, expr in query.assignments:
         yield expr
     if query.on_conflict is not None:

@@ -21,6 +21,7 @@ from aurora.errors import (
     WrongObjectType,
 )
 from compute_node.catalog.builders import attribute_row
+from compute_node.catalog.ddl.alter_kinds import refuse_kind
 from compute_node.catalog.ddl.cluster import checked_index, mark_clustered
 from compute_node.catalog.ddl.column_specs import ColumnSpec
 from compute_node.catalog.ddl.column_types import alter_column_types, prepare_column_types
@@ -38,6 +39,7 @@ from compute_node.catalog.ddl.foreign_keys import alter_constraint, find_constra
 from compute_node.catalog.ddl.generated_columns import drop_expression, refuse_default
 from compute_node.catalog.ddl.identity import add_identity, drop_identity, set_identity
 from compute_node.catalog.ddl.kept_texts import queries_follow
+from compute_node.catalog.ddl.objects import refuse_check_option
 from compute_node.catalog.ddl.ownership import change_relation_owner
 from compute_node.catalog.ddl.relation import (
     COLUMNS_MAX,
@@ -65,6 +67,7 @@ from compute_node.catalog.reloptions import (
 )
 from compute_node.relations.access_methods import METHODS_BY_OID, AccessMethod
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
+from compute_node.sql.analyze.from_clause import analyze_view
 from compute_node.sql.deparse.expressions import quote_literal
 from compute_node.txn.locks import ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
 from compute_node.types.anyarray import text_array
@@ -112,9 +115,7 @@ def alter_table(ctx: DdlContext, node: ast.AlterTableStmt) -> str:
         if handler is None:
             what = command.subtype.name.removeprefix("AT_")
             raise NotSupported(f"ALTER {noun} ... {what} is not supported")
-        of_index = found.kind == "i" and command.subtype == _T.AT_SetStatistics
-        if found.kind != "r" and command.subtype not in _ANY_KIND and not of_index:
-            raise NotSupported(f"this form of ALTER {noun} is not supported")
+        refuse_kind(found, command)
         handler(ctx, relation(ctx, found.oid), command)
     if found.kind == "r":
         ensure_toast(ctx, found.oid)
@@ -353,6 +354,8 @@ def _set_options(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd
         given = index_options(_method_of(ctx, desc), command.def_)
     else:
         given = options_of(VIEW if desc.kind == "v" else TABLE, command.def_)
+        if desc.kind == "v":
+            refuse_check_option(given, analyze_view(ctx.view, desc, ctx.session).query)
     _store_options(ctx, desc, changed(desc.options, given))
     if desc.kind == "r":
         given = options_of(TOAST, command.def_)
@@ -463,4 +466,3 @@ _LOCK_LEVELS = {
     _T.AT_ClusterOn: SHARE_UPDATE_EXCLUSIVE,
     _T.AT_DropCluster: SHARE_UPDATE_EXCLUSIVE,
 }
-_ANY_KIND = (_T.AT_ChangeOwner, _T.AT_SetRelOptions, _T.AT_ResetRelOptions)

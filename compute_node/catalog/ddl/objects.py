@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
@@ -55,6 +55,7 @@ from compute_node.sql.parse import literal_location
 from compute_node.sql.query import Query
 from compute_node.sql.required import NOTHING, is_security_invoker
 from compute_node.sql.rewrite import own_nodes
+from compute_node.sql.rewriter.views import why_not_updatable
 from compute_node.txn.locks import ACCESS_EXCLUSIVE, ACCESS_SHARE, ROW_EXCLUSIVE
 from compute_node.types import oids
 from compute_node.types.acl import CREATE, DELETE, INSERT, SELECT, TRUNCATE, UPDATE
@@ -165,8 +166,6 @@ def _query_columns(ctx: DdlContext, query: ast.Node, names: list[str], what: str
 
 def create_view(ctx: DdlContext, node: ast.ViewStmt) -> str:
     """CREATE [OR REPLACE] VIEW; the query's text is kept, with the names of its relations made complete."""
-    if node.withCheckOption != enums.ViewCheckOption.NO_CHECK_OPTION:
-        raise NotSupported("WITH CHECK OPTION is not supported")
     if getattr(node.query, "intoClause", None) is not None:
         raise NotSupported("views must not contain SELECT INTO")
     name = cut_name(node.view.relname)
@@ -184,7 +183,12 @@ def create_view(ctx: DdlContext, node: ast.ViewStmt) -> str:
     ):
         ctx.notice(f'view "{name}" will be a temporary view')
         node.view.relpersistence = "t"
-    options = options_of(VIEW, node.options)
+    given = list(node.options or ())
+    if node.withCheckOption != enums.ViewCheckOption.NO_CHECK_OPTION:
+        kind = "local" if node.withCheckOption == enums.ViewCheckOption.LOCAL_CHECK_OPTION else "cascaded"
+        given.append(ast.DefElem(defname="check_option", arg=ast.String(sval=kind)))
+    options = options_of(VIEW, given)
+    refuse_check_option(options, query)
     schema = ctx.creation_schema(node.view)
     text = ctx.keep(_view_text(ctx, node.query, query), analyzing, named_objects(own_nodes(query)))
     existing = view.layer.relation_oid(schema[1], name)
@@ -216,6 +220,14 @@ def create_view(ctx: DdlContext, node: ast.ViewStmt) -> str:
         ctx.depend((CLASS_REWRITE, rule, 0), address, "n")
     ctx.changes.touch(oid)
     return "CREATE VIEW"
+
+
+def refuse_check_option(options: Sequence[str], query: Query) -> None:
+    """0A000 for a check option of a view of ``query`` that cannot be changed by itself."""
+    if any(option.startswith("check_option=") for option in options):
+        why = why_not_updatable(query)
+        if why is not None:
+            raise NotSupported("WITH CHECK OPTION is supported only on automatically updatable views", hint=why)
 
 
 def _view_text(ctx: DdlContext, node: ast.Node, query: Query) -> str:

@@ -7,7 +7,7 @@ import logging
 import sys
 import sysconfig
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from aurora.datum import Datum, Row
 from aurora.errors import (
@@ -27,6 +27,8 @@ from compute_node.catalog.objects import INTERNAL_LANGUAGE, internal_function
 from compute_node.catalog.permissions import denied_relation
 from compute_node.catalog.uncoded import SQL_LANGUAGE
 from compute_node.session.settings import DEFINITIONS
+from compute_node.sql.analyze.from_clause import analyze_view
+from compute_node.sql.rewriter.views import assignable_column, base_entry, why_not_query
 from compute_node.types.acl import SELECT, UPDATE, USAGE
 from compute_node.types.system import SERVER_VERSION
 
@@ -85,15 +87,35 @@ _UPDATE, _INSERT, _DELETE = 1 << 2, 1 << 3, 1 << 4
 
 
 def relation_is_updatable(call: Call, oid: int, with_triggers: bool) -> int:
-    """pg_relation_is_updatable: a table takes all three; no view takes any here."""
-    desc = call.view.relation(oid)
-    return _UPDATE | _INSERT | _DELETE if desc is not None and desc.kind == "r" else 0
+    """pg_relation_is_updatable: a table takes all three events, a view what it hands on to what is behind it."""
+    return _events(call, oid, None)
 
 
 def column_is_updatable(call: Call, oid: int, attno: int, with_triggers: bool) -> bool:
     """pg_column_is_updatable: both UPDATE and DELETE, and not a system column."""
     wanted = _UPDATE | _DELETE
-    return attno > 0 and relation_is_updatable(call, oid, with_triggers) & wanted == wanted
+    return attno > 0 and _events(call, oid, attno) & wanted == wanted
+
+
+def _events(call: Call, oid: int, attno: int | None) -> int:
+    """What a relation takes; of a view, so far as one column (None: any) is concerned."""
+    desc = call.view.relation(oid)
+    if desc is None or desc.kind not in "rpv":
+        return 0
+    if desc.kind != "v":
+        return _UPDATE | _INSERT | _DELETE
+    query = analyze_view(call.view, desc, call.session).query
+    entry = base_entry(query)
+    if why_not_query(query) is not None or entry is None or entry.relation is None:
+        return 0
+    columns = [item for item in query.targets if not item.junk]
+    if attno is not None:
+        columns = columns[attno - 1 : attno]
+    base = entry.relation.oid
+    free = [attno for attno in map(partial(assignable_column, query), columns) if attno]
+    if not free:
+        return _DELETE & _events(call, base, None)
+    return max(_events(call, base, each) for each in free)
 
 
 def nothing(call: Call, *_: Datum) -> Iterator[Row]:

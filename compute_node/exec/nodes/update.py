@@ -44,6 +44,7 @@ class UpdateNode(Node):
             whole=whole,
             system=plan.system,
             generated=plan.generated,
+            row_checks=plan.row_checks,
         )
         self._returns = bool(plan.returning)
         self._source = ModifySource(plan.child, plan.tid_column, builder, self._change.uses_joined)

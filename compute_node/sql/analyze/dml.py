@@ -13,7 +13,6 @@ from aurora.errors import (
     DuplicateColumn,
     GeneratedAlways,
     InsufficientPrivilege,
-    ObjectNotInPrerequisiteState,
     SqlSyntaxError,
     UndefinedColumn,
     UndefinedObject,
@@ -38,16 +37,11 @@ _TID_EQUALS, _TID_EQUALITY = 1292, 387
 """tideq, and the operator"""
 
 
-def _target(scope: Scope, node: ast.RangeVar, verb: str) -> RelationDesc:
+def _target(scope: Scope, node: ast.RangeVar) -> RelationDesc:
     relation = open_relation(scope, node)
     location = -1
     if relation.kind == "v":
-        raise fail(
-            ObjectNotInPrerequisiteState,
-            f'cannot {verb} view "{relation.name}"',
-            location,
-            hint="Automatically updatable views are not supported yet.",
-        )
+        return relation  # whether it can be changed is seen when it is rewritten
     if relation.kind not in ("r", "p"):
         words = {"S": "sequence", "m": "materialized view", "t": "TOAST relation", "i": "index"}
         what = words.get(relation.kind, "relation")
@@ -75,8 +69,8 @@ def analyze_insert(scope: Scope, node: ast.InsertStmt) -> Query:
     query.command = "insert"
     if node.withClause is not None:
         transform_with(scope, node.withClause)
-    relation = _target(scope, node.relation, "insert into")
-    query.target = relation
+    relation = _target(scope, node.relation)
+    query.target, query.overriding = relation, OverridingKind(node.override)
     alias = node.relation.alias.aliasname if node.relation.alias is not None else relation.name
     scope.unreachable = ((alias, tuple([column.name for column in relation.columns if not column.dropped])),)
     columns = insert_columns(relation, node.cols)
@@ -94,7 +88,8 @@ def analyze_insert(scope: Scope, node: ast.InsertStmt) -> Query:
     width = max((len(row) for row in rows), default=len(columns))
     query.inserted = tuple(column.attno for column in columns[:width])
     if node.selectStmt is not None and not rows:
-        query.source = _insert_from_query(scope, node, relation, columns, steps)
+        query.source, width = _insert_from_query(scope, node, relation, columns, steps)
+        query.inserted = query.inserted[:width]
     else:
         query.source = _insert_values(scope, node, relation, columns, rows, steps, sets)
     target = relation_entry(scope, relation, node.relation.alias)
@@ -106,6 +101,14 @@ def analyze_insert(scope: Scope, node: ast.InsertStmt) -> Query:
     scope.items = [target]
     query.returning = _returning(scope, node.returningList)
     return query
+
+
+def _default(scope: Scope, relation: RelationDesc, column: ColumnDesc) -> Expr:
+    """What a new row has in a column that the statement gives nothing for. A view without a default of its own leaves
+    that to the table behind it."""
+    if relation.kind == "v" and not column.has_default:
+        return SetDefault(type=column.type, typmod=column.typmod)
+    return column_default(scope, column)
 
 
 def _is_values(node: ast.SelectStmt) -> bool:
@@ -131,6 +134,7 @@ def insert_columns(relation: RelationDesc, cols: Sequence[ast.Node] | None) -> l
 
 def _assembled(
     scope: Scope,
+    relation: RelationDesc,
     column: ColumnDesc,
     values: Sequence[tuple[Expr, Any]],
     overriding: OverridingKind,
@@ -141,14 +145,14 @@ def _assembled(
     base: Expr | None = None
     for value, part in values:
         if part is None:
-            base = _stored(scope, value, column, overriding)
+            base = _stored(scope, relation, value, column, overriding)
             continue
         if column.generated:
-            _check_generated(column, overriding)
+            check_generated(column, overriding)
         if base is None:
             base = Const(type=column.type, typmod=column.typmod, value=None)
         base = store(scope, base, column, part.indirection, value, part.location)
-    return column_default(scope, column) if base is None else base
+    return _default(scope, relation, column) if base is None else base
 
 
 def _check_counts(columns: list[ColumnDesc], values: list[Expr], cols: Any) -> None:
@@ -162,19 +166,20 @@ def _check_counts(columns: list[ColumnDesc], values: list[Expr], cols: Any) -> N
         )
 
 
-def _stored(scope: Scope, expr: Expr, column: ColumnDesc, overriding: OverridingKind) -> Expr:
-    if isinstance(expr, SetDefault) or _overridden(column, overriding):
-        return column_default(scope, column)
-    _check_generated(column, overriding)
+def _stored(scope: Scope, relation: RelationDesc, expr: Expr, column: ColumnDesc, overriding: OverridingKind) -> Expr:
+    if isinstance(expr, SetDefault) or overridden(column, overriding):
+        return _default(scope, relation, column)
+    check_generated(column, overriding)
     return assign(scope, expr, column, expr.location)
 
 
-def _overridden(column: ColumnDesc, overriding: OverridingKind) -> bool:
+def overridden(column: ColumnDesc, overriding: OverridingKind) -> bool:
     """OVERRIDING USER VALUE: an identity column takes its default whatever is given."""
     return bool(column.identity) and overriding == OverridingKind.OVERRIDING_USER_VALUE
 
 
-def _check_generated(column: ColumnDesc, overriding: OverridingKind) -> None:
+def check_generated(column: ColumnDesc, overriding: OverridingKind) -> None:
+    """428C9 where a value is given for a column that the table computes by itself."""
     if column.generated:
         raise fail(
             GeneratedAlways,
@@ -218,13 +223,15 @@ def new_row(
     for column in relation.columns:
         places = [index for index in given.get(column.attno, ()) if index < len(values)]
         if len(places) == 1 and not steps[places[0]]:
-            full.append(_stored(scope, values[places[0]], column, override))
+            full.append(_stored(scope, relation, values[places[0]], column, override))
         elif places:
-            full.append(_assembled(scope, column, [(values[index], steps[index]) for index in places], override, -1))
+            full.append(
+                _assembled(scope, relation, column, [(values[index], steps[index]) for index in places], override, -1)
+            )
         else:
             default = known.get(column.attno)
             if default is None:
-                default = known[column.attno] = column_default(scope, column)
+                default = known[column.attno] = _default(scope, relation, column)
             full.append(default)
     return tuple(full)
 
@@ -265,8 +272,9 @@ def _column_of(source: Expr, index: int) -> Expr:
 
 def _insert_from_query(
     scope: Scope, node: ast.InsertStmt, relation: RelationDesc, columns: list[ColumnDesc], steps: Sequence[Any]
-) -> Query:
-    """``INSERT … SELECT``: the SELECT becomes a sub-select of a query that converts and completes its columns."""
+) -> tuple[Query, int]:
+    """``INSERT … SELECT``: the SELECT becomes a sub-select of a query that converts and completes its columns. Also,
+    how many columns it gives."""
     outer_scope = scope.child()
     child = outer_scope.child()
     inner = analyze_select(child, node.selectStmt, resolve_unknowns=False)
@@ -303,16 +311,16 @@ def _insert_from_query(
             for each in places:
                 found = visible[each].expression
                 parts.append((unknown.get(each) or _column_of(found, each), steps[each]))
-            value = _assembled(outer_scope, column, parts, OverridingKind(node.override), -1)
-        elif index < 0 or _overridden(column, OverridingKind(node.override)):
-            value = column_default(scope, column)
+            value = _assembled(outer_scope, relation, column, parts, OverridingKind(node.override), -1)
+        elif index < 0 or overridden(column, OverridingKind(node.override)):
+            value = _default(scope, relation, column)
         else:
             source = visible[index].expression
             value = _column_of(source, index)
-            _check_generated(column, OverridingKind(node.override))
+            check_generated(column, OverridingKind(node.override))
             value = assign(outer_scope, value, column, source.location)
         outer.targets.append(Target(value, column.name))
-    return outer
+    return outer, len(visible)
 
 
 # --- ON CONFLICT ----------------------------------------------------------------------------------------------------
@@ -480,15 +488,15 @@ def analyze_update(scope: Scope, node: ast.UpdateStmt) -> Query:
     query.command = "update"
     if node.withClause is not None:
         transform_with(scope, node.withClause)
-    relation = _target(scope, node.relation, "update")
+    relation = _target(scope, node.relation)
     query.target = relation
     target = relation_entry(scope, relation, node.relation.alias, bool(node.relation.inh))
     query.result_rte = target.rte
     query.from_items.append(FromItem(target.rte))
     _from_beside(scope, target, node.fromClause)
     query.where = _where(scope, node.whereClause, relation, target.rte)
-    query.assignments = assignments(scope, node.targetList, relation, target.rte)
     query.returning = _returning(scope, node.returningList)
+    query.assignments = assignments(scope, node.targetList, relation, target.rte)
     return query
 
 
@@ -498,7 +506,7 @@ def analyze_delete(scope: Scope, node: ast.DeleteStmt) -> Query:
     query.command = "delete"
     if node.withClause is not None:
         transform_with(scope, node.withClause)
-    relation = _target(scope, node.relation, "delete from")
+    relation = _target(scope, node.relation)
     query.target = relation
     target = relation_entry(scope, relation, node.relation.alias, bool(node.relation.inh))
     query.result_rte = target.rte

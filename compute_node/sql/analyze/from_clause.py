@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from pglast import ast
 
@@ -24,9 +24,10 @@ from aurora.errors import (
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql.analyze.coercion import coerce_to_common, select_common_type
-from compute_node.sql.analyze.context import NameItem, Scope, fail, stored_env
+from compute_node.sql.analyze.context import Analysis, NameItem, Scope, fail, session_env, stored_env
 from compute_node.sql.analyze.expressions import transform_where
 from compute_node.sql.analyze.operators import make_operator
+from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import And, Coalesce, Expr, Var
 from compute_node.sql.query import CommonTable, FromItem, JoinItem, Query, RangeEntry
 from compute_node.types import oids
@@ -196,7 +197,17 @@ def relation_entry(scope: Scope, relation: RelationDesc, alias: ast.Alias | None
     )
     rte = scope.add_entry(entry)
     dropped = frozenset(index for index, column in enumerate(relation.columns) if column.dropped)
-    return NameItem(rte, shown, names, entry_columns(rte, entry), relation, relation.schema, dropped=dropped)
+    item = NameItem(rte, shown, names, entry_columns(rte, entry), relation, relation.schema, dropped=dropped)
+    item.system_columns = relation.kind != "v"  # it is the target of a change
+    return item
+
+
+class AnalyzedView(NamedTuple):
+    """A view's query, the relations that it reads (OIDs), and whether it holds the time of its analysis."""
+
+    query: Query
+    relations: frozenset[int]
+    momentary: bool
 
 
 _NO_ROWS = {"c": "a composite type", "i": "an index", "I": "an index"}
@@ -223,26 +234,21 @@ def range_var(scope: Scope, node: ast.RangeVar) -> NameItem:
     return relation_entry(scope, relation, node.alias, bool(node.inh))
 
 
+def analyze_view(catalog: CatalogView, view: RelationDesc, session: object) -> AnalyzedView:
+    """A view's query by itself, for a change of the view."""
+    from compute_node.sql.analyze.collations import collate_query
+
+    analysis = Analysis(catalog, [], "", session_env(session), allow_params=False)
+    scope = Scope(analysis, Query("select"))
+    query = _view_query(scope, view)
+    if analysis.collated:
+        collate_query(scope, query)
+    return AnalyzedView(query, frozenset(analysis.relations), analysis.momentary)
+
+
 def _view_entry(scope: Scope, relation: RelationDesc, alias: ast.Alias | None) -> NameItem:
     """A view reference: its stored SELECT, analyzed as a sub-select of its own."""
-    from compute_node.sql.analyze.select import analyze_select
-    from compute_node.sql.parse import parse
-
-    analysis = scope.analysis
-    if analysis.view_depth >= 50:
-        raise StatementTooComplex(f'infinite recursion detected in rules for relation "{relation.name}"')
-    statement = parse(relation.view_sql or "")[0].node
-    lifted, source, allowed = analysis.lifted, analysis.source, analysis.allow_params
-    analysis.lifted, analysis.source, analysis.allow_params = {}, relation.view_sql or "", False
-    catalog, analysis.catalog = analysis.catalog, analysis.catalog.of_view()
-    env, analysis.env = analysis.env, stored_env(analysis.env)
-    analysis.view_depth += 1
-    try:
-        query = analyze_select(Scope(analysis, Query("select")), statement, resolve_unknowns=True)
-    finally:
-        analysis.lifted, analysis.source, analysis.allow_params = lifted, source, allowed
-        analysis.catalog, analysis.env = catalog, env
-        analysis.view_depth -= 1
+    query = _view_query(scope, relation)
     shown = alias.aliasname if alias is not None else relation.name
     visible = [item for item in query.targets if not item.junk]
     given = tuple(column.name for column in relation.columns) or tuple(item.name for item in visible)
@@ -258,6 +264,28 @@ def _view_entry(scope: Scope, relation: RelationDesc, alias: ast.Alias | None) -
     )
     rte = scope.add_entry(entry)
     return NameItem(rte, shown, entry.column_names, entry_columns(rte, entry), relation, relation.schema)
+
+
+def _view_query(scope: Scope, relation: RelationDesc) -> Query:
+    """What a view selects."""
+    from compute_node.sql.analyze.select import analyze_select
+    from compute_node.sql.parse import parse
+
+    analysis = scope.analysis
+    if analysis.view_depth >= 50:
+        raise StatementTooComplex(f'infinite recursion detected in rules for relation "{relation.name}"')
+    statement = parse(relation.view_sql or "")[0].node
+    lifted, source, allowed = analysis.lifted, analysis.source, analysis.allow_params
+    analysis.lifted, analysis.source, analysis.allow_params = {}, relation.view_sql or "", False
+    catalog, analysis.catalog = analysis.catalog, analysis.catalog.of_view()
+    env, analysis.env = analysis.env, stored_env(analysis.env)
+    analysis.view_depth += 1
+    try:
+        return analyze_select(Scope(analysis, Query("select")), statement, resolve_unknowns=True)
+    finally:
+        analysis.lifted, analysis.source, analysis.allow_params = lifted, source, allowed
+        analysis.catalog, analysis.env = catalog, env
+        analysis.view_depth -= 1
 
 
 def _cte_entry(scope: Scope, node: ast.RangeVar, cte: CommonTable, level: int) -> NameItem:

@@ -20,24 +20,52 @@ _CTID = SYSTEM_COLUMNS["ctid"][0]
 def add_addresses(query: Query) -> tuple[Query, tuple[int, ...]]:
     """The query with addresses, and the tables (OIDs) that they are of; none where it has no such rows."""
     if query.locking:
-        locked = {index for _, _, entries in query.locking for index in entries}
-        entries = [index for index in sorted(locked) if _is_table(query.range_table[index])]
+        entries = sorted({index for _, _, entries in query.locking for index in entries})
     elif _is_row_by_row(query):
         entries = [0]
     else:
         entries = []
-    if not entries:
+    made: list[Target] = []
+    tables: list[int] = []
+    range_table = list(query.range_table)
+    for index in entries:
+        entry = range_table[index]
+        if _is_table(entry) and entry.relation is not None:
+            made.append(Target(Var(type=TID, rte=index, attno=_CTID), "ctid"))
+            tables.append(entry.relation.oid)
+        elif entry.kind == "subquery" and entry.query is not None:
+            range_table[index], inner = _behind(entry, entry.query)
+            width = len(entry.column_names)
+            made += [Target(Var(type=TID, rte=index, attno=width + at), "ctid") for at in range(1, len(inner) + 1)]
+            tables += inner
+    if not made:
         return query, ()
-    made = [Target(Var(type=TID, rte=index, attno=_CTID), "ctid") for index in entries]
     count = sum(not target.junk for target in query.targets)
     # What only ORDER BY wants stays behind all that is given.
     keys = tuple(
         dataclasses.replace(key, expression=key.expression + len(made)) if key.expression >= count else key
         for key in query.order_by
     )
-    query = dataclasses.replace(query, targets=[*query.targets[:count], *made, *query.targets[count:]], order_by=keys)
-    tables = [relation.oid for index in entries if (relation := query.range_table[index].relation) is not None]
+    query = dataclasses.replace(
+        query,
+        range_table=range_table,
+        targets=[*query.targets[:count], *made, *query.targets[count:]],
+        order_by=keys,
+    )
     return query, tuple(tables)
+
+
+def _behind(entry: RangeEntry, query: Query) -> tuple[RangeEntry, tuple[int, ...]]:
+    """A view or sub-select with the addresses of its rows as more columns, and of which tables they are."""
+    query, tables = add_addresses(query)
+    more = len(tables)
+    return dataclasses.replace(
+        entry,
+        query=query,
+        column_names=(*entry.column_names, *("ctid",) * more),
+        column_types=(*entry.column_types, *(TID,) * more),
+        column_typmods=(*entry.column_typmods, *(-1,) * more),
+    ), tables
 
 
 def _is_table(entry: RangeEntry) -> bool:
@@ -51,4 +79,4 @@ def _is_row_by_row(query: Query) -> bool:
     if query.having is not None or query.distinct or query.distinct_on or query.grouping_sets is not None:
         return False
     alone = len(query.range_table) == 1 and len(query.from_items) == 1
-    return alone and isinstance(query.from_items[0], FromItem) and _is_table(query.range_table[0])
+    return alone and isinstance(query.from_items[0], FromItem)

@@ -19,6 +19,7 @@ from compute_node.sql.plan import (
     Merge,
     MergeStep,
     Plan,
+    PlannedCheck,
     Result,
     SeqScan,
     TidScan,
@@ -114,6 +115,15 @@ def _over_row(node: Expr, relation: RelationDesc) -> Expr:
     return replace_columns(node, column)
 
 
+def row_checks(planner: QueryPlanner, over: Callable[[Var], Expr]) -> tuple[PlannedCheck, ...]:
+    """What views and policies ask of new rows; ``over`` binds the target's columns."""
+    return tuple(
+        PlannedCheck(check.kind, check.relation, check.policy, replace_columns(planner.prepare(check.condition), over))
+        for check in planner.query.row_checks
+        if check.condition is not None
+    )
+
+
 _SYSTEM_SIDE = 2
 
 
@@ -161,6 +171,7 @@ def _insert(planner: QueryPlanner, relation: RelationDesc) -> Plan:
         relation=relation,
         child=child,
         checks=checks(planner.catalog, relation),
+        row_checks=row_checks(planner, made),
         generated=generated(planner.catalog, relation),
         returning=returning,
         system=tuple(system),
@@ -220,7 +231,7 @@ def _change(planner: QueryPlanner, relation: RelationDesc) -> Plan:
     assignments = [(attno, planner.prepare(value)) for attno, value in query.assignments]
     returning = [planner.prepare(item.expression) for item in query.returning]
     path = planner.join_path()
-    where = planner.where_quals
+    where = [*planner.security_of(rte), *planner.where_quals]
     single = path.relids == frozenset({rte})
     own: list[Expr] = [
         Const(type=column.type, value=None)
@@ -270,6 +281,7 @@ def _change(planner: QueryPlanner, relation: RelationDesc) -> Plan:
             source=rte,
             tid_column=tid_column,
             checks=checks(planner.catalog, relation),
+            row_checks=row_checks(planner, new_row(relation, rte, extra)),
             generated=generated(planner.catalog, relation),
             returning=bound_returning,
             system=tuple(system),

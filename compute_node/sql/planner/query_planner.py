@@ -621,8 +621,14 @@ class QueryPlanner:
         width = 0.0 if self._widths is None else self._widths.get(rte, 0.0)
         return Rel(first.relids, 1 << rte, first.rows, width, sorted(paths, key=lambda path: path.cost))
 
+    def security_of(self, rte: int) -> list[Expr]:
+        """What a row of a range entry must meet before any other condition looks at it, prepared."""
+        return [part for item in self.query.range_table[rte].security for part in self.conditions(item)]
+
     def _leaf(self, rte: int, quals: list[Expr]) -> Rel:
         entry = self._inlined(self.query.range_table[rte])
+        if entry.security:
+            quals = [*self.security_of(rte), *quals]
         if entry.kind == "relation" and entry.relation is not None:
             self.statement.relations.add(entry.relation.oid)
             if entry.sample is not None:

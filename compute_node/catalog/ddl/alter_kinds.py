@@ -1,0 +1,79 @@
+"""Which forms of ALTER TABLE a relation of each kind takes (manual, ALTER TABLE, ALTER VIEW, ALTER INDEX …)."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from pglast import ast, enums
+
+from aurora.errors import WrongObjectType
+from compute_node.relations.descriptors import RelationDesc
+
+_T = enums.AlterTableType
+_KINDS: Final = {
+    "v": "views", "m": "materialized views", "i": "indexes", "I": "partitioned indexes", "S": "sequences",
+    "t": "TOAST tables", "c": "composite types", "f": "foreign tables",
+}  # fmt: skip
+_ALLOWED: Final[dict[Any, str]] = {
+    _T.AT_ColumnDefault: "rpv",
+    _T.AT_ChangeOwner: "rpvmiIS",
+    _T.AT_SetRelOptions: "rpvmi",
+    _T.AT_ResetRelOptions: "rpvmi",
+    _T.AT_SetStatistics: "rpmiI",
+    _T.AT_SetStorage: "rpm",
+    _T.AT_SetCompression: "rpm",
+    _T.AT_ClusterOn: "rm",
+    _T.AT_DropCluster: "rm",
+    _T.AT_ReplicaIdentity: "rpm",
+    _T.AT_SetLogged: "rS",
+    _T.AT_SetUnLogged: "rS",
+}
+"""relkinds; of all others, tables alone"""
+_SHOWN: Final[dict[Any, str]] = {
+    _T.AT_AddColumn: "ADD COLUMN",
+    _T.AT_DropColumn: "DROP COLUMN",
+    _T.AT_ColumnDefault: "ALTER COLUMN ... SET DEFAULT",
+    _T.AT_DropExpression: "ALTER COLUMN ... DROP EXPRESSION",
+    _T.AT_AddIdentity: "ALTER COLUMN ... ADD IDENTITY",
+    _T.AT_SetIdentity: "ALTER COLUMN ... SET",
+    _T.AT_DropIdentity: "ALTER COLUMN ... DROP IDENTITY",
+    _T.AT_SetNotNull: "ALTER COLUMN ... SET NOT NULL",
+    _T.AT_DropNotNull: "ALTER COLUMN ... DROP NOT NULL",
+    _T.AT_AddConstraint: "ADD CONSTRAINT",
+    _T.AT_DropConstraint: "DROP CONSTRAINT",
+    _T.AT_ValidateConstraint: "VALIDATE CONSTRAINT",
+    _T.AT_AlterConstraint: "ALTER CONSTRAINT",
+    _T.AT_SetRelOptions: "SET",
+    _T.AT_ResetRelOptions: "RESET",
+    _T.AT_SetStatistics: "ALTER COLUMN ... SET STATISTICS",
+    _T.AT_SetStorage: "ALTER COLUMN ... SET STORAGE",
+    _T.AT_SetCompression: "ALTER COLUMN ... SET COMPRESSION",
+    _T.AT_AddOf: "OF",
+    _T.AT_DropOf: "NOT OF",
+    _T.AT_SetLogged: "SET LOGGED",
+    _T.AT_SetUnLogged: "SET UNLOGGED",
+    _T.AT_ClusterOn: "CLUSTER ON",
+    _T.AT_DropCluster: "SET WITHOUT CLUSTER",
+    _T.AT_ReplicaIdentity: "REPLICA IDENTITY",
+    _T.AT_EnableRowSecurity: "ENABLE ROW SECURITY",
+    _T.AT_DisableRowSecurity: "DISABLE ROW SECURITY",
+    _T.AT_ForceRowSecurity: "FORCE ROW SECURITY",
+    _T.AT_NoForceRowSecurity: "NO FORCE ROW SECURITY",
+    _T.AT_EnableRule: "ENABLE RULE",
+    _T.AT_DisableRule: "DISABLE RULE",
+    _T.AT_EnableAlwaysRule: "ENABLE ALWAYS RULE",
+    _T.AT_EnableReplicaRule: "ENABLE REPLICA RULE",
+}
+
+
+def refuse_kind(desc: RelationDesc, command: ast.AlterTableCmd) -> None:
+    """42809 for a form that a relation of this kind does not take."""
+    if desc.kind in _ALLOWED.get(command.subtype, "rp"):
+        return
+    shown = _SHOWN.get(command.subtype, command.subtype.name.removeprefix("AT_"))
+    if command.subtype == _T.AT_ColumnDefault and command.def_ is None:
+        shown = "ALTER COLUMN ... DROP DEFAULT"
+    raise WrongObjectType(
+        f'ALTER action {shown} cannot be performed on relation "{desc.name}"',
+        detail=f"This operation is not supported for {_KINDS.get(desc.kind, 'this kind of relation')}.",
+    )

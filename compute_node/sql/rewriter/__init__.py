@@ -1,0 +1,48 @@
+"""What views and policies make of an analyzed statement: ``Query`` → ``Query``, before it is planned.
+
+Views in FROM are sub-selects since analysis. What is left is a change of a view, which becomes a change of the table
+behind it (``views``). Privileges that this adds are in the result's ``privileges``. The analyzed query is never
+changed. Source: PostgreSQL manual, ch. 41, CREATE VIEW ("Updatable Views").
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from compute_node.sql.catalog_view import CatalogView
+from compute_node.sql.query import Query
+from compute_node.sql.required import NOTHING, Required, both
+from compute_node.sql.rewriter.views import Found, is_view_change, through_views
+
+__all__ = ["rewrite"]
+
+
+def rewrite(query: Query, catalog: CatalogView, session: object = None) -> Query:
+    """The statement as it is run. 55000 and 0A000 for views that cannot be changed so, 428C9, 42601."""
+    if query.command == "select" and not query.ctes:
+        return query
+    found = Found()
+    changed = _with_items(query, catalog, session, found)
+    if is_view_change(changed):
+        changed = through_views(changed, catalog, session, found)
+    if changed is query:
+        return query
+    return dataclasses.replace(
+        changed,
+        privileges=both(query.privileges or NOTHING, Required(tuple(found.accesses), frozenset(found.functions))),
+        relations=query.relations | found.relations,
+        momentary=query.momentary or found.momentary,
+    )
+
+
+def _with_items(query: Query, catalog: CatalogView, session: object, found: Found) -> Query:
+    """The same with what its WITH items change."""
+    if not any(is_view_change(item.query) for item in query.ctes):
+        return query
+    items = [
+        dataclasses.replace(item, query=through_views(item.query, catalog, session, found))
+        if is_view_change(item.query)
+        else item
+        for item in query.ctes
+    ]
+    return dataclasses.replace(query, ctes=items)
