@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 from pglast import ast
 
@@ -69,11 +68,14 @@ def inherited_columns(ctx: DdlContext, parent: RelationDesc) -> tuple[list[Colum
     return specs, made
 
 
+Take = Callable[[ColumnSpec, str, ast.Constraint, bool | None], bool | None]
+"""applies one constraint of a column: (column, table, constraint, whether NULL was said) → the latter"""
+
+
 def apply_options(
-    specs: Sequence[ColumnSpec], elements: Sequence[Any], take: Any, table: str
+    specs: Sequence[ColumnSpec], elements: Sequence[ast.Node], take: Take, table: str
 ) -> list[ast.Constraint]:
-    """What the statement says of the parent's columns; the table constraints. ``take(spec, table, constraint,
-    nullable)`` applies one of a column. 42703, 42701, 42611."""
+    """What the statement says of the parent's columns; the table constraints. 42703, 42701, 0A000."""
     by_name = {spec.column.name: spec for spec in specs}
     constraints: list[ast.Constraint] = []
     seen: set[str] = set()
@@ -92,7 +94,7 @@ def apply_options(
     return constraints
 
 
-def _apply(spec: ColumnSpec, element: ast.ColumnDef, take: Any, table: str) -> None:
+def _apply(spec: ColumnSpec, element: ast.ColumnDef, take: Take, table: str) -> None:
     inherited = spec.column
     own = ColumnSpec(replace(inherited, not_null=False, generated="", identity=""))
     nullable: bool | None = None
