@@ -137,13 +137,19 @@ class PartitionIndex:
     ``default`` the number of the default partition (``NONE`` without one), which comes last."""
 
     __slots__ = (
-        "_by_value", "_forms", "_null", "_points", "_remainders", "_single", "_takers", "bounds", "default", "key",
-        "modulus", "oids",
+        "_by_value", "_forms", "_null", "_points", "_remainders", "_single", "_takers", "bounds", "default", "hash_of",
+        "key", "modulus", "oids",
     )  # fmt: skip
 
     def __init__(
-        self, key: PartitionKey, forms: tuple[Form | None, ...], partitions: Sequence[tuple[int, PartitionBound]]
+        self,
+        key: PartitionKey,
+        forms: tuple[Form | None, ...],
+        partitions: Sequence[tuple[int, PartitionBound]],
+        hash_of: Callable[[Sequence[Datum]], int] | None = None,
     ) -> None:
+        self.hash_of = hash_of
+        """of hash partitioning: key values → ``combined_hash``, where that is at hand"""
         self.key = key
         self._forms = forms
         ordered = self._in_order(partitions)

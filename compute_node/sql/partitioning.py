@@ -7,7 +7,7 @@ conditions, while rows are placed by ``PartitionIndex`` (``compute_node/relation
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from aurora.datum import Datum
 from aurora.errors import InternalError
@@ -20,6 +20,7 @@ from compute_node.relations.partitions import (
     PartitionBound,
     PartitionIndex,
     PartitionKey,
+    combined_hash,
     comparison_forms,
 )
 from compute_node.sql.analyze.context import DEFAULT_ENV
@@ -46,6 +47,8 @@ from compute_node.types import oids
 from compute_node.types.registry import TypeEnv
 
 _SATISFIES_HASH_PARTITION = 5028
+_SEED = HASH_SEED - (1 << 64) if HASH_SEED >> 63 else HASH_SEED
+"""as an int8"""
 _LESS, _LESS_EQUAL, _EQUAL, _GREATER_EQUAL, _GREATER = 1, 2, 3, 4, 5
 
 
@@ -67,8 +70,28 @@ def partitions_of(catalog: CatalogView, relation: RelationDesc) -> PartitionInde
             if child is None or child.bound is None:
                 raise InternalError(f'child {oid} of "{relation.name}" is not a partition')
             found.append((oid, child.bound))
-        known = relation.extra["partitions"] = PartitionIndex(key, comparison_forms(key, catalog.type), found)
+        forms = comparison_forms(key, catalog.type)
+        hash_of = hash_function(catalog, key) if key.strategy == HASH else None
+        known = relation.extra["partitions"] = PartitionIndex(key, forms, found, hash_of)
     return known
+
+
+def hash_function(catalog: CatalogView, key: PartitionKey) -> Callable[[Sequence[Datum]], int] | None:
+    """Key values → the hash of a row that has them; None where a function of a user's computes it."""
+    wide = catalog.type(oids.INT8)
+    runs: list[Callable[..., Datum]] = []
+    for oid, kind in zip(key.hashes, key.types, strict=True):
+        function = catalog.function(oid)
+        if function.routine is not None:
+            return None
+        special = function.specialize
+        runs.append(function.implementation if special is None else special((catalog.type(kind), wide), wide))
+
+    def run(values: Sequence[Datum]) -> int:
+        pairs = zip(runs, values, strict=True)
+        return combined_hash([None if value is None else each(value, _SEED) for each, value in pairs])
+
+    return run
 
 
 def key_expressions(catalog: CatalogView, relation: RelationDesc) -> tuple[Expr, ...]:
@@ -111,7 +134,7 @@ def over_row(node: Expr, relation: RelationDesc) -> Expr:
 def hash_expressions(catalog: CatalogView, relation: RelationDesc) -> tuple[Expr, ...]:
     """Of a table partitioned by hash: the extended hash of each key value, NULL for NULL."""
     key = key_of(relation)
-    seed = Const(type=oids.INT8, value=HASH_SEED - (1 << 64) if HASH_SEED >> 63 else HASH_SEED)
+    seed = Const(type=oids.INT8, value=_SEED)
     found: list[Expr] = []
     for expr, function in zip(key_expressions(catalog, relation), key.hashes, strict=True):
         if not function:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.sql.expressions import AggregateCall, Expr, SortKey, WindowCall
+from compute_node.sql.pruning import Pruning
 from compute_node.sql.query import Frame
 from compute_node.sql.required import NOTHING, Required
 from compute_node.types.registry import RoutineCall
@@ -371,6 +372,10 @@ class Append(Plan):
     children: tuple[Plan, ...] = ()
     alias: str = ""
     names: tuple[str, ...] = ()
+    pruning: Pruning | None = None
+    """of a partitioned table: which children have rows is known when it runs"""
+    tables: tuple[int, ...] = ()
+    """with ``pruning``: OIDs of the children's tables"""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -10,22 +10,20 @@ from compute_node.catalog.functions.call import Call, quote_identifier
 from compute_node.relations.access_methods import BTREE, HASH
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.partitions import HASH as BY_HASH
+from compute_node.relations.partitions import LIST as BY_LIST
 from compute_node.relations.partitions import (
-    HASH_SEED,
     STRATEGIES,
     Edge,
     PartitionBound,
     PartitionKey,
-    combined_hash,
 )
-from compute_node.relations.partitions import LIST as BY_LIST
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.deparse.expressions import deparse_stored, quote_literal
 from compute_node.sql.expressions import And
 from compute_node.sql.expressions import Call as FunctionCall
-from compute_node.sql.partitioning import key_expressions, key_names, key_of, partition_constraint
+from compute_node.sql.partitioning import hash_function, key_expressions, key_names, key_of, partition_constraint
 from compute_node.types import oids
-from compute_node.types.registry import PgType, TypeEnv
+from compute_node.types.registry import TypeEnv
 
 _BARE = frozenset("0123456789.")
 
@@ -188,22 +186,10 @@ def satisfies_hash_partition(
             f"number of partitioning columns ({len(key.columns)}) does not match number of partition keys provided"
             f" ({len(values)})"
         )
-    hashes = []
-    for value, function, kind in zip(values, key.hashes, key.types, strict=True):
-        hashes.append(None if value is None else _hash_value(call.view, function, call.view.type(kind), value))
-    return combined_hash(hashes) % modulus == remainder
-
-
-def _hash_value(view: CatalogView, function: int, kind: PgType, value: Datum) -> int:
-    """The extended hash of a value. 0A000 for a function of a user's."""
-    found = view.function(function)
-    if found.routine is not None:
-        raise NotSupported(f"satisfies_hash_partition with function {found.name} is not supported")
-    run, wide = found.implementation, view.type(oids.INT8)
-    if found.specialize is not None:
-        run = found.specialize((kind, wide), wide)
-    seed = HASH_SEED - (1 << 64) if HASH_SEED >> 63 else HASH_SEED
-    return int(run(value, seed))
+    hash_of = hash_function(call.view, key)
+    if hash_of is None:
+        raise NotSupported("satisfies_hash_partition with an operator class of a user's is not supported")
+    return hash_of(values) % modulus == remainder
 
 
 FUNCTIONS: dict[str, Callable[..., Datum]] = {
