@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from aurora.datum import Row
+from aurora.errors import SqlError
 from compute_node.exec.nodes.base import Batch
 from compute_node.exec.placing import PartitionTest, Placer, layout, no_partition
 from compute_node.exec.row_store import RowStore
@@ -133,7 +134,9 @@ class Router:
         for number, (mine, where) in groups.items():
             yield from self._part(ctx, route.partitions[number], mine, where)
         if missing < len(numbers):
-            raise no_partition(ctx, self._builder, route.relation, own[missing])
+            error = no_partition(ctx, self._builder, route.relation, own[missing])
+            error.row = missing if places is None else places[missing]
+            raise error
 
     def _part(self, ctx: ExecContext, route: pl.Route, rows: list[Row], places: list[int] | None) -> Iterator[Part]:
         if route.relation.is_partitioned:
@@ -151,13 +154,21 @@ class Router:
         return count
 
     def store(self, ctx: ExecContext, batch: Batch, touched: dict[int, set[int]]) -> int:
-        """The same for one batch; ``touched``: by partition, the rows that the statement has written."""
+        """The same for one batch; ``touched``: by partition, the rows that the statement has written. An error says
+        by its index in the batch which ``row`` it was, where that is known."""
         count = 0
-        for route, rows, _ in self.parts(ctx, batch):
+        for route, rows, places in self.parts(ctx, batch):
             leaf = self._leaf(route)
             mine = rows if leaf.lay is None else leaf.lay(rows)
             written = touched.setdefault(route.relation.oid, set())
-            count += leaf.store.run(ctx, leaf.store.checked(ctx, mine), written)
+            try:
+                count += leaf.store.run(ctx, leaf.store.checked(ctx, mine), written)
+            except SqlError as error:
+                if error.row is None:
+                    error.row = leaf.store.first_wrong(ctx, mine)
+                if error.row is not None and places is not None:
+                    error.row = places[error.row]
+                raise
         return count
 
     def returned(self, ctx: ExecContext, batches: Iterable[Batch]) -> Iterator[Batch]:

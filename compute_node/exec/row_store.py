@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from aurora.datum import Row
-from aurora.errors import CardinalityViolation, ObjectNotInPrerequisiteState, SerializationFailure
+from aurora.errors import CardinalityViolation, ObjectNotInPrerequisiteState, SerializationFailure, SqlError
 from compute_node.access.stored import adopted
 from compute_node.exec.assignments import RowChange, generator, system_values
 from compute_node.exec.compile.rows import batch_function
@@ -110,6 +110,15 @@ class RowStore:
             if toast is not None:
                 return adopted(batch, self._stored, toast)
         return (batch,)
+
+    def first_wrong(self, ctx: ExecContext, batch: Batch) -> int | None:
+        """The index of the first row that the table's constraints refuse."""
+        for number, row in enumerate(batch):
+            try:
+                self.checked(ctx, [row])
+            except SqlError:
+                return number
+        return None
 
     def run(self, ctx: ExecContext, batches: Iterable[Batch], touched: set[int]) -> int:
         """Store checked rows; the number of rows inserted (or updated by ON CONFLICT). ``touched``: the rows that the
