@@ -44,9 +44,8 @@ def input_columns(relation: RelationDesc, names: Sequence[str] | None) -> list[C
 
 class CopyTarget:
     """One COPY FROM into one table, or by ``route`` into the partitions of one. ``defaults``: analyzed expressions,
-    already of the column's type, for columns that the input lacks (evaluated per row); ``checks``: the table's CHECK constraints over the full row.
-    Errors: 23502,
-    23505, 23514."""
+    already of the column's type, for columns that the input lacks (evaluated per row); ``checks``: the table's CHECK
+    constraints over the full row. Errors: 23502, 23505, 23514."""
 
     __slots__ = (
         "_count", "_ctx", "_generate", "_router", "_shape", "_table", "_test", "_touched", "_verify", "_wanted",
