@@ -212,7 +212,7 @@ class CatalogLayer:
             acl=decode_all(row.relacl),
             foreign_keys=foreign_keys,
             referenced_by=referenced_by,
-            parents=inheritance.parents_of(self.reader, oid) if row.relkind in "rpf" else (),
+            parents=inheritance.parents_of(self.reader, oid) if row.relkind in "rpf" or row.relispartition else (),
             children=inheritance.children_of(self.reader, oid) if row.relhassubclass else (),
             partition_key=self._load_partition_key(oid, columns) if row.relkind == "p" else None,
             bound=self._load_bound(row) if row.relispartition and row.relkind in "rp" else None,

@@ -48,7 +48,7 @@ class CopyTarget:
     constraints over the full row. Errors: 23502, 23505, 23514."""
 
     __slots__ = (
-        "_count", "_ctx", "_generate", "_router", "_shape", "_table", "_test", "_touched", "_verify", "_wanted",
+        "_count", "_ctx", "_generate", "_insert_many", "_router", "_shape", "_test", "_touched", "_verify", "_wanted",
         "_watched", "columns", "table_columns",
     )  # fmt: skip
 
@@ -89,7 +89,7 @@ class CopyTarget:
         self._router = None if route is None else Router(plan, route, builder)
         self._test = PartitionTest(builder, relation) if relation.is_partition and route is None else None
         self._touched: dict[int, set[int]] = {}
-        self._table = ctx.storage.table(relation)
+        self._insert_many = None if route is not None else ctx.storage.table(relation).insert_many
         self._watched = relation.is_watched or any(
             leaf.relation.is_watched for leaf in (() if route is None else route.leaves())
         )
@@ -137,7 +137,8 @@ class CopyTarget:
             wrong = self._test.violation(ctx, rows[at])
             wrong.row = at
             raise wrong
-        self._count += self._table.insert_many(ctx.txn, rows)
+        if self._insert_many is not None:
+            self._count += self._insert_many(ctx.txn, rows)
 
     def _first_wrong(self, verify: Callable[[ExecContext, list[Row]], None], rows: list[Row]) -> int:
         """The index of the first row that the constraints refuse."""

@@ -34,6 +34,7 @@ from compute_node.catalog.ddl.indexes import copy_index
 from compute_node.catalog.ddl.inheritance import merge_parents, open_parents, store_inheritance
 from compute_node.catalog.ddl.on_commit import check_on_commit, remember
 from compute_node.catalog.ddl.partitions.create import apply_options, bind, inherited_columns, open_partitioned
+from compute_node.catalog.ddl.partitions.indexes import inherit_indexes
 from compute_node.catalog.ddl.partitions.key import check_strategy, store_key
 from compute_node.catalog.ddl.relation import create_constraint, create_relation, relation, set_default
 from compute_node.catalog.ddl.sequence import SERIAL_TYPES, create_owned_sequence
@@ -306,6 +307,8 @@ def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
         *((each, [item.sval for item in each.fk_attrs or ()]) for each in constraints if _is_foreign(each)),
     ]:
         add_foreign_key(ctx, relation(ctx, desc.oid), foreign, columns, validate=False)
+    if parent is not None:
+        inherit_indexes(ctx, desc, relation(ctx, parent.oid))
     for source, options in likes:
         _copy_like_extras(ctx, desc.oid, source, options)
     ensure_toast(ctx, desc.oid, options_of(TOAST, node.options))

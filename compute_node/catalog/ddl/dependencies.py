@@ -237,11 +237,12 @@ def drop(ctx: DdlContext, targets: list[Address], *, cascade: bool, silent: bool
 
 def _check_not_internal(ctx: DdlContext, target: Address, named: set[Address]) -> None:
     """An index of a constraint is dropped by dropping the constraint, a range type's constructor with the type."""
+    # What is a part of another index is dropped with that, or with its table.
     if target[0] not in (CLASS_RELATION, CLASS_TYPE, CLASS_PROC, CLASS_CAST) or target[2]:
         return
     for record in ctx.rows.find("pg_depend", classid=target[0], objid=target[1]):
         owner = (record.refclassid, record.refobjid, record.refobjsubid)
-        if record.deptype == "i" and owner not in named:
+        if record.deptype in "iP" and owner not in named:
             shown = describe(ctx, owner)
             raise DependentObjectsStillExist(
                 f"cannot drop {describe(ctx, target)} because {shown} requires it",

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from aurora.datum import Row
 from aurora.errors import DuplicateObject, DuplicateTable, InvariantViolation, TooManyColumns
+from aurora.ids import RelFile
 from compute_node.catalog.builders import array_type_row, attribute_row, class_row, composite_type_row, index_row
 from compute_node.catalog.ddl.context import (
     CLASS_COLLATION,
@@ -176,7 +177,9 @@ def create_index(
     if ctx.view.layer.relation_oid(table.namespace, index.name) is not None:
         raise DuplicateTable(f'relation "{index.name}" already exists')
     oid = ctx.next_oid()
-    made = replace(index, oid=oid, relfile=ctx.new_relation_storage(oid))
+    # An index of a partitioned table has no entries: its partitions' have them.
+    relfile = RelFile(0) if table.is_partitioned else ctx.new_relation_storage(oid)
+    made = replace(index, oid=oid, relfile=relfile)
     numbers = [*made.columns, *made.included]
     types = [*column_types, *(table.columns[attno - 1].type for attno in made.included)]
     view = ctx.view
@@ -188,7 +191,7 @@ def create_index(
                 oid,
                 made.name,
                 table.namespace,
-                "i",
+                "I" if table.is_partitioned else "i",
                 len(numbers),
                 owner=table.owner,
                 relfile=made.relfile,
@@ -217,7 +220,8 @@ def create_index(
     if not record.relhasindex:
         ctx.rows.update("pg_class", record, relhasindex=True)
     ctx.changes.touch(table.oid, oid)
-    ctx.build_index(relation(ctx, table.oid), made)
+    if not table.is_partitioned:
+        ctx.build_index(relation(ctx, table.oid), made)
     return made
 
 

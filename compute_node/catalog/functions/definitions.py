@@ -144,7 +144,8 @@ def get_indexdef(call: Call, oid: int, column: int = 0, pretty: bool = False) ->
         return texts[column - 1] if column <= len(texts) else ""
     desc = call.view.relation(oid)
     name = call.relation_name(table) if pretty else f"{quote_identifier(table.schema)}.{quote_identifier(table.name)}"
-    text = f"CREATE {'UNIQUE ' if index.unique else ''}INDEX {quote_identifier(index.name)} ON {name}"
+    only = "ONLY " if table.is_partitioned else ""
+    text = f"CREATE {'UNIQUE ' if index.unique else ''}INDEX {quote_identifier(index.name)} ON {only}{name}"
     text += f" USING {index.method} ({', '.join(_column_texts(call, table, index, pretty=pretty))})"
     if index.included:
         text += f" INCLUDE ({', '.join(quote_identifier(table.columns[attno - 1].name) for attno in index.included)})"
