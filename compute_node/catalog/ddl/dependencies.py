@@ -34,10 +34,9 @@ from compute_node.catalog.ddl.context import (
     DdlContext,
 )
 from compute_node.catalog.ddl.foreign_keys import remove_trigger
-from compute_node.catalog.ddl.relation import class_record
+from compute_node.catalog.ddl.relation import class_record, touch_family
 from compute_node.catalog.rights import CLASSES
 from compute_node.catalog.rows import Record
-from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import CATALOGS, CATALOGS_BY_OID, FIRST_NORMAL_OID, NAMESPACE_PUBLIC
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.txn.locks import ACCESS_EXCLUSIVE
@@ -299,7 +298,8 @@ def _remove_relation(ctx: DdlContext, oid: int) -> None:
         ctx.lock(desc, ACCESS_EXCLUSIVE)
         if desc.kind in "rp":
             ctx.check_unused(desc, "DROP TABLE")
-        forget_family(ctx, desc)
+    if record.relkind == "p":
+        ctx.rows.delete_where("pg_partitioned_table", partrelid=oid)
     if record.relkind in "iI":
         index = ctx.rows.one("pg_index", indexrelid=oid)
         if index is not None:
@@ -311,6 +311,12 @@ def _remove_relation(ctx: DdlContext, oid: int) -> None:
     if record.relkind == "S":
         ctx.rows.delete_where("pg_sequence", seqrelid=oid)
         ctx.engine.sequences.forget(oid)
+    for parent in ctx.rows.find("pg_inherits", inhrelid=oid):
+        above = ctx.rows.one("pg_partitioned_table", partrelid=parent.inhparent)
+        if above is not None and above.partdefid == oid:
+            ctx.rows.update("pg_partitioned_table", above, partdefid=0)
+        touch_family(ctx, parent.inhparent)
+        ctx.rows.delete("pg_inherits", parent)
     ctx.rows.delete_where("pg_statistic", starelid=oid)
     ctx.rows.delete_where("pg_attribute", attrelid=oid)
     if record.relfilenode:
@@ -318,29 +324,6 @@ def _remove_relation(ctx: DdlContext, oid: int) -> None:
         counts, database = ctx.storage.counts, ctx.view.layer.database_oid
         ctx.txn.on_commit(lambda lsn: counts.dropped(database, oid))
     ctx.rows.delete("pg_class", record)
-
-
-def forget_family(ctx: DdlContext, desc: RelationDesc) -> None:
-    """A table or index that goes leaves what it is a part of, and its key."""
-    for link in ctx.rows.find("pg_inherits", inhrelid=desc.oid):
-        parent = ctx.rows.one("pg_partitioned_table", partrelid=link.inhparent)
-        if parent is not None and parent.partdefid == desc.oid:
-            ctx.rows.update("pg_partitioned_table", parent, partdefid=0)
-        ctx.rows.delete("pg_inherits", link)
-        touch_family(ctx, link.inhparent)
-    if desc.is_partitioned:
-        ctx.rows.delete_where("pg_partitioned_table", partrelid=desc.oid)
-
-
-def touch_family(ctx: DdlContext, oid: int) -> None:
-    """What was planned for a table and for all that it inherits from is out of date."""
-    waiting, seen = [oid], set[int]()
-    while waiting:
-        oid = waiting.pop()
-        if oid not in seen:
-            seen.add(oid)
-            waiting += [record.inhparent for record in ctx.rows.find("pg_inherits", inhrelid=oid)]
-    ctx.changes.touch(*seen)
 
 
 def _remove_operator(ctx: DdlContext, oid: int) -> None:

@@ -137,6 +137,18 @@ def attribute_record(ctx: DdlContext, oid: int, attno: int) -> Record:
     return found
 
 
+def touch_family(ctx: DdlContext, parent: int) -> None:
+    """What was planned for a table's family is out of date: of the table (OID), and of all that it inherits from."""
+    waiting = [parent]
+    seen: set[int] = set()
+    while waiting:
+        oid = waiting.pop()
+        if oid not in seen:
+            seen.add(oid)
+            waiting += [record.inhparent for record in ctx.rows.find("pg_inherits", inhrelid=oid)]
+    ctx.changes.touch(*seen)
+
+
 def set_default(ctx: DdlContext, oid: int, attno: int, text: str | None, sequence: int | None = None) -> None:
     """Store a column's default as SQL text, or remove it. ``sequence``: one that the default cannot do without."""
     if text is not None and _NULL.fullmatch(text):

@@ -18,10 +18,10 @@ from aurora.errors import (
 )
 from compute_node.catalog.ddl.column_specs import ColumnSpec
 from compute_node.catalog.ddl.context import DdlContext
-from compute_node.catalog.ddl.inheritance import Inheritance, link, merge_parents, touch_family
+from compute_node.catalog.ddl.inheritance import Inheritance, link, merge_parents
 from compute_node.catalog.ddl.partitions.bounds import BoundReader, check_bound
 from compute_node.catalog.ddl.partitions.contents import check_default
-from compute_node.catalog.ddl.relation import class_record, relation
+from compute_node.catalog.ddl.relation import class_record, relation, touch_family
 from compute_node.catalog.layer import NEUTRAL_ENV
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.partitions import NONE, PartitionBound
@@ -154,7 +154,7 @@ def store_bound(ctx: DdlContext, desc: RelationDesc, parent: RelationDesc, bound
     if bound.is_default:
         set_default_partition(ctx, parent, desc.oid)
     touch_below(ctx, desc)
-    touch_family(ctx, parent)
+    touch_family(ctx, parent.oid)
 
 
 def set_default_partition(ctx: DdlContext, parent: RelationDesc, oid: int) -> None:
