@@ -89,6 +89,15 @@ class IndexKey(NamedTuple):
     width: int = 1
 
 
+class IndexOrder(NamedTuple):
+    """An order by the value of an operator of an index column: its strategy, its right side, its function."""
+
+    column: int
+    strategy: int
+    value: Expr
+    function: int
+
+
 @dataclass(slots=True, kw_only=True)
 class IndexScan(Plan):
     """Reads a table through an index.
@@ -96,7 +105,8 @@ class IndexScan(Plan):
     ``keys``: what the access method looks for, sorted by column. ``conditions`` are what EXPLAIN shows for them, over
     ``Column(index=attno - 1)``. ``recheck``: conditions of the index that the rows found need not meet; ``filter``: all
     others; both over the scan row. ``unique``: at most one row; ``point``: every key column equals one value.
-    ``backward``: reverse order.
+    ``backward``: reverse order. ``orders``: rows come in the order of these distances, which EXPLAIN shows as
+    ``ordering``.
     """
 
     relation: RelationDesc
@@ -111,6 +121,8 @@ class IndexScan(Plan):
     backward: bool = False
     alias: str = ""
     want_tid: bool = False
+    orders: tuple[IndexOrder, ...] = ()
+    ordering: tuple[Expr, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)

@@ -219,7 +219,8 @@ def create_index(
         name = column_names[number - 1]
         typmod = table.columns[attno - 1].typmod if attno else -1
         entry = ColumnDesc(number, name, kind, typmod, False, collation=collation)
-        rows.append(attribute_row(oid, entry, view.type(kind)))
+        parameters = made.class_options[number - 1] if number <= len(made.class_options) else ()
+        rows.append(attribute_row(oid, entry, view.type(kind), options=parameters))
     ctx.rows.insert_many("pg_attribute", rows)
     ctx.rows.insert_many("pg_index", [index_row(table.oid, made, collations[: len(made.columns)])])
     for text in (*made.expressions, *([made.predicate] if made.predicate else [])):

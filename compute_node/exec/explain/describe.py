@@ -416,6 +416,8 @@ class Describer:
                 condition = self._conditions(plan, plan.conditions)
                 if condition:
                     shown.properties.append(("Index Cond", condition))
+                if plan.ordering:
+                    shown.properties.append(("Order By", self._conditions(plan, plan.ordering)))
                 return shown
             case pl.BitmapHeapScan():
                 shown = self._scan(plan, "Bitmap Heap Scan")
