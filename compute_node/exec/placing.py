@@ -33,8 +33,11 @@ from compute_node.sql.partitioning import (
 )
 
 if TYPE_CHECKING:
+    from compute_node.access.table import Table
     from compute_node.exec.builder import Builder
     from compute_node.exec.context import ExecContext
+    from compute_node.exec.routing import Router
+    from compute_node.sql.plan import Moves
 
 _STEP_ROWS = 256
 """Rows that are placed without a pulse in between."""
@@ -187,3 +190,30 @@ class PartitionTest:
             schema=self._relation.schema,
             table=self._relation.name,
         )
+
+
+class Mover:
+    """What becomes of a row that an UPDATE has changed so that its partition does not take it any more: it is stored
+    where it belongs. Of one partition ``leaf``, whose rows are tested."""
+
+    __slots__ = ("_lay", "_router", "test")
+
+    def __init__(self, moves: Moves, leaf: RelationDesc, router: Router | None, builder: Builder) -> None:
+        self.test = PartitionTest(builder, leaf)
+        self._router = router
+        self._lay = layout(places_of(leaf, moves.root))
+
+    def is_at_home(self, ctx: ExecContext, row: Row) -> bool:
+        """Whether the partition takes the row."""
+        return self.test.wrong(ctx, [row]) == NONE
+
+    @property
+    def may_leave(self) -> bool:
+        """Whether the statement names a table above the partition; else the row is refused (23514)."""
+        return self._router is not None
+
+    def store(self, ctx: ExecContext, row: Row) -> tuple[Table, int]:
+        """Store a row that the partition does not take: the table that has it, and its tid there. 23514."""
+        if self._router is None:
+            raise self.test.violation(ctx, row)
+        return self._router.store_one(ctx, row if self._lay is None else self._lay([row])[0])

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from aurora.datum import Row
-from aurora.errors import SqlError
+from aurora.errors import InvariantViolation, SqlError
 from compute_node.exec.nodes.base import Batch
 from compute_node.exec.placing import PartitionTest, Placer, layout, no_partition
 from compute_node.exec.row_store import RowStore
@@ -25,6 +25,7 @@ from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
 
 if TYPE_CHECKING:
+    from compute_node.access.table import Table
     from compute_node.exec.builder import Builder
     from compute_node.exec.context import ExecContext
 
@@ -56,6 +57,13 @@ def plan_of_leaf(plan: pl.Insert, leaf: pl.Route) -> pl.Insert:
         conflict_where=None if plan.conflict_where is None else of(plan.conflict_where),
         route=None,
     )
+
+
+def router_of(moves: pl.Moves | None, builder: Builder) -> Router | None:
+    """What stores moved rows; None when they may not move."""
+    if moves is None or moves.route is None:
+        return None
+    return Router(pl.Insert(relation=moves.root, child=pl.Result(), route=moves.route), moves.route, builder)
 
 
 class _Step:
@@ -170,6 +178,16 @@ class Router:
                     error.row = places[error.row]
                 raise
         return count
+
+    def store_one(self, ctx: ExecContext, row: Row) -> tuple[Table, int]:
+        """Store one row: the table that has it, and its tid there."""
+        for route, rows, _ in self.parts(ctx, [row]):
+            leaf = self._leaf(route)
+            mine = rows if leaf.lay is None else leaf.lay(rows)
+            table = ctx.storage.table(route.relation)
+            for batch in leaf.store.checked(ctx, mine):
+                return table, table.insert(ctx.txn, batch[0])
+        raise InvariantViolation("a row went nowhere")
 
     def returned(self, ctx: ExecContext, batches: Iterable[Batch]) -> Iterator[Batch]:
         """RETURNING's rows, in the order of the rows that came."""

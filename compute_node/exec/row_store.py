@@ -16,7 +16,7 @@ from compute_node.exec.assignments import RowChange, generator, system_values
 from compute_node.exec.compile.rows import batch_function
 from compute_node.exec.constraints import row_verifier
 from compute_node.exec.nodes.base import Batch
-from compute_node.exec.placing import PartitionTest
+from compute_node.exec.placing import Mover, PartitionTest
 from compute_node.relations.descriptors import IndexDesc
 from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
@@ -95,6 +95,9 @@ class RowStore:
                 system=plan.system,
                 generated=plan.generated,
                 row_checks=plan.row_checks,
+                mover=Mover(pl.Moves(plan.relation, None), plan.relation, None, builder)
+                if plan.relation.is_partition
+                else None,
             )
 
     def checked(self, ctx: ExecContext, batch: Batch) -> Iterable[Batch]:

@@ -42,6 +42,7 @@ from compute_node.sql.expressions import (
     Relabel,
     Var,
     map_children,
+    walk,
 )
 from compute_node.types import oids
 from compute_node.types.registry import TypeEnv
@@ -109,6 +110,12 @@ def key_expressions(catalog: CatalogView, relation: RelationDesc) -> tuple[Expr,
             ]
         )
     return known
+
+
+def key_columns(catalog: CatalogView, relation: RelationDesc) -> set[str]:
+    """The names of the columns that the key reads."""
+    used = [item for each in key_expressions(catalog, relation) for item in walk(each) if isinstance(item, Var)]
+    return {relation.columns[item.attno - 1].name for item in used if item.attno > 0}
 
 
 def key_names(catalog: CatalogView, relation: RelationDesc, env: TypeEnv = DEFAULT_ENV) -> list[str]:

@@ -538,6 +538,15 @@ class Insert(Plan):
     """of a partitioned table: where its rows go"""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Moves:
+    """A partition key is among what an UPDATE assigns: each new row is tested, and goes by ``route`` to the partition
+    of ``root`` that takes it; without one it may not leave its table."""
+
+    root: RelationDesc
+    route: Route | None
+
+
 @dataclass(slots=True, kw_only=True)
 class Update(Plan):
     """Updates the rows that ``child`` finds.
@@ -569,6 +578,8 @@ class Update(Plan):
     named: tuple[RelationDesc, tuple[int, ...]] | None = None
     """the table that the statement names, where ``relation`` is the only one of its family with such rows, and the
     attno here of each of its columns"""
+    moves: Moves | None = None
+    """of partitions: new rows may belong elsewhere"""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -650,6 +661,9 @@ class Merge(Plan):
     row_checks: tuple[PlannedCheck, ...] = ()
     generated: tuple[tuple[int, Expr], ...] = ()
     alias: str = ""
+    route: Route | None = None
+    """of a partitioned table: where new rows go"""
+    moves: Moves | None = None
 
 
 def changed_tables(plan: Plan) -> tuple[RelationDesc, ...]:

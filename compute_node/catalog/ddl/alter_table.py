@@ -217,6 +217,10 @@ def _drop_not_null(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableC
     column = live_column(desc, command.name)
     if any(index.primary and column.attno in index.columns for index in desc.indexes):
         raise InvalidTableDefinition(f'column "{column.name}" is in a primary key')
+    if desc.is_partition:
+        above = relation(ctx, desc.parents[0]).column(column.name)
+        if above is not None and above.not_null:
+            raise InvalidTableDefinition(f'column "{column.name}" is marked NOT NULL in parent table')
     if names_rows(ctx, desc, column.attno):
         raise InvalidTableDefinition(f'column "{column.name}" is in index used as replica identity')
     if column.identity:

@@ -186,6 +186,8 @@ def add_check(
 ) -> str | None:
     """A CHECK constraint, the table's own or ``inherited``; 23514 when ``validate`` finds a row that breaks it. Returns
     its name; None where it was merged with one that is there. 42710, 42P17."""
+    if desc.is_partitioned and node.is_no_inherit:
+        raise InvalidTableDefinition(f'cannot add NO INHERIT constraint to partitioned table "{desc.name}"')
     text = check_text(ctx, node.raw_expr, desc)
     columns = attnos(desc, node.raw_expr)
     known = {record.conname: record for record in ctx.rows.find("pg_constraint", conrelid=desc.oid)}
@@ -237,8 +239,8 @@ def _merge_check(
 
 
 def _check_rows(ctx: DdlContext, desc: RelationDesc, name: str, condition: ast.Node) -> None:
-    """23514 when a row breaks the condition."""
-    if _any_row(ctx, desc, _not(condition)):
+    """23514 when a row breaks the condition. A partitioned table has none of its own."""
+    if not desc.is_partitioned and _any_row(ctx, desc, _not(condition)):
         raise CheckViolation(
             f'check constraint "{name}" of relation "{desc.name}" is violated by some row',
             schema=desc.schema,

@@ -185,8 +185,13 @@ class DdlContext:
             raise InvariantViolation("desc is not there")
         for _ in range(2):
             # Before the wait for the lock and, as things may have changed meanwhile, after it.
-            if desc.kind != "r":
+            if desc.kind not in "rp":
                 raise WrongObjectType(f'"{desc.name}" is not a table')
+            if desc.is_partitioned and not name.inh:
+                raise WrongObjectType(
+                    "cannot truncate only a partitioned table",
+                    hint="Do not specify the ONLY keyword, or use TRUNCATE ONLY on the partitions directly.",
+                )
             if desc.oid < FIRST_NORMAL_OID:
                 raise InsufficientPrivilege(f'permission denied: "{desc.name}" is a system catalog')
             if not self.rights.relation(desc, TRUNCATE):

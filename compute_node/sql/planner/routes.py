@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from aurora.errors import InternalError
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import Expr
-from compute_node.sql.partitioning import ancestors_of, partitions_of, places_of
-from compute_node.sql.plan import Route
+from compute_node.sql.partitioning import ancestors_of, key_columns, partitions_of, places_of
+from compute_node.sql.plan import Moves, Route
 
 NewRow = Callable[[CatalogView, RelationDesc], tuple[tuple[str, Expr], ...]]
 
@@ -59,6 +59,32 @@ def _route(
             raise InternalError(f'partition {oid} of "{relation.name}" is not there')
         found.append(_route(catalog, root, child, checks, generated, arbiters))
     return Route(relation, places, target_of, tuple(found))
+
+
+def moves_of(
+    catalog: CatalogView,
+    root: RelationDesc,
+    assigned: Iterable[str],
+    checks: NewRow,
+    generated: Callable[[CatalogView, RelationDesc], tuple[tuple[int, Expr], ...]],
+) -> Moves | None:
+    """What an UPDATE of ``root`` that assigns these columns does with rows that belong into another partition; None
+    when none can: no partition key is among them."""
+    tables = [*ancestors_of(catalog, root), *_partitioned(catalog, root)]
+    if not tables or not set(assigned) & {name for table in tables for name in key_columns(catalog, table)}:
+        return None
+    return Moves(root, route_of(catalog, root, checks, generated))
+
+
+def _partitioned(catalog: CatalogView, relation: RelationDesc) -> list[RelationDesc]:
+    """A partitioned table and those below it."""
+    if not relation.is_partitioned:
+        return []
+    found = [relation]
+    for oid in partitions_of(catalog, relation).oids:
+        child = catalog.relation(oid)
+        found += [] if child is None else _partitioned(catalog, child)
+    return found
 
 
 def _own_arbiters(catalog: CatalogView, leaf: RelationDesc, arbiters: tuple[int, ...]) -> tuple[int, ...]:
