@@ -21,6 +21,7 @@ from compute_node.sql import expressions as ex
 from compute_node.sql.plan import PlannedCheck
 
 if TYPE_CHECKING:
+    from aurora.kernels.python.clog import Snapshot
     from compute_node.access.table import Table
     from compute_node.exec.builder import Builder
     from compute_node.exec.context import ExecContext
@@ -348,14 +349,20 @@ def system_values(ctx: ExecContext, table: Table, tid: int, system: tuple[int, .
     """The system columns of the version that this command has made at ``tid``."""
     if not system:
         return ()
-    stored = tuple([attno for attno in system if attno != _TABLE])
-    row = table.fetch(ctx.storage.txns.latest_snapshot(ctx.txn), tid, stored)
-    if row is not None and len(stored) < len(system):
-        values = iter(row)
-        row = tuple([int(table.desc.oid) if attno == _TABLE else next(values) for attno in system])
+    row = system_row(table, ctx.storage.txns.latest_snapshot(ctx.txn), tid, system)
     if row is None:
         raise InvariantViolation(f"the row at {tid} that was just written is not there")
     return row
+
+
+def system_row(table: Table, snapshot: Snapshot, tid: int, system: tuple[int, ...]) -> Row | None:
+    """The system columns of a version; None where there is none."""
+    stored = tuple([attno for attno in system if attno != _TABLE])
+    row = table.fetch(snapshot, tid, stored)
+    if row is None or len(stored) == len(system):
+        return row
+    values = iter(row)
+    return tuple([int(table.desc.oid) if attno == _TABLE else next(values) for attno in system])
 
 
 class _RowMoves(Exception):
