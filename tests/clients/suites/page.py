@@ -39,7 +39,7 @@ def write(results: Sequence[Result], today: datetime.date) -> str:
         "# Clients: other people's suites against this cluster",
         "",
         f'`make clients POSTGRES="host=… port=… user=…"` wrote this page on {today.isoformat()}: each suite ran',
-        "against a PostgreSQL 15 and against a cluster of six storage nodes and a writer. A test counts when it passes on",
+        "against a PostgreSQL 15 and a cluster of six storage nodes and a writer. A test counts when it passes on",
         "PostgreSQL, and is equal when it passes here too (a program's check: when its answer is the same text).",
         "`python -m tests.clients.suites --help` tells how to run some of them. The suites' sources are downloaded",
         "into a cache folder and are no part of the project; our own programs are in `tests/clients/suites/programs/`.",
