@@ -5,7 +5,7 @@ Used by bootstrap for the system catalogs and by DDL for users' relations. Sourc
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from aurora.datum import Datum, Row
 from compute_node.catalog.rows import Record, make_row
@@ -41,7 +41,7 @@ def class_row(
     access_method: int = BTREE_AM,
     toast: int = 0,
 ) -> Row:
-    """A pg_class row. ``kind``: r, t, i, v or S; ``access_method`` is an index's."""
+    """A pg_class row. ``kind``: r, p, t, i, I, v or S; ``access_method`` is an index's."""
     is_heap = kind in "rt"
     return make_row(
         "pg_class",
@@ -51,7 +51,7 @@ def class_row(
             "relnamespace": namespace,
             "reltype": row_type,
             "relowner": owner,
-            "relam": HEAP_AM if is_heap else access_method if kind == "i" else 0,
+            "relam": HEAP_AM if is_heap else access_method if kind in "iI" else 0,
             "relfilenode": relfile,
             "relpages": pages,
             "reltuples": rows,
@@ -64,7 +64,7 @@ def class_row(
             "relchecks": checks,
             "relhasrules": kind == "v",
             "relispopulated": True,
-            "relreplident": "d" if kind == "r" and namespace != 11 else "n",
+            "relreplident": "d" if kind in "rp" and namespace != 11 else "n",
             "relfrozenxid": 3 if is_heap else 0,
             "relminmxid": 1 if is_heap else 0,
             "reloptions": options,
@@ -80,10 +80,16 @@ def type_layout(item: PgType | None) -> tuple[int, bool, str, str]:
 
 
 def attribute_row(
-    relation: int, column: ColumnDesc, item: PgType | None, *, dimensions: int = 0, alignment: str | None = None
+    relation: int,
+    column: ColumnDesc,
+    item: PgType | None,
+    *,
+    dimensions: int = 0,
+    alignment: str | None = None,
+    options: Sequence[str] = (),
 ) -> Row:
     """A pg_attribute row. ``dimensions`` is what the declaration said, 0 for a scalar; ``alignment``: of a type
-    without code."""
+    without code; ``options``: of an index column's operator class."""
     length, by_value, align, storage = type_layout(item)
     return make_row(
         "pg_attribute",
@@ -107,6 +113,7 @@ def attribute_row(
             "attgenerated": column.generated,
             "attislocal": True,
             "attcollation": column.collation,
+            "attoptions": list(options) or None,
         },
     )
 

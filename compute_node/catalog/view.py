@@ -312,6 +312,10 @@ class CatalogView:
                     return int(item.operators.index(operator)) + 1
         return found
 
+    def ordering_strategy(self, family: int, operator: int) -> int:
+        """See ``sql.catalog_view``."""
+        return REGISTRY.ordering.get((family, operator), 0)
+
     def family_operator(self, family: int, left: int, right: int, strategy: int) -> int:
         """The operator of a family for two types and a strategy; 0 without one."""
         found = REGISTRY.family_operators.get((family, left, right, strategy), 0)
@@ -329,6 +333,10 @@ class CatalogView:
                 if item.namespace == namespace:
                     return item
         return None
+
+    def rely_on_key(self, constraint: int) -> None:
+        """An analysis holds as long as this primary key is there."""
+        self._ask("key constraint", constraint)
 
     def default_operator_class(self, type_oid: int, method: int = 403) -> OperatorClass | None:
         """The default operator class for a type (of binary-coercible types, arrays, enums, ranges, rows, domains)."""

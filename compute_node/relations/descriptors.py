@@ -8,6 +8,7 @@ from typing import Any
 
 from aurora.datum import Datum
 from aurora.ids import Oid, RelFile
+from compute_node.relations.partitions import PartitionBound, PartitionKey
 from compute_node.types.acl import Acl
 from compute_node.types.registry import PgType
 
@@ -63,6 +64,12 @@ class IndexDesc:
     nulls_not_distinct: bool = False
     constraint: int = 0
     method: str = "btree"
+    codes: tuple[int, ...] = ()
+    """of each key column: the built-in operator class whose support functions its operator class has"""
+    options: tuple[str, ...] = ()
+    """storage parameters, ``name=value``"""
+    class_options: tuple[tuple[str, ...], ...] = ()
+    """parameters of each key column's operator class"""
     immediate: bool = True
     """its key is unique at every moment; else at the end of the statement, or of the transaction"""
     deferred: bool = False
@@ -140,7 +147,16 @@ class RelationDesc:
     """OIDs of the tables that it inherits from, or the one that it is a partition of, in the order of inhseqno"""
     children: tuple[int, ...] = ()
     """OIDs of the tables that inherit from it directly, in their own order"""
+    partition_key: PartitionKey | None = None
+    """of a partitioned table (kind p): how it divides its rows"""
+    bound: PartitionBound | None = None
+    """of a partition: the rows of its parent that it takes"""
     extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_partition(self) -> bool:
+        """Whether it is a part of a partitioned table."""
+        return self.bound is not None
 
     @property
     def is_watched(self) -> bool:

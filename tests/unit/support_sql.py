@@ -229,8 +229,14 @@ class FakeCatalog:
     def operator_strategy(self, family: int, operator: int) -> int:
         return REGISTRY.strategies.get((family, operator), 0)
 
+    def ordering_strategy(self, family: int, operator: int) -> int:
+        return REGISTRY.ordering.get((family, operator), 0)
+
     def family_operator(self, family: int, left: int, right: int, strategy: int) -> int:
         return REGISTRY.family_operators.get((family, left, right, strategy), 0)
+
+    def rely_on_key(self, constraint: int) -> None:
+        """Nothing here outlives a key."""
 
     def default_operator_class(self, type_oid: int, method: int = 403) -> OperatorClass | None:
         for item in REGISTRY.operator_classes.values():

@@ -8,7 +8,7 @@ pg_attribute, pg_index and pg_depend, and a filled index. What an access method 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pglast import ast, enums
@@ -17,7 +17,6 @@ from aurora.errors import (
     DatatypeMismatch,
     IndeterminateCollation,
     InvalidObjectDefinition,
-    InvalidParameterValue,
     NotSupported,
     TooManyColumns,
     UndefinedColumn,
@@ -29,8 +28,8 @@ from compute_node.catalog.ddl.context import CLASS_RELATION, DdlContext, cut_nam
 from compute_node.catalog.ddl.expressions import StoredIndexExpression, index_expression, predicate_text, uses
 from compute_node.catalog.ddl.foreign_keys import add_recheck_trigger
 from compute_node.catalog.ddl.relation import create_constraint, create_index
-from compute_node.catalog.layer import stored_key_type
-from compute_node.catalog.reloptions import index_options
+from compute_node.catalog.layer import class_code, stored_key_type
+from compute_node.catalog.reloptions import class_options, index_options
 from compute_node.relations.access_methods import BTREE, HASH, METHODS, AccessMethod
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID
@@ -64,6 +63,8 @@ class KeyColumn:
     name: str = ""
     collation: int = 0
     uses: tuple[int, ...] = ()
+    options: tuple[str, ...] = ()
+    """of its operator class"""
 
 
 @dataclass(slots=True)
@@ -77,6 +78,7 @@ class IndexOptions:
     predicate_uses: tuple[int, ...] = ()
     nulls_not_distinct: bool = False
     immediate: bool = True
+    valid: bool = True
     method: AccessMethod = BTREE
     storage: list[str] = field(default_factory=list)
 
@@ -95,8 +97,9 @@ def operator_class(
             raise UndefinedObject(f'operator class "{shown}" does not exist for access method "{method.name}"')
         if not is_binary_coercible(view, kind, found.input_type):
             raise DatatypeMismatch(f'operator class "{name}" does not accept data type {format_type(view, kind)}')
-        if found.oid >= FIRST_NORMAL_OID and not _is_in_usual_order(ctx, kind, found, method):
-            raise NotSupported(f'an index in the order of operator class "{name}" is not supported')
+        if found.oid >= FIRST_NORMAL_OID and not _has_code(ctx, kind, found, method):
+            order = " in the order" if method.ordered else ""
+            raise NotSupported(f'an index{order} of operator class "{name}" is not supported')
         return found.oid
     default = view.default_operator_class(kind, method.oid)
     if default is None or (method is BTREE and view.type(kind).sort_key is None):
@@ -108,8 +111,11 @@ def operator_class(
     return default.oid
 
 
-def _is_in_usual_order(ctx: DdlContext, kind: int, found: OperatorClass, method: AccessMethod) -> bool:
-    """Whether a user's class compares (hashes) as the type's default does: indexes go by the type itself."""
+def _has_code(ctx: DdlContext, kind: int, found: OperatorClass, method: AccessMethod) -> bool:
+    """Whether a user's class is one that this program knows: its support functions are those of a built-in class; for
+    an order (a hash), those of the type's default class, for indexes go by the type itself."""
+    if not method.strategies:
+        return bool(class_code(ctx.view.layer, found.oid))
     default = ctx.view.default_operator_class(kind, method.oid)
     return default is not None and found.support[:1] == default.support[:1]
 
@@ -137,7 +143,11 @@ def make_index(
         predicate=options.predicate,
         nulls_not_distinct=options.nulls_not_distinct,
         immediate=options.immediate,
+        valid=options.valid,
         method=options.method.name,
+        codes=tuple(class_code(ctx.view.layer, key.operator_class) for key in keys),
+        options=tuple(options.storage),
+        class_options=tuple(key.options for key in keys),
     )
     names = _column_names([key.name for key in keys] + [desc.columns[attno - 1].name for attno in options.included])
     types = [_attribute_type(ctx, key, options.method) for key in keys]
@@ -153,11 +163,19 @@ def make_index(
 
 
 def _attribute_type(ctx: DdlContext, key: KeyColumn, method: AccessMethod) -> int:
-    """An index column's type in pg_attribute: a hash index keeps a number (but of several types only one tells)."""
+    """An index column's type in pg_attribute: what its operator class keeps of a value. A hash index keeps a number
+    (but of several types only one tells)."""
     found = ctx.view.operator_class(key.operator_class)
-    if method is not HASH or found is None or ctx.view.type(found.input_type).kind == "p":
+    if method is BTREE or found is None:
         return key.type
-    return oids.INT4
+    is_any = ctx.view.type(found.input_type).kind == "p"
+    if method is HASH:
+        return key.type if is_any else oids.INT4
+    kept = ctx.rows.find("pg_opclass", oid=found.oid)[0].opckeytype
+    if kept == oids.ANYELEMENT:
+        return ctx.view.type(key.type).root.element
+    # An expression's type is known from here alone.
+    return key.type if not kept or (is_any and not key.attno) else kept
 
 
 def _column_names(names: Iterable[str]) -> list[str]:
@@ -173,8 +191,8 @@ def _column_names(names: Iterable[str]) -> list[str]:
     return taken
 
 
-def copy_index(ctx: DdlContext, desc: RelationDesc, source: RelationDesc, index: IndexDesc) -> None:
-    """An index of ``source``, with its constraint, for a table with columns of the same names."""
+def copy_index(ctx: DdlContext, desc: RelationDesc, source: RelationDesc, index: IndexDesc) -> IndexDesc:
+    """An index of ``source``, with its constraint, for a table with columns of the same names. Returns it complete."""
     attno_of = {column.attno: desc.column(column.name) for column in source.columns if not column.dropped}
 
     def copied(attno: int) -> int:
@@ -199,6 +217,7 @@ def copy_index(ctx: DdlContext, desc: RelationDesc, source: RelationDesc, index:
                 names[place],
                 index.collations[place],
                 stored[text][1] if text is not None else (),
+                index.class_options[place] if index.class_options else (),
             )
         )
     label = "pkey" if index.primary else "key" if index.constraint else "idx"
@@ -230,6 +249,8 @@ def copy_index(ctx: DdlContext, desc: RelationDesc, source: RelationDesc, index:
         )
         if not index.immediate:
             add_recheck_trigger(ctx, desc, constraint, made.oid, primary=index.primary, deferred=index.deferred)
+        made = replace(made, constraint=constraint)
+    return made
 
 
 def _restored(ctx: DdlContext, desc: RelationDesc, text: str) -> tuple[int, tuple[int, ...]]:
@@ -247,7 +268,7 @@ _NOT_INDEXED = {"v": "views", "i": "indexes", "S": "sequences", "t": "TOAST tabl
 
 def _refuse_other_kinds(ctx: DdlContext, name: ast.RangeVar) -> None:
     desc = ctx.find(name)
-    if desc is None or desc.kind == "r":
+    if desc is None or desc.kind in "rp":
         return
     ctx.check_owner(desc)
     if desc.kind == "c":
@@ -260,7 +281,14 @@ def _refuse_other_kinds(ctx: DdlContext, name: ast.RangeVar) -> None:
 def create_index_statement(ctx: DdlContext, node: ast.IndexStmt) -> str:
     """CREATE [UNIQUE] INDEX; CONCURRENTLY builds it like any other, which locks the table's writers out meanwhile."""
     _refuse_other_kinds(ctx, node.relation)
+    from compute_node.catalog.ddl.partitions.indexes import below, check_unique, spread
+
     desc = ctx.table(node.relation, SHARE)
+    recurse = desc.is_partitioned and bool(node.relation.inh)
+    if desc.is_partitioned and node.concurrent:
+        raise NotSupported(f'cannot create index on partitioned table "{desc.name}" concurrently')
+    for each in below(ctx, desc) if recurse else ():
+        ctx.lock(each, SHARE)
     ctx.check_unused(desc, "CREATE INDEX")
     method = _method(ctx, node.accessMethod or "btree")
     if node.idxname and node.if_not_exists:
@@ -271,6 +299,8 @@ def create_index_statement(ctx: DdlContext, node: ast.IndexStmt) -> str:
     storage = index_options(method, node.options)
     predicate = None if node.whereClause is None else predicate_text(ctx, node.whereClause, desc)
     keys = [_index_key(ctx, desc, element, method) for element in node.indexParams]
+    if node.unique:
+        check_unique(desc, [key.attno for key in keys], "UNIQUE")
     included = tuple(_included(desc, element) for element in node.indexIncludingParams or ())
     if node.idxname:
         name = cut_name(node.idxname)
@@ -282,11 +312,14 @@ def create_index_statement(ctx: DdlContext, node: ast.IndexStmt) -> str:
         included=included,
         nulls_not_distinct=bool(node.nulls_not_distinct),
         method=method,
+        valid=recurse or not (desc.is_partitioned and desc.children),
         storage=storage,
     )
     if predicate is not None:
         options.predicate, options.predicate_uses = predicate.text, predicate.uses
-    make_index(ctx, desc, name, keys, options)
+    made = make_index(ctx, desc, name, keys, options)
+    if recurse:
+        spread(ctx, desc, made)
     return "CREATE INDEX"
 
 
@@ -353,9 +386,8 @@ def _index_key(ctx: DdlContext, desc: RelationDesc, element: ast.IndexElem, meth
         )
     chosen = operator_class(ctx, kind, element.opclass, method)
     _check_pattern_class(ctx, chosen, collation)
-    if element.opclassopts:
-        name = ctx.view.operator_class(chosen)
-        raise InvalidParameterValue(f"operator class {name.name if name is not None else chosen} has no options")
+    named = ctx.view.operator_class(chosen)
+    parameters = () if named is None else class_options(named.support, named.name, element.opclassopts)
     descending = element.ordering == enums.SortByDir.SORTBY_DESC
     nulls = element.nulls_ordering
     if not method.ordered:
@@ -374,6 +406,7 @@ def _index_key(ctx: DdlContext, desc: RelationDesc, element: ast.IndexElem, meth
         name,
         collation,
         expression.uses if expression is not None else (),
+        parameters,
     )
 
 

@@ -4,9 +4,9 @@ Declared in ``compute_node/types/system.py`` and ``catalog/system_functions.py``
 what they do: ``names`` (reg* types, visibility), ``definitions`` (pg_get_…def, descriptions), ``privileges``
 (has_…_privilege), ``server`` (sizes, settings, sessions, sequences), ``advisory`` (locks), ``xids``, ``recovery`` (the
 log and its replay), ``information``, ``properties`` (of access methods and indexes), ``statistics``,
-``counters``, ``replication``,
-``files`` (of the machine), ``control`` (facts of the volume, memory), ``typed_inputs`` (of a type's OID), ``aurora``
-and ``faults``. Source: PostgreSQL manual, ch. 9.26 and 9.27.
+``counters``, ``replication``, ``partitions``, ``files`` (of the machine), ``control`` (facts of the volume, memory),
+``typed_inputs`` (of a type's OID), ``aurora``, ``check`` (is all well) and ``faults``. Source: PostgreSQL manual, ch.
+9.26 and 9.27.
 """
 
 from __future__ import annotations
@@ -20,13 +20,16 @@ from compute_node.catalog.functions import (
     addresses,
     advisory,
     aurora,
+    check,
     control,
     counters,
     definitions,
     faults,
     files,
+    index_upkeep,
     information,
     names,
+    partitions,
     privileges,
     properties,
     recovery,
@@ -50,6 +53,7 @@ _FUNCTIONS: dict[str, Callable[..., Datum]] = {
     **definitions.FUNCTIONS,
     **privileges.FUNCTIONS,
     **server.FUNCTIONS,
+    **index_upkeep.FUNCTIONS,
     **information.FUNCTIONS,
     **properties.FUNCTIONS,
     **replication.FUNCTIONS,
@@ -62,11 +66,13 @@ _FUNCTIONS: dict[str, Callable[..., Datum]] = {
     **recovery.FUNCTIONS,
     **addresses.FUNCTIONS,
     **aurora.FUNCTIONS,
+    **check.FUNCTIONS,
     **faults.FUNCTIONS,
     **files.FUNCTIONS,
     **control.FUNCTIONS,
     **counters.FUNCTIONS,
     **typed_inputs.FUNCTIONS,
+    **partitions.FUNCTIONS,
 }
 
 

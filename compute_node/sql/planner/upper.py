@@ -54,7 +54,7 @@ def plan_upper(planner: QueryPlanner) -> Plan:
     else:
         planner.simplify()
         query = planner.query
-        targets = [planner.prepare(item.expression) for item in query.targets]
+        targets = planner.targets()
         having = None if query.having is None else planner.prepare(query.having)
         grouped = query.has_aggregates or bool(query.group_by) or having is not None
         keys = [targets[index] for index in query.group_by]
