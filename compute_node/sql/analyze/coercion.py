@@ -46,7 +46,7 @@ from compute_node.sql.expressions import (
     leftmost_location,
     walk,
 )
-from compute_node.sql.family_tables import is_row_of
+from compute_node.sql.row_types import is_row_of
 from compute_node.types import oids
 from compute_node.types.registry import PgType
 

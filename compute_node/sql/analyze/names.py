@@ -17,7 +17,7 @@ from aurora.errors import (
 from compute_node.sql.analyze.context import NameItem, Scope, fail, shift_levels
 from compute_node.sql.analyze.routines import find_argument, output_columns
 from compute_node.sql.expressions import Call, Expr, FieldSelect, RowExpr, SubLink, Var
-from compute_node.sql.family_tables import is_row_of
+from compute_node.sql.row_types import is_row_of
 from compute_node.types import oids
 
 SYSTEM_COLUMNS = {
