@@ -201,6 +201,20 @@ def _functions(out: dict[str, list[Row]]) -> None:
             text = DESCRIPTIONS.get(item.name)
             if text:
                 _add(out, "pg_description", objoid=item.oid, classoid=_PROC, description=text)
+    out["pg_proc"].append(_expand_array())
+
+
+def _expand_array() -> Row:
+    """``information_schema._pg_expandarray``, by which drivers (pgjdbc) read the columns of keys: an array's elements
+    with their places, as a function in SQL."""
+    any_array, any_element, int4, record, sql = 2277, 2283, 23, 2249, 14
+    return _proc_row(
+        13208, "_pg_expandarray", [any_array], record, True, "i",
+        pronamespace=_NAMESPACES["information_schema"], prolang=sql, procost=100.0, proretset=True, prorows=1000.0,
+        proallargtypes=[any_array, any_element, int4], proargmodes=["i", "o", "o"], proargnames=["", "x", "n"],
+        prosrc="SELECT $1[s], s OPERATOR(pg_catalog.-) pg_catalog.array_lower($1, 1) OPERATOR(pg_catalog.+) 1"
+        " FROM pg_catalog.generate_subscripts($1, 1) AS g(s)",
+    )  # fmt: skip
 
 
 def _proc_row(
