@@ -7,7 +7,6 @@ besides; the catalogs' own entries come from ``schema``; views from ``views``. P
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import compute_node.catalog.system_functions
@@ -27,6 +26,7 @@ from compute_node.catalog.views import view_sql
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.relations.schema import (
     CATALOGS,
+    DOMAIN_BASES,
     NAMESPACE_CATALOG,
     ROLE_POSTGRES,
     SYSTEM_VIEWS,
@@ -163,9 +163,8 @@ def _views(out: dict[str, list[Row]]) -> None:
 def _add_view(out: dict[str, list[Row]], view: SystemView, namespace: int, sql: str) -> None:
     out["pg_class"].append(class_row(view.oid, view.name, namespace, "v", len(view.columns), row_type=view.row_type))
     for column in view.columns:
-        if column.type not in REGISTRY.types:
-            column = replace(column, type=_TEXT, collation=100)
-        out["pg_attribute"].append(attribute_row(view.oid, column, REGISTRY.types[column.type]))
+        base, _ = DOMAIN_BASES.get(column.type, (column.type, -1))
+        out["pg_attribute"].append(attribute_row(view.oid, column, REGISTRY.types[base]))
     _row_types(out, view.name, namespace, view.oid, view.row_type, view.array_type)
     _add(
         out,
