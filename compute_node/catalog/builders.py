@@ -42,7 +42,7 @@ def class_row(
     toast: int = 0,
 ) -> Row:
     """A pg_class row. ``kind``: r, t, i, v or S; ``access_method`` is an index's."""
-    is_heap = kind in "rt"
+    is_heap = kind in "rmt"
     return make_row(
         "pg_class",
         {
@@ -62,9 +62,9 @@ def class_row(
             "relkind": kind,
             "relnatts": column_count,
             "relchecks": checks,
-            "relhasrules": kind == "v",
+            "relhasrules": kind in "vm",
             "relispopulated": True,
-            "relreplident": "d" if kind == "r" and namespace != 11 else "n",
+            "relreplident": "d" if kind in "rm" and namespace != 11 else "n",
             "relfrozenxid": 3 if is_heap else 0,
             "relminmxid": 1 if is_heap else 0,
             "reloptions": options,

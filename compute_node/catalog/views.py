@@ -62,6 +62,13 @@ SELECT n.nspname AS schemaname, c.relname AS viewname, pg_catalog.pg_get_userbyi
  pg_catalog.pg_get_viewdef(c.oid) AS definition
 FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'v'""",
+    "pg_catalog.pg_matviews": """
+SELECT n.nspname AS schemaname, c.relname AS matviewname, pg_catalog.pg_get_userbyid(c.relowner) AS matviewowner,
+ t.spcname AS tablespace, c.relhasindex AS hasindexes, c.relispopulated AS ispopulated,
+ pg_catalog.pg_get_viewdef(c.oid) AS definition
+FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ LEFT JOIN pg_catalog.pg_tablespace t ON t.oid = c.reltablespace
+WHERE c.relkind = 'm'""",
     "pg_catalog.pg_indexes": """
 SELECT n.nspname AS schemaname, c.relname AS tablename, i.relname AS indexname, t.spcname AS tablespace,
  pg_catalog.pg_get_indexdef(i.oid) AS indexdef
@@ -293,7 +300,7 @@ WHERE {_NOT_TEMPORARY} AND {MAY_SEE_SEQUENCE} AND NOT EXISTS (SELECT 1 FROM pg_c
 }
 
 EMPTY = (  # noqa: SIM905
-    "pg_catalog.pg_matviews pg_catalog.pg_policies pg_catalog.pg_prepared_xacts pg_catalog.pg_publication_tables"
+    "pg_catalog.pg_policies pg_catalog.pg_prepared_xacts pg_catalog.pg_publication_tables"
     " pg_catalog.pg_replication_origin_status pg_catalog.pg_replication_slots pg_catalog.pg_rules"
     " pg_catalog.pg_seclabels"
     " pg_catalog.pg_stat_replication pg_catalog.pg_stat_subscription"

@@ -120,6 +120,8 @@ class RelationDesc:
     checks: tuple[tuple[str, str], ...] = ()
     view_sql: str | None = None
     is_shared: bool = False
+    populated: bool = True
+    """a materialized view's: whether it has the rows of its query"""
     fillfactor: int = 100
     options: tuple[str, ...] = ()
     toast: RelationDesc | None = None

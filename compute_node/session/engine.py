@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -75,6 +75,19 @@ class Ddl(Protocol):
         params: Row,
     ) -> str:
         """Run it; returns the command tag. ``params``: the values of ``$1`` … in the query of CREATE TABLE AS."""
+
+    def is_there(self, session: SessionState, txn: Txn, node: ast.CreateTableAsStmt, source: str) -> bool:
+        """Whether what CREATE TABLE AS … IF NOT EXISTS makes is there, which a notice tells; 42P07 without that."""
+
+    def create_as(
+        self,
+        session: SessionState,
+        txn: Txn,
+        node: ast.CreateTableAsStmt,
+        source: str,
+        fetch: Callable[[], Iterable[list[Row]]],
+    ) -> None:
+        """CREATE TABLE AS with the rows that ``fetch`` gives, for EXPLAIN ANALYZE."""
 
     def before_commit(self, session: SessionState, txn: Txn) -> None:
         """What ON COMMIT says of the session's temporary tables."""

@@ -30,6 +30,7 @@ from compute_node.catalog.ddl import (
     grants,
     indexes,
     maintenance,
+    matviews,
     objects,
     on_commit,
     operator_classes,
@@ -41,6 +42,7 @@ from compute_node.catalog.ddl import (
     rename,
     roles,
     sequence,
+    table_as,
     text_search,
     types,
 )
@@ -76,8 +78,9 @@ def define(ctx: DdlContext, node: ast.DefineStmt) -> str:
 
 _HANDLERS: dict[type, Handler] = {
     ast.CreateStmt: create_table.create_table,
-    ast.CreateTableAsStmt: objects.create_table_as,
-    ast.SelectStmt: objects.select_into,
+    ast.CreateTableAsStmt: table_as.create_table_as,
+    ast.RefreshMatViewStmt: matviews.refresh_statement,
+    ast.SelectStmt: table_as.select_into,
     ast.IndexStmt: indexes.create_index_statement,
     ast.ReindexStmt: reindex.reindex_statement,
     ast.ViewStmt: objects.create_view,
@@ -215,6 +218,19 @@ class Ddl:
             audit.changed(session, tag)
         txn.cid += 1
         return tag
+
+    def is_there(self, session: SessionState, txn: Txn, node: ast.CreateTableAsStmt, source: str) -> bool:
+        """See ``session.engine.Ddl``."""
+        return table_as.is_there(DdlContext(self._engine, session, txn, source, drop.drop_temp_schema), node)
+
+    def create_as(
+        self, session: SessionState, txn: Txn, node: ast.CreateTableAsStmt, source: str, fetch: table_as.Fetch
+    ) -> None:
+        """See ``session.engine.Ddl``."""
+        if txn.read_only:
+            read_only.judge(node, self._engine.in_recovery)
+        table_as.create_table_as(DdlContext(self._engine, session, txn, source, drop.drop_temp_schema), node, fetch)
+        txn.cid += 1
 
     def before_commit(self, session: SessionState, txn: Txn) -> None:
         """What ON COMMIT says of the session's temporary tables."""

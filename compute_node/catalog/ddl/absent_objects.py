@@ -22,7 +22,6 @@ ABSENT = {
     _T.OBJECT_PUBLICATION: "publication",
     _T.OBJECT_EVENT_TRIGGER: "event trigger",
     _T.OBJECT_EXTENSION: "extension",
-    _T.OBJECT_MATVIEW: "materialized view",
     _T.OBJECT_FOREIGN_TABLE: "foreign table",
     _T.OBJECT_STATISTIC_EXT: "statistics object",
 }
@@ -50,6 +49,4 @@ def _missing(ctx: DdlContext, kind: enums.ObjectType, names: list[str], missing_
             return UndefinedTable(f'relation "{shown}" does not exist')
         what = "table" if kind != _T.OBJECT_RULE and not missing_ok else "relation"
         return UndefinedObject(f'{noun} "{names[-1]}" for {what} "{owner[-1]}" does not exist')
-    if kind == _T.OBJECT_MATVIEW:
-        return UndefinedTable(f'{noun} "{owner[-1]}" does not exist')
     return UndefinedObject(f'{noun} "{shown}" does not exist')

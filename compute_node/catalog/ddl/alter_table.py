@@ -21,7 +21,7 @@ from aurora.errors import (
     WrongObjectType,
 )
 from compute_node.catalog.builders import attribute_row
-from compute_node.catalog.ddl.alter_kinds import refuse_kind
+from compute_node.catalog.ddl.alter_kinds import refuse_kind, require_kind
 from compute_node.catalog.ddl.cluster import checked_index, mark_clustered
 from compute_node.catalog.ddl.column_specs import ColumnSpec
 from compute_node.catalog.ddl.column_types import alter_column_types, prepare_column_types
@@ -77,6 +77,7 @@ _NOUNS = {
     enums.ObjectType.OBJECT_TABLE: "TABLE",
     enums.ObjectType.OBJECT_INDEX: "INDEX",
     enums.ObjectType.OBJECT_VIEW: "VIEW",
+    enums.ObjectType.OBJECT_MATVIEW: "MATERIALIZED VIEW",
     enums.ObjectType.OBJECT_SEQUENCE: "SEQUENCE",
 }
 
@@ -99,11 +100,14 @@ def alter_table(ctx: DdlContext, node: ast.AlterTableStmt) -> str:
         raise WrongObjectType(f'"{found.name}" is a composite type', hint="Use ALTER TYPE instead.")
     if node.objtype == enums.ObjectType.OBJECT_INDEX and found.kind != "i":
         raise WrongObjectType(f'"{found.name}" is not an index')
+    require_kind(found, node.objtype)
     if found.kind == "r":
         found = ctx.table(node.relation, max(_lock_level(command) for command in node.cmds))
         ctx.check_unused(found, "ALTER TABLE")
     else:
         ctx.check_owner(found)
+        if found.kind in "vm":
+            ctx.lock(found, ACCESS_EXCLUSIVE)
     for command in _in_order(ctx, found, node.cmds):
         if found.kind == "i" and command.subtype in (_T.AT_SetOptions, _T.AT_ResetOptions):
             verb = "SET" if command.subtype == _T.AT_SetOptions else "RESET"
@@ -117,7 +121,7 @@ def alter_table(ctx: DdlContext, node: ast.AlterTableStmt) -> str:
             raise NotSupported(f"ALTER {noun} ... {what} is not supported")
         refuse_kind(found, command)
         handler(ctx, relation(ctx, found.oid), command)
-    if found.kind == "r":
+    if found.kind in "rm":
         ensure_toast(ctx, found.oid)
     return f"ALTER {noun}"
 

@@ -295,8 +295,8 @@ def _remove_relation(ctx: DdlContext, oid: int) -> None:
     desc = ctx.view.relation(oid)
     if desc is not None:
         ctx.lock(desc, ACCESS_EXCLUSIVE)
-        if desc.kind == "r":
-            ctx.check_unused(desc, "DROP TABLE")
+        if desc.kind in "rm":
+            ctx.check_unused(desc, f"DROP {KINDS[desc.kind].upper()}")
     if record.relkind == "i":
         index = ctx.rows.one("pg_index", indexrelid=oid)
         if index is not None:

@@ -27,6 +27,7 @@ from compute_node.txn.locks import ACCESS_EXCLUSIVE
 _RELATIONS = {
     enums.ObjectType.OBJECT_TABLE: ("table", "r"),
     enums.ObjectType.OBJECT_VIEW: ("view", "v"),
+    enums.ObjectType.OBJECT_MATVIEW: ("materialized view", "m"),
     enums.ObjectType.OBJECT_INDEX: ("index", "i"),
     enums.ObjectType.OBJECT_SEQUENCE: ("sequence", "S"),
 }

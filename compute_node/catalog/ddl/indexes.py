@@ -247,7 +247,7 @@ _NOT_INDEXED = {"v": "views", "i": "indexes", "S": "sequences", "t": "TOAST tabl
 
 def _refuse_other_kinds(ctx: DdlContext, name: ast.RangeVar) -> None:
     desc = ctx.find(name)
-    if desc is None or desc.kind == "r":
+    if desc is None or desc.kind in "rm":
         return
     ctx.check_owner(desc)
     if desc.kind == "c":
@@ -260,7 +260,7 @@ def _refuse_other_kinds(ctx: DdlContext, name: ast.RangeVar) -> None:
 def create_index_statement(ctx: DdlContext, node: ast.IndexStmt) -> str:
     """CREATE [UNIQUE] INDEX; CONCURRENTLY builds it like any other, which locks the table's writers out meanwhile."""
     _refuse_other_kinds(ctx, node.relation)
-    desc = ctx.table(node.relation, SHARE)
+    desc = ctx.table(node.relation, SHARE, "rm")
     ctx.check_unused(desc, "CREATE INDEX")
     method = _method(ctx, node.accessMethod or "btree")
     if node.idxname and node.if_not_exists:

@@ -104,7 +104,7 @@ def _tables(ctx: DdlContext, node: ast.VacuumStmt) -> list[tuple[RelationDesc, t
     verb = "vacuum" if node.is_vacuumcmd else "analyze"
     if not node.rels:
         for record in ctx.rows.find("pg_class"):
-            desc = view.relation(record.oid) if record.relkind == "r" else None
+            desc = view.relation(record.oid) if record.relkind in "rm" else None
             if desc is not None and _may_maintain(ctx, desc, verb):
                 result.append((desc, ()))
         # Two that take all tables take them in one order.
@@ -115,7 +115,7 @@ def _tables(ctx: DdlContext, node: ast.VacuumStmt) -> list[tuple[RelationDesc, t
             raise InvariantViolation("desc is not there")
         if not _may_maintain(ctx, desc, verb):
             continue
-        if desc.kind != "r":
+        if desc.kind not in "rm":
             ctx.notice(
                 f'skipping "{desc.name}" --- cannot {verb} non-tables or special system tables', severity="WARNING"
             )

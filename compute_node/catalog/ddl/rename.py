@@ -22,6 +22,7 @@ from aurora.errors import (
     WrongObjectType,
 )
 from compute_node.catalog.ddl import schema_objects
+from compute_node.catalog.ddl.alter_kinds import require_kind
 from compute_node.catalog.ddl.composites import find_composite
 from compute_node.catalog.ddl.context import (
     CLASS_CONSTRAINT,
@@ -47,7 +48,7 @@ from compute_node.catalog.ddl.types import check_type_owner, find_type, rename_t
 from compute_node.catalog.large_objects import objects as large_objects
 from compute_node.catalog.permissions import denied
 from compute_node.relations.descriptors import RelationDesc
-from compute_node.relations.schema import CATALOGS, NAMESPACE_CATALOG
+from compute_node.relations.schema import CATALOGS, NAMESPACE_CATALOG, NAMESPACE_TOAST
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.txn.locks import ACCESS_EXCLUSIVE
 from compute_node.types.acl import CREATE
@@ -56,6 +57,7 @@ _O = enums.ObjectType
 _RELATIONS = {
     _O.OBJECT_TABLE: "TABLE",
     _O.OBJECT_VIEW: "VIEW",
+    _O.OBJECT_MATVIEW: "MATERIALIZED VIEW",
     _O.OBJECT_INDEX: "INDEX",
     _O.OBJECT_SEQUENCE: "SEQUENCE",
 }
@@ -89,6 +91,7 @@ def rename(ctx: DdlContext, node: ast.RenameStmt) -> str:
     if desc is None:
         ctx.notice(f'relation "{node.relation.relname}" does not exist, skipping')
         return f"ALTER {noun}"
+    require_kind(desc, node.renameType if node.renameType in _RELATIONS else node.relationType)
     ctx.check_owner(desc)
     ctx.lock(desc, ACCESS_EXCLUSIVE)
     if node.renameType == _O.OBJECT_COLUMN:
@@ -206,9 +209,14 @@ def _move_relation(ctx: DdlContext, node: ast.AlterObjectSchemaStmt) -> str:
     if desc is None:
         ctx.notice(f'relation "{node.relation.relname}" does not exist, skipping')
         return tag
+    require_kind(desc, node.objectType)
     ctx.check_owner(desc)
     ctx.lock(desc, ACCESS_EXCLUSIVE)
     namespace = ctx.view.schema_oid(node.newschema)
+    if desc.schema.startswith("pg_temp_") or ctx.view.namespace_name(namespace).startswith("pg_temp_"):
+        raise NotSupported("cannot move objects into or out of temporary schemas")
+    if NAMESPACE_TOAST in (desc.namespace, namespace):
+        raise NotSupported("cannot move objects into or out of TOAST schema")
     if not ctx.rights.schema(namespace, CREATE):
         raise denied("schema", node.newschema)
     if ctx.view.layer.relation_oid(namespace, desc.name) is not None:
