@@ -27,10 +27,17 @@ ENTRY_BYTES = 100
 Key = Callable[[Datum], Datum]
 
 
-def distinct_rows(ctx: ExecContext, key: Key, source: Iterable[Batch], level: int = 0) -> Iterator[Batch]:
-    """Rows with new keys, as they come; then those that had to wait in files."""
+def distinct_rows(
+    ctx: ExecContext, key: Key, source: Iterable[Batch], level: int = 0, known: Iterable[Batch] = ()
+) -> Iterator[Batch]:
+    """Rows with new keys, as they come; then those that had to wait in files. ``known``: rows with keys that were
+    there before."""
     seen: set[Datum] = set()
     area = ctx.area(hashed=True)
+    for batch in known:
+        ctx.check()
+        seen.update([key(row) for row in batch])
+        area.add(batch_bytes(batch) + ENTRY_BYTES * len(batch))
     parts: Partitions | None = None
     for batch in source:
         ctx.check()

@@ -132,6 +132,25 @@ QUERIES = (
     "SELECT count(*) FROM one JOIN two ON one.d = two.d AND one.n / two.i > 1",
     "SELECT one.t, two.t || 'x', one.i + two.i FROM one JOIN two ON one.id = two.id ORDER BY one.id LIMIT 50",
     "SELECT count(*) FROM one FULL JOIN two ON one.id = two.id AND one.i = two.i",
+    "SELECT count(*), sum(one.id), sum(two.id) FROM one RIGHT JOIN two ON one.i = two.i AND one.n > two.n",
+    "SELECT one.id, two.id, one.t, two.n FROM one FULL JOIN two ON one.i = two.i AND one.c = two.c AND two.b "
+    "ORDER BY 1, 2",
+    "SELECT one.id, two.id FROM one RIGHT JOIN two ON one.n = two.n AND one.i / NULLIF(two.i, 0) > 1 ORDER BY 1, 2",
+    "SELECT count(a.n), count(b.n), sum(b.id) FROM (SELECT id, n FROM odd WHERE n < 1e30) a "
+    "FULL JOIN (SELECT id, n FROM odd WHERE id % 3 = 0) b ON a.n = b.n",
+    "SELECT c, count(*) FROM (SELECT two.id, count(one.i) FROM two LEFT JOIN one ON one.i = two.i AND one.t NOT LIKE "
+    "'%ng%' GROUP BY two.id) s (id, c) GROUP BY c ORDER BY 2 DESC, 1 DESC",
+    "SELECT s.i, sum(one.id) FROM one JOIN (SELECT i, count(*) c, sum(n) n FROM one GROUP BY i HAVING sum(n) > 100) s "
+    "ON one.i = s.i AND s.c > 3 GROUP BY 1 ORDER BY 1",
+    "SELECT i, t, min(n), max(f), sum(q), bool_or(b), max(d) FROM one GROUP BY i, t HAVING sum(q) > 0 OR count(*) < 3 "
+    "ORDER BY i, t COLLATE \"C\"",
+    "SELECT i, sum(i::int8 * 3000000000000000000) FROM one WHERE i IN (1, 2, 3) GROUP BY i ORDER BY 1",
+    "SELECT x, sum(y) FROM (SELECT i + 1 AS x, sum(n) + 1 AS y FROM one GROUP BY i, b) s WHERE y > 0 "
+    "GROUP BY x ORDER BY x",
+    "SELECT x, count(*) FROM (SELECT i, 10 / count(*) FILTER (WHERE b) AS x FROM one GROUP BY i) s GROUP BY x",
+    "SELECT count(*) FROM (SELECT id, t FROM odd OFFSET 0) s WHERE length(t) > 3 AND id > 10",
+    "SELECT t, max(length(w)) FROM (SELECT t, t || 'x' AS w FROM odd OFFSET 0) s GROUP BY t ORDER BY t COLLATE \"C\"",
+    "SELECT word, n, count(*) FROM (SELECT word, n, max(t) FROM odd GROUP BY word, n) s GROUP BY 1, 2 ORDER BY 1, 2",
     "SELECT id, n FROM one ORDER BY n DESC, id LIMIT 7",
     "SELECT id, f FROM one ORDER BY f DESC NULLS LAST, id LIMIT 30",
     "SELECT id, i FROM one ORDER BY i NULLS FIRST, id DESC OFFSET 5 LIMIT 400",
@@ -178,6 +197,10 @@ QUERIES = (
     "SELECT count(*), max(length(a.wide || b.wide)) FROM rows a JOIN rows b ON a.id % 5 = b.id WHERE b.wide <> 'x'",
     "SELECT count(DISTINCT wide), count(DISTINCT CASE WHEN id < 0 THEN wide ELSE repeat('x', 9999) END) FROM rows",
     "SELECT count(*) FROM (SELECT DISTINCT i, c FROM one) s",
+    "SELECT DISTINCT i, t, c, b FROM one",
+    "SELECT DISTINCT n, word FROM odd",
+    "SELECT sum(i), count(t), count(*) FROM (SELECT DISTINCT i, t, d FROM one) s",
+    "SELECT DISTINCT one.i, two.c FROM one JOIN two ON one.i = two.i",
     "SELECT count(*) FROM one WHERE random() < 2 AND i = i",
     "SELECT count(*) FROM one a WHERE n > (SELECT avg(n) FROM one b WHERE b.c = a.c)",
 )  # fmt: skip
@@ -221,6 +244,14 @@ def test_columns_of_indexes_answer_what_rows_answer(connection: psycopg.Connecti
 def test_memory_that_is_over_makes_it_go_on_by_rows(connection: psycopg.Connection[Any]) -> None:
     queries = (
         "SELECT id, count(*), sum(n), count(DISTINCT i) FROM one GROUP BY id ORDER BY id",
+        "SELECT q, t, i, b, c, n, count(*), sum(f) FROM one WHERE f < 1e200 GROUP BY 1, 2, 3, 4, 5, 6 "
+        "ORDER BY 1, 2, 3, 4, 5, 6",
+        "SELECT id, max(n), count(*) FROM odd GROUP BY id ORDER BY id",
+        "SELECT count(*), sum(id), count(q) FROM (SELECT DISTINCT id, t, q FROM one) s",
+        "SELECT count(*), sum(id) FROM (SELECT DISTINCT id, n FROM odd) s",
+        "SELECT id, t, n, count(*) FROM odd GROUP BY id, t, n ORDER BY id, n",
+        "SELECT one.id, sum(s.c) FROM one LEFT JOIN (SELECT id, count(*) c FROM one GROUP BY id) s USING (id) "
+        "GROUP BY one.id ORDER BY 1",
         "SELECT a.id, b.id FROM one a JOIN one b ON a.id = b.id ORDER BY 1",
         "SELECT id, t FROM one ORDER BY i, n, id",
         "SELECT * FROM one ORDER BY f DESC, b NULLS FIRST, d DESC NULLS LAST, q, id",

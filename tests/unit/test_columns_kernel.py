@@ -149,6 +149,7 @@ def test_keys_get_the_same_numbers(batches: list[list[Any]], match_null: bool) -
         nulls = [flags_of([key[place] for key in batch]) for place in (0, 1)]
         assert own.assign(parts, nulls, match_null).tolist() == specified.assign(parts, nulls, match_null).tolist()
         assert own.find(parts, nulls).tolist() == specified.find(parts, nulls).tolist()
+        assert own.find(parts, nulls, match_null).tolist() == specified.find(parts, nulls, match_null).tolist()
     assert own.count == specified.count
     assert [plain(own.part(place)) for place in (0, 1)] == [plain(specified.part(place)) for place in (0, 1)]
 
@@ -176,6 +177,15 @@ def test_texts_get_the_same_numbers(batches: list[list[Any]], padded: bool) -> N
         assert numbers.tolist() == specified.assign(pool, offsets, nulls).tolist()
         assert own.size_bytes == specified.size_bytes
         assert plain(own.taken(numbers)) == plain(specified.taken(numbers))
+
+
+@settings(max_examples=60, deadline=None)
+@given(texts=st.lists(TEXTS, max_size=12), padded=st.booleans(), seed=st.integers(0, (1 << 64) - 1))
+def test_texts_get_the_same_hashes(texts: list[str], padded: bool, seed: int) -> None:
+    own = groups.text_hashes(*packed(texts), padded, seed)
+    assert plain((own,)) == plain((py_groups.text_hashes(*packed(texts), padded, seed),))
+    if padded:
+        assert own.tolist() == groups.text_hashes(*packed([text + "  " for text in texts]), True, seed).tolist()
 
 
 FLOATS = st.floats(allow_nan=True, allow_infinity=True)

@@ -154,9 +154,9 @@ cdef class Groups:
         """The number of each row's key, which is added if it is new. Without ``match_null`` a row with a NULL has -1."""
         return self.run(list(parts), list(nulls), True, match_null)
 
-    def find(self, parts, nulls):
-        """The number of each row's key; -1 where it is not known, and of a row with a NULL."""
-        return self.run(list(parts), list(nulls), False, False)
+    def find(self, parts, nulls, bint match_null=False):
+        """The number of each row's key; -1 where it is not known, and without ``match_null`` of a row with a NULL."""
+        return self.run(list(parts), list(nulls), False, match_null)
 
     def part(self, Py_ssize_t place):
         """(values, nulls) of one part, by group."""
@@ -345,6 +345,26 @@ cdef class Texts:
         return data, offsets
 
 
+def text_hashes(bytes pool not None, const long long[::1] offsets not None, bint padded, word seed):
+    """A hash of each text (FNV-1a from ``seed`` on). ``padded``: without the blanks at its end."""
+    cdef const unsigned char* base = <const unsigned char*>PyBytes_AS_STRING(pool)
+    cdef Py_ssize_t rows = offsets.shape[0] - 1, row
+    cdef long long at, end
+    cdef word hash_
+    found = np.empty(rows, np.uint64)
+    cdef word[::1] out = found
+    for row in range(rows):
+        at, end = offsets[row], offsets[row + 1]
+        while padded and end > at and base[end - 1] == c" ":
+            end -= 1
+        hash_ = seed
+        while at < end:
+            hash_ = (hash_ ^ base[at]) * <word>0x100000001B3
+            at += 1
+        out[row] = hash_
+    return found
+
+
 # Folds.
 
 cdef struct Rows:
@@ -486,7 +506,7 @@ def extreme_floats_into(
     groups, const double[::1] values not None, nulls, double[::1] best not None, long long[::1] counts not None,
     bint greatest
 ):
-    """The least or greatest value; NaN is above all. Of equal ones the first."""
+    """The least or greatest value; NaN is above all. Of equal ones, such as zeros, the last."""
     cdef Rows each
     cdef Py_ssize_t row, g
     cdef double value, known
@@ -500,6 +520,6 @@ def extreme_floats_into(
         known = best[g]
         above = (isnan(value) and not isnan(known)) or value > known
         below = (isnan(known) and not isnan(value)) or value < known
-        if not counts[g] or (above if greatest else below):
+        if not counts[g] or not (below if greatest else above):
             best[g] = value
         counts[g] += 1

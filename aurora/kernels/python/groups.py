@@ -53,10 +53,11 @@ class Groups:
                 found.append(numbers.setdefault(key, len(numbers)))
         return np.array(found, np.int32)
 
-    def find(self, parts: Sequence[Ints], nulls: Sequence[Flags | None]) -> Numbers:
-        """The number of each row's key; -1 where it is not known, and of a row with a NULL."""
-        numbers = self._numbers
-        return np.array([-1 if None in key else numbers.get(key, -1) for key in self._keys(parts, nulls)], np.int32)
+    def find(self, parts: Sequence[Ints], nulls: Sequence[Flags | None], match_null: bool = False) -> Numbers:
+        """The number of each row's key; -1 where it is not known, and without ``match_null`` of a row with a NULL."""
+        get = self._numbers.get
+        found = [-1 if None in key and not match_null else get(key, -1) for key in self._keys(parts, nulls)]
+        return np.array(found, np.int32)
 
     def _keys(self, parts: Sequence[Ints], nulls: Sequence[Flags | None]) -> Iterator[tuple[int | None, ...]]:
         if len(parts) != self.width or len(nulls) != self.width:
@@ -125,6 +126,17 @@ class Texts:
         return b"".join(texts), np.cumsum([0, *map(len, texts)], dtype=np.int64)
 
 
+def text_hashes(pool: bytes, offsets: Ints, padded: bool, seed: int) -> Words:
+    """A hash of each text (FNV-1a from ``seed`` on). ``padded``: without the blanks at its end."""
+    found = []
+    for start, end in pairwise(offsets.tolist()):
+        hashed = seed
+        for byte in pool[start:end].rstrip(b" ") if padded else pool[start:end]:
+            hashed = (hashed ^ byte) * 0x100000001B3 & _WORD
+        found.append(hashed)
+    return np.array(found, np.uint64)
+
+
 def _known(groups: Numbers | None, rows: int, nulls: Flags | None) -> Iterator[tuple[int, int]]:
     """(row, group) of the rows that are not NULL."""
     for row in range(rows):
@@ -191,11 +203,11 @@ def extreme_into(
 def extreme_floats_into(
     groups: Numbers | None, values: Reals, nulls: Flags | None, best: Reals, counts: Ints, greatest: bool
 ) -> None:
-    """The least or greatest value; NaN is above all. Of equal ones the first."""
+    """The least or greatest value; NaN is above all. Of equal ones, such as zeros, the last."""
     for row, group in _known(groups, len(values), nulls):
         value, known = float(values[row]), float(best[group])
         above = (math.isnan(value) and not math.isnan(known)) or value > known
         below = (math.isnan(known) and not math.isnan(value)) or value < known
-        if not counts[group] or (above if greatest else below):
+        if not counts[group] or not (below if greatest else above):
             best[group] = value
         counts[group] += 1

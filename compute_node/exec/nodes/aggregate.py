@@ -19,10 +19,12 @@ from compute_node.exec.folds import Fold
 from compute_node.exec.nodes.base import Batch, Node, executes, output_nullable
 from compute_node.exec.stored_values import NOTHING, passed_on
 from compute_node.exec.vectors.aggregate import ColumnAggregate, Running
-from compute_node.exec.vectors.vector import Unsuited
+from compute_node.exec.vectors.expressions import columns_of
+from compute_node.exec.vectors.files import LEVELS_MAX, PARTITIONS, ColumnPartitions
+from compute_node.exec.vectors.vector import ColumnBatch, Unsuited
 from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
-from compute_node.work.account import KB, Area, batch_bytes, value_bytes
+from compute_node.work.account import KB, batch_bytes, value_bytes
 from compute_node.work.spill import Partitions
 
 if TYPE_CHECKING:
@@ -30,8 +32,6 @@ if TYPE_CHECKING:
     from compute_node.exec.context import ExecContext
 
 BATCH_ROWS = 1000
-PARTITIONS = 16
-LEVELS_MAX = 5
 COUNT_ANY = 2147
 
 
@@ -106,36 +106,49 @@ class AggregateNode(Node):
         self._by_columns = ColumnAggregate.of(plan, builder, self._child.column_kinds)
         self._hashed = [builder.type(key.type).sort_value for key in plan.keys]
 
+    @property
+    def column_kinds(self) -> str | None:
+        """See ``Node``."""
+        by_columns = self._by_columns
+        return None if by_columns is None or by_columns.shown is None else by_columns.shown.kinds
+
+    def has_columns(self, ctx: ExecContext) -> bool:
+        """See ``Node``."""
+        return self.column_kinds is not None and self._child.has_columns(ctx)
+
+    def columns(self, ctx: ExecContext) -> Iterator[ColumnBatch]:
+        """As ``batches``, by columns as far as that goes."""
+        kinds = self.column_kinds
+        if self._by_columns is None or kinds is None:
+            return
+        for found in self._aggregated(ctx, self._by_columns, self._child.columns(ctx), 0):
+            yield found if isinstance(found, ColumnBatch) else columns_of(found, kinds)
+
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """Groups in the order of their first rows, as far as they fit into memory."""
-        source: Iterator[Batch] | None
-        run: Running | None = None
-        if self._by_columns is not None and self._child.has_columns(ctx):
-            run = self._by_columns.start()
-            kept = ctx.area(hashed=True)
-            source = self._rest_of_columns(ctx, run, kept)
-            if source is None:
-                for part in run.groups(True):
-                    yield from self._results(ctx, part)
-                return
-        else:
-            source = self._child.batches(ctx)
+        if self._by_columns is None or not self._child.has_columns(ctx):
+            yield from self._by_rows(ctx, self._child.batches(ctx), 0, None)
+            return
+        for found in self._aggregated(ctx, self._by_columns, self._child.columns(ctx), 0):
+            yield found.rows() if isinstance(found, ColumnBatch) else found
+
+    def _by_rows(self, ctx: ExecContext, source: Iterator[Batch], level: int, run: Running | None) -> Iterator[Batch]:
+        """``run``: what was folded before ``source``."""
         if not self._plain:
             groups: dict[Datum, list[Datum]] = {}
             if run is not None:
                 moved = ctx.area(hashed=True)
-                for part in run.groups(False):
+                for start, stop in run.parts():
                     ctx.check()
+                    part = run.states(start, stop, False)
                     groups.update({self._hash_key(group[0]): group for group in part})
                     moved.add((value_bytes(part[-1]) + ENTRY_BYTES) * len(part))
-                run = None
-                kept.clear()
                 moved.clear()
-            yield from self._grouped(ctx, source, 0, groups)
+            yield from self._grouped(ctx, source, level, groups)
             return
         step, grows = self._step, self._grows
         area = ctx.area()
-        state = self._initial(ctx) if run is None else next(run.groups(False))[0]
+        state = self._initial(ctx) if run is None else run.states(*next(run.parts()), False)[0]
         for batch in source:
             if grows:
                 area.add(batch_bytes(batch))
@@ -144,22 +157,60 @@ class AggregateNode(Node):
         yield from self._results(ctx, [state])
         area.clear()
 
-    def _rest_of_columns(self, ctx: ExecContext, run: Running, kept: Area) -> Iterator[Batch] | None:
-        """Fold by columns; the rows that are left for the row-wise code, None when there are none."""
-        source = self._child.columns(ctx)
+    def _aggregated(
+        self, ctx: ExecContext, by_columns: ColumnAggregate, source: Iterator[ColumnBatch], level: int
+    ) -> Iterator[ColumnBatch | Batch]:
+        """Fold by columns, as far as that goes. When memory ends, rows of new groups go to files."""
+        run = by_columns.start()
+        area = ctx.area(hashed=True)
+        files: ColumnPartitions | None = None
         size = 0
         for batch in source:
             ctx.check()
             try:
-                run.add(batch, ctx)
+                if files is None:
+                    run.add(batch, ctx)
+                else:
+                    run.add_known(batch, ctx, files, level)
             except Unsuited:
-                return chain([batch.rows()], (each.rows() for each in source))
+                before = iter(()) if files is None else files.rows()
+                area.clear()
+                yield from self._by_rows(
+                    ctx, chain(before, [batch.rows()], (each.rows() for each in source)), level, run
+                )
+                return
             grown, size = run.size_bytes - size, run.size_bytes
-            if grown and kept.add(grown):
-                return (each.rows() for each in source)
-        if not self._plain:
-            ctx.tell(self, HashAgg_Batches=1, Peak_Memory_Usage=-(-size // KB))
-        return None
+            if grown and area.add(grown) and files is None and not self._plain and level < LEVELS_MAX:
+                files = ColumnPartitions(ctx.open_file)
+        if files is not None:
+            files.flush()
+        if not self._plain and not level:
+            disk = {} if files is None else {"Disk_Usage": -(-files.bytes // KB)}
+            parts = 1 if files is None else 1 + len(files.files)
+            ctx.tell(self, HashAgg_Batches=parts, Peak_Memory_Usage=-(-area.peak_bytes // KB), **disk)
+        for start, stop in run.parts():
+            ctx.check()
+            yield from self._shown(ctx, by_columns, run, start, stop)
+        del run
+        area.clear()
+        for file in [] if files is None else files.files:
+            yield from self._aggregated(ctx, by_columns, file.batches(), level + 1)
+            file.file.close()
+
+    def _shown(
+        self, ctx: ExecContext, by_columns: ColumnAggregate, run: Running, start: int, stop: int
+    ) -> Iterator[ColumnBatch | Batch]:
+        """The rows of finished groups."""
+        if by_columns.shown is not None:
+            try:
+                found = by_columns.shown.shown(run.results(start, stop), ctx)
+            except Unsuited:
+                pass
+            else:
+                if found.count:
+                    yield found
+                return
+        yield from self._results(ctx, run.states(start, stop, True))
 
     def _hash_key(self, values: Datum) -> Datum:
         key = [

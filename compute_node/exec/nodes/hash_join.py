@@ -19,6 +19,7 @@ from compute_node.exec.compile.rows import is_identity, key_text
 from compute_node.exec.compile.unit import Unit, row_scope
 from compute_node.exec.nodes.base import Batch, Node, executes
 from compute_node.exec.vectors.expressions import columns_of
+from compute_node.exec.vectors.files import LEVELS_MAX, PARTITIONS
 from compute_node.exec.vectors.join import ColumnJoin, Inner
 from compute_node.exec.vectors.vector import KINDS, ColumnBatch, Unsuited
 from compute_node.hub import HUB
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
     from compute_node.exec.context import ExecContext
 
 Probe = Callable[..., Datum]
-PARTITIONS = 16
-LEVELS_MAX = 5
-"""So often is divided; what is larger then has too many rows of one key, and stays in memory."""
 OUT_ROWS = 4000
 
 
@@ -186,8 +184,9 @@ class HashJoinNode(Node):
             return
         inner.finish()
         self._tell(ctx, inner.batch.count, 1, area.peak_bytes)
-        if inner.batch.count == 0 and self._kind in ("inner", "semi"):
+        if inner.batch.count == 0 and self._kind in ("inner", "semi", "right"):
             return
+        numbered: list[Datum] = []
         table: dict[Datum, list[Datum]] | None = None
         for batch in self._outer.columns(ctx):
             ctx.check()
@@ -205,10 +204,12 @@ class HashJoinNode(Node):
                     part = np.arange(start, min(start + OUT_ROWS, inner.batch.count))
                     rows = inner.batch.some(part).rows()
                     area.add(batch_bytes(rows))
-                    self._load(ctx, rows, table, [])
-            for rows in self._probe(ctx, batch.rows(), table.get, bytearray()):
+                    self._load(ctx, rows, table, numbered)
+            for rows in self._probe(ctx, batch.rows(), table.get, inner.met):
                 if rows:
                     yield ColumnBatch.of_rows(rows, len(join.kinds))
+        if self._unmatched is not None:
+            yield from join.unmatched(ctx, inner)
         area.clear()
 
     def _inner_columns(self, ctx: ExecContext, kinds: str) -> Iterator[ColumnBatch]:

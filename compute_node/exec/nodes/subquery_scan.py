@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from compute_node.exec.compile.rows import batch_function
 from compute_node.exec.nodes.base import Batch, Node, executes, output_nullable
 from compute_node.exec.stored_values import NOTHING, passed_on
+from compute_node.exec.vectors.project import ColumnProjection
+from compute_node.exec.vectors.vector import ColumnBatch, Unsuited
 from compute_node.sql import plan as pl
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 class SubqueryScanNode(Node):
     """Passes batches through when there is nothing to do."""
 
-    __slots__ = ("_child", "_shape", "_stored")
+    __slots__ = ("_by_columns", "_child", "_shape", "_stored")
 
     def __init__(self, plan: pl.SubqueryScan, builder: Builder) -> None:
         self._child = builder.node(plan.child)
@@ -29,6 +31,7 @@ class SubqueryScanNode(Node):
         stored, self._stored = passed_on(self._child, width, plan.output or (NOTHING,), needed)
         self._shape = batch_function(builder, plan.output, plan.filter, width, source, stored)
         self.nullable = output_nullable(plan.output, source)
+        self._by_columns = ColumnProjection.of(builder, self._child.column_kinds, plan.output, plan.filter, stored)
 
     def keep_stored(self, positions: frozenset[int]) -> frozenset[int]:
         """See ``Node``."""
@@ -43,3 +46,26 @@ class SubqueryScanNode(Node):
                 yield from self._stored.resolved(rows)
             elif rows:
                 yield rows
+
+    @property
+    def column_kinds(self) -> str | None:
+        """See ``Node``."""
+        return None if self._by_columns is None or self._stored else self._by_columns.kinds
+
+    def has_columns(self, ctx: ExecContext) -> bool:
+        """See ``Node``."""
+        return self.column_kinds is not None and self._child.has_columns(ctx)
+
+    def columns(self, ctx: ExecContext) -> Iterator[ColumnBatch]:
+        """As ``batches``."""
+        projection, shape = self._by_columns, self._shape
+        if projection is None:
+            return
+        for batch in self._child.columns(ctx):
+            try:
+                found = projection.shown(batch, ctx)
+            except Unsuited:
+                rows = batch.rows()
+                found = ColumnBatch.of_rows(rows if shape is None else shape(ctx, rows), len(projection.kinds))
+            if found.count:
+                yield found

@@ -12,8 +12,11 @@ that batch, with its answer or its error. Only sums of floats raise their 22003 
 | ``expressions`` | expressions to functions of a batch |
 | ``keys`` | columns to numbers of groups |
 | ``scan`` | what a scan reads, filters and gives |
+| ``project`` | filters and output over a child's batches |
+| ``files`` | batches in temporary files, by a hash of their keys |
 | ``states`` | aggregates over groups |
 | ``aggregate`` | one run of an aggregation |
+| ``distinct`` | the first row of each key |
 | ``join`` | hash joins |
 | ``sort`` | ranks, the first rows, all rows in order |
 | ``window`` | window functions over whole partitions |

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
-from aurora.datum import Row
-from compute_node.exec.compile.rows import BatchFunction, batch_function, column_index
 from compute_node.exec.vectors.expressions import Evaluate, Filter, Vectorizer, filter_of
 from compute_node.exec.vectors.keys import KEY_KINDS, JoinKeys, Numbers
+from compute_node.exec.vectors.project import Rowwise, output_kinds
 from compute_node.exec.vectors.sort import sorted_rows
 from compute_node.exec.vectors.vector import KINDS, ColumnBatch, Ints, Unsuited, Vector, concatenated
 from compute_node.hub import HUB
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 Output: TypeAlias = "tuple[Sequence[Evaluate], str]"
 OUT_ROWS: Final = 16_384
 """Pairs that are looked at at once."""
-JOIN_KINDS: Final = frozenset(("inner", "left", "semi", "anti"))
+JOIN_KINDS: Final = frozenset(("inner", "left", "right", "full", "semi", "anti"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +74,13 @@ class ColumnJoin:
         if left is None or right is None or output is None or (condition is not None and test is None):
             return None
         known = outer + inner
-        out_kinds = [
-            known[index] if (index := column_index(item)) >= 0 else KINDS.get(item.type, "o") for item in shown
-        ]
         types = [key.type for key in plan.outer_keys]
         return cls(
             plan.kind,
             KeySide(left, kinds, types, outer),
             KeySide(right, kinds, types, inner),
             test,
-            (output, "".join(out_kinds)),
+            (output, output_kinds(shown, known)),
             Rowwise(builder, condition, shown, len(known)),
         )
 
@@ -97,7 +93,8 @@ class ColumnJoin:
         return inner.keys.find([key(batch, ctx).spread(batch.count) for key in self._left.evaluate])
 
     def matches(self, ctx: ExecContext, batch: ColumnBatch, numbers: Numbers, inner: Inner) -> Iterator[ColumnBatch]:
-        """The output for a batch of the outer side, whose keys have these numbers."""
+        """The output for a batch of the outer side, whose keys have these numbers; what has no match on the inner side
+        comes later, as ``unmatched``."""
         if self._condition is None and self._kind in ("semi", "anti"):
             met = inner.counts(numbers) > 0
         else:
@@ -110,15 +107,27 @@ class ColumnJoin:
                 if chosen is not None:
                     pairs, outer_rows = pairs.some(chosen), outer_rows[chosen]
                 met[outer_rows] = True
-                if pairs.count and self._kind in ("inner", "left"):
+                if self._kind in ("right", "full"):
+                    inner.mark(inner_rows if chosen is None else inner_rows[chosen])
+                if pairs.count and self._kind not in ("semi", "anti"):
                     yield self._shown(ctx, pairs)
-        if self._kind == "inner":
+        if self._kind in ("inner", "right"):
             return
         rows = np.flatnonzero(met if self._kind == "semi" else ~met)
         if len(rows):
             nulls = ColumnBatch.of_nulls(1, self.inner_kinds)
             beside = (nulls, np.zeros(len(rows), np.int64))
             yield self._shown(ctx, ColumnBatch.joined(len(rows), (batch, rows), beside))
+
+    def unmatched(self, ctx: ExecContext, inner: Inner) -> Iterator[ColumnBatch]:
+        """The inner rows of right and full joins that no outer row met."""
+        nulls = ColumnBatch.of_nulls(1, self._left.row_kinds)
+        rows = inner.missed()
+        for start in range(0, len(rows), OUT_ROWS):
+            ctx.check()
+            part = rows[start : start + OUT_ROWS]
+            beside = (nulls, np.zeros(len(part), np.int64))
+            yield self._shown(ctx, ColumnBatch.joined(len(part), beside, (inner.batch, part)))
 
     def _chosen(self, ctx: ExecContext, pairs: ColumnBatch) -> Ints | None:
         if self._condition is None:
@@ -135,38 +144,10 @@ class ColumnJoin:
             return ColumnBatch.of_rows(self._rowwise.shown(ctx, pairs), len(self.kinds))
 
 
-class Rowwise:
-    """Condition and output over pairs of rows side by side, for what is not for columns; compiled at first need."""
-
-    __slots__ = ("_builder", "_condition", "_output", "_shape", "_test", "_width")
-
-    def __init__(self, builder: Builder, condition: ex.Expr | None, output: Sequence[ex.Expr], width: int) -> None:
-        self._builder = builder
-        self._condition, self._output, self._width = condition, output, width
-        self._test: BatchFunction | None = None
-        self._shape: BatchFunction | None = None
-
-    def chosen(self, ctx: ExecContext, pairs: ColumnBatch) -> Ints:
-        """The pairs for which the condition is true."""
-        if self._test is None and self._condition is not None:
-            # One column more than there is, so that the condition is never the row itself.
-            self._test = batch_function(self._builder, [self._condition], None, self._width + 1)
-        if self._test is None:
-            return np.arange(pairs.count)
-        return np.flatnonzero(np.array([row[0] is True for row in self._test(ctx, pairs.rows())], np.bool_))
-
-    def shown(self, ctx: ExecContext, pairs: ColumnBatch) -> list[Row]:
-        """The output."""
-        if self._shape is None:
-            self._shape = batch_function(self._builder, self._output, None, self._width)
-        rows = pairs.rows()
-        return rows if self._shape is None else self._shape(ctx, rows)
-
-
 class Inner:
     """The inner side: its rows, and which of them have a key."""
 
-    __slots__ = ("_counts", "_numbers", "_order", "_side", "_starts", "batch", "batches", "keys")
+    __slots__ = ("_counts", "_numbers", "_order", "_side", "_starts", "batch", "batches", "keys", "met")
 
     def __init__(self, side: KeySide) -> None:
         self._side = side
@@ -175,6 +156,8 @@ class Inner:
         """what was added"""
         self.batch = ColumnBatch(0, ())
         """all rows, when no more come"""
+        self.met = bytearray()
+        """of right and full joins: 1 for each row that an outer row met"""
         self._numbers: list[Numbers] = []
         self._counts = self._starts = self._order = np.zeros(0, np.int64)
 
@@ -197,11 +180,20 @@ class Inner:
             columns.append(whole.narrow)
         self.batch = ColumnBatch(count, columns)
         self.batches = [self.batch]
+        self.met = bytearray(count)
         numbers = np.concatenate([np.zeros(0, np.int32), *self._numbers])
         without = int((numbers < 0).sum())
         self._order = sorted_rows([numbers])[without:]
         self._counts = np.bincount(numbers[numbers >= 0], minlength=self.keys.count)
         self._starts = np.cumsum(self._counts) - self._counts
+
+    def mark(self, rows: Ints) -> None:
+        """These rows have a match."""
+        np.frombuffer(self.met, np.uint8)[rows] = 1
+
+    def missed(self) -> Ints:
+        """The rows that have none."""
+        return np.flatnonzero(np.frombuffer(self.met, np.uint8) == 0)
 
     def counts(self, numbers: Numbers) -> Ints:
         """How many inner rows has each key; none where there is no number."""

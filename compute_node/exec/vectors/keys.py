@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from os import urandom
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,18 +19,21 @@ if TYPE_CHECKING:
     from aurora.kernels.python.groups import Texts
 
 Numbers = NDArray[np.int32]
+Hashes = NDArray[np.uint64]
 KEY_KINDS = frozenset("ibns")
+_SEED: Final = int.from_bytes(urandom(8), "little")
+"""Who chooses values does not choose in which file they go."""
 
 
 class KeyColumn:
     """One key: its values as int64 parts, equal where the values are. Texts are numbered."""
 
-    __slots__ = ("_kind", "_scale", "texts")
+    __slots__ = ("_kind", "_padded", "_scale", "texts")
 
     def __init__(self, kind: str, type_oid: int) -> None:
-        self._kind = kind
+        self._kind, self._padded = kind, type_oid == oids.BPCHAR
         self._scale = -1
-        self.texts: Texts | None = kernel.Texts(type_oid == oids.BPCHAR) if kind == "s" else None
+        self.texts: Texts | None = kernel.Texts(self._padded) if kind == "s" else None
 
     def check(self, column: Vector) -> None:
         """``Unsuited`` when the column's values are not comparable with those before as numbers."""
@@ -57,10 +61,30 @@ class KeyColumn:
             return Vector("b", part != 0, nulls)
         return Vector(self._kind, part, nulls, max(self._scale, 0))
 
+    def hashes(self, column: Vector, seed: int) -> Hashes:
+        """A number of 64 bits for each value, the same for equal ones."""
+        if self.texts is not None:
+            found: Hashes = kernel.text_hashes(column.values, column.offsets, self._padded, seed)
+        else:
+            found = column.values.astype(np.int64).view(np.uint64) ^ np.uint64(seed)
+        return found if column.nulls is None else np.where(column.nulls, np.uint64(seed), found)
+
     @property
     def size_bytes(self) -> int:
         """What its texts take."""
         return 0 if self.texts is None else self.texts.size_bytes
+
+
+def _hashed(keys: Sequence[KeyColumn], columns: Sequence[Vector], level: int) -> Hashes:
+    """A hash of each row's key, another one at each level."""
+    seed = (_SEED + level * 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
+    found = np.zeros(len(columns[0]), np.uint64)
+    for key, column in zip(keys, columns, strict=True):
+        found = (found + key.hashes(column, seed)) * np.uint64(0xBF58476D1CE4E5B9)
+        found ^= found >> np.uint64(29)
+        found *= np.uint64(0x94D049BB133111EB)
+        found ^= found >> np.uint64(32)
+    return found
 
 
 class JoinKeys:
@@ -137,17 +161,33 @@ class GroupKeys:
         found: Numbers = self._groups.assign(parts, [column.nulls for column in columns], True)
         return found
 
+    def find(self, columns: Sequence[Vector]) -> Numbers:
+        """The group of each row; -1 where there is none yet."""
+        parts = [key.part(column, False) for key, column in zip(self._columns, columns, strict=True)]
+        found: Numbers = self._groups.find(parts, [column.nulls for column in columns], True)
+        return found
+
+    def hashes(self, columns: Sequence[Vector], level: int) -> Hashes:
+        """A hash of each row's key, another one at each level."""
+        return _hashed(self._columns, columns, level)
+
     def numbers(self, place: int) -> Ints:
         """The parts of one key that is a number and never NULL, by group."""
         return self._parts(place)[0]
 
     def rows_of(self, groups: Ints) -> list[Row]:
         """The keys' values of these groups, a tuple a group."""
-        columns: list[list[Datum]] = []
+        columns: list[list[Datum]] = [column.objects() for column in self.columns_of(groups)]
+        return list(zip(*columns, strict=True))
+
+    def columns_of(self, groups: Ints) -> list[Vector]:
+        """The same by column."""
+        found = []
         for place, key in enumerate(self._columns):
             part, nulls = self._parts(place)
-            columns.append(key.column(part[groups], None if nulls is None else nulls[groups]).objects())
-        return list(zip(*columns, strict=True))
+            some = None if nulls is None else nulls[groups]
+            found.append(key.column(part[groups], some if some is not None and some.any() else None))
+        return found
 
     def _parts(self, place: int) -> tuple[Ints, Flags | None]:
         # Asked for again and again when no more groups come.

@@ -16,6 +16,7 @@ import numpy as np
 from aurora.datum import Datum, Row
 from aurora.kernels.python.columns import BATCH_ROWS
 from compute_node.exec.vectors.expressions import Evaluate, Vectorizer
+from compute_node.exec.vectors.files import packed_batches, unpacked_batch
 from compute_node.exec.vectors.vector import (
     KINDS,
     ColumnBatch,
@@ -23,9 +24,7 @@ from compute_node.exec.vectors.vector import (
     Unsuited,
     Vector,
     concatenated,
-    packed,
     rescaled,
-    unpacked,
 )
 from compute_node.hub import HUB
 from compute_node.work.sorting import FEW_ROWS
@@ -283,7 +282,7 @@ class Kept:
         each = max(1, min(BLOCK_ROWS, BLOCK_BYTES * len(order) // max(whole.size_bytes, 1)))
         for start in range(0, len(order), each):
             rows = order[start : start + each]
-            run.write(_packed(whole.some(rows), keys.some(rows)))
+            run.write(packed_batches(whole.some(rows), keys.some(rows)))
         self.file_bytes += run.bytes
         self._batches, self._keys = [], []
         self._area.clear()
@@ -355,19 +354,7 @@ class _Run:
         return self._batch.some(np.arange(start, self._at)), self.keys[start : self._at]
 
 
-def _packed(*batches: ColumnBatch) -> list[Row]:
-    """Batches of as many rows, for a file."""
-    return [
-        tuple([packed(batch.column(index).spread(batch.count)) for index in range(batch.width)]) for batch in batches
-    ]
-
-
 def _unpacked(block: list[Row]) -> tuple[ColumnBatch, ColumnBatch]:
-    found = []
-    for row in block:
-        columns = [unpacked(each) for each in row]
-        found.append(ColumnBatch(len(columns[0]) if columns else 0, columns))
+    keys = unpacked_batch(block[1], 0)
     # A batch without columns has as many rows as there are keys.
-    if not found[0].width:
-        found[0] = ColumnBatch(found[1].count, ())
-    return found[0], found[1]
+    return unpacked_batch(block[0], keys.count), keys

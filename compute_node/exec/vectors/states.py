@@ -14,8 +14,11 @@ from aurora.kernels import columns as columns_kernel
 from aurora.kernels import groups as kernel
 from compute_node.exec.vectors.keys import GroupKeys, Numbers
 from compute_node.exec.vectors.sort import sorted_rows
-from compute_node.exec.vectors.vector import Unsuited, Vector, rescaled
+from compute_node.exec.vectors.vector import Flags, Ints, Unsuited, Vector, rescaled
 from compute_node.hub import HUB
+
+LARGE_STATES: Final = 1 << 16
+"""Arrays of more states grow by a quarter."""
 
 
 class GroupState(ABC):
@@ -34,7 +37,7 @@ class GroupState(ABC):
         """Room for as many groups."""
         have = len(self._arrays[0])
         if have < count:
-            size = max(count, 2 * have)
+            size = max(count, have * 2 if have < LARGE_STATES else have * 5 // 4)
             self._arrays = [np.concatenate([each, np.zeros(size - have, each.dtype)]) for each in self._arrays]
 
     def check(self, column: Vector | None) -> None:
@@ -53,6 +56,11 @@ class GroupState(ABC):
     def finished(self, start: int, stop: int) -> list[Datum]:
         """The states when no more rows come: what the aggregates' final functions take."""
         return self.states(start, stop)
+
+    def result(self, start: int, stop: int) -> Vector:
+        """The aggregate's result for these groups, when no more rows come. ``Unsuited`` when it has no such form: the
+        final function makes it of ``finished``."""
+        raise Unsuited
 
     @property
     def size_bytes(self) -> int:
@@ -77,6 +85,10 @@ class Count(GroupState):
     def states(self, start: int, stop: int) -> list[Datum]:
         """Numbers."""
         return self.lists(start, stop)[0]
+
+    def result(self, start: int, stop: int) -> Vector:
+        """See ``GroupState``."""
+        return Vector("i", self._arrays[0][start:stop])
 
 
 PART_VALUES: Final = 4096
@@ -141,10 +153,15 @@ class CountDistinct(GroupState):
 
     def finished(self, start: int, stop: int) -> list[Datum]:
         """How many different values there are."""
+        return [Different(each) for each in self.result(start, stop).values.tolist()]
+
+    def result(self, start: int, stop: int) -> Vector:
+        """See ``GroupState``."""
         if self._counts is None:
             self._counts = np.bincount(self._keys.numbers(0), minlength=stop)
-        counts = self._counts[start:stop].tolist()
-        return [Different(each) for each in [*counts, *([0] * (stop - start - len(counts)))]]
+        # The last groups may have no value.
+        counts = self._counts[start:stop]
+        return Vector("i", np.concatenate([counts, np.zeros(stop - start - len(counts), np.int64)]))
 
     @property
     def size_bytes(self) -> int:
@@ -152,17 +169,24 @@ class CountDistinct(GroupState):
         return self._keys.size_bytes
 
 
+def _none_of(counts: Ints) -> Flags | None:
+    """Which groups have no value."""
+    nulls: Flags = counts == 0
+    return nulls if nulls.any() else None
+
+
 class Sum(GroupState):
     """sum and avg of integers and numerics: exact, of 128 bits. A sum has as many decimals as the value of its group
     that has most; these are looked at when not all values have as many."""
 
-    __slots__ = ("_average", "_numeric", "_scale", "_varied")
-    dtypes = (np.uint64, np.int64, np.int64, np.int64, np.int64)
-    """low and high words, counts, most decimals, counts of these"""
+    __slots__ = ("_average", "_kind", "_numeric", "_scale", "_varied")
+    dtypes = (np.uint64, np.int64, np.int64)
+    """low and high words, counts; then, when the numbers of decimals differ, most decimals and counts of these"""
 
-    def __init__(self, numeric: bool, average: bool) -> None:
+    def __init__(self, numeric: bool, average: bool, kind: str = "n") -> None:
+        """``kind``: of a sum."""
         super().__init__()
-        self._numeric, self._average = numeric, average
+        self._numeric, self._average, self._kind = numeric, average, kind
         self._scale = -1
         self._varied = False
 
@@ -179,26 +203,27 @@ class Sum(GroupState):
         """The sum in two words, and the count."""
         if column is None or column.is_empty:
             return
-        low, high, counts, decimals, decided = self._arrays
+        low, high, counts = self._arrays[:3]
         values = column.values
         if self._numeric:
             self._scale = max(self._scale, column.scale)
             values = rescaled(column, self._scale)
             if not self._varied and (column.scales is not None or column.scale < self._scale):
                 self._varied = True
-                decimals[:], decided[:] = self._scale, counts
+                self._arrays += [np.full(len(counts), self._scale, np.int64), counts.copy()]
             if self._varied:
                 shown = np.full(rows, column.scale) if column.scales is None else column.scales
+                decimals, decided = self._arrays[3:]
                 kernel.extreme_into(groups, shown.astype(np.int64), column.nulls, decimals, decided, True)
         kernel.sum_into(groups, values, column.nulls, low, high, counts)
 
     def states(self, start: int, stop: int) -> list[Datum]:
         """(count, sum) of an average, else the sum, which is None before the first value."""
-        low, high, counts, decimals, _ = self.lists(start, stop)
+        low, high, counts = self.lists(start, stop)[:3]
         values: list[Datum] = [(above << 64) + below for below, above in zip(low, high, strict=True)]
         if self._numeric:
             scale = max(self._scale, 0)
-            shown = decimals if self._varied else [scale] * (stop - start)
+            shown = self._arrays[3][start:stop].tolist() if self._varied else [scale] * (stop - start)
             # An average begins with a zero without decimals.
             shown = [decimals if n else 0 for decimals, n in zip(shown, counts, strict=True)]
             values = [
@@ -207,7 +232,15 @@ class Sum(GroupState):
             ]
         if self._average:
             return list(zip(counts, values, strict=True))
-        return [value if n else None for n, value in zip(counts, values, strict=True)]
+        return [value if n else None for value, n in zip(values, counts, strict=True)]
+
+    def result(self, start: int, stop: int) -> Vector:
+        """Of a sum that has 64 bits, where all values had as many decimals."""
+        low, high, counts = (each[start:stop] for each in self._arrays[:3])
+        values = low.view(np.int64)
+        if self._average or self._varied or (high != values >> 63).any() or (values == np.iinfo(np.int64).min).any():
+            raise Unsuited
+        return Vector(self._kind, values, _none_of(counts), max(self._scale, 0))
 
 
 class RealSum(GroupState):
@@ -225,6 +258,11 @@ class RealSum(GroupState):
         """None before the first value."""
         sums, counts = self.lists(start, stop)
         return [value if n else None for value, n in zip(sums, counts, strict=True)]
+
+    def result(self, start: int, stop: int) -> Vector:
+        """See ``GroupState``."""
+        sums, counts = (each[start:stop] for each in self._arrays)
+        return Vector("f", sums, _none_of(counts))
 
 
 class Moments(GroupState):
@@ -247,17 +285,17 @@ class Moments(GroupState):
 class Extreme(GroupState):
     """min and max of what is ordered as its numbers are; and, or of booleans."""
 
-    __slots__ = ("_boolean", "_greatest", "_scale")
+    __slots__ = ("_boolean", "_greatest", "_kind", "_scale")
     dtypes = (np.int64, np.int64)
 
-    def __init__(self, greatest: bool, boolean: bool = False) -> None:
+    def __init__(self, greatest: bool, kind: str = "i") -> None:
         super().__init__()
-        self._greatest, self._boolean = greatest, boolean
+        self._greatest, self._kind, self._boolean = greatest, kind, kind == "b"
         self._scale = -1
 
     def check(self, column: Vector | None) -> None:
         """A numeric is shown with its own decimals."""
-        if column is None or column.kind not in ("b" if self._boolean else "in") or column.scales is not None:
+        if column is None or column.kind != self._kind or column.scales is not None:
             raise Unsuited
         if column.kind == "n" and self._scale not in (-1, column.scale) and not column.is_empty:
             raise Unsuited
@@ -280,6 +318,14 @@ class Extreme(GroupState):
         elif self._scale >= 0:
             best = [columns_kernel.decimal_of(value, self._scale) for value in best]
         return [value if n else None for value, n in zip(best, counts, strict=True)]
+
+    def result(self, start: int, stop: int) -> Vector:
+        """See ``GroupState``."""
+        best, counts = (each[start:stop] for each in self._arrays)
+        nulls = _none_of(counts)
+        if self._boolean:
+            return Vector("b", best != 0, nulls)
+        return Vector(self._kind, best, nulls, max(self._scale, 0))
 
 
 class RealExtreme(GroupState):
@@ -304,21 +350,29 @@ class RealExtreme(GroupState):
         best, counts = self.lists(start, stop)
         return [value if n else None for value, n in zip(best, counts, strict=True)]
 
+    def result(self, start: int, stop: int) -> Vector:
+        """See ``GroupState``."""
+        best, counts = (each[start:stop] for each in self._arrays)
+        return Vector("f", best, _none_of(counts))
+
 
 COUNT_ANY: Final = 2147
 STATES: Final[dict[int, Callable[[], GroupState]]] = {
     **dict.fromkeys((2803, COUNT_ANY), Count),
-    **dict.fromkeys((2107, 2108, 2109), lambda: Sum(False, False)),
+    2107: lambda: Sum(False, False),
+    **dict.fromkeys((2108, 2109), lambda: Sum(False, False, "i")),
     **dict.fromkeys((2100, 2101, 2102), lambda: Sum(False, True)),
     2114: lambda: Sum(True, False),
     2103: lambda: Sum(True, True),
     2111: RealSum,
     **dict.fromkeys((2104, 2105, 2644, 2645, 2151, 2152, 2721, 2722, 2157, 2158, 2715, 2716, 2727, 2728), Moments),
-    **dict.fromkeys((2115, 2116, 2117, 2118, 2122, 2123, 2126, 2127, 2130), lambda: Extreme(True)),
-    **dict.fromkeys((2131, 2132, 2133, 2134, 2138, 2139, 2142, 2143, 2146), lambda: Extreme(False)),
+    **dict.fromkeys((2115, 2116, 2117, 2118, 2122, 2123, 2126, 2127), lambda: Extreme(True)),
+    **dict.fromkeys((2131, 2132, 2133, 2134, 2138, 2139, 2142, 2143), lambda: Extreme(False)),
+    2130: lambda: Extreme(True, "n"),
+    2146: lambda: Extreme(False, "n"),
     **dict.fromkeys((2119, 2120), lambda: RealExtreme(True)),
     **dict.fromkeys((2135, 2136), lambda: RealExtreme(False)),
-    **dict.fromkeys((2517, 2519), lambda: Extreme(False, True)),
-    2518: lambda: Extreme(True, True),
+    **dict.fromkeys((2517, 2519), lambda: Extreme(False, "b")),
+    2518: lambda: Extreme(True, "b"),
 }
 """By pg_proc OID: what makes the states of a call."""
