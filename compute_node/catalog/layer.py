@@ -26,7 +26,7 @@ from compute_node.catalog.roles import RoleGraph, load_graph
 from compute_node.catalog.routines import split_texts
 from compute_node.catalog.rows import CatalogReader, Record
 from compute_node.relations.access_methods import HASH, METHODS_BY_OID
-from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc
+from compute_node.relations.descriptors import ColumnDesc, IndexDesc, PolicyDesc, RelationDesc
 from compute_node.relations.schema import CATALOGS
 from compute_node.types.acl import Acl, decode_all
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv
@@ -202,6 +202,9 @@ class CatalogLayer:
             view_sql=self._load_view(oid) if row.relkind in "vm" else None,
             is_shared=row.relisshared,
             populated=row.relispopulated,
+            row_security=row.relrowsecurity,
+            force_row_security=row.relforcerowsecurity,
+            policies=self._load_policies(oid) if row.relrowsecurity else (),
             database=self.database_oid,
             types=self._user_types(columns, indexes),
             fillfactor=fillfactor(row.reloptions or ()),
@@ -323,6 +326,13 @@ class CatalogLayer:
     def _load_checks(self, oid: int) -> tuple[tuple[str, str], ...]:
         found = [row for row in self.reader.find("pg_constraint", conrelid=oid) if row.contype == "c"]
         return tuple(sorted((row.conname, row.conbin) for row in found))
+
+    def _load_policies(self, oid: int) -> tuple[PolicyDesc, ...]:
+        rows = sorted(self.reader.find("pg_policy", polrelid=oid), key=lambda row: row.oid)
+        return tuple(
+            PolicyDesc(row.polname, row.polcmd, row.polpermissive, tuple(row.polroles), row.polqual, row.polwithcheck)
+            for row in rows
+        )
 
     def _load_view(self, oid: int) -> str | None:
         rule = next((row for row in self.reader.find("pg_rewrite", ev_class=oid) if row.rulename == "_RETURN"), None)

@@ -60,6 +60,12 @@ class Rights:
         found = None if self.superuser else self._ask("restricted functions").get(oid)
         return found is None or bool(acl_mask(found[2], found[1], self.role, self.graph, acl.EXECUTE))
 
+    def policies_hold(self, desc: RelationDesc) -> bool:
+        """Whether a table's policies restrict what the role sees of it."""
+        if not desc.row_security or self.graph.bypasses_policies(self.role):
+            return False
+        return desc.force_row_security or not self.owns(desc.owner)
+
     def owns(self, owner: int) -> bool:
         """Whether the role has the owner's privileges."""
         return self.graph.has_privileges_of(self.role, owner)

@@ -62,6 +62,16 @@ SELECT n.nspname AS schemaname, c.relname AS viewname, pg_catalog.pg_get_userbyi
  pg_catalog.pg_get_viewdef(c.oid) AS definition
 FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'v'""",
+    "pg_catalog.pg_policies": """
+SELECT n.nspname AS schemaname, c.relname AS tablename, p.polname AS policyname,
+ CASE WHEN p.polpermissive THEN 'PERMISSIVE' ELSE 'RESTRICTIVE' END AS permissive,
+ CASE WHEN p.polroles = '{0}' THEN '{public}'::name[] ELSE
+  ARRAY(SELECT a.rolname FROM pg_catalog.pg_authid a WHERE a.oid = ANY (p.polroles) ORDER BY a.rolname) END AS roles,
+ CASE p.polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE' WHEN 'd' THEN 'DELETE'
+  WHEN '*' THEN 'ALL' END AS cmd,
+ pg_catalog.pg_get_expr(p.polqual, p.polrelid) AS qual, pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid) AS with_check
+FROM pg_catalog.pg_policy p JOIN pg_catalog.pg_class c ON c.oid = p.polrelid
+ LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace""",
     "pg_catalog.pg_matviews": """
 SELECT n.nspname AS schemaname, c.relname AS matviewname, pg_catalog.pg_get_userbyid(c.relowner) AS matviewowner,
  t.spcname AS tablespace, c.relhasindex AS hasindexes, c.relispopulated AS ispopulated,
@@ -300,7 +310,7 @@ WHERE {_NOT_TEMPORARY} AND {MAY_SEE_SEQUENCE} AND NOT EXISTS (SELECT 1 FROM pg_c
 }
 
 EMPTY = (  # noqa: SIM905
-    "pg_catalog.pg_policies pg_catalog.pg_prepared_xacts pg_catalog.pg_publication_tables"
+    "pg_catalog.pg_prepared_xacts pg_catalog.pg_publication_tables"
     " pg_catalog.pg_replication_origin_status pg_catalog.pg_replication_slots pg_catalog.pg_rules"
     " pg_catalog.pg_seclabels"
     " pg_catalog.pg_stat_replication pg_catalog.pg_stat_subscription"

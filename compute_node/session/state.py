@@ -125,6 +125,7 @@ class SessionState:
         "application_name",
         "backend_start",
         "block",
+        "bypasses_policies",
         "client_address",
         "client_port",
         "clock",
@@ -244,6 +245,8 @@ class SessionState:
         """(isolation, read only, deferrable) of the transaction of a failed block, for COMMIT AND CHAIN"""
         self.savepoints: list[tuple[str, int]] | None = None
         self.statements_in_txn = 0
+        self.bypasses_policies = False
+        """while the statements of foreign keys are planned, which see all rows"""
         self.definers = 0
         """how many SECURITY DEFINER functions run: nobody changes roles within them"""
         self.restricted = 0

@@ -37,6 +37,7 @@ from compute_node.catalog.ddl import (
     operator_families,
     operators,
     ownership,
+    policies,
     range_types,
     reindex,
     rename,
@@ -86,6 +87,8 @@ _HANDLERS: dict[type, Handler] = {
     ast.ViewStmt: objects.create_view,
     ast.CreateSeqStmt: sequence.create_sequence,
     ast.AlterSeqStmt: sequence.alter_sequence,
+    ast.CreatePolicyStmt: policies.create_policy,
+    ast.AlterPolicyStmt: policies.alter_policy,
     ast.DropStmt: drop.drop_statement,
     ast.AlterTableStmt: alter_table.alter_table,
     ast.RenameStmt: rename.rename,
@@ -142,6 +145,8 @@ _AUDITED = (
     ast.AlterOwnerStmt,
     ast.ReassignOwnedStmt,
     ast.DropOwnedStmt,
+    ast.CreatePolicyStmt,
+    ast.AlterPolicyStmt,
 )
 
 _NAMES = {

@@ -16,7 +16,6 @@ _T = enums.ObjectType
 ABSENT = {
     _T.OBJECT_RULE: "rule",
     _T.OBJECT_TRIGGER: "trigger",
-    _T.OBJECT_POLICY: "policy",
     _T.OBJECT_FOREIGN_SERVER: "server",
     _T.OBJECT_FDW: "foreign-data wrapper",
     _T.OBJECT_PUBLICATION: "publication",
@@ -25,7 +24,7 @@ ABSENT = {
     _T.OBJECT_FOREIGN_TABLE: "foreign table",
     _T.OBJECT_STATISTIC_EXT: "statistics object",
 }
-_ON_TABLES = (_T.OBJECT_RULE, _T.OBJECT_TRIGGER, _T.OBJECT_POLICY)
+_ON_TABLES = (_T.OBJECT_RULE, _T.OBJECT_TRIGGER)
 
 
 def tell_absent(ctx: DdlContext, kind: enums.ObjectType, item: object, missing_ok: bool) -> None:

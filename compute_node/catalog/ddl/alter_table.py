@@ -41,6 +41,7 @@ from compute_node.catalog.ddl.identity import add_identity, drop_identity, set_i
 from compute_node.catalog.ddl.kept_texts import queries_follow
 from compute_node.catalog.ddl.objects import refuse_check_option
 from compute_node.catalog.ddl.ownership import change_relation_owner
+from compute_node.catalog.ddl.policies import set_row_security
 from compute_node.catalog.ddl.relation import (
     COLUMNS_MAX,
     attribute_record,
@@ -115,11 +116,11 @@ def alter_table(ctx: DdlContext, node: ast.AlterTableStmt) -> str:
                 f'ALTER action ALTER COLUMN ... {verb} cannot be performed on relation "{found.name}"',
                 detail="This operation is not supported for indexes.",
             )
+        refuse_kind(found, command)
         handler = _COMMANDS.get(command.subtype)
         if handler is None:
             what = command.subtype.name.removeprefix("AT_")
             raise NotSupported(f"ALTER {noun} ... {what} is not supported")
-        refuse_kind(found, command)
         handler(ctx, relation(ctx, found.oid), command)
     if found.kind in "rm":
         ensure_toast(ctx, found.oid)
@@ -461,6 +462,10 @@ _COMMANDS: dict[Any, Callable[[DdlContext, RelationDesc, Any], None]] = {
     _T.AT_ClusterOn: _cluster_on,
     _T.AT_DropCluster: _drop_cluster,
     _T.AT_ReplicaIdentity: set_replica_identity,
+    _T.AT_EnableRowSecurity: set_row_security,
+    _T.AT_DisableRowSecurity: set_row_security,
+    _T.AT_ForceRowSecurity: set_row_security,
+    _T.AT_NoForceRowSecurity: set_row_security,
 }
 _LOCK_LEVELS = {
     _T.AT_ValidateConstraint: SHARE_UPDATE_EXCLUSIVE,

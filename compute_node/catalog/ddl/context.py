@@ -434,6 +434,9 @@ CLASS_TS_PARSER: int = CATALOGS["pg_ts_parser"].desc.oid
 CLASS_TS_TEMPLATE: int = CATALOGS["pg_ts_template"].desc.oid
 CLASS_OPFAMILY: int = CATALOGS["pg_opfamily"].desc.oid
 CLASS_AMOP: int = CATALOGS["pg_amop"].desc.oid
+CLASS_POLICY: int = CATALOGS["pg_policy"].desc.oid
+CLASS_STATISTIC_EXT: int = CATALOGS["pg_statistic_ext"].desc.oid
+CLASS_DEFAULT_ACL: int = CATALOGS["pg_default_acl"].desc.oid
 CLASS_AMPROC: int = CATALOGS["pg_amproc"].desc.oid
 
 

@@ -21,6 +21,7 @@ from compute_node.catalog.ddl.context import (
     CLASS_OPCLASS,
     CLASS_OPERATOR,
     CLASS_OPFAMILY,
+    CLASS_POLICY,
     CLASS_PROC,
     CLASS_RELATION,
     CLASS_REWRITE,
@@ -90,6 +91,10 @@ def describe(ctx: DdlContext, address: Address) -> str:
         record = ctx.rows.one("pg_trigger", oid=oid)
         if record is not None:
             return f"trigger {record.tgname} on {describe(ctx, (CLASS_RELATION, record.tgrelid, 0))}"
+    if class_oid == CLASS_POLICY:
+        record = ctx.rows.one("pg_policy", oid=oid)
+        if record is not None:
+            return f"policy {record.polname} on {describe(ctx, (CLASS_RELATION, record.polrelid, 0))}"
     if class_oid == CLASS_DEFAULT:
         record = ctx.rows.one("pg_attrdef", oid=oid)
         if record is not None:
@@ -257,6 +262,11 @@ def _remove(ctx: DdlContext, address: Address) -> None:
         _remove_relation(ctx, oid)
     elif class_oid == CLASS_CONSTRAINT:
         _remove_constraint(ctx, oid)
+    elif class_oid == CLASS_POLICY:
+        policy = ctx.rows.one("pg_policy", oid=oid)
+        if policy is not None:
+            ctx.changes.touch(policy.polrelid)
+            ctx.rows.delete("pg_policy", policy)
     elif class_oid == CLASS_TRIGGER:
         remove_trigger(ctx, oid)
     elif class_oid == CLASS_DEFAULT:

@@ -16,7 +16,7 @@ from aurora.errors import (
     InsufficientPrivilege,
     NotSupported,
 )
-from compute_node.catalog.ddl import shared_depend
+from compute_node.catalog.ddl import policies, shared_depend
 from compute_node.catalog.ddl.context import (
     CLASS_DATABASE,
     CLASS_NAMESPACE,
@@ -184,6 +184,9 @@ def drop_owned(ctx: DdlContext, node: ast.DropOwnedStmt) -> str:
             continue
         if row.deptype == ACL:
             _revoke_all(ctx, row.classid, row.objid, row.objsubid, row.refobjid)
+        elif row.deptype == shared_depend.POLICY:
+            if policies.forget_role(ctx, row.objid, row.refobjid):
+                targets.append((row.classid, row.objid, 0))
         elif row.classid == large_objects.CLASS:
             if (record := _locked_large_object(ctx, row)) is not None:
                 large_objects.remove(ctx, record)

@@ -27,6 +27,7 @@ from compute_node.catalog.ddl.composites import find_composite
 from compute_node.catalog.ddl.context import (
     CLASS_CONSTRAINT,
     CLASS_NAMESPACE,
+    CLASS_POLICY,
     CLASS_PROC,
     CLASS_RELATION,
     CLASS_TYPE,
@@ -39,6 +40,7 @@ from compute_node.catalog.ddl.domains import domain_constraint, rename_domain_co
 from compute_node.catalog.ddl.drop import range_var_of
 from compute_node.catalog.ddl.kept_texts import texts_follow
 from compute_node.catalog.ddl.object_kinds import KINDS as KINDS_IN_SCHEMAS
+from compute_node.catalog.ddl.policies import find_policy, rename_policy
 from compute_node.catalog.ddl.relation import attribute_record, class_record
 from compute_node.catalog.ddl.roles import may_create_roles, rename_role
 from compute_node.catalog.ddl.routines.alter import rename_routine, set_routine_schema
@@ -72,6 +74,8 @@ def rename(ctx: DdlContext, node: ast.RenameStmt) -> str:
         return rename_role(ctx, node.subname, new)
     if node.renameType == _O.OBJECT_DATABASE:
         return rename_database(ctx, node.subname, new)
+    if node.renameType == _O.OBJECT_POLICY:
+        return rename_policy(ctx, node, new)
     if node.renameType in (_O.OBJECT_TYPE, _O.OBJECT_DOMAIN):
         return rename_type(ctx, node.object, new, domain=node.renameType == _O.OBJECT_DOMAIN)
     if node.renameType == _O.OBJECT_DOMCONSTRAINT:
@@ -266,6 +270,9 @@ def comment(ctx: DdlContext, node: ast.CommentStmt) -> str:
         class_oid, oid, column = CLASS_RELATION, desc.oid, found.attno
     elif kind == _O.OBJECT_SCHEMA:
         class_oid, oid = CLASS_NAMESPACE, _schema(ctx, node.object.sval).oid
+    elif kind == _O.OBJECT_POLICY:
+        desc = _commented(ctx, range_var_of(node.object[:-1]))
+        class_oid, oid = CLASS_POLICY, find_policy(ctx, desc, node.object[-1].sval).oid
     elif kind == _O.OBJECT_TABCONSTRAINT:
         desc = _commented(ctx, range_var_of(node.object[:-1]))
         name = node.object[-1].sval

@@ -17,6 +17,7 @@ from compute_node.types.acl import Acl, roles_of
 FIRST_UNPINNED_OID: Final = 12000
 OWNER: Final = "o"
 ACL: Final = "a"
+POLICY: Final = "r"
 
 CLASS_TABLESPACE: Final = CATALOGS["pg_tablespace"].desc.oid
 
@@ -48,6 +49,18 @@ def _of_object(ctx: DdlContext, class_oid: int, oid: int) -> list[Record]:
 def record_owner(ctx: DdlContext, class_oid: int, oid: int, owner: int) -> None:
     """A new object belongs to a role."""
     _add(ctx, (class_oid, oid, 0), owner, OWNER)
+
+
+def record_policy(ctx: DdlContext, class_oid: int, oid: int, role: int) -> None:
+    """A policy is for a role."""
+    _add(ctx, (class_oid, oid, 0), role, POLICY)
+
+
+def forget_role(ctx: DdlContext, class_oid: int, oid: int, role: int) -> None:
+    """An object has nothing to do with a role any more."""
+    for row in _of_object(ctx, class_oid, oid):
+        if row.refobjid == role:
+            ctx.rows.delete("pg_shdepend", row)
 
 
 def change_owner(ctx: DdlContext, class_oid: int, oid: int, owner: int) -> None:

@@ -19,7 +19,8 @@ from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.stored import analyze_domain_check, analyze_stored
 from compute_node.sql.deparse.expressions import deparse_stored, quote_literal
 from compute_node.sql.deparse.pretty import deparse_pretty
-from compute_node.sql.deparse.queries import deparse_query
+from compute_node.sql.deparse.queries import deparse_condition, deparse_query
+from compute_node.sql.expressions import SubLink, walk
 from compute_node.sql.parse import parse
 
 _CLASS_RELATION = CATALOGS["pg_class"].desc.oid
@@ -63,7 +64,9 @@ def _shown(call: Call, desc: RelationDesc | None, text: str, lines: bool = False
     write it."""
     if "'" not in text and "." not in text and not (lines and "CASE" in text):
         return text
-    expr = analyze_stored(call.view, desc, text, "DEFAULT", session=call.session)
+    expr = analyze_stored(call.view, desc, text, "POLICY" if "SELECT" in text else "DEFAULT", session=call.session)
+    if desc is not None and any(isinstance(node, SubLink) for node in walk(expr)):
+        return deparse_condition(expr, call.view, desc, call.session.env, False)
     return deparse_stored(expr, call.view, desc, call.session.env, lines)
 
 

@@ -20,6 +20,7 @@ from aurora.ids import RelFile
 from compute_node.catalog.functions import addresses, advisory
 from compute_node.catalog.functions.advisory import TWO_NUMBERS
 from compute_node.catalog.functions.call import Call
+from compute_node.catalog.functions.names import split_name
 from compute_node.catalog.permissions import denied_relation
 from compute_node.catalog.roles import PG_READ_ALL_STATS, PG_SIGNAL_BACKEND
 from compute_node.relations.descriptors import RelationDesc
@@ -398,12 +399,30 @@ def sequence_last_value(call: Call, oid: int) -> int | None:
     return found
 
 
+def row_security_active(call: Call, table: int | str) -> bool:
+    """Whether the current user sees a table by its policies; 42P01, 42501 of a setting that forbids that are none
+    here."""
+    if isinstance(table, str):
+        parts = split_name(table)
+        desc = call.view.find_relation(parts[-2] if len(parts) > 1 else None, parts[-1])
+        if desc is None:
+            raise UndefinedTable(f'relation "{table}" does not exist')
+    else:
+        found = call.view.relation(table)
+        if found is None:
+            return False
+        desc = found
+    return bool(call.view.rights(call.session.user_oid).policies_hold(desc))
+
+
 def readable_columns(call: Call, oid: int) -> list[int] | None:
     """The columns of a relation whose values an error may show to the current user; None: all."""
     desc = _desc(call, oid)
     if desc is None:
         return []
     rights = call.view.rights(call.session.user_oid)
+    if rights.policies_hold(desc):
+        return []
     if rights.relation(desc, SELECT):
         return None
     return [column.attno for column in desc.columns if rights.column(desc, column.attno, SELECT)]
@@ -586,7 +605,7 @@ FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "setval": setval,
     "pg_sequence_last_value": sequence_last_value,
     "sequence_row": sequence_row,
-    "row_security_active": _constant(False),
+    "row_security_active": row_security_active,
     "current_xid": current_xid,
     "find_role": find_role,
     "discard": discard,

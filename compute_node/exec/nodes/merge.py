@@ -16,7 +16,7 @@ from aurora.errors import CardinalityViolation
 from compute_node.exec.assignments import RowChange, generator
 from compute_node.exec.compile.rows import row_function, truth_function
 from compute_node.exec.compile.unit import row_scope
-from compute_node.exec.constraints import row_verifier
+from compute_node.exec.constraints import refuse_row, row_verifier
 from compute_node.exec.nodes.base import Batch, Node, executes
 from compute_node.exec.recheck import Held, Rechecker
 from compute_node.sql import plan as pl
@@ -30,23 +30,39 @@ if TYPE_CHECKING:
 class _Action:
     """One WHEN clause, compiled."""
 
-    __slots__ = ("applies", "change", "command", "strength", "values")
+    __slots__ = ("allowed", "applies", "change", "command", "strength", "values")
 
     def __init__(self, plan: pl.Merge, action: pl.MergeStep, builder: Builder) -> None:
         self.command = action.command
         self.applies: Callable[..., Datum] | None = None
         if action.condition is not None:
             self.applies = truth_function(builder, action.condition)
+        self.allowed: list[tuple[pl.PlannedCheck, Callable[..., Datum]]] = []
+        """what the row that is deleted must meet"""
         self.change: RowChange | None = None
         self.values: Callable[..., Row] | None = None
         self.strength = "update"
         if action.command == "update":
             self.change = RowChange(
-                builder, plan.relation, action.assignments, None, plan.checks, (), whole=True, generated=plan.generated
+                builder,
+                plan.relation,
+                action.assignments,
+                None,
+                plan.checks,
+                (),
+                whole=True,
+                generated=plan.generated,
+                row_checks=plan.row_checks,
             )
             keys = {attno for index in plan.relation.indexes if index.unique for attno in index.columns}
             if not keys & set(self.change.changed):
                 self.strength = "no key update"
+        elif action.command == "delete":
+            self.allowed = [
+                (check, truth_function(builder, check.condition))
+                for check in plan.row_checks
+                if check.kind == "merge delete"
+            ]
         elif action.command == "insert":
             self.values = row_function(builder, action.values, row_scope(None), "c, r")
 
@@ -64,7 +80,8 @@ class MergeNode(Node):
         self._matched = [_Action(plan, step, builder) for step in plan.steps if step.matched]
         self._unmatched = [_Action(plan, step, builder) for step in plan.steps if not step.matched]
         self._generate = generator(builder, plan.relation, plan.generated)
-        self._verify = row_verifier(builder, plan.relation, plan.checks)
+        of_inserts = [check for check in plan.row_checks if check.kind == "insert"]
+        self._verify = row_verifier(builder, plan.relation, plan.checks, of_inserts)
         self.nullable = None
 
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
@@ -127,6 +144,9 @@ class MergeNode(Node):
         if action.change is not None:
             action.change.apply(ctx, table, tid, row, lambda ctx, joined, at, values: joined)
         else:
+            for check, allows in action.allowed:
+                if not allows(ctx, row):
+                    refuse_row(check)
             table.delete(ctx.txn, ctx.snapshot, tid, lambda values, at: True, ())
 
     def _on_none(self, ctx: ExecContext, table: Table, row: Row) -> bool:

@@ -331,6 +331,7 @@ _SRF_REFUSED = {
     "EXECUTE": "EXECUTE parameters",
     "WHEN": "MERGE WHEN conditions",
     "COPY": "COPY FROM WHERE conditions",
+    "POLICY": "policy expressions",
 }
 
 
@@ -503,6 +504,7 @@ _PLACES = {
     "FROM": "functions in FROM",
     "FROM SUBSELECT": "FROM clause of their own query level",
     "CHECK": "check constraints",
+    "POLICY": "policy expressions",
     "COPY": "COPY FROM WHERE conditions",
     "DEFAULT": "DEFAULT expressions",
     "GENERATED": "column generation expressions",

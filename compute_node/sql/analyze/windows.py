@@ -58,6 +58,7 @@ _REFUSED = {
     "FRAME GROUPS": "window definitions",
     "CHECK": "check constraints",
     "COPY": "COPY FROM WHERE conditions",
+    "POLICY": "policy expressions",
     "DEFAULT": "DEFAULT expressions",
     "GENERATED": "column generation expressions",
     "INDEX": "index expressions",

@@ -385,6 +385,7 @@ def plan_merge(planner: QueryPlanner, relation: RelationDesc) -> Plan:
         source=rte,
         tid_column=tid_column,
         checks=checks(planner.catalog, relation),
+        row_checks=row_checks(planner, lookup),
         generated=generated(planner.catalog, relation),
         alias=query.range_table[rte].alias,
     )
