@@ -22,7 +22,6 @@ ABSENT = {
     _T.OBJECT_EVENT_TRIGGER: "event trigger",
     _T.OBJECT_EXTENSION: "extension",
     _T.OBJECT_FOREIGN_TABLE: "foreign table",
-    _T.OBJECT_STATISTIC_EXT: "statistics object",
 }
 _ON_TABLES = (_T.OBJECT_RULE, _T.OBJECT_TRIGGER)
 

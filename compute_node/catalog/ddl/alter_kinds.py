@@ -72,7 +72,7 @@ _SHOWN: Final[dict[Any, str]] = {
 }
 
 
-def require_kind(desc: RelationDesc, named: Any) -> None:
+def require_kind(desc: RelationDesc, named: enums.ObjectType) -> None:
     """42809 where ALTER VIEW, say, names another relation (``named``: an ObjectType); ALTER TABLE may name any."""
     kind, shown = _MUST_BE.get(named, (desc.kind, ""))
     if desc.kind != kind:

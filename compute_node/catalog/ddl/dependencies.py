@@ -17,6 +17,7 @@ from compute_node.catalog.ddl.context import (
     CLASS_CONVERSION,
     CLASS_DATABASE,
     CLASS_DEFAULT,
+    CLASS_DEFAULT_ACL,
     CLASS_NAMESPACE,
     CLASS_OPCLASS,
     CLASS_OPERATOR,
@@ -25,6 +26,7 @@ from compute_node.catalog.ddl.context import (
     CLASS_PROC,
     CLASS_RELATION,
     CLASS_REWRITE,
+    CLASS_STATISTIC_EXT,
     CLASS_TRIGGER,
     CLASS_TS_CONFIGURATION,
     CLASS_TS_DICTIONARY,
@@ -95,6 +97,14 @@ def describe(ctx: DdlContext, address: Address) -> str:
         record = ctx.rows.one("pg_policy", oid=oid)
         if record is not None:
             return f"policy {record.polname} on {describe(ctx, (CLASS_RELATION, record.polrelid, 0))}"
+    if class_oid == CLASS_DEFAULT_ACL:
+        record = ctx.rows.one("pg_default_acl", oid=oid)
+        if record is not None:
+            what = {"r": "relations", "S": "sequences", "f": "functions", "T": "types", "n": "schemas"}
+            text = f"default privileges on new {what[record.defaclobjtype]} belonging to role "
+            text += str(ctx.view.layer.role_name(record.defaclrole))
+            schema = ctx.view.layer.namespace_name(record.defaclnamespace) if record.defaclnamespace else None
+            return text + (f" in schema {schema}" if schema else "")
     if class_oid == CLASS_DEFAULT:
         record = ctx.rows.one("pg_attrdef", oid=oid)
         if record is not None:
@@ -113,6 +123,7 @@ _NAMED = {
     CLASS_TS_DICTIONARY: ("text search dictionary", "dict"),
     CLASS_TS_PARSER: ("text search parser", "prs"),
     CLASS_TS_TEMPLATE: ("text search template", "tmpl"),
+    CLASS_STATISTIC_EXT: ("statistics object", "stx"),
 }
 
 
@@ -262,6 +273,8 @@ def _remove(ctx: DdlContext, address: Address) -> None:
         _remove_relation(ctx, oid)
     elif class_oid == CLASS_CONSTRAINT:
         _remove_constraint(ctx, oid)
+    elif class_oid == CLASS_DEFAULT_ACL:
+        ctx.rows.delete_where("pg_default_acl", oid=oid)
     elif class_oid == CLASS_POLICY:
         policy = ctx.rows.one("pg_policy", oid=oid)
         if policy is not None:
@@ -280,6 +293,8 @@ def _remove(ctx: DdlContext, address: Address) -> None:
     elif class_oid in (CLASS_OPCLASS, CLASS_OPFAMILY):
         _remove_members(ctx, class_oid, oid)
     elif class_oid in (CLASS_PROC, CLASS_CAST, CLASS_AMOP, CLASS_AMPROC, *_NAMED):
+        if class_oid == CLASS_STATISTIC_EXT:
+            ctx.rows.delete_where("pg_statistic_ext_data", stxoid=oid)
         if class_oid == CLASS_TS_CONFIGURATION:
             ctx.rows.delete_where("pg_ts_config_map", mapcfg=oid)
         if class_oid == CLASS_PROC:

@@ -118,26 +118,28 @@ def _privileges(node: ast.GrantStmt) -> tuple[int, list[tuple[int, list[str]]]]:
         if item.priv_name is None:
             columns.append((0, [each.sval for each in item.cols]))
             continue
-        bit = _bit(item.priv_name)
+        bit = privilege_bit(item.priv_name)
         if item.cols:
             if bit & ~_COLUMN_ALL:
-                raise InvalidGrantOperation(f"invalid privilege type {_name(bit)} for column")
+                raise InvalidGrantOperation(f"invalid privilege type {privilege_name(bit)} for column")
             columns.append((bit, [each.sval for each in item.cols]))
             continue
         if bit & ~known:
-            raise InvalidGrantOperation(f"invalid privilege type {_name(bit)} for {noun}")
+            raise InvalidGrantOperation(f"invalid privilege type {privilege_name(bit)} for {noun}")
         bits |= bit
     return bits, columns
 
 
-def _bit(name: str) -> int:
+def privilege_bit(name: str) -> int:
+    """A privilege by its name; 42601."""
     key = {"temp": "TEMPORARY"}.get(name, name.upper())
     if key not in acl.NAMES:
         raise SqlSyntaxError(f'unrecognized privilege type "{name}"')
     return acl.NAMES[key]
 
 
-def _name(bit: int) -> str:
+def privilege_name(bit: int) -> str:
+    """Its name, as messages have it."""
     names = {value: name for name, value in acl.NAMES.items()}
     return {acl.TEMPORARY: "TEMP"}.get(bit, names[bit])
 

@@ -20,6 +20,7 @@ from compute_node.catalog.ddl.context import (
     CLASS_PROC,
     CLASS_RELATION,
     CLASS_REWRITE,
+    CLASS_STATISTIC_EXT,
     CLASS_TYPE,
     DdlContext,
 )
@@ -207,6 +208,11 @@ class _Finder:
         clause = "GENERATED" if generated else "DEFAULT"
         yield Kept(row, "adbin", row.adrelid, self._expression(row.adbin, clause, row.adrelid))
 
+    def statistics(self, row: Record) -> Iterator[Kept]:
+        """Expressions of a statistics object."""
+        if row.stxexprs is not None:
+            yield Kept(row, "stxexprs", row.stxrelid, self._list(row.stxexprs, "STATISTICS", row.stxrelid))
+
     def policy(self, row: Record) -> Iterator[Kept]:
         """USING and WITH CHECK."""
         for column in ("polqual", "polwithcheck"):
@@ -314,6 +320,7 @@ _WHERE: dict[int, tuple[str, str, tuple[str, ...], Callable[[_Finder, Record], I
     CLASS_RELATION: ("pg_index", "indexrelid", ("indexprs", "indpred"), _Finder.index),
     CLASS_TYPE: ("pg_type", "oid", ("typdefault",), _Finder.domain),
     CLASS_POLICY: ("pg_policy", "oid", ("polqual", "polwithcheck"), _Finder.policy),
+    CLASS_STATISTIC_EXT: ("pg_statistic_ext", "oid", ("stxexprs",), _Finder.statistics),
     CLASS_PROC: ("pg_proc", "oid", ("proargdefaults", "prosqlbody"), _Finder.routine),
 }
 """Catalogs with texts: the name of each, its key, the columns, and what reads them."""

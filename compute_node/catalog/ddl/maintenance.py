@@ -6,7 +6,14 @@ from collections.abc import Sequence
 
 from pglast import ast
 
-from aurora.errors import DuplicateColumn, InvariantViolation, NotSupported, SqlSyntaxError, UndefinedColumn
+from aurora.errors import (
+    DuplicateColumn,
+    InvalidObjectDefinition,
+    InvariantViolation,
+    NotSupported,
+    SqlSyntaxError,
+    UndefinedColumn,
+)
 from compute_node.access.vacuum_truncate import truncate_tail
 from compute_node.catalog import statistics
 from compute_node.catalog.column_statistics.gather import Gathering, gather
@@ -172,6 +179,14 @@ def analyze_table(ctx: DdlContext, desc: RelationDesc, named: Sequence[int] = ()
 
     if verbose:
         say(f'analyzing "{desc.schema}.{desc.name}"')
+
+    def warn(text: str) -> None:
+        ctx.session.notice(InvalidObjectDefinition(text, schema=desc.schema, table=desc.name), "WARNING")
+
     target = int(ctx.session.settings.get("default_statistics_target"))
     now_us = ctx.session.clock()
-    gather(Gathering(ctx.storage, ctx.changes, ctx.view, target, now_us, say=say if verbose else None), desc, named)
+    gather(
+        Gathering(ctx.storage, ctx.changes, ctx.view, target, now_us, say=say if verbose else None, warn=warn),
+        desc,
+        named,
+    )

@@ -16,9 +16,10 @@ from aurora.errors import (
     InsufficientPrivilege,
     NotSupported,
 )
-from compute_node.catalog.ddl import policies, shared_depend
+from compute_node.catalog.ddl import default_privileges, policies, shared_depend
 from compute_node.catalog.ddl.context import (
     CLASS_DATABASE,
+    CLASS_DEFAULT_ACL,
     CLASS_NAMESPACE,
     CLASS_PROC,
     CLASS_RELATION,
@@ -151,6 +152,8 @@ def reassign_owned(ctx: DdlContext, node: ast.ReassignOwnedStmt) -> str:
     for row in shared_depend.dependents(ctx, roles):
         if row.deptype != OWNER or row.dbid not in (0, ctx.view.layer.database_oid):
             continue
+        if row.classid == CLASS_DEFAULT_ACL:
+            continue  # they are the role's own
         if row.classid == CLASS_RELATION:
             desc = ctx.view.relation(row.objid)
             if desc is not None:
@@ -182,7 +185,13 @@ def drop_owned(ctx: DdlContext, node: ast.DropOwnedStmt) -> str:
     for row in shared_depend.dependents(ctx, roles):
         if row.dbid not in (0, ctx.view.layer.database_oid):
             continue
-        if row.deptype == ACL:
+        if row.classid == CLASS_DEFAULT_ACL:
+            defaults = ctx.rows.one("pg_default_acl", oid=row.objid)
+            if row.deptype == ACL:
+                default_privileges.without_grantee(ctx, row.objid, row.refobjid)
+            elif defaults is not None:
+                default_privileges.remove(ctx, defaults)
+        elif row.deptype == ACL:
             _revoke_all(ctx, row.classid, row.objid, row.objsubid, row.refobjid)
         elif row.deptype == shared_depend.POLICY:
             if policies.forget_role(ctx, row.objid, row.refobjid):

@@ -769,6 +769,7 @@ _WITHOUT_QUERIES = {
     "DEFAULT": "DEFAULT expression",
     "INDEX": "index expression",
     "EXECUTE": "EXECUTE parameter",
+    "STATISTICS": "statistics expression",
 }
 
 

@@ -332,6 +332,7 @@ _SRF_REFUSED = {
     "WHEN": "MERGE WHEN conditions",
     "COPY": "COPY FROM WHERE conditions",
     "POLICY": "policy expressions",
+    "STATISTICS": "statistics expressions",
 }
 
 
@@ -505,6 +506,7 @@ _PLACES = {
     "FROM SUBSELECT": "FROM clause of their own query level",
     "CHECK": "check constraints",
     "POLICY": "policy expressions",
+    "STATISTICS": "statistics expressions",
     "COPY": "COPY FROM WHERE conditions",
     "DEFAULT": "DEFAULT expressions",
     "GENERATED": "column generation expressions",

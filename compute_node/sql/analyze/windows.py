@@ -59,6 +59,7 @@ _REFUSED = {
     "CHECK": "check constraints",
     "COPY": "COPY FROM WHERE conditions",
     "POLICY": "policy expressions",
+    "STATISTICS": "statistics expressions",
     "DEFAULT": "DEFAULT expressions",
     "GENERATED": "column generation expressions",
     "INDEX": "index expressions",
