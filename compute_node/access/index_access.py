@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypeAlias
 
 from aurora.datum import Datum, Row
 from aurora.errors import InvariantViolation, NotSupported, SqlError, UniqueViolation
@@ -24,6 +24,9 @@ from compute_node.txn.serializable import EVERYTHING, SerialSnapshot, Span
 from compute_node.txn.transaction import Txn
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from aurora.kernels.python.clog import Snapshot
     from aurora.kernels.python.columns import Columns
     from aurora.kernels.python.tuples import Projection
@@ -32,6 +35,15 @@ if TYPE_CHECKING:
     from compute_node.access.storage import Storage
     from compute_node.access.table import ColumnRows, Table
     from compute_node.txn.serializable import SerialTxn
+
+
+Found: TypeAlias = "NDArray[np.uint8]"
+KeyedRows: TypeAlias = "tuple[NDArray[np.int64], ColumnRows]"
+"""(the number of the key of each row, the rows by column)"""
+
+
+BATCH_VALUES = 1 << 18
+"""A batch by columns has at most about so many values"""
 
 
 class ScanKey(NamedTuple):
@@ -133,12 +145,15 @@ class HeapReader:
                 seen = codec.handles
                 yield from resolved(rows, proj.eager)
 
-    def put(self, snapshot: Snapshot, tids: list[int], columns: Columns) -> None:
-        """The rows into ``columns``, which has room for them."""
-        if self._fetch_columns(snapshot, tids, columns) is not None:
+    def put(self, snapshot: Snapshot, tids: list[int], columns: Columns, found: Found | None = None) -> None:
+        """The rows into ``columns``, which has room for them. ``found``: becomes 1 for each address with a row."""
+        if self._fetch_columns(snapshot, tids, columns, found) is not None:
+            start = 0
             for part in self._read_ahead(tids):
-                while (missing := self._fetch_columns(snapshot, part, columns)) is not None:
+                flags = None if found is None else found[start : start + len(part)]
+                while (missing := self._fetch_columns(snapshot, part, columns, flags)) is not None:
                     self._cache.load(missing)
+                start += len(part)
 
     def _rows(self, snapshot: Snapshot, tids: list[int], proj: Projection) -> Iterator[list[Row]]:
         rows = self._fetch_many(snapshot, tids, proj)
@@ -236,6 +251,14 @@ class IndexAccess(ABC):
         for found in self.table.fetch_columns(snapshot, self._counted(keys, backward), columns, kinds):
             counts.fetched += found[0]
             yield found
+
+    def rows_of_keys(
+        self, snapshot: Snapshot, keys: list[Row], columns: tuple[int, ...], kinds: str
+    ) -> Iterator[KeyedRows] | None:
+        """The visible rows whose leading key columns equal each of ``keys``, in the order of the keys and, for each,
+        of the index; by column as ``Table.scan_columns``. None: the method has no such way. Not for serializable
+        transactions."""
+        return None
 
     def _counted(self, keys: Sequence[ScanKey], backward: bool) -> Iterator[list[int]]:
         for tids in self.tids(keys, backward):

@@ -21,7 +21,7 @@ from aurora.kernels.python.columns import FETCH_ROWS_MAX
 from aurora.kernels.python.heap import BUSY, GONE, NEEDS_TOAST, OK, RETRY, SELF
 from aurora.page import PAGE_BYTES
 from compute_node.access import free_space
-from compute_node.access.index_access import HeapReader, IndexAccess
+from compute_node.access.index_access import BATCH_VALUES, HeapReader, IndexAccess
 from compute_node.access.keys import row_codec
 from compute_node.access.methods import open_index
 from compute_node.access.page_updates import ComputeMany, PageUpdates
@@ -55,8 +55,6 @@ ColumnRows: TypeAlias = "tuple[int, list[Column], bool]"
 WRITE_REDO_BYTES = 2 * PAGE_BYTES
 """Log space reserved for one row's heap change: at most two page images' worth."""
 BULK_ROWS_MIN = 16
-BATCH_VALUES = 1 << 18
-"""A batch by columns has at most about so many values"""
 BATCH_PAGES = 256
 """A batch by columns has the rows of at most so many pages: they may be wide."""
 FIRST_BATCH_ROWS = 128

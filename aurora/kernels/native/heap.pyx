@@ -308,13 +308,16 @@ cdef class HeapFile:
             columns.put_c(tup)
         return None
 
-    def fetch_columns(self, Snapshot snap not None, tids, Columns columns not None):
+    def fetch_columns(self, Snapshot snap not None, tids, Columns columns not None, unsigned char[::1] found=None):
         """Put the rows of ``fetch_many`` into ``columns``; None, or a missing page and nothing is put. At most
-        ``FETCH_ROWS_MAX`` at once."""
+        ``FETCH_ROWS_MAX`` at once. ``found``: becomes 1 for each address that has a row, else 0."""
         cdef unsigned long long tid, block = 0
         cdef long long page_no, frame
         cdef const unsigned char* page = NULL
         cdef int offset, slot = 0
+        cdef Py_ssize_t at = 0
+        if found is not None and found.shape[0] != len(tids):
+            raise ValueError("flags of another length")
         columns.begin_page(len(tids))
         for each in tids:
             tid = each
@@ -332,6 +335,9 @@ cdef class HeapFile:
             elif self.missing:
                 columns.undo_page()
                 return self.missing
+            if found is not None:
+                found[at] = offset != 0
+                at += 1
         return None
 
     def probe(self, unsigned long long tid, Snapshot snap not None, Projection proj not None, bint follow):

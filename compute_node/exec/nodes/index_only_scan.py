@@ -34,6 +34,10 @@ class IndexOnlyScanNode(IndexScanNode):
         self._count(ctx, len(rows))
         return rows
 
+    def ran(self, ctx: ExecContext, loops: int, rows: int) -> None:
+        """See ``Node``."""
+        self._count(ctx, rows)
+
     def _count(self, ctx: ExecContext, rows: int) -> None:
         told = ctx.told(self)
         if told:
