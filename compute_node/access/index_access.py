@@ -48,12 +48,14 @@ BATCH_VALUES = 1 << 18
 
 class ScanKey(NamedTuple):
     """One condition on key columns: ``column`` (from 0) ``strategy`` of its operator class ``value``, or
-    ``IS_NULL``/``NOT_NULL``. A comparison of rows covers ``width`` columns from there on, and ``value`` is a tuple."""
+    ``IS_NULL``/``NOT_NULL``. A comparison of rows covers ``width`` columns from there on, and ``value`` is a tuple.
+    Of an ordering operator ``measure`` is its function."""
 
     column: int
     strategy: int
     value: Datum = None
     width: int = 1
+    measure: Callable[..., float] | None = None
 
 
 def equality_keys(values: Sequence[Datum], strategy: int = 3) -> list[ScanKey]:
@@ -241,6 +243,17 @@ class IndexAccess(ABC):
                 if batch:
                     counts.fetched += len(batch)
                     yield batch
+
+    def scan_nearest(
+        self,
+        snapshot: Snapshot,
+        keys: Sequence[ScanKey],
+        orders: Sequence[ScanKey],
+        columns: tuple[int, ...],
+        want_tid: bool,
+    ) -> Iterator[list[Row]]:
+        """``scan`` in the order of the values of ordering operators, the first one before the next."""
+        raise InvariantViolation(f'index "{self.desc.name}" of method {self.method.name} knows no distances')
 
     def scan_columns(
         self, snapshot: Snapshot, keys: Sequence[ScanKey], backward: bool, columns: tuple[int, ...], kinds: str

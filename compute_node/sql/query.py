@@ -71,7 +71,7 @@ class RangeEntry:
     """of a table that a view which is changed stands for: the role that must hold the privileges, 0 for the current
     user; the view reads it, too"""
     descends: bool = False
-    """a table's: whether its descendants' rows are meant, too (no ONLY)"""
+    """a table's or view's: whether its descendants' rows are meant, too (no ONLY)"""
 
     @property
     def has_family(self) -> bool:

@@ -10,7 +10,9 @@ import psycopg
 import pytest
 
 import aurora
+from compute_node.exec.nodes.hash_join import HashJoinNode
 from compute_node.exec.vectors import aggregate, join, lookup, scan, sort
+from compute_node.work.spill import TEMP_STATISTICS
 
 ROWS = 3000
 
@@ -316,6 +318,56 @@ def test_memory_that_is_over_makes_it_go_on_by_rows(connection: psycopg.Connecti
         assert found[0][0]["Plan"]["Sort Method"] == "external merge"
     finally:
         connection.execute("RESET work_mem")
+
+
+def test_an_outer_batch_that_is_not_for_columns_goes_on_through_files(
+    connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is room for the inner side's columns, not for its rows by key beside them."""
+    found: list[bool] = []
+    dict_of = HashJoinNode._dict_of
+
+    def told(*arguments: Any) -> Any:
+        made = dict_of(*arguments)
+        found.append(made is not None)
+        return made
+
+    monkeypatch.setattr(HashJoinNode, "_dict_of", told)
+    sql = "SELECT odd.id, one.id FROM odd LEFT JOIN one ON one.n = odd.n AND one.id <> odd.id"
+    with connection.transaction():
+        connection.execute("SET LOCAL enable_mergejoin = off; SET LOCAL enable_nestloop = off")
+        expected = sorted(connection.execute(sql).fetchall(), key=repr)
+        assert found == [True]
+        connection.execute("SET LOCAL work_mem = 256")
+        files = TEMP_STATISTICS.files
+        assert sorted(connection.execute(sql).fetchall(), key=repr) == expected
+    assert found == [True, False]
+    assert TEMP_STATISTICS.files > files
+
+
+def test_runs_of_a_sort_are_merged_some_at_a_time(
+    connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together: list[int] = []
+    merged = sort.Kept._merged
+
+    def told(self: sort.Kept, runs: list[Any]) -> Any:
+        together.append(len(runs))
+        return merged(self, runs)
+
+    monkeypatch.setattr(sort.Kept, "_merged", told)
+    monkeypatch.setattr(sort, "FAN_IN_MIN", 2)
+    connection.execute("CREATE TABLE many AS SELECT g AS id, g * 7919 % 20011 AS i FROM generate_series(1, 20000) g")
+    sql = "SELECT * FROM many ORDER BY i DESC"
+    expected = answer(connection, sql)
+    assert together == []
+    connection.execute("SET work_mem = 64")
+    try:
+        assert answer(connection, sql) == expected
+    finally:
+        connection.execute("RESET work_mem; DROP TABLE many")
+    assert len(together) > 1
+    assert max(together) <= 2
 
 
 def test_large_tables_are_read_by_columns(connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,10 +43,12 @@ def analyze_extended(
     columns: Sequence[ColumnDesc],
     sample: Sample,
     target: int,
+    tree: bool = False,
     warn: Callable[[str], None] | None = None,
 ) -> None:
     """Write what the sample, whose rows have ``columns``, says of each of a table's statistics objects; of those that
-    name other columns nothing changes. ``target``: of those that say none."""
+    name other columns nothing changes. ``target``: of those that say none; ``tree``: the sample is of
+    the table's descendants, too."""
     for record in rows.find("pg_statistic_ext", stxrelid=desc.oid):
         places = {column.attno: at for at, column in enumerate(columns)}
         wanted = target if record.stxstattarget < 0 else record.stxstattarget
@@ -60,11 +62,11 @@ def analyze_extended(
             continue
         if wanted and sample.rows:
             found = _facts(view, storage, desc, columns, places, sample, record, wanted)
-            known = rows.one("pg_statistic_ext_data", stxoid=record.oid, stxdinherit=False)
+            known = rows.one("pg_statistic_ext_data", stxoid=record.oid, stxdinherit=tree)
             if known is not None:
                 rows.update("pg_statistic_ext_data", known, **found)
             else:
-                rows.insert("pg_statistic_ext_data", stxoid=record.oid, stxdinherit=False, **found)
+                rows.insert("pg_statistic_ext_data", stxoid=record.oid, stxdinherit=tree, **found)
 
 
 def _facts(

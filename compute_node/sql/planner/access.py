@@ -151,6 +151,10 @@ class Access:
                 path.order = order
             if each.finds or useful:
                 found.append(path)
+        if sequential.tid is None and classes.wanted:
+            for nearest in self._indexes.nearest(rte, entry, quals, classes.sorted_by):
+                nearest.path.order = order_of(nearest.order)
+                found.append(nearest.path)
         if sequential.tid is None:
             bitmap = self._bitmap(rte, entry, quals)
             found += [] if bitmap is None else [bitmap]

@@ -10,13 +10,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from aurora.errors import InvariantViolation
-from compute_node.relations.access_methods import METHODS
+from compute_node.relations.access_methods import GIN, METHODS
 from compute_node.relations.descriptors import IndexDesc
 from compute_node.sql.expressions import Expr, Or
 from compute_node.sql.plan import IndexKey
-from compute_node.sql.planner.index_cost import ScanSize, bitmap_heap_cost, bitmap_index_cost
+from compute_node.sql.planner.index_cost import ScanSize, bitmap_heap_cost, bitmap_index_cost, gin_cost
 from compute_node.sql.planner.index_paths import Choice, IndexPaths, descents
-from compute_node.sql.planner.paths import ScanPath, test_cost
+from compute_node.sql.planner.item_counts import count_items
+from compute_node.sql.planner.paths import CPU_OPERATOR_COST, ScanPath, test_cost
 from compute_node.sql.planner.quals import as_given, conjunction, conjuncts, local_vars
 from compute_node.sql.planner.selectivity import Estimator, table_size
 from compute_node.sql.query import RangeEntry
@@ -24,6 +25,8 @@ from compute_node.types import oids
 
 COMBINED_MAX = 4
 """Bitmaps under one AND."""
+AND_COST = 100 * CPU_OPERATOR_COST
+"""What one bitmap more costs."""
 
 
 @dataclass(slots=True)
@@ -105,11 +108,12 @@ class BitmapPaths:
         checked = METHODS[index.method].lossy or any(each.lossy or each not in choice.keys for each in exact)
         derived = [each.shown for each in choice.keys if not each.exact]
         conditions = _distinct([each.shown for each in choice.clauses])
+        tested = _distinct([each.qual if each.exact else each.shown for each in choice.clauses])
         return Bitmap(
             fraction=fraction,
-            cost=bitmap_index_cost(size, len(choice.keys)),
+            cost=self._cost(index, size, choice),
             meets=_distinct([*(each.qual for each in exact), *derived, *predicate]),
-            shown=[*conditions, *(item for item in predicate if item not in conditions)],
+            shown=[*tested, *(item for item in predicate if item not in tested)],
             lossy=checked,
             quals=_distinct([*(each.qual for each in exact), *([] if self._keep_implied else predicate)]),
             index=index,
@@ -118,6 +122,12 @@ class BitmapPaths:
             ),
             conditions=tuple(conditions),
         )
+
+    @staticmethod
+    def _cost(index: IndexDesc, size: ScanSize, choice: Choice) -> float:
+        if METHODS[index.method] is GIN:
+            return gin_cost(size, len(choice.keys), count_items(choice.keys, index.codes))
+        return bitmap_index_cost(size, len(choice.keys))
 
     def _of_or(self, rte: int, entry: RangeEntry, qual: Or, quals: Sequence[Expr]) -> list[Bitmap]:
         """The OR of the cheapest bitmaps of its branches; empty when a branch has none."""
@@ -175,7 +185,7 @@ class BitmapPaths:
         matched = max(1.0, total * fraction)
         rows = round(total * self._estimator.of_all([as_given(item, rte) for item in quals])) if quals else matched
         size = ScanSize(total, pages, matched, test_cost(quals), loops=self._loops)
-        startup = sum(bitmap.cost for bitmap in chosen)
+        startup = sum(bitmap.cost for bitmap in chosen) + AND_COST * (len(chosen) - 1)
         whole = chosen[0]
         if len(chosen) > 1:
             whole = Bitmap(
