@@ -507,6 +507,9 @@ _LOADERS: dict[str, Callable[..., Datum]] = {
     "database": lambda layer, name: layer.reader.one("pg_database", datname=name),
     "role graph": _graph,
     "acl": _acl,
+    "parameter acl": lambda layer, name: decode_all(
+        None if (row := layer.reader.one("pg_parameter_acl", parname=name)) is None else row.paracl
+    ),
     "restricted functions": _restricted,
     "column statistics": lambda layer, relation, attno, tree: column_statistics.read(
         layer.reader, layer.known_type, relation, attno, tree
@@ -564,6 +567,7 @@ _STALE: dict[str, Callable[[Question, Any, Change], bool]] = {
     "hash functions": _of_catalog("pg_amop", "pg_amproc"),
     "sort operator": _of_catalog("pg_aggregate"),
     "acl": lambda question, answer, change: OBJECTS[question[1]][0] in change.written,
+    "parameter acl": _of_catalog("pg_parameter_acl"),
     "restricted functions": _of_catalog("pg_proc"),
     **dict.fromkeys(text_search.LOADERS, _of_catalog(*text_search.CATALOGS)),
     "type name": _found("pg_type"),

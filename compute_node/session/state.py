@@ -348,7 +348,11 @@ class SessionState:
             # Whoever logged in may always be that again, with no role set.
             if value != ("none" if setting.name == "role" else self.settings.default(setting.name)):
                 self.catalog_function("check_identity", setting.name, str(value))
-        elif not self.catalog_function("role_is_superuser", self.user_oid) and not self._is_superuser_for(setting):
+        elif not (
+            self.catalog_function("role_is_superuser", self.user_oid)
+            or self._is_superuser_for(setting)
+            or self.catalog_function("may_set_parameter", setting.name)
+        ):
             raise InsufficientPrivilege(f'permission denied to set parameter "{setting.name}"')
 
     def role_changed(self) -> None:

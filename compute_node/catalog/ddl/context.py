@@ -437,6 +437,7 @@ CLASS_AMOP: int = CATALOGS["pg_amop"].desc.oid
 CLASS_POLICY: int = CATALOGS["pg_policy"].desc.oid
 CLASS_STATISTIC_EXT: int = CATALOGS["pg_statistic_ext"].desc.oid
 CLASS_DEFAULT_ACL: int = CATALOGS["pg_default_acl"].desc.oid
+CLASS_PARAMETER_ACL: int = CATALOGS["pg_parameter_acl"].desc.oid
 CLASS_AMPROC: int = CATALOGS["pg_amproc"].desc.oid
 
 

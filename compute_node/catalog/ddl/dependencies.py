@@ -22,6 +22,7 @@ from compute_node.catalog.ddl.context import (
     CLASS_OPCLASS,
     CLASS_OPERATOR,
     CLASS_OPFAMILY,
+    CLASS_PARAMETER_ACL,
     CLASS_POLICY,
     CLASS_PROC,
     CLASS_RELATION,
@@ -97,6 +98,9 @@ def describe(ctx: DdlContext, address: Address) -> str:
         record = ctx.rows.one("pg_policy", oid=oid)
         if record is not None:
             return f"policy {record.polname} on {describe(ctx, (CLASS_RELATION, record.polrelid, 0))}"
+    if class_oid == CLASS_PARAMETER_ACL:
+        record = ctx.rows.one("pg_parameter_acl", oid=oid)
+        return f"parameter {oid if record is None else record.parname}"
     if class_oid == CLASS_DEFAULT_ACL:
         record = ctx.rows.one("pg_default_acl", oid=oid)
         if record is not None:

@@ -6,6 +6,7 @@ manual, ch. 22.4 and the reference pages of ALTER TABLE, REASSIGN OWNED, DROP OW
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from pglast import ast, enums
@@ -16,11 +17,12 @@ from aurora.errors import (
     InsufficientPrivilege,
     NotSupported,
 )
-from compute_node.catalog.ddl import default_privileges, policies, shared_depend
+from compute_node.catalog.ddl import default_privileges, parameter_grants, policies, shared_depend
 from compute_node.catalog.ddl.context import (
     CLASS_DATABASE,
     CLASS_DEFAULT_ACL,
     CLASS_NAMESPACE,
+    CLASS_PARAMETER_ACL,
     CLASS_PROC,
     CLASS_RELATION,
     CLASS_TYPE,
@@ -191,6 +193,8 @@ def drop_owned(ctx: DdlContext, node: ast.DropOwnedStmt) -> str:
                 default_privileges.without_grantee(ctx, row.objid, row.refobjid)
             elif defaults is not None:
                 default_privileges.remove(ctx, defaults)
+        elif row.classid == CLASS_PARAMETER_ACL:
+            parameter_grants.without_grantee(ctx, row.objid, partial(_without, ctx, row.refobjid))
         elif row.deptype == ACL:
             _revoke_all(ctx, row.classid, row.objid, row.objsubid, row.refobjid)
         elif row.deptype == shared_depend.POLICY:
@@ -238,6 +242,10 @@ def _revoke_all(ctx: DdlContext, class_oid: int, oid: int, column: int, role: in
     new = without_role(ctx, items, owner, role)
     ctx.rows.update(catalog, row, **{acl_column: acl.encode_all(new)})
     shared_depend.change_acl(ctx, (class_oid, oid, 0), owner, items, new)
+
+
+def _without(ctx: DdlContext, role: int, items: Acl, owner: int) -> Acl:
+    return without_role(ctx, items, owner, role)
 
 
 def without_role(ctx: DdlContext, items: Acl, owner: int, role: int) -> Acl:

@@ -12,6 +12,7 @@ from pglast import ast
 from aurora.errors import (
     DuplicateObject,
     InsufficientPrivilege,
+    InvalidParameterValue,
     InvalidSchemaName,
     UndefinedFunction,
     UndefinedObject,
@@ -161,6 +162,13 @@ def set_owner(ctx: DdlContext, kind: SchemaObject, names: Named, spec: ast.RoleS
         shared_depend.change_owner(ctx, kind.class_oid, row.oid, owner)
         ctx.changes.touch()
     return kind.tag
+
+
+def security_label(ctx: DdlContext, node: ast.SecLabelStmt) -> str:
+    """SECURITY LABEL: 22023, for no provider of labels can be loaded."""
+    if node.provider is None:
+        raise InvalidParameterValue("no security label providers have been loaded")
+    raise InvalidParameterValue(f'security label provider "{node.provider}" is not loaded')
 
 
 def dropped(ctx: DdlContext, kind: SchemaObject, names: Sequence[ast.String], missing_ok: bool) -> Address | None:

@@ -14,6 +14,7 @@ from compute_node.catalog.ddl.context import (
     CLASS_AUTHID,
     CLASS_DATABASE,
     CLASS_NAMESPACE,
+    CLASS_PARAMETER_ACL,
     CLASS_PROC,
     CLASS_RELATION,
     CLASS_TYPE,
@@ -32,7 +33,7 @@ CLASS_TABLESPACE: Final = CATALOGS["pg_tablespace"].desc.oid
 
 
 def _database(ctx: DdlContext, class_oid: int) -> int:
-    return 0 if class_oid in (CLASS_DATABASE, CLASS_TABLESPACE) else ctx.view.layer.database_oid
+    return 0 if class_oid in (CLASS_DATABASE, CLASS_TABLESPACE, CLASS_PARAMETER_ACL) else ctx.view.layer.database_oid
 
 
 def _add(ctx: DdlContext, address: tuple[int, int, int], role: int, kind: str) -> None:

@@ -28,7 +28,7 @@ from compute_node.relations.schema import CATALOGS, CATALOGS_BY_OID
 from compute_node.session import notifications, read_only, setting_statements
 from compute_node.session.settings import SECRET, SettingValue, define_or_raise, parse_value, show_value
 from compute_node.txn.locks import FIRST_ADVISORY, FIRST_OBJECT, MODE_NAMES
-from compute_node.types.acl import SELECT, UPDATE, USAGE
+from compute_node.types.acl import SELECT, SET, UPDATE, USAGE
 from compute_node.work.waits import EVENTS
 
 if TYPE_CHECKING:
@@ -484,6 +484,11 @@ def role_is_superuser(call: Call, role: int) -> bool:
     return call.view.layer.role_graph.is_superuser(role)
 
 
+def may_set_parameter(call: Call, name: str) -> bool:
+    """Whether the current user was given a superuser's setting."""
+    return bool(call.view.rights(call.session.user_oid).parameter(name.lower(), SET))
+
+
 def has_predefined_role(call: Call, name: str) -> bool:
     """Whether the current user has the privileges of a role that every cluster has."""
     role = call.view.role(name)
@@ -612,6 +617,7 @@ FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "stored_settings": stored_settings,
     "system_setting": system_setting,
     "role_is_superuser": role_is_superuser,
+    "may_set_parameter": may_set_parameter,
     "check_identity": check_identity,
     "has_predefined_role": has_predefined_role,
     "signal_backend": signal_backend,
