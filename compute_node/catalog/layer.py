@@ -515,6 +515,7 @@ _LOADERS: dict[str, Callable[..., Datum]] = {
         layer.reader, layer.known_type, relation, attno, tree
     ),
     "estimators": _estimators,
+    "key constraint": _by("pg_constraint", "conrelid", oid="oid"),
     "leakproof": _by("pg_proc", "proleakproof", oid="oid"),
     "hash functions": _hash_functions,
     "sort operator": _by("pg_aggregate", "aggsortop", aggfnoid="oid"),
@@ -563,6 +564,7 @@ _STALE: dict[str, Callable[[Question, Any, Change], bool]] = {
     "role graph": _of_catalog("pg_authid", "pg_auth_members", "pg_database"),
     "column statistics": lambda question, answer, change: question[1] in change.relations,
     "estimators": _of_row("pg_operator"),
+    "key constraint": _of_row("pg_constraint"),
     "leakproof": _of_row("pg_proc"),
     "hash functions": _of_catalog("pg_amop", "pg_amproc"),
     "sort operator": _of_catalog("pg_aggregate"),

@@ -6,13 +6,13 @@ catalog goes to ``engine.ddl``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from pglast import ast, enums
 
-from aurora.datum import Row
 from aurora.errors import (
     InsufficientPrivilege,
     InvalidParameterValue,
@@ -207,31 +207,27 @@ def _options(node: ast.Node) -> dict[str, OptionValue]:
     return values
 
 
-def _explained(node: ast.Node) -> tuple[ast.Node, ast.CreateTableAsStmt | None]:
-    """The query of EXPLAIN, also where a statement around it would use its rows; and what would make a table of
-    them."""
-    query = node.query
-    if isinstance(query, ast.SelectStmt) and query.intoClause is not None:
-        fields = {name: getattr(query, name) for name in query if name != "intoClause"}
-        query = ast.CreateTableAsStmt(
-            query=ast.SelectStmt(**fields),
-            into=query.intoClause,
-            objtype=enums.ObjectType.OBJECT_TABLE,
-            if_not_exists=False,
-        )
-    if isinstance(query, ast.CreateTableAsStmt):
-        return query.query, query
-    return query.query if isinstance(query, ast.DeclareCursorStmt) else query, None
+def _made_table(node: ast.Node) -> ast.CreateTableAsStmt | None:
+    """CREATE TABLE AS that EXPLAIN is about, SELECT INTO as such; None for another statement."""
+    if isinstance(node, ast.SelectStmt) and node.intoClause is not None:
+        query, kind = copy(node), enums.ObjectType.OBJECT_TABLE
+        query.intoClause = None
+        return ast.CreateTableAsStmt(query=query, into=node.intoClause, objtype=kind, if_not_exists=False)
+    return node if isinstance(node, ast.CreateTableAsStmt) else None
 
 
 def _explain(session: SessionState, call: Call) -> str:
     if session.read_after_lsn:
         read_after.wait(session)
     txn = transactions.ensure(session)
-    query, created = _explained(call.node)
-    ddl = session.engine.ddl
-    if created is not None and ddl.is_there(session, txn, created, call.source):
-        return "EXPLAIN"
+    query = call.node.query
+    made = _made_table(query)
+    if made is not None:
+        if session.engine.ddl.has_made(session, txn, made, call.source):
+            return "EXPLAIN"
+        query = made.query
+    elif isinstance(query, ast.DeclareCursorStmt):
+        query = query.query
     if isinstance(query, ast.RefreshMatViewStmt):
         call.sink.rows([("Utility statements have no plan structure",)])
         return "EXPLAIN"
@@ -261,17 +257,21 @@ def _explain(session: SessionState, call: Call) -> str:
             lines = session.forwarding.explain(measured, _options(call.node), params)
             call.sink.rows([(line,) for line in lines])
             return "EXPLAIN"
-        if created is None:
+        if made is None:
             explanation.measure(lambda: door.run(session, running, params, NO_ROWS))
         else:
-            making = created  # for the type checker: it stays what it is
-
-            def fetch() -> Iterable[list[Row]]:
-                return door.start(session, running, params).batches()
-
-            explanation.measure(lambda: ddl.create_as(session, txn, making, call.source, fetch))
+            explanation.measure(lambda: _make_table(session, call, made, running, params))
     call.sink.rows([(line,) for line in explanation.lines()])
     return "EXPLAIN"
+
+
+def _make_table(
+    session: SessionState, call: Call, node: ast.CreateTableAsStmt, query: Statement, params: Params
+) -> None:
+    """CREATE TABLE AS of EXPLAIN ANALYZE, with the rows of ``query``."""
+    rows = door.start(session, query, params).batches
+    txn = transactions.ensure(session)
+    session.engine.ddl.execute(session, txn, node, call.source, call.param_types, call.params, rows)
 
 
 def _call(session: SessionState, call: Call) -> str:

@@ -76,6 +76,22 @@ class SampleScan(SeqScan):
     seed: Expr | None = None
 
 
+class TidBound(NamedTuple):
+    """An end of a range of row addresses, and whether it belongs to the range. A NULL leaves no row."""
+
+    value: Expr
+    inclusive: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class TidRangeScan(SeqScan):
+    """Reads the part of a table whose addresses are within all the bounds; ``conditions`` as those of an IndexScan."""
+
+    lower: tuple[TidBound, ...] = ()
+    upper: tuple[TidBound, ...] = ()
+    conditions: tuple[Expr, ...] = ()
+
+
 class IndexKey(NamedTuple):
     """A scan key: key column (from 0), strategy of its operator class (or IS_NULL, NOT_NULL, without a value), and the
     value's expression, which names no column of the table. ``array``: its elements one after the other. ``width``
@@ -172,11 +188,13 @@ class BitmapHeapScan(Plan):
 
 @dataclass(slots=True, kw_only=True)
 class TidScan(Plan):
-    """WHERE ctid = …"""
+    """Reads the rows at ``tids``: each an address or an array of addresses. ``conditions`` are what EXPLAIN shows for
+    them, as those of an IndexScan; one of them holds."""
 
     relation: RelationDesc
     columns: tuple[int, ...] = ()
-    tid: Expr
+    tids: tuple[Expr, ...]
+    conditions: tuple[Expr, ...] = ()
     filter: Expr | None = None
     alias: str = ""
     want_tid: bool = False

@@ -14,7 +14,8 @@ from test_session_protocol import connect
 
 from aurora.kernels.python.btree import META_ROOT, OFF_RIGHT
 from aurora.kernels.python.tuples import OFF_XMIN, TUPLE_HEADER_BYTES
-from aurora.page import HEADER_BYTES, OFF_LOWER, OFF_UPPER
+from aurora.page import HEADER_BYTES, OFF_FLAGS, OFF_LOWER, OFF_UPPER
+from compute_node.access.gist.pages import LEAF
 from compute_node.access.hash.pages import MAP, META
 from compute_node.catalog.view import CatalogView
 from compute_node.hub import HUB
@@ -31,6 +32,11 @@ create index by_n on t (n desc) where n % 2 = 0;
 create table c (ref int references t);
 insert into c values (5);
 create sequence s;
+create table g (id int, tags int[], span int4range, at point);
+insert into g select i, array[i % 10, i % 7, i], int4range(i, i + 5), point(i % 37, i) from generate_series(1, 800) i;
+create index by_tags on g using gin (tags);
+create index by_span on g using gist (span);
+create index by_place on g using spgist (at);
 """
 ALL = "select relation, place, problem from aurora_check()"
 OWN = (
@@ -60,8 +66,8 @@ class Damage:
         page: memoryview = storage.arena.page(storage.cache.get(storage.file(relfile).map.page_no(block)))
         return page
 
-    def index(self, name: str) -> int:
-        return next(each.relfile for each in self.relation("t").indexes if each.name == name)
+    def index(self, name: str, table: str = "t") -> int:
+        return next(each.relfile for each in self.relation(table).indexes if each.name == name)
 
     def line(self, page: memoryview, slot: int) -> tuple[int, int]:
         """Offset, flags and length."""
@@ -150,6 +156,35 @@ def wrong_bucket(damage: Damage) -> None:
     page[HEADER_BYTES + 3] ^= 0xFF
 
 
+def lost_item(damage: Damage) -> None:
+    """Of the first leaf of the GIN index."""
+    leaf = damage.page(damage.index("by_tags", "g"), 1)
+    struct.pack_into("<H", leaf, OFF_LOWER, struct.unpack_from("<H", leaf, OFF_LOWER)[0] - 4)
+
+
+def _gist_leaf(damage: Damage, name: str) -> memoryview:
+    block = 1
+    while not (page := damage.page(damage.index(name, "g"), block))[OFF_FLAGS] & LEAF:
+        block += 1
+    return page
+
+
+def narrow_key(damage: Damage) -> None:
+    """The key above a leaf of the GiST index holds less than the leaf has: the leaf's first range begins elsewhere."""
+    leaf = _gist_leaf(damage, "by_span")
+    size = struct.unpack_from("<H", leaf, HEADER_BYTES)[0]
+    at = HEADER_BYTES + size - 8
+    leaf[at : at + 8] = b"\x7f" + bytes(leaf[at + 1 : at + 8])
+
+
+def lost_place(damage: Damage) -> None:
+    leaf = _gist_leaf(damage, "by_place")
+    size = struct.unpack_from("<H", leaf, HEADER_BYTES)[0]
+    lower = struct.unpack_from("<H", leaf, OFF_LOWER)[0]
+    leaf[HEADER_BYTES : lower - size] = bytes(leaf[HEADER_BYTES + size : lower])
+    struct.pack_into("<H", leaf, OFF_LOWER, lower - size)
+
+
 def lost_chunk(damage: Damage) -> None:
     toast = damage.relation("t").toast
     assert toast is not None
@@ -201,6 +236,9 @@ DAMAGES: list[tuple[Callable[[Damage], None], str, str]] = [
     (lost_downlink, "public.t_pkey", "has no downlink"),
     (foreign_page, "public.t_pkey", "page belongs to relation file 4711"),
     (wrong_bucket, "public.by_h", "has no entry for this row"),
+    (lost_item, "public.by_tags", "has no entry for this row"),
+    (narrow_key, "public.by_span", "has no entry for this row"),
+    (lost_place, "public.by_place", "has no entry for this row"),
     (lost_chunk, "public.t", "column long cannot be read"),
     (second_key, "public.t_pkey", "has the key of the row at (0,1)"),
     (broken_check, "public.t", 'breaks the constraint "t_n_check"'),
@@ -243,7 +281,8 @@ def test_damage_is_found(plant: Callable[[Damage], None], relation: str, problem
         found = await _found(db, OWN if relation else ALL)
         assert any(problem in text and (not relation or where == relation) for where, _, text in found), found
         toast = f"pg_toast.pg_toast_{_oid(engine)}"
-        around = {"public.t", "public.t_pkey", "public.by_h", "public.by_n", "public.c", toast, f"{toast}_index"}
+        indexes = {f"public.{name}" for name in ("t_pkey", "by_h", "by_n", "by_tags", "by_span", "by_place")}
+        around = {"public.t", "public.c", *indexes, toast, f"{toast}_index"}
         assert not relation or {where for where, _, _ in found} <= around
 
     serve_engine(test)

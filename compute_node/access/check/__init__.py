@@ -13,6 +13,8 @@ a ``Fault``; a page that makes no sense is one too, and the check goes on with t
 | ``heap`` | pages, tuples, version chains; gives the rows |
 | ``btree`` | levels, order of keys, right links, downlinks |
 | ``hash`` | buckets and their overflow pages |
+| ``gin`` | a B-tree's, for each item of a value |
+| ``gist`` | keys within the keys above them |
 | ``relation`` | all of one table together |
 """
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Generator, Iterator, Sequence
+from abc import abstractmethod
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from aurora.datum import Datum
+from aurora.errors import IndexCorrupted
 from aurora.kernels.python.btree import (
     DELETED,
     INCOMPLETE_SPLIT,
@@ -23,6 +25,7 @@ from compute_node.access.check.findings import IndexCheck, page_of
 from compute_node.hub import HUB
 
 if TYPE_CHECKING:
+    from compute_node.access.index_access import IndexAccess
     from compute_node.work.account import Area
 
 Found = tuple[str, str]
@@ -62,27 +65,22 @@ class _Unreadable(Exception):
         self.block = block
 
 
-class BTreeCheck(IndexCheck):
-    """See ``IndexCheck``. Writers may split pages meanwhile: a page without a downlink is looked for once more in the
-    level above before it is a fault."""
+class TreeCheck(IndexCheck):
+    """The walk through a tree of B-tree pages, whatever its leaves' items are. Writers may split pages meanwhile: a
+    page without a downlink is looked for once more in the level above before it is a fault."""
 
-    def __init__(self, index: BTreeIndex, area: Area) -> None:
+    def __init__(self, index: IndexAccess, area: Area) -> None:
         super().__init__(area)
-        self._index = index
+        self._file = index.file
         self._cache = index.table.storage.cache
-        self._nulls_equal = index.desc.nulls_not_distinct
 
-    def entry(self, values: Sequence[Datum], tid: int) -> tuple[bytes, bytes]:
-        """See ``IndexCheck``: the leaf's item, and that without the address."""
-        key = self._index.keys.of(values)
-        if key is None:
-            return b"", b""
-        item = self._index.codec.item(key, tid)
-        return item, item[:-TID_BYTES] if self._nulls_equal or None not in key else b""
+    @abstractmethod
+    def rows_of(self, items: Sequence[bytes]) -> Iterable[tuple[bytes, int]]:
+        """The entries of a leaf's items with their rows' addresses. Errors: IndexCorrupted."""
 
     def walk(self) -> Iterator[Found]:
         """See ``IndexCheck``: from the root down."""
-        meta = page_of(self._cache, self._index.file, 0)
+        meta = page_of(self._cache, self._file, 0)
         root = int(struct.unpack_from("<I", meta, META_ROOT)[0])
         if meta[OFF_KIND] != PageKind.BTREE or meta[META_ROOT + 4 : META_ROOT + 4 + len(META_MAGIC)] != META_MAGIC:
             yield "block 0", "is not a B-tree's meta page"
@@ -98,10 +96,10 @@ class BTreeCheck(IndexCheck):
             above, expected, children = children[0][1], level - 1, following
 
     def _page(self, block: int) -> _Page:
-        if block >= self._index.file.map.blocks:
+        if block >= self._file.map.blocks:
             raise _Unreadable(block, "a link leads there, beyond the index")
         try:
-            return _Page(page_of(self._cache, self._index.file, block), self._index.relfile)
+            return _Page(page_of(self._cache, self._file, block), self._file.relfile)
         except ValueError as error:
             raise _Unreadable(block, str(error)) from error
 
@@ -140,7 +138,10 @@ class BTreeCheck(IndexCheck):
             if page.level:
                 following += [(item[:-4], int.from_bytes(item[-4:], "little")) for item in page.items]
             else:
-                self.keep([(item, int.from_bytes(item[-TID_BYTES:], "big")) for item in page.items])
+                try:
+                    self.keep(list(self.rows_of(page.items)))
+                except IndexCorrupted as error:
+                    yield f"block {block}", str(error)
         if at < len(children):
             yield f"block {children[at][1]}", "the right links of its level do not lead there"
         if unlinked and above:
@@ -161,3 +162,24 @@ class BTreeCheck(IndexCheck):
             yield f"block {block}", "its first item is below the high key of the page to its left"
         if page.high and page.high <= low:
             yield f"block {block}", "its high key is not above that of the page to its left"
+
+
+class BTreeCheck(TreeCheck):
+    """See ``TreeCheck``: an item is a key with the row's address."""
+
+    def __init__(self, index: BTreeIndex, area: Area) -> None:
+        super().__init__(index, area)
+        self._index = index
+        self._nulls_equal = index.desc.nulls_not_distinct
+
+    def of_row(self, values: Sequence[Datum], tid: int) -> tuple[Sequence[bytes], bytes]:
+        """See ``IndexCheck``: the leaf's item, and that without the address."""
+        key = self._index.keys.of(values)
+        if key is None:
+            return (), b""
+        item = self._index.codec.item(key, tid)
+        return (item,), item[:-TID_BYTES] if self._nulls_equal or None not in key else b""
+
+    def rows_of(self, items: Sequence[bytes]) -> Iterable[tuple[bytes, int]]:
+        """See ``TreeCheck``."""
+        return [(item, int.from_bytes(item[-TID_BYTES:], "big")) for item in items]

@@ -67,7 +67,7 @@ class Numbered:
 
 
 def number_of(entry: bytes) -> int:
-    """Entries are told apart by 64 bits of their hash; 0: no entry."""
+    """Entries are told apart by 64 bits of their hash; 0: none."""
     return hash(entry) & 0xFFFFFFFFFFFFFFFF if entry else 0
 
 
@@ -84,9 +84,9 @@ class IndexCheck(ABC):
         """(place, text) of what is wrong; yields between pages, so that others may run."""
 
     @abstractmethod
-    def entry(self, values: Sequence[Datum], tid: int) -> tuple[bytes, bytes]:
-        """The entry that a row at this address has, and what no two rows of a unique index have in common; empty: it
-        has none, or may share it."""
+    def of_row(self, values: Sequence[Datum], tid: int) -> tuple[Sequence[bytes], bytes]:
+        """The entries that a row at this address has, and what no two rows of a unique index have in common (empty: it
+        may share it)."""
 
     def keep(self, items: Sequence[tuple[bytes, int]]) -> None:
         """A page's entries with their row addresses."""

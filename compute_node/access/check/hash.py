@@ -31,10 +31,10 @@ class HashCheck(IndexCheck):
         super().__init__(area)
         self._index = index
 
-    def entry(self, values: Sequence[Datum], tid: int) -> tuple[bytes, bytes]:
+    def of_row(self, values: Sequence[Datum], tid: int) -> tuple[Sequence[bytes], bytes]:
         """See ``IndexCheck``: hash and address; a hash index is never unique."""
         key = self._index.keys.of(values)
-        return b"" if key is None or key[0] is None else entry(self._index.hash(key[0]), tid), b""
+        return () if key is None or key[0] is None else (entry(self._index.hash(key[0]), tid),), b""
 
     def walk(self) -> Iterator[tuple[str, str]]:
         """See ``IndexCheck``. Buckets are split upwards only, so that nothing moves to where this has been."""

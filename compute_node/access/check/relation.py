@@ -22,8 +22,12 @@ from compute_node.access.check.findings import (
     is_of_the_data,
     number_of,
 )
+from compute_node.access.check.gin import GinCheck
+from compute_node.access.check.gist import GistCheck
 from compute_node.access.check.hash import HashCheck
 from compute_node.access.check.heap import HeapCheck
+from compute_node.access.gin.index import GinIndex
+from compute_node.access.gist.index import GistIndex
 from compute_node.access.hash.index import HashIndex
 from compute_node.access.stored import Toasted
 from compute_node.hub import HUB
@@ -48,6 +52,10 @@ def check_of(index: IndexAccess, area: Area) -> IndexCheck | None:
         return BTreeCheck(index, area)
     if isinstance(index, HashIndex):
         return HashCheck(index, area)
+    if isinstance(index, GinIndex):
+        return GinCheck(index, area)
+    if isinstance(index, GistIndex):
+        return GistCheck(index, area)
     return None
 
 
@@ -71,7 +79,8 @@ class _IndexRows:
 
     def __init__(self, index: IndexAccess, check: IndexCheck, area: Area) -> None:
         self.index, self.check = index, check
-        self.entries, self.keys = Numbered(area), Numbered(area)
+        self.entries, self.tids, self.keys = Numbered(area), Numbered(area), Numbered(area)
+        """of its entries, with their rows' addresses; a number a row"""
 
 
 class _TableCheck:
@@ -164,29 +173,32 @@ class _TableCheck:
     def _entries(self, each: _IndexRows, rows: Sequence[tuple[list[Datum], int]]) -> Iterator[tuple[str, str]]:
         """The numbers of the rows' entries and keys."""
         entries: list[int] = []
+        tids: list[int] = []
         keys: list[int] = []
         unique = each.index.desc.unique
         for values, tid in rows:
-            entry = key = b""
+            found: Sequence[bytes] = ()
+            key = b""
             try:
-                entry, key = each.check.entry(values, tid)
+                found, key = each.check.of_row(values, tid)
             except SqlError as error:
                 if not is_of_the_data(error):
                     raise
                 yield _shown(tid), f"its key in {each.index.desc.name} cannot be computed: {error}"
-            entries.append(number_of(entry))
+            entries += [number_of(entry) for entry in found]
+            tids += [tid] * len(found)
             if unique:
                 keys.append(number_of(key))
         each.entries.add(entries)
+        each.tids.add(tids)
         each.keys.add(keys)
 
     # Rows and entries
 
     def _compared(self, each: _IndexRows, roots: Numbers, tids: Numbers) -> Iterator[tuple[str, str]]:
-        wanted = each.entries.all()
-        for at in _apart(_absent, wanted, each.check.entries.all()).tolist():
-            if wanted[at]:
-                yield _shown(int(tids[at])), "has no entry for this row"
+        lost = each.tids.all()[_apart(_absent, each.entries.all(), each.check.entries.all())]
+        for tid in np.unique(lost).tolist():
+            yield _shown(tid), "has no entry for this row"
         named = each.check.tids.all()
         for tid in np.unique(named[_apart(_absent, named, roots)]).tolist():
             yield _shown(tid), "has an entry for this address, and there is no row"

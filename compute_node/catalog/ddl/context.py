@@ -81,6 +81,8 @@ class DdlContext:
         self.source = source
         self.param_types: tuple[int, ...] = ()
         self.params: Row = ()
+        self.query_rows: Callable[[], Iterator[Batch]] | None = None
+        """the rows of CREATE TABLE AS, where EXPLAIN runs its query"""
         self.catalog: Catalog = engine.catalog
         self.storage: Storage = engine.storage
         self.changes: TxnCatalog = self.catalog.changes(txn)
@@ -442,7 +444,8 @@ CLASS_AMPROC: int = CATALOGS["pg_amproc"].desc.oid
 
 
 def uses(trace: Trace) -> set[tuple[int, int, int]]:
-    """The user functions, operators, types and collations that an analysis has chosen."""
+    """The user functions, operators, types and collations that an analysis has chosen, and the primary keys that it
+    relies on."""
     found = set()
     for (kind, *key), answer in trace.items():
         if kind == "function":
@@ -451,6 +454,8 @@ def uses(trace: Trace) -> set[tuple[int, int, int]]:
             found.add((CLASS_OPERATOR, key[0], 0))
         elif kind == "type name" and answer is not None:
             found.add((CLASS_TYPE, answer, 0))
+        elif kind == "key constraint" and answer is not None:
+            found.add((CLASS_CONSTRAINT, key[0], 0))
         elif kind == "collation" and answer is not None:
             found.add((CLASS_COLLATION, key[0], 0))
     return found

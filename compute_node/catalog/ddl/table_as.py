@@ -1,12 +1,13 @@
 """CREATE TABLE AS, SELECT INTO, CREATE MATERIALIZED VIEW: a query → a relation with its rows.
 
-EXPLAIN ANALYZE runs them with a query of its own (``fetch``), whose nodes it measures.
+EXPLAIN ANALYZE runs them with a query of its own (``ctx.query_rows``), whose nodes it measures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import nullcontext
+from copy import copy
 
 from pglast import ast, enums
 
@@ -30,8 +31,6 @@ from compute_node.sql.required import NOTHING
 from compute_node.sql.rewrite import own_nodes
 
 _BATCH = 2000
-Fetch = Callable[[], Iterable[list[Row]]]
-"""gives the query's batches of rows"""
 
 
 def _prepared_query(ctx: DdlContext, node: ast.ExecuteStmt) -> ast.SelectStmt:
@@ -46,7 +45,7 @@ def _prepared_query(ctx: DdlContext, node: ast.ExecuteStmt) -> ast.SelectStmt:
     return raw.node
 
 
-def is_there(ctx: DdlContext, node: ast.CreateTableAsStmt) -> bool:
+def has_made(ctx: DdlContext, node: ast.CreateTableAsStmt) -> bool:
     """Whether the relation is there, which IF NOT EXISTS tells; 42P07 otherwise."""
     into = node.into
     schema, name = ctx.creation_schema(into.rel), cut_name(into.rel.relname)
@@ -58,7 +57,7 @@ def is_there(ctx: DdlContext, node: ast.CreateTableAsStmt) -> bool:
     return True
 
 
-def create_table_as(ctx: DdlContext, node: ast.CreateTableAsStmt, fetch: Fetch | None = None) -> str:
+def create_table_as(ctx: DdlContext, node: ast.CreateTableAsStmt) -> str:
     """CREATE TABLE AS, SELECT INTO, CREATE MATERIALIZED VIEW; the tag counts the rows."""
     into, is_view = node.into, node.objtype == enums.ObjectType.OBJECT_MATVIEW
     query_node = node.query
@@ -74,7 +73,7 @@ def create_table_as(ctx: DdlContext, node: ast.CreateTableAsStmt, fetch: Fetch |
     else:
         check_required(ctx.view, ctx.user_oid, query.privileges or NOTHING)
     schema = ctx.creation_schema(into.rel)
-    if is_there(ctx, node):
+    if has_made(ctx, node):
         return "CREATE MATERIALIZED VIEW" if is_view else "CREATE TABLE AS"
     check_tablespace(ctx, into.tableSpaceName)
     names = [item.sval for item in into.colNames or ()]
@@ -103,7 +102,9 @@ def create_table_as(ctx: DdlContext, node: ast.CreateTableAsStmt, fetch: Fetch |
         return "SELECT 0" if isinstance(node.query, ast.ExecuteStmt) else "CREATE TABLE AS"
     ctx.changes.touch(desc.oid)
     with ctx.maintaining(desc) if is_view else nullcontext():
-        count = fill(ctx, relation(ctx, desc.oid), ctx.fetch(query_node) if fetch is None else fetch())
+        count = fill(
+            ctx, relation(ctx, desc.oid), ctx.fetch(query_node) if ctx.query_rows is None else ctx.query_rows()
+        )
     return f"SELECT {count}"
 
 
@@ -137,11 +138,7 @@ def fill(ctx: DdlContext, desc: RelationDesc, batches: Iterable[list[Row]]) -> i
 
 def select_into(ctx: DdlContext, node: ast.SelectStmt) -> str:
     """SELECT … INTO as CREATE TABLE AS."""
-    return create_table_as(ctx, as_create(node))
-
-
-def as_create(node: ast.SelectStmt) -> ast.CreateTableAsStmt:
-    """SELECT … INTO in CREATE TABLE AS's words; the query loses its INTO."""
-    into = node.intoClause
-    node.intoClause = None
-    return ast.CreateTableAsStmt(query=node, into=into, objtype=enums.ObjectType.OBJECT_TABLE, if_not_exists=False)
+    query, kind = copy(node), enums.ObjectType.OBJECT_TABLE
+    query.intoClause = None
+    made = ast.CreateTableAsStmt(query=query, into=node.intoClause, objtype=kind, if_not_exists=False)
+    return create_table_as(ctx, made)

@@ -39,6 +39,8 @@ from compute_node.sql.plan import (
     SeqScan,
     Sort,
     SubqueryScan,
+    TidBound,
+    TidRangeScan,
     TidScan,
     Unique,
     ValuesScan,
@@ -160,11 +162,24 @@ class Creator:
         output = self._bound(needs, mapping)
         condition = self._filter(path.filter, mapping)
         want_tid = path.rte == self.tid_entry
-        if path.tid is not None:
+        if path.tids is not None and path.tids.values:
             return TidScan(
                 relation=relation,
                 columns=tuple(columns),
-                tid=self._bind(path.tid, {}),
+                tids=self._bound(path.tids.values, {}),
+                conditions=self._shown(path.conditions, path.rte),
+                filter=condition,
+                alias=path.entry.alias,
+                want_tid=want_tid,
+                output=output,
+            )
+        if path.tids is not None:
+            return TidRangeScan(
+                relation=relation,
+                columns=tuple(columns),
+                lower=self._tid_bounds(path.tids.lower),
+                upper=self._tid_bounds(path.tids.upper),
+                conditions=self._shown(path.conditions, path.rte),
                 filter=condition,
                 alias=path.entry.alias,
                 want_tid=want_tid,
@@ -217,6 +232,9 @@ class Creator:
             output=output,
         )
         return self._index_only(made) if self._has_all(path.index.index, columns) and not want_tid else made
+
+    def _tid_bounds(self, bounds: Sequence[TidBound]) -> tuple[TidBound, ...]:
+        return tuple(TidBound(self._bind(value, {}), inclusive) for value, inclusive in bounds)
 
     def _has_all(self, index: IndexDesc, columns: Sequence[int]) -> bool:
         """Whether an index could give these columns by itself."""
