@@ -59,7 +59,7 @@ def _table(ctx: DdlContext, name: ast.RangeVar) -> RelationDesc:
     if desc.oid in CATALOGS_BY_OID or desc.kind == "t":
         ctx.check_owner(desc)
         raise NotSupported("clustering system catalogs and TOAST tables is not supported")
-    desc = ctx.table(name, ACCESS_EXCLUSIVE, "rm")
+    desc = ctx.table(name, ACCESS_EXCLUSIVE, "rmp")
     ctx.check_unused(desc, "CLUSTER")
     return desc
 

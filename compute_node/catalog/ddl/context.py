@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 
 KINDS = {
-    "r": "table", "i": "index", "v": "view", "m": "materialized view", "S": "sequence", "p": "table",
+    "r": "table", "i": "index", "I": "index", "v": "view", "m": "materialized view", "S": "sequence", "p": "table",
     "c": "composite type",
 }  # fmt: skip
 NAME_BYTES_MAX = 63
@@ -166,7 +166,7 @@ class DdlContext:
             raise UndefinedTable(f'{noun} "{shown}" does not exist')
         return found
 
-    def table(self, name: ast.RangeVar, mode: int = ACCESS_EXCLUSIVE, kinds: str = "r") -> RelationDesc:
+    def table(self, name: ast.RangeVar, mode: int = ACCESS_EXCLUSIVE, kinds: str = "rp") -> RelationDesc:
         """An ordinary table (or another of ``kinds``) for changing: locked, owned, no system catalog. 42P01, 42809,
         42501."""
         desc = self.find(name)
@@ -191,8 +191,13 @@ class DdlContext:
             raise InvariantViolation("desc is not there")
         for _ in range(2):
             # Before the wait for the lock and, as things may have changed meanwhile, after it.
-            if desc.kind != "r":
+            if desc.kind not in "rp":
                 raise WrongObjectType(f'"{desc.name}" is not a table')
+            if desc.is_partitioned and not name.inh:
+                raise WrongObjectType(
+                    "cannot truncate only a partitioned table",
+                    hint="Do not specify the ONLY keyword, or use TRUNCATE ONLY on the partitions directly.",
+                )
             if desc.oid < FIRST_NORMAL_OID:
                 raise InsufficientPrivilege(f'permission denied: "{desc.name}" is a system catalog')
             if not self.rights.relation(desc, TRUNCATE):

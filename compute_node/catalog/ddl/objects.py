@@ -382,6 +382,8 @@ def truncate_statement(ctx: DdlContext, node: ast.TruncateStmt) -> str:
         ctx.check_unused(desc, "TRUNCATE")
         if node.restart_seqs:
             _restart_sequences(ctx, desc)
+        if desc.is_partitioned:
+            continue
         counts = ctx.storage.table(desc).counts
         truncate(ctx, desc)
         ctx.txn.levels[-1].empty(counts)

@@ -779,6 +779,8 @@ _WITHOUT_QUERIES = {
     "INDEX": "index expression",
     "EXECUTE": "EXECUTE parameter",
     "STATISTICS": "statistics expression",
+    "PARTITION": "partition key expression",
+    "BOUND": "partition bound",
 }
 
 

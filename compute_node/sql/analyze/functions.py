@@ -333,6 +333,8 @@ _SRF_REFUSED = {
     "COPY": "COPY FROM WHERE conditions",
     "POLICY": "policy expressions",
     "STATISTICS": "statistics expressions",
+    "PARTITION": "partition key expressions",
+    "BOUND": "partition bound",
 }
 
 
@@ -515,6 +517,8 @@ _PLACES = {
     "CALL": "CALL arguments",
     "EXECUTE": "EXECUTE parameters",
     "WHEN": "MERGE WHEN conditions",
+    "PARTITION": "partition key expressions",
+    "BOUND": "partition bound",
 }
 """Clauses without aggregates, as messages name them"""
 
