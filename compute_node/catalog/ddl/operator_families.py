@@ -52,6 +52,8 @@ _RULES: Final[dict[tuple[int, int], _Rule]] = {
     (HASH, 2): ("hash function 2", 2, "bigint", oids.INT8),
 }
 """(method, support number) → what messages call it, how many arguments it has, its result's name and type"""
+_OPTIONS = 5
+"""the support function that reads a B-tree operator class's options"""
 _COUNTS = {1: "one argument", 2: "two arguments", 5: "five arguments"}
 
 
@@ -139,11 +141,25 @@ def _support(ctx: DdlContext, item: ast.CreateOpClassItem, method: int) -> tuple
         pair = function.arguments[0], function.arguments[2 if item.number == 3 else 1]
     elif pair is None and method == HASH and item.number in (1, 2):
         pair = function.arguments[0], function.arguments[0]
+    if method == BTREE and item.number == _OPTIONS:
+        _check_options(function, pair)
     if pair is None:
         raise InvalidObjectDefinition("associated data types must be specified for index support function")
     if method == BTREE and item.number == 4 and pair[0] != pair[1]:
         raise InvalidObjectDefinition("btree equal image functions must not be cross-type")
     return function.oid, *pair
+
+
+def _check_options(function: Function, pair: tuple[int, int] | None) -> None:
+    if pair is not None and pair[0] != pair[1]:
+        raise InvalidObjectDefinition(
+            "left and right associated data types for operator class options parsing functions must match"
+        )
+    if function.arguments != (oids.INTERNAL,) or function.result != oids.VOID:
+        raise InvalidObjectDefinition(
+            "invalid operator class options parsing function",
+            hint="Valid signature of operator class options parsing function is (internal) RETURNS void.",
+        )
 
 
 def _check_support(function: Function, rule: _Rule) -> None:
