@@ -74,9 +74,9 @@ def alter_operator_family(ctx: DdlContext, node: ast.AlterOpFamilyStmt) -> str:
                     f"{what} number {_shown(ctx, number, left, right).replace('(', ' for (')} appears more than once"
                 )
         for key in keys:
-            _drop(ctx, family, *key)
+            _drop(ctx, family, shown, *key)
     else:
-        _add_all(ctx, family, method, node.items)
+        _add_all(ctx, family, shown, method, node.items)
     ctx.changes.touch()
     return "ALTER OPERATOR FAMILY"
 
@@ -95,8 +95,10 @@ def _shown(ctx: DdlContext, number: int, left: int, right: int) -> str:
     return f"{number}({format_type(ctx.view, left)},{format_type(ctx.view, right)})"
 
 
-def _add_all(ctx: DdlContext, family: Record, method: int, items: Sequence[ast.CreateOpClassItem]) -> None:
-    """Look at all of them first; then write."""
+def _add_all(
+    ctx: DdlContext, family: Record, written: str, method: int, items: Sequence[ast.CreateOpClassItem]
+) -> None:
+    """Look at all of them first; then write. ``written``: the family's name as messages have it."""
     strategies, supports = LIMITS[method]
     operators: list[tuple[int, int, int, int]] = []
     functions: list[tuple[int, int, int, int]] = []
@@ -124,9 +126,9 @@ def _add_all(ctx: DdlContext, family: Record, method: int, items: Sequence[ast.C
                 kinds = f"{format_type(ctx.view, key[1])},{format_type(ctx.view, key[2])}"
                 raise InvalidObjectDefinition(f"{what} number {key[0]} for ({kinds}) appears more than once")
     for number, operator, left, right in operators:
-        _add_operator(ctx, family, method, number, (operator, left, right))
+        _add_operator(ctx, family, written, method, number, (operator, left, right))
     for number, function, left, right in functions:
-        _add_function(ctx, family, number, (function, left, right))
+        _add_function(ctx, family, written, number, (function, left, right))
 
 
 def _support(ctx: DdlContext, item: ast.CreateOpClassItem, method: int) -> tuple[int, int, int]:
@@ -173,24 +175,28 @@ def _check_support(function: Function, rule: _Rule) -> None:
         raise InvalidObjectDefinition(f"{what} must return {result_name}")
 
 
-def _add_operator(ctx: DdlContext, family: Record, method: int, number: int, member: tuple[int, int, int]) -> None:
+def _add_operator(
+    ctx: DdlContext, family: Record, written: str, method: int, number: int, member: tuple[int, int, int]
+) -> None:
     operator, left, right = member
     key = {"amopfamily": family.oid, "amoplefttype": left, "amoprighttype": right, "amopstrategy": number}
     if ctx.rows.find("pg_amop", **key):
         shown = _shown(ctx, number, left, right)
-        raise DuplicateObject(f'operator {shown} already exists in operator family "{family.opfname}"')
+        raise DuplicateObject(f'operator {shown} already exists in operator family "{written}"')
     oid = ctx.next_oid()
     ctx.rows.insert("pg_amop", oid=oid, **key, amoppurpose="s", amopopr=operator, amopmethod=method)
     ctx.depend((CLASS_AMOP, oid, 0), (CLASS_OPERATOR, operator, 0), "a")
     ctx.depend((CLASS_AMOP, oid, 0), (CLASS_OPFAMILY, family.oid, 0), "a")
 
 
-def _add_function(ctx: DdlContext, family: Record, number: int, member: tuple[int, int, int]) -> None:
+def _add_function(
+    ctx: DdlContext, family: Record, written: str, number: int, member: tuple[int, int, int]
+) -> None:
     function, left, right = member
     key = {"amprocfamily": family.oid, "amproclefttype": left, "amprocrighttype": right, "amprocnum": number}
     if ctx.rows.find("pg_amproc", **key):
         shown = _shown(ctx, number, left, right)
-        raise DuplicateObject(f'function {shown} already exists in operator family "{family.opfname}"')
+        raise DuplicateObject(f'function {shown} already exists in operator family "{written}"')
     oid = ctx.next_oid()
     ctx.rows.insert("pg_amproc", oid=oid, **key, amproc=function)
     ctx.depend((CLASS_AMPROC, oid, 0), (CLASS_PROC, function, 0), "a")
@@ -204,7 +210,7 @@ def _needed_pair(ctx: DdlContext, item: ast.CreateOpClassItem) -> tuple[int, int
     return pair
 
 
-def _drop(ctx: DdlContext, family: Record, kind: int, number: int, left: int, right: int) -> None:
+def _drop(ctx: DdlContext, family: Record, written: str, kind: int, number: int, left: int, right: int) -> None:
     if kind == OPERATOR:
         catalog, class_oid, what = "pg_amop", CLASS_AMOP, "operator"
         key = {"amopfamily": family.oid, "amoplefttype": left, "amoprighttype": right, "amopstrategy": number}
@@ -214,6 +220,6 @@ def _drop(ctx: DdlContext, family: Record, kind: int, number: int, left: int, ri
     row = next(iter(ctx.rows.find(catalog, **key)), None)
     if row is None:
         shown = _shown(ctx, number, left, right)
-        raise UndefinedObject(f'{what} {shown} does not exist in operator family "{family.opfname}"')
+        raise UndefinedObject(f'{what} {shown} does not exist in operator family "{written}"')
     ctx.rows.delete(catalog, row)
     ctx.rows.delete_where("pg_depend", classid=class_oid, objid=row.oid)

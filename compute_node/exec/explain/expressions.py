@@ -59,8 +59,9 @@ class Wording:
 
     def shown(self, node: ex.Expr, names: Names) -> str:
         """What a node computes, without an implicit cast around it."""
-        while isinstance(node, ex.Call) and node.display == "coercion" and node.arguments:
-            node = node.arguments[0]
+        cast = node.argument if isinstance(node, ex.CoerceTypmod) else node
+        while isinstance(cast, ex.Call) and cast.display == "coercion" and cast.arguments:
+            node = cast = cast.arguments[0]
         return self.text(node, names)
 
     def text(self, node: ex.Expr, names: Names) -> str:

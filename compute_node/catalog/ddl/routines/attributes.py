@@ -124,7 +124,7 @@ def _check(ctx: DdlContext, name: str, value: str) -> None:
     try:
         setting_statements.of_catalog(ctx.session, name, value)
     except InvalidParameterValue:
-        ctx.notice(f'text search configuration "{value}" does not exist')
+        ctx.notice(f'text search configuration "{value}" does not exist', sqlstate="42704")
     mark = settings.mark()
     try:
         settings.set(name, value, local=True)
