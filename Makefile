@@ -59,7 +59,7 @@ sim: install
 	$(BIN)/python -m aurora.sim --readers --seeds $(or $(SEEDS),200) --jobs $(JOBS)
 
 fuzz: install
-	$(BIN)/python -m tests.fuzz --queries $(or $(QUERIES),5000) --seed $(or $(SEED),1) $(if $(POSTGRES),--postgres "$(POSTGRES)")
+	$(BIN)/python -m tests.fuzz --queries $(or $(QUERIES),5000) --seed $(or $(SEED),1) --jobs $(JOBS) $(if $(POSTGRES),--postgres "$(POSTGRES)")
 
 proto: install
 	$(BIN)/python -m grpc_tools.protoc -Iaurora/rpc=protos --python_out=. --pyi_out=. --grpc_python_out=. protos/storage.proto protos/compute.proto

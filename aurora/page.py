@@ -44,3 +44,4 @@ class PageKind(IntEnum):
     CLOG = 5
     HASH = 6
     SPACE_MAP = 7
+    GIST = 8

@@ -53,9 +53,9 @@ from compute_node.sql.analyze.row_addresses import add_addresses
 from compute_node.sql.analyze.stored import default_of
 from compute_node.sql.expressions import Expr
 from compute_node.sql.parse import RawStatement
-from compute_node.sql.plan import PlannedStmt
+from compute_node.sql.plan import Addressed, PlannedStmt
 from compute_node.sql.planner import plan
-from compute_node.sql.planner.modify import checks, copy_condition, generated
+from compute_node.sql.planner.changed_rows import checks, copy_condition, generated
 from compute_node.sql.required import RelationAccess, Required
 from compute_node.sql.rewriter import rewrite
 from compute_node.txn.locks import ROW_EXCLUSIVE, WeakLocks
@@ -214,9 +214,9 @@ class Engine:
             if routine is not None and routine.stored:
                 view = view.of_stored_text()
             query = analyze(node, view, param_types, source, slots, session, routine=routine)
-            tables: tuple[int, ...] = ()
+            tables: tuple[Addressed, ...] = ()
             if addressed:
-                query, tables = add_addresses(query)
+                query, tables = add_addresses(view, query)
             query = rewrite(query, view, session)
             planned = plan(query, view, session.settings, session, values)
             planned.addressed = tables

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypeAlias
 
 from aurora.datum import Datum, Row
 from aurora.errors import InvariantViolation, NotSupported, SqlError, UniqueViolation
@@ -24,6 +24,9 @@ from compute_node.txn.serializable import EVERYTHING, SerialSnapshot, Span
 from compute_node.txn.transaction import Txn
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from aurora.kernels.python.clog import Snapshot
     from aurora.kernels.python.columns import Columns
     from aurora.kernels.python.tuples import Projection
@@ -34,14 +37,25 @@ if TYPE_CHECKING:
     from compute_node.txn.serializable import SerialTxn
 
 
+Found: TypeAlias = "NDArray[np.uint8]"
+KeyedRows: TypeAlias = "tuple[NDArray[np.int64], ColumnRows]"
+"""(the number of the key of each row, the rows by column)"""
+
+
+BATCH_VALUES = 1 << 18
+"""A batch by columns has at most about so many values"""
+
+
 class ScanKey(NamedTuple):
     """One condition on key columns: ``column`` (from 0) ``strategy`` of its operator class ``value``, or
-    ``IS_NULL``/``NOT_NULL``. A comparison of rows covers ``width`` columns from there on, and ``value`` is a tuple."""
+    ``IS_NULL``/``NOT_NULL``. A comparison of rows covers ``width`` columns from there on, and ``value`` is a tuple.
+    Of an ordering operator ``measure`` is its function."""
 
     column: int
     strategy: int
     value: Datum = None
     width: int = 1
+    measure: Callable[..., float] | None = None
 
 
 def equality_keys(values: Sequence[Datum], strategy: int = 3) -> list[ScanKey]:
@@ -133,12 +147,15 @@ class HeapReader:
                 seen = codec.handles
                 yield from resolved(rows, proj.eager)
 
-    def put(self, snapshot: Snapshot, tids: list[int], columns: Columns) -> None:
-        """The rows into ``columns``, which has room for them."""
-        if self._fetch_columns(snapshot, tids, columns) is not None:
+    def put(self, snapshot: Snapshot, tids: list[int], columns: Columns, found: Found | None = None) -> None:
+        """The rows into ``columns``, which has room for them. ``found``: becomes 1 for each address with a row."""
+        if self._fetch_columns(snapshot, tids, columns, found) is not None:
+            start = 0
             for part in self._read_ahead(tids):
-                while (missing := self._fetch_columns(snapshot, part, columns)) is not None:
+                flags = None if found is None else found[start : start + len(part)]
+                while (missing := self._fetch_columns(snapshot, part, columns, flags)) is not None:
                     self._cache.load(missing)
+                start += len(part)
 
     def _rows(self, snapshot: Snapshot, tids: list[int], proj: Projection) -> Iterator[list[Row]]:
         rows = self._fetch_many(snapshot, tids, proj)
@@ -227,6 +244,17 @@ class IndexAccess(ABC):
                     counts.fetched += len(batch)
                     yield batch
 
+    def scan_nearest(
+        self,
+        snapshot: Snapshot,
+        keys: Sequence[ScanKey],
+        orders: Sequence[ScanKey],
+        columns: tuple[int, ...],
+        want_tid: bool,
+    ) -> Iterator[list[Row]]:
+        """``scan`` in the order of the values of ordering operators, the first one before the next."""
+        raise InvariantViolation(f'index "{self.desc.name}" of method {self.method.name} knows no distances')
+
     def scan_columns(
         self, snapshot: Snapshot, keys: Sequence[ScanKey], backward: bool, columns: tuple[int, ...], kinds: str
     ) -> Iterator[ColumnRows]:
@@ -236,6 +264,14 @@ class IndexAccess(ABC):
         for found in self.table.fetch_columns(snapshot, self._counted(keys, backward), columns, kinds):
             counts.fetched += found[0]
             yield found
+
+    def rows_of_keys(
+        self, snapshot: Snapshot, keys: list[Row], columns: tuple[int, ...], kinds: str
+    ) -> Iterator[KeyedRows] | None:
+        """The visible rows whose leading key columns equal each of ``keys``, in the order of the keys and, for each,
+        of the index; by column as ``Table.scan_columns``. None: the method has no such way. Not for serializable
+        transactions."""
+        return None
 
     def _counted(self, keys: Sequence[ScanKey], backward: bool) -> Iterator[list[int]]:
         for tids in self.tids(keys, backward):

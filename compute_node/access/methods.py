@@ -1,8 +1,7 @@
 """The index access methods that this program has, by name: descriptor → ``IndexAccess``.
 
 To add one: describe it in ``relations/access_methods.py``, subclass ``IndexAccess`` in a folder beside ``btree``, and
-name
-the class here. Storage need not know of it: its pages change by redo as all others do.
+name the class here. Storage need not know of it: its pages change by redo as all others do.
 """
 
 from __future__ import annotations
@@ -11,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from aurora.errors import NotSupported
 from compute_node.access.btree.index import BTreeIndex
+from compute_node.access.gin.index import GinIndex
+from compute_node.access.gist.index import GistIndex, SpGistIndex
 from compute_node.access.hash.index import HashIndex
 from compute_node.access.index_access import IndexAccess
 from compute_node.relations.descriptors import IndexDesc
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from compute_node.access.table import Table
 
 
-IMPLEMENTATIONS: dict[str, type[IndexAccess]] = {each.method.name: each for each in (BTreeIndex, HashIndex)}
+IMPLEMENTATIONS: dict[str, type[IndexAccess]] = {
+    each.method.name: each for each in (BTreeIndex, HashIndex, GinIndex, GistIndex, SpGistIndex)
+}
 
 
 def open_index(table: Table, desc: IndexDesc) -> IndexAccess:

@@ -21,7 +21,7 @@ from aurora.kernels.python.columns import FETCH_ROWS_MAX
 from aurora.kernels.python.heap import BUSY, GONE, NEEDS_TOAST, OK, RETRY, SELF
 from aurora.page import PAGE_BYTES
 from compute_node.access import free_space
-from compute_node.access.index_access import HeapReader, IndexAccess
+from compute_node.access.index_access import BATCH_VALUES, HeapReader, IndexAccess
 from compute_node.access.keys import row_codec
 from compute_node.access.methods import open_index
 from compute_node.access.page_updates import ComputeMany, PageUpdates
@@ -55,8 +55,6 @@ ColumnRows: TypeAlias = "tuple[int, list[Column], bool]"
 WRITE_REDO_BYTES = 2 * PAGE_BYTES
 """Log space reserved for one row's heap change: at most two page images' worth."""
 BULK_ROWS_MIN = 16
-BATCH_VALUES = 1 << 18
-"""A batch by columns has at most about so many values"""
 BATCH_PAGES = 256
 """A batch by columns has the rows of at most so many pages: they may be wide."""
 FIRST_BATCH_ROWS = 128
@@ -215,24 +213,32 @@ class Table:
     def scan_columns(self, snapshot: Snapshot, columns: tuple[int, ...], kinds: str) -> Iterator[ColumnRows]:
         """The rows of ``scan`` by column, each column in the form of its letter in ``kinds`` (see the columns kernel).
         The first batches are small. Not for serializable transactions."""
-        codec, scan_page, page_no = self.codec, self.heap.scan_columns, self.file.map.page_no
+        codec, scan_pages, page_no = self.codec, self.heap.scan_columns, self.file.map.page_no
         gathered = columns_kernel.Columns(self.projection(columns, False), kinds)
         most = max(FIRST_BATCH_ROWS, min(columns_kernel.BATCH_ROWS, BATCH_VALUES // max(len(columns), 1)))
         blocks = self.file.map.blocks
         ahead = ReadAhead(self._cache, page_no, blocks)
         self.counts.scans += 1
-        enough, handles, first = FIRST_BATCH_ROWS, codec.handles, 0
+        enough, handles, first, block = FIRST_BATCH_ROWS, codec.handles, 0, 0
         try:
-            for block in range(blocks):
+            while block < blocks:
                 if block >= ahead.mark:
                     ahead.advance(block)
-                while (missing := scan_page(snapshot, block, gathered)) is not None:
+                # ``advance`` is asked for at its block, and a batch has the rows of so many pages at most.
+                until = min(blocks, max(ahead.mark, block + 1), first + BATCH_PAGES)
+                block, missing = scan_pages(snapshot, block, until, gathered, enough)
+                if missing:
                     if missing == page_no(block):
                         ahead.missed(block)
                     self._load(missing)
+                    continue
                 count = gathered.count
-                if count and (count >= enough or block - first >= BATCH_PAGES or block + 1 == blocks):
-                    enough, first = min(4 * enough, most), block
+                if count >= enough or block - first >= BATCH_PAGES or block == blocks:
+                    first = block
+                    if not count:
+                        HUB.pulse()
+                        continue
+                    enough = min(4 * enough, most)
                     self.counts.returned += count
                     found = gathered.take()
                     yield count, found, codec.handles != handles

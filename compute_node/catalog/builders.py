@@ -5,7 +5,7 @@ Used by bootstrap for the system catalogs and by DDL for users' relations. Sourc
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from aurora.datum import Datum, Row
 from compute_node.catalog.rows import Record, make_row
@@ -80,10 +80,16 @@ def type_layout(item: PgType | None) -> tuple[int, bool, str, str]:
 
 
 def attribute_row(
-    relation: int, column: ColumnDesc, item: PgType | None, *, dimensions: int = 0, alignment: str | None = None
+    relation: int,
+    column: ColumnDesc,
+    item: PgType | None,
+    *,
+    dimensions: int = 0,
+    alignment: str | None = None,
+    options: Sequence[str] = (),
 ) -> Row:
     """A pg_attribute row. ``dimensions`` is what the declaration said, 0 for a scalar; ``alignment``: of a type
-    without code."""
+    without code; ``options``: of an index column's operator class."""
     length, by_value, align, storage = type_layout(item)
     return make_row(
         "pg_attribute",
@@ -107,6 +113,7 @@ def attribute_row(
             "attgenerated": column.generated,
             "attislocal": True,
             "attcollation": column.collation,
+            "attoptions": list(options) or None,
         },
     )
 

@@ -25,9 +25,10 @@ from compute_node.catalog.rights import OBJECTS, Rights, effective
 from compute_node.catalog.roles import RoleGraph, load_graph
 from compute_node.catalog.routines import split_texts
 from compute_node.catalog.rows import CatalogReader, Record
-from compute_node.relations.access_methods import HASH, METHODS_BY_OID
+from compute_node.relations.access_methods import BTREE, HASH, METHODS_BY_OID
 from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc
 from compute_node.relations.schema import CATALOGS
+from compute_node.types import oids
 from compute_node.types.acl import Acl, decode_all
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv
 
@@ -291,7 +292,9 @@ class CatalogLayer:
                 None,
             )
         keys = row.indnkeyatts
-        types = {each.attnum: each.atttypid for each in self.reader.find("pg_attribute", attrelid=row.indexrelid)}
+        attributes = self.reader.find("pg_attribute", attrelid=row.indexrelid)
+        types = self._indexed_types(row, {each.attnum: each.atttypid for each in attributes})
+        options = {each.attnum: tuple(each.attoptions or ()) for each in attributes}
         return IndexDesc(
             oid=row.indexrelid,
             relfile=entry.relfilenode,
@@ -317,7 +320,28 @@ class CatalogLayer:
             immediate=row.indimmediate,
             deferred=constraint is not None and constraint.condeferred,
             method=METHODS_BY_OID[entry.relam].name,
+            codes=tuple(class_code(self, each) for each in row.indclass),
+            options=tuple(entry.reloptions or ()),
+            class_options=tuple(options[at + 1] for at in range(keys)),
         )
+
+    def _indexed_types(self, row: Record, kept: dict[int, int]) -> dict[int, int]:
+        """The types of the values that an index's columns index, by number; ``kept``: of what it keeps of them."""
+        columns: dict[int, int] = {}
+        for at, attno in enumerate(row.indkey[: row.indnkeyatts]):
+            known = REGISTRY.operator_classes.get(row.indclass[at])
+            if known is None or known.method in (BTREE.oid, HASH.oid):
+                continue
+            if attno and not columns:
+                columns = {
+                    each.attnum: each.atttypid for each in self.reader.find("pg_attribute", attrelid=row.indrelid)
+                }
+            if attno:
+                kept[at + 1] = columns[attno]
+            elif known.input_type == oids.ANYARRAY:
+                element = self.reader.one("pg_type", oid=kept[at + 1])
+                kept[at + 1] = kept[at + 1] if element is None else element.typarray
+        return kept
 
     def _load_checks(self, oid: int) -> tuple[tuple[str, str], ...]:
         found = [row for row in self.reader.find("pg_constraint", conrelid=oid) if row.contype == "c"]
@@ -383,6 +407,18 @@ def role_from_row(row: Record) -> Role:
 
 _BY_BYTES = frozenset({4217, 4218, 4219})
 """the B-tree classes text_pattern_ops, varchar_pattern_ops, bpchar_pattern_ops"""
+
+
+def class_code(layer: CatalogLayer, operator_class: int) -> int:
+    """The built-in operator class whose code an operator class has: itself, or of a user's the one with the same
+    support functions; 0 without one."""
+    if operator_class in REGISTRY.operator_classes:
+        return operator_class
+    made = next((each for each in objects.operator_classes(layer) if each.oid == operator_class), None)
+    if made is None or not any(made.support):
+        return 0
+    alike = (each.oid for each in REGISTRY.operator_classes.values() if each.support == made.support)
+    return next((oid for oid in alike if REGISTRY.operator_classes[oid].method == made.method), 0)
 
 
 def stored_key_type(layer: CatalogLayer, operator_class: int, column_type: int, collation: int) -> int:

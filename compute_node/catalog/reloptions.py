@@ -10,23 +10,23 @@ from typing import Final, NamedTuple
 from pglast import ast
 
 from aurora.errors import InvalidParameterValue, NotSupported, SqlSyntaxError
-from compute_node.relations.access_methods import BTREE, AccessMethod
+from compute_node.relations.access_methods import AccessMethod
 from compute_node.types.boolean import boolean_word
 
 TABLE: Final = "table"
 TOAST: Final = "TOAST table"
 VIEW: Final = "view"
-HASH_INDEX: Final = "index"
-BTREE_INDEX: Final = "B-tree index"
+"""Indexes go by the names of their access methods."""
 
 _INT_MAX: Final = 2**31 - 1
 _CLEANUP_WORDS: Final = ("auto", "on", "off", "true", "false", "yes", "no", "1", "0")
+_BUFFERING_WORDS: Final = ("on", "off", "auto")
 _CHECK_WORDS: Final = ("local", "cascaded")
 _FILLFACTOR: Final = "fillfactor"
 
 
 class _Option(NamedTuple):
-    """``kind`` is boolean, integer, floating point or enum."""
+    """``kind`` is boolean, integer, floating point or enum, which takes ``words``."""
 
     kind: str
     least: float = 0
@@ -57,7 +57,7 @@ _VACUUM: Final = {
     "vacuum_index_cleanup": _Option("enum", words=_CLEANUP_WORDS, valid='"on", "off", and "auto"'),
     "vacuum_truncate": _BOOLEAN,
 }
-_HASH_INDEX: Final = {_FILLFACTOR: _Option("integer", 10, 100)}
+_FILLED: Final = {_FILLFACTOR: _Option("integer", 10, 100)}
 _OPTIONS: Final[dict[str, dict[str, _Option]]] = {
     TABLE: {
         **_VACUUM,
@@ -69,10 +69,24 @@ _OPTIONS: Final[dict[str, dict[str, _Option]]] = {
         "user_catalog_table": _BOOLEAN,
     },
     TOAST: _VACUUM,
+    "hash": _FILLED,
+    "btree": {**_FILLED, "deduplicate_items": _BOOLEAN},
+    "gin": {"fastupdate": _BOOLEAN, "gin_pending_list_limit": _Option("integer", 64, _INT_MAX)},
+    "gist": {**_FILLED, "buffering": _Option("enum", words=_BUFFERING_WORDS, valid='"on", "off", and "auto"')},
+    "spgist": _FILLED,
+    "brin": {"pages_per_range": _Option("integer", 1, 131_072), "autosummarize": _BOOLEAN},
     VIEW: {"security_barrier": _BOOLEAN, "security_invoker": _BOOLEAN, "check_option": _CHECK_OPTION},
-    HASH_INDEX: _HASH_INDEX,
-    BTREE_INDEX: {**_HASH_INDEX, "deduplicate_items": _BOOLEAN},
 }
+_OF_CLASSES: Final[dict[int, dict[str, _Option]]] = {
+    3434: {"siglen": _Option("integer", 1, 2024)},
+    4595: {
+        "n_distinct_per_range": _Option("floating point", -1, _INT_MAX),
+        "false_positive_rate": _Option("floating point", 0.0001, 0.25),
+    },
+    4620: {"values_per_range": _Option("integer", 8, 256)},
+}
+"""by the support function of an operator class that reads them: gtsvector_options, brin_bloom_options,
+brin_minmax_multi_options"""
 
 
 def options_of(kind: str, given: Sequence[ast.DefElem] | None) -> list[str]:
@@ -101,7 +115,34 @@ def options_of(kind: str, given: Sequence[ast.DefElem] | None) -> list[str]:
 
 def index_options(method: AccessMethod, given: Sequence[ast.DefElem] | None) -> list[str]:
     """``options_of`` an index of that method."""
-    return options_of(BTREE_INDEX if method is BTREE else HASH_INDEX, given)
+    return options_of(method.name, given)
+
+
+def class_options(support: Sequence[int], name: str, given: Sequence[ast.DefElem] | None) -> tuple[str, ...]:
+    """Parameters of an operator class with these support functions. Errors: 22023."""
+    declared = next((_OF_CLASSES[each] for each in support if each in _OF_CLASSES), None)
+    if given and declared is None:
+        raise InvalidParameterValue(f"operator class {name} has no options")
+    found: dict[str, str] = {}
+    for option in given or ():
+        if option.defname in found:
+            raise InvalidParameterValue(f'parameter "{option.defname}" specified more than once')
+        known = None if declared is None else declared.get(option.defname)
+        if known is None:
+            raise InvalidParameterValue(f'unrecognized parameter "{option.defname}"')
+        found[option.defname] = option_text(option)
+        _check(option.defname, known, found[option.defname])
+    return tuple(f"{key}={text}" for key, text in found.items())
+
+
+def option_number(held: Sequence[str], name: str, default: float) -> float:
+    """The number that is set for a name."""
+    for item in held:
+        key, _, text = item.partition("=")
+        if key == name:
+            found = _real(text)
+            return default if found is None else found
+    return default
 
 
 def changed(held: Sequence[str], given: Sequence[str]) -> list[str]:

@@ -312,6 +312,10 @@ class CatalogView:
                     return int(item.operators.index(operator)) + 1
         return found
 
+    def ordering_strategy(self, family: int, operator: int) -> int:
+        """See ``sql.catalog_view``."""
+        return REGISTRY.ordering.get((family, operator), 0)
+
     def family_operator(self, family: int, left: int, right: int, strategy: int) -> int:
         """The operator of a family for two types and a strategy; 0 without one."""
         found = REGISTRY.family_operators.get((family, left, right, strategy), 0)

@@ -75,7 +75,7 @@ class RowChange:
     """The compiled change of one UPDATE (or ON CONFLICT DO UPDATE, whose ``proposed`` row is side 1).
 
     ``changed``: assigned attnos. ``needed``: attnos that ``compute`` takes (all with ``whole``). ``uses_joined``:
-    expressions refer to columns of the child's row behind the target's.
+    expressions refer to columns of the child's row behind the target's. ``shown``: see ``violation``.
     """
 
     __slots__ = (
@@ -85,6 +85,7 @@ class RowChange:
         "_relation",
         "_returning",
         "_row_checks",
+        "_shown",
         "_system",
         "changed",
         "needed",
@@ -103,10 +104,12 @@ class RowChange:
         whole: bool = False,
         system: tuple[int, ...] = (),
         generated: Assignments = (),
+        shown: tuple[RelationDesc, tuple[int, ...]] | None = None,
         row_checks: Sequence[PlannedCheck] = (),
     ) -> None:
         self._row_checks = row_checks
         self._system = system
+        self._shown = shown
         self._builder = builder
         self._relation = relation
         self._generated = _follow(generated, {attno for attno, _ in assignments})
@@ -298,7 +301,7 @@ class RowChange:
         row = list(table.fetch(ctx.snapshot, tid, columns) or (None,) * len(columns))
         for attno, value in zip(self.changed, failure.changed, strict=True):
             row[attno - 1] = value
-        return violation(ctx, self._builder, self._relation, tuple(row), failure.reason)
+        return violation(ctx, self._builder, self._relation, tuple(row), failure.reason, self._shown)
 
 
 def system_values(ctx: ExecContext, table: Table, tid: int, system: tuple[int, ...]) -> Row:

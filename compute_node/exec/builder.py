@@ -63,11 +63,13 @@ class Builder:
             return function
         return self._removed.counted(self._making, function)
 
-    def column_filtering(self) -> Callable[[int], None] | None:
-        """What a filter over columns of the node that is being made tells how many rows it leaves out."""
-        if self._removed is None or self._making is None:
+    def column_filtering(self, plan: Plan | None = None) -> Callable[[int], None] | None:
+        """What a filter over columns of ``plan``, or of the node that is being made, tells how many rows it leaves
+        out."""
+        filtered = self._making if plan is None else plan
+        if self._removed is None or filtered is None:
             return None
-        return partial(self._removed.add, self._making)
+        return partial(self._removed.add, filtered)
 
     def cte(self, number: int) -> Node:
         """The node that computes CTE ``number``; one per statement, made at first use in a run."""

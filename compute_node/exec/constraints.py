@@ -75,11 +75,23 @@ Reason: TypeAlias = "int | str | PlannedCheck"
 """what a row breaks: NOT NULL of an attno, a CHECK by name, a view's or policy's condition"""
 
 
-def violation(ctx: ExecContext, builder: Builder, relation: RelationDesc, row: Row, reason: Reason) -> SqlError:
-    """The error for a full new row."""
+def violation(
+    ctx: ExecContext,
+    builder: Builder,
+    relation: RelationDesc,
+    row: Row,
+    reason: Reason,
+    shown: tuple[RelationDesc, tuple[int, ...]] | None = None,
+) -> SqlError:
+    """The error for a full new row. ``shown``: the table that the statement names, as which the row is shown, and the
+    attno here of each of its columns."""
     if isinstance(reason, PlannedCheck) and not reason.of_view:
         return policy_violation(reason)
-    detail = failing_row(ctx, builder, relation, row)
+    if shown is None:
+        detail = failing_row(ctx, builder, relation, row)
+    else:
+        named, attnos = shown
+        detail = failing_row(ctx, builder, named, tuple(row[attno - 1] if attno else None for attno in attnos))
     if isinstance(reason, int):
         name = relation.columns[reason - 1].name
         return NotNullViolation(

@@ -13,6 +13,7 @@ from compute_node.exec.context import ExecContext
 from compute_node.exec.nodes.base import Batch, Node
 from compute_node.exec.nodes.cte_scan import shared_rows
 from compute_node.exec.nodes.delete import DeleteNode
+from compute_node.exec.nodes.family_changes import FamilyChange
 from compute_node.exec.nodes.insert import InsertNode
 from compute_node.exec.nodes.merge import MergeNode
 from compute_node.exec.nodes.update import UpdateNode
@@ -32,7 +33,6 @@ from compute_node.sql.plan import (
     Insert,
     Limit,
     Materialize,
-    Merge,
     Plan,
     PlannedStmt,
     Result,
@@ -44,6 +44,7 @@ from compute_node.sql.plan import (
     TidScan,
     Update,
     ValuesScan,
+    changed_tables,
 )
 from compute_node.sql.planner.fold import failing
 from compute_node.types.oids import REGCLASS, UNKNOWN
@@ -113,9 +114,9 @@ class Executable:
             number for number, plan in enumerate(planned.ctes) if isinstance(plan, (Insert, Update, Delete))
         ]
         self._followed = any(
-            plan.relation.is_watched
+            relation.is_watched
             for plan in (planned.plan, *(planned.ctes[number] for number in self._modifying_ctes))
-            if isinstance(plan, (Insert, Update, Delete, Merge))
+            for relation in changed_tables(plan)
         )
         """what it changes is watched by foreign keys"""
         self.fetch_all: Callable[[ExecContext, Params], Batch] = self._fetch_all
@@ -147,10 +148,7 @@ class Executable:
     def scans_only(self) -> bool:
         """Whether each row of it is one of a table's, as PostgreSQL's executor finds the row of a cursor
         (search_plan_tree)."""
-        plan: Plan | None = self.planned.plan
-        while isinstance(plan, (Result, Limit, SubqueryScan)):
-            plan = plan.child
-        return isinstance(plan, _TABLE_SCANS)
+        return _scans_only(self.planned.plan)
 
     def _make_root(self) -> Node:
         if self._root is None:
@@ -225,7 +223,7 @@ class Executable:
     def _run(self, ctx: ExecContext, params: Params) -> int:
         try:
             root = self._start(ctx, params)
-            if self.columns is None and isinstance(root, (InsertNode, UpdateNode, DeleteNode, MergeNode)):
+            if self.columns is None and isinstance(root, (InsertNode, UpdateNode, DeleteNode, MergeNode, FamilyChange)):
                 count = root.run(ctx)
             else:
                 count = sum(len(batch) for batch in root.batches(ctx))
@@ -273,6 +271,14 @@ def _look_at_constants(planned: PlannedStmt, catalog: CatalogView) -> Callable[[
                 if found is None and type(top) is not Const:
                     found = failing(catalog, top)
     return found
+
+
+def _scans_only(plan: Plan | None) -> bool:
+    while isinstance(plan, (Result, Limit, SubqueryScan)):
+        plan = plan.child
+    if type(plan) is Append:
+        return bool(plan.alias) and all(_scans_only(child) for child in plan.children)
+    return isinstance(plan, _TABLE_SCANS)
 
 
 def _can_go_back(plan: Plan) -> bool:

@@ -16,7 +16,7 @@ from compute_node.exec.compile.rows import row_function
 from compute_node.exec.compile.runtime import flat
 from compute_node.relations.access_methods import METHODS, NOT_NULL
 from compute_node.sql import expressions as ex
-from compute_node.sql.plan import IndexKey
+from compute_node.sql.plan import IndexKey, IndexOrder
 from compute_node.types.oids import INT2, INT4, INT8
 
 if TYPE_CHECKING:
@@ -38,6 +38,24 @@ def narrowing(source: int, key: int) -> Limits:
 def key_types(relation: RelationDesc, index: IndexDesc) -> tuple[int, ...]:
     """The types of an index's key columns."""
     return index.key_types or tuple(relation.columns[attno - 1].type for attno in index.columns)
+
+
+class IndexOrders:
+    """The compiled distances of one index scan."""
+
+    __slots__ = ("_functions", "_orders", "_values")
+
+    def __init__(self, orders: tuple[IndexOrder, ...], builder: Builder) -> None:
+        self._orders = orders
+        self._values: Callable[..., Row] = row_function(builder, [order.value for order in orders])
+        self._functions = [builder.function(order.function).implementation for order in orders]
+
+    def keys(self, ctx: ExecContext) -> list[ScanKey]:
+        """With their values of now."""
+        return [
+            ScanKey(order.column, order.strategy, value, measure=function)
+            for order, value, function in zip(self._orders, self._values(ctx), self._functions, strict=True)
+        ]
 
 
 class IndexKeys:

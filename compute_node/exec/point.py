@@ -198,7 +198,7 @@ def _insert(plan: pl.Insert, row: tuple[ex.Expr, ...], builder: Builder) -> Link
 
 
 def _update(plan: pl.Update, child: pl.IndexScan, builder: Builder) -> Link | None:
-    change = RowChange(builder, plan.relation, plan.assignments, plan.recheck, plan.checks, ())
+    change = RowChange(builder, plan.relation, plan.assignments, plan.recheck, plan.checks, (), shown=plan.named)
     if change.uses_joined:
         return None
     unit = Unit()

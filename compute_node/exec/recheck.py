@@ -47,10 +47,10 @@ class Rechecker:
         """The row that ``row`` has become, ``moved`` (source → its newest version) given; None when it no longer
         belongs to the result."""
         held = dict(moved)
-        for source, _, position in self._recheck.tids:
-            tid = row[position]
-            if source not in held and tid is not None:
-                held[source] = Held(tid)
+        for address in self._recheck.tids:
+            tid = row[address.tid]
+            if tid is not None:
+                held.setdefault(address.of(row)[0], Held(tid))
         for source, columns in self._recheck.values:
             held[source] = Held(columns={attno: row[position] for attno, position in columns})
         if self._node is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from compute_node.exec.plan_walk import plan_nodes
 from compute_node.sql.catalog_view import CatalogView
-from compute_node.sql.plan import Delete, Insert, LockRows, Merge, PlannedStmt, Update
+from compute_node.sql.plan import Delete, Insert, LockRows, Merge, PlannedStmt, Update, changed_tables
 from compute_node.txn.locks import ACCESS_SHARE, ROW_EXCLUSIVE, ROW_SHARE, WeakLocks
 
 
@@ -16,9 +16,10 @@ def statement_locks(planned: PlannedStmt, catalog: CatalogView) -> WeakLocks:
     for plan in (planned.plan, *planned.subplans, *planned.ctes):
         for node in plan_nodes(plan):
             if isinstance(node, (Insert, Update, Delete, Merge)):
-                modes[node.relation.lock_id] = ROW_EXCLUSIVE
+                for relation in (node.relation, *changed_tables(node)):
+                    modes[relation.lock_id] = ROW_EXCLUSIVE
             elif isinstance(node, LockRows):
-                for relation, *_ in node.locks:
+                for relation in (each for lock in node.locks for each in lock.relations):
                     modes[relation.lock_id] = max(modes.get(relation.lock_id, 0), ROW_SHARE)
     return WeakLocks(tuple(sorted(modes.items())))
 
@@ -28,4 +29,4 @@ def planned_tag(planned: PlannedStmt) -> str:
     locking = next((node for node in plan_nodes(planned.plan) if isinstance(node, LockRows)), None)
     if planned.command != "select" or locking is None:
         return planned.command.upper()
-    return f"SELECT FOR {locking.locks[0][2].upper()}"
+    return f"SELECT FOR {locking.locks[0].strength.upper()}"

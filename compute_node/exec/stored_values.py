@@ -249,7 +249,7 @@ def _read_whole(node: ex.Expr) -> Iterator[int]:
         if node.side == 0:
             yield node.index
         return
-    arguments = list(ex.children(node))
+    arguments = ex.children(node)
     if isinstance(node, ex.Call) and node.function in STORED_FUNCTIONS and column_index(node.arguments[0]) >= 0:
         arguments = arguments[1:]
     for argument in arguments:

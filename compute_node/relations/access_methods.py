@@ -14,7 +14,8 @@ IS_NULL, NOT_NULL = -1, -2
 
 @dataclass(frozen=True, slots=True)
 class AccessMethod:
-    """One row of pg_am of type ``i``. ``equality`` is the strategy number of ``=`` in its operator classes."""
+    """One row of pg_am of type ``i``. ``equality`` is the strategy number of ``=`` in its operator classes, 0 where
+    each class has its own numbers (and ``strategies`` is 0, too)."""
 
     oid: int
     name: str
@@ -32,6 +33,14 @@ class AccessMethod:
     """a scan without keys gives every row"""
     lossy: bool = False
     """a scan may give rows that do not meet its keys: the executor checks the conditions again"""
+    bitmap_only: bool = False
+    """it gives row addresses for bitmaps, and no rows one by one"""
+    any_column: bool = False
+    """a scan takes any keys of any columns; else those of leading columns"""
+    distances: bool = False
+    """a scan can give rows in the order of a distance (operators of purpose ``o`` in pg_amop)"""
+    class_options: bool = False
+    """operator classes may have options"""
 
 
 BTREE = AccessMethod(
@@ -51,5 +60,50 @@ BTREE = AccessMethod(
 
 HASH = AccessMethod(oid=405, name="hash", handler=331, equality=1, strategies=1, lossy=True)
 
-METHODS: dict[str, AccessMethod] = {method.name: method for method in (BTREE, HASH)}
+GIN = AccessMethod(
+    oid=2742,
+    name="gin",
+    handler=333,
+    equality=0,
+    strategies=0,
+    multi_column=True,
+    lossy=True,
+    bitmap_only=True,
+    any_column=True,
+)
+
+GIST = AccessMethod(
+    oid=783,
+    name="gist",
+    handler=332,
+    equality=0,
+    strategies=0,
+    multi_column=True,
+    include=True,
+    search_null=True,
+    whole_scan=True,
+    lossy=True,
+    any_column=True,
+    distances=True,
+    class_options=True,
+)
+
+SPGIST = AccessMethod(
+    oid=4000,
+    name="spgist",
+    handler=334,
+    equality=0,
+    strategies=0,
+    include=True,
+    search_null=True,
+    whole_scan=True,
+    lossy=True,
+    any_column=True,
+    distances=True,
+)
+
+RETURNING_CLASSES = frozenset((10017, 10060, 10061, 10078, 10018, 10079, 10083, 10084, 10085, 10086))
+"""Operator classes whose indexes have the values themselves, as PostgreSQL's do"""
+
+METHODS: dict[str, AccessMethod] = {method.name: method for method in (BTREE, HASH, GIN, GIST, SPGIST)}
 METHODS_BY_OID: dict[int, AccessMethod] = {method.oid: method for method in METHODS.values()}

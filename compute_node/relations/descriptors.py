@@ -63,6 +63,12 @@ class IndexDesc:
     nulls_not_distinct: bool = False
     constraint: int = 0
     method: str = "btree"
+    codes: tuple[int, ...] = ()
+    """of each key column: the built-in operator class whose support functions its operator class has"""
+    options: tuple[str, ...] = ()
+    """storage parameters, ``name=value``"""
+    class_options: tuple[tuple[str, ...], ...] = ()
+    """parameters of each key column's operator class"""
     immediate: bool = True
     """its key is unique at every moment; else at the end of the statement, or of the transaction"""
     deferred: bool = False

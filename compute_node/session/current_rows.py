@@ -17,6 +17,7 @@ from compute_node.relations.descriptors import RelationDesc
 from compute_node.session import prepare
 from compute_node.session.statement import Statement
 from compute_node.sql.parse import RawStatement
+from compute_node.sql.plan import Addressed
 
 if TYPE_CHECKING:
     from compute_node.session.portals import Portal
@@ -25,11 +26,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Behind ``width`` columns come the addresses of rows of ``tables`` (OIDs)."""
+    """Behind ``width`` columns come the addresses of rows of these ``tables``."""
 
     width: int
-    tables: tuple[int, ...]
+    tables: tuple[Addressed, ...]
     locked: bool
+
+    def places(self, relation: RelationDesc) -> list[tuple[int, bool]]:
+        """The columns with addresses that may be of the table's rows; whether the next one tells whose they are."""
+        found = []
+        at = self.width
+        for each in self.tables:
+            if relation.oid in each.tables:
+                found.append((at, each.told))
+            at += 1 + each.told
+        return found
 
 
 def compile_with_addresses(
@@ -38,11 +49,11 @@ def compile_with_addresses(
     """A cursor's query, with the addresses of its rows where they are a table's."""
     raw = RawStatement(query, 0, len(source), addressed=True)
     found, _ = prepare.compile_statement(session, raw, source, param_types)
-    tables: tuple[int, ...] = found.executable.planned.addressed
+    tables: tuple[Addressed, ...] = found.executable.planned.addressed
     if found.columns is None or not tables:
         return found, None
     locked = bool(query.lockingClause)
-    width = len(found.columns) - len(tables)
+    width = len(found.columns) - sum(1 + each.told for each in tables)
     statement = copy(found)
     statement.columns, statement.formats = found.columns[:width], {}
     if not (locked or found.executable.scans_only):
@@ -60,7 +71,7 @@ def row_of(session: SessionState, name: str, relation: RelationDesc) -> int | No
     if portal.held:
         raise InvalidCursorState(f'cursor "{name}" is held from a previous transaction')
     found = portal.addresses
-    places = [] if found is None else [at for at, oid in enumerate(found.tables) if oid == relation.oid]
+    places = [] if found is None else found.places(relation)
     if found is not None and found.locked:
         if not places:
             message = f'cursor "{name}" does not have a FOR UPDATE/SHARE reference to table "{relation.name}"'
@@ -72,5 +83,8 @@ def row_of(session: SessionState, name: str, relation: RelationDesc) -> int | No
         raise InvalidCursorState(f'cursor "{name}" is not a simply updatable scan of table "{relation.name}"')
     if portal.at_start or portal.at_end or portal.row is None:
         raise InvalidCursorState(f'cursor "{name}" is not positioned on a row')
-    at: int | None = portal.row[found.width + places[0]]
-    return at
+    at, told = places[0]
+    if told and portal.row[at + 1] != relation.oid:
+        return None  # another table of the family has the row
+    found_at: int | None = portal.row[at]
+    return found_at

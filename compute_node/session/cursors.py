@@ -51,7 +51,8 @@ def declare(session: SessionState, node: ast.Node, source: str, param_types: tup
     if not name:
         raise InvalidCursorName("invalid cursor name: must not be empty")
     statement, addresses = current_rows.compile_with_addresses(session, node.query, source, list(param_types))
-    if statement.writes and not node.query.lockingClause:
+    items = node.query.withClause.ctes if node.query.withClause else ()
+    if any(not isinstance(each.ctequery, ast.SelectStmt) for each in items):
         raise NotSupported("DECLARE CURSOR must not contain data-modifying statements in WITH")
     if session.block == IDLE and not hold and not (session.several_statements or session.depth):
         raise NoActiveSqlTransaction("DECLARE CURSOR can only be used in transaction blocks")

@@ -17,7 +17,7 @@ from compute_node.exec.plan_walk import plan_nodes
 from compute_node.exec.statement_locks import planned_tag
 from compute_node.session import forwarding
 from compute_node.sql.command_tags import command_tag
-from compute_node.sql.plan import Delete, Insert, LockRows, Merge, PlannedStmt, Update
+from compute_node.sql.plan import LockRows, PlannedStmt, changed_tables
 from compute_node.txn.locks import ROW_EXCLUSIVE
 
 if TYPE_CHECKING:
@@ -47,9 +47,10 @@ def check_write(session: SessionState, statement: Statement) -> Statement:
 def _writes_temporary_only(planned: PlannedStmt) -> bool:
     for plan in (planned.plan, *planned.subplans, *planned.ctes):
         for node in plan_nodes(plan):
-            if isinstance(node, (Insert, Update, Delete, Merge)) and node.relation.persistence != "t":
-                return False
-            if isinstance(node, LockRows) and any(relation.persistence != "t" for relation, *_ in node.locks):
+            written = changed_tables(node)
+            if isinstance(node, LockRows):
+                written = tuple(relation for lock in node.locks for relation in lock.relations)
+            if any(relation.persistence != "t" for relation in written):
                 return False
     return True
 

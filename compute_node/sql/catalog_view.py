@@ -99,6 +99,9 @@ class CatalogView(Protocol):
     def operator_strategy(self, family: int, operator: int) -> int:
         """The operator's strategy in an operator family; 0 when it is not a member."""
 
+    def ordering_strategy(self, family: int, operator: int) -> int:
+        """The strategy of an operator by whose value a family orders rows; 0 when it is none."""
+
     def family_operator(self, family: int, left: int, right: int, strategy: int) -> int:
         """The operator of a family for two types and a strategy; 0 without one."""
 

@@ -465,32 +465,42 @@ class SortKey(Generic[Key]):
 
 
 _EXPR_FIELDS: dict[type, tuple[str, ...]] = {}
+_WITHOUT_EXPRESSIONS = {"int", "bool", "str", "bool | None", "tuple[int, ...]", "tuple[str, ...]"}
+"""Annotations of fields that hold no expression: nobody need look into them."""
 
 
 def _fields(kind: type) -> tuple[str, ...]:
+    """The names of the fields that may hold expressions, without a SubLink's query."""
     names = _EXPR_FIELDS.get(kind)
     if names is None:
-        skip = {"type", "typmod", "location", "query"}
-        names = _EXPR_FIELDS[kind] = tuple(f.name for f in dataclasses.fields(kind) if f.name not in skip)
+        names = _EXPR_FIELDS[kind] = tuple(
+            each.name
+            for each in dataclasses.fields(kind)
+            if each.name != "query" and each.type not in _WITHOUT_EXPRESSIONS and not issubclass(kind, Const)
+        )
     return names
 
 
-def _walk(value: object) -> Iterator[Expr]:
+def _gather(value: object, found: list[Expr]) -> None:
     if isinstance(value, Expr):
-        yield value
+        found.append(value)
     elif isinstance(value, SortKey):
-        yield from _walk(value.expression)
+        _gather(value.expression, found)
     elif isinstance(value, tuple):
         for item in value:
-            yield from _walk(item)
+            _gather(item, found)
 
 
-def children(node: Expr) -> Iterator[Expr]:
+def children(node: Expr) -> list[Expr]:
     """The direct sub-expressions, in order (not into a SubLink's query)."""
-    if isinstance(node, Const):
-        return
+    found: list[Expr] = []
     for name in _fields(type(node)):
-        yield from _walk(getattr(node, name))
+        value = getattr(node, name)
+        if isinstance(value, Expr):
+            found.append(value)
+        elif value is not None:
+            _gather(value, found)
+    return found
 
 
 def walk(node: Expr) -> Iterator[Expr]:
@@ -500,32 +510,35 @@ def walk(node: Expr) -> Iterator[Expr]:
     while stack:
         item = stack.pop()
         yield item
-        stack.extend(children(item))
+        stack += children(item)
 
 
 def map_children(node: Expr, function: Callable[[Expr], Expr]) -> Expr:
     """The node with ``function`` applied to each direct sub-expression; the node itself when none changed."""
-    if isinstance(node, Const):
-        return node
-
-    def convert(value: Datum) -> Any:
-        if isinstance(value, Expr):
-            return function(value)
-        if isinstance(value, SortKey):
-            changed = convert(value.expression)
-            return value if changed is value.expression else dataclasses.replace(value, expression=changed)
-        if isinstance(value, tuple):
-            items = tuple(convert(item) for item in value)
-            return value if all(a is b for a, b in zip(items, value, strict=True)) else items
-        return value
-
     changes = {}
     for name in _fields(type(node)):
         old = getattr(node, name)
-        new = convert(old)
-        if new is not old:
-            changes[name] = new
+        if old is not None:
+            new = _mapped(old, function)
+            if new is not old:
+                changes[name] = new
     return dataclasses.replace(node, **changes) if changes else node
+
+
+def _mapped(value: Datum, function: Callable[[Expr], Expr]) -> Any:
+    """What a field holds, with ``function`` applied to the expressions in it; itself when none changed."""
+    if isinstance(value, Expr):
+        return function(value)
+    if isinstance(value, tuple):
+        items = [_mapped(item, function) for item in value]
+        for new, old in zip(items, value, strict=True):
+            if new is not old:
+                return tuple(items)
+        return value
+    if isinstance(value, SortKey):
+        changed = _mapped(value.expression, function)
+        return value if changed is value.expression else dataclasses.replace(value, expression=changed)
+    return value
 
 
 _OF_ONE = (Relabel, CoerceViaIO, CoerceToDomain, CoerceTypmod, ArrayCoerce, Not, NullTest, BooleanTest)

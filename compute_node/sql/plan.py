@@ -6,9 +6,11 @@ Expressions within a node refer to input rows by ``Column(side, index)``. Costs 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from aurora.datum import Row
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.sql.expressions import AggregateCall, Expr, SortKey, WindowCall
 from compute_node.sql.query import Frame
@@ -102,6 +104,15 @@ class IndexKey(NamedTuple):
     width: int = 1
 
 
+class IndexOrder(NamedTuple):
+    """An order by the value of an operator of an index column: its strategy, its right side, its function."""
+
+    column: int
+    strategy: int
+    value: Expr
+    function: int
+
+
 @dataclass(slots=True, kw_only=True)
 class IndexScan(Plan):
     """Reads a table through an index.
@@ -109,7 +120,8 @@ class IndexScan(Plan):
     ``keys``: what the access method looks for, sorted by column. ``conditions`` are what EXPLAIN shows for them, over
     ``Column(index=attno - 1)``. ``recheck``: conditions of the index that the rows found need not meet; ``filter``: all
     others; both over the scan row. ``unique``: at most one row; ``point``: every key column equals one value.
-    ``backward``: reverse order.
+    ``backward``: reverse order. ``orders``: rows come in the order of these distances, which EXPLAIN shows as
+    ``ordering``.
     """
 
     relation: RelationDesc
@@ -124,6 +136,8 @@ class IndexScan(Plan):
     backward: bool = False
     alias: str = ""
     want_tid: bool = False
+    orders: tuple[IndexOrder, ...] = ()
+    ordering: tuple[Expr, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -418,27 +432,54 @@ class HeldRow(Plan):
     filter: Expr | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class RowAddress:
+    """Where a result row says which table's row it was made of: its column ``tid`` and, where that may be one of
+    several tables, its column ``table`` with the OID. ``tables``: by OID, the range entry's number and the table."""
+
+    tid: int
+    tables: Mapping[int, tuple[int, RelationDesc]]
+    table: int = -1
+
+    def of(self, row: Row) -> tuple[int, RelationDesc]:
+        """(range entry's number, table) of a row that has a tid."""
+        if self.table >= 0:
+            return self.tables[row[self.table]]
+        (only,) = self.tables.values()
+        return only
+
+
 @dataclass(slots=True)
 class Recheck:
     """How a row is found again after one of the rows it is made of has changed: ``plan`` gives it from held rows.
 
-    ``tids``: (source, table, column of the row with the tid); ``values``: (source, ((attno, column of the row), …)).
+    ``tids``: where the rows of tables were; ``values``: (source, ((attno, column of the row), …)).
     """
 
     plan: Plan
-    tids: tuple[tuple[int, RelationDesc, int], ...]
+    tids: tuple[RowAddress, ...]
     values: tuple[tuple[int, tuple[tuple[int, int], ...]], ...] = ()
+
+
+class RowLock(NamedTuple):
+    """What LockRows locks of each row."""
+
+    address: RowAddress
+    strength: str
+    wait: str
+
+    @property
+    def relations(self) -> list[RelationDesc]:
+        """The tables whose rows it may be."""
+        return [relation for _, relation in self.address.tables.values()]
 
 
 @dataclass(slots=True, kw_only=True)
 class LockRows(Plan):
-    """FOR UPDATE and friends: the child's rows have a tid column per locked relation."""
+    """FOR UPDATE and friends: the child's rows have an address for each lock."""
 
     child: Plan
-    locks: tuple[tuple[RelationDesc, int, str, str], ...] = ()
-    """(relation, column with the tid, strength, wait)"""
-    sources: tuple[int, ...] = ()
-    """the range entry's number of each lock"""
+    locks: tuple[RowLock, ...] = ()
     recheck: Recheck | None = None
 
 
@@ -513,6 +554,9 @@ class Update(Plan):
     returning: tuple[Expr, ...] = ()
     system: tuple[int, ...] = ()
     alias: str = ""
+    named: tuple[RelationDesc, tuple[int, ...]] | None = None
+    """the table that the statement names, where ``relation`` is the only one of its family with such rows, and the
+    attno here of each of its columns"""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -528,6 +572,45 @@ class Delete(Plan):
     returning: tuple[Expr, ...] = ()
     system: tuple[int, ...] = ()
     alias: str = ""
+    named: tuple[RelationDesc, tuple[int, ...]] | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class ChangedTable(Plan):
+    """One of the tables of a family whose rows a ``FamilyUpdate``, ``FamilyDelete`` or ``Merge`` changes. Its
+    expressions are over the table's own columns in attno order, and the child's row behind them. ``steps``: MERGE's for
+    rows that match, with conditions over the child's row alone. It is no node of its own."""
+
+    relation: RelationDesc
+    source: int
+    """its range entry"""
+    attnos: tuple[int, ...]
+    """for each column of the named table its own, 0 for one that is dropped there"""
+    assignments: tuple[tuple[int, Expr], ...] = ()
+    checks: tuple[tuple[str, Expr], ...] = ()
+    row_checks: tuple[PlannedCheck, ...] = ()
+    generated: tuple[tuple[int, Expr], ...] = ()
+    returning: tuple[Expr, ...] = ()
+    system: tuple[int, ...] = ()
+    steps: tuple[MergeStep, ...] = ()
+    alias: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class FamilyUpdate(Update):
+    """UPDATE of a table and those that inherit from it: ``address`` says which row the child's row is to change.
+    ``relation`` is the named table, whose rows are changed if it is one of ``tables``."""
+
+    tables: tuple[ChangedTable, ...]
+    address: RowAddress
+
+
+@dataclass(slots=True, kw_only=True)
+class FamilyDelete(Delete):
+    """As ``FamilyUpdate``."""
+
+    tables: tuple[ChangedTable, ...]
+    address: RowAddress
 
 
 class MergeStep(NamedTuple):
@@ -543,19 +626,28 @@ class MergeStep(NamedTuple):
 @dataclass(slots=True, kw_only=True)
 class Merge(Plan):
     """Works on the joined rows of ``child``, which are laid out as those of ``Update``; the tid is NULL where the
-    source matches no row."""
+    source matches no row. ``tables``: those of a family; what matches is changed by their steps."""
 
     relation: RelationDesc
     child: Plan
     steps: tuple[MergeStep, ...]
     again: Recheck
-    source: int
-    """the target's range entry"""
-    tid_column: int
+    address: RowAddress
+    tables: tuple[ChangedTable, ...] = ()
     checks: tuple[tuple[str, Expr], ...] = ()
     row_checks: tuple[PlannedCheck, ...] = ()
     generated: tuple[tuple[int, Expr], ...] = ()
     alias: str = ""
+
+
+def changed_tables(plan: Plan) -> tuple[RelationDesc, ...]:
+    """The tables whose rows a node itself changes."""
+    if isinstance(plan, (FamilyUpdate, FamilyDelete)):
+        return tuple(each.relation for each in plan.tables)
+    if isinstance(plan, Merge) and plan.tables:
+        inserts = any(step.command == "insert" for step in plan.steps)
+        return (*((plan.relation,) if inserts else ()), *(each.relation for each in plan.tables))
+    return (plan.relation,) if isinstance(plan, (Insert, Update, Delete, Merge)) else ()
 
 
 @dataclass(slots=True)
@@ -578,6 +670,14 @@ class Probe(NamedTuple):
     slots: frozenset[int]
     rows: float
     """of the table whose conditions they are, or of one of them"""
+
+
+class Addressed(NamedTuple):
+    """Of which ``tables`` (OIDs) a column with a row's address is; ``told``: another column, the next, has the table's
+    OID."""
+
+    tables: frozenset[int]
+    told: bool = False
 
 
 @dataclass(slots=True)
@@ -605,8 +705,8 @@ class PlannedStmt:
     """of a CALL, whose plan gives the arguments"""
     range_entries: int = 0
     """how many tables, sub-selects and the like it names: EXPLAIN qualifies columns where there are several"""
-    addressed: tuple[int, ...] = ()
-    """the tables (OIDs) whose rows' addresses its last columns are, for WHERE CURRENT OF"""
+    addressed: tuple[Addressed, ...] = ()
+    """whose rows' addresses its last columns are, for WHERE CURRENT OF"""
     probes: tuple[Probe, ...] = ()
     """estimates that depend on parameters' values"""
     values_decide: bool = False

@@ -68,7 +68,7 @@ class RangeEntry:
     """of a table: what a row must meet before anything else may look at it (barrier views, row security), in this
     order"""
     descends: bool = False
-    """a table's: whether its descendants' rows are meant, too (no ONLY)"""
+    """a table's or view's: whether its descendants' rows are meant, too (no ONLY)"""
 
     @property
     def has_family(self) -> bool:

@@ -82,6 +82,7 @@ _FAMILIES = (
     "json.aggregates",
     "io_functions",
     "collation.code",
+    "index_classes",
 )
 """In the order of their needs: a family may use those before it."""
 

@@ -227,13 +227,50 @@ def operator_classes(block: str) -> None:
         )
 
 
+def sparse_operator_classes(block: str) -> None:
+    """Declare operator classes of access methods whose strategies have gaps, on three lines each: what
+    ``operator_classes`` has before its members, operators, support functions, each ``number:oid`` or ``-``."""
+    lines = iter(block.strip().splitlines())
+    for line, strategies, support in zip(lines, lines, lines, strict=True):
+        oid, name, family, family_name, input_type, method, default = line.split()
+        REGISTRY.add_operator_class(
+            OperatorClass(
+                oid=int(oid),
+                name=name,
+                family=int(family),
+                family_name=family_name,
+                input_type=TYPE_OIDS[input_type],
+                method=int(method),
+                default=default == "default",
+                operators=_numbered(strategies.strip()),
+                support=_numbered(support.strip()),
+            )
+        )
+
+
+def _numbered(text: str) -> tuple[int, ...]:
+    """``oid,oid`` from 1 on, or ``number:oid,…`` with 0 in the gaps, or ``-`` for none."""
+    if text == "-":
+        return ()
+    if ":" not in text:
+        return tuple(map(int, text.split(",")))
+    found = {int(number): int(oid) for number, oid in (each.split(":") for each in text.split(","))}
+    return tuple(found.get(number, 0) for number in range(1, max(found) + 1))
+
+
 def family_operators(block: str) -> None:
     """Declare members of operator families between two types, one a line: family OID, access method, left and right
-    type, operators by strategy (pg_amop)."""
+    type, operators by strategy, or ``strategy:oid`` where there are gaps (pg_amop)."""
     for line in block.strip().splitlines():
         family, method, left, right, strategies = line.split()
         REGISTRY.add_family_operators(
-            FamilyOperators(
-                int(family), int(method), TYPE_OIDS[left], TYPE_OIDS[right], tuple(map(int, strategies.split(",")))
-            )
+            FamilyOperators(int(family), int(method), TYPE_OIDS[left], TYPE_OIDS[right], _numbered(strategies))
         )
+
+
+def ordering_operators(block: str) -> None:
+    """Declare operators by whose value an index can give its rows in order, one a line: family OID, operator OID,
+    strategy (pg_amop, amoppurpose ``o``)."""
+    for line in block.strip().splitlines():
+        family, operator, strategy = map(int, line.split())
+        REGISTRY.ordering[family, operator] = strategy

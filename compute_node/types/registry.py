@@ -505,7 +505,8 @@ class Cast:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OperatorClass:
-    """A B-tree (403) or hash (405) operator class; ``operators`` are strategy 1… operator OIDs for its input type."""
+    """An operator class of the access method ``method``: ``operators`` of its input type by strategy and ``support``
+    functions by number, from 1 on, 0 where there is none."""
 
     oid: int
     name: str
@@ -521,7 +522,7 @@ class OperatorClass:
 
 @dataclass(frozen=True, slots=True)
 class FamilyOperators:
-    """Members of an operator family between two types; ``operators`` by strategy from 1."""
+    """Members of an operator family between two types; ``operators`` by strategy from 1, 0 where there is none."""
 
     family: int
     method: int
@@ -549,6 +550,8 @@ class Registry:
     """(family, operator) → the operator's strategy there"""
     family_operators: dict[tuple[int, int, int, int], int] = field(default_factory=dict)
     """(family, left type, right type, strategy) → operator"""
+    ordering: dict[tuple[int, int], int] = field(default_factory=dict)
+    """(family, operator) → strategy of an operator by whose value an index gives rows in order"""
 
     def add_type(self, item: PgType) -> PgType:
         """Declare a type; returns it."""
@@ -592,8 +595,9 @@ class Registry:
 
     def _add_members(self, family: int, left: int, right: int, operators: tuple[int, ...]) -> None:
         for strategy, operator in enumerate(operators, 1):
-            self.strategies[family, operator] = strategy
-            self.family_operators[family, left, right, strategy] = operator
+            if operator:
+                self.strategies[family, operator] = strategy
+                self.family_operators[family, left, right, strategy] = operator
 
     @staticmethod
     def _once(table: dict[Any, Any], key: Any, item: Datum) -> None:

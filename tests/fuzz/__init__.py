@@ -9,6 +9,7 @@
 | ``tables`` | tables, rows, indexes |
 | ``queries`` | FROM, sub-selects, plain queries |
 | ``grouping``, ``windows``, ``composed`` | the other kinds of queries |
+| ``bulk`` | tables of thousands of rows and queries over them |
 | ``changes`` | INSERT, UPDATE, DELETE, MERGE |
 | ``oracles`` | how else the rows may be had: PostgreSQL, other settings, the parts of a condition … |
 | ``shrink`` | decisions made simpler as long as the difference stays |

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
+import multiprocessing
 import sys
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
 import aurora
-from tests.fuzz.run import QUERIES_A_CASE, Difference, Servers, Tally, connect, fuzz
+from compute_node.__main__ import GC_THRESHOLDS
+from tests.fuzz.run import BULK, KINDS, MIXED, QUERIES_A_CASE, VIEWS, Difference, Servers, Tally, connect, fuzz
+
+_MEMORY = Path("/dev/shm")
+"""Where the cluster's files are, if there is such a folder: no query waits for a disk."""
 
 
 def main() -> int:
@@ -18,35 +27,59 @@ def main() -> int:
     parser.add_argument("--differences", type=int, default=1, help="stop after so many (default: %(default)s)")
     parser.add_argument("--timeout-ms", type=int, default=2000, help="of a statement (default: %(default)s)")
     parser.add_argument("--postgres", metavar="DSN", help="a PostgreSQL 15 to compare with: a database of its own")
-    parser.add_argument("--server", metavar="DSN", help="the server to test (default: a cluster in this process)")
-    parser.add_argument("--views", action="store_true", help="ask views of the queries, and EXPLAIN")
+    parser.add_argument("--server", metavar="DSN", help="the server to test (default: a cluster in each process)")
+    parser.add_argument("--kind", choices=["all", "mixed", "bulk", "views"], default="all", help="of cases")
+    parser.add_argument("--jobs", type=int, default=1, help="processes that share the cases (default: %(default)s)")
     given = parser.parse_args()
-    logging.getLogger().setLevel(logging.ERROR)  # a loop that stands still for a moment is no difference
-    seen: list[str] = []
-
-    def found(script: str) -> None:
-        print(script, end="\n\n", flush=True)
-        seen.append(script)
-        if len(seen) >= given.differences:
-            raise Difference
-
-    with aurora.cluster() as cluster:
-        own = connect(given.server or cluster.dsn, given.timeout_ms)
-        other = connect(given.postgres, given.timeout_ms) if given.postgres else None
-        cases = max(1, -(-given.queries // QUERIES_A_CASE))
-        try:
-            tally = fuzz(Servers(own, other, given.views), given.seed, cases, found, _tell, given.case)
-        except Difference:
-            return 1
+    if given.jobs == 1:
+        tally = _some(given, 0)
+    else:
+        with ProcessPoolExecutor(given.jobs, multiprocessing.get_context("spawn")) as pool:
+            tally = Tally()
+            for each in pool.map(_some, [given] * given.jobs, range(given.jobs)):
+                tally.add(each)
     asked = f"{tally.queries} queries over {tally.cases} sets of tables"
     print(f"{asked}, {tally.errors} of them errors, {tally.late} too long, {tally.differences} differences")
     for told, count in sorted(tally.told.items(), key=lambda item: -item[1])[:20]:
         print(f"{count:6} {told}")
-    return 1 if seen else 0
+    return 1 if tally.differences else 0
 
 
-def _tell(tally: Tally) -> None:
-    print(f"{tally.queries} queries, {tally.errors} errors, {tally.late} too long", file=sys.stderr, flush=True)
+def _some(given: argparse.Namespace, job: int) -> Tally:
+    """Each so many-th case, in this process."""
+    logging.getLogger().setLevel(logging.ERROR)  # a loop that stands still for a moment is no difference
+    gc.set_threshold(*GC_THRESHOLDS)
+    if _MEMORY.is_dir():
+        tempfile.tempdir = str(_MEMORY)
+    schema = f"fuzz{job or ''}"
+    last = given.case + max(1, -(-given.queries // QUERIES_A_CASE))
+    kinds = KINDS if given.kind == "all" else [kind for kind in (MIXED, BULK, VIEWS) if kind.name == given.kind]
+    so_far = Tally()
+    count = 0
+
+    def found(script: str) -> None:
+        nonlocal count
+        print(script, end="\n\n", flush=True)
+        count += 1
+        if count >= given.differences:
+            raise Difference
+
+    def tell(tally: Tally) -> None:
+        nonlocal so_far
+        so_far = tally
+        print(f"{tally.queries} queries, {tally.errors} errors, {tally.late} too long", file=sys.stderr, flush=True)
+
+    with aurora.cluster() as cluster:
+        own = connect(given.server or cluster.dsn, given.timeout_ms, schema)
+        other = connect(given.postgres, given.timeout_ms, schema) if given.postgres else None
+        gc.collect()
+        gc.freeze()
+        try:
+            cases = range(given.case + job, last, given.jobs)
+            return fuzz(Servers(own, other, schema), given.seed, cases, found, tell, kinds)
+        except Difference:
+            so_far.differences = count
+            return so_far
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ class Choice:
         self.made: list[int] = []
         self.parameters: list[tuple[str, str]] | None = None
         """(type, value) of what stands as ``$n`` in the text; None: values stand there themselves."""
+        self.expression_depth = 3
+        """How deep expressions go. Of plain ones plans have more to choose, and column batches more to do."""
 
     def number(self, low: int, high: int) -> int:
         """Of ``low`` to ``high``, both included."""

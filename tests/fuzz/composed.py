@@ -26,8 +26,10 @@ def ordered(queries: Queries, made: Select) -> Select:
     head = f"SELECT * FROM {queries.alike(made)} ORDER BY"
     if choice.chance(15):
         # All of the last row's equals are there, in any order.
-        return Select(f"{head} {keys[0]} FETCH FIRST {choice.number(1, 5)} ROWS WITH TIES", made.types)
-    limit = f" LIMIT {choice.number(0, 5)}" if choice.chance(60) else ""
+        return Select(f"{head} {keys[0]} FETCH FIRST {max(1, choice.of(queries.limits))} ROWS WITH TIES", made.types)
+    limit = f" LIMIT {choice.of(queries.limits)}" if choice.chance(60) else ""
+    if choice.chance(10):
+        limit = f" LIMIT (SELECT count(*) % {choice.number(1, 5)} FROM {choice.of(queries.tables).name})"
     offset = f" OFFSET {choice.number(0, 3)}" if choice.chance(20) else ""
     return Select(f"{head} {', '.join(keys)}{limit}{offset}", made.types, True)
 
@@ -53,7 +55,12 @@ def top_query(queries: Queries, outer: Sequence[Reference], depth: int, types: S
 def values_query(queries: Queries, outer: Sequence[Reference], depth: int, types: Sequence[str]) -> Select:
     """VALUES as a query."""
     choice = queries.choice
-    rows = [f"({', '.join(expression(choice, outer, kind, 2) for kind in types)})" for _ in range(choice.number(1, 3))]
+    rows = []
+    for _ in range(choice.number(1, 3)):
+        row = [expression(choice, outer, kind, 2) for kind in types]
+        if depth < queries.depth_max and choice.chance(15):
+            row[0] = queries.scalar(types[0], outer, depth)
+        rows.append(f"({', '.join(row)})")
     names = ", ".join(f"x{at}" for at in range(len(types)))
     return Select(f"(SELECT * FROM (VALUES {', '.join(rows)}) v({names}))", list(types))
 
@@ -113,9 +120,16 @@ def recursive_query(queries: Queries, outer: Sequence[Reference], depth: int, ty
     body = f"{start} {word} SELECT {name}.n + 1, {again} FROM {name}{joined} WHERE {name}.n < 3{test}"
     if word == "UNION" and not all(SCALARS[kind].is_hashed for kind in types):
         body = body.replace(" UNION ", " UNION ALL ")
-    extra = choice.of(("", "", "", f" SEARCH DEPTH FIRST BY {names} SET o", " CYCLE n SET is_cycle USING path"))
+    search = f" SEARCH {choice.of(('DEPTH', 'BREADTH'))} FIRST BY {choice.of((names, 'n', 'n, x0'))} SET o"
+    mark = choice.of(("is_cycle", "is_cycle TO true DEFAULT false"))
+    cycle = f" CYCLE {choice.of(('n', names))} SET {mark} USING path"
+    extra = choice.of(("", "", "", search, cycle, search + cycle))
     if extra and word == "UNION":
         extra = ""
+    if "SEARCH" in extra:
+        known.append(Reference(f"({name}.o)::text", "text"))
+    if "CYCLE" in extra:
+        known += [Reference(f"{name}.is_cycle", "boolean"), Reference(f"({name}.path)::text", "text")]
     shown = queries.listed([expression(choice, [*known, *outer], kind, 2) for kind in types])
     return Select(f"(WITH RECURSIVE {name}({names}) AS ({body}){extra} SELECT {shown} FROM {name})", list(types))
 
@@ -145,10 +159,13 @@ def with_set_function(
         "int": ("generate_series(1, {} % 3)", "int"),
         "text": ("regexp_split_to_table({}, 'a')", "text"),
         "jsonb": ("jsonb_path_query({}, '$.*')", "jsonb"),
+        "boolean": ("(unnest({}) > 1)", "int[]"),
+        "numeric": ("unnest(ARRAY[generate_series(1, {} % 3), 7])::numeric", "int"),
     }
     for at, kind in enumerate(types):
         if kind in calls and not source.is_large:
             template, operand = calls[kind]
             made[at] = template.format(expression(choice, known, operand, 2))
-            break
+            if choice.chance(50):
+                break
     return Select(f"SELECT {queries.listed(made)}{source.text}{where}", list(types))

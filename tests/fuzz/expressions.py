@@ -10,7 +10,6 @@ from tests.fuzz.functions import CONDITIONS, FUNCTIONS, GENERIC
 from tests.fuzz.scalars import TYPES, bare, literal
 
 COMPARED = ("=", "<>", "<", "<=", ">", ">=")
-DEPTH_MAX = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +26,11 @@ def expression(choice: Choice, columns: Sequence[Reference], kind: str, depth: i
     ways = ["column", "column"] if own else ["literal"]
     if own:
         ways.append("literal")
-    if depth < DEPTH_MAX:
+    if depth < choice.expression_depth:
         ways += ["function", "function", "generic", "case", "switch"]
         if kind not in FUNCTIONS:
             ways = [each for each in ways if each != "function"]
-    if kind == "boolean" and depth < DEPTH_MAX:
+    if kind == "boolean" and depth < choice.expression_depth:
         ways.append("condition")
     way = choice.of(ways)
     if way == "column":
@@ -61,7 +60,7 @@ def expression(choice: Choice, columns: Sequence[Reference], kind: str, depth: i
 def condition(choice: Choice, columns: Sequence[Reference], depth: int = 0) -> str:
     """A condition over the columns."""
     ways = ["compare", "compare", "bare", "null", "among", "between", "template", "boolean"]
-    if depth < DEPTH_MAX:
+    if depth < choice.expression_depth:
         ways += ["and", "or", "not"]
     way = choice.of(ways)
     if way in ("and", "or"):

@@ -81,6 +81,10 @@ FUNCTIONS: dict[str, tuple[Template, ...]] = {
         ("array_to_string({}, ',', '*')", ("text[]",)),
         ("({})[1]", ("text[]",)),
         ("({}).b", ("pair",)),
+        ("({})[1].b", ("pair[]",)),
+        ("{}::text", ("date[]",)),
+        ("{}::text", ("pair[]",)),
+        ("{}::text", ("tstzrange",)),
         ("to_hex({})", ("int",)),
         *(
             ("{}::text", (kind,))
@@ -217,6 +221,9 @@ FUNCTIONS: dict[str, tuple[Template, ...]] = {
         ("({} * {})", ("int4multirange", "int4multirange")),
         ("int4multirange({})", ("int4range",)),
     ),
+    "date[]": (("({} || {})", ("date[]", "date")), ("({})[1:1]", ("date[]",))),
+    "pair[]": (("ARRAY[{}]", ("pair",)), ("({} || {})", ("pair[]", "pair"))),
+    "tstzrange": (("({} * {})", ("tstzrange", "tstzrange")), ("tstzrange({}, NULL)", ("timestamptz",))),
     "interval": (
         ("({} - {})", ("timestamp", "timestamp")),
         ("age({}, {})", ("timestamp", "timestamp")),
@@ -304,6 +311,9 @@ CONDITIONS: tuple[Template, ...] = (
     ("{} << {}", ("numrange", "numrange")),
     ("{} -|- {}", ("int4range", "int4range")),
     ("{} @> {}", ("daterange", "date")),
+    ("{} @> {}", ("tstzrange", "timestamptz")),
+    ("{} && {}", ("date[]", "date[]")),
+    ("{} <@ {}", ("pair[]", "pair[]")),
     ("{} @> {}", ("int4multirange", "int4range")),
     ("{} << {}", ("inet", "inet")),
     ("{} && {}", ("inet", "cidr")),

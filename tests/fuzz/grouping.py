@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from tests.fuzz.expressions import Reference, condition, expression
 from tests.fuzz.queries import Queries, Select, Source
-from tests.fuzz.scalars import SCALARS, TYPES, canonical, literal
+from tests.fuzz.scalars import SCALARS, canonical, literal
 
 # Floats are counted and compared, never added: the order of a sum is the plan's.
 CALLS: dict[str, tuple[tuple[str, str], ...]] = {
@@ -65,9 +65,12 @@ def aggregate(queries: Queries, columns: Sequence[Reference], kind: str) -> str:
     kept = f" FILTER (WHERE {condition(choice, columns, 2)})" if choice.chance(20) else ""
     distinct = "DISTINCT " if choice.chance(20) else ""
     if kind == "bigint" and choice.chance(60):
-        counted = choice.of(TYPES)
+        counted = choice.of(queries.types)
         what = f"{distinct}{expression(choice, columns, counted, 2)}" if choice.chance(70) else "*"
         return f"count({what}){kept}"
+    floats = [each.text for each in columns if each.type in ("float8", "real")]
+    if kind == "float8" and queries.sums_floats and floats and choice.chance(60):
+        return f"{choice.of(('sum', 'avg'))}({distinct}{choice.of(floats)}::float8){kept}"
     if kind in CALLS and choice.chance(60):
         template, operand = choice.of(CALLS[kind])
         # Written once more in ORDER BY: what stands for one parameter twice would be two.
@@ -86,14 +89,17 @@ def aggregate(queries: Queries, columns: Sequence[Reference], kind: str) -> str:
 
 
 def grouped(
-    queries: Queries, source: Source, where: str, types: Sequence[str], outer: Sequence[Reference] = ()
+    queries: Queries, source: Source, where: str, types: Sequence[str], outer: Sequence[Reference], depth: int
 ) -> Select:
     """SELECT with GROUP BY."""
     choice = queries.choice
+    nests = depth < queries.depth_max and not source.is_large
     keys: dict[str, str] = {}
     for _ in range(choice.number(0, 3)):
         kind = choice.of(source.columns).type
         found = canonical(kind, expression(choice, source.columns, kind, 2))
+        if nests and choice.chance(7):
+            found = queries.scalar(kind, source.columns, depth)
         if _COLUMN.search(found):  # a bare constant would be a column's number
             keys[found] = kind
     shown = []
@@ -103,6 +109,14 @@ def grouped(
             shown.append(choice.of(own))
         elif kind == "int" and keys and choice.chance(30):
             shown.append(f"GROUPING({choice.of(list(keys))})")
+        elif nests and choice.chance(10):
+            # An aggregate of this query within a sub-select of one row for each row of another table.
+            rows = queries.query([], depth + 1, ["int"]).text
+            shown.append(f"(SELECT {aggregate(queries, source.columns, kind)} FROM ({rows}) n LIMIT 1)")
+        elif choice.chance(10) and (kind == "bigint" or SCALARS[kind].has_extremes):
+            over = f"PARTITION BY {choice.of(list(keys))}" if keys and choice.chance(50) else ""
+            call = f"max({aggregate(queries, source.columns, kind)})" if SCALARS[kind].has_extremes else "count(*)"
+            shown.append(f"{call} OVER ({over})")
         else:
             shown.append(aggregate(queries, source.columns, kind))
     having = ""
@@ -111,6 +125,10 @@ def grouped(
         if choice.chance(30):
             kind = choice.of(("int", "numeric", "text"))
             having += f" OR {aggregate(queries, source.columns, kind)} > {literal(choice, kind)}"
+        if nests and choice.chance(30):
+            kind = choice.of(source.columns).type
+            rows = queries.query(source.columns if choice.chance(20) and not keys else [], depth + 1, [kind]).text
+            having += f" AND {aggregate(queries, source.columns, kind)} {choice.of(('IN', 'NOT IN', '= ANY'))} ({rows})"
     group = _group(queries, list(keys))
     return Select(f"SELECT {queries.listed(shown)}{source.text}{where}{group}{having}", list(types))
 

@@ -77,6 +77,19 @@ def ask(connection: Connection, sql: str, binary: bool = False) -> Answer:
     return _answer(cursor.pgresult)
 
 
+def copied(connection: Connection, sql: str) -> Answer:
+    """What COPY … TO STDOUT sends, a row a message."""
+    rows: list[tuple[Any, ...]] = []
+    try:
+        with connection.cursor() as cursor, cursor.copy(sql) as copy:
+            rows += [(bytes(each),) for each in copy]
+            return Answer(rows)
+    except psycopg.Error as error:
+        if error.sqlstate is None:
+            raise
+        return Answer([], error=f"{error.sqlstate} {error.diag.message_primary}")
+
+
 def ask_with(connection: Connection, sql: str, values: Sequence[Sequence[str]]) -> Answer:
     """The rows of a statement that is prepared once and executed with several lists of parameters."""
     rows: list[tuple[Any, ...]] = []
@@ -122,11 +135,6 @@ def same_rows(one: Answer, other: Answer, is_ordered: bool) -> bool:
     if one.columns != other.columns:
         return False
     return one.rows == other.rows if is_ordered else Counter(one.rows) == Counter(other.rows)
-
-
-def settings(choice: Choice) -> list[str]:
-    """Some that must not change an answer."""
-    return choice.some(OWN_SETTINGS, 1, choice.of((1, 2, 4)))
 
 
 def parts(choice: Choice, tables: Sequence[Table]) -> tuple[str, str]:

@@ -46,24 +46,25 @@ class Queries:
         self.tables = tables
         self._aliases = 0
         self._large_left = 2
+        self.types: Sequence[str] = TYPES
+        self.limits: Sequence[int] = range(6)
+        self.sums_floats = False
+        """Whether sums of columns of floats are exact in any order"""
         self.depth_max = 1 if any(each.is_large for each in tables) else DEPTH_MAX
 
     def query(self, outer: Sequence[Reference], depth: int, types: Sequence[str] | None = None) -> Select:
         """A query that may use the columns ``outer``; of the given ``types`` if any."""
         from tests.fuzz import composed, grouping, windows  # they make queries of their own
 
-        ways = ["plain", "plain", "plain", "group", "group", "distinct", "first", "srf"]
-        if depth < self.depth_max:
-            ways += ["window", "window", "set", "set", "with", "recursive", "top", "values"]
-        way = self.choice.of(ways)
-        wanted = list(types) if types is not None else self.choice.some(TYPES, 1, 3)
+        way = self.choice.of(self.ways(depth))
+        wanted = list(types) if types is not None else self.choice.some(self.types, 1, 3)
         if way in ("set", "with", "recursive", "top", "values"):
             return getattr(composed, way + "_query")(self, outer, depth, wanted)
         if way == "window":
             return windows.windowed(self, outer, depth, wanted)
         source, where = self.source(outer, depth)
         if way == "group":
-            return grouping.grouped(self, source, where, wanted, outer)
+            return grouping.grouped(self, source, where, wanted, outer, depth)
         values = [self.value(source, outer, kind, depth) for kind in wanted]
         if way == "distinct":
             shown = self.listed([canonical(kind, value) for kind, value in zip(wanted, values, strict=True)])
@@ -75,11 +76,29 @@ class Queries:
         order = ""
         if self.choice.chance(20):
             # Which order the rows have is not compared; which rows there are is.
-            order = f" ORDER BY {self.choice.of(source.columns).text}{self.choice.of(('', ' DESC'))}"
-        locked = " FOR UPDATE" if depth == 0 and types is None and self.choice.chance(3) else ""
-        if locked and not re.fullmatch(r" FROM t\d \w+", source.text):
-            locked = ""
+            key = self.choice.of(source.columns)
+            order = f" ORDER BY {key.text}{self.choice.of(('', ' DESC'))}"
+            if depth < self.depth_max and not source.is_large and self.choice.chance(20):
+                order = f" ORDER BY {self.scalar(key.type, [*source.columns, *outer], depth)}"
+        locked = self._lock(source) if types is None and self.choice.chance(8 if depth == 0 else 2) else ""
         return Select(f"SELECT {self.listed(values)}{source.text}{where}{order}{locked}", wanted)
+
+    def _lock(self, source: Source) -> str:
+        """FOR UPDATE … of all tables, or of one. Not of an outer join's: one that may have no row is refused, and
+        whether the join is still an outer one then is the planner's affair."""
+        found = re.findall(r"\bt\d (s\d+)\b", source.text)
+        if not found or re.search(r"\(|LEFT|RIGHT|FULL", source.text):
+            return ""
+        strength = self.choice.of(("UPDATE", "NO KEY UPDATE", "SHARE", "KEY SHARE"))
+        of = f" OF {self.choice.of(found)}" if self.choice.chance(40) else ""
+        return f" FOR {strength}{of}{self.choice.of(('', '', ' NOWAIT', ' SKIP LOCKED'))}"
+
+    def ways(self, depth: int) -> list[str]:
+        """The kinds of queries at a depth."""
+        ways = ["plain", "plain", "plain", "group", "group", "distinct", "first", "srf"]
+        if depth < self.depth_max:
+            ways += ["window", "window", "set", "set", "with", "recursive", "top", "values"]
+        return ways
 
     # --- FROM -------------------------------------------------------------------------------------------------------
 
@@ -170,12 +189,16 @@ class Queries:
         if kind == "FULL JOIN" or self.choice.chance(60):
             return equal
         more = condition(self.choice, [*left, *right], 2)
+        if self.choice.chance(15) and self.depth_max == DEPTH_MAX:
+            more = self._sub_select([*left, *right], [*left, *right], self.depth_max - 1)
         return more if self.choice.chance(10) else f"{equal} AND {more}"
 
     def item(self, depth: int) -> Source:
         """An item of FROM, with a column ``id``, the first."""
         ways = (
-            ["table"] if depth >= self.depth_max else ["table", "table", "table", "query", "values", "series", "rows"]
+            ["table"]
+            if depth >= self.depth_max
+            else ["table", "table", "table", "query", "values", "series", "rows", "record"]
         )
         way = self.choice.of(ways)
         alias = self.alias()
@@ -198,6 +221,10 @@ class Queries:
             calls = f"generate_series(1, {self.choice.number(0, 3)}), unnest('{{a,NULL,b}}'::text[])"
             columns = [key, Reference(f"{alias}.x0", "text"), Reference(f"{alias}.x1", "bigint")]
             return Source(f"ROWS FROM ({calls}) WITH ORDINALITY {alias}(id, x0, x1)", columns)
+        if way == "record":
+            rows = '[{"id": 1, "x": "a", "y": [1, 2]}, {"id": 2, "y": null}, {"id": 3, "x": "b", "z": 0}]'
+            text = f"jsonb_to_recordset('{rows}') {alias}(id int, x text, y int[])"
+            return Source(text, [key, Reference(f"{alias}.x", "text"), Reference(f"{alias}.y", "int[]")])
         table = self.choice.of(self.tables)
         if table.is_large:
             self._large_left -= 1

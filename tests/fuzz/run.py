@@ -6,35 +6,67 @@ A case is its two numbers, (seed, case); a query of it has a third. Each is made
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 import psycopg
 
+from tests.fuzz.bulk import BULK_SETTINGS, BulkQueries, bulk_tables
 from tests.fuzz.changes import change
 from tests.fuzz.choice import Choice, drawn_again, drawn_from
-from tests.fuzz.composed import statement
-from tests.fuzz.oracles import Answer, Connection, ask, ask_with, counted, parts, same_rows, settings
-from tests.fuzz.queries import Queries
-from tests.fuzz.scalars import PROLOGUE, quoted
+from tests.fuzz.composed import ordered, statement
+from tests.fuzz.oracles import (
+    OWN_SETTINGS,
+    Answer,
+    Connection,
+    ask,
+    ask_with,
+    copied,
+    counted,
+    parts,
+    same_rows,
+)
+from tests.fuzz.queries import Queries, Select
+from tests.fuzz.scalars import SCALARS, TYPES_MADE, quoted
 from tests.fuzz.shrink import shrunk
 from tests.fuzz.tables import Table, make_tables
 
 QUERIES_A_CASE = 25
 SHRINK_ATTEMPTS = 120
-OPTIONS = "-c search_path=fuzz -c statement_timeout={} -c timezone=UTC -c max_parallel_workers_per_gather=0"
-WAYS = ("query",) * 8 + ("prepared", "prepared", "change", "change", "change", "setting", "parts", "counted")
+SCHEMA = "fuzz"
+OPTIONS = "-c search_path={} -c statement_timeout={} -c timezone=UTC -c max_parallel_workers_per_gather=0"
 _PARAMETER = re.compile(r"\$(\d+)(?=::)")
-OWN_WAYS = ("setting", "setting", "parts", "counted")
-"""Those that need no other server."""
-VIEW_WAYS = ("view",)
-"""What is asked with ``--views``: a view's definition gives the view's rows, and EXPLAIN says something of it"""
 
 
-def connect(dsn: str, timeout_ms: int = 2000) -> Connection:
+def connect(dsn: str, timeout_ms: int = 2000, schema: str = SCHEMA) -> Connection:
     """Without statements that are prepared on the way: their tables are others in each case."""
-    return psycopg.connect(dsn, autocommit=True, prepare_threshold=None, options=OPTIONS.format(timeout_ms))
+    options = OPTIONS.format(schema, timeout_ms)
+    return psycopg.connect(dsn, autocommit=True, prepare_threshold=None, options=options)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of cases: their tables, the queries over them, and what is asked. ``ways`` beside another server,
+    ``own_ways`` without one."""
+
+    name: str
+    tables: Callable[[Choice], list[Table]]
+    queries: Callable[[Choice, Sequence[Table]], Queries]
+    settings: Sequence[str]
+    ways: Sequence[str]
+    own_ways: Sequence[str] = ("setting", "setting", "parts", "counted")
+
+
+_WAYS_OF_MIXED = ("query",) * 7 + ("prepared", "prepared", "change", "change", "change", "setting", "parts", "counted")
+_WAYS_OF_MIXED += ("cursor", "copy")
+MIXED = Kind("mixed", make_tables, Queries, OWN_SETTINGS, _WAYS_OF_MIXED)
+_WAYS_OF_BULK = ("query",) * 12 + ("setting", "setting", "prepared", "counted", "parts", "cursor", "copy")
+BULK = Kind("bulk", bulk_tables, BulkQueries, BULK_SETTINGS, _WAYS_OF_BULK)
+VIEWS = Kind("views", make_tables, Queries, OWN_SETTINGS, ("view",), ("view",))
+"""A view's definition gives the view's rows, and EXPLAIN says something of it."""
+KINDS = (MIXED, BULK, MIXED, VIEWS)
+"""One after the other, by a case's number"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +107,23 @@ class Tally:
     known: set[str] = field(default_factory=set)
     """Messages of differences"""
 
+    def add(self, other: Tally) -> None:
+        """What another one has counted."""
+        for each in fields(self):
+            one, more = getattr(self, each.name), getattr(other, each.name)
+            if isinstance(one, int):
+                setattr(self, each.name, one + more)
+        for told, count in other.told.items():
+            self.told[told] = self.told.get(told, 0) + count
+
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """``other`` is PostgreSQL, where there is one."""
+    """``other`` is PostgreSQL, where there is one; ``schema``: where the tables are, on both."""
 
     own: Connection
     other: Connection | None = None
-    views: bool = False
+    schema: str = SCHEMA
 
     def both(self) -> list[Connection]:
         """All of them."""
@@ -91,7 +132,8 @@ class Servers:
     def prepare(self) -> None:
         """The schema and its types."""
         for connection in self.both():
-            for each in PROLOGUE:
+            connection.execute(f"DROP SCHEMA IF EXISTS {self.schema} CASCADE")
+            for each in (f"CREATE SCHEMA {self.schema}", *TYPES_MADE):
                 connection.execute(each)
 
 
@@ -100,11 +142,15 @@ def made(servers: Servers, tables: Sequence[Table]) -> Iterator[Outcome | None]:
     """The tables on each server, as long as it lasts; a statement that one of them refuses is a difference."""
     refused: Outcome | None = None
     try:
+        for connection in servers.both():
+            connection.execute("SET statement_timeout = 0")
         for table in tables:
             for each in table.statements:
                 answers = [ask(connection, each) for connection in servers.both()]
                 if refused is None and not same_rows(answers[0], answers[-1], True):
                     refused = Outcome([each], "tables", answers[0], answers[-1])
+        for connection in servers.both():
+            connection.execute("RESET statement_timeout")
         yield refused
     finally:
         for connection in servers.both():
@@ -112,10 +158,28 @@ def made(servers: Servers, tables: Sequence[Table]) -> Iterator[Outcome | None]:
                 connection.execute(f"DROP TABLE IF EXISTS {table.name}")
 
 
-def check(choice: Choice, servers: Servers, tables: Sequence[Table], tally: Tally) -> Outcome | None:
+@dataclass(frozen=True, slots=True)
+class Case:
+    """The tables of a case, and whom to ask."""
+
+    kind: Kind
+    servers: Servers
+    tables: Sequence[Table]
+
+    def statement(self, choice: Choice) -> Select:
+        """A query."""
+        return statement(self.kind.queries(choice, self.tables))
+
+    def settings(self, choice: Choice) -> list[str]:
+        """SET of some that must not change an answer."""
+        return [f"SET {each}" for each in choice.some(self.kind.settings, 1, choice.of((1, 2, 4)))]
+
+
+def check(choice: Choice, case: Case, tally: Tally) -> Outcome | None:
     """One query of one way. The difference, if there is one."""
-    way = choice.of(VIEW_WAYS if servers.views else WAYS if servers.other else OWN_WAYS)
-    outcome = _WAYS[way](choice, servers, tables)
+    way = choice.of(case.kind.ways if case.servers.other else case.kind.own_ways)
+    choice.expression_depth = choice.of((3, 1, 2))
+    outcome = _WAYS[way](choice, case)
     tally.queries += 1
     if outcome.own.error:
         tally.errors += 1
@@ -127,13 +191,19 @@ def check(choice: Choice, servers: Servers, tables: Sequence[Table], tally: Tall
     return None
 
 
-def _query(choice: Choice, servers: Servers, tables: Sequence[Table]) -> Outcome:
-    query = statement(Queries(choice, tables))
-    binary = choice.chance(10)
-    sets = [f"SET {each}" for each in settings(choice)] if choice.chance(30) else []
-    own = _with_settings(servers.own, sets, query.text, binary)
-    other = ask(servers.other, query.text, binary) if servers.other and not own.is_late else own
+def _query(choice: Choice, case: Case) -> Outcome:
+    query = case.statement(choice)
+    # In binary an array says which type its elements have: each server has numbers of its own.
+    binary = choice.chance(10) and "pair[]" not in query.types
+    sets = case.settings(choice) if choice.chance(60 if case.kind is BULK else 30) else []
+    own = _with_settings(case.servers.own, sets, query.text, binary)
+    other = _elsewhere(case, own, lambda server: ask(server, query.text, binary))
     return Outcome([*sets, query.text], _ordered("PostgreSQL", query.is_ordered), own, other)
+
+
+def _elsewhere(case: Case, own: Answer, asked: Callable[[Connection], Answer]) -> Answer:
+    """What PostgreSQL answers; what we do, where there is none, or where we took too long."""
+    return own if case.servers.other is None or own.is_late else asked(case.servers.other)
 
 
 def _ordered(way: str, is_ordered: bool) -> str:
@@ -150,17 +220,72 @@ def _with_settings(connection: Connection, sets: Sequence[str], text: str, binar
             connection.execute("RESET ALL")
 
 
-def _setting(choice: Choice, servers: Servers, tables: Sequence[Table]) -> Outcome:
-    query = statement(Queries(choice, tables))
-    sets = [f"SET {each}" for each in settings(choice)]
-    own = ask(servers.own, query.text)
-    other = _with_settings(servers.own, sets, query.text)
+def _setting(choice: Choice, case: Case) -> Outcome:
+    query = case.statement(choice)
+    sets = case.settings(choice)
+    own = ask(case.servers.own, query.text)
+    other = _with_settings(case.servers.own, sets, query.text)
     return Outcome([query.text, *sets, query.text], _ordered("settings", query.is_ordered), own, other)
 
 
-def _prepared(choice: Choice, servers: Servers, tables: Sequence[Table]) -> Outcome:
+def _cursor(choice: Choice, case: Case) -> Outcome:
+    """A cursor that goes some rows on, and back. Only an order that is said makes its parts those of the other side."""
+    queries = case.kind.queries(choice, case.tables)
+    query = ordered(queries, queries.query([], 0))
+    kind = choice.of(("SCROLL ", "", "NO SCROLL "))
+    ways = ["NEXT", "3", "FORWARD 2", "ALL"]
+    if kind == "SCROLL ":
+        ways += [
+            "PRIOR",
+            "FIRST",
+            "LAST",
+            "ABSOLUTE 2",
+            "RELATIVE -1",
+            "BACKWARD 2",
+            "BACKWARD ALL",
+            "ABSOLUTE -2",
+            "0",
+        ]
+    fetches = [f"{choice.of(('FETCH', 'FETCH', 'MOVE'))} {choice.of(ways)} IN c" for _ in range(choice.number(1, 5))]
+    hold = choice.of(("", "WITH HOLD "))
+    script = ["BEGIN", f"DECLARE c {kind}CURSOR {hold}FOR {query.text}", *fetches[:2]]
+    script += ["COMMIT", *fetches[2:], "CLOSE c"] if hold else [*fetches[2:], "COMMIT"]
+    if not query.is_ordered:
+        script = [f"SELECT count(*) FROM ({query.text}) s"]
+    own = _transaction(case.servers.own, script)
+    other = _elsewhere(case, own, lambda server: _transaction(server, script))
+    return Outcome(script, "cursor: in order", own, other)
+
+
+def _transaction(connection: Connection, script: Sequence[str]) -> Answer:
+    """What statements answer one after the other, to the first error; then nothing of them is left."""
+    answers: list[Answer] = []
+    try:
+        for each in script:
+            answers.append(ask(connection, each))
+            if answers[-1].error:
+                break
+    finally:
+        connection.execute("ROLLBACK")
+        connection.execute("CLOSE ALL")
+    return _together(answers)
+
+
+_COPY_FORMS = ("", " (FORMAT csv)", " (FORMAT csv, FORCE_QUOTE *)", " (FORMAT csv, HEADER, DELIMITER ';', NULL 'n')")
+_COPY_FORMS += (" (FORMAT binary)", " (DELIMITER '|', NULL '')")
+
+
+def _copy(choice: Choice, case: Case) -> Outcome:
+    query = case.statement(choice)
+    text = f"COPY ({query.text}) TO STDOUT{choice.of(_COPY_FORMS)}"
+    own = copied(case.servers.own, text)
+    other = _elsewhere(case, own, lambda server: copied(server, text))
+    return Outcome([text], _ordered("copy", query.is_ordered), own, other)
+
+
+def _prepared(choice: Choice, case: Case) -> Outcome:
     choice.parameters = []
-    query = statement(Queries(choice, tables))
+    query = case.statement(choice)
     parameters, choice.parameters = choice.parameters, None
     # Some of what was made is in the text no more; a parameter that nobody names has no type.
     used = sorted({int(found) for found in _PARAMETER.findall(query.text)})
@@ -168,25 +293,31 @@ def _prepared(choice: Choice, servers: Servers, tables: Sequence[Table]) -> Outc
     query = replace(query, text=_PARAMETER.sub(lambda found: f"${used.index(int(found[1])) + 1}", query.text))
     first = [value for _, value in parameters]
     mode = choice.of(("auto", "force_custom_plan", "force_generic_plan"))
-    lists = [first for _ in range(choice.of((1, 2, 7)))]
+    # The sixth execution has the generic plan, if it is the cheaper one.
+    lists = [first for _ in range(choice.of((1, 2, 6)) if mode == "auto" else 2)]
+    for at in range(1, len(lists), 2):
+        lists[at] = [choice.of(SCALARS[kind].values) for kind, _ in parameters]
     sets = [f"SET plan_cache_mode = {mode}"]
     shown = [f"PREPARE p ({', '.join(kind for kind, _ in parameters)}) AS {query.text}".replace(" () ", " ")]
-    values = ", ".join(quoted(value) for value in first)
-    shown += [f"EXECUTE p{f'({values})' if values else ''}"] * len(lists)
-    servers.own.execute(sets[0])
+    shown += [f"EXECUTE p{f'({values})' if values else ''}" for values in map(_listed, lists)]
+    case.servers.own.execute(sets[0])
     try:
-        own = ask_with(servers.own, query.text, lists)
+        own = ask_with(case.servers.own, query.text, lists)
     finally:
-        servers.own.execute("RESET ALL")
-    other = ask_with(servers.other, query.text, lists) if servers.other and not own.is_late else own
+        case.servers.own.execute("RESET ALL")
+    other = _elsewhere(case, own, lambda server: ask_with(server, query.text, lists))
     return Outcome([*sets, *shown], _ordered("prepared", query.is_ordered), own, other)
 
 
-def _change(choice: Choice, servers: Servers, tables: Sequence[Table]) -> Outcome:
-    texts = [change(choice, tables) for _ in range(choice.of((1, 1, 2)))]
-    after = [f"SELECT * FROM {table.name}" for table in tables]
+def _listed(values: Sequence[str]) -> str:
+    return ", ".join(map(quoted, values))
+
+
+def _change(choice: Choice, case: Case) -> Outcome:
+    texts = [change(choice, case.tables) for _ in range(choice.of((1, 1, 2)))]
+    after = [f"SELECT * FROM {table.name}" for table in case.tables]
     answers = []
-    for connection in servers.both():
+    for connection in case.servers.both():
         connection.execute("BEGIN")
         try:
             answers.append(_together([ask(connection, each) for each in (*texts, *after)]))
@@ -204,9 +335,10 @@ def _together(answers: Sequence[Answer]) -> Answer:
     return Answer(rows, tuple(column for each in answers for column in each.columns))
 
 
-def _view(choice: Choice, servers: Servers, tables: Sequence[Table]) -> Outcome:
+def _view(choice: Choice, case: Case) -> Outcome:
     """The query, and what its view's definition says of it; EXPLAIN says something of it."""
-    query = statement(Queries(choice, tables))
+    servers = case.servers
+    query = case.statement(choice)
     text = query.text.replace(" FOR UPDATE", "")
     own = ask(servers.own, text)
     way = _ordered("view", query.is_ordered)
@@ -226,17 +358,19 @@ def _view(choice: Choice, servers: Servers, tables: Sequence[Table]) -> Outcome:
     return Outcome([text, f"-- the view's definition\n{definition}"], way, own, other)
 
 
-def _parts(choice: Choice, servers: Servers, tables: Sequence[Table]) -> Outcome:
-    one, other = parts(choice, tables)
-    return Outcome([one, other], "parts", ask(servers.own, one), ask(servers.own, other))
+def _parts(choice: Choice, case: Case) -> Outcome:
+    one, other = parts(choice, case.tables)
+    return Outcome([one, other], "parts", ask(case.servers.own, one), ask(case.servers.own, other))
 
 
-def _counted(choice: Choice, servers: Servers, tables: Sequence[Table]) -> Outcome:
-    one, other = counted(choice, tables)
-    return Outcome([one, other], "counted", ask(servers.own, one), ask(servers.own, other))
+def _counted(choice: Choice, case: Case) -> Outcome:
+    one, other = counted(choice, case.tables)
+    return Outcome([one, other], "counted", ask(case.servers.own, one), ask(case.servers.own, other))
 
 
-_WAYS: dict[str, Callable[[Choice, Servers, Sequence[Table]], Outcome]] = {
+_WAYS: dict[str, Callable[[Choice, Case], Outcome]] = {
+    "cursor": _cursor,
+    "copy": _copy,
     "query": _query,
     "setting": _setting,
     "prepared": _prepared,
@@ -247,43 +381,45 @@ _WAYS: dict[str, Callable[[Choice, Servers, Sequence[Table]], Outcome]] = {
 }
 
 
-def one_case(servers: Servers, first: int, case: int, tally: Tally, found: Callable[[str], None]) -> None:
+def one_case(
+    servers: Servers, first: int, number: int, tally: Tally, found: Callable[[str], None], kind: Kind = MIXED
+) -> None:
     """Tables of their own, some queries over them; each difference, shrunk, is given to ``found``."""
-    at_tables = Choice(drawn_from(first, case))
-    tables = make_tables(at_tables)
+    at_tables = Choice(drawn_from(first, number))
+    case = Case(kind, servers, kind.tables(at_tables))
     failed: list[tuple[list[int], Outcome, int]] = []
     tally.cases += 1
-    with made(servers, tables) as refused:
+    with made(servers, case.tables) as refused:
         if refused is not None and refused.message not in tally.known:
             tally.known.add(refused.message)
             failed.append(([], refused, -1))
-        for number in range(0 if refused else QUERIES_A_CASE):
-            choice = Choice(drawn_from(first, case, number))
-            outcome = check(choice, servers, tables, tally)
+        for query in range(0 if refused else QUERIES_A_CASE):
+            choice = Choice(drawn_from(first, number, query))
+            outcome = check(choice, case, tally)
             if outcome is not None and outcome.message not in tally.known:
                 tally.known.add(outcome.message)
-                simpler = _simpler_query(servers, tables, choice.made, outcome)
-                failed.append((simpler, outcome, number))
-    for query, outcome, number in failed:
+                failed.append((_simpler_query(case, choice.made, outcome), outcome, query))
+    for simple, outcome, query in failed:
         tally.differences += 1
-        found(_simplest(servers, at_tables.made, query, outcome, f"seed {first}, case {case}, query {number}"))
+        place = f"{kind.name}, seed {first}, case {number}, query {query}"
+        found(_simplest(case, at_tables.made, simple, outcome, place))
 
 
-def _simpler_query(servers: Servers, tables: Sequence[Table], query: Sequence[int], outcome: Outcome) -> list[int]:
+def _simpler_query(case: Case, query: Sequence[int], outcome: Outcome) -> list[int]:
     def fails(offered: Sequence[int]) -> Sequence[int] | None:
         choice = Choice(drawn_again(offered))
-        again = check(choice, servers, tables, Tally())
+        again = check(choice, case, Tally())
         return choice.made if again is not None and again.kind == outcome.kind else None
 
     return shrunk(query, fails, SHRINK_ATTEMPTS)
 
 
-def _simplest(servers: Servers, tables: Sequence[int], query: Sequence[int], outcome: Outcome, place: str) -> str:
+def _simplest(case: Case, tables: Sequence[int], query: Sequence[int], outcome: Outcome, place: str) -> str:
     def again(offered: Sequence[int]) -> tuple[Choice, list[Table], Outcome | None]:
         choice = Choice(drawn_again(offered))
-        some = make_tables(choice)
-        with made(servers, some) as refused:
-            return choice, some, refused or check(Choice(drawn_again(query)), servers, some, Tally())
+        some = case.kind.tables(choice)
+        with made(case.servers, some) as refused:
+            return choice, some, refused or check(Choice(drawn_again(query)), replace(case, tables=some), Tally())
 
     def fails(offered: Sequence[int]) -> Sequence[int] | None:
         choice, _, found = again(offered)
@@ -305,16 +441,16 @@ def _shown(answer: Answer) -> str:
 def fuzz(
     servers: Servers,
     first: int,
-    cases: int,
+    cases: Iterable[int],
     found: Callable[[str], None],
     tell: Callable[[Tally], None] | None = None,
-    start: int = 0,
+    kinds: Sequence[Kind] = KINDS,
 ) -> Tally:
-    """So many cases from a seed on."""
+    """Some cases of a seed, by their numbers."""
     tally = Tally()
     servers.prepare()
-    for case in range(start, start + cases):
-        one_case(servers, first, case, tally, found)
+    for number in cases:
+        one_case(servers, first, number, tally, found, kinds[number % len(kinds)])
         if tell is not None and not tally.cases % 20:
             tell(tally)
     return tally

@@ -49,12 +49,15 @@ _ALL = (
     Scalar("smallint", ("0", "1", "-2", "32767", "-32768")),
     Scalar("int[]", ("{}", "{1}", "{1,2}", "{NULL,3}", "{2,2,2}")),
     Scalar("text[]", ("{}", "{a}", "{a,b}", "{NULL,''}", '{"a,b",B}')),
+    Scalar("date[]", ("{}", "{2024-01-01}", "{infinity,NULL}", "[0:1]={2024-01-01,1999-12-31}")),
+    Scalar("pair[]", ("{}", '{"(1,a)"}', '{"(,)",NULL}'), has_extremes=False),
     Scalar("jsonb", ("1", "null", '{"a": 1}', "[1, 2]", '{"a": {"b": null}}', '"a"', "true"), has_extremes=False),
     Scalar("varchar(5)", ("a", "abc", "x y", ""), has_extremes=False),
     Scalar("char(3)", ("a", "ab", "abc", "")),
     Scalar("int4range", ("[1,5)", "empty", "[3,)", "(,2]"), has_extremes=False),
     Scalar("numrange", ("[1,5)", "empty", "[2.5,)", "(1,5]"), has_extremes=False),
     Scalar("daterange", ("[2024-01-01,2024-02-01)", "empty", "[2024-01-15,)"), has_extremes=False),
+    Scalar("tstzrange", ("empty", "[2024-01-01,2024-02-01)", "(,2024-01-15)"), has_extremes=False),
     Scalar("int4multirange", ("{}", "{[1,3),[5,9)}", "{[2,)}"), has_extremes=False),
     Scalar("uuid", (f"{_UUID}01", f"{_UUID}ff"), has_extremes=False),
     Scalar("interval", ("1 day", "01:30", "1 mon", "-3 min", "0"), canonical="justify_interval({})"),
@@ -78,14 +81,12 @@ _ALL = (
 )
 SCALARS = {each.name: each for each in _ALL}
 TYPES = tuple(SCALARS)
-PROLOGUE = (
-    "DROP SCHEMA IF EXISTS fuzz CASCADE",
-    "CREATE SCHEMA fuzz",
+TYPES_MADE = (
     "CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy')",
     "CREATE DOMAIN small AS int CHECK (VALUE < 1000)",
     "CREATE TYPE pair AS (a int, b text)",
 )
-"""What every case needs, with search_path = fuzz."""
+"""What every case needs, in the schema of the connection."""
 
 
 def quoted(value: str) -> str:

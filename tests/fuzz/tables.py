@@ -54,7 +54,7 @@ def _table(choice: Choice, number: int, is_large: bool) -> Table:
     keyed = choice.chance(60)
     shown = [_declared(each, keyed) for each in columns]
     table = Table(name, columns, keyed, is_large, [f"CREATE TABLE {name} ({', '.join(shown)})"])
-    early = [_index(choice, table, at) for at in range(choice.number(0, 2))]
+    early = [index(choice, table, at) for at in range(choice.number(0, 2))]
     indexed_first = choice.chance(50)
     if indexed_first:
         table.statements += early
@@ -109,7 +109,8 @@ _UNINDEXED = ("money",)
 _ORDERS = ("", "", " DESC", " NULLS FIRST", " DESC NULLS LAST")
 
 
-def _index(choice: Choice, table: Table, at: int) -> str:
+def index(choice: Choice, table: Table, at: int) -> str:
+    """CREATE INDEX: plain, of an expression, unique, hash, partial, with columns included."""
     chosen = choice.some(table.columns, 1, 3)
     keys = [each.name + choice.of(_ORDERS) for each in chosen]
     own = [Reference(each.name, each.type) for each in table.columns]

@@ -15,7 +15,8 @@ from tests.fuzz.run import QUERIES_A_CASE, Servers, connect, fuzz
 from tests.fuzz.shrink import shrunk
 from tests.fuzz.tables import make_tables
 
-CASES = 2
+CASES = (0, 1, 3)
+"""One of each kind"""
 
 
 def test_other_ways_give_the_same_rows() -> None:
@@ -23,7 +24,7 @@ def test_other_ways_give_the_same_rows() -> None:
     with aurora.cluster() as cluster, connect(cluster.dsn) as own:
         tally = fuzz(Servers(own), 7, CASES, found.append)
     assert found == []
-    assert tally.queries == CASES * QUERIES_A_CASE
+    assert tally.queries == len(CASES) * QUERIES_A_CASE
     assert tally.errors < tally.queries // 4
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tests.fuzz.expressions import Reference
 from tests.fuzz.queries import Queries, Select, columns_of
-from tests.fuzz.scalars import SCALARS, TYPES, canonical, literal
+from tests.fuzz.scalars import SCALARS, canonical, literal
 
 _BOUNDS = ("UNBOUNDED PRECEDING", "2 PRECEDING", "1 PRECEDING", "CURRENT ROW", "1 FOLLOWING", "3 FOLLOWING")
 _EXCLUSIONS = ("", "", "", " EXCLUDE CURRENT ROW", " EXCLUDE GROUP", " EXCLUDE TIES", " EXCLUDE NO OTHERS")
@@ -17,7 +17,7 @@ _OFFSETS = {"int": "2", "bigint": "3", "numeric": "1.5", "smallint": "2", "date"
 def windowed(queries: Queries, outer: Sequence[Reference], depth: int, types: Sequence[str]) -> Select:
     """A query of window functions over the rows of another."""
     choice = queries.choice
-    made = queries.query(outer, depth + 1, [*types, *choice.some(TYPES, 0, 1)])
+    made = queries.query(outer, depth + 1, [*types, *choice.some(queries.types, 0, 1)])
     columns = columns_of("s", made.types)
     # Two orders place a row among its equals in two ways: all functions that show its place share one window.
     # So does a frame of ROWS.
@@ -30,6 +30,9 @@ def windowed(queries: Queries, outer: Sequence[Reference], depth: int, types: Se
         # A sum's scale, a lag's default: what comes out may differ from the column's own form.
         shown.append(canonical(kind, f"{call} OVER {window}") if call else f"s.x{at}")
     clause = f" WINDOW w AS {shared}" if any(" OVER w" in each for each in shown) else ""
+    if clause and choice.chance(20) and "BETWEEN" not in shared:
+        clause += ", w2 AS (w)"
+        shown = [each.replace(" OVER w", " OVER w2") for each in shown]
     text = f"SELECT {queries.listed(shown)} FROM {queries.alike(made)}{clause}"
     return Select(text, list(types))
 

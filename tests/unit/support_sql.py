@@ -229,6 +229,9 @@ class FakeCatalog:
     def operator_strategy(self, family: int, operator: int) -> int:
         return REGISTRY.strategies.get((family, operator), 0)
 
+    def ordering_strategy(self, family: int, operator: int) -> int:
+        return REGISTRY.ordering.get((family, operator), 0)
+
     def family_operator(self, family: int, left: int, right: int, strategy: int) -> int:
         return REGISTRY.family_operators.get((family, left, right, strategy), 0)
 

@@ -291,6 +291,24 @@ def test_btree(rows: list[tuple[int, str]], data: st.DataObject) -> None:
         for side in sides:
             assert side.tree.range_tids(lower, upper, False) == (expected, None)
             assert side.tree.range_tids(lower, upper, True) == (expected[::-1], None)
+    keys: list[tuple[Any, ...]] = [(data.draw(st.one_of(st.none(), st.integers(-60, 60))),) for _ in range(6)]
+    keys.append((1 << 80,))
+    of_keys = []
+    for key in keys[:-1]:
+        prefix = None if None in key else sides[0].keys.encode(key)
+        found = [item for item in sorted(model) if prefix is not None and item.startswith(prefix)]
+        of_keys.append([int.from_bytes(item[-6:], "big") for item in found])
+    for room in (1, 3, 100):
+        answers = [side.tree.tids_of(side.keys, keys, 1, room) for side in sides]
+        assert answers[0] == answers[1]
+        tids, counts, missing = answers[0]
+        expected = []
+        for place, count in enumerate(counts, 1):
+            here = of_keys[place] if place < len(of_keys) else []
+            assert count == (len(here) if len(here) <= room else -1)
+            expected += here if count >= 0 else []
+        assert tids == expected and not missing
+        assert room < 100 or len(counts) == len(keys) - 1
     assert sides[0].tree.page_items(1) == sides[1].tree.page_items(1)
     assert sides[0].pages() == sides[1].pages()
     assert sides[0].log.take() == sides[1].log.take()
@@ -404,4 +422,5 @@ def test_missing_pages_are_named(side: str) -> None:
     assert it.heap.prune(0, 0) == -3
     it.arena.drop(7)
     assert it.tree.range_tids(b"", None, False) == 7
+    assert it.tree.tids_of(it.keys, [(None,), (1,)], 0, 10) == ([], [0], 7)
     assert it.tree.insert(b"\1aaaaaa", False) == -7

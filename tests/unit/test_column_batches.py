@@ -10,7 +10,9 @@ import psycopg
 import pytest
 
 import aurora
-from compute_node.exec.vectors import aggregate, join, scan, sort
+from compute_node.exec.nodes.hash_join import HashJoinNode
+from compute_node.exec.vectors import aggregate, join, lookup, scan, sort
+from compute_node.work.spill import TEMP_STATISTICS
 
 ROWS = 3000
 
@@ -241,6 +243,55 @@ def test_columns_of_indexes_answer_what_rows_answer(connection: psycopg.Connecti
     both_ways(connection, sql, "enable_seqscan", kind)
 
 
+LOOKUPS = (
+    "SELECT two.id, one.id, one.t FROM one two JOIN one ON one.i = two.i WHERE two.b",
+    "SELECT two.id, one.id, one.n FROM one two LEFT JOIN one ON one.id = two.i AND one.n > two.n",
+    "SELECT two.id, one.id FROM one two LEFT JOIN one ON one.i = two.q",
+    "SELECT count(*), sum(two.n) FROM one two WHERE EXISTS (SELECT FROM one WHERE one.id = two.i AND one.i <> two.id)",
+    "SELECT two.id FROM one two WHERE NOT EXISTS (SELECT FROM one WHERE one.id = two.i AND one.n > two.n)",
+    "SELECT two.id, odd.t, odd.n, odd.later FROM one two JOIN odd ON odd.id = two.id WHERE two.i / odd.id = 0",
+    "SELECT two.id, odd.n / two.i FROM one two JOIN odd ON odd.id = two.id",
+    "SELECT two.id, odd.n FROM one two LEFT JOIN odd ON odd.id = two.i",
+    "SELECT c, count(*), sum(s.n) FROM (SELECT two.c, one.n FROM one two JOIN one ON one.id = two.i * 10) s GROUP BY c",
+    "SELECT a.id, b.id, c.id FROM one a JOIN one b ON b.i = a.i JOIN one c ON c.id = b.id + 1 WHERE a.id % 30 = 1",
+)
+
+
+@pytest.mark.parametrize("sql", LOOKUPS)
+def test_lookups_of_many_rows_give_what_one_by_one_gives(connection: psycopg.Connection[Any], sql: str) -> None:
+    both_ways(connection, sql, "enable_hashjoin", "enable_mergejoin", "enable_seqscan")
+    both_ways(connection, sql, "enable_hashjoin", "enable_mergejoin", "enable_memoize", "enable_bitmapscan")
+
+
+def test_lookups_of_many_rows_are_told_to_explain(
+    connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sql = "SELECT count(*) FROM one two JOIN one ON one.id = two.i AND one.n > two.n AND one.b"
+    plans = []
+    seen: list[int] = []
+    plain = lookup.ColumnLookup.joined
+
+    def joined(self: Any, ctx: Any, batch: Any, keys: Any) -> Any:
+        seen.append(len(keys))
+        return plain(self, ctx, batch, keys)
+
+    monkeypatch.setattr(lookup.ColumnLookup, "joined", joined)
+    for setting in ("on", "off"):
+        with connection.transaction():
+            connection.execute("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off")
+            connection.execute("SET LOCAL enable_memoize = off; SET LOCAL enable_bitmapscan = off")
+            connection.execute(f"SET LOCAL aurora.column_batches = {setting}")
+            found = connection.execute(f"EXPLAIN (ANALYZE, FORMAT JSON, TIMING off) {sql}").fetchone()
+            assert found is not None
+            join = found[0][0]["Plan"]["Plans"][0]
+            assert join["Node Type"] == "Nested Loop"
+            inner = join["Plans"][1]
+            plans.append([inner[name] for name in ("Node Type", "Actual Loops", "Actual Rows")] + [join["Actual Rows"]])
+            plans[-1].append(inner["Rows Removed by Filter"])
+    assert plans[0] == plans[1]
+    assert (sum(seen),) == connection.execute("SELECT count(*) FROM one").fetchone()
+
+
 def test_memory_that_is_over_makes_it_go_on_by_rows(connection: psycopg.Connection[Any]) -> None:
     queries = (
         "SELECT id, count(*), sum(n), count(DISTINCT i) FROM one GROUP BY id ORDER BY id",
@@ -267,6 +318,56 @@ def test_memory_that_is_over_makes_it_go_on_by_rows(connection: psycopg.Connecti
         assert found[0][0]["Plan"]["Sort Method"] == "external merge"
     finally:
         connection.execute("RESET work_mem")
+
+
+def test_an_outer_batch_that_is_not_for_columns_goes_on_through_files(
+    connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is room for the inner side's columns, not for its rows by key beside them."""
+    found: list[bool] = []
+    dict_of = HashJoinNode._dict_of
+
+    def told(*arguments: Any) -> Any:
+        made = dict_of(*arguments)
+        found.append(made is not None)
+        return made
+
+    monkeypatch.setattr(HashJoinNode, "_dict_of", told)
+    sql = "SELECT odd.id, one.id FROM odd LEFT JOIN one ON one.n = odd.n AND one.id <> odd.id"
+    with connection.transaction():
+        connection.execute("SET LOCAL enable_mergejoin = off; SET LOCAL enable_nestloop = off")
+        expected = sorted(connection.execute(sql).fetchall(), key=repr)
+        assert found == [True]
+        connection.execute("SET LOCAL work_mem = 256")
+        files = TEMP_STATISTICS.files
+        assert sorted(connection.execute(sql).fetchall(), key=repr) == expected
+    assert found == [True, False]
+    assert TEMP_STATISTICS.files > files
+
+
+def test_runs_of_a_sort_are_merged_some_at_a_time(
+    connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together: list[int] = []
+    merged = sort.Kept._merged
+
+    def told(self: sort.Kept, runs: list[Any]) -> Any:
+        together.append(len(runs))
+        return merged(self, runs)
+
+    monkeypatch.setattr(sort.Kept, "_merged", told)
+    monkeypatch.setattr(sort, "FAN_IN_MIN", 2)
+    connection.execute("CREATE TABLE many AS SELECT g AS id, g * 7919 % 20011 AS i FROM generate_series(1, 20000) g")
+    sql = "SELECT * FROM many ORDER BY i DESC"
+    expected = answer(connection, sql)
+    assert together == []
+    connection.execute("SET work_mem = 64")
+    try:
+        assert answer(connection, sql) == expected
+    finally:
+        connection.execute("RESET work_mem; DROP TABLE many")
+    assert len(together) > 1
+    assert max(together) <= 2
 
 
 def test_large_tables_are_read_by_columns(connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -373,9 +373,8 @@ def test_lock_rows_follows_the_changed_row(fx: Fixture) -> None:
     )
     plan = pl.LockRows(
         child=scan,
-        locks=((fx.t, 2, "update", "block"),),
-        sources=(0,),
-        recheck=pl.Recheck(plan=held, tids=((0, fx.t, 2),)),
+        locks=(pl.RowLock(pl.RowAddress(2, {fx.t.oid: (0, fx.t)}), "update", "block"),),
+        recheck=pl.Recheck(plan=held, tids=(pl.RowAddress(2, {fx.t.oid: (0, fx.t)}),)),
         output=(col(0), col(1)),
     )
     executable = build(planned(plan), FakeCatalog())

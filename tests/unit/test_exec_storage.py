@@ -177,10 +177,10 @@ def test_locked_row_is_read_again(db: Database) -> None:
         filter=op("=", col(1), const(3)),
         output=(col(0), col(1), col(2, 27)),
     )
-    recheck = pl.Recheck(plan=held, tids=((0, TABLE, 2),))
-    locking = pl.LockRows(
-        child=child, locks=((TABLE, 2, "update", "block"),), sources=(0,), recheck=recheck, output=(col(0), col(1))
-    )
+    address = pl.RowAddress(2, {TABLE.oid: (0, TABLE)})
+    recheck = pl.Recheck(plan=held, tids=(address,))
+    lock = pl.RowLock(address, "update", "block")
+    locking = pl.LockRows(child=child, locks=(lock,), recheck=recheck, output=(col(0), col(1)))
     found: list[Any] = []
 
     def writer() -> None:

@@ -14,6 +14,7 @@ from compute_node.exec.nodes.memoize import COUNTED, ENTRY_BYTES, _Cache
 from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
 from compute_node.work.account import Account, Area
+from compute_node.work.spill import Tuplestore
 from tests.unit.test_exec_nodes import INT4, Fixture, agg, col, const, op
 
 Row = tuple[Any, ...]
@@ -123,6 +124,33 @@ def test_a_large_group_goes_through_a_store(monkeypatch: pytest.MonkeyPatch) -> 
     found = Fixture().query(plan)
     assert len(found) == 602
     assert sortable(found) == sortable([*((one, n) for one in (7, 8) for n in range(300)), (0, None), (None, 0)])
+
+
+@pytest.mark.parametrize("kind", ["right", "full"])
+def test_inner_rows_that_are_passed_go_through_a_store(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(merge_join, "GROUP_ROWS", 10)
+    stored: list[int] = []
+    append = Tuplestore.append
+
+    def told(self: Tuplestore, batch: Rows) -> None:
+        stored.append(len(batch))
+        append(self, batch)
+
+    monkeypatch.setattr(Tuplestore, "append", told)
+    left = [(295, 7), (400, 8)]
+    right = [(n, n) for n in range(300)] + [(None, n) for n in range(50)]
+    plan = pl.MergeJoin(
+        kind=kind,
+        outer=values(left),
+        inner=values(right),
+        outer_keys=(col(0),),
+        inner_keys=(col(0),),
+        descending=(False,),
+        nulls_first=(False,),
+        output=(col(0), col(1), col(0, side=1), col(1, side=1)),
+    )
+    assert sortable(Fixture().query(plan)) == sortable(model(kind, left, right, False))
+    assert sum(stored) >= 280
 
 
 @settings(max_examples=40, deadline=None)

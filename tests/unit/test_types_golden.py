@@ -157,7 +157,7 @@ def test_operator_classes_are_postgresql_s() -> None:
             row, "opcname", "opcfamily", "opcintype", "opcmethod", "opcdefault"
         )
         assert item.family_name == FACTS["pg_opfamily"][item.family]["opfname"]
-        assert all(each in REGISTRY.operators for each in item.operators)
+        assert all(not each or each in REGISTRY.operators for each in item.operators)
 
 
 def test_members_of_operator_families_are_postgresql_s() -> None:

@@ -570,6 +570,80 @@ cdef class BTree:
         prefix = PyBytes_FromStringAndSize(<char*>codec.buffer, n)
         return self.lookup(snap, prefix, heap, proj, first_only)
 
+    def tids_of(self, KeyCodec codec not None, list keys not None, Py_ssize_t start, Py_ssize_t room):
+        """Row addresses of the items whose leading columns are each of ``keys``: (addresses, how many of each key from
+        ``start`` on, a missing page or 0). It ends with ``room`` addresses; a key with more than that has -1, and
+        none."""
+        cdef list tids = [], counts = []
+        cdef Py_ssize_t at, n, before
+        cdef unsigned char buffer[64]
+        cdef bytes prefix
+        cdef const unsigned char* key
+        cdef bint is_null
+        for at in range(start, len(keys)):
+            if len(tids) >= room:
+                break
+            values = keys[at]
+            is_null = False
+            for value in values:
+                if value is None:
+                    is_null = True
+                    break
+            n = 0
+            if not is_null:
+                try:
+                    n = codec.encode_c(values)
+                except OverflowError:
+                    is_null = True
+            if is_null:
+                counts.append(0)
+                continue
+            if n <= 64:
+                memcpy(buffer, codec.buffer, n)
+                key = buffer
+            else:
+                prefix = PyBytes_FromStringAndSize(<char*>codec.buffer, n)
+                key = <const unsigned char*>PyBytes_AS_STRING(prefix)
+            before = len(tids)
+            if not self.tids_c(key, n, tids, before + room + 1):
+                del tids[before:]
+                return tids, counts, self.missing
+            if len(tids) - before > room:
+                del tids[before:]
+                counts.append(-1)
+                break
+            counts.append(len(tids) - before)
+        return tids, counts, 0
+
+    cdef bint tids_c(self, const unsigned char* prefix, Py_ssize_t n, list tids, Py_ssize_t most) except -1:
+        # The addresses of a prefix, until there are ``most``; False for a missing page.
+        cdef long long frame, block = self.descend_c(prefix, n, 0, False, &frame)
+        cdef const unsigned char* page
+        cdef const unsigned char* item
+        cdef Py_ssize_t m
+        cdef int index, count
+        if block < 0:
+            return False
+        page = self.arena.base + frame * PAGE_BYTES
+        index = lower_bound(page, prefix, n, 0)
+        while True:
+            count = count_of(page)
+            while index < count:
+                item = item_of(page, index + 1, &m)
+                if m < n or memcmp(item, prefix, n) != 0 or len(tids) >= most:
+                    return True
+                tids.append(tid_of(item, m))
+                index += 1
+            item = item_of(page, 0, &m)
+            if not m or compare(item, m if m < n else n, prefix, n) > 0:
+                return True
+            block = get32(page + OFF_RIGHT)
+            frame = self.frame_c(block)
+            if frame < 0:
+                return False
+            page = self.arena.base + frame * PAGE_BYTES
+            index = 0
+
     # Writing
 
     def insert(self, bytes item not None, bint unique):

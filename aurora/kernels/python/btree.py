@@ -288,6 +288,38 @@ class BTree:
             return []
         return self.lookup(snap, prefix, heap, proj, first_only)
 
+    def tids_of(self, codec: KeyCodec, keys: list[Row], start: int, room: int) -> tuple[list[int], list[int], int]:
+        """Row addresses of the items whose leading columns are each of ``keys``: (addresses, how many of each key from
+        ``start`` on, a missing page or 0). It ends with ``room`` addresses; a key with more than that has -1, and
+        none. Nothing equals NULL or an integer outside the column's type."""
+        tids: list[int] = []
+        counts: list[int] = []
+        for values in keys[start:]:
+            if len(tids) >= room:
+                break
+            try:
+                prefix = None if None in values else codec.encode(values)
+            except OverflowError:
+                prefix = None
+            if prefix is None:
+                counts.append(0)
+                continue
+            upper = next_prefix(prefix)
+            lower: bytes | None = prefix
+            of_key: list[int] = []
+            while lower is not None and len(of_key) <= room:
+                found = self.range_tids(lower, upper, False)
+                if isinstance(found, int):
+                    return tids, counts, found
+                some, lower = found
+                of_key += some
+            if len(of_key) > room:
+                counts.append(-1)
+                break
+            tids += of_key
+            counts.append(len(of_key))
+        return tids, counts, 0
+
     # Writing
 
     def insert(self, item: bytes, unique: bool) -> int:

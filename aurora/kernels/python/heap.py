@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from aurora.datum import Datum, Row
 from aurora.ids import NO_LSN, Lsn, Xid
@@ -37,6 +38,10 @@ from aurora.kernels.python.tuples import (
     Toasted,
 )
 from aurora.page import HEADER_BYTES, OFF_KIND, OFF_LOWER, OFF_RELFILE, PAGE_BYTES, PageKind
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 UNUSED, NORMAL, REDIRECT, DEAD = 0, 1, 2, 3
 RETRY = -1
@@ -239,8 +244,19 @@ class HeapFile:
                     rows.append(proj.row(page, offset, block << 16 | slot))
         return rows
 
-    def scan_columns(self, snap: Snapshot, block: int, columns: Columns) -> int | None:
-        """Put the visible rows of a block into ``columns``; None, or a missing page and nothing is put."""
+    def scan_columns(self, snap: Snapshot, start: int, end: int, columns: Columns, enough: int) -> tuple[int, int]:
+        """Put the visible rows of the blocks from ``start`` to before ``end`` into ``columns``, until there are
+        ``enough``: (the first block that was not read, a missing page of it or 0). Of a block all rows are put, or
+        none."""
+        for block in range(start, end):
+            missing = self._scan_columns(snap, block, columns)
+            if missing is not None:
+                return block, missing
+            if columns.count >= enough:
+                return block + 1, 0
+        return max(start, end), 0
+
+    def _scan_columns(self, snap: Snapshot, block: int, columns: Columns) -> int | None:
         page_no = self.blocks.page_no(block)
         frame = self.arena.lookup(page_no)
         if frame == MISSING:
@@ -261,11 +277,15 @@ class HeapFile:
                 columns.put(page, offset)
         return None
 
-    def fetch_columns(self, snap: Snapshot, tids: Sequence[int], columns: Columns) -> int | None:
+    def fetch_columns(
+        self, snap: Snapshot, tids: Sequence[int], columns: Columns, found: NDArray[np.uint8] | None = None
+    ) -> int | None:
         """Put the rows of ``fetch_many`` into ``columns``; None, or a missing page and nothing is put. At most
-        ``FETCH_ROWS_MAX`` at once."""
+        ``FETCH_ROWS_MAX`` at once. ``found``: becomes 1 for each address that has a row, else 0."""
         count = columns.count
-        for tid in tids:
+        if found is not None and len(found) != len(tids):
+            raise ValueError("flags of another length")
+        for at, tid in enumerate(tids):
             page_no = self.blocks.page_no(tid >> 16)
             frame = self.arena.lookup(page_no)
             missing: int = page_no
@@ -274,6 +294,8 @@ class HeapFile:
                 _, offset, missing = self._seen(page, tid & 0xFFFF, snap)
                 if offset:
                     columns.put(page, offset)
+                if found is not None:
+                    found[at] = bool(offset)
             if missing:
                 columns.undo(count)
                 return missing

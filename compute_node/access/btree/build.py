@@ -6,7 +6,8 @@ scan ─► ``EntryRun`` ─ sort ─┬─ within ``maintenance_work_mem`` ─�
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from aurora.datum import Row
@@ -23,8 +24,10 @@ from compute_node.work.spill import TempFile, setting_of, temp_usage
 from compute_node.work.workers import run_in_thread
 
 if TYPE_CHECKING:
+    from aurora.kernels.python.btree import BTree
     from aurora.kernels.python.entries import EntryRun
     from compute_node.access.btree.index import BTreeIndex
+    from compute_node.access.index_access import IndexAccess
 
 BATCH_ROWS = 2048
 SORT_INLINE_MAX = 10_000
@@ -42,58 +45,67 @@ def build_tree(index: BTreeIndex, txn: Txn) -> None:
     run: EntryRun = entries_kernel.EntryRun()
     try:
         charged = 0
-        for rows in _rows(txn, index):
+        for rows in live_rows(txn, index):
             index.codec.gather(run, rows, None, None)
             index.writer.check_size(run.too_long)
             full = area.add(run.bytes - charged)
             charged = run.bytes
             if full and len(run) > BATCH_ROWS:
-                _sort(run)
-                sorter.add_run(_batches(run))
+                sort_entries(run)
+                sorter.add_run(entry_batches(run))
                 run.clear()
                 charged = 0
-            _turn(txn)
-        _sort(run)
+            take_turn(txn)
+        sort_entries(run)
         more: Iterator[list[bytes]] = iter(())
         if sorter.file_bytes:
-            sorter.add_run(_batches(run))
+            sorter.add_run(entry_batches(run))
             run.clear()
             more = sorter.finish()
-        index.writer.load(_leaves(txn, index, run, more))
+        check = partial(_check_unique, txn, index) if index.unique else None
+        index.writer.load(leaves(txn, index.tree, run, more, check))
     finally:
         account.close()
 
 
-def _sort(run: EntryRun) -> None:
-    """In key order; many in a thread, which lets others run."""
+def sort_entries(run: EntryRun) -> None:
+    """Put a run in key order; many in a thread, which lets others run."""
     if len(run) > SORT_INLINE_MAX:
         run_in_thread(run.sort)
     else:
         run.sort()
 
 
-def _batches(run: EntryRun) -> Iterator[list[bytes]]:
+def entry_batches(run: EntryRun) -> Iterator[list[bytes]]:
+    """The items of a run, some at a time."""
     for start in range(0, len(run), BATCH_ROWS):
         yield run.items(start, start + BATCH_ROWS)
         HUB.pulse()
 
 
-def _leaves(txn: Txn, index: BTreeIndex, run: EntryRun, more: Iterator[list[bytes]]) -> Iterator[tuple[bytes, bytes]]:
-    """The leaves of a sorted run, and of ``more`` items behind it: ``BTreeWriter.load`` takes them."""
-    if index.unique:
-        _check_unique(txn, index, run)
+def leaves(
+    txn: Txn,
+    tree: BTree,
+    run: EntryRun,
+    more: Iterator[list[bytes]],
+    check: Callable[[EntryRun], None] | None = None,
+) -> Iterator[tuple[bytes, bytes]]:
+    """The leaves of a sorted run, and of ``more`` items behind it: ``BTreeWriter.load`` takes them. ``check`` looks at
+    the items that are together in memory."""
+    if check is not None:
+        check(run)
     at, block, is_all = 0, 1, False
     while True:
-        _turn(txn)
-        end, image = index.tree.leaf_page(run, at, block + 1)
+        take_turn(txn)
+        end, image = tree.leaf_page(run, at, block + 1)
         if end == len(run) and not is_all:
             # It may be that what comes next belongs on this page.
             rest = run.items(at, end)
             run.clear()
             run.add(rest, False)
             at, is_all = 0, not _refill(run, more)
-            if index.unique and not is_all:
-                _check_unique(txn, index, run)
+            if check is not None and not is_all:
+                check(run)
             continue
         yield image, run.items(end, end + 1)[0] if end < len(run) else b""
         if end == len(run):
@@ -112,7 +124,7 @@ def _refill(run: EntryRun, more: Iterator[list[bytes]]) -> bool:
     return found
 
 
-def _turn(txn: Txn) -> None:
+def take_turn(txn: Txn) -> None:
     """Others run, and a cancel ends the build."""
     check = getattr(txn.session, "check_interrupts", None)
     if check is not None:
@@ -120,7 +132,7 @@ def _turn(txn: Txn) -> None:
     HUB.pulse()
 
 
-def _rows(txn: Txn, index: BTreeIndex) -> Iterator[list[Row]]:
+def live_rows(txn: Txn, index: IndexAccess) -> Iterator[list[Row]]:
     """The keys of all live chains, each with its row's address."""
     table, keys = index.table, index.keys
     snapshot = table.storage.txns.latest_snapshot(txn)
@@ -145,7 +157,7 @@ def _check_unique(txn: Txn, index: BTreeIndex, run: EntryRun) -> None:
     at = run.equal_key(1, nulls)
     while at > 0:
         _report(txn, index, run.items(at, at + 1)[0])
-        _turn(txn)
+        take_turn(txn)
         at = run.equal_key(at + 1, nulls)
 
 

@@ -10,9 +10,12 @@ from array import array
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from aurora.datum import Datum, Row
 from aurora.errors import SqlError
 from aurora.kernels import btree as btree_kernel
+from aurora.kernels import columns as columns_kernel
 from aurora.kernels import entries as entries_kernel
 from aurora.kernels.python.btree import (
     DUPLICATE,
@@ -22,28 +25,35 @@ from aurora.kernels.python.btree import (
     NULLS_EQUAL,
     TID_BYTES,
 )
+from aurora.kernels.python.columns import FETCH_ROWS_MAX
 from compute_node.access.btree.build import build_tree
 from compute_node.access.btree.keys import key_codec
 from compute_node.access.btree.ranges import byte_range
 from compute_node.access.btree.shrink import TreeShrinker
 from compute_node.access.btree.unique import ConflictCheck
 from compute_node.access.btree.writer import BTreeWriter
-from compute_node.access.index_access import IndexAccess, ScanKey, equality_keys
+from compute_node.access.index_access import BATCH_VALUES, IndexAccess, ScanKey, equality_keys
 from compute_node.access.row_events import NewEntries, UniqueKey, events_of
 from compute_node.access.stored import resolved_row
+from compute_node.hub import HUB
 from compute_node.relations.access_methods import BTREE
 from compute_node.relations.descriptors import IndexDesc
 from compute_node.txn.serializable import SerialSnapshot, Span
 from compute_node.txn.transaction import Txn
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from aurora.kernels.python.btree import BTree, KeyCodec
     from aurora.kernels.python.clog import Snapshot
     from aurora.kernels.python.entries import EntryRun
     from compute_node.access.dead_rows import DeadRows
+    from compute_node.access.index_access import KeyedRows
     from compute_node.access.table import Table
 
 
+KEYS_AT_ONCE = 512
+"""Keys that are looked up in one call."""
 LONG_ITEM_BYTES = 2000
 """An item longer than this is measured before it is inserted."""
 
@@ -122,6 +132,51 @@ class BTreeIndex(IndexAccess):
                 high = following
             else:
                 low = following
+
+    def rows_of_keys(
+        self, snapshot: Snapshot, keys: list[Row], columns: tuple[int, ...], kinds: str
+    ) -> Iterator[KeyedRows]:
+        """See ``IndexAccess``."""
+        table, counts = self.table, self.counts
+        codec = table.codec
+        gathered = columns_kernel.Columns(table.projection(columns, False), kinds)
+        most = max(FETCH_ROWS_MAX, min(columns_kernel.BATCH_ROWS, BATCH_VALUES // max(len(columns), 1)))
+        numbers: list[NDArray[np.int64]] = []
+        handles = codec.handles
+        for tids, of_keys in self._tids_of(keys):
+            counts.returned += len(tids)
+            for start in range(0, len(tids), FETCH_ROWS_MAX):
+                part = tids[start : start + FETCH_ROWS_MAX]
+                found = np.zeros(len(part), np.uint8)
+                self._reader.put(snapshot, part, gathered, found)
+                numbers.append(of_keys[start : start + FETCH_ROWS_MAX][found != 0])
+                if gathered.count >= most:
+                    counts.fetched += gathered.count
+                    yield np.concatenate(numbers), (gathered.count, gathered.take(), codec.handles != handles)
+                    numbers, handles = [], codec.handles
+        if gathered.count:
+            counts.fetched += gathered.count
+            yield np.concatenate(numbers), (gathered.count, gathered.take(), codec.handles != handles)
+
+    def _tids_of(self, keys: list[Row]) -> Iterator[tuple[list[int], NDArray[np.int64]]]:
+        """Row addresses of each key, and the key's number for each of them."""
+        at = 0
+        self.counts.scans += len(keys)
+        while at < len(keys):
+            HUB.pulse()
+            tids, of_each, missing = self.tree.tids_of(self.codec, keys[at : at + KEYS_AT_ONCE], 0, FETCH_ROWS_MAX)
+            is_long = bool(of_each) and of_each[-1] < 0
+            if is_long:
+                of_each.pop()
+            if tids:
+                yield tids, np.repeat(np.arange(at, at + len(of_each)), of_each)
+            at += len(of_each)
+            if is_long:
+                for some in self.tids(equality_keys(keys[at])):
+                    yield some, np.full(len(some), at)
+                at += 1
+            if missing:
+                self._load(missing)
 
     def span(self, keys: Sequence[ScanKey]) -> Span | None:
         """See ``IndexAccess``."""

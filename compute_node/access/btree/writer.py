@@ -8,7 +8,7 @@ mini-transaction. Source: Lehman and Yao 1981 (right links and high keys).
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from aurora.errors import InvariantViolation, ProgramLimitExceeded
@@ -26,7 +26,7 @@ from aurora.kernels.python.btree import (
     SPECIAL_BYTES,
 )
 from aurora.page import HEADER_BYTES, OFF_FLAGS, OFF_KIND, PAGE_BYTES, PageKind
-from compute_node.access import free_space
+from compute_node.access.page_reuse import find_deleted, take_block
 from compute_node.hub import HUB
 
 if TYPE_CHECKING:
@@ -179,6 +179,29 @@ class BTreeWriter:
         """The block's frame; may wait."""
         return int(self._cache.get(self._file.map.page_no(block)))
 
+    def leaf_of(self, key: bytes) -> int:
+        """Block of the leaf where a key belongs; may wait."""
+        return self._descend(key, 0)
+
+    def rewrite(self, block: int, change: Callable[[list[bytes]], list[bytes] | None]) -> tuple[bool, int, bool]:
+        """Write a leaf anew with the items that ``change`` makes of its own, which fit it and its bounds; None: it
+        stays. (whether it was written, right sibling, whether it has no items). ``change`` does not wait; this may."""
+        while True:
+            self._storage.volume.reserve(PAGE_BYTES)
+            frame = self.frame(block)
+            waits = self._cache.waits
+            flags, level, right, high, items = self.page(block)
+            if level:
+                raise InvariantViolation(f"block {block} of index {self._name} is not a leaf")
+            changed = None if flags & DELETED else change(items)
+            if self._cache.waits != waits:
+                continue
+            if changed is None:
+                return False, right, not items
+            with self._mtr:
+                self._mtr.image(frame, build_page(self._file.relfile, flags, level, right, high, changed))
+            return True, right, not changed
+
     def root(self) -> int:
         """Block of the root; may wait."""
         while True:
@@ -193,28 +216,11 @@ class BTreeWriter:
         spare: list[int] = file.spare
         if spare:
             return spare.pop()
-        if not file.free.loaded:
-            self.find_deleted()
-        block: int = file.free.take(0, file.fresh)
-        if block < 0:
-            return int(storage.extents.new_block(file))
-        try:
-            frame = self.frame(block)
-        except BaseException:
-            file.free.put(block, free_space.WHOLE_BLOCK)
-            raise
-        page = self._cache.arena.page(frame)
-        is_deleted = _is_deleted(page)
-        if is_deleted and self._cache.arena.page_lsn(frame) <= storage.row_horizon():
-            storage.txns.removed(self._cache.arena.page_lsn(frame))
-            return block
-        if is_deleted:
-            file.free.put(block, free_space.WHOLE_BLOCK)
-        return int(storage.extents.new_block(file))
+        return take_block(storage, file, _is_deleted)
 
     def find_deleted(self) -> None:
         """Have the blocks in memory whose pages have left the tree. May wait."""
-        free_space.load(self._storage, self._file, lambda page: free_space.WHOLE_BLOCK if _is_deleted(page) else 0)
+        find_deleted(self._storage, self._file, _is_deleted)
 
     def put_flags(self, frame: int, flags: int) -> None:
         """Part of the current MTR."""

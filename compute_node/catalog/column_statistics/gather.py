@@ -10,8 +10,9 @@ from aurora.errors import InvariantViolation
 from compute_node.access.stored import LAZY
 from compute_node.catalog.column_statistics import store
 from compute_node.catalog.column_statistics.collect import analyze_column
-from compute_node.catalog.column_statistics.sample import ROWS_A_TARGET, Sample, take
-from compute_node.relations.descriptors import RelationDesc
+from compute_node.catalog.column_statistics.sample import ROWS_A_TARGET, Sample, take, together
+from compute_node.relations.descriptors import ColumnDesc, RelationDesc
+from compute_node.sql.family_tables import matching_attnos, tables_of
 from compute_node.work.account import Account, Area
 
 if TYPE_CHECKING:
@@ -35,7 +36,21 @@ class Gathering:
 
 def gather(by: Gathering, desc: RelationDesc, named: Sequence[int] = ()) -> None:
     """Gather what the planner knows of a table: of its columns (the ``named`` alone, if any), its size and its
-    indexes'. The caller holds SHARE UPDATE EXCLUSIVE on it. May wait, and lets others run."""
+    indexes'; of one with descendants also what is known of the rows of all of them. The caller holds SHARE UPDATE
+    EXCLUSIVE on it. May wait, and lets others run."""
+    if not desc.is_partitioned:
+        _gather(by, desc, [desc], named, tree=False)
+    if desc.children:
+        tables = tables_of(by.view, desc)
+        if by.say is not None:
+            by.say(f'analyzing "{desc.schema}.{desc.name}" inheritance tree')
+        _gather(by, desc, tables, named, tree=True)
+
+
+def _gather(
+    by: Gathering, desc: RelationDesc, tables: Sequence[RelationDesc], named: Sequence[int], tree: bool
+) -> None:
+    """From a sample of the tables' rows, which each gives as much of as it has pages."""
     rows, lookup = by.changes.rows, by.view.type
     targets = {
         record.attnum: by.default_target if record.attstattarget < 0 else int(record.attstattarget)
@@ -44,27 +59,51 @@ def gather(by: Gathering, desc: RelationDesc, named: Sequence[int] = ()) -> None
     }
     columns = [desc.columns[attno - 1] for attno in sorted(targets) if not named or attno in named]
     size = ROWS_A_TARGET * max((targets[column.attno] for column in columns), default=1)
-    sample = Sample([])
     account = Account()
     try:
-        if by.storage.exists(desc.relfile):
-            table = by.storage.table(desc)
-            attnos = tuple(column.attno + (LAZY if lookup(column.type).length < 0 else 0) for column in columns)
-            sample = take(table, rows.snapshot(), attnos, size, Area(account, 0))
-        if by.say is not None:
-            seen = f'"{desc.name}": scanned {sample.scanned} of {sample.pages} pages'
-            found = f"containing {sample.seen} live rows and 0 dead rows"
-            by.say(f"{seen}, {found}; {len(sample.rows)} rows in sample, {sample.total:.0f} estimated total rows")
+        sample = _sample(by, desc, tables, columns, size, Area(account, 0))
         if sample.rows:
             for position, column in enumerate(columns):
                 facts = analyze_column(by.view, column, sample, position, targets[column.attno])
-                store.write(rows, lookup, desc.oid, column.attno, facts)
+                store.write(rows, lookup, desc.oid, column.attno, facts, tree)
     finally:
         account.close()
-    _note_size(by, desc, sample)
+    if not tree:
+        _note_size(by, desc, sample)
     by.changes.touch(desc.oid)
-    if by.storage.exists(desc.relfile):
+    if not tree and by.storage.exists(desc.relfile):
         by.storage.table(desc).counts.was_analyzed(int(sample.total), by.automatic, by.now_us)
+
+
+def _sample(
+    by: Gathering,
+    desc: RelationDesc,
+    tables: Sequence[RelationDesc],
+    columns: Sequence[ColumnDesc],
+    size: int,
+    area: Area,
+) -> Sample:
+    blocks = {table.oid: _blocks(by, table) for table in tables}
+    whole = sum(blocks.values())
+    parts: list[Sample] = []
+    for table in tables:
+        share = size if len(tables) == 1 else round(size * blocks[table.oid] / max(whole, 1))
+        part = Sample([])
+        if by.storage.exists(table.relfile) and (share or len(tables) == 1):
+            mine = matching_attnos(desc, table)
+            lookup = by.view.type
+            attnos = tuple(mine[each.attno - 1] + (LAZY if lookup(each.type).length < 0 else 0) for each in columns)
+            part = take(by.storage.table(table), by.changes.rows.snapshot(), attnos, share, area)
+        parts.append(part)
+        if by.say is not None:
+            seen = f'"{table.name}": scanned {part.scanned} of {part.pages} pages'
+            found = f"containing {part.seen} live rows and 0 dead rows"
+            by.say(f"{seen}, {found}; {len(part.rows)} rows in sample, {part.total:.0f} estimated total rows")
+    return parts[0] if len(parts) == 1 else together(parts)
+
+
+def _blocks(by: Gathering, desc: RelationDesc) -> int:
+    return int(by.storage.blocks(desc.relfile)) if by.storage.exists(desc.relfile) else 0
 
 
 def _note_size(by: Gathering, desc: RelationDesc, sample: Sample) -> None:

@@ -32,6 +32,17 @@ class Sample:
     seen: int = 0
 
 
+def together(parts: Sequence[Sample]) -> Sample:
+    """The samples of several tables as one."""
+    return Sample(
+        [row for part in parts for row in part.rows],
+        sum(part.pages for part in parts),
+        sum(part.total for part in parts),
+        sum(part.scanned for part in parts),
+        sum(part.seen for part in parts),
+    )
+
+
 def take(table: Table, snapshot: Snapshot, columns: tuple[int, ...], size: int, area: Area) -> Sample:
     """At most ``size`` rows, which ``area`` counts. The choice follows from the table's identity and length alone."""
     pages = int(table.file.map.blocks)

@@ -3,58 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
-from dataclasses import replace
 from typing import Any
 
 from pglast import ast, enums
 
 from aurora.errors import (
-    DuplicateColumn,
     InvalidTableDefinition,
-    NotNullViolation,
     NotSupported,
     SqlSyntaxError,
-    TooManyColumns,
     UndefinedColumn,
     UndefinedObject,
     WrongObjectType,
 )
-from compute_node.catalog.builders import attribute_row
+from compute_node.catalog.ddl.alter_family import (
+    ALIKE,
+    Handler,
+    add_columns,
+    add_constraint,
+    drop_columns,
+    drop_constraint,
+    drop_expressions,
+    family,
+    prepare_family_types,
+    validate_constraint,
+)
 from compute_node.catalog.ddl.alter_kinds import refuse_kind
 from compute_node.catalog.ddl.cluster import checked_index, mark_clustered
-from compute_node.catalog.ddl.column_specs import ColumnSpec
-from compute_node.catalog.ddl.column_types import alter_column_types, prepare_column_types
+from compute_node.catalog.ddl.column_specs import live_column
+from compute_node.catalog.ddl.column_types import alter_column_types
 from compute_node.catalog.ddl.composites import alter_composite
-from compute_node.catalog.ddl.constraints import require_not_null, validate_check
-from compute_node.catalog.ddl.context import CLASS_CONSTRAINT, CLASS_RELATION, CLASS_TYPE, KINDS, DdlContext
-from compute_node.catalog.ddl.create_table import (
-    add_column_default,
-    add_table_constraint,
-    column_spec,
-)
-from compute_node.catalog.ddl.dependencies import drop, refresh_has_index
+from compute_node.catalog.ddl.constraints import require_not_null
+from compute_node.catalog.ddl.context import KINDS, DdlContext
 from compute_node.catalog.ddl.expressions import default_text, without_place
-from compute_node.catalog.ddl.foreign_keys import alter_constraint, find_constraint, validate_foreign_key
-from compute_node.catalog.ddl.generated_columns import drop_expression, refuse_default
+from compute_node.catalog.ddl.foreign_keys import alter_constraint
+from compute_node.catalog.ddl.generated_columns import refuse_default
 from compute_node.catalog.ddl.identity import add_identity, drop_identity, set_identity
-from compute_node.catalog.ddl.kept_texts import queries_follow
+from compute_node.catalog.ddl.inheriting import add_parent, drop_parent
 from compute_node.catalog.ddl.objects import refuse_check_option
 from compute_node.catalog.ddl.ownership import change_relation_owner
 from compute_node.catalog.ddl.relation import (
-    COLUMNS_MAX,
     attribute_record,
     class_record,
-    depend_on_collation,
     relation,
     set_default,
 )
 from compute_node.catalog.ddl.replica_identity import names_rows, set_replica_identity
-from compute_node.catalog.ddl.rewrite import default_value, rewrite_with_value
 from compute_node.catalog.ddl.toast import compression_letter, ensure_toast, storage_letter
-from compute_node.catalog.ddl.type_users import refuse_containers
 from compute_node.catalog.ddl.typed_tables import add_of, drop_of
-from compute_node.catalog.layer import NEUTRAL_ENV
 from compute_node.catalog.reloptions import (
     TABLE,
     TOAST,
@@ -66,11 +61,9 @@ from compute_node.catalog.reloptions import (
     reset,
 )
 from compute_node.relations.access_methods import METHODS_BY_OID, AccessMethod
-from compute_node.relations.descriptors import ColumnDesc, RelationDesc
+from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.analyze.from_clause import analyze_view
-from compute_node.sql.deparse.expressions import quote_literal
 from compute_node.txn.locks import ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
-from compute_node.types.anyarray import text_array
 
 _T = enums.AlterTableType
 _NOUNS = {
@@ -79,9 +72,6 @@ _NOUNS = {
     enums.ObjectType.OBJECT_VIEW: "VIEW",
     enums.ObjectType.OBJECT_SEQUENCE: "SEQUENCE",
 }
-
-MISSING_VALUE_BYTES = 2048
-"""A longer value of a new column is not kept once in pg_attribute, which has no TOAST: the rows get it."""
 
 
 def alter_table(ctx: DdlContext, node: ast.AlterTableStmt) -> str:
@@ -100,29 +90,43 @@ def alter_table(ctx: DdlContext, node: ast.AlterTableStmt) -> str:
     if node.objtype == enums.ObjectType.OBJECT_INDEX and found.kind != "i":
         raise WrongObjectType(f'"{found.name}" is not an index')
     if found.kind == "r":
-        found = ctx.table(node.relation, max(_lock_level(command) for command in node.cmds))
+        level = max(_lock_level(command) for command in node.cmds)
+        found = ctx.table(node.relation, level)
         ctx.check_unused(found, "ALTER TABLE")
     else:
+        level = ACCESS_EXCLUSIVE
         ctx.check_owner(found)
-    for command in _in_order(ctx, found, node.cmds):
+    recurse = bool(node.relation.inh)
+    for command in _in_order(ctx, found, node.cmds, recurse):
         if found.kind == "i" and command.subtype in (_T.AT_SetOptions, _T.AT_ResetOptions):
             verb = "SET" if command.subtype == _T.AT_SetOptions else "RESET"
             raise WrongObjectType(
                 f'ALTER action ALTER COLUMN ... {verb} cannot be performed on relation "{found.name}"',
                 detail="This operation is not supported for indexes.",
             )
-        handler = _COMMANDS.get(command.subtype)
-        if handler is None:
+        handler, of_family = _COMMANDS.get(command.subtype), _OF_FAMILIES.get(command.subtype)
+        if handler is None and of_family is None:
             what = command.subtype.name.removeprefix("AT_")
             raise NotSupported(f"ALTER {noun} ... {what} is not supported")
         refuse_kind(found, command)
-        handler(ctx, relation(ctx, found.oid), command)
+        _run(ctx, relation(ctx, found.oid), command, recurse, level)
     if found.kind == "r":
         ensure_toast(ctx, found.oid)
     return f"ALTER {noun}"
 
 
-def _in_order(ctx: DdlContext, desc: RelationDesc, commands: Sequence[Any]) -> Sequence[Any]:
+def _run(ctx: DdlContext, desc: RelationDesc, command: Any, recurse: bool, level: int) -> None:
+    """One subcommand on a table and, where it is for them, its descendants."""
+    of_family = _OF_FAMILIES.get(command.subtype)
+    if of_family is not None:
+        of_family(ctx, desc, command, recurse)
+        return
+    alike = command.subtype in ALIKE and desc.kind == "r"
+    for table in family(ctx, desc, recurse and alike, level):
+        _COMMANDS[command.subtype](ctx, relation(ctx, table.oid), command)
+
+
+def _in_order(ctx: DdlContext, desc: RelationDesc, commands: Sequence[Any], recurse: bool) -> Sequence[Any]:
     """The commands as they are to be run. Types change in one rewrite, after everything that is dropped and before all
     else: they are run here, and left out."""
     typed = [command for command in commands if command.subtype == _T.AT_AlterColumnType]
@@ -134,12 +138,13 @@ def _in_order(ctx: DdlContext, desc: RelationDesc, commands: Sequence[Any]) -> S
             detail=f"This operation is not supported for {KINDS.get(desc.kind, 'relation')}s.".replace("xs.", "xes."),
         )
     _refuse_typed(ctx, desc, "alter column type of")
-    changes = prepare_column_types(ctx, desc, typed)
+    changes = prepare_family_types(ctx, desc, typed, recurse)
     others = [command for command in commands if command.subtype != _T.AT_AlterColumnType]
     first = [command for command in others if _drops(command)]
     for command in first:
-        _COMMANDS[command.subtype](ctx, relation(ctx, desc.oid), command)
-    alter_column_types(ctx, desc, changes)
+        _run(ctx, relation(ctx, desc.oid), command, recurse, ACCESS_EXCLUSIVE)
+    for table, mine in changes:
+        alter_column_types(ctx, table, mine)
     return [command for command in others if not _drops(command)]
 
 
@@ -161,113 +166,15 @@ def _lock_level(command: ast.AlterTableCmd) -> int:
     return _LOCK_LEVELS.get(command.subtype, ACCESS_EXCLUSIVE)
 
 
-def live_column(desc: RelationDesc, name: str) -> ColumnDesc:
-    """A column by name; 42703."""
-    column = desc.column(name)
-    if column is None:
-        raise UndefinedColumn(f'column "{name}" of relation "{desc.name}" does not exist')
-    return column
-
-
-def _add_column(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
+def _add_column(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd, recurse: bool) -> None:
     _refuse_typed(ctx, desc, "add column to")
-    add_column(ctx, desc, command)
+    add_columns(ctx, desc, command, recurse)
 
 
-def add_column(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
-    """ADD COLUMN, also of the tables of a composite type that gets a column."""
-    node = command.def_
-    if desc.column(node.colname) is not None:
-        if command.missing_ok:
-            ctx.notice(f'column "{node.colname}" of relation "{desc.name}" already exists, skipping', sqlstate="42701")
-            return
-        raise DuplicateColumn(f'column "{node.colname}" of relation "{desc.name}" already exists')
-    if len(desc.columns) >= COLUMNS_MAX:
-        raise TooManyColumns(f"tables can have at most {COLUMNS_MAX} columns")
-    spec = column_spec(ctx, desc.name, node, len(desc.columns) + 1, desc.oid)
-    column = spec.column
-    plain = replace(column, not_null=False, has_default=False)
-    row = attribute_row(desc.oid, plain, ctx.view.type(column.type), dimensions=spec.dimensions)
-    with queries_follow(ctx, desc):
-        ctx.rows.insert_many("pg_attribute", [row])
-        ctx.rows.update("pg_class", class_record(ctx, desc.oid), relnatts=len(desc.columns) + 1)
-        ctx.changes.touch(desc.oid)
-    ctx.depend((CLASS_RELATION, desc.oid, column.attno), (CLASS_TYPE, column.type, 0), "n")
-    depend_on_collation(ctx, (CLASS_RELATION, desc.oid, column.attno), column.collation)
-    ctx.changes.touch(desc.oid)
-    with without_place():
-        add_column_default(ctx, desc, spec)
-    ensure_toast(ctx, desc.oid)
-    _fill_column(ctx, relation(ctx, desc.oid), spec)
-    desc = relation(ctx, desc.oid)
-    if column.not_null:
-        _require_filled(ctx, desc, column)
-        ctx.rows.update("pg_attribute", attribute_record(ctx, desc.oid, column.attno), attnotnull=True)
-        ctx.changes.touch(desc.oid)
-    for key in spec.keys:
-        key.keys = (ast.String(sval=column.name),)
-        add_table_constraint(ctx, desc.oid, key, validate=True)
-    for check in spec.checks:
-        with without_place():
-            add_table_constraint(ctx, desc.oid, check, validate=True)
-    for foreign in spec.foreign:
-        foreign.fk_attrs = (ast.String(sval=column.name),)
-        add_table_constraint(ctx, desc.oid, foreign, validate=True)
-
-
-def _fill_column(ctx: DdlContext, desc: RelationDesc, spec: ColumnSpec) -> None:
-    """Existing rows get the default: recorded once as the missing value, or by rewriting the table when it is
-    volatile."""
-    column = desc.columns[spec.column.attno - 1]
-    kind = ctx.view.type(column.type)
-    if column.default is None and kind.domain is not None and (kind.domain.default is not None or kind.check):
-        column = replace(column, default=kind.domain.default or "NULL")
-    elif column.default is None and kind.default is not None:
-        column = replace(column, default=quote_literal(kind.default))
-    if column.default is None:
-        return
-    if desc.row_type:
-        refuse_containers(ctx, desc.row_type, f'table "{desc.name}"')
-    if spec.serial is not None or spec.identity is not None or column.generated:
-        rewrite_with_value(ctx, desc, column)
-        return
-    value, is_volatile = default_value(ctx, desc, column)
-    if is_volatile:
-        rewrite_with_value(ctx, desc, column)
-    elif value is not None:
-        text = ctx.view.type(column.type).output(value, NEUTRAL_ENV)
-        if len(text.encode()) > MISSING_VALUE_BYTES:
-            rewrite_with_value(ctx, desc, column)
-            return
-        record = attribute_record(ctx, desc.oid, column.attno)
-        ctx.rows.update("pg_attribute", record, atthasmissing=True, attmissingval=text_array([text]))
-        ctx.changes.touch(desc.oid)
-
-
-def _require_filled(ctx: DdlContext, desc: RelationDesc, column: ColumnDesc) -> None:
-    for batch in ctx.storage.table(desc).scan(ctx.rows.snapshot(), (column.attno,), False):
-        if any(row[0] is None for row in batch):
-            raise NotNullViolation(
-                f'column "{column.name}" of relation "{desc.name}" contains null values',
-                schema=desc.schema,
-                table=desc.name,
-                column=column.name,
-            )
-
-
-def _drop_column(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
-    column = desc.column(command.name)
-    if column is None:
-        if command.missing_ok:
-            ctx.notice(f'column "{command.name}" of relation "{desc.name}" does not exist, skipping')
-            return
-        live_column(desc, command.name)
-        return
-    _refuse_typed(ctx, desc, "drop column from")
-    cascade = command.behavior == enums.DropBehavior.DROP_CASCADE
-    with queries_follow(ctx, desc):
-        drop(ctx, [(CLASS_RELATION, desc.oid, column.attno)], cascade=cascade)
-    refresh_has_index(ctx, desc.oid)
+def _drop_column(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd, recurse: bool) -> None:
+    if desc.column(command.name) is not None:
+        _refuse_typed(ctx, desc, "drop column from")
+    drop_columns(ctx, desc, command, recurse)
 
 
 def _column_default(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
@@ -280,10 +187,6 @@ def _column_default(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTable
     with without_place():
         text = None if command.def_ is None else default_text(ctx, command.def_, column)
     set_default(ctx, desc.oid, column.attno, text)
-
-
-def _drop_expression(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
-    drop_expression(ctx, desc, live_column(desc, command.name), bool(command.missing_ok))
 
 
 def _add_identity(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
@@ -312,37 +215,6 @@ def _drop_not_null(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableC
         raise InvalidTableDefinition(f'column "{column.name}" of relation "{desc.name}" is an identity column')
     ctx.rows.update("pg_attribute", attribute_record(ctx, desc.oid, column.attno), attnotnull=False)
     ctx.changes.touch(desc.oid)
-
-
-def _add_constraint(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
-    with without_place() if command.def_.contype == enums.ConstrType.CONSTR_CHECK else nullcontext():
-        add_table_constraint(ctx, desc.oid, command.def_, validate=True)
-
-
-def _drop_constraint(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
-    for record in ctx.rows.find("pg_constraint", conrelid=desc.oid):
-        if record.conname == command.name:
-            cascade = command.behavior == enums.DropBehavior.DROP_CASCADE
-            drop(ctx, [(CLASS_CONSTRAINT, record.oid, 0)], cascade=cascade)
-            refresh_has_index(ctx, desc.oid)
-            return
-    if not command.missing_ok:
-        raise UndefinedObject(f'constraint "{command.name}" of relation "{desc.name}" does not exist')
-    ctx.notice(f'constraint "{command.name}" of relation "{desc.name}" does not exist, skipping')
-
-
-def _validate_constraint(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
-    record = find_constraint(ctx, desc, command.name)
-    if record.contype not in "cf":
-        raise WrongObjectType(
-            f'constraint "{command.name}" of relation "{desc.name}" is not a foreign key or check constraint'
-        )
-    if record.convalidated:
-        return
-    if record.contype == "f":
-        validate_foreign_key(ctx, record)
-    else:
-        validate_check(ctx, desc, record)
 
 
 def _change_owner(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
@@ -431,18 +303,12 @@ def _drop_cluster(ctx: DdlContext, desc: RelationDesc, _command: ast.AlterTableC
 
 
 _COMMANDS: dict[Any, Callable[[DdlContext, RelationDesc, Any], None]] = {
-    _T.AT_AddColumn: _add_column,
-    _T.AT_DropColumn: _drop_column,
     _T.AT_ColumnDefault: _column_default,
-    _T.AT_DropExpression: _drop_expression,
     _T.AT_AddIdentity: _add_identity,
     _T.AT_SetIdentity: _set_identity,
     _T.AT_DropIdentity: _drop_identity,
     _T.AT_SetNotNull: _set_not_null,
     _T.AT_DropNotNull: _drop_not_null,
-    _T.AT_AddConstraint: _add_constraint,
-    _T.AT_DropConstraint: _drop_constraint,
-    _T.AT_ValidateConstraint: _validate_constraint,
     _T.AT_AlterConstraint: alter_constraint,
     _T.AT_ChangeOwner: _change_owner,
     _T.AT_SetRelOptions: _set_options,
@@ -457,6 +323,16 @@ _COMMANDS: dict[Any, Callable[[DdlContext, RelationDesc, Any], None]] = {
     _T.AT_ClusterOn: _cluster_on,
     _T.AT_DropCluster: _drop_cluster,
     _T.AT_ReplicaIdentity: set_replica_identity,
+}
+_OF_FAMILIES: dict[Any, Handler] = {
+    _T.AT_AddColumn: _add_column,
+    _T.AT_DropColumn: _drop_column,
+    _T.AT_DropExpression: drop_expressions,
+    _T.AT_AddConstraint: add_constraint,
+    _T.AT_DropConstraint: drop_constraint,
+    _T.AT_ValidateConstraint: validate_constraint,
+    _T.AT_AddInherit: add_parent,
+    _T.AT_DropInherit: drop_parent,
 }
 _LOCK_LEVELS = {
     _T.AT_ValidateConstraint: SHARE_UPDATE_EXCLUSIVE,

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from pglast import ast
 
-from compute_node.relations.descriptors import ColumnDesc
+from aurora.errors import UndefinedColumn
+from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 
 
 @dataclass(slots=True)
@@ -17,9 +18,19 @@ class ColumnSpec:
     dimensions: int = 0
     default: ast.Node | None = None
     default_text: str | None = None
+    sequence: int | None = None
+    """which ``default_text`` takes its values from"""
     serial: str | None = None
     identity: ast.Constraint | None = None
     generated: ast.Node | None = None
     keys: list[ast.Constraint] = field(default_factory=list)
     checks: list[ast.Constraint] = field(default_factory=list)
     foreign: list[ast.Constraint] = field(default_factory=list)
+
+
+def live_column(desc: RelationDesc, name: str) -> ColumnDesc:
+    """A column by name; 42703."""
+    column = desc.column(name)
+    if column is None:
+        raise UndefinedColumn(f'column "{name}" of relation "{desc.name}" does not exist')
+    return column

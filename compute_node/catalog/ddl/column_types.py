@@ -24,6 +24,7 @@ from aurora.errors import (
     SqlError,
 )
 from compute_node.catalog.builders import type_layout
+from compute_node.catalog.ddl.column_specs import live_column
 from compute_node.catalog.ddl.context import CLASS_COLLATION, CLASS_RELATION, CLASS_REWRITE, CLASS_TYPE, DdlContext
 from compute_node.catalog.ddl.create_table import check_column_type, check_type_usage
 from compute_node.catalog.ddl.dependencies import describe
@@ -49,9 +50,9 @@ from compute_node.sql.deparse.expressions import deparse_stored, quote_identifie
 from compute_node.sql.expressions import Column, Const, Expr, Relabel, Var, walk
 from compute_node.sql.parse import parse
 from compute_node.sql.plan import PlannedStmt, Result
+from compute_node.sql.planner.changed_rows import whole_row
 from compute_node.sql.planner.create import replace_columns
 from compute_node.sql.planner.fold import fold
-from compute_node.sql.planner.modify import whole_row
 from compute_node.sql.required import functions_of
 from compute_node.types import oids
 
@@ -129,8 +130,6 @@ def _prepared(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -
     name, node = command.name, command.def_
     if name in SYSTEM_COLUMNS:
         raise NotSupported(f'cannot alter system column "{name}"')
-    from compute_node.catalog.ddl.alter_table import live_column
-
     column = live_column(desc, name)
     refuse_type(ctx, desc, column, node.raw_default)
     node.typeName.location = -1

@@ -15,6 +15,7 @@ from aurora.errors import (
     WrongObjectType,
 )
 from compute_node.catalog.builders import attribute_row
+from compute_node.catalog.ddl.alter_family import add_columns, drop_columns, prepare_family_types
 from compute_node.catalog.ddl.context import CLASS_RELATION, CLASS_TYPE, DdlContext, cut_name
 from compute_node.catalog.ddl.create_table import check_column_type, column_spec
 from compute_node.catalog.ddl.dependencies import drop
@@ -82,8 +83,6 @@ def alter_composite(ctx: DdlContext, node: ast.AlterTableStmt) -> str:
 
 
 def _add(ctx: DdlContext, desc: RelationDesc, tables: list[RelationDesc], command: ast.AlterTableCmd) -> None:
-    from compute_node.catalog.ddl.alter_table import add_column
-
     node = command.def_
     node.typeName.location = -1
     if desc.column(node.colname) is not None:
@@ -96,7 +95,7 @@ def _add(ctx: DdlContext, desc: RelationDesc, tables: list[RelationDesc], comman
     ctx.depend((CLASS_RELATION, desc.oid, column.attno), (CLASS_TYPE, column.type, 0), "n")
     depend_on_collation(ctx, (CLASS_RELATION, desc.oid, column.attno), column.collation)
     for table in tables:
-        add_column(ctx, table, command)
+        add_columns(ctx, table, command, True)
 
 
 def _drop(ctx: DdlContext, desc: RelationDesc, tables: list[RelationDesc], command: ast.AlterTableCmd) -> None:
@@ -111,14 +110,13 @@ def _drop(ctx: DdlContext, desc: RelationDesc, tables: list[RelationDesc], comma
     for table in tables:
         found = relation(ctx, table.oid).column(command.name)
         if found is not None:
-            drop(ctx, [(CLASS_RELATION, table.oid, found.attno)], cascade=cascade)
+            drop_columns(ctx, relation(ctx, table.oid), command, True)
 
 
 def _alter(ctx: DdlContext, desc: RelationDesc, tables: list[RelationDesc], command: ast.AlterTableCmd) -> None:
     from compute_node.catalog.ddl.column_types import (
         TypeChange,
         alter_column_types,
-        prepare_column_types,
         write_column_type,
     )
     from compute_node.catalog.ddl.domains import renew_checks
@@ -140,4 +138,5 @@ def _alter(ctx: DdlContext, desc: RelationDesc, tables: list[RelationDesc], comm
     renew_checks(ctx, desc.oid, column.attno)
     for table in tables:
         found = relation(ctx, table.oid)
-        alter_column_types(ctx, found, prepare_column_types(ctx, found, [command]))
+        for each, changes in prepare_family_types(ctx, found, [command], True):
+            alter_column_types(ctx, each, changes)

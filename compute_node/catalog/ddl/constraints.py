@@ -9,10 +9,13 @@ from collections.abc import Sequence
 
 from pglast import ast, enums
 
+from aurora.datum import Datum
 from aurora.errors import (
     CheckViolation,
     DuplicateColumn,
+    DuplicateObject,
     DuplicateTable,
+    InvalidObjectDefinition,
     InvalidTableDefinition,
     InvariantViolation,
     NotNullViolation,
@@ -165,24 +168,64 @@ def _fit_index(ctx: DdlContext, desc: RelationDesc, node: ast.Constraint, positi
     return index
 
 
-def add_check(ctx: DdlContext, desc: RelationDesc, node: ast.Constraint, column: str | None, validate: bool) -> None:
-    """A CHECK constraint; 23514 when ``validate`` finds a row that breaks it."""
+def add_check(
+    ctx: DdlContext,
+    desc: RelationDesc,
+    node: ast.Constraint,
+    column: str | None,
+    validate: bool,
+    inherited: bool = False,
+) -> str | None:
+    """A CHECK constraint, the table's own or ``inherited``; 23514 when ``validate`` finds a row that breaks it. Returns
+    its name; None where it was merged with one that is there. 42710, 42P17."""
     text = check_text(ctx, node.raw_expr, desc)
     columns = attnos(desc, node.raw_expr)
+    known = {record.conname: record for record in ctx.rows.find("pg_constraint", conrelid=desc.oid)}
     if node.conname:
         name = cut_name(node.conname)
+        if name in known:
+            _merge_check(ctx, desc, node, known[name], text, inherited)
+            return None
     else:
         used = column
         if used is None and len(columns) == 1:
             used = desc.columns[columns[0] - 1].name
-        taken = {record.conname for record in ctx.rows.find("pg_constraint", conrelid=desc.oid)}
-        name = ctx.free_name(0, [desc.name, used] if used else [desc.name], "check", taken)
-    create_constraint(
+        name = ctx.free_name(0, [desc.name, used] if used else [desc.name], "check", set(known))
+    oid = create_constraint(
         ctx, desc, name, "c", columns, check=text, no_inherit=bool(node.is_no_inherit),
         validated=not (validate and node.skip_validation),
     )  # fmt: skip
+    if inherited:
+        record = ctx.rows.one("pg_constraint", oid=oid)
+        if record is not None:
+            ctx.rows.update("pg_constraint", record, conislocal=False, coninhcount=1)
     if validate and not node.skip_validation:
         _check_rows(ctx, desc, name, node.raw_expr)
+    return name
+
+
+def _merge_check(
+    ctx: DdlContext, desc: RelationDesc, node: ast.Constraint, record: Record, text: str, inherited: bool
+) -> None:
+    """A CHECK constraint that is there already: inherited, it may be the table's own, too, and the other way round."""
+    same = record.contype == "c" and record.conbin == text
+    if not same or not (inherited or not record.conislocal):
+        raise DuplicateObject(f'constraint "{record.conname}" for relation "{desc.name}" already exists')
+    conflict = None
+    if record.connoinherit:
+        conflict = "non-inherited"
+    elif record.coninhcount and node.is_no_inherit:
+        conflict = "inherited"
+    elif not node.skip_validation and not record.convalidated:
+        conflict = "NOT VALID"
+    if conflict is not None:
+        raise InvalidObjectDefinition(
+            f'constraint "{record.conname}" conflicts with {conflict} constraint on relation "{desc.name}"'
+        )
+    ctx.notice(f'merging constraint "{record.conname}" with inherited definition')
+    values: dict[str, Datum] = {"coninhcount": record.coninhcount + 1} if inherited else {"conislocal": True}
+    ctx.rows.update("pg_constraint", record, **values)
+    ctx.changes.touch(desc.oid)
 
 
 def _check_rows(ctx: DdlContext, desc: RelationDesc, name: str, condition: ast.Node) -> None:

@@ -329,7 +329,7 @@ def add_column_default(ctx: DdlContext, desc: RelationDesc, spec: ColumnSpec) ->
     elif spec.generated is not None:
         generate_column(ctx, desc.oid, attno, spec.generated)
     elif spec.default_text is not None:
-        set_default(ctx, desc.oid, attno, spec.default_text)
+        set_default(ctx, desc.oid, attno, spec.default_text, spec.sequence)
         if spec.column.generated:
             depend_on_columns(ctx, relation(ctx, desc.oid), attno)
 

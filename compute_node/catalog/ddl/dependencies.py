@@ -34,7 +34,7 @@ from compute_node.catalog.ddl.context import (
     DdlContext,
 )
 from compute_node.catalog.ddl.foreign_keys import remove_trigger
-from compute_node.catalog.ddl.relation import class_record
+from compute_node.catalog.ddl.relation import class_record, touch_family
 from compute_node.catalog.rights import CLASSES
 from compute_node.catalog.rows import Record
 from compute_node.relations.schema import CATALOGS, CATALOGS_BY_OID, FIRST_NORMAL_OID, NAMESPACE_PUBLIC
@@ -308,6 +308,9 @@ def _remove_relation(ctx: DdlContext, oid: int) -> None:
     if record.relkind == "S":
         ctx.rows.delete_where("pg_sequence", seqrelid=oid)
         ctx.engine.sequences.forget(oid)
+    for parent in ctx.rows.find("pg_inherits", inhrelid=oid):
+        touch_family(ctx, parent.inhparent)
+        ctx.rows.delete("pg_inherits", parent)
     ctx.rows.delete_where("pg_statistic", starelid=oid)
     ctx.rows.delete_where("pg_attribute", attrelid=oid)
     if record.relfilenode:

@@ -17,7 +17,6 @@ from aurora.errors import (
     DatatypeMismatch,
     IndeterminateCollation,
     InvalidObjectDefinition,
-    InvalidParameterValue,
     NotSupported,
     TooManyColumns,
     UndefinedColumn,
@@ -29,8 +28,8 @@ from compute_node.catalog.ddl.context import CLASS_RELATION, DdlContext, cut_nam
 from compute_node.catalog.ddl.expressions import StoredIndexExpression, index_expression, predicate_text, uses
 from compute_node.catalog.ddl.foreign_keys import add_recheck_trigger
 from compute_node.catalog.ddl.relation import create_constraint, create_index
-from compute_node.catalog.layer import stored_key_type
-from compute_node.catalog.reloptions import index_options
+from compute_node.catalog.layer import class_code, stored_key_type
+from compute_node.catalog.reloptions import class_options, index_options
 from compute_node.relations.access_methods import BTREE, HASH, METHODS, AccessMethod
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID
@@ -64,6 +63,8 @@ class KeyColumn:
     name: str = ""
     collation: int = 0
     uses: tuple[int, ...] = ()
+    options: tuple[str, ...] = ()
+    """of its operator class"""
 
 
 @dataclass(slots=True)
@@ -95,8 +96,9 @@ def operator_class(
             raise UndefinedObject(f'operator class "{shown}" does not exist for access method "{method.name}"')
         if not is_binary_coercible(view, kind, found.input_type):
             raise DatatypeMismatch(f'operator class "{name}" does not accept data type {format_type(view, kind)}')
-        if found.oid >= FIRST_NORMAL_OID and not _is_in_usual_order(ctx, kind, found, method):
-            raise NotSupported(f'an index in the order of operator class "{name}" is not supported')
+        if found.oid >= FIRST_NORMAL_OID and not _has_code(ctx, kind, found, method):
+            order = " in the order" if method.ordered else ""
+            raise NotSupported(f'an index{order} of operator class "{name}" is not supported')
         return found.oid
     default = view.default_operator_class(kind, method.oid)
     if default is None or (method is BTREE and view.type(kind).sort_key is None):
@@ -108,8 +110,11 @@ def operator_class(
     return default.oid
 
 
-def _is_in_usual_order(ctx: DdlContext, kind: int, found: OperatorClass, method: AccessMethod) -> bool:
-    """Whether a user's class compares (hashes) as the type's default does: indexes go by the type itself."""
+def _has_code(ctx: DdlContext, kind: int, found: OperatorClass, method: AccessMethod) -> bool:
+    """Whether a user's class is one that this program knows: its support functions are those of a built-in class; for
+    an order (a hash), those of the type's default class, for indexes go by the type itself."""
+    if not method.strategies:
+        return bool(class_code(ctx.view.layer, found.oid))
     default = ctx.view.default_operator_class(kind, method.oid)
     return default is not None and found.support[:1] == default.support[:1]
 
@@ -138,6 +143,9 @@ def make_index(
         nulls_not_distinct=options.nulls_not_distinct,
         immediate=options.immediate,
         method=options.method.name,
+        codes=tuple(class_code(ctx.view.layer, key.operator_class) for key in keys),
+        options=tuple(options.storage),
+        class_options=tuple(key.options for key in keys),
     )
     names = _column_names([key.name for key in keys] + [desc.columns[attno - 1].name for attno in options.included])
     types = [_attribute_type(ctx, key, options.method) for key in keys]
@@ -153,11 +161,19 @@ def make_index(
 
 
 def _attribute_type(ctx: DdlContext, key: KeyColumn, method: AccessMethod) -> int:
-    """An index column's type in pg_attribute: a hash index keeps a number (but of several types only one tells)."""
+    """An index column's type in pg_attribute: what its operator class keeps of a value. A hash index keeps a number
+    (but of several types only one tells)."""
     found = ctx.view.operator_class(key.operator_class)
-    if method is not HASH or found is None or ctx.view.type(found.input_type).kind == "p":
+    if method is BTREE or found is None:
         return key.type
-    return oids.INT4
+    is_any = ctx.view.type(found.input_type).kind == "p"
+    if method is HASH:
+        return key.type if is_any else oids.INT4
+    kept = ctx.rows.find("pg_opclass", oid=found.oid)[0].opckeytype
+    if kept == oids.ANYELEMENT:
+        return ctx.view.type(key.type).root.element
+    # An expression's type is known from here alone.
+    return key.type if not kept or (is_any and not key.attno) else kept
 
 
 def _column_names(names: Iterable[str]) -> list[str]:
@@ -199,6 +215,7 @@ def copy_index(ctx: DdlContext, desc: RelationDesc, source: RelationDesc, index:
                 names[place],
                 index.collations[place],
                 stored[text][1] if text is not None else (),
+                index.class_options[place] if index.class_options else (),
             )
         )
     label = "pkey" if index.primary else "key" if index.constraint else "idx"
@@ -353,9 +370,8 @@ def _index_key(ctx: DdlContext, desc: RelationDesc, element: ast.IndexElem, meth
         )
     chosen = operator_class(ctx, kind, element.opclass, method)
     _check_pattern_class(ctx, chosen, collation)
-    if element.opclassopts:
-        name = ctx.view.operator_class(chosen)
-        raise InvalidParameterValue(f"operator class {name.name if name is not None else chosen} has no options")
+    named = ctx.view.operator_class(chosen)
+    parameters = () if named is None else class_options(named.support, named.name, element.opclassopts)
     descending = element.ordering == enums.SortByDir.SORTBY_DESC
     nulls = element.nulls_ordering
     if not method.ordered:
@@ -374,6 +390,7 @@ def _index_key(ctx: DdlContext, desc: RelationDesc, element: ast.IndexElem, meth
         name,
         collation,
         expression.uses if expression is not None else (),
+        parameters,
     )
 
 

@@ -6,6 +6,7 @@ merged. CHECK constraints come along unless they are NO INHERIT. Source: Postgre
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -23,9 +24,15 @@ from aurora.errors import (
     WrongObjectType,
 )
 from compute_node.catalog.ddl.column_specs import ColumnSpec
-from compute_node.catalog.ddl.context import CLASS_RELATION, DdlContext
+from compute_node.catalog.ddl.context import CLASS_RELATION, KINDS, DdlContext
 from compute_node.catalog.ddl.expressions import attnos, check_text
-from compute_node.catalog.ddl.relation import attribute_record, class_record, create_constraint, relation
+from compute_node.catalog.ddl.relation import (
+    attribute_record,
+    class_record,
+    create_constraint,
+    relation,
+    touch_family,
+)
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.sql.analyze.stored import analyze_stored
 from compute_node.sql.analyze.typenames import format_type
@@ -73,12 +80,21 @@ def open_parents(ctx: DdlContext, names: Sequence[ast.RangeVar], persistence: st
     return found
 
 
-def check_parent(ctx: DdlContext, desc: RelationDesc, persistence: str) -> None:
-    """Whether a table may be a parent of one of this persistence; 42809, 42501."""
+def check_parent(ctx: DdlContext, desc: RelationDesc, persistence: str, altering: bool = False) -> None:
+    """Whether a table may be a parent of one of this persistence, in CREATE or ``altering``; 42809, 42501."""
+    if altering and desc.kind in "rp":
+        ctx.check_owner(desc)
     if desc.is_partitioned:
         raise WrongObjectType(f'cannot inherit from partitioned table "{desc.name}"')
     if class_record(ctx, desc.oid).relispartition:
-        raise WrongObjectType(f'cannot inherit from partition "{desc.name}"')
+        raise WrongObjectType(
+            "cannot inherit from a partition" if altering else f'cannot inherit from partition "{desc.name}"'
+        )
+    if desc.kind != "r" and altering:
+        raise WrongObjectType(
+            f'ALTER action INHERIT cannot be performed on relation "{desc.name}"',
+            detail=f"This operation is not supported for {KINDS.get(desc.kind, 'relation')}s.".replace("xs.", "xes."),
+        )
     if desc.kind != "r":
         raise WrongObjectType(f'inherited relation "{desc.name}" is not a table or foreign table')
     if persistence != "t" and desc.persistence == "t":
@@ -141,7 +157,7 @@ def _take_column(
         known = specs[column.name] = ColumnSpec(kept, dimensions=0)
         made.counts[column.name] = 0
         if not column.identity:
-            known.default_text = column.default
+            known.default_text, known.sequence = column.default, sequence_of(column.default)
     else:
         ctx.notice(f'merging multiple inherited definitions of column "{column.name}"')
         _check_alike(ctx, f'inherited column "{column.name}"', known.column, column)
@@ -150,10 +166,19 @@ def _take_column(
         known.column = replace(known.column, not_null=known.column.not_null or column.not_null)
         if column.default is not None and not column.identity:
             if known.default_text is None:
-                known.default_text = column.default
+                known.default_text, known.sequence = column.default, sequence_of(column.default)
             elif known.default_text != column.default:
                 conflicting.add(column.name)
     made.counts[column.name] += 1
+
+
+_NEXT_VALUE = re.compile(r"nextval\('(\d+)'::regclass\)")
+
+
+def sequence_of(default: str | None) -> int | None:
+    """The sequence that a serial column's default takes its values from."""
+    found = None if default is None else _NEXT_VALUE.fullmatch(default)
+    return None if found is None else int(found[1])
 
 
 def _check_alike(ctx: DdlContext, what: str, one: ColumnDesc, other: ColumnDesc) -> None:
@@ -210,7 +235,7 @@ def _merge_own(ctx: DdlContext, known: ColumnSpec, spec: ColumnSpec, place: int)
     known.keys, known.checks, known.foreign = spec.keys, spec.checks, spec.foreign
     known.serial, known.identity = spec.serial, spec.identity
     if spec.default is not None or spec.serial is not None or spec.identity is not None:
-        known.default, known.default_text = spec.default, None
+        known.default, known.default_text, known.sequence = spec.default, None, None
     elif spec.default_text is not None:
         known.default_text = spec.default_text
 
@@ -275,7 +300,7 @@ def link(ctx: DdlContext, child: RelationDesc, parent: RelationDesc, number: int
     record = class_record(ctx, parent.oid)
     if not record.relhassubclass:
         ctx.rows.update("pg_class", record, relhassubclass=True)
-    touch_family(ctx, parent)
+    touch_family(ctx, parent.oid)
     ctx.changes.touch(child.oid)
 
 
@@ -287,18 +312,6 @@ def unlink(ctx: DdlContext, child: RelationDesc, parent: RelationDesc) -> bool:
         "pg_depend", classid=CLASS_RELATION, objid=child.oid, objsubid=0,
         refclassid=CLASS_RELATION, refobjid=parent.oid, refobjsubid=0,
     )  # fmt: skip
-    touch_family(ctx, parent)
+    touch_family(ctx, parent.oid)
     ctx.changes.touch(child.oid)
     return True
-
-
-def touch_family(ctx: DdlContext, parent: RelationDesc) -> None:
-    """What was planned for a table's family is out of date: of the table, and of all that it inherits from."""
-    waiting = [parent.oid]
-    seen: set[int] = set()
-    while waiting:
-        oid = waiting.pop()
-        if oid not in seen:
-            seen.add(oid)
-            waiting += [record.inhparent for record in ctx.rows.find("pg_inherits", inhrelid=oid)]
-    ctx.changes.touch(*seen)

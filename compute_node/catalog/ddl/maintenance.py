@@ -11,9 +11,11 @@ from compute_node.access.vacuum_truncate import truncate_tail
 from compute_node.catalog import statistics
 from compute_node.catalog.column_statistics.gather import Gathering, gather
 from compute_node.catalog.ddl.context import DdlContext
+from compute_node.catalog.ddl.relation import class_record
+from compute_node.catalog.inheritance import descendants_of
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import CATALOGS, NAMESPACE_CATALOG
-from compute_node.txn.locks import SHARE_UPDATE_EXCLUSIVE
+from compute_node.txn.locks import ACCESS_SHARE, SHARE_UPDATE_EXCLUSIVE
 
 _STATISTICS = CATALOGS["pg_statistic"].desc.oid
 """what is known of columns: nothing is gathered about it"""
@@ -170,8 +172,16 @@ def analyze_table(ctx: DdlContext, desc: RelationDesc, named: Sequence[int] = ()
     def say(text: str) -> None:
         ctx.notice(text, severity="INFO")
 
-    if verbose:
+    if verbose and not desc.is_partitioned:
         say(f'analyzing "{desc.schema}.{desc.name}"')
+    for oid in descendants_of(ctx.rows, desc.oid)[1:] if desc.children else ():
+        child = ctx.view.relation(oid)
+        if child is not None:
+            ctx.lock(child, ACCESS_SHARE)
+    record = class_record(ctx, desc.oid)
+    if record.relhassubclass and not desc.children:
+        # All its children have gone.
+        ctx.rows.update("pg_class", record, relhassubclass=False)
     target = int(ctx.session.settings.get("default_statistics_target"))
     now_us = ctx.session.clock()
     gather(Gathering(ctx.storage, ctx.changes, ctx.view, target, now_us, say=say if verbose else None), desc, named)

@@ -38,6 +38,7 @@ from compute_node.catalog.ddl.rewrite import truncate
 from compute_node.catalog.ddl.role_names import role_oid
 from compute_node.catalog.ddl.shared_depend import record_owner
 from compute_node.catalog.ddl.toast import ensure_toast
+from compute_node.catalog.inheritance import descendants_of
 from compute_node.catalog.layer import NEUTRAL_ENV
 from compute_node.catalog.permissions import check_required, denied, denied_relation
 from compute_node.catalog.reloptions import TABLE, TOAST, VIEW, options_of
@@ -450,8 +451,13 @@ def select_into(ctx: DdlContext, node: ast.SelectStmt) -> str:
 
 def truncate_statement(ctx: DdlContext, node: ast.TruncateStmt) -> str:
     """TRUNCATE of one or more tables."""
-    tables = [ctx.truncatable(name) for name in node.relations]
-    for desc in truncation(ctx, tables, node.behavior == enums.DropBehavior.DROP_CASCADE):
+    tables: dict[int, RelationDesc] = {}
+    for name in node.relations:
+        desc = ctx.truncatable(name)
+        tables.setdefault(desc.oid, desc)
+        for child in _truncatable_children(ctx, desc) if name.inh else ():
+            tables.setdefault(child.oid, child)
+    for desc in truncation(ctx, list(tables.values()), node.behavior == enums.DropBehavior.DROP_CASCADE):
         ctx.check_unused(desc, "TRUNCATE")
         if node.restart_seqs:
             _restart_sequences(ctx, desc)
@@ -459,6 +465,19 @@ def truncate_statement(ctx: DdlContext, node: ast.TruncateStmt) -> str:
         truncate(ctx, desc)
         ctx.txn.levels[-1].empty(counts)
     return "TRUNCATE TABLE"
+
+
+def _truncatable_children(ctx: DdlContext, desc: RelationDesc) -> list[RelationDesc]:
+    """The descendants of a table that is emptied, locked; the privilege is asked of the table alone. Those of other
+    sessions' temporary schemas are left out."""
+    found = []
+    for oid in descendants_of(ctx.rows, desc.oid)[1:]:
+        child = ctx.view.relation(oid)
+        if child is not None and not (child.persistence == "t" and child.schema != ctx.session.temp_schema):
+            ctx.lock(child, ACCESS_EXCLUSIVE)
+            child = ctx.view.relation(oid)
+            found += [] if child is None else [child]
+    return found
 
 
 def _restart_sequences(ctx: DdlContext, desc: RelationDesc) -> None:
@@ -492,8 +511,19 @@ def lock_statement(ctx: DdlContext, node: ast.LockStmt) -> str:
             raise InvariantViolation("desc is not there")
         if desc.kind not in "rv":
             raise WrongObjectType(f'cannot lock relation "{desc.name}"')
-        _lock_with_sources(ctx, desc, int(node.mode), "nowait" if node.nowait else "wait", set(), ctx.user_oid)
+        wait = "nowait" if node.nowait else "wait"
+        _lock_with_sources(ctx, desc, int(node.mode), wait, set(), ctx.user_oid)
+        if name.inh and desc.kind != "v":
+            _lock_children(ctx, desc, int(node.mode), wait)
     return "LOCK TABLE"
+
+
+def _lock_children(ctx: DdlContext, desc: RelationDesc, mode: int, wait: str) -> None:
+    """The descendants of a table; the privilege is asked of the table alone."""
+    for oid in descendants_of(ctx.rows, desc.oid)[1:]:
+        child = ctx.view.relation(oid)
+        if child is not None:
+            ctx.storage.locks.lock_relation(ctx.txn, child.lock_id, mode, child.name, wait)
 
 
 def _lock_with_sources(ctx: DdlContext, desc: RelationDesc, mode: int, wait: str, seen: set[int], role: int) -> None:

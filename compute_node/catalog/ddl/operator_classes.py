@@ -32,7 +32,7 @@ from compute_node.relations.schema import BTREE_AM
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.types import oids
 
-LIMITS = {403: (5, 5), 405: (1, 3)}
+LIMITS = {403: (5, 5), 405: (1, 3), 2742: (32767, 7), 783: (32767, 11), 4000: (32767, 7), 3580: (32767, 15)}
 """(strategies, support functions) of an access method"""
 OPERATOR, FUNCTION, STORAGE = 1, 2, 3
 

@@ -136,6 +136,18 @@ def attribute_record(ctx: DdlContext, oid: int, attno: int) -> Record:
     return found
 
 
+def touch_family(ctx: DdlContext, parent: int) -> None:
+    """What was planned for a table's family is out of date: of the table (OID), and of all that it inherits from."""
+    waiting = [parent]
+    seen: set[int] = set()
+    while waiting:
+        oid = waiting.pop()
+        if oid not in seen:
+            seen.add(oid)
+            waiting += [record.inhparent for record in ctx.rows.find("pg_inherits", inhrelid=oid)]
+    ctx.changes.touch(*seen)
+
+
 def set_default(ctx: DdlContext, oid: int, attno: int, text: str | None, sequence: int | None = None) -> None:
     """Store a column's default as SQL text, or remove it. ``sequence``: one that the default cannot do without."""
     if text is not None and _NULL.fullmatch(text):
@@ -204,7 +216,8 @@ def create_index(
         name = column_names[number - 1]
         typmod = table.columns[attno - 1].typmod if attno else -1
         entry = ColumnDesc(number, name, kind, typmod, False, collation=collation)
-        rows.append(attribute_row(oid, entry, view.type(kind)))
+        parameters = made.class_options[number - 1] if number <= len(made.class_options) else ()
+        rows.append(attribute_row(oid, entry, view.type(kind), options=parameters))
     ctx.rows.insert_many("pg_attribute", rows)
     ctx.rows.insert_many("pg_index", [index_row(table.oid, made, collations[: len(made.columns)])])
     for text in (*made.expressions, *([made.predicate] if made.predicate else [])):

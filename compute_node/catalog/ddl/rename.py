@@ -13,6 +13,7 @@ from aurora.errors import (
     DuplicateTable,
     InsufficientPrivilege,
     InvalidSchemaName,
+    InvalidTableDefinition,
     InvariantViolation,
     NotSupported,
     ReservedName,
@@ -44,6 +45,7 @@ from compute_node.catalog.ddl.routines.alter import rename_routine, set_routine_
 from compute_node.catalog.ddl.routines.find import ROUTINES, owned_routine
 from compute_node.catalog.ddl.typed_tables import tables_of
 from compute_node.catalog.ddl.types import check_type_owner, find_type, rename_type, set_type_schema, type_record
+from compute_node.catalog.inheritance import children_of, descendants_of
 from compute_node.catalog.large_objects import objects as large_objects
 from compute_node.catalog.permissions import denied
 from compute_node.relations.descriptors import RelationDesc
@@ -94,9 +96,9 @@ def rename(ctx: DdlContext, node: ast.RenameStmt) -> str:
     if node.renameType == _O.OBJECT_COLUMN:
         if class_record(ctx, desc.oid).reloftype:
             raise WrongObjectType("cannot rename column of typed table")
-        _rename_column(ctx, desc, node.subname, new)
+        rename_columns(ctx, desc, node.subname, new, bool(node.relation.inh))
     elif node.renameType == _O.OBJECT_TABCONSTRAINT:
-        _rename_constraint(ctx, desc, node.subname, new)
+        _rename_constraints(ctx, desc, node.subname, new, bool(node.relation.inh))
     else:
         if not ctx.rights.schema(desc.namespace, CREATE):
             raise denied("schema", desc.schema)
@@ -125,6 +127,55 @@ def rename_relation(ctx: DdlContext, desc: RelationDesc, new: str) -> None:
     ctx.changes.touch(desc.oid)
 
 
+def _with_descendants(ctx: DdlContext, desc: RelationDesc) -> dict[int, int]:
+    """A table (OID) and its descendants, locked, with how many parents each has among them."""
+    oids = descendants_of(ctx.rows, desc.oid)
+    for table in (ctx.view.relation(oid) for oid in oids[1:]):
+        if table is not None:
+            ctx.lock(table, ACCESS_EXCLUSIVE)
+            ctx.check_owner(table)
+    return {oid: sum(each.inhparent in oids for each in ctx.rows.find("pg_inherits", inhrelid=oid)) for oid in oids}
+
+
+def rename_columns(ctx: DdlContext, desc: RelationDesc, old: str, new: str, recurse: bool) -> None:
+    """Rename a column of a table and of all that inherit it. 42703, 42701, 42P16 for one that comes from elsewhere."""
+    if recurse:
+        for oid, parents in _with_descendants(ctx, desc).items():
+            table = ctx.view.relation(oid)
+            if table is not None:
+                _rename_inherited(ctx, table, old, new, parents)
+        return
+    if children_of(ctx.rows, desc.oid) and desc.column(old) is not None:
+        raise InvalidTableDefinition(f'inherited column "{old}" must be renamed in child tables too')
+    _rename_inherited(ctx, desc, old, new, 0)
+
+
+def _rename_inherited(ctx: DdlContext, desc: RelationDesc, old: str, new: str, parents: int) -> None:
+    column = desc.column(old)
+    if column is not None and attribute_record(ctx, desc.oid, column.attno).attinhcount > parents:
+        raise InvalidTableDefinition(f'cannot rename inherited column "{old}"')
+    _rename_column(ctx, desc, old, new)
+
+
+def _rename_constraints(ctx: DdlContext, desc: RelationDesc, old: str, new: str, recurse: bool) -> None:
+    """Rename a constraint of a table, a CHECK of all that inherit it, too. 42704, 42710, 42P16."""
+    tables: dict[int, int] = {desc.oid: 0}
+    record = next((each for each in ctx.rows.find("pg_constraint", conrelid=desc.oid) if each.conname == old), None)
+    inherits = record is not None and record.contype == "c" and not record.connoinherit
+    if inherits and recurse:
+        tables = _with_descendants(ctx, desc)
+    elif inherits and children_of(ctx.rows, desc.oid):
+        raise InvalidTableDefinition(f'inherited constraint "{old}" must be renamed in child tables too')
+    for oid, parents in tables.items():
+        table = ctx.view.relation(oid)
+        if table is None:
+            continue
+        for mine in ctx.rows.find("pg_constraint", conrelid=oid):
+            if mine.conname == old and mine.coninhcount > parents:
+                raise InvalidTableDefinition(f'cannot rename inherited constraint "{old}"')
+        _rename_constraint(ctx, table, old, new)
+
+
 def _rename_column(ctx: DdlContext, desc: RelationDesc, old: str, new: str) -> None:
     column = desc.column(old)
     if column is None:
@@ -140,8 +191,9 @@ def _rename_attribute(ctx: DdlContext, node: ast.RenameStmt, new: str) -> str:
     """ALTER TYPE … RENAME ATTRIBUTE, with CASCADE of the tables of the type too."""
     desc = find_composite(ctx, node.relation)
     tables = tables_of(ctx, desc, node.behavior == enums.DropBehavior.DROP_CASCADE)
-    for each in (desc, *tables):
-        _rename_column(ctx, each, node.subname, new)
+    _rename_column(ctx, desc, node.subname, new)
+    for each in tables:
+        rename_columns(ctx, each, node.subname, new, True)
     return "ALTER TYPE"
 
 

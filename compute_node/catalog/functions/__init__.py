@@ -5,8 +5,8 @@ what they do: ``names`` (reg* types, visibility), ``definitions`` (pg_get_…def
 (has_…_privilege), ``server`` (sizes, settings, sessions, sequences), ``advisory`` (locks), ``xids``, ``recovery`` (the
 log and its replay), ``information``, ``properties`` (of access methods and indexes), ``statistics``,
 ``counters``, ``replication``,
-``files`` (of the machine), ``control`` (facts of the volume, memory), ``typed_inputs`` (of a type's OID), ``aurora``
-and ``faults``. Source: PostgreSQL manual, ch. 9.26 and 9.27.
+``files`` (of the machine), ``control`` (facts of the volume, memory), ``typed_inputs`` (of a type's OID), ``aurora``,
+``check`` (is all well) and ``faults``. Source: PostgreSQL manual, ch. 9.26 and 9.27.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ from compute_node.catalog.functions import (
     addresses,
     advisory,
     aurora,
+    check,
     control,
     counters,
     definitions,
     faults,
     files,
+    index_upkeep,
     information,
     names,
     privileges,
@@ -50,6 +52,7 @@ _FUNCTIONS: dict[str, Callable[..., Datum]] = {
     **definitions.FUNCTIONS,
     **privileges.FUNCTIONS,
     **server.FUNCTIONS,
+    **index_upkeep.FUNCTIONS,
     **information.FUNCTIONS,
     **properties.FUNCTIONS,
     **replication.FUNCTIONS,
@@ -62,6 +65,7 @@ _FUNCTIONS: dict[str, Callable[..., Datum]] = {
     **recovery.FUNCTIONS,
     **addresses.FUNCTIONS,
     **aurora.FUNCTIONS,
+    **check.FUNCTIONS,
     **faults.FUNCTIONS,
     **files.FUNCTIONS,
     **control.FUNCTIONS,

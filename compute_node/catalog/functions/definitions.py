@@ -122,10 +122,13 @@ def _class_text(call: Call, table: RelationDesc, index: IndexDesc, place: int) -
     """The operator class, where it is not the type's default."""
     method = METHODS[index.method].oid
     default = call.view.default_operator_class(_column_type(call, table, index, place), method)
-    if default is not None and default.oid == index.operator_classes[place]:
+    given = index.class_options[place] if index.class_options else ()
+    options = (each.partition("=") for each in given)
+    shown = f" ({', '.join(f'{name}={quote_literal(text)}' for name, _, text in options)})" if given else ""
+    if default is not None and default.oid == index.operator_classes[place] and not given:
         return ""
     found = call.view.operator_class(index.operator_classes[place])
-    return "" if found is None else f" {quote_identifier(found.name)}"
+    return "" if found is None else f" {quote_identifier(found.name)}{shown}"
 
 
 def get_indexdef(call: Call, oid: int, column: int = 0, pretty: bool = False) -> str | None:

@@ -330,7 +330,6 @@ FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "brin_summarize_new_values": _of_index("BRIN"),
     "brin_summarize_range": _of_index("BRIN"),
     "brin_desummarize_range": _of_index("BRIN"),
-    "gin_clean_pending_list": _of_index("GIN"),
     "pg_get_statisticsobjdef_expressions": lambda call, oid: None,
     "pg_get_multixact_members": multixact_members,
     "pg_xact_commit_timestamp": _no_commit_times,

@@ -34,6 +34,8 @@ class Shown:
     properties: list[tuple[str, object]] = field(default_factory=list)
     children: list[Shown] = field(default_factory=list)
     label: str = ""
+    targets: list[Shown] = field(default_factory=list)
+    """the tables that a node changes, where they are several"""
     told: pl.Plan | None = None
     """whose memory it tells of, unless it is ``plan``"""
 
@@ -165,6 +167,10 @@ class Describer:
             found = [alias + quoted(column.name) for column in plan.relation.columns]
         elif id(plan) in self._changing:
             found = self._changed_columns(plan, self._changing[id(plan)])
+        elif isinstance(plan, (pl.FamilyUpdate, pl.FamilyDelete)) and plan.tables:
+            first = plan.tables[0]
+            names = self._target_names(first, plan.child)
+            found = [self._wording.text(item, names) for item in first.returning]
         else:
             names = self._input_names(plan)
             found = [self._wording.shown(item, names) for item in plan.output]
@@ -180,6 +186,12 @@ class Describer:
 
     def _changed_columns(self, plan: pl.Plan, above: pl.Update | pl.Delete) -> list[str]:
         """What PostgreSQL's plan gives to the node that changes rows: the new values and where the row is."""
+        if isinstance(above, pl.FamilyUpdate):
+            first, alias = above.tables[0], self._alias(above)
+            width, below = len(first.relation.columns), self._names(plan)
+            names = self._target_columns(first, alias, lambda side, index: below(side, index - width))
+            values = [self._wording.text(value, names) for _, value in first.assignments]
+            return [*values, f"{quoted(alias)}.tableoid", f"{quoted(alias)}.ctid"]
         names = self._changed_names(above)
         found = []
         if isinstance(above, pl.Update):
@@ -219,8 +231,20 @@ class Describer:
 
     def _changed_names(self, plan: pl.Insert | pl.Update | pl.Delete) -> Names:
         """What RETURNING names: the target's columns, its system columns, and those joined to it."""
-        below, columns = self._names(plan.child), plan.relation.columns
-        alias = quoted(self._alias(plan))
+        if isinstance(plan, (pl.FamilyUpdate, pl.FamilyDelete)) and plan.tables:
+            return self._target_names(plan.tables[0], plan.child)
+        below = self._names(plan.child)
+        return self._target_columns(plan, self._alias(plan), below)
+
+    def _target_names(self, table: pl.ChangedTable, child: pl.Plan) -> Names:
+        """The same of one table of a family."""
+        below, width = self._names(child), len(table.relation.columns)
+        return self._target_columns(table, self._alias(table), lambda side, index: below(side, index - width))
+
+    def _target_columns(
+        self, plan: pl.Insert | pl.Update | pl.Delete | pl.ChangedTable, name_of: str, below: Names
+    ) -> Names:
+        columns, alias = plan.relation.columns, quoted(name_of)
 
         def name(side: int, index: int) -> str:
             if side == 2:
@@ -296,7 +320,9 @@ class Describer:
             self._whole_rows.add(id(plan.outer))
         elif isinstance(plan, pl.Limit) and id(plan) in self._whole_rows:
             self._whole_rows.add(id(plan.child))
-        elif isinstance(plan, (pl.Update, pl.Delete)) and isinstance(plan.child, _LEAVES):
+        elif (isinstance(plan, pl.FamilyUpdate) and type(plan.child) is pl.Result and plan.tables) or (
+            isinstance(plan, (pl.Update, pl.Delete)) and isinstance(plan.child, _LEAVES)
+        ):
             self._changing[id(plan.child)] = plan
 
     def _filtered(self, plan: pl.Result, child: pl.Plan, condition: ex.Expr) -> Shown:
@@ -352,13 +378,14 @@ class Describer:
         return f" on {quoted(name)}" + (f" {quoted(alias)}" if alias and alias != name else "")
 
     def _scan(self, plan: Any, kind: str, using: str = "") -> Shown:
-        schema = f"{quoted(plan.relation.schema)}." if self._verbose else ""
-        name = plan.relation.name
+        relation = plan.named[0] if getattr(plan, "named", None) else plan.relation
+        schema = f"{quoted(relation.schema)}." if self._verbose else ""
+        name = relation.name
         shown_as = self._alias(plan)
         alias = f" {quoted(shown_as)}" if shown_as != name else ""
         facts: dict[str, Fact] = {"Relation Name": name}
         if self._verbose:
-            facts["Schema"] = plan.relation.schema
+            facts["Schema"] = relation.schema
         facts["Alias"] = shown_as
         return Shown(plan, f"{kind}{using} on {schema}{quoted(name)}{alias}", kind, facts)
 
@@ -391,6 +418,8 @@ class Describer:
                 condition = self._conditions(plan, plan.conditions)
                 if condition:
                     shown.properties.append(("Index Cond", condition))
+                if plan.ordering:
+                    shown.properties.append(("Order By", self._conditions(plan, plan.ordering)))
                 return shown
             case pl.BitmapHeapScan():
                 shown = self._scan(plan, "Bitmap Heap Scan")
@@ -437,14 +466,24 @@ class Describer:
             case pl.NestLoop() | pl.HashJoin() | pl.MergeJoin():
                 return self._join(plan)
             case pl.Insert() | pl.Update() | pl.Delete() | pl.Merge():
-                verb = type(plan).__name__
+                verb = type(plan).__name__.removeprefix("Family")
                 shown = self._scan(plan, verb)
+                shown.targets = [self._scan(table, verb) for table in self._changed_tables(plan)]
                 shown.kind, shown.facts = "ModifyTable", {"Operation": verb, **shown.facts}
                 if isinstance(plan, pl.Insert) and plan.conflict:
                     self._add_conflict(plan, shown)
                 shown.children.append(self._node(plan.child))
                 return shown
         return self._upper(plan)
+
+    @staticmethod
+    def _changed_tables(plan: pl.Plan) -> Sequence[pl.Plan]:
+        """What is shown of the tables that are changed, where they are others than the one that is named."""
+        if isinstance(plan, (pl.FamilyUpdate, pl.FamilyDelete, pl.Merge)):
+            return plan.tables
+        if isinstance(plan, (pl.Update, pl.Delete)) and plan.named is not None:
+            return [node for node in plan_nodes(plan.child) if isinstance(node, _LEAVES)][:1]
+        return []
 
     def _add_conflict(self, plan: pl.Insert, shown: Shown) -> None:
         """What ON CONFLICT does, and by which indexes."""

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from aurora.datum import Datum
 from compute_node.exec.compile.compiler import Linker
 from compute_node.sql import expressions as ex
+from compute_node.sql.analyze.typenames import WITHOUT_LENGTH
 from compute_node.types.collation import collation_of
-from compute_node.types.oids import BOOL, BPCHAR, FLOAT8, INT4, NUMERIC
+from compute_node.types.oids import BOOL, FLOAT8, INT4, NUMERIC
 from compute_node.types.registry import TypeEnv
 from compute_node.types.string_functions import quote_identifier
 
@@ -41,12 +42,13 @@ class Wording:
     def type_name(self, oid: int) -> str:
         """The type as format_type spells it."""
         item = self._linker.type(oid)
-        if oid == BPCHAR:
-            return "bpchar"
+        element = item.element if item.name.startswith("_") else 0
+        if oid in WITHOUT_LENGTH or element in WITHOUT_LENGTH:
+            return WITHOUT_LENGTH[element] + "[]" if element else WITHOUT_LENGTH[oid]
         if item.formatted_name is not None:
             return item.formatted_name
-        if item.element and item.name.startswith("_"):
-            return self.type_name(item.element) + "[]"
+        if element:
+            return self.type_name(element) + "[]"
         return item.name
 
     def function_name(self, oid: int) -> str:

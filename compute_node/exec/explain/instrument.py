@@ -112,6 +112,13 @@ class MeasuredNode(Node):
             measured.rows += rows_of(batch)
             yield batch
 
+    def ran(self, ctx: ExecContext, loops: int, rows: int) -> None:
+        """Counted."""
+        self._measured.loops += loops
+        self._measured.rows += rows
+        self._node.ran(ctx, loops, rows)
+        self._measured.facts = ctx.told(self._node) or self._measured.facts
+
     @property
     def is_lookup(self) -> bool:
         """The node's."""

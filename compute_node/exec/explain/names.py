@@ -44,10 +44,11 @@ def unique_aliases(planned: pl.PlannedStmt) -> dict[int, str]:
             else:
                 waiting[:0] = below
             base = base_alias(planned, node)
-            if not base or isinstance(node, pl.HeldRow):
+            if not base or isinstance(node, (pl.HeldRow, pl.ChangedTable, pl.BitmapIndexScan)):
                 continue
             if isinstance(node, (pl.Update, pl.Delete, pl.Merge)):
-                changed = (base, node.relation.oid)
+                # The Append of a family that is changed is of no table.
+                changed = (base, 0 if isinstance(node, FAMILIES) and node.tables else node.relation.oid)
             elif changed == (base, _relation_oid(node)):
                 # The scan of the table whose rows are changed: one and the same range entry.
                 found[id(node)] = base
@@ -59,6 +60,25 @@ def unique_aliases(planned: pl.PlannedStmt) -> dict[int, str]:
                 name = f"{base}_{number}"
             taken.add(name)
             found[id(node)] = name
+    for plan in (planned.plan, *planned.ctes):
+        if isinstance(plan, FAMILIES):
+            found |= _names_of_tables(plan, found)
+    return found
+
+
+FAMILIES = (pl.FamilyUpdate, pl.FamilyDelete, pl.Merge)
+"""Nodes that may change the rows of several tables."""
+
+
+def _names_of_tables(plan: pl.FamilyUpdate | pl.FamilyDelete | pl.Merge, names: dict[int, str]) -> dict[int, str]:
+    """Each of the tables that are changed is called as its scan is."""
+    found: dict[int, str] = {}
+    for node in plan_nodes(plan.child):
+        if isinstance(node, pl.Append) and node.alias == plan.alias:
+            for scan in (each for child in node.children for each in plan_nodes(child)):
+                for table in plan.tables:
+                    if _relation_oid(scan) == table.relation.oid and id(scan) in names:
+                        found.setdefault(id(table), names[id(scan)])
     return found
 
 

@@ -97,7 +97,13 @@ _STRATEGIES: Final = {
     "MixedAggregate": "Mixed",
 }
 _FIRST_FACTS: Final = ("Operation",)
-_CHILDREN: Final = {"Append": "Member", "BitmapAnd": "Member", "BitmapOr": "Member", "Subquery Scan": "Subquery"}
+_CHILDREN: Final = {
+    "Append": "Member",
+    "Merge Append": "Member",
+    "BitmapAnd": "Member",
+    "BitmapOr": "Member",
+    "Subquery Scan": "Subquery",
+}
 
 
 class _Writer:
@@ -136,6 +142,7 @@ class _Writer:
             text = ", ".join(value) if isinstance(value, list) else value
             lines.append(f"{' ' * (column + 2)}{name}: {text}")
         lines += memory
+        lines += [f"{' ' * (column + 2)}{target.title}" for target in shown.targets]
         for child in shown.children:
             if child.label:
                 lines.append(f"{' ' * (column + 2)}{child.label}")
@@ -196,7 +203,9 @@ class _Writer:
         item |= dict(self._properties(shown))
         if shown.kind != "Hash":
             item |= self._facts(shown)
-        if shown.kind == "Append":
+        if shown.targets:
+            item["Target Tables"] = [target.facts for target in shown.targets]
+        if shown.kind in ("Append", "Merge Append"):
             item["Subplans Removed"] = 0
         if shown.children:
             named = zip(shown.children, _relationships(shown), strict=True)

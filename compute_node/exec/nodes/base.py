@@ -52,6 +52,11 @@ class Node(ABC):
         some from now on. Asked once, before the node runs; see ``exec/stored_values.py``."""
         return frozenset()
 
+    def ran(self, ctx: ExecContext, loops: int, rows: int) -> None:
+        """The parent has done this node's work by itself: so many runs, which gave so many rows. For EXPLAIN
+        ANALYZE."""
+        return
+
     @property
     def is_lookup(self) -> bool:
         """Whether ``fetch`` is a look-up of few rows, cheaper than ``batches``."""

@@ -77,6 +77,25 @@ def _paced(rows: list[Datum]) -> Iterator[Datum]:
         yield from rows[start : start + OUT_ROWS]
 
 
+def _cut(batch: ColumnBatch) -> Iterator[Batch]:
+    """A batch's rows, a part at a time."""
+    for start in range(0, batch.count, OUT_ROWS):
+        yield batch.some(np.arange(start, min(start + OUT_ROWS, batch.count))).rows()
+
+
+def _one_by_one(batches: list[ColumnBatch]) -> Iterator[Batch]:
+    """The batches' rows; none is kept that has been passed on."""
+    batches.reverse()
+    while batches:
+        yield batches.pop().rows()
+
+
+def _released(rows: Iterator[Batch], area: Area) -> Iterator[Batch]:
+    """What an area has counted, until it is passed on."""
+    yield from rows
+    area.clear()
+
+
 def _has_null(key: Datum) -> bool:
     return key is None or (isinstance(key, tuple) and None in key)
 
@@ -178,8 +197,8 @@ class HashJoinNode(Node):
         source = self._inner_columns(ctx, join.inner_kinds)
         rest = self._rest_of_inner(ctx, source, inner, area)
         if rest is not None:
-            area.clear()
-            for rows in self._by_rows(ctx, rest):
+            del inner
+            for rows in self._by_rows(ctx, rest, self._outer.batches(ctx)):
                 yield ColumnBatch.of_rows(rows, len(join.kinds))
             return
         inner.finish()
@@ -188,7 +207,8 @@ class HashJoinNode(Node):
             return
         numbered: list[Datum] = []
         table: dict[Datum, list[Datum]] | None = None
-        for batch in self._outer.columns(ctx):
+        outer = self._outer.columns(ctx)
+        for batch in outer:
             ctx.check()
             try:
                 numbers = join.found(ctx, batch, inner)
@@ -198,13 +218,15 @@ class HashJoinNode(Node):
                 yield from join.matches(ctx, batch, numbers, inner)
                 continue
             if table is None:
-                table = {}
-                for start in range(0, inner.batch.count, OUT_ROWS):
-                    ctx.check()
-                    part = np.arange(start, min(start + OUT_ROWS, inner.batch.count))
-                    rows = inner.batch.some(part).rows()
-                    area.add(batch_bytes(rows))
-                    self._load(ctx, rows, table, numbered)
+                table = self._dict_of(ctx, inner.batch, area, numbered)
+            if table is None:
+                # What is left goes on by rows, which may use files.
+                kept = _released(_cut(inner.batch), area)
+                del inner
+                rest = chain([batch.rows()], (each.rows() for each in outer))
+                for rows in self._by_rows(ctx, kept, rest):
+                    yield ColumnBatch.of_rows(rows, len(join.kinds))
+                return
             for rows in self._probe(ctx, batch.rows(), table.get, inner.met):
                 if rows:
                     yield ColumnBatch.of_rows(rows, len(join.kinds))
@@ -227,10 +249,30 @@ class HashJoinNode(Node):
             try:
                 is_full = area.add(inner.add(batch, ctx))
             except Unsuited:
-                return chain((each.rows() for each in inner.batches), [batch.rows()], (each.rows() for each in source))
-            if is_full:
-                return chain((each.rows() for each in inner.batches), (each.rows() for each in source))
+                kept, inner.batches = [*inner.batches, batch], []
+            else:
+                if not is_full:
+                    continue
+                kept, inner.batches = inner.batches, []
+            return chain(_released(_one_by_one(kept), area), (each.rows() for each in source))
         return None
+
+    def _dict_of(
+        self, ctx: ExecContext, batch: ColumnBatch, area: Area, numbered: list[Datum]
+    ) -> dict[Datum, list[Datum]] | None:
+        """The inner rows by key, beside their columns; None when the area has no room for both. Those of right and full
+        joins stay, whatever they take: which of them had a match is known by their numbers."""
+        table: dict[Datum, list[Datum]] = {}
+        added = 0
+        for rows in _cut(batch):
+            ctx.check()
+            size = batch_bytes(rows)
+            added += size
+            if area.add(size) and self._unmatched is None:
+                area.take_back(added)
+                return None
+            self._load(ctx, rows, table, numbered)
+        return table
 
     def _tell(self, ctx: ExecContext, rows: int, batches: int, peak_bytes: int) -> None:
         ctx.tell(
@@ -244,9 +286,9 @@ class HashJoinNode(Node):
         """Inner side first, as a whole; then the outer side batch by batch."""
         if self.has_columns(ctx):
             return (batch.rows() for batch in self.columns(ctx))
-        return self._by_rows(ctx, self._inner.batches(ctx))
+        return self._by_rows(ctx, self._inner.batches(ctx), self._outer.batches(ctx))
 
-    def _by_rows(self, ctx: ExecContext, inner: Iterator[Batch]) -> Iterator[Batch]:
+    def _by_rows(self, ctx: ExecContext, inner: Iterator[Batch], outer: Iterator[Batch]) -> Iterator[Batch]:
         area = ctx.area(hashed=True)
         table: dict[Datum, list[Datum]] = {}
         numbered: list[Datum] = []
@@ -271,14 +313,14 @@ class HashJoinNode(Node):
             return
         if self._null_aware:
             if count == 0:
-                yield from self._outer.batches(ctx)
+                yield from outer
                 return
             if saw_null:
                 return
         if parts is not None:
-            yield from self._joined_parts(ctx, parts, self._outer.batches(ctx), 0)
+            yield from self._joined_parts(ctx, parts, outer, 0)
         else:
-            yield from self._joined(ctx, self._outer.batches(ctx), table, numbered)
+            yield from self._joined(ctx, outer, table, numbered)
         area.clear()
 
     def _joined(

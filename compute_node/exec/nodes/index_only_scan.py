@@ -12,6 +12,7 @@ from compute_node.sql import plan as pl
 
 if TYPE_CHECKING:
     from compute_node.exec.context import ExecContext
+    from compute_node.exec.vectors.vector import ColumnBatch
 
 
 @executes(pl.IndexOnlyScan)
@@ -26,6 +27,12 @@ class IndexOnlyScanNode(IndexScanNode):
             self._count(ctx, len(batch))
             yield batch
 
+    def columns(self, ctx: ExecContext) -> Iterator[ColumnBatch]:
+        """See ``IndexScanNode``."""
+        for batch in super().columns(ctx):
+            self._count(ctx, batch.count)
+            yield batch
+
     def fetch(self, ctx: ExecContext) -> Batch:
         """See ``IndexScanNode``."""
         if not self._keys.is_lookup:
@@ -33,6 +40,10 @@ class IndexOnlyScanNode(IndexScanNode):
         rows = super().fetch(ctx)
         self._count(ctx, len(rows))
         return rows
+
+    def ran(self, ctx: ExecContext, loops: int, rows: int) -> None:
+        """See ``Node``."""
+        self._count(ctx, rows)
 
     def _count(self, ctx: ExecContext, rows: int) -> None:
         told = ctx.told(self)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from compute_node.exec.compile.runtime import concatenate
-from compute_node.exec.index_keys import IndexKeys
+from compute_node.exec.index_keys import IndexKeys, IndexOrders
 from compute_node.exec.nodes.base import Batch, executes
 from compute_node.exec.nodes.table_scan import TableScanNode
 from compute_node.exec.vectors.scan import ROWS_MIN
@@ -32,21 +32,25 @@ class IndexScanNode(TableScanNode):
     """A scan whose keys are all given is one ``lookup``; others are ``IndexAccess.scan``. What the index does not
     promise (``recheck``) is tested with the filter."""
 
-    __slots__ = ("_backward", "_index", "_keys")
+    __slots__ = ("_backward", "_index", "_keys", "_orders")
 
     def __init__(self, plan: pl.IndexScan, builder: Builder) -> None:
-        many = plan.rows >= ROWS_MIN and not plan.point
+        many = plan.rows >= ROWS_MIN and not plan.point and not plan.orders
         super().__init__(plan, builder, scan_condition(plan), many)
         self._index = plan.index
         self._backward = plan.backward
         self._keys = IndexKeys(plan.relation, plan.index, plan.keys, plan.point, builder)
+        self._orders = IndexOrders(plan.orders, builder) if plan.orders else None
 
     def _source(self, ctx: ExecContext) -> Iterator[Batch]:
         """In the index's order (reversed when backward)."""
         index = ctx.storage.table(self._relation).index(self._index)
         is_point = self._keys.is_point
         for keys in self._keys.probes(ctx, self._backward):
-            if is_point:
+            if self._orders is not None:
+                orders = self._orders.keys(ctx)
+                yield from index.scan_nearest(ctx.snapshot, keys, orders, self._columns, self._want_tid)
+            elif is_point:
                 values = tuple([key.value for key in keys])
                 yield index.lookup(ctx.snapshot, values, self._columns, self._want_tid)
             else:

@@ -7,7 +7,6 @@ while it was waited for is found again with its newest version (``exec/recheck.p
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aurora.datum import Row
@@ -15,23 +14,11 @@ from aurora.errors import InvariantViolation
 from compute_node.exec.compile.rows import batch_function
 from compute_node.exec.nodes.base import Batch, Node, executes, output_nullable
 from compute_node.exec.recheck import Held, Rechecker
-from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql import plan as pl
 
 if TYPE_CHECKING:
     from compute_node.exec.builder import Builder
     from compute_node.exec.context import ExecContext
-
-
-@dataclass(slots=True)
-class LockedRelation:
-    """One locked relation: its range entry's number and the column of the child's rows that has its tid."""
-
-    relation: RelationDesc
-    source: int
-    tid_column: int
-    strength: str
-    wait: str
 
 
 @executes(pl.LockRows)
@@ -45,10 +32,7 @@ class LockRowsNode(Node):
             raise InvariantViolation("rows are locked that cannot be found again")
         self._child = builder.node(plan.child)
         self._rechecker = Rechecker(plan.recheck, builder)
-        self._locks = [
-            LockedRelation(relation, source, column, strength, wait)
-            for (relation, column, strength, wait), source in zip(plan.locks, plan.sources, strict=True)
-        ]
+        self._locks = plan.locks
         width = len(plan.child.output)
         self._shape = batch_function(builder, plan.output, None, width) if plan.output else None
         self.nullable = output_nullable(plan.output, self._child.nullable) if plan.output else self._child.nullable
@@ -66,15 +50,16 @@ class LockRowsNode(Node):
     def _lock(self, ctx: ExecContext, row: Row) -> Row | None:
         moved: dict[int, Held] = {}
         for lock in self._locks:
-            tid = row[lock.tid_column]
+            tid = row[lock.address.tid]
             if tid is None:
                 # The nullable side of an outer join: no row, nothing to lock.
                 continue
-            table = ctx.storage.table(lock.relation)
+            source, relation = lock.address.of(row)
+            table = ctx.storage.table(relation)
             result = table.lock(ctx.txn, ctx.snapshot, tid, lock.strength, lock.wait)
             if result is None:
                 return None
             at, values, newer = result
             if newer:
-                moved[lock.source] = Held(at, values)
+                moved[source] = Held(at, values)
         return self._rechecker.row(ctx, row, moved) if moved else row

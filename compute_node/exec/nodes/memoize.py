@@ -110,6 +110,13 @@ class MemoizeNode(Node):
             yield batch
         cache.keep(key, gathered, size)
 
+    def ran(self, ctx: ExecContext, loops: int, rows: int) -> None:
+        """Nothing was kept."""
+        facts = dict(ctx.told(self)) or dict.fromkeys(COUNTED, 0)
+        facts["Cache Misses"] = int(facts["Cache Misses"]) + loops
+        ctx.tell_on(self, facts)
+        self._child.ran(ctx, loops, rows)
+
     @property
     def is_lookup(self) -> bool:
         """The child's."""

@@ -25,14 +25,22 @@ if TYPE_CHECKING:
     from compute_node.access.table import Table
     from compute_node.exec.builder import Builder
     from compute_node.exec.context import ExecContext
+    from compute_node.relations.descriptors import RelationDesc
 
 
 class _Action:
     """One WHEN clause, compiled."""
 
-    __slots__ = ("applies", "change", "command", "strength", "values")
+    __slots__ = ("applies", "before", "change", "command", "strength", "values")
 
-    def __init__(self, plan: pl.Merge, action: pl.MergeStep, builder: Builder) -> None:
+    def __init__(
+        self,
+        plan: pl.Merge | pl.ChangedTable,
+        action: pl.MergeStep,
+        builder: Builder,
+        named: RelationDesc | None = None,
+    ) -> None:
+        shown = (named, plan.attnos) if named is not None and isinstance(plan, pl.ChangedTable) else None
         self.command = action.command
         self.applies: Callable[..., Datum] | None = None
         if action.condition is not None:
@@ -40,9 +48,19 @@ class _Action:
         self.change: RowChange | None = None
         self.values: Callable[..., Row] | None = None
         self.strength = "update"
+        self.before: Row = (None,) * len(plan.relation.columns) if isinstance(plan, pl.ChangedTable) else ()
+        """what stands for a table's own columns, in front of the row"""
         if action.command == "update":
             self.change = RowChange(
-                builder, plan.relation, action.assignments, None, plan.checks, (), whole=True, generated=plan.generated
+                builder,
+                plan.relation,
+                action.assignments,
+                None,
+                plan.checks,
+                (),
+                whole=True,
+                generated=plan.generated,
+                shown=shown,
             )
             keys = {attno for index in plan.relation.indexes if index.unique for attno in index.columns}
             if not keys & set(self.change.changed):
@@ -55,13 +73,16 @@ class _Action:
 class MergeNode(Node):
     """``run`` gives the number of rows inserted, updated and deleted."""
 
-    __slots__ = ("_child", "_generate", "_matched", "_recheck", "_relation", "_source", "_tid", "_unmatched", "_verify")
+    __slots__ = ("_address", "_child", "_generate", "_matched", "_recheck", "_relation", "_unmatched", "_verify")
 
     def __init__(self, plan: pl.Merge, builder: Builder) -> None:
-        self._relation, self._source, self._tid = plan.relation, plan.source, plan.tid_column
+        self._relation, self._address = plan.relation, plan.address
         self._child = builder.node(plan.child)
         self._recheck = Rechecker(plan.again, builder)
-        self._matched = [_Action(plan, step, builder) for step in plan.steps if step.matched]
+        self._matched = {
+            each.relation.oid: [_Action(each, step, builder, plan.relation) for step in each.steps if step.matched]
+            for each in plan.tables or (plan,)
+        }
         self._unmatched = [_Action(plan, step, builder) for step in plan.steps if not step.matched]
         self._generate = generator(builder, plan.relation, plan.generated)
         self._verify = row_verifier(builder, plan.relation, plan.checks)
@@ -75,7 +96,7 @@ class MergeNode(Node):
     def run(self, ctx: ExecContext) -> int:
         """Works on every joined row."""
         table = ctx.storage.table(self._relation)
-        touched: set[int] = set()
+        touched: set[tuple[int, int]] = set()
         count = 0
         # The target is read to its end first: what is stored here must not be met by the scan.
         with closing(ctx.tuplestore()) as rows:
@@ -85,8 +106,7 @@ class MergeNode(Node):
             for batch in rows.batches():
                 for row in batch:
                     ctx.check()
-                    tid = row[self._tid]
-                    done = None if tid is None else self._on_match(ctx, table, tid, row, touched)
+                    done = None if row[self._address.tid] is None else self._on_match(ctx, row, touched)
                     if done is None:
                         done = self._on_none(ctx, table, row)
                     count += done
@@ -97,12 +117,15 @@ class MergeNode(Node):
         found = next((each for each in actions if each.applies is None or each.applies(ctx, row)), None)
         return None if found is None or found.command == "nothing" else found
 
-    def _on_match(self, ctx: ExecContext, table: Table, tid: int, row: Row, touched: set[int]) -> bool | None:
+    def _on_match(self, ctx: ExecContext, row: Row, touched: set[tuple[int, int]]) -> bool | None:
         """Whether the row was changed; None when it does not match any more."""
-        action = self._first(ctx, self._matched, row)
+        tid = row[self._address.tid]
+        source, relation = self._address.of(row)
+        actions, table = self._matched[relation.oid], ctx.storage.table(relation)
+        action = self._first(ctx, actions, row)
         if action is None:
             return False
-        if tid in touched:
+        if (relation.oid, tid) in touched:
             raise CardinalityViolation(
                 "MERGE command cannot affect row a second time",
                 hint="Ensure that not more than one source row matches any one target row.",
@@ -111,21 +134,22 @@ class MergeNode(Node):
         if locked is None:
             return None
         if locked[2]:
-            fresh = self._recheck.row(ctx, row, {self._source: Held(locked[0], locked[1])})
-            if fresh is None or fresh[self._tid] is None:
+            fresh = self._recheck.row(ctx, row, {source: Held(locked[0], locked[1])})
+            if fresh is None or fresh[self._address.tid] is None:
                 return None
             row = fresh
-            action = self._first(ctx, self._matched, row)
+            action = self._first(ctx, actions, row)
             if action is None:
                 return False
-        touched.add(tid)
+        touched.add((relation.oid, tid))
         self._change(ctx, table, tid, row, action)
         return True
 
     @staticmethod
     def _change(ctx: ExecContext, table: Table, tid: int, row: Row, action: _Action) -> None:
         if action.change is not None:
-            action.change.apply(ctx, table, tid, row, lambda ctx, joined, at, values: joined)
+            joined = action.before + row
+            action.change.apply(ctx, table, tid, joined, lambda ctx, joined, at, values: joined)
         else:
             table.delete(ctx.txn, ctx.snapshot, tid, lambda values, at: True, ())
 

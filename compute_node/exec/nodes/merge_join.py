@@ -213,8 +213,8 @@ class _Run:
     """The inner side of one execution: where it is, and the group at hand."""
 
     __slots__ = (
-        "_at", "_batches", "_before", "_closed", "_ctx", "_key_of", "_keys", "_lone", "_marks", "_rows", "ended",
-        "flags", "group", "has_key", "key",
+        "_at", "_batches", "_before", "_closed", "_ctx", "_key_of", "_keys", "_lone", "_marks", "_passed", "_rows",
+        "ended", "flags", "group", "has_key", "key",
     )  # fmt: skip
 
     def __init__(
@@ -237,7 +237,9 @@ class _Run:
         self._closed: list[tuple[Group, bytearray]] = []
         """groups that no outer row will meet any more (right and full joins)"""
         self._lone: Batch = []
-        """inner rows without a match so far, of no group"""
+        """inner rows without a match, of no group, the last few"""
+        self._passed: Tuplestore | None = None
+        """those before, when they are many"""
 
     def _fill(self) -> bool:
         """Have a row at hand; False at the end."""
@@ -251,11 +253,20 @@ class _Run:
             keys = self._key_of(self._ctx, batch)
             if None in keys:
                 if self._marks:
-                    self._lone += [row for row, key in zip(batch, keys, strict=True) if key is None]
+                    self._pass([row for row, key in zip(batch, keys, strict=True) if key is None])
                 batch = [row for row, key in zip(batch, keys, strict=True) if key is not None]
                 keys = [key for key in keys if key is not None]
             self._rows, self._keys, self._at = batch, keys, 0
         return True
+
+    def _pass(self, rows: Batch) -> None:
+        """Keep inner rows that have no match for ``missed``."""
+        self._lone += rows
+        if len(self._lone) > GROUP_ROWS:
+            if self._passed is None:
+                self._passed = self._ctx.tuplestore()
+            self._passed.append(self._lone)
+            self._lone = []
 
     def find(self, key: Datum) -> Group:
         """Go on to a key; its rows."""
@@ -269,7 +280,7 @@ class _Run:
             while at < count and before(keys[at], key):
                 at += 1
             if self._marks and at > start:
-                self._lone += self._rows[start:at]
+                self._pass(self._rows[start:at])
             self._at = at
             if at < count:
                 if keys[at] == key:
@@ -311,6 +322,12 @@ class _Run:
         """Inner rows that have no match and can get none, those that were passed so far."""
         closed, self._closed = self._closed, []
         lone, self._lone = self._lone, []
+        passed, self._passed = self._passed, None
+        if passed is not None:
+            for batch in passed.batches():
+                for start in range(0, len(batch), OUT_ROWS):
+                    yield batch[start : start + OUT_ROWS]
+            passed.close()
         for start in range(0, len(lone), OUT_ROWS):
             yield lone[start : start + OUT_ROWS]
         for group, flags in closed:

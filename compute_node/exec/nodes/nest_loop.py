@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from aurora.datum import Datum
+from aurora.datum import Datum, Row
 from aurora.errors import NotSupported
 from compute_node.exec.compile.compiler import Compiler
 from compute_node.exec.compile.rows import row_function
 from compute_node.exec.compile.unit import Unit, row_scope
 from compute_node.exec.nodes.base import Batch, Node, executes
+from compute_node.exec.vectors.lookup import ColumnLookup
+from compute_node.exec.vectors.vector import ColumnBatch, Unsuited
 from compute_node.sql import plan as pl
 from compute_node.work.spill import Tuplestore
 
@@ -19,13 +21,15 @@ if TYPE_CHECKING:
     from compute_node.exec.context import ExecContext
 
 BATCH_ROWS = 256
+COLUMN_ROWS_MIN = 8
+"""Fewer outer rows are looked up one by one."""
 
 
 @executes(pl.NestLoop)
 class NestLoopNode(Node):
     """Inner, left, semi and anti joins on any condition."""
 
-    __slots__ = ("_inner", "_join", "_kind", "_nulls", "_numbers", "_outer", "_pad", "_values")
+    __slots__ = ("_by_columns", "_inner", "_join", "_kind", "_nulls", "_numbers", "_outer", "_pad", "_values")
 
     def __init__(self, plan: pl.NestLoop, builder: Builder) -> None:
         if plan.kind not in ("inner", "left", "semi", "anti"):
@@ -48,14 +52,59 @@ class NestLoopNode(Node):
         self._nulls = (None,) * len(plan.inner.output)
         self._pad: Callable[..., Datum] = unit.link(unit.function("c, r, s", [f"return {row}"]))
 
+        self._by_columns = ColumnLookup.of(plan, builder, self._outer.column_kinds)
+
+    @property
+    def column_kinds(self) -> str | None:
+        """See ``Node``."""
+        return None if self._by_columns is None else self._by_columns.kinds
+
+    def has_columns(self, ctx: ExecContext) -> bool:
+        """See ``Node``."""
+        return self._by_columns is not None and self._outer.has_columns(ctx)
+
+    def columns(self, ctx: ExecContext) -> Iterator[ColumnBatch]:
+        """As ``batches``."""
+        lookup = self._by_columns
+        if lookup is None:
+            return
+        for batch in self._outer.columns(ctx):
+            ctx.check()
+            if batch.count >= COLUMN_ROWS_MIN:
+                try:
+                    keys = lookup.keys_of(ctx, batch)
+                except Unsuited:
+                    pass
+                else:
+                    yield from self._looked_up(ctx, lookup, batch, keys)
+                    continue
+            for rows in self._by_rows(ctx, iter((batch.rows(),))):
+                yield ColumnBatch.of_rows(rows, len(lookup.kinds))
+
+    def _looked_up(
+        self, ctx: ExecContext, lookup: ColumnLookup, batch: ColumnBatch, keys: list[Row]
+    ) -> Iterator[ColumnBatch]:
+        given = 0
+        for found in lookup.joined(ctx, batch, keys):
+            if isinstance(found, int):
+                given += found
+            else:
+                yield found
+        self._inner.ran(ctx, batch.count, given)
+
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """In the outer side's order."""
+        if self.has_columns(ctx):
+            return (batch.rows() for batch in self.columns(ctx))
+        return self._by_rows(ctx, self._outer.batches(ctx))
+
+    def _by_rows(self, ctx: ExecContext, outer: Iterator[Batch]) -> Iterator[Batch]:
         kept: Tuplestore | None = None
         numbers, values, inner = self._numbers, self._values, self._inner
         kind, join = self._kind, self._join
         looks_up = inner.is_lookup and kind not in ("semi", "anti")
         out: Batch = []
-        for batch in self._outer.batches(ctx):
+        for batch in outer:
             for row in batch:
                 if numbers:
                     for number, value in zip(numbers, values(ctx, row), strict=True):

@@ -44,6 +44,7 @@ class UpdateNode(Node):
             whole=whole,
             system=plan.system,
             generated=plan.generated,
+            shown=plan.named,
             row_checks=plan.row_checks,
         )
         self._returns = bool(plan.returning)

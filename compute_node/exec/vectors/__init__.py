@@ -18,6 +18,7 @@ that batch, with its answer or its error. Only sums of floats raise their 22003 
 | ``aggregate`` | one run of an aggregation |
 | ``distinct`` | the first row of each key |
 | ``join`` | hash joins |
+| ``lookup`` | nested loops over an index scan |
 | ``sort`` | ranks, the first rows, all rows in order |
 | ``window`` | window functions over whole partitions |
 """

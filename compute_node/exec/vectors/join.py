@@ -60,12 +60,12 @@ class ColumnJoin:
         if outer is None or plan.kind not in JOIN_KINDS or plan.null_aware:
             return None
         width = len(outer)
-        inner_keys = [_beside(key, 0, 0) for key in plan.inner_keys]
+        inner_keys = [beside(key, 0, 0) for key in plan.inner_keys]
         kinds = _key_kinds(plan.outer_keys, inner_keys)
         if kinds is None:
             return None
-        condition = None if plan.condition is None else _beside(plan.condition, 0, width)
-        shown = [_beside(item, 0, width) for item in plan.output]
+        condition = None if plan.condition is None else beside(plan.condition, 0, width)
+        shown = [beside(item, 0, width) for item in plan.output]
         both = Vectorizer(builder, outer + inner, True)
         left = _compiled(Vectorizer(builder, outer, True), plan.outer_keys)
         right = _compiled(Vectorizer(builder, inner, True), inner_keys)
@@ -231,9 +231,9 @@ def _compiled(vectorizer: Vectorizer, nodes: Sequence[ex.Expr]) -> list[Evaluate
     return [each for each in found if each is not None] if None not in found else None
 
 
-def _beside(node: ex.Expr, first: int, second: int) -> ex.Expr:
+def beside(node: ex.Expr, first: int, second: int) -> ex.Expr:
     """The expression over both sides in one row: columns of side 0 from ``first`` on, of side 1 from ``second``."""
     if isinstance(node, ex.Column):
         start = second if node.side else first
         return ex.Column(type=node.type, typmod=node.typmod, index=node.index + start)
-    return ex.map_children(node, lambda child: _beside(child, first, second))
+    return ex.map_children(node, lambda child: beside(child, first, second))

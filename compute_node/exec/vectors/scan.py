@@ -62,7 +62,7 @@ class ColumnScan:
         nullable: Sequence[bool],
     ) -> None:
         self._attnos, self._relation = read.columns, relation
-        self._kinds = "".join(_kind(relation, attno) for attno in read.columns)
+        self._kinds = "".join(kind_of(relation, attno) for attno in read.columns)
         self._eager = tuple(place for place, attno in enumerate(read.columns) if attno < LAZY)
         conjuncts = conjuncts_of(condition)
         tests = compiled_first(Vectorizer(builder, self._kinds, False), conjuncts)
@@ -138,5 +138,6 @@ def has_handles(batch: ColumnBatch, places: Sequence[int]) -> bool:
     )
 
 
-def _kind(relation: RelationDesc, attno: int) -> str:
+def kind_of(relation: RelationDesc, attno: int) -> str:
+    """The form of a table's column."""
     return KINDS.get(relation.columns[(attno & (LAZY - 1)) - 1].type, "o")

@@ -27,7 +27,7 @@ from compute_node.exec.vectors.vector import (
     rescaled,
 )
 from compute_node.hub import HUB
-from compute_node.work.sorting import FEW_ROWS
+from compute_node.work.sorting import FAN_IN_MIN, FEW_ROWS
 from compute_node.work.spill import BLOCK_BYTES
 from compute_node.work.ties import TIES_MAX, arranged
 from compute_node.work.workers import run_in_thread
@@ -279,13 +279,18 @@ class Kept:
         keys = ColumnBatch(whole.count, [concatenated(list(column)) for column in zip(*self._keys, strict=True)])
         run = self._open_file()
         self._runs.append(run)
-        each = max(1, min(BLOCK_ROWS, BLOCK_BYTES * len(order) // max(whole.size_bytes, 1)))
-        for start in range(0, len(order), each):
-            rows = order[start : start + each]
-            run.write(packed_batches(whole.some(rows), keys.some(rows)))
-        self.file_bytes += run.bytes
+        self._write(run, whole, keys, order)
         self._batches, self._keys = [], []
         self._area.clear()
+
+    def _write(self, run: TempFile, rows: ColumnBatch, keys: ColumnBatch, order: Ints) -> None:
+        """Append rows to a run, in blocks."""
+        before = run.bytes
+        each = max(1, min(BLOCK_ROWS, BLOCK_BYTES * len(order) // max(rows.size_bytes, 1)))
+        for start in range(0, len(order), each):
+            some = order[start : start + each]
+            run.write(packed_batches(rows.some(some), keys.some(some)))
+        self.file_bytes += run.bytes - before
 
     @property
     def peak_bytes(self) -> int:
@@ -295,7 +300,9 @@ class Kept:
     def ordered(self) -> Iterator[ColumnBatch]:
         """The rows in order, in batches."""
         if self._runs:
-            yield from self._merged()
+            self._join_runs()
+            for rows, _, order in self._merged(self._runs):
+                yield rows.some(order)
         elif self._batches:
             whole = self._whole()
             self._batches, self._keys = [whole], []
@@ -308,32 +315,43 @@ class Kept:
             for start in range(0, batch.count, OUT_ROWS):
                 yield batch.some(np.arange(start, min(start + OUT_ROWS, batch.count))).rows()
 
-    def _merged(self) -> Iterator[ColumnBatch]:
-        """From each run what is not after the least of their last keys at hand, sorted together."""
-        sources = [_Run(run, self._sort) for run in self._runs]
+    def _join_runs(self) -> None:
+        """Several runs become one, until the blocks of all that are left have room in the area."""
+        fan_in = max(FAN_IN_MIN, self._area.limit_bytes // BLOCK_BYTES)
+        while len(self._runs) > fan_in:
+            runs, self._runs = self._runs, []
+            for start in range(0, len(runs), fan_in):
+                run = self._open_file()
+                for rows, keys, order in self._merged(runs[start : start + fan_in]):
+                    self._write(run, rows, keys, order)
+                self._runs.append(run)
+
+    def _merged(self, runs: Sequence[TempFile]) -> Iterator[tuple[ColumnBatch, ColumnBatch, Ints]]:
+        """From each run what is not after the least of their last keys at hand: rows and keys, and their order."""
+        sources = [_Run(run, self._sort) for run in runs]
         while sources := [each for each in sources if each.refill()]:
-            bound = min(each.keys[-1] for each in sources)
-            parts, keys = [], []
-            for each in sources:
-                part, key = each.until(bound)
-                parts.append(part)
-                keys.append(key)
-            columns = [concatenated([part.column(index) for part in parts]) for index in range(parts[0].width)]
-            together = ColumnBatch(sum(part.count for part in parts), columns)
-            yield together.some(np.argsort(np.concatenate(keys), kind="stable"))
+            bound = min(each.order[-1] for each in sources)
+            parts = [each.until(bound) for each in sources]
+            rows, keys = (_together([part[at] for part in parts]) for at in (0, 1))
+            yield rows, keys, np.argsort(np.concatenate([part[2] for part in parts]), kind="stable")
+
+
+def _together(parts: Sequence[ColumnBatch]) -> ColumnBatch:
+    columns = [concatenated([part.column(index) for part in parts]) for index in range(parts[0].width)]
+    return ColumnBatch(sum(part.count for part in parts), columns)
 
 
 class _Run:
     """A sorted run that is read a block at a time."""
 
-    __slots__ = ("_at", "_batch", "_file", "_next", "_sort", "keys")
+    __slots__ = ("_at", "_batch", "_file", "_keys", "_next", "_sort", "order")
 
     def __init__(self, file: TempFile, sort: ColumnSort) -> None:
         self._file, self._sort = file, sort
         self._next = self._at = 0
-        self._batch = ColumnBatch(0, ())
-        self.keys: Datum = np.zeros(0, "S1")
-        """of the block's rows, in the order of their bytes"""
+        self._batch = self._keys = ColumnBatch(0, ())
+        self.order: Datum = np.zeros(0, "S1")
+        """the keys of the block's rows as bytes, which are in the order of the rows"""
 
     def refill(self) -> bool:
         """Have a row at hand; False at the end."""
@@ -342,16 +360,17 @@ class _Run:
         if self._next == len(self._file):
             self._file.close()
             return False
-        self._batch, keys = _unpacked(self._file.read(self._next))
-        self.keys = self._sort.bytes_of([keys.column(index) for index in range(keys.width)])
+        self._batch, self._keys = _unpacked(self._file.read(self._next))
+        self.order = self._sort.bytes_of([self._keys.column(index) for index in range(self._keys.width)])
         self._next += 1
         self._at = 0
         return True
 
-    def until(self, bound: Datum) -> tuple[ColumnBatch, Datum]:
-        """The rows that are not after ``bound``, which are then done, and their keys."""
-        start, self._at = self._at, int(np.searchsorted(self.keys, bound, side="right"))
-        return self._batch.some(np.arange(start, self._at)), self.keys[start : self._at]
+    def until(self, bound: Datum) -> tuple[ColumnBatch, ColumnBatch, Datum]:
+        """The rows that are not after ``bound``, which are then done, their keys, and these as bytes."""
+        start, self._at = self._at, int(np.searchsorted(self.order, bound, side="right"))
+        rows = np.arange(start, self._at)
+        return self._batch.some(rows), self._keys.some(rows), self.order[start : self._at]
 
 
 def _unpacked(block: list[Row]) -> tuple[ColumnBatch, ColumnBatch]:

@@ -167,7 +167,11 @@ def coerce(
     if check and node.type != target and not can_coerce(scope.catalog, (node.type,), (target,), context):
         return None
     result = coerce_type(scope, node, target, typmod, context, location)
-    return coerce_typmod(scope, result, target, typmod, context, location)
+    sized = coerce_typmod(scope, result, target, typmod, context, location)
+    if result is not node and isinstance(sized, CoerceTypmod) and isinstance(result, Call) and result.display == "cast":
+        # Both are one cast, as it was written.
+        return dataclasses.replace(sized, argument=dataclasses.replace(result, display="coercion"))
+    return sized
 
 
 def coerce_type(scope: Scope, node: Expr, target: int, typmod: int, context: str, location: int = -1) -> Expr:
@@ -322,8 +326,15 @@ def _coerce_array(scope: Scope, node: Expr, target: int, typmod: int, context: s
     catalog = scope.catalog
     source_element, target_element = catalog.type(node.type).element, catalog.type(target).element
     if isinstance(node, ArrayExpr) and not node.nested:
-        elements = tuple(coerce_type(scope, item, target_element, typmod, context, location) for item in node.elements)
-        return ArrayExpr(type=target, elements=elements, element_type=target_element, location=node.location)
+        # Each element has the length coercion: the array needs none.
+        sized = tuple(
+            coerce(scope, item, target_element, typmod, context, location, check=False) for item in node.elements
+        )
+        elements = tuple(item for item in sized if item is not None)
+        length = typmod if catalog.type(target_element).typmod_cast is not None else -1
+        return ArrayExpr(
+            type=target, typmod=length, elements=elements, element_type=target_element, location=node.location
+        )
     if not is_true_array(catalog.type(node.type)):
         # A vector: as an array it keeps its lower bound.
         node = Relabel(type=catalog.type(source_element).array, argument=node, location=location)

@@ -567,7 +567,7 @@ def _cast(scope: Scope, node: ast.TypeCast) -> Expr:
         kind = scope.catalog.type(target).root
         is_flat = not any(isinstance(item, ast.A_ArrayExpr) for item in node.arg.elements or ())
         if is_true_array(kind) or (is_flat and kind.oid in (oids.OIDVECTOR, oids.INT2VECTOR)):
-            argument: Expr = _array(scope, node.arg, kind.oid)
+            argument: Expr = _array(scope, node.arg, kind.oid, typmod)
         else:
             argument = _array(scope, node.arg)
     else:
@@ -597,13 +597,14 @@ def _collate(scope: Scope, node: ast.CollateClause) -> Expr:
 # --- arrays, rows ---------------------------------------------------------------------------------------------------
 
 
-def _array(scope: Scope, node: ast.A_ArrayExpr, target: int = 0) -> Expr:
+def _array(scope: Scope, node: ast.A_ArrayExpr, target: int = 0, typmod: int = -1) -> Expr:
+    """ARRAY[…], perhaps right under a cast to the type ``target``: its elements have that cast, with the length."""
     location = _location(node)
     elements: list[Expr] = []
     nested = False
     for item in node.elements or ():
         if isinstance(item, ast.A_ArrayExpr):
-            elements.append(_array(scope, item, target))
+            elements.append(_array(scope, item, target, typmod))
             nested = True
         else:
             value = transform(scope, item)
@@ -615,7 +616,7 @@ def _array(scope: Scope, node: ast.A_ArrayExpr, target: int = 0) -> Expr:
         array_type = target
         coerced = []
         for item in elements:
-            converted = coerce(scope, item, element_type, -1, "e", location)
+            converted = coerce(scope, item, element_type, typmod, "e", location)
             if converted is None:
                 raise cannot_cast(scope, item.type, element_type, item.location)
             coerced.append(converted)
@@ -642,7 +643,15 @@ def _array(scope: Scope, node: ast.A_ArrayExpr, target: int = 0) -> Expr:
     if root.element and root.length == -1:
         # Its values could not be told from further dimensions.
         raise fail(NotSupported, "arrays of a domain over arrays, or of a vector, are not supported", location)
-    return ArrayExpr(type=array_type, elements=tuple(elements), element_type=scalar, nested=nested, location=location)
+    length = typmod if all(item.typmod == typmod for item in elements) else -1
+    return ArrayExpr(
+        type=array_type,
+        typmod=length,
+        elements=tuple(elements),
+        element_type=scalar,
+        nested=nested,
+        location=location,
+    )
 
 
 def _indirection(scope: Scope, node: ast.A_Indirection) -> Expr:

@@ -230,7 +230,7 @@ def range_var(scope: Scope, node: ast.RangeVar) -> NameItem:
             detail="This operation is not supported for this kind of relation.",
         )
     if relation.kind == "v":
-        return _view_entry(scope, relation, node.alias)
+        return _view_entry(scope, relation, node.alias, bool(node.inh))
     return relation_entry(scope, relation, node.alias, bool(node.inh))
 
 
@@ -246,7 +246,7 @@ def analyze_view(catalog: CatalogView, view: RelationDesc, session: object) -> A
     return AnalyzedView(query, frozenset(analysis.relations), analysis.momentary)
 
 
-def _view_entry(scope: Scope, relation: RelationDesc, alias: ast.Alias | None) -> NameItem:
+def _view_entry(scope: Scope, relation: RelationDesc, alias: ast.Alias | None, descends: bool) -> NameItem:
     """A view reference: its stored SELECT, analyzed as a sub-select of its own."""
     query = _view_query(scope, relation)
     shown = alias.aliasname if alias is not None else relation.name
@@ -261,6 +261,7 @@ def _view_entry(scope: Scope, relation: RelationDesc, alias: ast.Alias | None) -
         relation=relation,
         query=query,
         written=alias,
+        descends=descends,
     )
     rte = scope.add_entry(entry)
     return NameItem(rte, shown, entry.column_names, entry_columns(rte, entry), relation, relation.schema)

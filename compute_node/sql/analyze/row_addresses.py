@@ -8,17 +8,21 @@ them.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 from compute_node.sql.analyze.names import SYSTEM_COLUMNS
+from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import Var
+from compute_node.sql.family_tables import tables_of
+from compute_node.sql.plan import Addressed
 from compute_node.sql.query import FromItem, Query, RangeEntry, Target
-from compute_node.types.oids import TID
+from compute_node.types.oids import OID, TID
 
-_CTID = SYSTEM_COLUMNS["ctid"][0]
+_CTID, _TABLEOID = SYSTEM_COLUMNS["ctid"][0], SYSTEM_COLUMNS["tableoid"][0]
 
 
-def add_addresses(query: Query) -> tuple[Query, tuple[int, ...]]:
-    """The query with addresses, and the tables (OIDs) that they are of; none where it has no such rows."""
+def add_addresses(catalog: CatalogView, query: Query) -> tuple[Query, tuple[Addressed, ...]]:
+    """The query with addresses, and which tables they are of; none where it has no such rows."""
     if query.locking:
         entries = sorted({index for _, _, entries in query.locking for index in entries})
     elif _is_row_by_row(query):
@@ -26,18 +30,23 @@ def add_addresses(query: Query) -> tuple[Query, tuple[int, ...]]:
     else:
         entries = []
     made: list[Target] = []
-    tables: list[int] = []
+    found: list[Addressed] = []
     range_table = list(query.range_table)
     for index in entries:
         entry = range_table[index]
         if _is_table(entry) and entry.relation is not None:
-            made.append(Target(Var(type=TID, rte=index, attno=_CTID), "ctid"))
-            tables.append(entry.relation.oid)
+            tables = tables_of(catalog, entry.relation) if entry.has_family else [entry.relation]
+            inner: tuple[Addressed, ...] = (Addressed(frozenset(table.oid for table in tables), entry.has_family),)
+            attnos = [_CTID, _TABLEOID]
         elif entry.kind == "subquery" and entry.query is not None:
-            range_table[index], inner = _behind(entry, entry.query)
             width = len(entry.column_names)
-            made += [Target(Var(type=TID, rte=index, attno=width + at), "ctid") for at in range(1, len(inner) + 1)]
-            tables += inner
+            range_table[index], inner = _behind(catalog, entry, entry.query)
+            attnos = list(range(width + 1, len(range_table[index].column_names) + 1))
+        else:
+            continue
+        columns = [Var(type=kind, rte=index, attno=attno) for kind, attno in zip(_columns(inner), attnos, strict=False)]
+        made += [Target(column, "ctid" if column.type == TID else "tableoid") for column in columns]
+        found += inner
     if not made:
         return query, ()
     count = sum(not target.junk for target in query.targets)
@@ -52,24 +61,29 @@ def add_addresses(query: Query) -> tuple[Query, tuple[int, ...]]:
         targets=[*query.targets[:count], *made, *query.targets[count:]],
         order_by=keys,
     )
-    return query, tuple(tables)
+    return query, tuple(found)
 
 
-def _behind(entry: RangeEntry, query: Query) -> tuple[RangeEntry, tuple[int, ...]]:
+def _columns(addresses: Sequence[Addressed]) -> list[int]:
+    """The types of the columns that addresses are in."""
+    return [kind for each in addresses for kind in ((TID, OID) if each.told else (TID,))]
+
+
+def _behind(catalog: CatalogView, entry: RangeEntry, query: Query) -> tuple[RangeEntry, tuple[Addressed, ...]]:
     """A view or sub-select with the addresses of its rows as more columns, and of which tables they are."""
-    query, tables = add_addresses(query)
-    more = len(tables)
+    query, tables = add_addresses(catalog, query)
+    more = _columns(tables)
     return dataclasses.replace(
         entry,
         query=query,
-        column_names=(*entry.column_names, *("ctid",) * more),
-        column_types=(*entry.column_types, *(TID,) * more),
-        column_typmods=(*entry.column_typmods, *(-1,) * more),
+        column_names=(*entry.column_names, *("ctid" if kind == TID else "tableoid" for kind in more)),
+        column_types=(*entry.column_types, *more),
+        column_typmods=(*entry.column_typmods, *(-1,) * len(more)),
     ), tables
 
 
 def _is_table(entry: RangeEntry) -> bool:
-    return entry.kind == "relation" and entry.relation is not None and entry.relation.kind == "r"
+    return entry.kind == "relation" and entry.relation is not None and entry.relation.kind in "rp"
 
 
 def _is_row_by_row(query: Query) -> bool:

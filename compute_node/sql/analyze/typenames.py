@@ -23,6 +23,9 @@ from compute_node.types.collation import Collation
 from compute_node.types.registry import PgType
 from compute_node.types.string_functions import quote_identifier
 
+WITHOUT_LENGTH = {oids.BIT: '"bit"', oids.BPCHAR: "bpchar"}
+"""Names of types that without their length would be read as those of length 1."""
+
 
 def format_type(catalog: CatalogView, oid: int, typmod: int = -1) -> str:
     """The type as ``format_type()`` and error messages spell it."""
@@ -43,7 +46,7 @@ def format_type(catalog: CatalogView, oid: int, typmod: int = -1) -> str:
         suffix = kind.typmod_out(typmod)
         for word in (" with time zone", " without time zone"):
             if name.endswith(word):
-                return name[: -len(word)] + suffix + word
+                return name[: -len(word)] + suffix.removesuffix(word) + word
         if oid == oids.BPCHAR:
             return "character" + suffix
         return name + suffix

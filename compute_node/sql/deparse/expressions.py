@@ -15,7 +15,7 @@ from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import NAMESPACE_CATALOG
 from compute_node.sql.analyze.context import DEFAULT_ENV
 from compute_node.sql.analyze.names import SYSTEM_NAMES
-from compute_node.sql.analyze.typenames import format_type
+from compute_node.sql.analyze.typenames import WITHOUT_LENGTH, format_type, is_true_array
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.deparse.layout import ITEM, Layout, finished
 from compute_node.sql.expressions import (
@@ -126,8 +126,14 @@ class Deparser:
         return ", ".join(self.text(item, True) for item in nodes)
 
     def type(self, oid: int, typmod: int = -1) -> str:
-        """The type's name. ``bit`` alone would be read as ``bit(1)``."""
-        return '"bit"' if oid == oids.BIT and typmod < 0 else format_type(self.catalog, oid, typmod)
+        """The type's name. ``bit`` and ``character`` alone would be read as ``bit(1)`` and ``character(1)``."""
+        if typmod < 0:
+            kind = self.catalog.type(oid)
+            if kind.element in WITHOUT_LENGTH and is_true_array(kind):
+                return WITHOUT_LENGTH[kind.element] + "[]"
+            if oid in WITHOUT_LENGTH:
+                return WITHOUT_LENGTH[oid]
+        return format_type(self.catalog, oid, typmod)
 
     # --- leaves and casts -------------------------------------------------------------------------------------------
 

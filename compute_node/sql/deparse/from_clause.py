@@ -75,9 +75,10 @@ class FromDeparser(NamedDeparser):
             found = self.catalog.find_relation(None, relation.name)
             hidden = relation.name in self.levels[0].ctes
             name = quote_identifier(relation.name)
+            only = "" if entry.descends else "ONLY "
             if found is not None and found.oid == relation.oid and not hidden:
-                return name
-            return f"{quote_identifier(relation.schema)}.{name}"
+                return only + name
+            return f"{only}{quote_identifier(relation.schema)}.{name}"
         if entry.kind == "cte":
             return quote_identifier(entry.cte or "")
         if entry.kind == "values":

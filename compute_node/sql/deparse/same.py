@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 
 from compute_node.relations.descriptors import RelationDesc
-from compute_node.sql.expressions import Call, Const, Expr
+from compute_node.sql.expressions import And, Call, Const, Expr, Or
 from compute_node.sql.query import JoinItem, Query, RangeEntry
 
 _CASTS = frozenset({"cast", "coercion"})
@@ -48,6 +48,9 @@ def same_query(one: Query, other: Query) -> bool:
         elif isinstance(left, Const) and isinstance(right, Const):
             if (left.type, left.typmod) != (right.type, right.typmod) or not _same_value(left.value, right.value):
                 return False
+        elif isinstance(left, (And, Or)) and isinstance(right, (And, Or)):
+            # Parentheses that the grammar leaves out.
+            waiting.append((list(_flat(left, type(left))), list(_flat(right, type(left)))))
         elif dataclasses.is_dataclass(left):
             waiting += _parts(left, right)
         elif isinstance(left, (list, tuple)) and isinstance(right, (list, tuple)):
@@ -57,6 +60,15 @@ def same_query(one: Query, other: Query) -> bool:
         elif left != right:
             return False
     return True
+
+
+def _flat(node: Expr, kind: type[And | Or]) -> Iterator[Expr]:
+    """What is joined by AND, or by OR, however deep."""
+    if isinstance(node, kind):
+        for each in node.arguments:
+            yield from _flat(each, kind)
+    else:
+        yield node
 
 
 def _parts(left: object, right: object) -> Iterator[tuple[object, object]]:

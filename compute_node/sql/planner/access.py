@@ -135,6 +135,10 @@ class Access:
                 path.order = order
             if each.finds or useful:
                 found.append(path)
+        if classes.wanted:
+            for nearest in self._indexes.nearest(rte, entry, quals, classes.sorted_by):
+                nearest.path.order = order_of(nearest.order)
+                found.append(nearest.path)
         bitmap = self._bitmap(rte, entry, quals)
         found += [] if bitmap is None else [bitmap]
         return found

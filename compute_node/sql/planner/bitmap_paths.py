@@ -10,14 +10,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from aurora.errors import InvariantViolation
-from compute_node.relations.access_methods import METHODS
+from compute_node.relations.access_methods import GIN, METHODS
 from compute_node.relations.descriptors import IndexDesc
 from compute_node.sql.expressions import Expr, Or, Param
 from compute_node.sql.plan import IndexKey
-from compute_node.sql.planner.index_cost import ScanSize, bitmap_heap_cost, bitmap_index_cost
+from compute_node.sql.planner.index_cost import ScanSize, bitmap_heap_cost, bitmap_index_cost, gin_cost
 from compute_node.sql.planner.index_paths import Choice, IndexPaths, descents
 from compute_node.sql.planner.index_proof import Proof
-from compute_node.sql.planner.paths import ScanPath, test_cost
+from compute_node.sql.planner.item_counts import count_items
+from compute_node.sql.planner.paths import CPU_OPERATOR_COST, ScanPath, test_cost
 from compute_node.sql.planner.quals import as_given, conjunction, conjuncts, local_vars
 from compute_node.sql.planner.selectivity import Estimator, table_size
 from compute_node.sql.query import RangeEntry
@@ -25,6 +26,8 @@ from compute_node.types import oids
 
 COMBINED_MAX = 4
 """Bitmaps under one AND."""
+AND_COST = 100 * CPU_OPERATOR_COST
+"""What one bitmap more costs."""
 
 
 @dataclass(slots=True)
@@ -113,7 +116,7 @@ class BitmapPaths:
         added = [item for item in predicate if not proof.implies((item,)) or literals]
         return Bitmap(
             fraction=fraction,
-            cost=bitmap_index_cost(size, len(choice.keys)),
+            cost=self._cost(index, size, choice),
             meets=_distinct([*(each.qual for each in exact), *derived, *added]),
             shown=_distinct([*original, *added]),
             lossy=checked,
@@ -124,6 +127,12 @@ class BitmapPaths:
             ),
             conditions=tuple(conditions),
         )
+
+    @staticmethod
+    def _cost(index: IndexDesc, size: ScanSize, choice: Choice) -> float:
+        if METHODS[index.method] is GIN:
+            return gin_cost(size, len(choice.keys), count_items(choice.keys, index.codes))
+        return bitmap_index_cost(size, len(choice.keys))
 
     def _of_or(self, rte: int, entry: RangeEntry, qual: Or, quals: Sequence[Expr]) -> list[Bitmap]:
         """The OR of the cheapest bitmaps of its branches; empty when a branch has none."""
@@ -182,7 +191,7 @@ class BitmapPaths:
         matched = max(1.0, total * fraction)
         rows = round(total * self._estimator.of_all([as_given(item, rte) for item in quals])) if quals else matched
         size = ScanSize(total, pages, matched, test_cost(quals), loops=self._loops)
-        startup = sum(bitmap.cost for bitmap in chosen)
+        startup = sum(bitmap.cost for bitmap in chosen) + AND_COST * (len(chosen) - 1)
         whole = chosen[0]
         if len(chosen) > 1:
             whole = Bitmap(

@@ -61,6 +61,8 @@ class Classes:
         """classes of which an order is of use"""
         self.wanted: Order = ()
         """what the query's rows should come in the order of"""
+        self.sorted_by: Sequence[SortKey[Expr]] = ()
+        """the same as the query has it"""
 
     def __getitem__(self, number: int) -> EquivalenceClass:
         return self._classes[number]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 
 from aurora.errors import InvariantViolation
-from compute_node.relations.access_methods import METHODS
+from compute_node.relations.access_methods import METHODS, RETURNING_CLASSES
 from compute_node.relations.descriptors import IndexDesc
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import Column, Const, ExecParam, Expr, SubPlan, Var, map_children, walk
@@ -223,6 +223,8 @@ class Creator:
             path.index,
             columns=tuple(columns),
             keys=self._keys(path.index.keys),
+            orders=tuple(each._replace(value=self._bind(each.value, {})) for each in path.index.orders),
+            ordering=self._shown(path.ordering, path.rte),
             conditions=self._shown(path.conditions, path.rte),
             recheck=self._filter(path.recheck, mapping),
             filter=condition,
@@ -236,7 +238,13 @@ class Creator:
 
     def _has_all(self, index: IndexDesc, columns: Sequence[int]) -> bool:
         """Whether an index could give these columns by itself."""
-        if not METHODS[index.method].ordered or not set(columns) <= {attno for attno in index.columns if attno > 0}:
+        method = METHODS[index.method]
+        if method.ordered:
+            has = {attno for attno in index.columns if attno > 0}
+        else:
+            places = zip(index.columns, index.codes, strict=True)
+            has = {attno for attno, code in places if attno > 0 and code in RETURNING_CLASSES}
+        if not set(columns) <= has:
             return False
         return self.level.statement.enabled("enable_indexonlyscan") and not self.level.query.locking
 

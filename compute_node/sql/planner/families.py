@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.catalog_view import CatalogView
-from compute_node.sql.expressions import Const, Expr, SortKey, Var, map_children
+from compute_node.sql.expressions import Const, CurrentOf, Expr, SortKey, Var, map_children
 from compute_node.sql.family_tables import matching_attnos, tables_of
 from compute_node.sql.planner.classes import Order, begins
 from compute_node.sql.planner.cost.sorting import sort
@@ -51,6 +51,8 @@ class Member:
                 return node
             attno = self.attnos[node.attno - 1] if node.attno > 0 else node.attno
             return dataclasses.replace(node, rte=self.rte, attno=attno)
+        if isinstance(node, CurrentOf):
+            return dataclasses.replace(node, relation=self.relation)
         return node if isinstance(node, Const) else map_children(node, self.down)
 
     def up(self, node: Expr) -> Expr | None:

@@ -75,7 +75,7 @@ def same_but_literals(stored: Expr, written: Expr, literals: list[Param]) -> boo
         return True
     if type(stored) is not type(written) or not isinstance(stored, Expr) or stored.type != written.type:
         return False
-    ones, others = list(children(stored)), list(children(written))
+    ones, others = children(stored), children(written)
     if map_children(stored, _hole) != map_children(written, _hole) or len(ones) != len(others):
         return False
     return bool(ones) and all(same_but_literals(one, other, literals) for one, other in zip(ones, others, strict=True))

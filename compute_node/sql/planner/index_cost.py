@@ -20,6 +20,7 @@ from compute_node.sql.planner.paths import (
 ENTRIES_A_PAGE = 367
 """of an index over an integer, whose leaves are filled to 90 %"""
 _FANOUT = 285
+_ADDRESSES_A_PAGE = 8192 // 3
 _DESCENT_OPERATORS = 50
 """What a page of a descent costs, in operators."""
 
@@ -102,6 +103,14 @@ def index_scan_cost(size: ScanSize, keys: int) -> Costs:
 def bitmap_index_cost(size: ScanSize, keys: int = 1) -> float:
     """Gathering the row addresses of the entries alone."""
     return _entries_cost(size, keys).total + size.matched * 0.1 * CPU_OPERATOR_COST
+
+
+def gin_cost(size: ScanSize, keys: int, items: int) -> float:
+    """Gathering the row addresses for ``keys`` conditions on ``items`` items: a page for each item, and pages of
+    addresses."""
+    pages = items + math.ceil(size.matched / _ADDRESSES_A_PAGE)
+    each = CPU_INDEX_TUPLE_COST + CPU_OPERATOR_COST * (keys + 0.1)
+    return size.descents * pages * RANDOM_PAGE_COST + size.matched * each
 
 
 def bitmap_heap_cost(size: ScanSize) -> float:

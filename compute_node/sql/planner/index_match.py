@@ -27,6 +27,7 @@ from compute_node.sql.expressions import (
     RowExpr,
     Var,
 )
+from compute_node.sql.plan import IndexOrder
 from compute_node.sql.planner.index_columns import column_class, commuted, same_but_literals
 from compute_node.sql.planner.index_prefix import prefix_conditions
 from compute_node.sql.planner.quals import contains_volatile, relids, strip_collation, strip_relabel
@@ -84,6 +85,22 @@ class IndexMatcher:
             return []
         return [clause for qual in quals for clause in self._match(position, opclass, qual)]
 
+    def distance(self, node: Expr) -> tuple[IndexOrder, Expr] | None:
+        """An ordering operator on one of the columns: (the order, the same with the column on the left)."""
+        if not isinstance(node, Call) or not node.operator or len(node.arguments) != 2:
+            return None
+        for shown in (node, commuted(self._catalog, node)):
+            if shown is None:
+                continue
+            column, value = shown.arguments
+            for position, opclass in enumerate(self._classes):
+                if opclass is None or not self._is_free(value) or not self._is_column(position, column):
+                    continue
+                strategy = self._catalog.ordering_strategy(opclass.family, shown.operator)
+                if strategy:
+                    return IndexOrder(position, strategy, value, shown.function), shown
+        return None
+
     def _is_column(self, position: int, node: Expr, equality: bool = False) -> bool:
         """Whether the expression is the index column, compared as the index is ordered. Equality asks no collation that
         holds but equal texts for equal."""
@@ -117,8 +134,9 @@ class IndexMatcher:
         elif isinstance(qual, ArrayOp) and qual.use_or:
             if self._is_column(position, qual.left, True) and self._is_free(qual.right):
                 strategy = self._catalog.operator_strategy(opclass.family, qual.operator)
-                value = self._array(opclass, qual)
-                if strategy == self._method.equality and value is not None:
+                has_own = not self._method.strategies
+                value = qual.right if has_own else self._array(opclass, qual)
+                if strategy and value is not None and (has_own or strategy == self._method.equality):
                     yield IndexClause(position, strategy, value, qual, qual, array=True)
         elif isinstance(qual, NullTest):
             if self._method.search_null and self._is_column(position, qual.argument, True):
@@ -151,7 +169,10 @@ class IndexMatcher:
                     yield IndexClause(position, strategy, derived.arguments[1], qual, derived, exact=False)
 
     def _key(self, position: int, opclass: OperatorClass, operator: int, value: Expr) -> Expr | None:
-        """The value as a key of the column: itself, or converted to the column's type; None when neither will do."""
+        """The value as a key of the column: itself, or converted to the column's type; None when neither will do. Where
+        each class has its own strategies, it knows the types of their values."""
+        if not self._method.strategies:
+            return value
         declared = self._catalog.operator(operator)
         if declared.left == declared.right:
             if opclass.input_type in (oids.ANYARRAY, oids.RECORD):

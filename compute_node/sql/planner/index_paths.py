@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aurora.errors import InvariantViolation
 from compute_node.relations.access_methods import IS_NULL, METHODS, AccessMethod
 from compute_node.relations.descriptors import IndexDesc
 from compute_node.sql.expressions import Expr, SortKey
-from compute_node.sql.plan import IndexKey, IndexScan
+from compute_node.sql.plan import IndexKey, IndexOrder, IndexScan
 from compute_node.sql.planner.index_columns import column_class, index_columns
 from compute_node.sql.planner.index_cost import ScanSize, index_scan_cost
 from compute_node.sql.planner.index_match import IndexClause, IndexMatcher
@@ -55,9 +55,12 @@ def choose(method: AccessMethod, columns: int, clauses: Sequence[Sequence[IndexC
     """The scan keys for clauses by column; None when the method needs one that is not there.
 
     Columns are taken from the first on: equality (or IS NULL, or an array of values) lets the scan go on to the next
-    column, bounds end it."""
+    column, bounds end it. Where the method takes any columns, all clauses are keys."""
     keys: list[IndexClause] = []
     fixed, single = 0, True
+    if method.any_column:
+        keys = [each for found in clauses for each in found]
+        return Choice(keys, keys, 0, False) if keys or method.whole_scan else None
     for found in clauses:
         exact = next((each for each in found if each.strategy == method.equality and not each.array), None)
         exact = exact or next((each for each in found if each.strategy == IS_NULL), None)
@@ -103,12 +106,42 @@ class IndexPaths:
         if relation is None:
             return
         for index in relation.indexes:
-            if index.valid and index.ready:
+            if index.valid and index.ready and not METHODS[index.method].bitmap_only:
                 found = self.match(index, rte, entry, quals, filter_quals)
                 if found is not None and (for_order or found[0].keys or found[1]):
                     choice, predicate, columns = found
                     path = self._path(index, rte, entry, choice, predicate, filter_quals, loops)
                     yield IndexPath(path, self.order(index, columns, choice), bool(choice.keys or predicate))
+
+    def nearest(
+        self, rte: int, entry: RangeEntry, quals: Sequence[Expr], wanted: Sequence[SortKey[Expr]]
+    ) -> Iterator[IndexPath]:
+        """The paths that give rows in the order of distances, as far as the query's order begins with some."""
+        relation = entry.relation
+        if relation is None or entry.sample is not None:
+            return
+        for index in relation.indexes:
+            if not METHODS[index.method].distances or not index.valid or not index.ready:
+                continue
+            found = self.match(index, rte, entry, quals, quals)
+            if found is None:
+                continue
+            choice, predicate, columns = found
+            if any(key.array for key in choice.keys):
+                continue
+            matcher = IndexMatcher(self._catalog, index, columns, rte, self._statement.decisive_literals)
+            orders: list[tuple[IndexOrder, Expr]] = []
+            for key in wanted:
+                order = None if key.descending or key.nulls_first else matcher.distance(key.expression)
+                if order is None:
+                    break
+                orders.append(order)
+            if orders:
+                path = self._path(index, rte, entry, choice, predicate, quals, 1.0)
+                if path.index is not None:
+                    path.index = replace(path.index, orders=tuple(order for order, _ in orders))
+                path.ordering = [shown for _, shown in orders]
+                yield IndexPath(path, tuple(wanted[: len(orders)]), bool(choice.keys or predicate))
 
     def match(
         self, index: IndexDesc, rte: int, entry: RangeEntry, quals: Sequence[Expr], filter_quals: Sequence[Expr]

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pglast import ast
-
-from aurora.errors import InvariantViolation, NotSupported
+from aurora.errors import InvariantViolation
 from compute_node.relations.descriptors import RelationDesc
-from compute_node.sql.analyze.stored import analyze_expression, analyze_stored, generated_value
-from compute_node.sql.catalog_view import CatalogView
-from compute_node.sql.expressions import Column, Const, Expr, RowExpr, Var
+from compute_node.sql.expressions import Column, Const, Expr, Var
 from compute_node.sql.plan import (
     BitmapHeapScan,
+    ChangedTable,
     Delete,
+    FamilyDelete,
+    FamilyUpdate,
     IndexScan,
     Insert,
     Merge,
     MergeStep,
     Plan,
-    PlannedCheck,
     Result,
     SeqScan,
     TidScan,
@@ -27,13 +25,14 @@ from compute_node.sql.plan import (
     ValuesScan,
 )
 from compute_node.sql.planner.arbiters import infer_arbiters
+from compute_node.sql.planner.changed_rows import checks, generated, new_row, row_checks
 from compute_node.sql.planner.create import identity, replace_columns
-from compute_node.sql.planner.fold import fold
-from compute_node.sql.planner.paths import row_width
+from compute_node.sql.planner.modify_family import Columns, family_of, plan_change
+from compute_node.sql.planner.paths import AppendPath, row_width
 from compute_node.sql.planner.quals import conjunction, local_vars
 from compute_node.sql.planner.query_planner import QueryPlanner
-from compute_node.sql.planner.recheck import RecheckCreator, carried, describe
-from compute_node.sql.query import Query
+from compute_node.sql.planner.recheck import RecheckCreator, address, address_columns, carried, describe, source_of
+from compute_node.sql.query import Query, RowCheck
 from compute_node.types import oids
 
 
@@ -45,8 +44,6 @@ def plan_modify(planner: QueryPlanner) -> Plan:
         raise InvariantViolation("a data change without a target")
     planner.statement.relations.add(relation.oid)
     planner.plan_ctes()
-    if planner.query.range_table[planner.query.result_rte].has_family:
-        raise NotSupported("data changes over tables that others inherit from are not supported")
     if planner.query.command == "merge":
         return plan_merge(planner, relation)
     plan = _insert(planner, relation) if planner.query.command == "insert" else _change(planner, relation)
@@ -54,104 +51,10 @@ def plan_modify(planner: QueryPlanner) -> Plan:
     return plan
 
 
-def checks(catalog: CatalogView, relation: RelationDesc) -> tuple[tuple[str, Expr], ...]:
-    """The table's CHECK constraints over a new row's columns; analyzed once per descriptor."""
-    if not relation.checks:
-        return ()
-    cached = relation.extra.get("checks")
-    if cached is None:
-        cached = relation.extra["checks"] = tuple(
-            (name, fold(catalog, _over_row(analyze_stored(catalog, relation, text), relation)))
-            for name, text in relation.checks
-        )
-    return tuple(cached)
-
-
-def copy_condition(catalog: CatalogView, relation: RelationDesc, node: ast.Node, source: str, session: object) -> Expr:
-    """COPY FROM's WHERE over a new row's columns."""
-    condition = analyze_expression(catalog, relation, node, source, "COPY", session)
-    return fold(catalog, _over_row(condition, relation))
-
-
-def generated(catalog: CatalogView, relation: RelationDesc) -> tuple[tuple[int, Expr], ...]:
-    """The table's generated columns, as ``checks``: attno and expression over a new row."""
-    if not any(column.generated for column in relation.columns):
-        return ()
-    cached = relation.extra.get("generated")
-    if cached is None:
-        cached = relation.extra["generated"] = tuple(
-            (column.attno, fold(catalog, _over_row(generated_value(catalog, relation, column), relation)))
-            for column in relation.columns
-            if column.generated and not column.dropped
-        )
-    return tuple(cached)
-
-
-def whole_row(relation: RelationDesc, row_type: int) -> Expr:
-    """The full row as one value; dropped columns keep their places."""
-    return RowExpr(
-        type=row_type,
-        arguments=tuple(
-            Const(type=oids.INT4, value=None)
-            if column.dropped
-            else Column(type=column.type, typmod=column.typmod, index=column.attno - 1)
-            for column in relation.columns
-        ),
-        names=tuple(column.name for column in relation.columns),
-    )
-
-
-def _over_row(node: Expr, relation: RelationDesc) -> Expr:
-    def column(var: Var) -> Expr:
-        if var.attno == -6:
-            return Const(type=oids.OID, value=relation.oid)
-        if var.attno == 0:
-            return whole_row(relation, var.type)
-        if var.attno < 0:
-            raise NotSupported("system column references in CHECK constraints are not supported")
-        return Column(type=var.type, typmod=var.typmod, index=var.attno - 1)
-
-    return replace_columns(node, column)
-
-
-def row_checks(planner: QueryPlanner, over: Callable[[Var], Expr]) -> tuple[PlannedCheck, ...]:
-    """What views and policies ask of new rows; ``over`` binds the target's columns."""
-    return tuple(
-        PlannedCheck(check.kind, check.relation, check.policy, replace_columns(planner.prepare(check.condition), over))
-        for check in planner.query.row_checks
-        if check.condition is not None
-    )
-
-
-_SYSTEM_SIDE = 2
-
-
-def new_row(
-    relation: RelationDesc,
-    rte: int,
-    extra: dict[tuple[int, int], Expr],
-    side: int = 0,
-    system: list[int] | None = None,
-) -> Callable[[Var], Expr]:
-    """Vars of the target as columns of its full row; other Vars from ``extra``. ``system``: gets the system columns
-    that are read of the row as it has become."""
-
-    def column(var: Var) -> Expr:
-        if var.rte == rte:
-            if var.attno > 0:
-                return Column(type=var.type, typmod=var.typmod, index=var.attno - 1, side=side)
-            if var.attno == -6:
-                return Const(type=oids.OID, value=relation.oid)
-            if system is not None:
-                if var.attno not in system:
-                    system.append(var.attno)
-                return Column(type=var.type, index=system.index(var.attno), side=_SYSTEM_SIDE)
-        found = extra.get((var.rte, var.attno))
-        if found is None:
-            raise NotSupported("system columns are not supported here")
-        return found
-
-    return column
+def _asked(planner: QueryPlanner) -> list[tuple[RowCheck, Expr]]:
+    """What views and policies ask of new rows, prepared."""
+    checks = planner.query.row_checks
+    return [(check, planner.prepare(check.condition)) for check in checks if check.condition is not None]
 
 
 # --- INSERT ---------------------------------------------------------------------------------------------------------
@@ -170,7 +73,7 @@ def _insert(planner: QueryPlanner, relation: RelationDesc) -> Plan:
         relation=relation,
         child=child,
         checks=checks(planner.catalog, relation),
-        row_checks=row_checks(planner, made),
+        row_checks=row_checks(_asked(planner), lambda node: replace_columns(node, made)),
         generated=generated(planner.catalog, relation),
         returning=returning,
         system=tuple(system),
@@ -230,6 +133,19 @@ def _change(planner: QueryPlanner, relation: RelationDesc) -> Plan:
     returning = [planner.prepare(item.expression) for item in query.returning]
     path = planner.join_path()
     where = [*planner.security_of(rte), *planner.where_quals]
+    family = family_of(path, rte)
+    named: tuple[RelationDesc, tuple[int, ...]] | None = None
+    asked = _asked(planner)
+    if isinstance(path, AppendPath) and len(path.children) == 1:
+        # Of the family one table alone may have such rows.
+        member, path, family = path.members[0], path.children[0], None
+        named, relation, rte = (relation, member.attnos), member.relation, member.rte
+        assignments = [(member.attnos[attno - 1], member.down(value)) for attno, value in assignments]
+        returning, where = [member.down(item) for item in returning], [member.down(item) for item in where]
+        asked = [(check, member.down(condition)) for check, condition in asked]
+    if family is not None:
+        changed_family = plan_change(planner, path, family, assignments, returning, asked)
+        return _gated(planner, changed_family, bool(returning))
     single = path.relids == frozenset({rte})
     own: list[Expr] = [
         Const(type=column.type, value=None)
@@ -279,11 +195,12 @@ def _change(planner: QueryPlanner, relation: RelationDesc) -> Plan:
             source=rte,
             tid_column=tid_column,
             checks=checks(planner.catalog, relation),
-            row_checks=row_checks(planner, new_row(relation, rte, extra)),
+            row_checks=row_checks(asked, lambda node: replace_columns(node, lookup)),
             generated=generated(planner.catalog, relation),
             returning=bound_returning,
             system=tuple(system),
             alias=query.range_table[rte].alias,
+            named=named,
         )
     else:
         plan = Delete(
@@ -296,10 +213,24 @@ def _change(planner: QueryPlanner, relation: RelationDesc) -> Plan:
             returning=bound_returning,
             system=tuple(system),
             alias=query.range_table[rte].alias,
+            named=named,
         )
     plan.output = bound_returning
     plan.rows = child.rows if returning else 0.0
     plan.startup_cost, plan.total_cost = child.startup_cost, child.total_cost
+    return plan
+
+
+def _gated(planner: QueryPlanner, plan: FamilyUpdate | FamilyDelete, returns: bool) -> Plan:
+    """The change of a family, where a condition without columns does not forbid it, and what it costs."""
+    condition = conjunction(planner.constant_quals)
+    if isinstance(condition, Const) and condition.value is not True:
+        nothing = tuple(Const(type=item.type, typmod=item.typmod, value=None) for item in plan.child.output)
+        plan.child, plan.tables = Result(filter=condition, one_time=True, output=nothing), ()
+    elif condition is not None:
+        plan.child = _one_time(plan.child, condition, False)
+    plan.rows = plan.child.rows if returns else 0.0
+    plan.startup_cost, plan.total_cost = plan.child.startup_cost, plan.child.total_cost
     return plan
 
 
@@ -354,39 +285,44 @@ def plan_merge(planner: QueryPlanner, relation: RelationDesc) -> Plan:
     for _, condition, changes, values in steps:
         for item in (*([] if condition is None else [condition]), *(value for _, value in changes), *values):
             others += [var for var in local_vars(item) if var.rte != rte and var not in others]
-    needs: list[Expr] = [*own, *others, Var(type=oids.TID, rte=rte, attno=-1)]
-    extra: dict[tuple[int, int], Expr] = {
-        (var.rte, var.attno): Column(type=var.type, typmod=var.typmod, index=len(own) + index)
-        for index, var in enumerate(others)
-    }
-    tid_column = len(needs) - 1
-    extra[rte, -1] = Column(type=oids.TID, index=tid_column)
+    source = source_of(path, rte)
+    needs: list[Expr] = [*own, *others, *address_columns(source)]
     needs += [var for var in carried(path, needs) if var not in needs]
+    rows = Columns(planner.catalog, rte, needs)
     child = planner.creator.create(path, needs)
     again = describe(path, needs, RecheckCreator(planner.catalog, planner.level).create(path, needs))
     condition = conjunction(planner.constant_quals)
     if condition is not None:
         child = _one_time(child, condition, False)
-    lookup = new_row(relation, rte, extra)
-    plan = Merge(
-        relation=relation,
-        child=child,
-        steps=tuple(
+    lookup = new_row(relation, rte, rows.columns())
+
+    def bound(over: Callable[[Expr], Expr]) -> tuple[MergeStep, ...]:
+        """The steps; ``over``: of what assignments are computed."""
+        return tuple(
             MergeStep(
                 action.matched,
                 action.command,
                 None if condition is None else replace_columns(condition, lookup),
-                tuple((attno, replace_columns(value, lookup)) for attno, value in changes),
+                tuple((attno, over(value)) for attno, value in changes),
                 tuple(replace_columns(value, lookup) for value in values),
             )
             for action, condition, changes, values in steps
-        ),
+        )
+
+    tables: tuple[ChangedTable, ...] = ()
+    alias = query.range_table[rte].alias
+    if isinstance(source, AppendPath):
+        tables = tuple(rows.table(each, steps=bound(rows.over(each)), alias=alias) for each in source.members)
+    plan = Merge(
+        relation=relation,
+        child=child,
+        steps=bound(lambda value: replace_columns(value, lookup)),
         again=again,
-        source=rte,
-        tid_column=tid_column,
+        address=address(source, rows.position),
         checks=checks(planner.catalog, relation),
         generated=generated(planner.catalog, relation),
-        alias=query.range_table[rte].alias,
+        tables=tables,
+        alias=alias,
     )
     plan.rows, plan.startup_cost, plan.total_cost = 0.0, child.startup_cost, child.total_cost
     return plan

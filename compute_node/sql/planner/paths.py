@@ -117,6 +117,8 @@ class ScanPath(Path):
     index: IndexScan | None = None
     keys: list[Expr] = field(default_factory=list)
     """the conditions that the index scan makes true"""
+    ordering: list[Expr] = field(default_factory=list)
+    """the distances in whose order the index gives rows, as EXPLAIN shows them"""
     conditions: list[Expr] = field(default_factory=list)
     """those and what follows from others, as EXPLAIN shows them"""
     recheck: list[Expr] = field(default_factory=list)

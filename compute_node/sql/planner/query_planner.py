@@ -76,6 +76,8 @@ class QueryPlanner:
         """conditions of joins of which part is asked of one side before, by identity; the share of pairs left then"""
         self.where_quals: list[Expr] = []
         """all conditions of WHERE that did not become joins, found by ``join_path``"""
+        self._grouped_by: list[tuple[Expr, Expr]] = []
+        """keys of groups with sub-selects, as they are written and prepared"""
 
     # --- expressions ------------------------------------------------------------------------------------------------
 
@@ -93,11 +95,26 @@ class QueryPlanner:
             node = self._resolve(node)
         return fold(self.catalog, node)
 
+    def targets(self) -> list[Expr]:
+        """The query's targets, prepared. A sub-select that is grouped by is planned once: where it is written again it
+        is the group's."""
+        query = self.query
+        ready: dict[int, Expr] = {}
+        for index in query.group_by:
+            written = query.targets[index].expression
+            if any(isinstance(item, SubLink) for item in walk(written)):
+                ready[index] = self.prepare(written)
+                self._grouped_by.append((written, ready[index]))
+        return [ready.get(index) or self.prepare(each.expression) for index, each in enumerate(query.targets)]
+
     def conditions(self, node: Expr) -> list[Expr]:
         """The conjuncts of a condition, prepared."""
         return conjuncts(factored(self.prepare(node)))
 
     def _resolve(self, node: Expr) -> Expr:
+        for written, ready in self._grouped_by:
+            if node == written:
+                return ready
         if isinstance(node, Var) and node.attno == 0:
             row = self._whole_row(node)
             return self._resolve(row) if node.levels_up else row
@@ -500,6 +517,7 @@ class QueryPlanner:
                 self.classes.fix(qual)
         if self._order:
             self.classes.wanted = self.classes.order(self._order) or ()
+            self.classes.sorted_by = self._order
             self.classes.interesting.update(number for number, _, _ in self.classes.wanted)
         left_conditions = [
             self._equalities_last(equal.below(condition, leaves(tree))) if kind != "inner" else condition
@@ -554,7 +572,10 @@ class QueryPlanner:
         if isinstance(node, Call) and len(node.arguments) == 2 and node.arguments[0] == node.arguments[1]:
             strict = self.catalog.function(node.function).strict
             if strict and self.classes.family(node) and not contains_volatile(self.catalog, node):
-                return NullTest(type=oids.BOOL, argument=node.arguments[0], negated=True)
+                argument = node.arguments[0]
+                # A row with NULLs in it is not NULL.
+                is_row = self.catalog.type(argument.type).root.kind not in "berm"
+                return NullTest(type=oids.BOOL, argument=argument, negated=True, as_value=is_row)
         return node
 
     def _classify(self, pool: list[Expr], nulls: int, entries: int) -> list[Expr]:

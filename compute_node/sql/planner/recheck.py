@@ -9,11 +9,13 @@ paths, with a ``HeldRow`` in the place of each scan.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
-from aurora.errors import InvariantViolation, NotSupported
+from aurora.errors import InvariantViolation
+from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.expressions import Column, Expr, Var
-from compute_node.sql.plan import HeldRow, Plan, Recheck
+from compute_node.sql.plan import HeldRow, Plan, Recheck, RowAddress
 from compute_node.sql.planner.create import Creator, Mapping_
 from compute_node.sql.planner.paths import (
     AppendPath,
@@ -28,7 +30,8 @@ from compute_node.sql.planner.paths import (
 from compute_node.sql.planner.quals import local_vars
 from compute_node.types import oids
 
-Source = ScanPath | SubPath
+CTID, TABLE_OID = -1, -6
+Source = ScanPath | SubPath | AppendPath
 
 
 def sources(path: Path) -> Iterator[Source]:
@@ -39,10 +42,8 @@ def sources(path: Path) -> Iterator[Source]:
             yield from sources(path.inner)
     elif isinstance(path, (SortPath, MemoizePath, UniquePath)):
         yield from sources(path.child)
-    elif isinstance(path, (ScanPath, SubPath)):
+    elif isinstance(path, (ScanPath, SubPath, AppendPath)):
         yield path
-    elif isinstance(path, AppendPath):
-        raise NotSupported("row locks and data changes over tables that others inherit from are not supported")
 
 
 def _conditions(path: Path) -> Iterator[Expr]:
@@ -54,7 +55,7 @@ def _conditions(path: Path) -> Iterator[Expr]:
         yield from _conditions(path.child)
     elif isinstance(path, ScanPath):
         yield from (*path.filter, *path.keys)
-    elif isinstance(path, SubPath):
+    elif isinstance(path, (SubPath, AppendPath)):
         yield from path.filter
     yield from path.required
 
@@ -64,11 +65,40 @@ def carried(path: Path, needs: Sequence[Expr]) -> list[Var]:
     mentioned = dict.fromkeys(var for item in (*needs, *_conditions(path)) for var in local_vars(item))
     found: dict[Var, None] = {}
     for source in sources(path):
-        if isinstance(source, ScanPath):
-            found[Var(type=oids.TID, rte=source.rte, attno=-1)] = None
-        else:
+        if isinstance(source, SubPath):
             found |= dict.fromkeys(var for var in mentioned if var.rte == source.rte)
+        else:
+            found |= dict.fromkeys(address_columns(source))
     return list(found)
+
+
+def address_columns(source: ScanPath | AppendPath) -> list[Var]:
+    """The columns that say which row of a table, or of a family's tables, a row is made of."""
+    found = [Var(type=oids.TID, rte=source.rte, attno=CTID)]
+    if isinstance(source, AppendPath):
+        found.append(Var(type=oids.OID, rte=source.rte, attno=TABLE_OID))
+    return found
+
+
+def address(source: ScanPath | AppendPath, position: Mapping[tuple[int, int], int]) -> RowAddress:
+    """The same by their places: (range entry, attno) → column of the row."""
+    tid = position[source.rte, CTID]
+    if isinstance(source, AppendPath):
+        tables: dict[int, tuple[int, RelationDesc]] = {}
+        for each in source.members:
+            tables[each.relation.oid] = each.rte, each.relation
+        return RowAddress(tid, tables, position[source.rte, TABLE_OID])
+    if source.entry.relation is None:
+        raise InvariantViolation("a table scan without a table")
+    return RowAddress(tid, {source.entry.relation.oid: (source.rte, source.entry.relation)})
+
+
+def source_of(path: Path, rte: int) -> ScanPath | AppendPath:
+    """How a path reads the table, or the family, of a range entry."""
+    for source in sources(path):
+        if source.rte == rte and not isinstance(source, SubPath):
+            return source
+    raise InvariantViolation(f"range entry {rte} is no table that is read")
 
 
 def describe(path: Path, row: Sequence[Expr], plan: Plan) -> Recheck:
@@ -76,10 +106,8 @@ def describe(path: Path, row: Sequence[Expr], plan: Plan) -> Recheck:
     position = {(item.rte, item.attno): at for at, item in enumerate(row) if isinstance(item, Var)}
     tids, values = [], []
     for source in sources(path):
-        if isinstance(source, ScanPath):
-            if source.entry.relation is None:
-                raise InvariantViolation("a table scan without a table")
-            tids.append((source.rte, source.entry.relation, position[source.rte, -1]))
+        if not isinstance(source, SubPath):
+            tids.append(address(source, position))
         else:
             mine = tuple((attno, at) for (rte, attno), at in position.items() if rte == source.rte)
             values.append((source.rte, mine))
@@ -91,6 +119,10 @@ class RecheckCreator(Creator):
 
     def _scan(self, path: ScanPath, needs: Sequence[Expr]) -> Plan:
         return self._held(path, needs, [*path.keys, *path.filter])
+
+    def _append(self, path: AppendPath, needs: Sequence[Expr]) -> Plan:
+        # One row is in every order.
+        return super()._append(replace(path, keys=()), needs)
 
     def _sub(self, path: SubPath, needs: Sequence[Expr]) -> Plan:
         return self._held(path, needs, path.filter)
@@ -104,7 +136,7 @@ class RecheckCreator(Creator):
     def _memoized(self, path: MemoizePath, child: Plan, mapping: Mapping_) -> Plan:
         return child
 
-    def _held(self, path: Source, needs: Sequence[Expr], conditions: Sequence[Expr]) -> Plan:
+    def _held(self, path: ScanPath | SubPath, needs: Sequence[Expr], conditions: Sequence[Expr]) -> Plan:
         columns: list[int] = []
         mapping: dict[tuple[int, int], Expr] = {}
         for item in (*needs, *conditions):

@@ -23,6 +23,7 @@ from compute_node.sql.plan import (
     MergeAppend,
     Plan,
     Result,
+    RowLock,
     SetOp,
     Sort,
     Unique,
@@ -36,13 +37,12 @@ from compute_node.sql.planner.ordering import Chosen, choose_order, wanted
 from compute_node.sql.planner.postponed import above, postponed
 from compute_node.sql.planner.quals import conjunction, contains_set, contains_volatile, local_vars
 from compute_node.sql.planner.query_planner import QueryPlanner
-from compute_node.sql.planner.recheck import RecheckCreator, carried
+from compute_node.sql.planner.recheck import RecheckCreator, address, address_columns, carried, source_of
 from compute_node.sql.planner.recheck import describe as describe_recheck
 from compute_node.sql.planner.set_targets import set_targets
 from compute_node.sql.planner.upper_nodes import Emit, cost, merging_type, merging_types, sorted_plan, widen
 from compute_node.sql.planner.windows import first_order, plan_windows
 from compute_node.sql.query import Query
-from compute_node.types import oids
 from compute_node.types.collation import collation_of
 
 
@@ -54,7 +54,7 @@ def plan_upper(planner: QueryPlanner) -> Plan:
     else:
         planner.simplify()
         query = planner.query
-        targets = [planner.prepare(item.expression) for item in query.targets]
+        targets = planner.targets()
         having = None if query.having is None else planner.prepare(query.having)
         grouped = query.has_aggregates or bool(query.group_by) or having is not None
         keys = [targets[index] for index in query.group_by]
@@ -198,11 +198,9 @@ def _finish(planner: QueryPlanner, emit: Emit, targets: list[Expr], ready: Chose
         widen(planner, cost(plan, child, rows, child.rows * 0.0025))
     else:
         tids: list[Expr] = []
-        for _, _, rte in locks:
-            tid = Var(type=oids.TID, rte=rte, attno=-1)
-            if tid not in tids:
-                tids.append(tid)
         if locks and planner.path is not None:
+            for _, _, rte in locks:
+                tids += address_columns(source_of(planner.path, rte))
             tids += [var for var in carried(planner.path, targets) if var not in tids]
         moved = _moved_keys(keys, count, len(tids))
         # WITH TIES looks at the keys once more.
@@ -267,16 +265,14 @@ def _lock(
 ) -> Plan:
     """``tids``: what the child's rows have behind the visible columns, so that they can be locked and found again;
     ``junk``: what follows those, for whoever is above."""
-    described, numbers = [], []
+    described = []
+    position = {(item.rte, item.attno): at for at, item in enumerate(tids, len(visible)) if isinstance(item, Var)}
     for strength, wait, rte in locks:
-        relation = planner.query.range_table[rte].relation
-        if relation is not None:
-            position = len(visible) + tids.index(Var(type=oids.TID, rte=rte, attno=-1))
-            described.append((relation, position, strength, wait))
-            numbers.append(rte)
+        if planner.path is not None:
+            described.append(RowLock(address(source_of(planner.path, rte), position), strength, wait))
     planner.statement.writes = True
     kept = identity([*visible, *tids, *junk]) if junk else identity(visible)
-    plan = LockRows(child=child, locks=tuple(described), sources=tuple(numbers), output=kept)
+    plan = LockRows(child=child, locks=tuple(described), output=kept)
     if planner.path is not None:
         row = [*visible, *tids, *junk]
         # The sources' places come from the carried columns, wherever a target shows the same column.

@@ -13,6 +13,7 @@ from compute_node.sql.planner.classes import Classes, mask_of
 from compute_node.sql.planner.paths import Rel, test_cost
 from compute_node.sql.planner.quals import relids
 from compute_node.sql.planner.selectivity import Estimator
+from compute_node.sql.planner.selectivity.groups import groups_are_guessed
 from compute_node.types import oids
 
 _ALIKE = (frozenset({oids.INT2, oids.INT4, oids.INT8}), frozenset({oids.FLOAT4, oids.FLOAT8}))
@@ -185,6 +186,13 @@ class Clauses:
     def groups(self, keys: Sequence[Expr], rows: float) -> float:
         """How many different values such keys have in so many rows."""
         return float(round(self.estimator.groups(keys, rows, lambda rte: rows)))
+
+    def cache_keys(self, keys: Sequence[Expr], rows: float) -> float:
+        """How many keys a cache is asked for by so many rows. Where nothing is known of them, each row has one of its
+        own: a cache that may help nobody is not counted on (cost_memoize_rescan)."""
+        if groups_are_guessed(keys, self.estimator.variable):
+            return rows
+        return max(self.groups(keys, rows), 1.0)
 
     def bucket(self, clause: Clause, node: Expr, inner: Rel, buckets: float) -> tuple[float, float]:
         """(the share of the inner rows in a bucket, that of its most common key); estimate_hash_bucket_stats."""

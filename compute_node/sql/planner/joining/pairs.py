@@ -260,11 +260,9 @@ class PairPaths:
             node = clause.sides(mask)[0]
             if node not in keys:
                 keys.append(node)
-        if scan.distinct is None:
-            scan.distinct = self._clauses.groups(keys, outer.rows), outer.rows
-        if scan.distinct[1] != outer.rows:
-            scan.distinct = self._clauses.groups(keys, outer.rows), outer.rows
-        return self._memoize(pair, outer, scan.path, keys, max(scan.distinct[0], 1.0), binary)
+        if scan.distinct is None or scan.distinct[1] != outer.rows:
+            scan.distinct = self._clauses.cache_keys(keys, outer.rows), outer.rows
+        return self._memoize(pair, outer, scan.path, keys, scan.distinct[0], binary)
 
     def _cached_lateral(self, pair: Pair, outer: Path, inner: Path) -> MemoizePath | None:
         if not self._may_cache or outer.rows < 2 or (pair.kind in ("semi", "anti") and not pair.single):
@@ -272,8 +270,7 @@ class PairPaths:
         if isinstance(inner, SubPath) and inner.entry.kind == "subquery" and not inner.volatile:
             keys: list[Expr] = [*sorted(inner.required, key=lambda var: (var.rte, var.attno))]
             if keys and all(isinstance(var, Var) and var.rte in pair.outer.relids for var in inner.required):
-                distinct = max(self._clauses.groups(keys, outer.rows), 1.0)
-                return self._memoize(pair, outer, inner, keys, distinct, True)
+                return self._memoize(pair, outer, inner, keys, self._clauses.cache_keys(keys, outer.rows), True)
         return None
 
     def _memoize(

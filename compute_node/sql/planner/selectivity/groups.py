@@ -3,7 +3,7 @@ than its rows. Of rows that conditions have left, Yao's and Dell'Era's estimate 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from compute_node.sql.expressions import Expr
 from compute_node.sql.planner.quals import local_vars
@@ -18,20 +18,32 @@ def count_groups(
     keys: Iterable[Expr], rows: float, examine: Callable[[Expr], Variable], left_of: Callable[[int], float]
 ) -> float:
     """Groups by ``keys`` of so many input rows; ``left_of`` a range entry: its rows after its conditions."""
+    different = list(dict.fromkeys(keys))
+    found = 2.0 ** sum(key.type == oids.BOOL for key in different)
     by_entry: dict[int, dict[Expr, Variable]] = {}
-    found = 1.0
-    for key in dict.fromkeys(keys):
-        if key.type == oids.BOOL:
-            found *= 2.0
-            continue
-        known = examine(key)
-        parts = [key] if known.statistics is not None or known.is_unique else list(local_vars(key))
-        for part in parts:
-            entry = next((var.rte for var in local_vars(part)), -1)
-            by_entry.setdefault(entry, {}).setdefault(part, known if part is key else examine(part))
+    for part, known in _parts(different, examine):
+        entry = next((var.rte for var in local_vars(part)), -1)
+        by_entry.setdefault(entry, {}).setdefault(part, known)
     for entry, variables in by_entry.items():
         found *= _of_entry(list(variables.values()), left_of(entry) if entry >= 0 else rows)
     return min(max(found, 1.0), max(rows, 1.0))
+
+
+def groups_are_guessed(keys: Iterable[Expr], examine: Callable[[Expr], Variable]) -> bool:
+    """Whether nothing is known of how many values one of the keys has (PostgreSQL's SELFLAG_USED_DEFAULT)."""
+    return any(known.counted[1] for _, known in _parts(keys, examine))
+
+
+def _parts(keys: Iterable[Expr], examine: Callable[[Expr], Variable]) -> Iterator[tuple[Expr, Variable]]:
+    """What groups are counted by, with what is known of it: a key, or the columns in it. No booleans."""
+    for key in keys:
+        if key.type == oids.BOOL:
+            continue
+        known = examine(key)
+        if known.statistics is not None or known.is_unique:
+            yield key, known
+        else:
+            yield from ((var, examine(var)) for var in local_vars(key))
 
 
 def _of_entry(variables: list[Variable], left: float) -> float:

@@ -1,0 +1,118 @@
+"""Builds a GiST or SP-GiST index over the rows that a table has.
+
+::
+
+    scan ─► (place on a curve, entry), sorted ─┬─ within ``maintenance_work_mem`` ─► leaves ─► level above ─► … ─► root
+                                               └─ past it: runs in files ─► merge ─┘
+
+Neighbours on the curve (``Form.curve``) are neighbours in the plane, so pages filled in its order have small keys.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from aurora.kernels import entries as entries_kernel
+from compute_node.access.btree.build import entry_batches, live_rows, sort_entries, take_turn
+from compute_node.access.gist.keys import Keys
+from compute_node.access.gist.pages import ENTRY, FILL_BYTES, LEAF, entry, page_image
+from compute_node.hub import HUB
+from compute_node.txn.transaction import Txn
+from compute_node.work.account import KB, Account, Area
+from compute_node.work.sorting import Sorter, itself
+from compute_node.work.spill import TempFile, setting_of, temp_usage
+
+if TYPE_CHECKING:
+    from aurora.kernels.python.entries import EntryRun
+    from compute_node.access.gist.index import GistIndex
+
+_SIZE = struct.Struct(">H")
+CURVE_BYTES_MAX = 512
+
+
+def build_gist(index: GistIndex, txn: Txn) -> None:
+    """See ``IndexAccess.build``. Entries past ``maintenance_work_mem`` are sorted in files."""
+    account = Account()
+    area = Area(account, setting_of(txn.session, "maintenance_work_mem") * KB)
+    usage = temp_usage(txn.session)
+    sorter = Sorter([(itself, False)], area, lambda: TempFile(account, usage), tuples=False)
+    run: EntryRun = entries_kernel.EntryRun()
+    try:
+        charged = 0
+        for rows in live_rows(txn, index):
+            run.add(_placed(index, rows), False)
+            full = area.add(run.bytes - charged)
+            charged = run.bytes
+            if full:
+                sort_entries(run)
+                sorter.add_run(entry_batches(run))
+                run.clear()
+                charged = 0
+            take_turn(txn)
+        sort_entries(run)
+        batches = entry_batches(run)
+        if sorter.file_bytes:
+            sorter.add_run(batches)
+            run.clear()
+            batches = sorter.finish()
+        _load(index, txn, (each for batch in batches for each in batch))
+    finally:
+        account.close()
+
+
+def _placed(index: GistIndex, rows: list[tuple[object, ...]]) -> list[bytes]:
+    """Each row's place on the curve, its entry, and where that begins: in the order of the curve by bytes."""
+    forms, encoded = index.forms, index.tree.encoded
+    found: list[bytes] = []
+    for row in rows:
+        keys = forms.of(row[:-1])
+        tid = row[-1]
+        curve = forms.curve(keys)[:CURVE_BYTES_MAX]
+        found.append(curve + entry(tid >> 16, tid & 0xFFFF, encoded(keys)) + _SIZE.pack(len(curve)))  # type: ignore[operator]
+    return found
+
+
+def _load(index: GistIndex, txn: Txn, placed: Iterator[bytes]) -> None:
+    """Leaves in the order of the curve, level by level up to the root, which is written last: nobody reads the tree
+    before."""
+    tree = index.tree
+    tree.begin()
+    entries: Iterator[bytes] = (each[_SIZE.unpack_from(each, len(each) - 2)[0] : -2] for each in placed)
+    flags, block = LEAF, 2
+    while True:
+        pages = _pages(entries)
+        above: list[bytes] = []
+        held = next(pages, [])
+        for following in pages:
+            take_turn(txn)
+            above.append(_write(index, block, flags, held))
+            block, held = block + 1, following
+        if not above:
+            tree.put_root(page_image(index.relfile, flags, 0, 0, held))
+            return
+        above.append(_write(index, block, flags, held))
+        entries, flags, block = iter(above), 0, block + 1
+
+
+def _pages(entries: Iterator[bytes]) -> Iterator[list[bytes]]:
+    page: list[bytes] = []
+    used = 0
+    for each in entries:
+        if page and used + len(each) > FILL_BYTES:
+            yield page
+            page, used = [], 0
+        page.append(each)
+        used += len(each)
+    if page:
+        yield page
+
+
+def _write(index: GistIndex, block: int, flags: int, entries: list[bytes]) -> bytes:
+    """A page; the entry for the page above it."""
+    tree, forms = index.tree, index.forms
+    tree.append(block, page_image(index.relfile, flags, 0, 0, entries))
+    keys: list[Keys] = [forms.decode(each, ENTRY.size) for each in entries]
+    HUB.pulse()
+    return entry(block, 0, tree.encoded(forms.union(keys)))

@@ -1,0 +1,250 @@
+"""Forms of keys: what bounds values of a kind, and how it grows, is measured and is divided.
+
+``Box``: two floats an axis. ``Interval``: byte strings in memcmp order, of ranges, addresses and texts, cut where they
+are long. ``Signature``: a set of bits, of documents and queries.
+"""
+
+from __future__ import annotations
+
+import struct
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from aurora.datum import Datum
+from aurora.kernels.python.btree import next_prefix
+
+Key = Any
+"""A form's own kind of key"""
+
+
+class Form(ABC):
+    """What the tree asks of keys of one kind."""
+
+    @abstractmethod
+    def encode(self, key: Key) -> bytes:
+        """The stored bytes."""
+
+    @abstractmethod
+    def decode(self, data: bytes) -> Key:
+        """The key of stored bytes."""
+
+    @abstractmethod
+    def union(self, keys: Sequence[Key]) -> Key:
+        """The smallest key that holds all; at least one."""
+
+    @abstractmethod
+    def holds(self, outer: Key, inner: Key) -> bool:
+        """Whether ``outer`` is its own union with ``inner``."""
+
+    @abstractmethod
+    def penalty(self, outer: Key, inner: Key) -> float:
+        """How much ``outer`` grows by ``inner``; 0: not at all."""
+
+    @abstractmethod
+    def order(self, keys: Sequence[Key]) -> list[Datum]:
+        """Of each key what to sort by before the keys are divided in the middle."""
+
+    @abstractmethod
+    def curve(self, key: Key) -> bytes:
+        """Bytes in whose memcmp order neighbours lie together, for a build."""
+
+
+class Box(NamedTuple):
+    """From the lower left to the upper right corner; NaN: not known, anywhere."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+
+
+ANYWHERE: Final = Box(float("-inf"), float("-inf"), float("inf"), float("inf"))
+_BOX = struct.Struct("<4d")
+_SPREAD: Final = tuple(sum((byte >> bit & 1) << 2 * bit for bit in range(8)) for byte in range(256))
+"""A byte's bits with a zero before each."""
+
+
+def _ordered_bits(value: float) -> int:
+    """32 bits in the order of floats."""
+    (bits,) = struct.unpack(">I", struct.pack(">f", max(-3.0e38, min(3.0e38, value))))
+    return int(bits ^ 0xFFFFFFFF if bits & 0x80000000 else bits | 0x80000000)
+
+
+def _interleaved(x: int, y: int) -> bytes:
+    """The bits of two numbers of 32 bits in turn (Morton 1966)."""
+    found = 0
+    for shift in (24, 16, 8, 0):
+        found = found << 16 | _SPREAD[x >> shift & 255] << 1 | _SPREAD[y >> shift & 255]
+    return found.to_bytes(8, "big")
+
+
+class BoxForm(Form):
+    """Boxes in the plane."""
+
+    def encode(self, key: Box) -> bytes:
+        """See ``Form``."""
+        return _BOX.pack(*key)
+
+    def decode(self, data: bytes) -> Box:
+        """See ``Form``."""
+        return Box._make(_BOX.unpack(data))
+
+    def union(self, keys: Sequence[Box]) -> Box:
+        """See ``Form``."""
+        x1, y1, x2, y2 = zip(*keys, strict=True)
+        return Box(min(x1), min(y1), max(x2), max(y2))
+
+    def holds(self, outer: Box, inner: Box) -> bool:
+        """See ``Form``."""
+        return outer[0] <= inner[0] and outer[1] <= inner[1] and outer[2] >= inner[2] and outer[3] >= inner[3]
+
+    def penalty(self, outer: Box, inner: Box) -> float:
+        """See ``Form``: by the area, and by the margin where that does not grow."""
+        x1, y1, x2, y2 = outer
+        a1, b1, a2, b2 = min(x1, inner[0]), min(y1, inner[1]), max(x2, inner[2]), max(y2, inner[3])
+        if (a1, b1, a2, b2) == outer:
+            return 0.0
+        grown = (a2 - a1) * (b2 - b1) - (x2 - x1) * (y2 - y1)
+        if not grown > 0.0:
+            grown = ((a2 - a1) + (b2 - b1) - (x2 - x1) - (y2 - y1)) * 1e-9
+        return grown if grown == grown else float("inf")
+
+    def order(self, keys: Sequence[Box]) -> list[Datum]:
+        """See ``Form``: along the axis where the centres are wider apart."""
+        xs, ys = [_middle(key[0], key[2]) for key in keys], [_middle(key[1], key[3]) for key in keys]
+        return list(xs if max(xs) - min(xs) >= max(ys) - min(ys) else ys)
+
+    def curve(self, key: Box) -> bytes:
+        """See ``Form``: the centre's place on a Z curve."""
+        return _interleaved(_ordered_bits(_middle(key[0], key[2])), _ordered_bits(_middle(key[1], key[3])))
+
+
+def _middle(low: float, high: float) -> float:
+    found = low / 2 + high / 2
+    return found if found == found else 0.0
+
+
+class Interval(NamedTuple):
+    """``low`` ≤ all bytes ≤ ``high``; both None where there are ``empty`` values (empty ranges) alone."""
+
+    low: bytes | None
+    high: bytes | None
+    empty: bool = False
+
+
+EDGE_BYTES_MAX: Final = 128
+_HIGHEST: Final = b"\xff" * (EDGE_BYTES_MAX + 16)
+_LENGTH = struct.Struct("<BH")
+_MEASURED: Final = 16
+
+
+def interval(low: bytes, high: bytes) -> Interval:
+    """With edges that are cut, outwards, where they are long."""
+    if len(low) > EDGE_BYTES_MAX:
+        low = low[:EDGE_BYTES_MAX]
+    if len(high) > EDGE_BYTES_MAX:
+        high = next_prefix(high[:EDGE_BYTES_MAX]) or _HIGHEST
+    return Interval(low, high)
+
+
+def _number(edge: bytes) -> int:
+    return int.from_bytes(edge[:_MEASURED].ljust(_MEASURED, b"\0"), "big")
+
+
+class IntervalForm(Form):
+    """Intervals of byte strings."""
+
+    def encode(self, key: Interval) -> bytes:
+        """See ``Form``: u8 (1 values, 2 empty ones), u16 bytes of the lower edge, the edges."""
+        if key.low is None or key.high is None:
+            return b"\2"
+        return _LENGTH.pack(1 | key.empty << 1, len(key.low)) + key.low + key.high
+
+    def decode(self, data: bytes) -> Interval:
+        """See ``Form``."""
+        if not data[0] & 1:
+            return Interval(None, None, True)
+        flags, size = _LENGTH.unpack_from(data)
+        at = _LENGTH.size
+        return Interval(data[at : at + size], data[at + size :], bool(flags & 2))
+
+    def union(self, keys: Sequence[Interval]) -> Interval:
+        """See ``Form``."""
+        lows = [key.low for key in keys if key.low is not None]
+        highs = [key.high for key in keys if key.high is not None]
+        empty = any(key.empty for key in keys)
+        return Interval(min(lows), max(highs), empty) if lows else Interval(None, None, empty)
+
+    def holds(self, outer: Interval, inner: Interval) -> bool:
+        """See ``Form``."""
+        if inner.empty and not outer.empty:
+            return False
+        if inner.low is None or inner.high is None:
+            return True
+        return outer.low is not None and outer.high is not None and outer.low <= inner.low and outer.high >= inner.high
+
+    def penalty(self, outer: Interval, inner: Interval) -> float:
+        """See ``Form``: by the distance of the edges, read as numbers."""
+        if self.holds(outer, inner):
+            return 0.0
+        if outer.low is None or outer.high is None or inner.low is None or inner.high is None:
+            return float(1 << 8 * _MEASURED)
+        before = _number(outer.high) - _number(outer.low)
+        after = _number(max(outer.high, inner.high)) - _number(min(outer.low, inner.low))
+        return 1.0 + float(after - before)
+
+    def order(self, keys: Sequence[Interval]) -> list[Datum]:
+        """See ``Form``: by the lower edge; what is empty first."""
+        return [(key.low or b"", key.high or b"") for key in keys]
+
+    def curve(self, key: Interval) -> bytes:
+        """See ``Form``: the lower edge."""
+        return key.low or b""
+
+
+SEEDS: Final = 16
+"""Signatures among which the two farthest apart are looked for."""
+
+
+class SignatureForm(Form):
+    """Sets of bits, as integers of ``size`` bytes."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.bits = 8 * size
+
+    def encode(self, key: int) -> bytes:
+        """See ``Form``."""
+        return key.to_bytes(self.size, "big")
+
+    def decode(self, data: bytes) -> int:
+        """See ``Form``."""
+        return int.from_bytes(data, "big")
+
+    def union(self, keys: Sequence[int]) -> int:
+        """See ``Form``."""
+        found = 0
+        for key in keys:
+            found |= key
+        return found
+
+    def holds(self, outer: int, inner: int) -> bool:
+        """See ``Form``."""
+        return not inner & ~outer
+
+    def penalty(self, outer: int, inner: int) -> float:
+        """See ``Form``: the bits that differ, those that are new above all."""
+        new = inner & ~outer
+        return 0.0 if not new else new.bit_count() + (outer & ~inner).bit_count() / self.bits
+
+    def order(self, keys: Sequence[int]) -> list[Datum]:
+        """See ``Form``: from the one to the other of two that differ much."""
+        sample = keys[:: max(1, len(keys) // SEEDS)][:SEEDS]
+        pairs = [((one ^ other).bit_count(), one, other) for one in sample for other in sample]
+        _, one, other = max(pairs)
+        return [(key ^ one).bit_count() - (key ^ other).bit_count() for key in keys]
+
+    def curve(self, key: int) -> bytes:
+        """See ``Form``."""
+        return key.to_bytes(self.size, "big")[:16]

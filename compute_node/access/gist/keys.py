@@ -1,0 +1,124 @@
+"""Keys of an index with several columns: a form's key for each, and whether there are NULLs."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import NamedTuple
+
+from aurora.datum import Datum
+from aurora.errors import IndexCorrupted
+from compute_node.access.gist.classes import GistClass
+from compute_node.access.gist.forms import Key
+
+NULLS, VALUES = 1, 2
+_SIZE = struct.Struct("<H")
+
+
+class Part(NamedTuple):
+    """One column: flags, and the key of its values, None without any."""
+
+    flags: int
+    key: Key
+
+
+Keys = tuple[Part, ...]
+
+
+class KeyForms:
+    """What the tree asks of whole keys."""
+
+    def __init__(self, classes: Sequence[GistClass]) -> None:
+        self.classes = list(classes)
+        self._forms = [each.form for each in classes]
+
+    def of(self, values: Sequence[Datum]) -> Keys:
+        """The key of a row's values."""
+        return tuple(
+            Part(NULLS, None) if value is None else Part(VALUES, each.key(value))
+            for each, value in zip(self.classes, values, strict=True)
+        )
+
+    def encode(self, keys: Keys) -> bytes:
+        """The stored bytes."""
+        parts: list[bytes] = []
+        for (flags, key), form in zip(keys, self._forms, strict=True):
+            parts.append(bytes((flags,)))
+            if flags & VALUES:
+                data = form.encode(key)
+                parts += (_SIZE.pack(len(data)), data)
+        return b"".join(parts)
+
+    def decode(self, data: bytes, at: int) -> Keys:
+        """The key whose bytes begin at ``at``. Errors: XX002."""
+        found: list[Part] = []
+        for form in self._forms:
+            flags = data[at]
+            at += 1
+            if not flags & VALUES:
+                found.append(Part(flags, None))
+                continue
+            size = data[at] | data[at + 1] << 8
+            at += 2 + size
+            found.append(Part(flags, form.decode(data[at - size : at])))
+        if at != len(data):
+            raise IndexCorrupted(f"a key of {len(data)} bytes ends at {at}")
+        return tuple(found)
+
+    def union(self, keys: Sequence[Keys]) -> Keys:
+        """The smallest key that holds all; at least one."""
+        found: list[Part] = []
+        for form, parts in zip(self._forms, zip(*keys, strict=True), strict=True):
+            flags = 0
+            for part in parts:
+                flags |= part.flags
+            values = [part.key for part in parts if part.flags & VALUES]
+            found.append(Part(flags, form.union(values) if values else None))
+        return tuple(found)
+
+    def holds(self, outer: Keys, inner: Keys) -> bool:
+        """Whether ``outer`` is its own union with ``inner``."""
+        for form, one, other in zip(self._forms, outer, inner, strict=True):
+            if other.flags & ~one.flags:
+                return False
+            if other.flags & VALUES and not form.holds(one.key, other.key):
+                return False
+        return True
+
+    def penalty(self, outer: Keys, inner: Keys) -> tuple[float, ...]:
+        """How much ``outer`` grows, column by column: the first decides, then the next."""
+        found: list[float] = []
+        for form, one, other in zip(self._forms, outer, inner, strict=True):
+            if other.flags & ~one.flags:
+                found.append(float("inf"))
+            elif other.flags & VALUES:
+                found.append(form.penalty(one.key, other.key))
+            else:
+                found.append(0.0)
+        return tuple(found)
+
+    def divided(self, keys: Sequence[Keys], sizes: Sequence[int]) -> tuple[list[int], list[int]]:
+        """The keys' places in two parts of about the same size in bytes; at least two keys."""
+        places = list(range(len(keys)))
+        for column, form in enumerate(self._forms):
+            parts = [each[column] for each in keys]
+            if all(part == parts[0] for part in parts):
+                continue
+            values = [place for place in places if parts[place].flags & VALUES]
+            order = dict(zip(values, form.order([parts[place].key for place in values]), strict=True)) if values else {}
+            nulls = [place for place in places if not parts[place].flags & VALUES]
+            places = nulls + sorted(values, key=order.__getitem__)
+            break
+        total = sum(sizes)
+        sums = accumulate(sizes[place] for place in places)
+        cut = next((at for at, size in enumerate(sums, 1) if size * 2 >= total), len(places))
+        cut = min(max(cut, 1), len(places) - 1)
+        return places[:cut], places[cut:]
+
+    def curve(self, keys: Keys) -> bytes:
+        """What to sort by for a build: the columns' one after the other."""
+        return b"".join(
+            bytes((flags,)) + (form.curve(key)[:64] if flags & VALUES else b"")
+            for form, (flags, key) in zip(self._forms, keys, strict=True)
+        )

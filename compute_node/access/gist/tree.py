@@ -1,0 +1,435 @@
+"""The tree of a GiST or SP-GiST index: reading, descent, insertion with splits, removal.
+
+Each change is one mini-transaction, so that the tree is right between any two: an entry, its page's split and those of
+the pages above, and what its ancestors' keys grow by, are written together. The gather phase reads the way down and
+takes new blocks; it begins again when it has waited. The root stays where it is: when it splits, both halves move.
+Splits are counted (``pages``); a scan that meets a page which was split after its parent was read goes on to the right
+sibling.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from aurora.errors import InvariantViolation, ProgramLimitExceeded
+from aurora.page import HEADER_BYTES, OFF_KIND, OFF_LOWER, PAGE_BYTES, PageKind
+from compute_node.access import free_space
+from compute_node.access.gist.keys import KeyForms, Keys
+from compute_node.access.gist.pages import (
+    DELETED,
+    ENTRY,
+    KEY_BYTES_MAX,
+    LEAF,
+    OFF_SPLITS,
+    ROOM,
+    ROOT,
+    entries_of,
+    entry,
+    is_deleted,
+    links_of,
+    meta_image,
+    page_image,
+    splits_of,
+)
+from compute_node.access.page_reuse import take_block
+
+if TYPE_CHECKING:
+    from compute_node.access.extents import RelationFile
+    from compute_node.access.storage import Storage
+
+CHANGE_REDO_BYTES = 16 * PAGE_BYTES
+"""Log space reserved before a change: of a tree of seven levels that splits everywhere."""
+NODES_KEPT = 64
+"""Pages whose keys are kept decoded."""
+
+
+@dataclass(slots=True)
+class Node:
+    """A page of the tree with its keys. ``lsn`` tells whether it is what it was."""
+
+    block: int
+    lsn: int
+    flags: int
+    right: int
+    number: int
+    entries: list[bytes]
+    keys: list[Keys]
+
+    @property
+    def is_leaf(self) -> bool:
+        """Its entries are rows'."""
+        return bool(self.flags & LEAF)
+
+    def child(self, at: int) -> int:
+        """The block that an entry of an inner page leads to."""
+        return int(ENTRY.unpack_from(self.entries[at])[1])
+
+    def tid(self, at: int) -> int:
+        """The row address of an entry of a leaf."""
+        _, block, slot = ENTRY.unpack_from(self.entries[at])
+        return int(block << 16 | slot)
+
+
+@dataclass(slots=True)
+class _Change:
+    """Pages to be written in one mini-transaction: by block, (flags, right, number, entries). ``splits`` of them are
+    new."""
+
+    pages: dict[int, tuple[int, int, int, list[bytes]]] = field(default_factory=dict)
+    splits: int = 0
+    taken: int = 0
+
+
+class GistTree:
+    """The pages of one index. ``storage`` gives cache, page editor and extents."""
+
+    def __init__(self, storage: Storage, file: RelationFile, forms: KeyForms, name: str) -> None:
+        self._storage = storage
+        self._cache = storage.cache
+        self._arena = storage.cache.arena
+        self._mtr = storage.mtr
+        self._file = file
+        self._name = name
+        self.forms = forms
+        self._nodes: OrderedDict[int, Node] = OrderedDict()
+
+    # Reading
+
+    def _frame(self, block: int) -> int:
+        return int(self._cache.get(self._file.map.page_no(block)))
+
+    def splits(self) -> int:
+        """How many there have been; may wait."""
+        return splits_of(self._arena.page(self._frame(0)), self._file.relfile)
+
+    def node(self, block: int) -> Node:
+        """A page; may wait. It stays what it is when the page changes."""
+        frame = self._frame(block)
+        lsn = self._arena.page_lsn(frame)
+        kept = self._nodes.get(block)
+        if kept is not None and kept.lsn == lsn:
+            self._nodes.move_to_end(block)
+            return kept
+        page = self._arena.page(frame)
+        flags, right, number = links_of(page)
+        entries = entries_of(page, self._file.relfile, block)
+        decode = self.forms.decode
+        found = Node(block, lsn, flags, right, number, entries, [decode(each, ENTRY.size) for each in entries])
+        self._nodes[block] = found
+        if len(self._nodes) > NODES_KEPT:
+            self._nodes.popitem(last=False)
+        return found
+
+    def is_written(self, block: int) -> bool:
+        """Whether the block has a page: one may have been taken for a change that has not come. May wait."""
+        return bool(self._arena.page(self._frame(block))[OFF_KIND] == PageKind.GIST)
+
+    def node_now(self, block: int) -> tuple[Node, int]:
+        """A page, and how many splits there had been when it was read."""
+        while True:
+            waits = self._cache.waits
+            number = self.splits()
+            found = self.node(block)
+            if self._cache.waits == waits:
+                return found, number
+
+    def walk(self, wanted: Callable[[Keys, bool], bool]) -> Iterator[Node]:
+        """The leaves that may have keys that are wanted. May wait between them."""
+        stack = [(ROOT, self.splits())]
+        while stack:
+            block, seen = stack.pop()
+            node, number = self.node_now(block)
+            if node.right and node.number > seen:
+                stack.append((node.right, seen))
+            if node.is_leaf:
+                yield node
+                continue
+            stack += [(node.child(at), number) for at, key in enumerate(node.keys) if wanted(key, False)]
+
+    # Building
+
+    def append(self, block: int, image: bytes) -> None:
+        """Write the next block of a tree under construction."""
+        self._storage.volume.reserve(PAGE_BYTES)
+        made = self._storage.extents.new_block(self._file)
+        if made != block:
+            raise InvariantViolation(f"block {made} of new index {self._name}, expected {block}")
+        frame = self._frame(block)
+        with self._mtr:
+            self._mtr.image(frame, image)
+
+    def put_root(self, image: bytes) -> None:
+        """Write the root of a tree under construction, whose place has been taken."""
+        self._storage.volume.reserve(PAGE_BYTES)
+        frame = self._frame(ROOT)
+        with self._mtr:
+            self._mtr.image(frame, image)
+
+    def begin(self) -> None:
+        """Meta page, and an empty root."""
+        relfile = self._file.relfile
+        self.append(0, meta_image(relfile))
+        self.append(ROOT, page_image(relfile, LEAF, 0, 0, []))
+
+    # Inserting
+
+    def encoded(self, keys: Keys) -> bytes:
+        """The bytes of a key. Errors: 54000."""
+        data = self.forms.encode(keys)
+        if len(data) > KEY_BYTES_MAX:
+            raise ProgramLimitExceeded(
+                f'index row size {len(data)} exceeds maximum {KEY_BYTES_MAX} for index "{self._name}"'
+            )
+        return data
+
+    def insert(self, keys: Keys, tid: int) -> None:
+        """Enter a row. Errors: 54000."""
+        new = entry(tid >> 16, tid & 0xFFFF, self.encoded(keys))
+        spare: list[int] = self._file.spare
+        wanted = 0
+        while True:
+            self._storage.volume.reserve(CHANGE_REDO_BYTES)
+            while len(spare) < wanted:
+                spare.append(take_block(self._storage, self._file, is_deleted))
+            pinned = self._pinned([0, *spare[len(spare) - wanted :]] if wanted else [])
+            try:
+                waits = self._cache.waits
+                path = self._descend(keys)
+                leaf = self.node(path[-1][0].child(path[-1][1]) if path else ROOT)
+                if self._cache.waits != waits or not leaf.is_leaf:
+                    continue
+                if sum(map(len, leaf.entries)) + len(new) <= ROOM:
+                    self._put(leaf, new, path, keys)
+                    return
+                change = self._split_change(path, leaf, new, keys)
+                if change.splits > wanted or change.splits > len(spare):
+                    wanted = change.splits
+                    continue
+                if self._cache.waits == waits:
+                    self._write(change)
+                    return
+            finally:
+                for frame in pinned:
+                    self._arena.unpin(frame)
+
+    def _pinned(self, blocks: list[int]) -> list[int]:
+        frames: list[int] = []
+        try:
+            for block in blocks:
+                frame = self._frame(block)
+                self._arena.pin(frame)
+                frames.append(frame)
+        except BaseException:
+            for frame in frames:
+                self._arena.unpin(frame)
+            raise
+        return frames
+
+    def _descend(self, keys: Keys) -> list[tuple[Node, int]]:
+        """The inner pages on the way to the leaf whose key grows least, with the entry taken on each."""
+        path: list[tuple[Node, int]] = []
+        node = self.node(ROOT)
+        penalty = self.forms.penalty
+        while not node.is_leaf:
+            best, least = 0, None
+            for at, key in enumerate(node.keys):
+                found = penalty(key, keys)
+                if least is None or found < least:
+                    best, least = at, found
+                    if not any(found):
+                        break
+            path.append((node, best))
+            node = self.node(node.child(best))
+        return path
+
+    def _grown(self, path: list[tuple[Node, int]], keys: Keys) -> Iterator[tuple[Node, int, bytes]]:
+        """The entries on a way, the lowest first, whose keys have to grow to hold one more: (page, place, new
+        entry)."""
+        for node, at in reversed(path):
+            held = node.keys[at]
+            if self.forms.holds(held, keys):
+                return
+            yield node, at, entry(node.child(at), 0, self.encoded(self.forms.union([held, keys])))
+
+    def _put(self, leaf: Node, new: bytes, path: list[tuple[Node, int]], keys: Keys) -> None:
+        """Edit: an entry for a leaf that has room. Where a grown key does not fit its page, the page is split first."""
+        grown = list(self._grown(path, keys))
+        for node, at, found in grown:
+            if sum(map(len, node.entries)) - len(node.entries[at]) + len(found) > ROOM:
+                self._split_alone(path, node)
+                self.insert_again(keys, new)
+                return
+        lower = HEADER_BYTES + sum(map(len, leaf.entries))
+        frame = self._frame(leaf.block)
+        with self._mtr:
+            self._mtr.put(frame, lower, new)
+            self._mtr.put_u16(frame, OFF_LOWER, lower + len(new))
+            for node, at, found in grown:
+                self._replace(node, at, found)
+
+    def insert_again(self, keys: Keys, new: bytes) -> None:
+        """From the root, after the way has changed."""
+        _, block, slot = ENTRY.unpack_from(new)
+        self.insert(keys, block << 16 | slot)
+
+    def _replace(self, node: Node, at: int, found: bytes) -> None:
+        """Part of the current MTR: another entry in an entry's place."""
+        frame, old = self._frame(node.block), node.entries[at]
+        if len(found) == len(old):
+            self._mtr.put(frame, HEADER_BYTES + sum(map(len, node.entries[:at])), found)
+            return
+        entries = [*node.entries[:at], found, *node.entries[at + 1 :]]
+        self._mtr.image(frame, page_image(self._file.relfile, node.flags, node.right, node.number, entries))
+
+    # Splitting
+
+    def _split_alone(self, path: list[tuple[Node, int]], node: Node) -> None:
+        """Split an inner page that has no room for a greater key."""
+        spare: list[int] = self._file.spare
+        above = path[: next(at for at, (each, _) in enumerate(path) if each is node)]
+        wanted = 2 * (len(above) + 1)
+        while len(spare) < wanted:
+            spare.append(take_block(self._storage, self._file, is_deleted))
+        pinned = self._pinned([0, node.block, *(each.block for each, _ in above), *spare[len(spare) - wanted :]])
+        try:
+            # Whoever came in between has changed a page: the insert looks again.
+            if all(self.node(each.block) is each for each in (node, *(other for other, _ in above))):
+                change = _Change()
+                self._divide(change, above, node, node.entries, node.keys)
+                self._write(change)
+        finally:
+            for frame in pinned:
+                self._arena.unpin(frame)
+
+    def _split_change(self, path: list[tuple[Node, int]], leaf: Node, new: bytes, keys: Keys) -> _Change:
+        """What a full leaf's split writes, with one entry more."""
+        change = _Change()
+        self._divide(change, path, leaf, [*leaf.entries, new], [*leaf.keys, keys])
+        return change
+
+    def _next(self, change: _Change) -> int:
+        """The block of a new page; 0 when there are not enough, which ``_Change.splits`` tells."""
+        change.splits += 1
+        spare: list[int] = self._file.spare
+        return spare[-change.splits] if change.splits <= len(spare) else 0
+
+    def _divide(
+        self, change: _Change, path: list[tuple[Node, int]], node: Node, entries: list[bytes], keys: list[Keys]
+    ) -> None:
+        """A page becomes two; the page above gets their keys, and is divided in turn when it has no room."""
+        halves = self.forms.divided(keys, [len(each) for each in entries])
+        parts = [[entries[at] for at in half] for half in halves]
+        unions = [self.forms.union([keys[at] for at in half]) for half in halves]
+        right = self._next(change)
+        number = self.splits() + 1
+        if node.block == ROOT:
+            left = self._next(change)
+            change.pages[left] = (node.flags, right, number, parts[0])
+            change.pages[right] = (node.flags, 0, 0, parts[1])
+            above = [entry(block, 0, self.encoded(key)) for block, key in zip((left, right), unions, strict=True)]
+            change.pages[ROOT] = (0, 0, 0, above)
+            return
+        change.pages[node.block] = (node.flags, right, number, parts[0])
+        change.pages[right] = (node.flags, node.right, node.number, parts[1])
+        parent, at = path[-1]
+        made = [entry(block, 0, self.encoded(key)) for block, key in zip((node.block, right), unions, strict=True)]
+        held = [*parent.entries[:at], made[0], *parent.entries[at + 1 :], made[1]]
+        held_keys = [*parent.keys[:at], unions[0], *parent.keys[at + 1 :], unions[1]]
+        if sum(map(len, held)) > ROOM:
+            self._divide(change, path[:-1], parent, held, held_keys)
+            return
+        change.pages[parent.block] = (parent.flags, parent.right, parent.number, held)
+        whole = self.forms.union(unions)
+        for above_node, above_at, found in self._grown(path[:-1], whole):
+            others = [*above_node.entries[:above_at], found, *above_node.entries[above_at + 1 :]]
+            if sum(map(len, others)) > ROOM:
+                grown = [*above_node.keys[:above_at], self.forms.union([above_node.keys[above_at], whole])]
+                grown += above_node.keys[above_at + 1 :]
+                way = path[: next(place for place, (each, _) in enumerate(path) if each is above_node)]
+                self._divide(change, way, above_node, others, grown)
+                return
+            change.pages[above_node.block] = (above_node.flags, above_node.right, above_node.number, others)
+
+    def _write(self, change: _Change) -> None:
+        """Edit: all pages of a change."""
+        relfile = self._file.relfile
+        number = self.splits()
+        images = [
+            (self._frame(block), page_image(relfile, flags, right, split, entries))
+            for block, (flags, right, split, entries) in change.pages.items()
+        ]
+        with self._mtr:
+            for frame, image in images:
+                self._mtr.image(frame, image)
+            self._mtr.put(self._frame(0), OFF_SPLITS, struct.pack("<Q", number + 1))
+        del self._file.spare[len(self._file.spare) - change.splits :]
+
+    # Removing
+
+    def rewrite(self, block: int, kept: Callable[[Node], list[bytes] | None]) -> Node:
+        """Write a page anew with the entries that ``kept`` gives; None: it stays. What it was before."""
+        while True:
+            self._storage.volume.reserve(PAGE_BYTES)
+            frame = self._frame(block)
+            waits = self._cache.waits
+            node = self.node(block)
+            entries = kept(node)
+            if self._cache.waits != waits:
+                continue
+            if entries is not None:
+                with self._mtr:
+                    self._mtr.image(frame, page_image(self._file.relfile, node.flags, node.right, node.number, entries))
+            return node
+
+    def inner_blocks(self) -> Iterator[int]:
+        """The inner pages, from the root down."""
+        stack = [ROOT]
+        while stack:
+            block = stack.pop()
+            node = self.node(block)
+            if node.is_leaf:
+                continue
+            yield block
+            below = self.node(node.child(0)) if node.entries else None
+            if below is not None and not below.is_leaf:
+                stack += [node.child(at) for at in range(len(node.entries))]
+
+    def drop_empty(self, parent: int, empty: set[int]) -> None:
+        """Take empty leaves below an inner page out of the tree, all but one."""
+        while True:
+            self._storage.volume.reserve(CHANGE_REDO_BYTES)
+            waits = self._cache.waits
+            node = self.node(parent)
+            gone = None
+            for at in range(len(node.entries)):
+                if len(node.entries) > 1 and node.child(at) in empty:
+                    leaf = self.node(node.child(at))
+                    if leaf.is_leaf and not leaf.entries:
+                        gone = at, leaf
+                        break
+            if gone is None or node.is_leaf:
+                return
+            at, leaf = gone
+            frames = self._frame(parent), self._frame(leaf.block)
+            if self._cache.waits != waits:
+                continue
+            relfile = self._file.relfile
+            others = node.entries[:at] + node.entries[at + 1 :]
+            with self._mtr:
+                self._mtr.image(frames[0], page_image(relfile, node.flags, node.right, node.number, others))
+                self._mtr.image(frames[1], page_image(relfile, LEAF | DELETED, leaf.right, leaf.number, []))
+            empty.discard(leaf.block)
+            self._file.free.put(leaf.block, free_space.WHOLE_BLOCK)
+
+    def keep_map(self) -> None:
+        """Let the space map know of the deleted pages."""
+        free_space.write(self._storage, self._file)
+
+    @property
+    def blocks(self) -> int:
+        """How many the index has."""
+        return int(self._file.map.blocks)

@@ -1,0 +1,33 @@
+-- What random queries (tests/fuzz) have found.
+CREATE TABLE fuzzed (id int, c char(3), b bit(3), p bpchar, n numeric, t text);
+INSERT INTO fuzzed VALUES (1, 'abc', '101', 'x', 1.50, 'a'), (2, 'q', '000', 'y', NULL, NULL), (3, NULL, NULL, NULL, 2, 'b');
+-- A constant without a length has not the length 1.
+CREATE VIEW fuzzed_lengths AS SELECT id, c > 'abc' AS x, 'xy'::bpchar AS y, '{ab}'::bpchar[] AS z, b = '101' AS w FROM fuzzed;
+SELECT pg_get_viewdef('fuzzed_lengths'::regclass);
+SELECT * FROM fuzzed_lengths ORDER BY id;
+EXPLAIN (COSTS OFF, VERBOSE) SELECT c > 'abc', '{ab}'::bpchar[] FROM fuzzed WHERE b = '101';
+-- A row lock in a sub-select is no change.
+BEGIN;
+DECLARE locked SCROLL CURSOR FOR SELECT * FROM (SELECT id FROM fuzzed FOR UPDATE) s ORDER BY id;
+FETCH 2 FROM locked;
+DECLARE changed CURSOR FOR WITH w AS (DELETE FROM fuzzed RETURNING id) SELECT * FROM w;
+ROLLBACK;
+BEGIN;
+DECLARE held SCROLL CURSOR WITH HOLD FOR SELECT id FROM (SELECT id FROM fuzzed FOR SHARE) s ORDER BY id;
+COMMIT;
+FETCH ALL FROM held;
+CLOSE held;
+-- A cast with a length is one cast, also to the elements of an array.
+CREATE VIEW fuzzed_casts AS SELECT id::bit(3) AS a, id::bit AS b, id::numeric(5,2) AS c, id::numeric::numeric(5,1) AS d, ARRAY[id, NULL, 3]::bit(3)[] AS e, ARRAY['abc', 'd']::varchar(2)[] AS f, ARRAY[ARRAY[id]]::numeric(5,1)[] AS g, timestamp '2024-01-01'::timestamp(2) AS h FROM fuzzed;
+SELECT pg_get_viewdef('fuzzed_casts'::regclass);
+SELECT * FROM fuzzed_casts ORDER BY c;
+SELECT ARRAY[5, NULL]::bit(3)[], ARRAY[ARRAY['abc'::text]]::char(2)[], 5::bit(3)::bit(2);
+-- A row equals itself with NULLs in it.
+CREATE TYPE fuzzed_pair AS (a int, b text);
+SELECT * FROM (VALUES (1, '(,)'::fuzzed_pair), (2, '(1,)'), (3, NULL)) v(id, p) WHERE p = p;
+-- A sub-select that is grouped by, written again.
+SELECT GROUPING((SELECT max(n) FROM fuzzed)), (SELECT max(n) FROM fuzzed), count(*) FROM fuzzed GROUP BY ROLLUP ((SELECT max(n) FROM fuzzed)) ORDER BY 1, 3;
+SELECT f.id % 2, GROUPING((SELECT g.t FROM fuzzed g WHERE g.id = f.id % 2)), (SELECT g.t FROM fuzzed g WHERE g.id = f.id % 2), count(*) FROM fuzzed f GROUP BY GROUPING SETS ((f.id % 2, (SELECT g.t FROM fuzzed g WHERE g.id = f.id % 2)), ()) ORDER BY 1, 2;
+-- A condition in parentheses that the grammar leaves out.
+CREATE VIEW fuzzed_between AS SELECT id FROM fuzzed WHERE id NOT BETWEEN 1 AND 2 OR id IN (1, 7) OR n IS NULL;
+SELECT * FROM fuzzed_between ORDER BY id;
