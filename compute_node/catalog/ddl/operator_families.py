@@ -61,8 +61,8 @@ def alter_operator_family(ctx: DdlContext, node: ast.AlterOpFamilyStmt) -> str:
     """ALTER OPERATOR FAMILY … ADD | DROP."""
     method = known_method(ctx, node.amname)
     family = find_family(ctx, node.opfamilyname, method)
+    shown = ".".join(item.sval for item in node.opfamilyname)
     if family is None:
-        shown = ".".join(item.sval for item in node.opfamilyname)
         raise UndefinedObject(f'operator family "{shown}" does not exist for access method "{node.amname}"')
     check_superuser(ctx, "must be superuser to alter an operator family")
     if node.isDrop:
