@@ -9,7 +9,14 @@ from collections.abc import Sequence
 
 from pglast import ast, enums
 
-from aurora.errors import DependentObjectsStillExist, InvalidSchemaName, SqlError, UndefinedObject, UndefinedTable
+from aurora.errors import (
+    DependentObjectsStillExist,
+    InsufficientPrivilege,
+    InvalidSchemaName,
+    SqlError,
+    UndefinedObject,
+    UndefinedTable,
+)
 from compute_node.catalog.ddl.context import DdlContext
 
 _T = enums.ObjectType
@@ -34,11 +41,14 @@ _ON_TABLES = (_T.OBJECT_RULE, _T.OBJECT_TRIGGER, _T.OBJECT_POLICY)
 
 
 def tell_absent(ctx: DdlContext, kind: enums.ObjectType, item: object, missing_ok: bool) -> None:
-    """A notice with ``missing_ok``, else 42704, 42P01 or 3F000; 2BP01 for what is the server's own."""
+    """A notice with ``missing_ok``, else 42704, 42P01 or 3F000; 2BP01 or 42501 for what is the server's own."""
     names = [each.sval for each in item] if isinstance(item, Sequence) else [getattr(item, "sval", str(item))]
     if kind in _BUILT_IN:
         catalog, column = _BUILT_IN[kind]
         if ctx.rows.one(catalog, **{column: names[-1]}) is not None:
+            if not ctx.rights.superuser:
+                needed = f"owner of language {names[-1]}" if kind == _T.OBJECT_LANGUAGE else "superuser"
+                raise InsufficientPrivilege(f"must be {needed}")
             raise DependentObjectsStillExist(
                 f"cannot drop {ABSENT[kind]} {names[-1]} because it is required by the database system"
             )
