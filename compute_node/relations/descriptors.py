@@ -8,6 +8,7 @@ from typing import Any
 
 from aurora.datum import Datum
 from aurora.ids import Oid, RelFile
+from compute_node.relations.partitions import PartitionBound, PartitionKey
 from compute_node.types.acl import Acl
 from compute_node.types.registry import PgType
 
@@ -124,6 +125,8 @@ class RelationDesc:
     row_type: int = 0
     persistence: str = "p"
     checks: tuple[tuple[str, str], ...] = ()
+    unproven: frozenset[str] = frozenset()
+    """the names of those that rows that are there may break (NOT VALID)"""
     view_sql: str | None = None
     is_shared: bool = False
     fillfactor: int = 100
@@ -144,7 +147,16 @@ class RelationDesc:
     """OIDs of the tables that it inherits from, or the one that it is a partition of, in the order of inhseqno"""
     children: tuple[int, ...] = ()
     """OIDs of the tables that inherit from it directly, in their own order"""
+    partition_key: PartitionKey | None = None
+    """of a partitioned table (kind p): how it divides its rows"""
+    bound: PartitionBound | None = None
+    """of a partition: the rows of its parent that it takes"""
     extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_partition(self) -> bool:
+        """Whether it is a part of a partitioned table."""
+        return self.bound is not None
 
     @property
     def is_watched(self) -> bool:
