@@ -131,7 +131,6 @@ REFRESH MATERIALIZED VIEW ms.mv;
 SELECT definition FROM pg_matviews WHERE matviewname = 'mv';
 ALTER TABLE mt RENAME COLUMN text TO b;
 ALTER TABLE mt DROP COLUMN b;
-ALTER TABLE mt ALTER COLUMN a TYPE bigint;
 CREATE INDEX ms_bb ON ms.mv (bb);
 CREATE INDEX ON ms.mv USING hash (bb);
 SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'mv' ORDER BY 1;
