@@ -56,6 +56,7 @@ from compute_node.sql.parse import RawStatement
 from compute_node.sql.plan import Addressed, PlannedStmt
 from compute_node.sql.planner import plan
 from compute_node.sql.planner.changed_rows import checks, copy_condition, generated
+from compute_node.sql.planner.routes import route_of
 from compute_node.sql.required import RelationAccess, Required
 from compute_node.sql.rewriter import rewrite
 from compute_node.txn.locks import ROW_EXCLUSIVE, WeakLocks
@@ -318,7 +319,7 @@ class Engine:
         desc = view.find_relation(relation.schemaname, relation.relname)
         if desc is None:
             raise UndefinedTable(f'relation "{relation.relname}" does not exist')
-        if desc.kind != "r":
+        if desc.kind not in "rp":
             hint = "To enable copying to a view, provide an INSTEAD OF INSERT trigger." if desc.kind == "v" else None
             what = _KIND_NAMES.get(desc.kind, "relation")
             raise WrongObjectType(f'cannot copy to {what} "{desc.name}"', hint=hint)
@@ -333,6 +334,11 @@ class Engine:
         if view.find_relation(relation.schemaname, relation.relname) is not desc:
             # Changed, or dropped, while this waited for the lock.
             return self.copy_target(session, txn, relation, columns, where)
+        route = route_of(view, desc, checks, generated)
+        for leaf in () if route is None else route.leaves():
+            self.storage.locks.lock_relation(txn, leaf.relation.lock_id, ROW_EXCLUSIVE, leaf.relation.name)
+        if self.catalog.view(session).find_relation(relation.schemaname, relation.relname) is not desc:
+            return self.copy_target(session, txn, relation, columns, where)
         condition = None if where is None else copy_condition(view, desc, where, session.query, session)
         context = self.begin_statement(session)
         return CopyTarget(
@@ -344,6 +350,7 @@ class Engine:
             checks(view, desc),
             generated(view, desc),
             condition,
+            route,
         )
 
     @staticmethod

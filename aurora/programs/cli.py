@@ -17,7 +17,7 @@ from typing import NoReturn
 from aurora.addresses import LOOPBACK
 from aurora.keys import KeyRefused, KeySource, rekey_folder
 from aurora.object_store import ObjectStoreError
-from aurora.programs import certs, fleet, instance_cli, instances
+from aurora.programs import certs, check, fleet, instance_cli, instances
 from aurora.programs.description import ClusterError, connect_host
 from aurora.programs.endpoints import verbs as endpoint_cli
 from aurora.programs.places import INSTANCES_MAX
@@ -197,6 +197,7 @@ def _parser() -> argparse.ArgumentParser:
 
     instance_cli.add_parsers(verbs, shared)
     endpoint_cli.add_parsers(verbs, shared)
+    check.add_parsers(verbs, shared)
 
     restore = verbs.add_parser(
         "restore", parents=[shared], help="build a new cluster from a backup, as of an LSN or a time"
@@ -519,6 +520,7 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "quorum": _quorum,
     "instance": instance_cli.instance,
     "failover": instance_cli.failover,
+    "check": check.check,
     "endpoint": endpoint_cli.endpoint,
     "dns": endpoint_cli.dns,
     "restore": _restore,

@@ -215,24 +215,32 @@ class Table:
     def scan_columns(self, snapshot: Snapshot, columns: tuple[int, ...], kinds: str) -> Iterator[ColumnRows]:
         """The rows of ``scan`` by column, each column in the form of its letter in ``kinds`` (see the columns kernel).
         The first batches are small. Not for serializable transactions."""
-        codec, scan_page, page_no = self.codec, self.heap.scan_columns, self.file.map.page_no
+        codec, scan_pages, page_no = self.codec, self.heap.scan_columns, self.file.map.page_no
         gathered = columns_kernel.Columns(self.projection(columns, False), kinds)
         most = max(FIRST_BATCH_ROWS, min(columns_kernel.BATCH_ROWS, BATCH_VALUES // max(len(columns), 1)))
         blocks = self.file.map.blocks
         ahead = ReadAhead(self._cache, page_no, blocks)
         self.counts.scans += 1
-        enough, handles, first = FIRST_BATCH_ROWS, codec.handles, 0
+        enough, handles, first, block = FIRST_BATCH_ROWS, codec.handles, 0, 0
         try:
-            for block in range(blocks):
+            while block < blocks:
                 if block >= ahead.mark:
                     ahead.advance(block)
-                while (missing := scan_page(snapshot, block, gathered)) is not None:
+                # ``advance`` is asked for at its block, and a batch has the rows of so many pages at most.
+                until = min(blocks, max(ahead.mark, block + 1), first + BATCH_PAGES)
+                block, missing = scan_pages(snapshot, block, until, gathered, enough)
+                if missing:
                     if missing == page_no(block):
                         ahead.missed(block)
                     self._load(missing)
+                    continue
                 count = gathered.count
-                if count and (count >= enough or block - first >= BATCH_PAGES or block + 1 == blocks):
-                    enough, first = min(4 * enough, most), block
+                if count >= enough or block - first >= BATCH_PAGES or block == blocks:
+                    first = block
+                    if not count:
+                        HUB.pulse()
+                        continue
+                    enough = min(4 * enough, most)
                     self.counts.returned += count
                     found = gathered.take()
                     yield count, found, codec.handles != handles

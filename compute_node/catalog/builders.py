@@ -41,7 +41,7 @@ def class_row(
     access_method: int = BTREE_AM,
     toast: int = 0,
 ) -> Row:
-    """A pg_class row. ``kind``: r, t, i, v or S; ``access_method`` is an index's."""
+    """A pg_class row. ``kind``: r, p, t, i, I, v or S; ``access_method`` is an index's."""
     is_heap = kind in "rt"
     return make_row(
         "pg_class",
@@ -51,7 +51,7 @@ def class_row(
             "relnamespace": namespace,
             "reltype": row_type,
             "relowner": owner,
-            "relam": HEAP_AM if is_heap else access_method if kind == "i" else 0,
+            "relam": HEAP_AM if is_heap else access_method if kind in "iI" else 0,
             "relfilenode": relfile,
             "relpages": pages,
             "reltuples": rows,
@@ -64,7 +64,7 @@ def class_row(
             "relchecks": checks,
             "relhasrules": kind == "v",
             "relispopulated": True,
-            "relreplident": "d" if kind == "r" and namespace != 11 else "n",
+            "relreplident": "d" if kind in "rp" and namespace != 11 else "n",
             "relfrozenxid": 3 if is_heap else 0,
             "relminmxid": 1 if is_heap else 0,
             "reloptions": options,

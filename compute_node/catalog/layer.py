@@ -8,6 +8,7 @@ one state.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from copy import copy
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,8 @@ from compute_node.catalog.routines import split_texts
 from compute_node.catalog.rows import CatalogReader, Record
 from compute_node.relations.access_methods import BTREE, HASH, METHODS_BY_OID
 from compute_node.relations.descriptors import ColumnDesc, Excluded, IndexDesc, RelationDesc
+from compute_node.relations.partitions import HASH as HASHED
+from compute_node.relations.partitions import PartitionBound, PartitionKey
 from compute_node.relations.schema import CATALOGS
 from compute_node.types import oids
 from compute_node.types.acl import Acl, decode_all
@@ -210,9 +213,56 @@ class CatalogLayer:
             acl=decode_all(row.relacl),
             foreign_keys=foreign_keys,
             referenced_by=referenced_by,
-            parents=inheritance.parents_of(self.reader, oid) if row.relkind in "rpf" else (),
+            parents=inheritance.parents_of(self.reader, oid) if row.relkind in "rpf" or row.relispartition else (),
             children=inheritance.children_of(self.reader, oid) if row.relhassubclass else (),
+            partition_key=self._load_partition_key(oid, columns) if row.relkind == "p" else None,
+            bound=self._load_bound(row) if row.relispartition and row.relkind in "rp" else None,
         )
+
+    def _load_partition_key(self, oid: int, columns: tuple[ColumnDesc, ...]) -> PartitionKey | None:
+        row = self.reader.one("pg_partitioned_table", partrelid=oid)
+        if row is None:
+            return None
+        expressions = iter(json.loads(row.partexprs) if row.partexprs else ())
+        texts: list[str] = []
+        types: list[tuple[int, int]] = []
+        for attno in row.partattrs:
+            if attno:
+                types.append((columns[attno - 1].type, columns[attno - 1].typmod))
+                continue
+            text, kind, typmod = next(expressions)
+            texts.append(text)
+            types.append((kind, typmod))
+        keys = list(zip(row.partclass, types, row.partcollation, strict=True))
+        return PartitionKey(
+            strategy=row.partstrat,
+            columns=tuple(row.partattrs),
+            expressions=tuple(texts),
+            types=tuple([kind for kind, _ in types]),
+            typmods=tuple([typmod for _, typmod in types]),
+            operator_classes=tuple(row.partclass),
+            collations=tuple(row.partcollation),
+            compared=tuple([stored_key_type(self, each, kind, collation) for each, (kind, _), collation in keys]),
+            hashes=tuple([self._hash_function(each) for each in row.partclass]) if row.partstrat == HASHED else (),
+            default=row.partdefid,
+        )
+
+    def _hash_function(self, operator_class: int) -> int:
+        """The extended hash function of a hash operator class."""
+        found = self.reader.one("pg_opclass", oid=operator_class)
+        if found is None:
+            raise InternalError(f"cache lookup failed for operator class {operator_class}")
+        kind = found.opcintype
+        row = self.reader.one(
+            "pg_amproc", amprocfamily=found.opcfamily, amproclefttype=kind, amprocrighttype=kind, amprocnum=2
+        )
+        return 0 if row is None else int(row.amproc)
+
+    def _load_bound(self, row: Record) -> PartitionBound | None:
+        parent = self.relation(inheritance.parents_of(self.reader, row.oid)[0])
+        if parent is None or parent.partition_key is None:
+            raise InternalError(f"partition {row.oid} has no parent")
+        return PartitionBound.unpacked(row.relpartbound, parent.partition_key, self.known_type, NEUTRAL_ENV)
 
     def _load_columns(self, oid: int) -> tuple[ColumnDesc, ...]:
         found = sorted(
@@ -514,6 +564,7 @@ _LOADERS: dict[str, Callable[..., Datum]] = {
         layer.reader, layer.known_type, relation, attno, tree
     ),
     "estimators": _estimators,
+    "key constraint": _by("pg_constraint", "conrelid", oid="oid"),
     "leakproof": _by("pg_proc", "proleakproof", oid="oid"),
     "hash functions": _hash_functions,
     "sort operator": _by("pg_aggregate", "aggsortop", aggfnoid="oid"),
@@ -562,6 +613,7 @@ _STALE: dict[str, Callable[[Question, Any, Change], bool]] = {
     "role graph": _of_catalog("pg_authid", "pg_auth_members", "pg_database"),
     "column statistics": lambda question, answer, change: question[1] in change.relations,
     "estimators": _of_row("pg_operator"),
+    "key constraint": _of_row("pg_constraint"),
     "leakproof": _of_row("pg_proc"),
     "hash functions": _of_catalog("pg_amop", "pg_amproc"),
     "sort operator": _of_catalog("pg_aggregate"),

@@ -334,6 +334,10 @@ class CatalogView:
                     return item
         return None
 
+    def rely_on_key(self, constraint: int) -> None:
+        """An analysis holds as long as this primary key is there."""
+        self._ask("key constraint", constraint)
+
     def default_operator_class(self, type_oid: int, method: int = 403) -> OperatorClass | None:
         """The default operator class for a type (of binary-coercible types, arrays, enums, ranges, rows, domains)."""
         if type_oid:

@@ -54,12 +54,16 @@ def failing_row(ctx: ExecContext, builder: Builder, relation: RelationDesc, row:
         if value is None:
             shown.append("null")
             continue
-        text = builder.type(column.type).output(value, ctx.env)
-        data = text.encode()
-        shown.append(text if len(data) <= SHOWN_BYTES else data[:SHOWN_BYTES].decode(errors="ignore") + "...")
+        shown.append(cut(builder.type(column.type).output(value, ctx.env)))
     if visible is None:
         return f"Failing row contains ({', '.join(shown)})."
     return f"Failing row contains ({', '.join(names)}) = ({', '.join(shown)})." if shown else None
+
+
+def cut(text: str) -> str:
+    """A value as a detail shows it."""
+    data = text.encode()
+    return text if len(data) <= SHOWN_BYTES else data[:SHOWN_BYTES].decode(errors="ignore") + "..."
 
 
 def _set_columns(builder: Builder, relation: RelationDesc) -> set[int]:

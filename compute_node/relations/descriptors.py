@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from aurora.datum import Datum
 from aurora.ids import Oid, RelFile
+from compute_node.relations.partitions import PartitionBound, PartitionKey
 from compute_node.types.acl import Acl
 from compute_node.types.registry import PgType
 
@@ -153,7 +154,16 @@ class RelationDesc:
     """OIDs of the tables that it inherits from, or the one that it is a partition of, in the order of inhseqno"""
     children: tuple[int, ...] = ()
     """OIDs of the tables that inherit from it directly, in their own order"""
+    partition_key: PartitionKey | None = None
+    """of a partitioned table (kind p): how it divides its rows"""
+    bound: PartitionBound | None = None
+    """of a partition: the rows of its parent that it takes"""
     extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_partition(self) -> bool:
+        """Whether it is a part of a partitioned table."""
+        return self.bound is not None
 
     @property
     def is_watched(self) -> bool:

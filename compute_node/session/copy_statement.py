@@ -197,6 +197,10 @@ def _check_source(session: SessionState, name: ast.RangeVar, columns: list[str] 
         raise UndefinedTable(f'relation "{shown}" does not exist')
     if relation.kind == "v":
         raise WrongObjectType(f'cannot copy from view "{relation.name}"', hint="Try the COPY (SELECT ...) TO variant.")
+    if relation.is_partitioned:
+        raise WrongObjectType(
+            f'cannot copy from partitioned table "{relation.name}"', hint="Try the COPY (SELECT ...) TO variant."
+        )
     if relation.kind != "r":
         what = "sequence" if relation.kind == "S" else "non-table relation"
         raise WrongObjectType(f'cannot copy from {what} "{relation.name}"')

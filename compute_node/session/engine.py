@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -25,6 +25,7 @@ from compute_node.volume.interface import PagedVolume
 
 if TYPE_CHECKING:
     from aurora.kernels.python.clog import Snapshot
+    from compute_node.exec.nodes.base import Batch
     from compute_node.session.exported_snapshots import ExportedSnapshots
     from compute_node.session.forwarding import Forwarder
     from compute_node.session.notifications import Channels
@@ -73,8 +74,13 @@ class Ddl(Protocol):
         source: str,
         param_types: tuple[int, ...],
         params: Row,
+        query_rows: Callable[[], Iterator[Batch]] | None = None,
     ) -> str:
-        """Run it; returns the command tag. ``params``: the values of ``$1`` … in the query of CREATE TABLE AS."""
+        """Run it; returns the command tag. ``params``: the values of ``$1`` … in the query of CREATE TABLE AS,
+        ``query_rows``: runs it instead (for EXPLAIN)."""
+
+    def has_made(self, session: SessionState, txn: Txn, node: ast.CreateTableAsStmt, source: str) -> bool:
+        """Whether the table of CREATE TABLE AS IF NOT EXISTS is there, with a notice. 42P07 without IF NOT EXISTS."""
 
     def before_commit(self, session: SessionState, txn: Txn) -> None:
         """What ON COMMIT says of the session's temporary tables."""

@@ -105,6 +105,9 @@ class CatalogView(Protocol):
     def family_operator(self, family: int, left: int, right: int, strategy: int) -> int:
         """The operator of a family for two types and a strategy; 0 without one."""
 
+    def rely_on_key(self, constraint: int) -> None:
+        """What is analyzed holds as long as the primary key with this constraint (OID) is there."""
+
     def default_operator_class(self, type_oid: int, method: int = 403) -> OperatorClass | None:
         """The default operator class for a type (binary-coercible types too: varchar → text_ops)."""
 

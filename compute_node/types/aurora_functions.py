@@ -66,6 +66,8 @@ _COLUMNS: Final = {
     " feedback_xmin int8, feedback_epoch int8, replica_lag_in_msec float8, log_stream_speed_in_kib_per_second float8,"
     " log_buffer_sequence_number int8, oldest_read_view_trx_id int8, oldest_read_view_lsn int8,"
     " pending_read_ios int8, read_ios int8, iops int8, cpu float8",
+    "aurora_check": "relation text, place text, problem text",
+    "aurora_check_relation": "relation text, place text, problem text",
     "aurora_global_db_status": "aws_region text, highest_lsn_written int8, durability_lag_in_msec int8,"
     " rpo_lag_in_msec int8, last_lag_calculation_time timestamptz, feedback_epoch int8, feedback_xmin int8",
     "aurora_global_db_instance_status": "server_id text, session_id text, aws_region text, durable_lsn int8,"
@@ -142,6 +144,8 @@ answered
 volatile : Storage refuses requests
 8049 aurora_inject_disk_congestion(percentage_of_failure float8, index int4, is_disk bool, time_interval int4, \
 minimum float8, maximum float8) void volatile : Storage answers late
+8052 aurora_check() setof record volatile : What is wrong in this database: pages, index entries, constraints, catalogs
+8053 aurora_check_relation(relation oid) setof record volatile : What is wrong in a table or sequence
 """
 
 
@@ -160,8 +164,12 @@ _LOCAL: dict[str, Callable[..., Datum]] = {
     "aurora_status": lambda context: str(context.session.catalog_function("aurora_status")),
     "aurora_version": lambda context: VERSION,
     "aurora_list_builtins": lambda context: list_builtins(),
+    "aurora_check": lambda context: context.session.catalog_function("aurora_check", context.run),
+    "aurora_check_relation": lambda context, oid: context.session.catalog_function(
+        "aurora_check_relation", context.run, oid
+    ),
 }
-"""Those that need no catalog."""
+"""Those that need no catalog, or more than that."""
 
 
 def _declare(line: str) -> None:

@@ -240,6 +240,7 @@ REGTYPE: Final = 2206
 REGPROC: Final = 24
 REGNAMESPACE: Final = 4089
 TID: Final = 27
+TID_ARRAY: Final = 1010
 XID: Final = 28
 CID: Final = 29
 XID8: Final = 5069

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import psycopg
 
+from aurora.programs.check import faults_of
 from aurora.programs.supervisor import LOOPBACK, Cluster
 
 
@@ -57,6 +58,11 @@ def balances(cluster: Cluster) -> tuple[int, int, int, int]:
 def assert_balanced(cluster: Cluster) -> None:
     """The four sums agree."""
     assert len(set(balances(cluster))) == 1, balances(cluster)
+
+
+def assert_sound(cluster: Cluster, database: str = "postgres") -> None:
+    """``aurora check`` finds nothing wrong in the database."""
+    assert faults_of(cluster.dsn(), [database]) == []
 
 
 def wait_for(condition: Callable[[], bool], what: str, timeout_s: float = 60.0) -> None:

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from aurora.programs.supervisor import NODES, Cluster
-from tests.cluster.support import Ledger, all_caught_up, wait_for
+from tests.cluster.support import Ledger, all_caught_up, assert_sound, wait_for
 
 pytestmark = pytest.mark.cluster
 
@@ -44,6 +44,7 @@ def test_writer_killed_at_many_points(make_cluster: Callable[..., Cluster]) -> N
         cluster.wait_ready()
         ledger.check()
     assert len(ledger.acknowledged) >= KILL_POINTS
+    assert_sound(cluster)
 
 
 def test_each_storage_node_killed(make_cluster: Callable[..., Cluster]) -> None:
@@ -80,6 +81,7 @@ def test_everything_killed_at_once(make_cluster: Callable[..., Cluster]) -> None
         ledger.join()
         cluster.up()
         ledger.check()
+    assert_sound(cluster)
 
 
 def test_what_was_shown_stays_true_after_a_crash(make_cluster: Callable[..., Cluster]) -> None:

@@ -14,6 +14,7 @@ import pytest
 from aurora.programs.supervisor import LOOPBACK, Cluster
 from tests.cluster import failover_ledger
 from tests.cluster.failover_kinds import KINDS
+from tests.cluster.support import assert_sound
 from tests.conftest import SMALL_PAGES_PER_PG
 from tests.log_rule import FLEET_CHANGES, WATCH
 
@@ -45,6 +46,7 @@ def test_no_failover_loses_a_commit(tmp_path: Path) -> None:
     cluster.up()
     try:
         ledger = failover_ledger.run(cluster, seed, kinds)
+        assert_sound(cluster)
     finally:
         cluster.down()
     assert not ledger.wrong, "\n".join([f"seed {seed}", *ledger.wrong[:20]])

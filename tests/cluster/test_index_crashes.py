@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from aurora.programs.supervisor import Cluster
-from tests.cluster.support import wait_for
+from tests.cluster.support import assert_sound, wait_for
 
 pytestmark = pytest.mark.cluster
 
@@ -58,6 +58,7 @@ def test_indexes_agree_with_the_table_after_kills(make_cluster: Callable[..., Cl
         cluster.start_instance(cluster.writer.id)
         cluster.wait_ready()
         check(cluster, acknowledged)
+    assert_sound(cluster)
 
 
 def check(cluster: Cluster, acknowledged: list[int]) -> None:

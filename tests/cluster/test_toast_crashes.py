@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from aurora.programs.supervisor import NODES, Cluster
-from tests.cluster.support import wait_for
+from tests.cluster.support import assert_sound, wait_for
 
 pytestmark = pytest.mark.cluster
 
@@ -128,6 +128,7 @@ def test_writer_killed_while_values_move_out_of_line(make_cluster: Callable[...,
         cluster.start_instance(cluster.writer.id)
         cluster.wait_ready()
         writers.check()
+    assert_sound(cluster)
     writers.check_chunks()
 
 
@@ -143,6 +144,7 @@ def test_storage_nodes_killed_while_values_move_out_of_line(make_cluster: Callab
         cluster.start_node(node_id)
     writers.stop()
     writers.check()
+    assert_sound(cluster)
     writers.check_chunks()
 
 

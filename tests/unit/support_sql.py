@@ -235,6 +235,9 @@ class FakeCatalog:
     def family_operator(self, family: int, left: int, right: int, strategy: int) -> int:
         return REGISTRY.family_operators.get((family, left, right, strategy), 0)
 
+    def rely_on_key(self, constraint: int) -> None:
+        """Nothing here outlives a key."""
+
     def default_operator_class(self, type_oid: int, method: int = 403) -> OperatorClass | None:
         for item in REGISTRY.operator_classes.values():
             if item.method == method and item.default and item.input_type == type_oid:

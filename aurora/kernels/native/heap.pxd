@@ -4,6 +4,7 @@ from libc.string cimport memcpy
 
 from aurora.kernels.native.arena cimport Arena
 from aurora.kernels.native.clog cimport BlockMap, Clog, Snapshot
+from aurora.kernels.native.columns cimport Columns
 from aurora.kernels.native.mtr cimport Mtr
 from aurora.kernels.native.tuples cimport Projection, RowCodec
 
@@ -85,6 +86,7 @@ cdef class HeapFile:
     cdef readonly RowCodec codec
     cdef readonly unsigned int relfile
     cdef long long missing
+    cdef long long scan_columns_c(self, Snapshot snap, unsigned long long block, Columns columns) except -1
     cdef int visible_c(self, const unsigned char* tup, Snapshot snap) except -2
     cdef int seen_c(self, const unsigned char* page, int root, Snapshot snap, int* at) except -1
     cdef tuple chain_c(

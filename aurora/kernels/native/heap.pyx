@@ -276,8 +276,23 @@ cdef class HeapFile:
                     rows.append(proj.row_c(page + offset, block << 16 | slot))
         return rows
 
-    def scan_columns(self, Snapshot snap not None, unsigned long long block, Columns columns not None):
-        """Put the visible rows of a block into ``columns``; None, or a missing page and nothing is put."""
+    def scan_columns(
+        self, Snapshot snap not None, long long start, long long end, Columns columns not None, Py_ssize_t enough
+    ):
+        """Put the visible rows of the blocks from ``start`` to before ``end`` into ``columns``, until there are
+        ``enough``: (the first block that was not read, a missing page of it or 0). Of a block all rows are put, or
+        none."""
+        cdef long long block = start, missing
+        while block < end:
+            missing = self.scan_columns_c(snap, block, columns)
+            if missing:
+                return block, missing
+            block += 1
+            if columns.count >= enough:
+                break
+        return block, 0
+
+    cdef long long scan_columns_c(self, Snapshot snap, unsigned long long block, Columns columns) except -1:
         cdef long long page_no = self.blocks.page_c(block)
         cdef long long frame = self.arena.lookup_c(page_no)
         cdef const unsigned char* page
@@ -288,7 +303,7 @@ cdef class HeapFile:
             return page_no
         page = self.arena.base + frame * PAGE_BYTES
         if not is_ours(page, self.relfile):
-            return None
+            return 0
         columns.begin_page(0)
         for slot in range(1, slots_of(page) + 1):
             if line_of(page, slot, &offset, &length) != C_NORMAL:
@@ -306,7 +321,7 @@ cdef class HeapFile:
                 if self.clog.state_c(xmin) > 0:
                     committed = xmin
             columns.put_c(tup)
-        return None
+        return 0
 
     def fetch_columns(self, Snapshot snap not None, tids, Columns columns not None, unsigned char[::1] found=None):
         """Put the rows of ``fetch_many`` into ``columns``; None, or a missing page and nothing is put. At most

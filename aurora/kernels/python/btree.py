@@ -288,9 +288,7 @@ class BTree:
             return []
         return self.lookup(snap, prefix, heap, proj, first_only)
 
-    def tids_of(
-        self, codec: KeyCodec, keys: list[Row], start: int, room: int
-    ) -> tuple[list[int], list[int], int]:
+    def tids_of(self, codec: KeyCodec, keys: list[Row], start: int, room: int) -> tuple[list[int], list[int], int]:
         """Row addresses of the items whose leading columns are each of ``keys``: (addresses, how many of each key from
         ``start`` on, a missing page or 0). It ends with ``room`` addresses; a key with more than that has -1, and
         none. Nothing equals NULL or an integer outside the column's type."""

@@ -244,8 +244,19 @@ class HeapFile:
                     rows.append(proj.row(page, offset, block << 16 | slot))
         return rows
 
-    def scan_columns(self, snap: Snapshot, block: int, columns: Columns) -> int | None:
-        """Put the visible rows of a block into ``columns``; None, or a missing page and nothing is put."""
+    def scan_columns(self, snap: Snapshot, start: int, end: int, columns: Columns, enough: int) -> tuple[int, int]:
+        """Put the visible rows of the blocks from ``start`` to before ``end`` into ``columns``, until there are
+        ``enough``: (the first block that was not read, a missing page of it or 0). Of a block all rows are put, or
+        none."""
+        for block in range(start, end):
+            missing = self._scan_columns(snap, block, columns)
+            if missing is not None:
+                return block, missing
+            if columns.count >= enough:
+                return block + 1, 0
+        return max(start, end), 0
+
+    def _scan_columns(self, snap: Snapshot, block: int, columns: Columns) -> int | None:
         page_no = self.blocks.page_no(block)
         frame = self.arena.lookup(page_no)
         if frame == MISSING:

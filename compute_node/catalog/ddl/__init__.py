@@ -8,7 +8,7 @@ themselves.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from pglast import ast, enums
@@ -51,6 +51,7 @@ from compute_node.session import audit, read_only
 
 if TYPE_CHECKING:
     from compute_node.catalog.engine import DatabaseEngine
+    from compute_node.exec.nodes.base import Batch
     from compute_node.session.state import SessionState
     from compute_node.txn.transaction import Txn
 
@@ -197,16 +198,18 @@ class Ddl:
         source: str,
         param_types: tuple[int, ...] = (),
         params: Row = (),
+        query_rows: Callable[[], Iterator[Batch]] | None = None,
     ) -> str:
         """Run one statement inside ``txn``; returns its command tag. ``source`` is the text its locations point
-        into; ``params`` are the values of ``$1`` … in the query of CREATE TABLE AS."""
+        into; ``params`` are the values of ``$1`` … in the query of CREATE TABLE AS, ``query_rows`` runs it for
+        EXPLAIN."""
         handler = _HANDLERS.get(type(node))
         if handler is None and not isinstance(node, ast.CreateSchemaStmt):
             raise NotSupported(f"{statement_name(node)} is not supported")
         if txn.read_only:
             read_only.judge(node, self._engine.in_recovery)
         ctx = DdlContext(self._engine, session, txn, source, drop.drop_temp_schema)
-        ctx.param_types, ctx.params = param_types, params
+        ctx.param_types, ctx.params, ctx.query_rows = param_types, params, query_rows
         if handler is None:
             tag = objects.create_schema(ctx, node, lambda each: self.execute(session, txn, each, source))
         else:
@@ -215,6 +218,10 @@ class Ddl:
             audit.changed(session, tag)
         txn.cid += 1
         return tag
+
+    def has_made(self, session: SessionState, txn: Txn, node: ast.CreateTableAsStmt, source: str) -> bool:
+        """Whether there is nothing for CREATE TABLE AS to do; see ``objects.has_made``."""
+        return objects.has_made(DdlContext(self._engine, session, txn, source, drop.drop_temp_schema), node)
 
     def before_commit(self, session: SessionState, txn: Txn) -> None:
         """What ON COMMIT says of the session's temporary tables."""

@@ -25,6 +25,8 @@ _ALLOWED: Final[dict[Any, str]] = {
     _T.AT_ClusterOn: "rm",
     _T.AT_DropCluster: "rm",
     _T.AT_ReplicaIdentity: "rpm",
+    _T.AT_AttachPartition: "rpI",
+    _T.AT_DetachPartition: "rp",
     _T.AT_SetLogged: "rS",
     _T.AT_SetUnLogged: "rS",
 }
@@ -52,6 +54,9 @@ _SHOWN: Final[dict[Any, str]] = {
     _T.AT_DropOf: "NOT OF",
     _T.AT_SetLogged: "SET LOGGED",
     _T.AT_SetUnLogged: "SET UNLOGGED",
+    _T.AT_AttachPartition: "ATTACH PARTITION",
+    _T.AT_DetachPartition: "DETACH PARTITION",
+    _T.AT_DetachPartitionFinalize: "DETACH PARTITION ... FINALIZE",
     _T.AT_ClusterOn: "CLUSTER ON",
     _T.AT_DropCluster: "SET WITHOUT CLUSTER",
     _T.AT_ReplicaIdentity: "REPLICA IDENTITY",

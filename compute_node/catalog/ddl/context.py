@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from compute_node.txn.transaction import Txn
 
 
-KINDS = {"r": "table", "i": "index", "v": "view", "S": "sequence", "p": "table", "c": "composite type"}
+KINDS = {"r": "table", "i": "index", "I": "index", "v": "view", "S": "sequence", "p": "table", "c": "composite type"}
 NAME_BYTES_MAX = 63
 
 
@@ -78,6 +78,8 @@ class DdlContext:
         self.source = source
         self.param_types: tuple[int, ...] = ()
         self.params: Row = ()
+        self.query_rows: Callable[[], Iterator[Batch]] | None = None
+        """the rows of CREATE TABLE AS, where EXPLAIN runs its query"""
         self.catalog: Catalog = engine.catalog
         self.storage: Storage = engine.storage
         self.changes: TxnCatalog = self.catalog.changes(txn)
@@ -166,14 +168,14 @@ class DdlContext:
         desc = self.find(name)
         if desc is None:
             raise InvariantViolation("desc is not there")
-        if desc.kind == "r":
+        if desc.kind in "rp":
             # Before the wait: nobody queues up for a lock on what is not theirs.
             self.check_owner(desc)
         self.lock(desc, mode)
         desc = self.view.relation(desc.oid)
         if desc is None:
             raise UndefinedTable(f'relation "{name.relname}" does not exist')
-        if desc.kind != "r":
+        if desc.kind not in "rp":
             raise WrongObjectType(f'"{desc.name}" is not a table')
         self.check_owner(desc)
         return desc
@@ -185,8 +187,13 @@ class DdlContext:
             raise InvariantViolation("desc is not there")
         for _ in range(2):
             # Before the wait for the lock and, as things may have changed meanwhile, after it.
-            if desc.kind != "r":
+            if desc.kind not in "rp":
                 raise WrongObjectType(f'"{desc.name}" is not a table')
+            if desc.is_partitioned and not name.inh:
+                raise WrongObjectType(
+                    "cannot truncate only a partitioned table",
+                    hint="Do not specify the ONLY keyword, or use TRUNCATE ONLY on the partitions directly.",
+                )
             if desc.oid < FIRST_NORMAL_OID:
                 raise InsufficientPrivilege(f'permission denied: "{desc.name}" is a system catalog')
             if not self.rights.relation(desc, TRUNCATE):
@@ -432,7 +439,8 @@ CLASS_AMPROC: int = CATALOGS["pg_amproc"].desc.oid
 
 
 def uses(trace: Trace) -> set[tuple[int, int, int]]:
-    """The user functions, operators, types and collations that an analysis has chosen."""
+    """The user functions, operators, types and collations that an analysis has chosen, and the primary keys that it
+    relies on."""
     found = set()
     for (kind, *key), answer in trace.items():
         if kind == "function":
@@ -441,6 +449,8 @@ def uses(trace: Trace) -> set[tuple[int, int, int]]:
             found.add((CLASS_OPERATOR, key[0], 0))
         elif kind == "type name" and answer is not None:
             found.add((CLASS_TYPE, answer, 0))
+        elif kind == "key constraint" and answer is not None:
+            found.add((CLASS_CONSTRAINT, key[0], 0))
         elif kind == "collation" and answer is not None:
             found.add((CLASS_COLLATION, key[0], 0))
     return found

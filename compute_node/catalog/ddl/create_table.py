@@ -12,6 +12,7 @@ from aurora.errors import (
     DatatypeMismatch,
     DuplicateColumn,
     InsufficientPrivilege,
+    InvalidObjectDefinition,
     InvalidSchemaName,
     InvalidTableDefinition,
     InvariantViolation,
@@ -33,12 +34,15 @@ from compute_node.catalog.ddl.identity import like_identity
 from compute_node.catalog.ddl.indexes import copy_index
 from compute_node.catalog.ddl.inheritance import merge_parents, open_parents, store_inheritance
 from compute_node.catalog.ddl.on_commit import check_on_commit, remember
+from compute_node.catalog.ddl.partitions.create import apply_options, bind, inherited_columns, open_partitioned
+from compute_node.catalog.ddl.partitions.indexes import inherit_indexes
+from compute_node.catalog.ddl.partitions.key import check_strategy, store_key
 from compute_node.catalog.ddl.relation import create_constraint, create_relation, relation, set_default
 from compute_node.catalog.ddl.sequence import SERIAL_TYPES, create_owned_sequence
 from compute_node.catalog.ddl.toast import compression_letter, ensure_toast
 from compute_node.catalog.ddl.typed_tables import composite_of, set_type
 from compute_node.catalog.permissions import denied, denied_relation
-from compute_node.catalog.reloptions import TABLE, TOAST, options_of
+from compute_node.catalog.reloptions import PARTITIONED, TABLE, TOAST, options_of
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.sql.analyze.typenames import find_collation, format_type, resolve_type_name
 from compute_node.sql.parse import parse
@@ -240,8 +244,10 @@ def check_tablespace(ctx: DdlContext, name: str | None) -> None:
 def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
     """CREATE [TEMP|UNLOGGED] TABLE. An unlogged table is logged like any other."""
     name = cut_name(node.relation.relname)
-    if node.partspec or node.partbound:
-        raise NotSupported("partitioned tables are not supported")
+    if node.partspec is not None:
+        check_strategy(node.partspec)
+        if node.inhRelations and node.partbound is None:
+            raise InvalidObjectDefinition("cannot create partitioned table as inheritance child")
     check_on_commit(ctx, node.relation, node.oncommit)
     try:
         schema = ctx.creation_schema(node.relation)
@@ -253,31 +259,39 @@ def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
         ctx.notice(f'relation "{name}" already exists, skipping', sqlstate="42P07")
         return "CREATE TABLE"
     check_tablespace(ctx, node.tablespacename)
+    persistence = "t" if schema[0].startswith("pg_temp_") else "p"
     composite = None if node.ofTypename is None else composite_of(ctx, node.ofTypename)
-    if composite is None:
+    inherited, parent = None, None
+    likes: list[tuple[RelationDesc, int]] = []
+    if node.partbound is not None:
+        parent = open_partitioned(ctx, node.inhRelations[0], persistence)
+        specs, inherited = inherited_columns(ctx, parent)
+        constraints = apply_options(specs, node.tableElts or (), _column_constraint, name)
+    elif composite is None:
         specs, constraints, likes = _elements(ctx, name, node.tableElts or ())
     else:
         check_type_usage(ctx, ctx.view.type(composite.row_type))
         specs, constraints = _typed_elements(ctx, name, composite, node.tableElts or ())
-        likes = []
-    persistence = "t" if schema[0].startswith("pg_temp_") else "p"
-    inherited = None
-    if node.inhRelations:
+    if node.inhRelations and parent is None:
         specs, inherited = merge_parents(ctx, open_parents(ctx, node.inhRelations, persistence), specs)
     desc = create_relation(
         ctx,
         schema,
         name,
-        "r",
+        "r" if node.partspec is None else "p",
         [spec.column for spec in specs],
         persistence=persistence,
-        options=options_of(TABLE, node.options) or None,
+        options=options_of(TABLE if node.partspec is None else PARTITIONED, node.options) or None,
         dimensions={spec.column.attno: spec.dimensions for spec in specs},
     )
     if composite is not None:
         set_type(ctx, desc.oid, composite.row_type)
     if inherited is not None:
         store_inheritance(ctx, desc, inherited)
+    if parent is not None:
+        bind(ctx, desc, parent, node.partbound)
+    if node.partspec is not None:
+        store_key(ctx, relation(ctx, desc.oid), node.partspec)
     for spec in specs:
         add_column_default(ctx, desc, spec)
     for spec in specs:
@@ -294,6 +308,8 @@ def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
         *((each, [item.sval for item in each.fk_attrs or ()]) for each in constraints if _is_foreign(each)),
     ]:
         add_foreign_key(ctx, relation(ctx, desc.oid), foreign, columns, validate=False)
+    if parent is not None:
+        inherit_indexes(ctx, desc, relation(ctx, parent.oid))
     for source, options in likes:
         _copy_like_extras(ctx, desc.oid, source, options)
     ensure_toast(ctx, desc.oid, options_of(TOAST, node.options))

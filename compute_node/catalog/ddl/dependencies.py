@@ -236,11 +236,12 @@ def drop(ctx: DdlContext, targets: list[Address], *, cascade: bool, silent: bool
 
 def _check_not_internal(ctx: DdlContext, target: Address, named: set[Address]) -> None:
     """An index of a constraint is dropped by dropping the constraint, a range type's constructor with the type."""
+    # What is a part of another index is dropped with that, or with its table.
     if target[0] not in (CLASS_RELATION, CLASS_TYPE, CLASS_PROC, CLASS_CAST) or target[2]:
         return
     for record in ctx.rows.find("pg_depend", classid=target[0], objid=target[1]):
         owner = (record.refclassid, record.refobjid, record.refobjsubid)
-        if record.deptype == "i" and owner not in named:
+        if record.deptype in "iP" and owner not in named:
             shown = describe(ctx, owner)
             raise DependentObjectsStillExist(
                 f"cannot drop {describe(ctx, target)} because {shown} requires it",
@@ -295,9 +296,11 @@ def _remove_relation(ctx: DdlContext, oid: int) -> None:
     desc = ctx.view.relation(oid)
     if desc is not None:
         ctx.lock(desc, ACCESS_EXCLUSIVE)
-        if desc.kind == "r":
+        if desc.kind in "rp":
             ctx.check_unused(desc, "DROP TABLE")
-    if record.relkind == "i":
+    if record.relkind == "p":
+        ctx.rows.delete_where("pg_partitioned_table", partrelid=oid)
+    if record.relkind in "iI":
         index = ctx.rows.one("pg_index", indexrelid=oid)
         if index is not None:
             ctx.changes.touch(index.indrelid)
@@ -309,6 +312,9 @@ def _remove_relation(ctx: DdlContext, oid: int) -> None:
         ctx.rows.delete_where("pg_sequence", seqrelid=oid)
         ctx.engine.sequences.forget(oid)
     for parent in ctx.rows.find("pg_inherits", inhrelid=oid):
+        above = ctx.rows.one("pg_partitioned_table", partrelid=parent.inhparent)
+        if above is not None and above.partdefid == oid:
+            ctx.rows.update("pg_partitioned_table", above, partdefid=0)
         touch_family(ctx, parent.inhparent)
         ctx.rows.delete("pg_inherits", parent)
     ctx.rows.delete_where("pg_statistic", starelid=oid)

@@ -30,6 +30,8 @@ _RELATIONS = {
     enums.ObjectType.OBJECT_INDEX: ("index", "i"),
     enums.ObjectType.OBJECT_SEQUENCE: ("sequence", "S"),
 }
+_ALSO = {("p", "r"), ("I", "i")}
+"""a partitioned table is a table, a partitioned index an index"""
 _ARTICLES = {"index": "an index"}
 
 
@@ -106,7 +108,7 @@ def _relation(ctx: DdlContext, name: ast.RangeVar, noun: str, kind: str, missing
             raise error(f'{noun} "{name.relname}" does not exist')
         ctx.notice(f'{noun} "{name.relname}" does not exist, skipping')
         return None
-    if desc.kind != kind:
+    if desc.kind != kind and (desc.kind, kind) not in _ALSO:
         actual = "type" if desc.kind == "c" else KINDS.get(desc.kind, "relation")
         raise WrongObjectType(
             f'"{desc.name}" is not {_ARTICLES.get(noun, "a " + noun)}',

@@ -27,6 +27,9 @@ from compute_node.sql.expressions import Call
 
 def add_exclusion(ctx: DdlContext, desc: RelationDesc, node: ast.Constraint) -> None:
     """EXCLUDE [USING method] (column WITH operator, …): the index and the constraint. 42704, 42809, 42883, 23P01."""
+    if desc.kind == "p":
+        place = node.location if node.location is not None else -1
+        raise NotSupported("exclusion constraints are not supported on partitioned tables", position=place + 1 or None)
     method = find_method(ctx, node.access_method or "btree")
     if method.bitmap_only:
         raise NotSupported(f'access method "{method.name}" does not support exclusion constraints')

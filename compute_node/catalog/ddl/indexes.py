@@ -8,7 +8,7 @@ pg_attribute, pg_index and pg_depend, and a filled index. What an access method 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pglast import ast, enums
@@ -79,6 +79,7 @@ class IndexOptions:
     nulls_not_distinct: bool = False
     immediate: bool = True
     exclusion: tuple[Excluded, ...] = ()
+    valid: bool = True
     method: AccessMethod = BTREE
     storage: list[str] = field(default_factory=list)
 
@@ -143,6 +144,7 @@ def make_index(
         predicate=options.predicate,
         nulls_not_distinct=options.nulls_not_distinct,
         immediate=options.immediate,
+        valid=options.valid,
         method=options.method.name,
         exclusion=options.exclusion,
         codes=tuple(class_code(ctx.view.layer, key.operator_class) for key in keys),
@@ -191,8 +193,8 @@ def column_names(names: Iterable[str]) -> list[str]:
     return taken
 
 
-def copy_index(ctx: DdlContext, desc: RelationDesc, source: RelationDesc, index: IndexDesc) -> None:
-    """An index of ``source``, with its constraint, for a table with columns of the same names."""
+def copy_index(ctx: DdlContext, desc: RelationDesc, source: RelationDesc, index: IndexDesc) -> IndexDesc:
+    """An index of ``source``, with its constraint, for a table with columns of the same names. Returns it complete."""
     attno_of = {column.attno: desc.column(column.name) for column in source.columns if not column.dropped}
 
     def copied(attno: int) -> int:
@@ -220,7 +222,7 @@ def copy_index(ctx: DdlContext, desc: RelationDesc, source: RelationDesc, index:
                 index.class_options[place] if index.class_options else (),
             )
         )
-    label = "pkey" if index.primary else "key" if index.constraint else "idx"
+    label = "pkey" if index.primary else "excl" if index.exclusion else "key" if index.constraint else "idx"
     parts = [desc.name] if index.primary else [desc.name, *names]
     found = ctx.view.relation(index.oid)
     options = IndexOptions(
@@ -231,6 +233,7 @@ def copy_index(ctx: DdlContext, desc: RelationDesc, source: RelationDesc, index:
         predicate_uses=() if index.predicate is None else _restored(ctx, desc, index.predicate)[1],
         nulls_not_distinct=index.nulls_not_distinct,
         immediate=index.immediate,
+        exclusion=index.exclusion,
         method=METHODS[index.method],
         storage=list(found.options) if found is not None else [],
     )
@@ -241,14 +244,17 @@ def copy_index(ctx: DdlContext, desc: RelationDesc, source: RelationDesc, index:
             ctx,
             desc,
             made.name,
-            "p" if index.primary else "u",
+            "p" if index.primary else "x" if index.exclusion else "u",
             columns,
             index=made.oid,
             deferrable=not index.immediate,
             deferred=index.deferred,
+            operators=tuple(each.operator for each in index.exclusion),
         )
         if not index.immediate:
             add_recheck_trigger(ctx, desc, constraint, made.oid, primary=index.primary, deferred=index.deferred)
+        made = replace(made, constraint=constraint)
+    return made
 
 
 def _restored(ctx: DdlContext, desc: RelationDesc, text: str) -> tuple[int, tuple[int, ...]]:
@@ -266,7 +272,7 @@ _NOT_INDEXED = {"v": "views", "i": "indexes", "S": "sequences", "t": "TOAST tabl
 
 def _refuse_other_kinds(ctx: DdlContext, name: ast.RangeVar) -> None:
     desc = ctx.find(name)
-    if desc is None or desc.kind == "r":
+    if desc is None or desc.kind in "rp":
         return
     ctx.check_owner(desc)
     if desc.kind == "c":
@@ -279,7 +285,14 @@ def _refuse_other_kinds(ctx: DdlContext, name: ast.RangeVar) -> None:
 def create_index_statement(ctx: DdlContext, node: ast.IndexStmt) -> str:
     """CREATE [UNIQUE] INDEX; CONCURRENTLY builds it like any other, which locks the table's writers out meanwhile."""
     _refuse_other_kinds(ctx, node.relation)
+    from compute_node.catalog.ddl.partitions.indexes import below, check_unique, spread
+
     desc = ctx.table(node.relation, SHARE)
+    recurse = desc.is_partitioned and bool(node.relation.inh)
+    if desc.is_partitioned and node.concurrent:
+        raise NotSupported(f'cannot create index on partitioned table "{desc.name}" concurrently')
+    for each in below(ctx, desc) if recurse else ():
+        ctx.lock(each, SHARE)
     ctx.check_unused(desc, "CREATE INDEX")
     method = find_method(ctx, node.accessMethod or "btree")
     if node.idxname and node.if_not_exists:
@@ -290,6 +303,8 @@ def create_index_statement(ctx: DdlContext, node: ast.IndexStmt) -> str:
     storage = index_options(method, node.options)
     predicate = None if node.whereClause is None else predicate_text(ctx, node.whereClause, desc)
     keys = [index_key(ctx, desc, element, method) for element in node.indexParams]
+    if node.unique:
+        check_unique(desc, [key.attno for key in keys], "UNIQUE")
     included = tuple(included_column(desc, element) for element in node.indexIncludingParams or ())
     if node.idxname:
         name = cut_name(node.idxname)
@@ -301,11 +316,14 @@ def create_index_statement(ctx: DdlContext, node: ast.IndexStmt) -> str:
         included=included,
         nulls_not_distinct=bool(node.nulls_not_distinct),
         method=method,
+        valid=recurse or not (desc.is_partitioned and desc.children),
         storage=storage,
     )
     if predicate is not None:
         options.predicate, options.predicate_uses = predicate.text, predicate.uses
-    make_index(ctx, desc, name, keys, options)
+    made = make_index(ctx, desc, name, keys, options)
+    if recurse:
+        spread(ctx, desc, made)
     return "CREATE INDEX"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -382,6 +383,18 @@ def _prepared_query(ctx: DdlContext, node: ast.ExecuteStmt) -> ast.SelectStmt:
     return raw.node
 
 
+def has_made(ctx: DdlContext, node: ast.CreateTableAsStmt) -> bool:
+    """Whether the table of CREATE TABLE AS is there, with a notice; without IF NOT EXISTS that is 42P07."""
+    relation = node.into.rel
+    name = cut_name(relation.relname)
+    if ctx.view.layer.relation_oid(ctx.creation_schema(relation)[1], name) is None:
+        return False
+    if not node.if_not_exists:
+        raise DuplicateTable(f'relation "{name}" already exists')
+    ctx.notice(f'relation "{name}" already exists, skipping', sqlstate="42P07")
+    return True
+
+
 def create_table_as(ctx: DdlContext, node: ast.CreateTableAsStmt) -> str:
     """CREATE TABLE AS and SELECT INTO; the tag counts the rows."""
     if node.objtype != enums.ObjectType.OBJECT_TABLE:
@@ -391,16 +404,12 @@ def create_table_as(ctx: DdlContext, node: ast.CreateTableAsStmt) -> str:
     if isinstance(query_node, ast.ExecuteStmt):
         query_node = _prepared_query(ctx, query_node)
     check_on_commit(ctx, into.rel, into.onCommit)
-    name = cut_name(into.rel.relname)
     types = list(ctx.param_types)
     query = analyze(query_node, ctx.view, types, ctx.source, session=ctx.session, allow_params=bool(types))
     check_required(ctx.view, ctx.user_oid, query.privileges or NOTHING)
-    schema = ctx.creation_schema(into.rel)
-    if ctx.view.layer.relation_oid(schema[1], name) is not None:
-        if not node.if_not_exists:
-            raise DuplicateTable(f'relation "{name}" already exists')
-        ctx.notice(f'relation "{name}" already exists, skipping', sqlstate="42P07")
+    if has_made(ctx, node):
         return "CREATE TABLE AS"
+    schema, name = ctx.creation_schema(into.rel), cut_name(into.rel.relname)
     check_tablespace(ctx, into.tableSpaceName)
     names = [item.sval for item in into.colNames or ()]
     columns = _query_columns(ctx, query, names, "table")
@@ -422,7 +431,7 @@ def create_table_as(ctx: DdlContext, node: ast.CreateTableAsStmt) -> str:
     table = ctx.storage.table(desc)
     count = 0
     waiting: list[Row] = []
-    for batch in ctx.fetch(query_node):
+    for batch in ctx.fetch(query_node) if ctx.query_rows is None else ctx.query_rows():
         waiting += batch
         if len(waiting) >= _BATCH:
             count += table.insert_many(ctx.txn, waiting)
@@ -434,11 +443,10 @@ def create_table_as(ctx: DdlContext, node: ast.CreateTableAsStmt) -> str:
 
 def select_into(ctx: DdlContext, node: ast.SelectStmt) -> str:
     """SELECT … INTO as CREATE TABLE AS."""
-    into = node.intoClause
-    node.intoClause = None
-    return create_table_as(
-        ctx, ast.CreateTableAsStmt(query=node, into=into, objtype=enums.ObjectType.OBJECT_TABLE, if_not_exists=False)
-    )
+    query, kind = copy(node), enums.ObjectType.OBJECT_TABLE
+    query.intoClause = None
+    made = ast.CreateTableAsStmt(query=query, into=node.intoClause, objtype=kind, if_not_exists=False)
+    return create_table_as(ctx, made)
 
 
 def truncate_statement(ctx: DdlContext, node: ast.TruncateStmt) -> str:
@@ -453,6 +461,8 @@ def truncate_statement(ctx: DdlContext, node: ast.TruncateStmt) -> str:
         ctx.check_unused(desc, "TRUNCATE")
         if node.restart_seqs:
             _restart_sequences(ctx, desc)
+        if desc.is_partitioned:
+            continue
         counts = ctx.storage.table(desc).counts
         truncate(ctx, desc)
         ctx.txn.levels[-1].empty(counts)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from aurora.datum import Row
 from aurora.errors import DuplicateObject, DuplicateTable, InvariantViolation, TooManyColumns
+from aurora.ids import RelFile
 from compute_node.catalog.builders import array_type_row, attribute_row, class_row, composite_type_row, index_row
 from compute_node.catalog.ddl.context import (
     CLASS_COLLATION,
@@ -39,7 +40,7 @@ def create_relation(
     options: list[str] | None = None,
     dimensions: dict[int, int] | None = None,
 ) -> RelationDesc:
-    """Make a table (r), view (v), sequence (S) or composite type (c) with its row type; 42P07, 42710, 54011. Returns
+    """Make a table (r, p), view (v), sequence (S) or composite type (c) with its row type; 42P07, 42710, 54011. Returns
     its descriptor."""
     if len(columns) > COLUMNS_MAX:
         raise TooManyColumns(f"tables can have at most {COLUMNS_MAX} columns")
@@ -47,7 +48,7 @@ def create_relation(
     layer = ctx.view.layer
     if layer.relation_oid(namespace, name) is not None:
         raise DuplicateTable(f'relation "{name}" already exists')
-    has_type = kind in "rvc"
+    has_type = kind in "rvcp"
     if has_type and type_name_taken(ctx, namespace, name):
         raise DuplicateObject(
             f'type "{name}" already exists',
@@ -55,7 +56,7 @@ def create_relation(
             "with any existing type.",
         )
     oid = ctx.next_oid()
-    relfile = 0 if kind in "vc" else ctx.new_relation_storage(oid)
+    relfile = 0 if kind in "vcp" else ctx.new_relation_storage(oid)
     row_type = array_type = 0
     owner = ctx.user_oid
     if has_type:
@@ -188,7 +189,9 @@ def create_index(
     if ctx.view.layer.relation_oid(table.namespace, index.name) is not None:
         raise DuplicateTable(f'relation "{index.name}" already exists')
     oid = ctx.next_oid()
-    made = replace(index, oid=oid, relfile=ctx.new_relation_storage(oid))
+    # An index of a partitioned table has no entries: its partitions' have them.
+    relfile = RelFile(0) if table.is_partitioned else ctx.new_relation_storage(oid)
+    made = replace(index, oid=oid, relfile=relfile)
     numbers = [*made.columns, *made.included]
     types = [*column_types, *(table.columns[attno - 1].type for attno in made.included)]
     view = ctx.view
@@ -200,7 +203,7 @@ def create_index(
                 oid,
                 made.name,
                 table.namespace,
-                "i",
+                "I" if table.is_partitioned else "i",
                 len(numbers),
                 owner=table.owner,
                 relfile=made.relfile,
@@ -230,7 +233,8 @@ def create_index(
     if not record.relhasindex:
         ctx.rows.update("pg_class", record, relhasindex=True)
     ctx.changes.touch(table.oid, oid)
-    ctx.build_index(relation(ctx, table.oid), made)
+    if not table.is_partitioned:
+        ctx.build_index(relation(ctx, table.oid), made)
     return made
 
 

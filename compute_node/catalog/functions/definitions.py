@@ -10,10 +10,12 @@ from aurora.errors import UndefinedColumn, UndefinedTable
 from compute_node.catalog.functions import routines
 from compute_node.catalog.functions.call import Call, quote_identifier
 from compute_node.catalog.functions.names import regclass_in
+from compute_node.catalog.functions.partitions import shown_bound
 from compute_node.catalog.routines import split_texts
 from compute_node.catalog.rows import Record
 from compute_node.relations.access_methods import METHODS
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
+from compute_node.relations.partitions import PACKED
 from compute_node.relations.schema import CATALOGS
 from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.stored import analyze_domain_check, analyze_stored
@@ -34,6 +36,8 @@ def _pretty(call: Call, desc: RelationDesc | None, text: str) -> str:
 def get_expr(call: Call, text: str, oid: int, pretty: bool = False) -> str:
     """pg_get_expr; an index's expressions are given one after the other."""
     desc = call.view.relation(oid)
+    if text.startswith(PACKED) and desc is not None:
+        return shown_bound(call, desc) or ""
     return ", ".join(_expression(call, desc, each, pretty) for each in split_texts(text))
 
 
@@ -143,7 +147,8 @@ def get_indexdef(call: Call, oid: int, column: int = 0, pretty: bool = False) ->
         return texts[column - 1] if column <= len(texts) else ""
     desc = call.view.relation(oid)
     name = call.relation_name(table) if pretty else f"{quote_identifier(table.schema)}.{quote_identifier(table.name)}"
-    text = f"CREATE {'UNIQUE ' if index.unique else ''}INDEX {quote_identifier(index.name)} ON {name}"
+    only = "ONLY " if table.is_partitioned else ""
+    text = f"CREATE {'UNIQUE ' if index.unique else ''}INDEX {quote_identifier(index.name)} ON {only}{name}"
     text += f" USING {index.method} ({', '.join(_column_texts(call, table, index, pretty=pretty))})"
     if index.included:
         text += f" INCLUDE ({', '.join(quote_identifier(table.columns[attno - 1].name) for attno in index.included)})"
@@ -326,8 +331,6 @@ FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "pg_get_functiondef": routines.definition,
     "pg_get_function_sqlbody": routines.body,
     "pg_get_triggerdef": _none,
-    "pg_get_partkeydef": _none,
-    "pg_get_partition_constraintdef": _none,
     "pg_get_statisticsobjdef": _none,
     "pg_get_statisticsobjdef_columns": _none,
     "pg_get_replica_identity_index": _none,

@@ -26,7 +26,6 @@ from compute_node.catalog.functions.call import Call
 from compute_node.catalog.objects import INTERNAL_LANGUAGE, internal_function
 from compute_node.catalog.permissions import denied_relation
 from compute_node.catalog.uncoded import SQL_LANGUAGE
-from compute_node.relations.descriptors import RelationDesc
 from compute_node.session.settings import DEFINITIONS
 from compute_node.sql.analyze.from_clause import analyze_view
 from compute_node.sql.rewriter.views import assignable_column, base_entry, why_not_query
@@ -120,7 +119,7 @@ def _events(call: Call, oid: int, attno: int | None) -> int:
 
 
 def nothing(call: Call, *_: Datum) -> Iterator[Row]:
-    """No rows, where what they would tell of is not there: extensions, partitions, files of settings and of user name
+    """No rows, where what they would tell of is not there: extensions, files of settings and of user name
     maps, prepared transactions."""
     return iter(())
 
@@ -262,7 +261,7 @@ def multixact_members(call: Call, multixact: int) -> Iterator[Row]:
     raise InternalError(f"MultiXactId {multixact} has not been created yet -- apparent wraparound")
 
 
-# index methods that are not here, partitions
+# index methods that are not here
 
 
 def _of_index(method: str) -> Callable[..., Datum]:
@@ -277,26 +276,6 @@ def _of_index(method: str) -> Callable[..., Datum]:
     return refuse
 
 
-def satisfies_hash_partition(
-    call: Call, oid: int | None, modulus: int | None, remainder: int | None, *_: Datum
-) -> bool | None:
-    """satisfies_hash_partition: no table is partitioned. 22023."""
-    if oid is None or modulus is None or remainder is None:
-        return False
-    desc: RelationDesc | None = call.view.relation(oid)
-    if desc is None:
-        return None
-    if modulus <= 0:
-        raise InvalidParameterValue("modulus for hash partition must be an integer value greater than zero")
-    if remainder < 0:
-        raise InvalidParameterValue(
-            "remainder for hash partition must be an integer value greater than or equal to zero"
-        )
-    if remainder >= modulus:
-        raise InvalidParameterValue("remainder for hash partition must be less than modulus")
-    raise InvalidParameterValue(f'"{desc.name}" is not a hash partitioned table')
-
-
 def vector_types(call: Call, types: list[int]) -> str:
     """oidvectortypes: their names, with commas."""
     return ", ".join([call.type_name(oid) for oid in types])
@@ -309,7 +288,6 @@ FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "pg_sequence_parameters": sequence_parameters,
     "pg_relation_is_updatable": relation_is_updatable,
     "pg_column_is_updatable": column_is_updatable,
-    "pg_partition_tree": nothing,
     "pg_config": build_settings,
     "pg_tablespace_databases": tablespace_databases,
     "oidvectortypes": vector_types,
@@ -326,7 +304,6 @@ FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "pg_rotate_logfile_old": rotate_logfile,
     "pg_current_logfile": current_logfile,
     "pg_log_backend_memory_contexts": log_memory,
-    "satisfies_hash_partition": satisfies_hash_partition,
     "brin_summarize_new_values": _of_index("BRIN"),
     "brin_summarize_range": _of_index("BRIN"),
     "brin_desummarize_range": _of_index("BRIN"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from aurora.datum import Datum, Row
@@ -33,10 +33,12 @@ from compute_node.work.waits import EVENTS
 if TYPE_CHECKING:
     from compute_node.session.settings import Setting
     from compute_node.session.state import SessionState
+    from compute_node.txn.serializable import SerialTxn
     from compute_node.txn.transaction import Txn
 
 
 _PAGE_BYTES = 8192
+_READ = "SIReadLock"
 _DEFAULT_TABLESPACE = 1663
 
 
@@ -238,23 +240,48 @@ def stat_get_activity(call: Call, pid: int | None) -> Iterator[Row]:
 
 
 def lock_status(call: Call) -> Iterator[Row]:
-    """pg_lock_status: relation and advisory locks that transactions hold or wait for."""
+    """pg_lock_status: relation and advisory locks that transactions hold or wait for, those that sessions hold, and
+    what serializable transactions have read."""
     storage = call.engine.storage
+    owners = {id(each): each.advisory_locks.owner for each in _sessions(call) if each.advisory_locks is not None}
     for txn in list(storage.txns.active):
         masks = dict(txn.table_locks)
         for locks in txn.weak_locks:
             for key, mode in locks.modes:
                 masks[key] = masks.get(key, 0) | 1 << mode
-        for key, mask in masks.items():
-            for mode in range(1, len(MODE_NAMES)):
-                if mask >> mode & 1:
-                    yield _lock_row(txn, key, mode, granted=True)
+        # What both a session and its transaction hold is one lock.
+        owner = owners.pop(id(txn.session), None)
+        for key, mask in owner.table_locks.items() if owner is not None else ():
+            masks[key] = masks.get(key, 0) | mask
+        yield from _held(txn, masks)
+        if txn.serial is not None:
+            yield from _read(txn, txn.serial)
+    for owner in owners.values():
+        yield from _held(owner, owner.table_locks)
     for lock in list(storage.locks.relations.values()):
         for txn, mode, _ in lock.queue:
-            yield _lock_row(txn, lock.oid, mode, granted=False)
+            yield _lock_row(txn, lock.oid, MODE_NAMES[mode], granted=False)
 
 
-def _lock_row(txn: Txn, key: int, mode: int, granted: bool) -> Row:
+def _held(txn: Txn, masks: Mapping[int, int]) -> Iterator[Row]:
+    for key, mask in masks.items():
+        for mode in range(1, len(MODE_NAMES)):
+            if mask >> mode & 1:
+                yield _lock_row(txn, key, MODE_NAMES[mode], granted=True)
+
+
+def _read(txn: Txn, serial: SerialTxn) -> Iterator[Row]:
+    """The tables, pages and rows that a serializable transaction has noted (of an index's ranges there is no page)."""
+    for table in serial.tables:
+        yield _lock_row(txn, table, _READ, granted=True)
+    for table, places in serial.places.items():
+        for _, at in places:
+            row = list(_lock_row(txn, table, _READ, granted=True))
+            row[0], row[3], row[4] = ("tuple", at >> 16, at & 0xFFFF) if at >= 0 else ("page", -1 - at, None)
+            yield tuple(row)
+
+
+def _lock_row(txn: Txn, key: int, mode: str, granted: bool) -> Row:
     """A lock's key is (database, OID) of a relation, the OID of a database, one of ``object_key``, or an
     advisory key of a database."""
     high, low = (key >> 32) & 0xFFFFFFFF, key & 0xFFFFFFFF
@@ -284,7 +311,7 @@ def _lock_row(txn: Txn, key: int, mode: int, granted: bool) -> Row:
         part,
         f"{txn.pid}/{txn.xid or 0}",
         txn.pid,
-        MODE_NAMES[mode],
+        mode,
         granted,
         False,
         None,

@@ -353,15 +353,15 @@ class Describer:
         below = isinstance(plan, pl.Update) and isinstance(plan.child, _LEAVES)
         (shown.children[-1] if below else shown).children += extra
 
-    def _conditions(self, plan: Any, conditions: Sequence[ex.Expr]) -> str:
+    def _conditions(self, plan: Any, conditions: Sequence[ex.Expr], joined: str = " AND ") -> str:
         """Conditions over the columns of a scan's table, joined."""
         alias = quoted(self._alias(plan)) + "." if self._verbose else ""
 
         def name(side: int, index: int) -> str:
-            return alias + quoted(plan.relation.columns[index].name)
+            return alias + (pl.SYSTEM_COLUMNS.get(index + 1) or quoted(plan.relation.columns[index].name))
 
         tests = [self._wording.text(item, name) for item in conditions]
-        return tests[0] if len(tests) == 1 else f"({' AND '.join(tests)})" if tests else ""
+        return tests[0] if len(tests) == 1 else f"({joined.join(tests)})" if tests else ""
 
     def _bitmap(self, plan: pl.Plan, heap: pl.BitmapHeapScan) -> Shown:
         """What gives the row addresses of a bitmap scan."""
@@ -396,13 +396,15 @@ class Describer:
         match plan:
             case pl.SampleScan():
                 return self._sample(plan)
+            case pl.TidRangeScan():
+                shown = self._scan(plan, "Tid Range Scan")
+                shown.properties.append(("TID Cond", self._conditions(plan, plan.conditions)))
+                return shown
             case pl.SeqScan():
                 return self._scan(plan, "Seq Scan")
             case pl.TidScan():
                 shown = self._scan(plan, "Tid Scan")
-                tid = self._wording.text(plan.tid, self._scan_names(plan, self._verbose))
-                current = tid.startswith("CURRENT OF ")
-                shown.properties.append(("TID Cond", tid if current else f"(ctid = {tid})"))
+                shown.properties.append(("TID Cond", self._conditions(plan, plan.conditions, " OR ")))
                 return shown
             case pl.IndexScan():
                 way = " Backward" if plan.backward else ""
@@ -421,7 +423,8 @@ class Describer:
                 return shown
             case pl.BitmapHeapScan():
                 shown = self._scan(plan, "Bitmap Heap Scan")
-                shown.properties.append(("Recheck Cond", self._conditions(plan, plan.conditions)))
+                if plan.conditions:
+                    shown.properties.append(("Recheck Cond", self._conditions(plan, plan.conditions)))
                 shown.children.append(self._bitmap(plan.child, plan))
                 return shown
             case pl.FunctionScan() if isinstance(plan.call, ex.Call) and plan.call.function == XMLTABLE:

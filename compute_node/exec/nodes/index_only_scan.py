@@ -12,6 +12,7 @@ from compute_node.sql import plan as pl
 
 if TYPE_CHECKING:
     from compute_node.exec.context import ExecContext
+    from compute_node.exec.vectors.vector import ColumnBatch
 
 
 @executes(pl.IndexOnlyScan)
@@ -24,6 +25,12 @@ class IndexOnlyScanNode(IndexScanNode):
         """See ``IndexScanNode``."""
         for batch in super().batches(ctx):
             self._count(ctx, len(batch))
+            yield batch
+
+    def columns(self, ctx: ExecContext) -> Iterator[ColumnBatch]:
+        """See ``IndexScanNode``."""
+        for batch in super().columns(ctx):
+            self._count(ctx, batch.count)
             yield batch
 
     def fetch(self, ctx: ExecContext) -> Batch:

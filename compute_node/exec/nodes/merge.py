@@ -18,7 +18,9 @@ from compute_node.exec.compile.rows import row_function, truth_function
 from compute_node.exec.compile.unit import row_scope
 from compute_node.exec.constraints import row_verifier
 from compute_node.exec.nodes.base import Batch, Node, executes
+from compute_node.exec.placing import Mover, PartitionTest
 from compute_node.exec.recheck import Held, Rechecker
+from compute_node.exec.routing import Router, router_of
 from compute_node.sql import plan as pl
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ class _Action:
         action: pl.MergeStep,
         builder: Builder,
         named: RelationDesc | None = None,
+        mover: Mover | None = None,
     ) -> None:
         shown = (named, plan.attnos) if named is not None and isinstance(plan, pl.ChangedTable) else None
         self.command = action.command
@@ -61,6 +64,7 @@ class _Action:
                 whole=True,
                 generated=plan.generated,
                 shown=shown,
+                mover=mover,
             )
             keys = {attno for index in plan.relation.indexes if index.unique for attno in index.columns}
             if not keys & set(self.change.changed):
@@ -73,16 +77,45 @@ class _Action:
 class MergeNode(Node):
     """``run`` gives the number of rows inserted, updated and deleted."""
 
-    __slots__ = ("_address", "_child", "_generate", "_matched", "_recheck", "_relation", "_unmatched", "_verify")
+    __slots__ = (
+        "_address",
+        "_child",
+        "_generate",
+        "_matched",
+        "_recheck",
+        "_relation",
+        "_router",
+        "_test",
+        "_unmatched",
+        "_verify",
+    )
 
     def __init__(self, plan: pl.Merge, builder: Builder) -> None:
         self._relation, self._address = plan.relation, plan.address
         self._child = builder.node(plan.child)
         self._recheck = Rechecker(plan.again, builder)
+        moves, router = plan.moves, router_of(plan.moves, builder)
         self._matched = {
-            each.relation.oid: [_Action(each, step, builder, plan.relation) for step in each.steps if step.matched]
-            for each in plan.tables or (plan,)
+            each.relation.oid: [
+                _Action(
+                    each,
+                    step,
+                    builder,
+                    plan.relation,
+                    None if moves is None else Mover(moves, each.relation, router, builder),
+                )
+                for step in each.steps
+                if step.matched
+            ]
+            for each in plan.tables or (() if plan.relation.is_partitioned else (plan,))
         }
+        self._router = None
+        if plan.route is not None:
+            self._router = Router(
+                pl.Insert(relation=plan.relation, child=pl.Result(), route=plan.route), plan.route, builder
+            )
+        is_leaf = plan.relation.is_partition and plan.route is None
+        self._test = PartitionTest(builder, plan.relation) if is_leaf else None
         self._unmatched = [_Action(plan, step, builder) for step in plan.steps if not step.matched]
         self._generate = generator(builder, plan.relation, plan.generated)
         self._verify = row_verifier(builder, plan.relation, plan.checks)
@@ -95,7 +128,6 @@ class MergeNode(Node):
 
     def run(self, ctx: ExecContext) -> int:
         """Works on every joined row."""
-        table = ctx.storage.table(self._relation)
         touched: set[tuple[int, int]] = set()
         count = 0
         # The target is read to its end first: what is stored here must not be met by the scan.
@@ -108,7 +140,7 @@ class MergeNode(Node):
                     ctx.check()
                     done = None if row[self._address.tid] is None else self._on_match(ctx, row, touched)
                     if done is None:
-                        done = self._on_none(ctx, table, row)
+                        done = self._on_none(ctx, row)
                     count += done
         return count
 
@@ -153,14 +185,19 @@ class MergeNode(Node):
         else:
             table.delete(ctx.txn, ctx.snapshot, tid, lambda values, at: True, ())
 
-    def _on_none(self, ctx: ExecContext, table: Table, row: Row) -> bool:
+    def _on_none(self, ctx: ExecContext, row: Row) -> bool:
         action = self._first(ctx, self._unmatched, row)
         if action is None or action.values is None:
             return False
         values = action.values(ctx, row)
+        if self._router is not None:
+            self._router.store_one(ctx, values)
+            return True
         if self._generate is not None:
             values = self._generate(ctx, [values])[0]
         if self._verify is not None:
             self._verify(ctx, [values])
-        table.insert(ctx.txn, values)
+        if self._test is not None:
+            self._test.check(ctx, [values])
+        ctx.storage.table(self._relation).insert(ctx.txn, values)
         return True

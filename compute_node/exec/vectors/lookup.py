@@ -98,9 +98,10 @@ class ColumnLookup:
     def of(cls, plan: pl.NestLoop, builder: Builder, outer: str | None) -> ColumnLookup | None:
         """None when the inner side is another one, or something is not for columns."""
         scan = plan.inner.child if isinstance(plan.inner, pl.Memoize) else plan.inner
-        if outer is None or plan.outer.rows < OUTER_ROWS_MIN or not _is_lookup(plan, scan):
+        if outer is None or plan.outer.rows < OUTER_ROWS_MIN:
             return None
-        assert isinstance(scan, pl.IndexScan)
+        if not isinstance(scan, pl.IndexScan) or not _is_lookup(plan, scan):
+            return None
         width = len(outer)
         given = {number: beside(value, 0, 0) for number, value in plan.parameters}
         conditions = [each for each in (scan.recheck, scan.filter) if each is not None]
@@ -231,9 +232,9 @@ def _together(first: Vector, second: Vector, count: int) -> Vector:
     return concatenated((first, second))
 
 
-def _is_lookup(plan: pl.NestLoop, scan: pl.Plan) -> bool:
+def _is_lookup(plan: pl.NestLoop, scan: pl.IndexScan) -> bool:
     """Whether the inner side is a scan of a B-tree for equal leading columns, of columns of the table."""
-    if not isinstance(scan, pl.IndexScan) or plan.kind not in ("inner", "left", "semi", "anti"):
+    if plan.kind not in ("inner", "left", "semi", "anti"):
         return False
     if plan.kind in ("semi", "anti") and scan.rows > SEMI_ROWS_MAX:
         return False

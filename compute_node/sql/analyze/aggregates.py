@@ -53,8 +53,10 @@ class _Checker:
                 common = self.common
                 grouped = {item.attno for item in common if isinstance(item, Var) and item.rte == rte}
                 for index in relation.indexes:
-                    if index.primary and set(index.columns) <= grouped:
+                    if index.primary and index.immediate and set(index.columns) <= grouped:
                         known = True
+                        if index.constraint:
+                            self.scope.catalog.rely_on_key(index.constraint)
             self.determined[rte] = known
         return known
 

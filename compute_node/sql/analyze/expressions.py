@@ -778,6 +778,8 @@ _WITHOUT_QUERIES = {
     "DEFAULT": "DEFAULT expression",
     "INDEX": "index expression",
     "EXECUTE": "EXECUTE parameter",
+    "PARTITION": "partition key expression",
+    "BOUND": "partition bound",
 }
 
 

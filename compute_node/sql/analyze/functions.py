@@ -331,6 +331,8 @@ _SRF_REFUSED = {
     "EXECUTE": "EXECUTE parameters",
     "WHEN": "MERGE WHEN conditions",
     "COPY": "COPY FROM WHERE conditions",
+    "PARTITION": "partition key expressions",
+    "BOUND": "partition bound",
 }
 
 
@@ -511,6 +513,8 @@ _PLACES = {
     "CALL": "CALL arguments",
     "EXECUTE": "EXECUTE parameters",
     "WHEN": "MERGE WHEN conditions",
+    "PARTITION": "partition key expressions",
+    "BOUND": "partition bound",
 }
 """Clauses without aggregates, as messages name them"""
 

@@ -65,6 +65,8 @@ _REFUSED = {
     "CALL": "CALL arguments",
     "EXECUTE": "EXECUTE parameters",
     "WHEN": "MERGE WHEN conditions",
+    "PARTITION": "partition key expressions",
+    "BOUND": "partition bound",
 }
 
 

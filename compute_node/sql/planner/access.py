@@ -1,4 +1,4 @@
-"""Rule: how to read one table: sequentially, through an index, by bitmaps, or by tid."""
+"""Rule: how to read one table: sequentially, by addresses, through an index or by bitmaps."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
-from compute_node.sql.expressions import Call, Expr, SortKey, Var
+from compute_node.sql.expressions import CurrentOf, Expr, SortKey
 from compute_node.sql.planner.bitmap_paths import BitmapPaths
 from compute_node.sql.planner.classes import Classes, Order, begins
 from compute_node.sql.planner.families import FamilyPaths, Member
 from compute_node.sql.planner.index_paths import IndexPath, IndexPaths
 from compute_node.sql.planner.paths import CPU_TUPLE_COST, DISABLED_COST, SEQ_PAGE_COST, AppendPath, ScanPath, test_cost
-from compute_node.sql.planner.quals import relids
+from compute_node.sql.planner.quals import local_vars
 from compute_node.sql.planner.selectivity import Estimator, table_size
 from compute_node.sql.planner.state import Statement
+from compute_node.sql.planner.tid_paths import CTID, TidPaths
 from compute_node.sql.query import Query, RangeEntry
 
 
@@ -36,6 +37,7 @@ class Access:
         self.estimator = known
         self._indexes = IndexPaths(statement, self.estimator, keeps)
         self._bitmaps = BitmapPaths(self.estimator, self._indexes, keeps)
+        self._tids = TidPaths(statement, self.estimator)
 
     def _index_paths(
         self,
@@ -56,23 +58,10 @@ class Access:
             yield found
 
     def seq_path(self, rte: int, entry: RangeEntry, quals: Sequence[Expr]) -> ScanPath:
-        """The whole table, filtered; by tid when a condition says ``ctid = …``."""
+        """The whole table, filtered."""
         relation = entry.relation
         pages, total = table_size(self.catalog, relation) if relation is not None else (1.0, 1000.0)
         rows = total * self.estimator.of_all(quals)
-        for qual in quals if entry.sample is None else ():
-            if isinstance(qual, Call) and qual.operator and len(qual.arguments) == 2:
-                if self.catalog.operator(qual.operator).name != "=":
-                    continue
-                for column, key in (qual.arguments, qual.arguments[::-1]):
-                    is_ctid = (
-                        isinstance(column, Var) and column.rte == rte and column.attno == -1 and column.levels_up == 0
-                    )
-                    if is_ctid and not relids(key):
-                        rest = [item for item in quals if item is not qual]
-                        return ScanPath(
-                            relids=frozenset({rte}), rows=1.0, cost=4.01, rte=rte, entry=entry, filter=rest, tid=key
-                        )
         cost = pages * SEQ_PAGE_COST + total * (CPU_TUPLE_COST + test_cost(quals))
         startup = 0.0 if self.statement.enabled("enable_seqscan") else DISABLED_COST
         cost += startup
@@ -92,12 +81,13 @@ class Access:
         return None if members is None else FamilyPaths(self, members)
 
     def indexed(self, rte: int, entry: RangeEntry) -> set[int]:
-        """The columns that indexes of a table, or of one of a family, have; 0 among them for an expression."""
+        """The columns by which a scan may find rows: those that indexes of a table, or of one of a family, have (0
+        among them for an expression), and ctid."""
         members = self._families.get(rte)
         if members is None:
             indexes = entry.relation.indexes if entry.relation is not None else ()
-            return {attno for index in indexes for attno in index.columns}
-        found = set()
+            return {CTID, *(attno for index in indexes for attno in index.columns)}
+        found = {CTID}
         for member in members:
             mine = {attno for index in member.relation.indexes for attno in index.columns}
             found |= {place for place, attno in enumerate(member.attnos, 1) if attno in mine} | ({0} & mine)
@@ -126,12 +116,14 @@ class Access:
         found = [sequential]
         if entry.sample is not None:
             return found
+        for by_tid in self._tids.paths(rte, entry, quals):
+            if by_tid.tids is not None and any(isinstance(value, CurrentOf) for value in by_tid.tids.values):
+                return [by_tid]
+            found.append(by_tid)
         for each in self._index_paths(rte, entry, quals, for_order=bool(classes.interesting)):
             path = each.path
             if path.index is not None and path.index.unique:
                 return [path]
-            if sequential.tid is not None:
-                continue
             order = order_of(each.order) if each.order and classes.interesting else ()
             useful = bool(order) and order[0][0] in classes.interesting
             if useful:
@@ -143,13 +135,12 @@ class Access:
                 path.order = order
             if each.finds or useful:
                 found.append(path)
-        if sequential.tid is None and classes.wanted:
+        if classes.wanted:
             for nearest in self._indexes.nearest(rte, entry, quals, classes.sorted_by):
                 nearest.path.order = order_of(nearest.order)
                 found.append(nearest.path)
-        if sequential.tid is None:
-            bitmap = self._bitmap(rte, entry, quals)
-            found += [] if bitmap is None else [bitmap]
+        bitmap = self._bitmap(rte, entry, quals)
+        found += [] if bitmap is None else [bitmap]
         return found
 
     def given_paths(
@@ -169,6 +160,10 @@ class Access:
             yield single[0]
             return
         yield from found
+        for by_tid in self._tids.paths(rte, entry, quals):
+            by_tid.required = frozenset(var for item in by_tid.conditions for var in local_vars(item) if var.rte != rte)
+            if by_tid.required:
+                yield by_tid
         bitmap = self._bitmap(rte, entry, quals, loops)
         if bitmap is not None and bitmap.required:
             yield bitmap

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from aurora.errors import InvariantViolation
 from compute_node.relations.access_methods import GIN, METHODS
 from compute_node.relations.descriptors import IndexDesc
-from compute_node.sql.expressions import Expr, Or
+from compute_node.sql.expressions import Expr, Or, Param
 from compute_node.sql.plan import IndexKey
 from compute_node.sql.planner.index_cost import ScanSize, bitmap_heap_cost, bitmap_index_cost, gin_cost
 from compute_node.sql.planner.index_paths import Choice, IndexPaths, descents
+from compute_node.sql.planner.index_proof import Proof
 from compute_node.sql.planner.item_counts import count_items
 from compute_node.sql.planner.paths import CPU_OPERATOR_COST, ScanPath, test_cost
 from compute_node.sql.planner.quals import as_given, conjunction, conjuncts, local_vars
@@ -108,12 +109,16 @@ class BitmapPaths:
         checked = METHODS[index.method].lossy or any(each.lossy or each not in choice.keys for each in exact)
         derived = [each.shown for each in choice.keys if not each.exact]
         conditions = _distinct([each.shown for each in choice.clauses])
-        tested = _distinct([each.qual if each.exact else each.shown for each in choice.clauses])
+        original = _distinct([each.qual for each in choice.clauses])
+        # What the keys imply of the predicate is neither checked again nor shown.
+        literals: list[Param] = []
+        proof = Proof(self._catalog, [each.qual for each in exact], literals)
+        added = [item for item in predicate if not proof.implies((item,)) or literals]
         return Bitmap(
             fraction=fraction,
             cost=self._cost(index, size, choice),
-            meets=_distinct([*(each.qual for each in exact), *derived, *predicate]),
-            shown=[*tested, *(item for item in predicate if item not in tested)],
+            meets=_distinct([*(each.qual for each in exact), *derived, *added]),
+            shown=_distinct([*original, *added]),
             lossy=checked,
             quals=_distinct([*(each.qual for each in exact), *([] if self._keep_implied else predicate)]),
             index=index,
@@ -143,7 +148,8 @@ class BitmapPaths:
         for part in parts:
             missing *= 1.0 - part.fraction
         whole = all(
-            set_equal(part.quals, conjuncts(branch)) for part, branch in zip(parts, qual.arguments, strict=True)
+            all(item in part.quals for item in conjuncts(branch))
+            for part, branch in zip(parts, qual.arguments, strict=True)
         )
         return [
             Bitmap(
@@ -209,7 +215,7 @@ class BitmapPaths:
             filter=rest,
             keys=met,
             bitmap=whole,
-            conditions=whole.shown,
+            conditions=[item for item in whole.shown if item not in rest],
             recheck=whole.meets if whole.lossy else [],
         )
 
@@ -217,11 +223,6 @@ class BitmapPaths:
 def _any_of(branches: Sequence[Sequence[Expr]]) -> Expr:
     parts = [part for part in (conjunction(items) for items in branches) if part is not None]
     return parts[0] if len(parts) == 1 else Or(type=oids.BOOL, arguments=tuple(parts))
-
-
-def set_equal(one: Sequence[Expr], other: Sequence[Expr]) -> bool:
-    """Whether both have the same expressions, which need not be hashable."""
-    return all(item in other for item in one) and all(item in one for item in other)
 
 
 def _distinct(nodes: Sequence[Expr]) -> list[Expr]:

@@ -25,7 +25,7 @@ from compute_node.sql.expressions import (
     Var,
     walk,
 )
-from compute_node.sql.plan import IndexScan, Plan
+from compute_node.sql.plan import IndexScan, Plan, TidBound
 from compute_node.sql.planner.classes import Order
 from compute_node.sql.planner.cost.joining import Side
 from compute_node.sql.query import RangeEntry
@@ -97,9 +97,19 @@ class EmptyPath(Path):
     """No FROM: one row without columns."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TidAccess:
+    """Which rows by their addresses: those of ``values`` (each an address or an array of them), or those within all the
+    bounds. The expressions still hold Vars."""
+
+    values: tuple[Expr, ...] = ()
+    lower: tuple[TidBound, ...] = ()
+    upper: tuple[TidBound, ...] = ()
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
 class ScanPath(Path):
-    """A base table: sequential, or by ``index`` (an IndexScan whose expressions still hold Vars), or by ``tid``."""
+    """A base table: sequential, or by ``index`` (an IndexScan whose expressions still hold Vars), or by ``tids``."""
 
     rte: int
     entry: RangeEntry
@@ -115,7 +125,7 @@ class ScanPath(Path):
     """the conditions among ``keys`` that the rows found need not meet"""
     bitmap: Bitmap | None = None
     """instead of ``index``: row addresses first, then the rows"""
-    tid: Expr | None = None
+    tids: TidAccess | None = None
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

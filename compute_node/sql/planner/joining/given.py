@@ -62,8 +62,8 @@ class GivenScans:
         self._made: dict[int, list[Given]] = {}
         relation = scan.entry.relation
         self._sets: list[int] = []
-        columns = access.indexed(scan.rte, scan.entry)
-        if relation is not None and scan.entry.sample is None and columns:
+        if relation is not None and scan.entry.sample is None:
+            columns = access.indexed(scan.rte, scan.entry)
             self._sets = self._outer_sets([each for each in clauses if _names(each.node, scan.rte, columns)])
 
     def _outer_sets(self, usable: Sequence[Clause]) -> list[int]:

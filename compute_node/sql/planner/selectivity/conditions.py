@@ -238,6 +238,8 @@ class Estimator:
             if constant is None:
                 return scalars.DEFAULT_RANGE
             is_greater, is_equal = estimator in (GREATER, GREATER_EQUAL), estimator in (LESS_EQUAL, GREATER_EQUAL)
+            if variable.is_address:
+                return scalars.address_share(self.catalog, variable, constant, is_greater, is_equal)
             return scalars.ordered(self.catalog, operator, variable, constant, is_greater, is_equal)
         if estimator in LIKE or estimator in REGEX:
             return self._matching(operator, estimator, variable, constant)

@@ -9,7 +9,7 @@ from decimal import Decimal
 from aurora.datum import Datum
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import Const
-from compute_node.sql.planner.selectivity.variable import Test, Variable, clamp, test_of
+from compute_node.sql.planner.selectivity.variable import Test, Variable, clamp, table_size, test_of
 from compute_node.types import oids
 
 DEFAULT_RANGE = 1.0 / 3.0
@@ -88,6 +88,22 @@ def ordered(
         part = sum(test(value) for value in bounds) / len(bounds) if bounds else None
     rest = 1.0 - variable.null_fraction - known
     return clamp(passing + rest * (0.5 if part is None else part))
+
+
+def address_share(catalog: CatalogView, variable: Variable, constant: Const, is_greater: bool, is_equal: bool) -> float:
+    """The rows below an address (above, with ``is_greater``): as many as the table has pages before its own, and of its
+    own page as many as the slot says."""
+    if not isinstance(constant.value, int) or variable.relation is None:
+        return 0.0
+    pages, rows = table_size(catalog, variable.relation)
+    density = rows / (pages - 0.5)
+    block, slot = float(constant.value >> 16), constant.value & 0xFFFF
+    if block >= pages - 1:
+        density *= 0.5
+    part = (block + min(slot / density, 1.0)) / (pages - 0.5)
+    if is_equal == is_greater:
+        part -= 1.0 / rows
+    return clamp(1.0 - part if is_greater else part)
 
 
 def histogram_share(

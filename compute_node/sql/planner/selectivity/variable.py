@@ -80,6 +80,11 @@ class Variable:
     """whether any operator may be tried on its values; else those alone that tell nothing but their results"""
 
     @property
+    def is_address(self) -> bool:
+        """Whether it is a table's ctid."""
+        return self.relation is not None and isinstance(self.node, Var) and self.node.attno == -1
+
+    @property
     def null_fraction(self) -> float:
         """Of the rows, 0 when it is not known."""
         return 0.0 if self.statistics is None else self.statistics.null_fraction

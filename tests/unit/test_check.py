@@ -1,0 +1,307 @@
+"""``aurora_check()``: a sound database has no faults; each kind of planted damage is found, where it was planted."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import errors
+from support_server import CountingEngine, serve_engine
+from test_session_protocol import connect
+
+from aurora.kernels.python.btree import META_ROOT, OFF_RIGHT
+from aurora.kernels.python.tuples import OFF_XMIN, TUPLE_HEADER_BYTES
+from aurora.page import HEADER_BYTES, OFF_FLAGS, OFF_LOWER, OFF_UPPER
+from compute_node.access.gist.pages import LEAF
+from compute_node.access.hash.pages import MAP, META
+from compute_node.catalog.view import CatalogView
+from compute_node.hub import HUB
+from compute_node.relations.descriptors import RelationDesc
+from compute_node.relations.schema import ROLE_POSTGRES
+from compute_node.wire.server import Server
+
+SETUP = """
+create table t (id int primary key, h int, n int check (n > 0), long text);
+alter table t alter long set storage external;
+insert into t select i, i % 7, i, case when i = 3 then repeat('x', 9000) end from generate_series(1, 1000) i;
+create index by_h on t using hash (h);
+create index by_n on t (n desc) where n % 2 = 0;
+create table c (ref int references t);
+insert into c values (5);
+create sequence s;
+create table g (id int, tags int[], span int4range, at point);
+insert into g select i, array[i % 10, i % 7, i], int4range(i, i + 5), point(i % 37, i) from generate_series(1, 800) i;
+create index by_tags on g using gin (tags);
+create index by_span on g using gist (span);
+create index by_place on g using spgist (at);
+"""
+ALL = "select relation, place, problem from aurora_check()"
+OWN = (
+    "select f.relation, place, problem from pg_class, lateral aurora_check_relation(oid) f where relnamespace ="
+    " 'public'::regnamespace and relkind in ('r', 'S')"
+)
+
+
+def shared_view(engine: CountingEngine) -> CatalogView:
+    catalog = engine.catalog
+    return catalog.make_view(catalog.shared(), "", "postgres", ROLE_POSTGRES)
+
+
+class Damage:
+    """Writes into pages of the cache, past log and kernels."""
+
+    def __init__(self, engine: CountingEngine) -> None:
+        self._engine = engine
+
+    def relation(self, name: str, schema: str = "public") -> RelationDesc:
+        found = shared_view(self._engine).find_relation(schema, name)
+        assert found is not None
+        return found
+
+    def page(self, relfile: int, block: int) -> memoryview:
+        storage = self._engine.storage
+        page: memoryview = storage.arena.page(storage.cache.get(storage.file(relfile).map.page_no(block)))
+        return page
+
+    def index(self, name: str, table: str = "t") -> int:
+        return next(each.relfile for each in self.relation(table).indexes if each.name == name)
+
+    def line(self, page: memoryview, slot: int) -> tuple[int, int]:
+        """Offset, flags and length."""
+        offset, word = struct.unpack_from("<HH", page, HEADER_BYTES + 4 * (slot - 1))
+        return offset, word
+
+    def put_line(self, page: memoryview, slot: int, offset: int, word: int) -> None:
+        struct.pack_into("<HH", page, HEADER_BYTES + 4 * (slot - 1), offset, word)
+
+    def leaf(self, block: int) -> memoryview:
+        """The n-th leaf of t's primary key, from the left."""
+        found = self.page(self.index("t_pkey"), 1)
+        while block:
+            found = self.page(self.index("t_pkey"), struct.unpack_from("<I", found, OFF_RIGHT)[0])
+            block -= 1
+        return found
+
+    def root(self) -> memoryview:
+        meta = self.page(self.index("t_pkey"), 0)
+        return self.page(self.index("t_pkey"), struct.unpack_from("<I", meta, META_ROOT)[0])
+
+
+def future_xmin(damage: Damage) -> None:
+    page = damage.page(damage.relation("t").relfile, 0)
+    struct.pack_into("<Q", page, damage.line(page, 4)[0] + OFF_XMIN, 1 << 40)
+
+
+def unknown_xmax(damage: Damage) -> None:
+    page = damage.page(damage.relation("t").relfile, 0)
+    struct.pack_into("<Q", page, damage.line(page, 4)[0], 1 << 41)
+
+
+def overlap(damage: Damage) -> None:
+    page = damage.page(damage.relation("t").relfile, 0)
+    damage.put_line(page, 4, *damage.line(page, 5))
+
+
+def bounds(damage: Damage) -> None:
+    page = damage.page(damage.relation("t").relfile, 1)
+    struct.pack_into("<H", page, OFF_UPPER, 9000)
+
+
+def columns(damage: Damage) -> None:
+    page = damage.page(damage.relation("t").relfile, 0)
+    page[damage.line(page, 4)[0] + 18] = 9
+
+
+def lost_row(damage: Damage) -> None:
+    damage.put_line(damage.page(damage.relation("t").relfile, 0), 4, 0, 0)
+
+
+def lost_entry(damage: Damage) -> None:
+    leaf = damage.leaf(1)
+    struct.pack_into("<H", leaf, OFF_LOWER, struct.unpack_from("<H", leaf, OFF_LOWER)[0] - 4)
+
+
+def disorder(damage: Damage) -> None:
+    leaf = damage.leaf(0)
+    second, third = damage.line(leaf, 3), damage.line(leaf, 4)
+    damage.put_line(leaf, 3, *third)
+    damage.put_line(leaf, 4, *second)
+
+
+def broken_link(damage: Damage) -> None:
+    struct.pack_into("<I", damage.leaf(0), OFF_RIGHT, 0)
+
+
+def circle(damage: Damage) -> None:
+    struct.pack_into("<I", damage.leaf(1), OFF_RIGHT, 1)
+
+
+def lost_downlink(damage: Damage) -> None:
+    root = damage.root()
+    struct.pack_into("<H", root, OFF_LOWER, struct.unpack_from("<H", root, OFF_LOWER)[0] - 4)
+
+
+def foreign_page(damage: Damage) -> None:
+    struct.pack_into("<I", damage.leaf(1), HEADER_BYTES - 4, 4711)
+
+
+def wrong_bucket(damage: Damage) -> None:
+    relfile = damage.index("by_h")
+    block = 1
+    while (page := damage.page(relfile, block))[13] & (MAP | META) or page[OFF_LOWER] == HEADER_BYTES:
+        block += 1
+    page[HEADER_BYTES + 3] ^= 0xFF
+
+
+def lost_item(damage: Damage) -> None:
+    """Of the first leaf of the GIN index."""
+    leaf = damage.page(damage.index("by_tags", "g"), 1)
+    struct.pack_into("<H", leaf, OFF_LOWER, struct.unpack_from("<H", leaf, OFF_LOWER)[0] - 4)
+
+
+def _gist_leaf(damage: Damage, name: str) -> memoryview:
+    block = 1
+    while not (page := damage.page(damage.index(name, "g"), block))[OFF_FLAGS] & LEAF:
+        block += 1
+    return page
+
+
+def narrow_key(damage: Damage) -> None:
+    """The key above a leaf of the GiST index holds less than the leaf has: the leaf's first range begins elsewhere."""
+    leaf = _gist_leaf(damage, "by_span")
+    size = struct.unpack_from("<H", leaf, HEADER_BYTES)[0]
+    at = HEADER_BYTES + size - 8
+    leaf[at : at + 8] = b"\x7f" + bytes(leaf[at + 1 : at + 8])
+
+
+def lost_place(damage: Damage) -> None:
+    leaf = _gist_leaf(damage, "by_place")
+    size = struct.unpack_from("<H", leaf, HEADER_BYTES)[0]
+    lower = struct.unpack_from("<H", leaf, OFF_LOWER)[0]
+    leaf[HEADER_BYTES : lower - size] = bytes(leaf[HEADER_BYTES + size : lower])
+    struct.pack_into("<H", leaf, OFF_LOWER, lower - size)
+
+
+def lost_chunk(damage: Damage) -> None:
+    toast = damage.relation("t").toast
+    assert toast is not None
+    damage.put_line(damage.page(toast.relfile, 0), 2, 0, 0)
+
+
+def _set_first_column(damage: Damage, table: str, slot: int, column: int, value: int) -> None:
+    page = damage.page(damage.relation(table).relfile, 0)
+    bitmap = 1 if table == "t" else 0
+    at = damage.line(page, slot)[0] + TUPLE_HEADER_BYTES + bitmap + 4 * column
+    struct.pack_into("<i", page, at, value)
+
+
+def second_key(damage: Damage) -> None:
+    _set_first_column(damage, "t", 2, 0, 1)
+
+
+def broken_check(damage: Damage) -> None:
+    _set_first_column(damage, "t", 1, 2, -1)
+
+
+def orphan(damage: Damage) -> None:
+    _set_first_column(damage, "c", 1, 0, 100_000)
+
+
+def lost_attribute(damage: Damage) -> None:
+    """The row of pg_attribute that was made last."""
+    attributes = damage.relation("pg_attribute", "pg_catalog")
+    blocks = damage._engine.storage.blocks(attributes.relfile)
+    while True:
+        blocks -= 1
+        page = damage.page(attributes.relfile, blocks)
+        if slots := (struct.unpack_from("<H", page, OFF_LOWER)[0] - HEADER_BYTES) // 4:
+            damage.put_line(page, slots, 0, 0)
+            return
+
+
+DAMAGES: list[tuple[Callable[[Damage], None], str, str]] = [
+    (future_xmin, "public.t", "is no transaction that there has been"),
+    (unknown_xmax, "public.t", "xmax 2199023255552 is no transaction"),
+    (overlap, "public.t", "slots 4 and 5 overlap"),
+    (bounds, "public.t", "of the page make no sense"),
+    (columns, "public.t", "9 columns, where the table has 4"),
+    (lost_row, "public.t_pkey", "has an entry for this address, and there is no row"),
+    (lost_entry, "public.t_pkey", "has no entry for this row"),
+    (disorder, "public.t_pkey", "items are not in order"),
+    (broken_link, "public.t_pkey", "the right links of its level do not lead there"),
+    (circle, "public.t_pkey", "the right links of its level lead there twice"),
+    (lost_downlink, "public.t_pkey", "has no downlink"),
+    (foreign_page, "public.t_pkey", "page belongs to relation file 4711"),
+    (wrong_bucket, "public.by_h", "has no entry for this row"),
+    (lost_item, "public.by_tags", "has no entry for this row"),
+    (narrow_key, "public.by_span", "has no entry for this row"),
+    (lost_place, "public.by_place", "has no entry for this row"),
+    (lost_chunk, "public.t", "column long cannot be read"),
+    (second_key, "public.t_pkey", "has the key of the row at (0,1)"),
+    (broken_check, "public.t", 'breaks the constraint "t_n_check"'),
+    (orphan, "public.c", 'breaks the constraint "c_ref_fkey"'),
+    (lost_attribute, "", "by pg_attribute"),
+]
+
+
+async def _found(db: psycopg.AsyncConnection[Any], query: str = OWN) -> list[tuple[str, str, str]]:
+    return await (await db.execute(query)).fetchall()
+
+
+async def _prepared(server: Server, engine: CountingEngine) -> psycopg.AsyncConnection[Any]:
+    db = await connect(server)
+    await db.execute(SETUP)
+    return db
+
+
+def test_a_sound_database_has_no_faults() -> None:
+    async def test(server: Server, engine: CountingEngine) -> None:
+        db = await _prepared(server, engine)
+        await db.execute("update t set n = n + 1 where id % 3 = 0; delete from t where id % 10 = 1 and id > 20")
+        await db.execute("begin; insert into t values (5000, 1, 1, repeat('y', 9000)); rollback")
+        await db.execute("update t set long = repeat('z', 20000) where id = 3")
+        await db.execute("create table moved (a int, b text) with (fillfactor = 50)")
+        await db.execute("insert into moved select i, repeat('b', 300) from generate_series(1, 300) i")
+        await db.execute("update moved set b = repeat('c', 1500) where a % 2 = 0")
+        assert await _found(db) == []
+        await db.execute("vacuum")
+        assert await _found(db, ALL) == []
+
+    serve_engine(test)
+
+
+@pytest.mark.parametrize(("plant", "relation", "problem"), DAMAGES, ids=[plant.__name__ for plant, _, _ in DAMAGES])
+def test_damage_is_found(plant: Callable[[Damage], None], relation: str, problem: str) -> None:
+    async def test(server: Server, engine: CountingEngine) -> None:
+        db = await _prepared(server, engine)
+        await HUB.call(plant, Damage(engine))
+        found = await _found(db, OWN if relation else ALL)
+        assert any(problem in text and (not relation or where == relation) for where, _, text in found), found
+        toast = f"pg_toast.pg_toast_{_oid(engine)}"
+        indexes = {f"public.{name}" for name in ("t_pkey", "by_h", "by_n", "by_tags", "by_span", "by_place")}
+        around = {"public.t", "public.c", *indexes, toast, f"{toast}_index"}
+        assert not relation or {where for where, _, _ in found} <= around
+
+    serve_engine(test)
+
+
+def _oid(engine: CountingEngine) -> int:
+    found = shared_view(engine).find_relation("public", "t")
+    assert found is not None
+    return int(found.oid)
+
+
+def test_only_a_superuser_checks() -> None:
+    async def test(server: Server, engine: CountingEngine) -> None:
+        db = await connect(server)
+        await db.execute("create role plain; set role plain")
+        with pytest.raises(errors.InsufficientPrivilege, match="must be superuser to check a database"):
+            await _found(db, ALL)
+        await db.execute("reset role")
+        with pytest.raises(errors.UndefinedTable, match="relation with OID 4711 does not exist"):
+            await db.execute("select * from aurora_check_relation(4711)")
+
+    serve_engine(test)

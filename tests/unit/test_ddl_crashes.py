@@ -1,0 +1,175 @@
+"""A crash after any mini-transaction of a DDL statement leaves all of it or nothing: what the catalogs show is as
+before or as after, nothing is half there, and ``aurora_check()`` is content.
+
+The statement runs on a volume that keeps its log. Each crash point is a consistency point of that log: what is below it
+is durable, what is above is lost, as recovery's truncation leaves it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import os
+import random
+from typing import Any
+
+import psycopg
+import pytest
+from support_server import CountingEngine
+from test_session_protocol import connect
+from wire_fakes import CLIENTS, FakeRoles, fake_clock
+
+from aurora.kernels import arena as arena_kernel
+from aurora.kernels import mtr as mtr_kernel
+from compute_node.access.memory_volume import MemoryVolume
+from compute_node.access.storage import Storage
+from compute_node.catalog.bootstrap import install
+from compute_node.catalog.databases import Databases
+from compute_node.hub import HUB
+from compute_node.wire.server import Server, WireConfig
+
+SETUP = """
+create table t (id int primary key, k text, n int, long text);
+insert into t select i, 'k' || i % 50, i, case when i % 200 = 0 then repeat('x', 9000) end
+from generate_series(1, 900) i;
+create table c (ref int references t, note text);
+insert into c select i, 'n' from generate_series(1, 300) i;
+create view v as select id, k from t;
+create sequence q;
+create schema s;
+create table s.a (x int primary key, y text);
+create table s.b (x int references s.a);
+"""
+STATEMENTS = [
+    "create table new (id serial primary key, ref int references t, v text check (v <> ''), w text unique)",
+    "create index on t (k, n)",
+    "create index on t using hash (k)",
+    "alter table t add column extra int not null default (random() * 100)::int",
+    "alter table t alter column n type text using n::text || 'x'",
+    "alter table t add constraint large check (n >= 0), add unique (n)",
+    "alter table t drop column k cascade",
+    "alter table c drop constraint c_ref_fkey, add foreign key (ref) references t on delete cascade",
+    "truncate t, c restart identity",
+    "create table copied as select * from t where n > 100",
+    "reindex table t",
+    "drop table t cascade",
+    "drop schema s cascade",
+    "create type mood as enum ('sad', 'happy')",
+    "alter table t rename to renamed; alter table renamed set schema s",
+    "create database other",
+]
+POINTS = int(os.environ.get("AURORA_DDL_CRASHES", "2"))
+"""Crash points of a statement, besides those around its commit"""
+SHOWN = """
+select 'relation', n.nspname || '.' || relname, relkind::text, relnatts::text from pg_class c join pg_namespace n
+on n.oid = relnamespace where nspname in ('public', 's') union all
+select 'column', attrelid::regclass::text, attname::text, atttypid::regtype::text from pg_attribute join pg_class c
+on c.oid = attrelid where c.oid >= 16384 and attnum > 0 and c.relnamespace in
+('public'::regnamespace, to_regnamespace('s')) union all
+select 'constraint', conname::text, conrelid::regclass::text, pg_get_constraintdef(oid) from pg_constraint
+where oid >= 16384 union all
+select 'type', typname::text, typtype::text, '' from pg_type where typname = 'mood' union all
+select 'schema', nspname::text, '', '' from pg_namespace where oid >= 16384 and nspname !~ '^pg_' union all
+select 'database', datname::text, '', '' from pg_database order by 1, 2, 3, 4
+"""
+ROWS = "select count(*), sum(length(x::text)) from {} x"
+CHECK = (
+    "select f.* from pg_class c, lateral aurora_check_relation(c.oid) f where relkind in ('r', 'S') and"
+    " (c.oid >= 16384 or relname in ('pg_class', 'pg_attribute', 'pg_depend', 'pg_index', 'pg_constraint', 'pg_type'))"
+)
+
+
+class Recording(MemoryVolume):
+    """Keeps the log and its consistency points."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[Any] = []
+        self.cpls: list[int] = []
+
+    def _take(self) -> None:
+        before, cpls = {id(each) for each in self._records}, len(self._cpls)
+        super()._take()
+        self.records += [each for each in self._records if id(each) not in before]
+        self.cpls += self._cpls[cpls:]
+
+
+def cut(base: MemoryVolume, records: list[Any], upto: int) -> MemoryVolume:
+    """What a crash leaves when the log is durable up to ``upto``."""
+    left = MemoryVolume()
+    left.pages, left.pg_last = copy.deepcopy(base.pages), dict(base.pg_last)
+    left._records = [each for each in records if each[0] <= upto]
+    left._apply(upto)
+    left.vdl = type(base.vdl)(upto)
+    left.log = mtr_kernel.RedoLog(upto + 20_000_000, upto, 512, left.pg_last)
+    return left
+
+
+async def served(volume: MemoryVolume, test: Any) -> Any:
+    """``await test(connection)`` of a server on this volume."""
+    HUB.bind(asyncio.get_running_loop())
+
+    def open_engine() -> CountingEngine:
+        storage = Storage(arena_kernel.Arena(4096), volume)
+        storage.reclaim(storage.orphans())
+        engine: CountingEngine = Databases(storage, lambda catalogs: CountingEngine(storage, catalogs)).initial
+        engine.catalog.warm()
+        return engine
+
+    server = Server(await HUB.call(open_engine), FakeRoles(), WireConfig(port=0), fake_clock)
+    await server.start()
+    try:
+        db = await connect(server)
+        return await test(db)
+    finally:
+        for close in CLIENTS:
+            await close()
+        CLIENTS.clear()
+        await server.shutdown(1.0)
+
+
+async def shown(db: psycopg.AsyncConnection[Any]) -> list[Any]:
+    """What catalogs say, and the rows of the tables."""
+    found = await (await db.execute(SHOWN)).fetchall()
+    tables = [name for kind, name, relkind, _ in found if kind == "relation" and relkind == "r"]
+    for name in tables:
+        found += [(name, *row) for row in await (await db.execute(ROWS.format(name))).fetchall()]
+    return found
+
+
+@pytest.mark.parametrize("statement", STATEMENTS, ids=[each[:40] for each in STATEMENTS])
+def test_a_crash_leaves_all_or_nothing(statement: str) -> None:
+    volume = Recording()
+    install(volume)
+
+    async def run(db: psycopg.AsyncConnection[Any]) -> tuple[Any, ...]:
+        await db.execute(SETUP)
+        await db.execute("vacuum analyze")
+        volume.advance()
+        base = copy.copy(volume)
+        base.pages, base.pg_last = copy.deepcopy(volume.pages), dict(volume.pg_last)
+        before, at, records = await shown(db), volume.vdl, len(volume.records)
+        await db.execute(statement)
+        volume.advance()
+        return base, before, at, volume.records[records:], await shown(db)
+
+    base, before, at, records, after = asyncio.run(served(volume, run))
+    cpls = sorted(lsn for lsn in volume.cpls if lsn > at)
+    assert len(cpls) > 3
+    rng = random.Random(statement)
+    points = sorted({*rng.sample(cpls, min(POINTS, len(cpls))), *cpls[-2:]})
+    seen = []
+
+    async def look(db: psycopg.AsyncConnection[Any]) -> None:
+        found = await shown(db)
+        assert found in (before, after), "half of it is there"
+        seen.append(found == after)
+        assert await (await db.execute(CHECK)).fetchall() == []
+        if upto == points[len(points) // 2]:
+            assert await (await db.execute("select * from aurora_check()")).fetchall() == []
+        await db.execute("create table again (a int primary key); insert into again values (1)")
+
+    for upto in points:
+        asyncio.run(served(cut(base, records, upto), look))
+    assert seen == sorted(seen), "what was durable is gone later"
+    assert seen[-1]
