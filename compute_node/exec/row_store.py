@@ -172,7 +172,8 @@ class RowStore:
             yield out
 
     def _arbitrates(self, index: IndexDesc) -> bool:
-        return index.unique and (not self._arbiters or index.oid in self._arbiters)
+        is_named = index.oid in self._arbiters
+        return is_named if self._arbiters else index.unique or bool(index.exclusion)
 
     def _store(self, ctx: ExecContext, table: Table, row: Row, touched: set[int]) -> Row | None:
         arbiters = [index for index in table.indexes if self._arbitrates(index.desc)]
