@@ -186,6 +186,7 @@ class CatalogLayer:
                 owner=row.relowner,
             )  # fmt: skip
         columns = self._load_columns(oid)
+        checks, unproven = self._load_checks(oid) if row.relchecks else ((), frozenset())
         indexes = self._load_indexes(oid) if row.relhasindex else ()
         foreign_keys, referenced_by = foreign_keys_of(self.reader, oid) if row.relhastriggers else ((), ())
         return RelationDesc(
@@ -202,7 +203,8 @@ class CatalogLayer:
             owner=row.relowner,
             row_type=row.reltype,
             persistence=row.relpersistence,
-            checks=self._load_checks(oid) if row.relchecks else (),
+            checks=checks,
+            unproven=unproven,
             view_sql=self._load_view(oid) if row.relkind == "v" else None,
             is_shared=row.relisshared,
             database=self.database_oid,
@@ -393,9 +395,11 @@ class CatalogLayer:
                 kept[at + 1] = kept[at + 1] if element is None else element.typarray
         return kept
 
-    def _load_checks(self, oid: int) -> tuple[tuple[str, str], ...]:
+    def _load_checks(self, oid: int) -> tuple[tuple[tuple[str, str], ...], frozenset[str]]:
+        """The CHECK constraints by name, and which of them rows may break."""
         found = [row for row in self.reader.find("pg_constraint", conrelid=oid) if row.contype == "c"]
-        return tuple(sorted((row.conname, row.conbin) for row in found))
+        unproven = frozenset(row.conname for row in found if not row.convalidated)
+        return tuple(sorted((row.conname, row.conbin) for row in found)), unproven
 
     def _load_view(self, oid: int) -> str | None:
         rule = next((row for row in self.reader.find("pg_rewrite", ev_class=oid) if row.rulename == "_RETURN"), None)

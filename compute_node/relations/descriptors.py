@@ -125,6 +125,8 @@ class RelationDesc:
     row_type: int = 0
     persistence: str = "p"
     checks: tuple[tuple[str, str], ...] = ()
+    unproven: frozenset[str] = frozenset()
+    """the names of those that rows that are there may break (NOT VALID)"""
     view_sql: str | None = None
     is_shared: bool = False
     fillfactor: int = 100

@@ -435,7 +435,8 @@ class SessionState:
     def notice(self, notice: SqlError, severity: str = "NOTICE") -> None:
         """Send a notice or warning, if client_min_messages lets it through."""
         if settings_effects.NOTICE_LEVELS.get(severity.lower(), 7) >= self.notice_level:
-            self.out.append(messages.notice_response(notice, severity))
+            shown = "DEBUG" if severity.startswith("DEBUG") else severity  # the levels have one name outside
+            self.out.append(messages.notice_response(notice, shown))
 
     def failed_block(self) -> SqlError:
         """25P02."""

@@ -176,8 +176,6 @@ def create_view(ctx: DdlContext, node: ast.ViewStmt) -> str:
     if any(item.query.command != "select" for item in query.ctes):
         raise NotSupported("views must not contain data-modifying statements in WITH")
     columns = _query_columns(ctx, query, [item.sval for item in node.aliases or ()], "view")
-    if not columns:
-        raise InvalidTableDefinition("view must have at least one column")
     relations: set[int] = set(query.relations)
     view = ctx.view
     if node.view.relpersistence == "p" and any(

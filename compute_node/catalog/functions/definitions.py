@@ -18,10 +18,12 @@ from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.relations.partitions import PACKED
 from compute_node.relations.schema import CATALOGS
 from compute_node.sql.analyze import analyze
+from compute_node.sql.analyze.collations import collation_of_expression
 from compute_node.sql.analyze.stored import analyze_domain_check, analyze_stored
 from compute_node.sql.deparse.expressions import deparse_stored, quote_literal
 from compute_node.sql.deparse.pretty import deparse_pretty
 from compute_node.sql.deparse.queries import deparse_query
+from compute_node.sql.expressions import Expr
 from compute_node.sql.parse import parse
 
 _CLASS_RELATION = CATALOGS["pg_class"].desc.oid
@@ -107,17 +109,21 @@ def _column_type(call: Call, table: RelationDesc, index: IndexDesc, place: int) 
     """The type of an index column's values in the table."""
     if index.columns[place]:
         return table.columns[index.columns[place] - 1].type
+    return _index_expression(call, table, index, place).type
+
+
+def _index_expression(call: Call, table: RelationDesc, index: IndexDesc, place: int) -> Expr:
     text = index.expressions[index.columns[:place].count(0)]
-    return analyze_stored(call.view, table, text, "INDEX", session=call.session).type
+    return analyze_stored(call.view, table, text, "INDEX", session=call.session)
 
 
 def _collation_text(call: Call, table: RelationDesc, index: IndexDesc, place: int) -> str:
+    """COLLATE, where the index has another than its column or expression."""
     attno, collation = index.columns[place], index.collations[place]
-    usual = (
-        table.columns[attno - 1].collation
-        if attno
-        else call.view.type(_column_type(call, table, index, place)).collation
-    )
+    if attno:
+        usual = table.columns[attno - 1].collation
+    else:
+        usual = collation_of_expression(call.view, table, _index_expression(call, table, index, place))
     found = call.view.collation(collation) if collation and collation != usual else None
     return "" if found is None else f" COLLATE {quote_identifier(found.name)}"
 

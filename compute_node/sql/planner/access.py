@@ -9,6 +9,7 @@ from types import MappingProxyType
 from compute_node.sql.expressions import CurrentOf, Expr, SortKey
 from compute_node.sql.planner.bitmap_paths import BitmapPaths
 from compute_node.sql.planner.classes import Classes, Order, begins
+from compute_node.sql.planner.exclusion import Refutation, constraints_of
 from compute_node.sql.planner.families import FamilyPaths, Member
 from compute_node.sql.planner.index_paths import IndexPath, IndexPaths
 from compute_node.sql.planner.paths import CPU_TUPLE_COST, DISABLED_COST, SEQ_PAGE_COST, AppendPath, ScanPath, test_cost
@@ -80,6 +81,18 @@ class Access:
         members = self._families.get(rte)
         return None if members is None else FamilyPaths(self, members)
 
+    def _nothing(self, rte: int, entry: RangeEntry, quals: Sequence[Expr]) -> AppendPath | None:
+        """Of a table whose constraints say that it has no such row, with ``constraint_exclusion`` on: no scan."""
+        settings, relation = self.statement.settings, entry.relation
+        if settings is None or settings.get("constraint_exclusion") != "on" or relation is None or not quals:
+            return None
+        literals = self.statement.decisive_literals
+        if Refutation(self.catalog, quals, literals).refutes(constraints_of(self.catalog, relation, rte)):
+            return AppendPath(
+                relids=frozenset({rte}), rte=rte, entry=entry, members=[], children=[], filter=list(quals)
+            )
+        return None
+
     def indexed(self, rte: int, entry: RangeEntry) -> set[int]:
         """The columns by which a scan may find rows: those that indexes of a table, or of one of a family, have (0
         among them for an expression), and ctid."""
@@ -100,6 +113,9 @@ class Access:
         family = self.family(rte)
         if family is not None:
             return family.paths(rte, entry, quals, classes)
+        nothing = self._nothing(rte, entry, quals)
+        if nothing is not None:
+            return [nothing]
         return self.table_paths(rte, entry, quals, lambda keys: classes.order(keys) or (), classes)
 
     def table_paths(

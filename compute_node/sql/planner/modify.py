@@ -135,6 +135,7 @@ def _change(planner: QueryPlanner, relation: RelationDesc) -> Plan:
     assignments = [(attno, planner.prepare(value)) for attno, value in query.assignments]
     returning = [planner.prepare(item.expression) for item in query.returning]
     path = planner.join_path()
+    query = planner.query
     where = [*planner.security_of(rte), *planner.where_quals]
     family = family_of(path, rte)
     named: tuple[RelationDesc, tuple[int, ...]] | None = None
@@ -292,6 +293,7 @@ def plan_merge(planner: QueryPlanner, relation: RelationDesc) -> Plan:
         for action in query.merge_actions
     ]
     path = planner.join_path()
+    query = planner.query
     own: list[Expr] = [
         Const(type=column.type, value=None)
         if column.dropped
