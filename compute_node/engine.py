@@ -115,6 +115,7 @@ class Engine:
         self.snapshot = storage.txns.snapshot
         self.row_expressions = RowExpressions(storage, self._neutral_view, self._running_session)
         storage.compile_row_expression = self.row_expressions.compile
+        storage.compile_comparison = self.row_expressions.comparison
 
     @property
     def in_recovery(self) -> bool:

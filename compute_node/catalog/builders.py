@@ -130,6 +130,7 @@ def index_row(table: int, index: IndexDesc, collations: Iterable[int]) -> Row:
             "indisunique": index.unique,
             "indnullsnotdistinct": index.nulls_not_distinct,
             "indisprimary": index.primary,
+            "indisexclusion": bool(index.exclusion),
             "indimmediate": index.immediate,
             "indisvalid": index.valid,
             "indisready": index.ready,

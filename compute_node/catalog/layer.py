@@ -27,7 +27,7 @@ from compute_node.catalog.roles import RoleGraph, load_graph
 from compute_node.catalog.routines import split_texts
 from compute_node.catalog.rows import CatalogReader, Record
 from compute_node.relations.access_methods import BTREE, HASH, METHODS_BY_OID
-from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc
+from compute_node.relations.descriptors import ColumnDesc, Excluded, IndexDesc, RelationDesc
 from compute_node.relations.partitions import HASH as HASHED
 from compute_node.relations.partitions import PartitionBound, PartitionKey
 from compute_node.relations.schema import CATALOGS
@@ -334,7 +334,7 @@ class CatalogLayer:
         if entry is None:
             raise InternalError(f"cache lookup failed for index {row.indexrelid}")
         constraint = None
-        if row.indisprimary or row.indisunique:
+        if row.indisprimary or row.indisunique or row.indisexclusion:
             constraint = next(
                 (
                     each
@@ -372,10 +372,23 @@ class CatalogLayer:
             immediate=row.indimmediate,
             deferred=constraint is not None and constraint.condeferred,
             method=METHODS_BY_OID[entry.relam].name,
+            exclusion=self._exclusion(row, constraint) if row.indisexclusion else (),
             codes=tuple(class_code(self, each) for each in row.indclass),
             options=tuple(entry.reloptions or ()),
             class_options=tuple(options[at + 1] for at in range(keys)),
         )
+
+    def _exclusion(self, row: Record, constraint: Record | None) -> tuple[Excluded, ...]:
+        """The operators of an exclusion constraint with their strategies; none while it is being made."""
+        if constraint is None:
+            return ()
+        found: list[Excluded] = []
+        for operator, kind in zip(constraint.conexclop, row.indclass, strict=False):
+            family = self.reader.one("pg_opclass", oid=kind)
+            members = [] if family is None else self.reader.find("pg_amop", amopfamily=family.opcfamily)
+            strategy = next((each.amopstrategy for each in members if each.amopopr == operator), 0)
+            found.append(Excluded(operator, strategy))
+        return tuple(found)
 
     def _indexed_types(self, row: Record, kept: dict[int, int]) -> dict[int, int]:
         """The types of the values that an index's columns index, by number; ``kept``: of what it keeps of them."""

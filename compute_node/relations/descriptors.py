@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from aurora.datum import Datum
 from aurora.ids import Oid, RelFile
@@ -39,6 +39,13 @@ class ColumnDesc:
     acl: Acl | None = None
 
 
+class Excluded(NamedTuple):
+    """Of one column of an exclusion constraint: the operator, and its strategy in the column's operator class."""
+
+    operator: int
+    strategy: int
+
+
 @dataclass(frozen=True, slots=True)
 class IndexDesc:
     """One row of pg_index. ``columns`` are attnos, 0 for an expression (SQL text in ``expressions``, in order)."""
@@ -64,6 +71,8 @@ class IndexDesc:
     nulls_not_distinct: bool = False
     constraint: int = 0
     method: str = "btree"
+    exclusion: tuple[Excluded, ...] = ()
+    """of each key column of an exclusion constraint's index"""
     codes: tuple[int, ...] = ()
     """of each key column: the built-in operator class whose support functions its operator class has"""
     options: tuple[str, ...] = ()

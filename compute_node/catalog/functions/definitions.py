@@ -187,6 +187,8 @@ def get_constraintdef(call: Call, oid: int, pretty: bool = False) -> str | None:
         return text + (" NO INHERIT" if row.connoinherit else "") + ("" if row.convalidated else " NOT VALID")
     if row.contype == "f":
         return _foreign_key_text(call, table, row)
+    if row.contype == "x":
+        return _exclusion_text(call, table, row)
     names = ", ".join(quote_identifier(table.columns[attno - 1].name) for attno in row.conkey or ())
     text = "PRIMARY KEY" if row.contype == "p" else "UNIQUE"
     index = next((each for each in table.indexes if each.oid == row.conindid), None)
@@ -195,6 +197,23 @@ def get_constraintdef(call: Call, oid: int, pretty: bool = False) -> str | None:
     text += f" ({names})"
     if index is not None and index.included:
         text += f" INCLUDE ({', '.join(quote_identifier(table.columns[attno - 1].name) for attno in index.included)})"
+    return text + (" DEFERRABLE" if row.condeferrable else "") + (" INITIALLY DEFERRED" if row.condeferred else "")
+
+
+def _exclusion_text(call: Call, table: RelationDesc, row: Record) -> str | None:
+    index = next((each for each in table.indexes if each.oid == row.conindid), None)
+    if index is None:
+        return None
+    texts = _column_texts(call, table, index)
+    operators = [call.reader.one("pg_operator", oid=each.operator) for each in index.exclusion]
+    parts = [
+        f"{text} WITH {'???' if found is None else found.oprname}" for text, found in zip(texts, operators, strict=True)
+    ]
+    text = f"EXCLUDE USING {quote_identifier(index.method)} ({', '.join(parts)})"
+    if index.included:
+        text += f" INCLUDE ({', '.join(quote_identifier(table.columns[attno - 1].name) for attno in index.included)})"
+    if index.predicate is not None:
+        text += f" WHERE ({_shown(call, table, index.predicate)})"
     return text + (" DEFERRABLE" if row.condeferrable else "") + (" INITIALLY DEFERRED" if row.condeferred else "")
 
 
