@@ -26,6 +26,7 @@ from aurora.errors import (
 from compute_node.catalog.ddl.column_specs import ColumnSpec
 from compute_node.catalog.ddl.constraints import add_check, add_key
 from compute_node.catalog.ddl.context import DdlContext, cut_name
+from compute_node.catalog.ddl.exclusion import add_exclusion
 from compute_node.catalog.ddl.expressions import attnos, check_text, default_text
 from compute_node.catalog.ddl.foreign_keys import add_foreign_key
 from compute_node.catalog.ddl.generated_columns import depend_on_columns, generate_column
@@ -321,6 +322,8 @@ def add_table_constraint(ctx: DdlContext, oid: int, node: ast.Constraint, *, val
     desc = relation(ctx, oid)
     if node.contype in _KEYS:
         add_key(ctx, desc, node, [key.sval for key in node.keys or ()])
+    elif node.contype == enums.ConstrType.CONSTR_EXCLUSION:
+        add_exclusion(ctx, desc, node)
     elif node.contype == enums.ConstrType.CONSTR_CHECK:
         add_check(ctx, desc, node, None, validate=validate)
     elif _is_foreign(node):
