@@ -103,8 +103,9 @@ def _today() -> str:
 
 
 def _version(cache: Cache, suite: Suite) -> str:
-    packages = [suite.sdist] if suite.sdist else [each.partition("[")[0] for each in suite.needs[:1]]
-    return ", ".join(cache.version(each) for each in packages if each)
+    if suite.sdist:
+        return cache.archive(suite.sdist).name.removeprefix(f"{suite.sdist}-").removesuffix(".tar.gz")
+    return cache.version(suite.needs[0].partition("[")[0]) if suite.needs else ""
 
 
 def _outcomes(cache: Cache, suite: Suite, server: Server) -> dict[str, Outcome]:

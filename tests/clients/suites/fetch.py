@@ -45,8 +45,17 @@ class Cache:
         return done.stdout.strip()
 
     def sources(self, package: str, place: Path) -> Path:
-        """The source distribution, unpacked anew into ``place``; its top folder. Of another version than the installed
-        package where no such source is to be had."""
+        """The source distribution, unpacked anew into ``place``; its top folder."""
+        archive = self.archive(package)
+        shutil.rmtree(place, ignore_errors=True)
+        with tarfile.open(archive) as packed:
+            packed.extractall(place, filter="data")
+        (top,) = place.iterdir()
+        return top
+
+    def archive(self, package: str) -> Path:
+        """The source distribution, downloaded once. Of another version than the installed package where no such source
+        is to be had."""
         archives = self.folder / "sources" / package
         if not list(archives.glob("*.tar.gz")):
             archives.mkdir(parents=True, exist_ok=True)
@@ -55,11 +64,7 @@ class Cache:
                 "--dest", str(archives), package,
             )  # fmt: skip
         (archive,) = archives.glob("*.tar.gz")
-        shutil.rmtree(place, ignore_errors=True)
-        with tarfile.open(archive) as packed:
-            packed.extractall(place, filter="data")
-        (top,) = place.iterdir()
-        return top
+        return archive
 
     def keep(self, result: Result) -> None:
         """A suite's result, for pages that are written after runs of other suites."""
