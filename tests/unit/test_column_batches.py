@@ -251,7 +251,9 @@ LOOKUPS = (
     "SELECT two.id FROM one two WHERE NOT EXISTS (SELECT FROM one WHERE one.id = two.i AND one.n > two.n)",
     "SELECT two.id, odd.t, odd.n, odd.later FROM one two JOIN odd ON odd.id = two.id WHERE two.i / odd.id = 0",
     "SELECT two.id, odd.n / two.i FROM one two JOIN odd ON odd.id = two.id",
-    "SELECT two.id, odd.n FROM one two LEFT JOIN odd ON odd.id = two.i",
+    "SELECT two.id, odd.n, odd.t FROM one two LEFT JOIN odd ON odd.id = two.i",
+    "SELECT s.k, s.id, one.n, odd.t FROM (SELECT id, i, 7 AS k FROM one OFFSET 0) s LEFT JOIN one ON one.id = s.i * 2 "
+    "LEFT JOIN odd ON odd.id = s.id AND odd.n < s.id",
     "SELECT c, count(*), sum(s.n) FROM (SELECT two.c, one.n FROM one two JOIN one ON one.id = two.i * 10) s GROUP BY c",
     "SELECT a.id, b.id, c.id FROM one a JOIN one b ON b.i = a.i JOIN one c ON c.id = b.id + 1 WHERE a.id % 30 = 1",
 )
