@@ -199,6 +199,12 @@ QUERIES = (
     "SELECT count(*), max(length(a.wide || b.wide)) FROM rows a JOIN rows b ON a.id % 5 = b.id WHERE b.wide <> 'x'",
     "SELECT count(DISTINCT wide), count(DISTINCT CASE WHEN id < 0 THEN wide ELSE repeat('x', 9999) END) FROM rows",
     "SELECT count(*) FROM (SELECT DISTINCT i, c FROM one) s",
+    "SELECT count(*), sum(id) FROM one WHERE i NOT IN (SELECT i FROM two WHERE i > 20)",
+    "SELECT count(*), sum(id) FROM one WHERE (i IN (SELECT i FROM two WHERE i > 20)) IS NULL OR b",
+    "SELECT count(*), sum(id) FROM one WHERE i NOT IN (SELECT i FROM two WHERE i > 2000)",
+    "SELECT count(*), sum(id) FROM one WHERE i NOT IN (SELECT id FROM two WHERE b AND n > 5) "
+    "OR d NOT IN (SELECT d FROM two)",
+    "SELECT count(*) FROM one WHERE q IN (SELECT i FROM two OFFSET 0) AND i NOT IN (SELECT 1 / (id - id) FROM two)",
     "SELECT DISTINCT i, t, c, b FROM one",
     "SELECT DISTINCT n, word FROM odd",
     "SELECT sum(i), count(t), count(*) FROM (SELECT DISTINCT i, t, d FROM one) s",
