@@ -56,6 +56,7 @@ from compute_node.sql.parse import RawStatement
 from compute_node.sql.plan import Addressed, PlannedStmt
 from compute_node.sql.planner import plan
 from compute_node.sql.planner.changed_rows import checks, copy_condition, generated
+from compute_node.sql.planner.routes import route_of
 from compute_node.sql.required import RelationAccess, Required
 from compute_node.sql.rewriter import rewrite
 from compute_node.txn.locks import ROW_EXCLUSIVE, WeakLocks
@@ -114,6 +115,7 @@ class Engine:
         self.snapshot = storage.txns.snapshot
         self.row_expressions = RowExpressions(storage, self._neutral_view, self._running_session)
         storage.compile_row_expression = self.row_expressions.compile
+        storage.compile_comparison = self.row_expressions.comparison
 
     @property
     def in_recovery(self) -> bool:
@@ -217,7 +219,8 @@ class Engine:
             tables: tuple[Addressed, ...] = ()
             if addressed:
                 query, tables = add_addresses(view, query)
-            query = rewrite(query, view, session)
+            if routine is None or not routine.trusted:
+                query = rewrite(query, view, session)
             planned = plan(query, view, session.settings, session, values)
             planned.addressed = tables
             if found := {offset for offset, slot in slots.items() if slot in planned.decisive_slots}:
@@ -317,7 +320,7 @@ class Engine:
         desc = view.find_relation(relation.schemaname, relation.relname)
         if desc is None:
             raise UndefinedTable(f'relation "{relation.relname}" does not exist')
-        if desc.kind != "r":
+        if desc.kind not in "rp":
             hint = "To enable copying to a view, provide an INSTEAD OF INSERT trigger." if desc.kind == "v" else None
             what = _KIND_NAMES.get(desc.kind, "relation")
             raise WrongObjectType(f'cannot copy to {what} "{desc.name}"', hint=hint)
@@ -325,12 +328,23 @@ class Engine:
         access = RelationAccess(desc, INSERT, inserted=frozenset(written))
         check_required(view, session.user_oid, Required((access,)))
         refuse_catalog(desc)
+        if view.policies_hold(desc, session.user_oid):
+            if session.settings.show("row_security") == "off":
+                raise InsufficientPrivilege(
+                    f'query would be affected by row-level security policy for table "{desc.name}"'
+                )
+            raise NotSupported("COPY FROM not supported with row-level security", hint="Use INSERT statements instead.")
         if txn.read_only and desc.persistence != "t":
             raise read_only.refused("COPY FROM")
         self.storage.locks.lock_relation(txn, desc.lock_id, ROW_EXCLUSIVE, desc.name)
         view = self.catalog.view(session)
         if view.find_relation(relation.schemaname, relation.relname) is not desc:
             # Changed, or dropped, while this waited for the lock.
+            return self.copy_target(session, txn, relation, columns, where)
+        route = route_of(view, desc, checks, generated)
+        for leaf in () if route is None else route.leaves():
+            self.storage.locks.lock_relation(txn, leaf.relation.lock_id, ROW_EXCLUSIVE, leaf.relation.name)
+        if self.catalog.view(session).find_relation(relation.schemaname, relation.relname) is not desc:
             return self.copy_target(session, txn, relation, columns, where)
         condition = None if where is None else copy_condition(view, desc, where, session.query, session)
         context = self.begin_statement(session)
@@ -343,6 +357,7 @@ class Engine:
             checks(view, desc),
             generated(view, desc),
             condition,
+            route,
         )
 
     @staticmethod

@@ -8,6 +8,7 @@ one state.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from copy import copy
 from dataclasses import dataclass, field, replace
@@ -26,7 +27,9 @@ from compute_node.catalog.roles import RoleGraph, load_graph
 from compute_node.catalog.routines import split_texts
 from compute_node.catalog.rows import CatalogReader, Record
 from compute_node.relations.access_methods import BTREE, HASH, METHODS_BY_OID
-from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc
+from compute_node.relations.descriptors import ColumnDesc, Excluded, IndexDesc, PolicyDesc, RelationDesc
+from compute_node.relations.partitions import HASH as HASHED
+from compute_node.relations.partitions import PartitionBound, PartitionKey
 from compute_node.relations.schema import CATALOGS
 from compute_node.types import oids
 from compute_node.types.acl import Acl, decode_all
@@ -183,6 +186,7 @@ class CatalogLayer:
                 owner=row.relowner,
             )  # fmt: skip
         columns = self._load_columns(oid)
+        checks, unproven = self._load_checks(oid) if row.relchecks else ((), frozenset())
         indexes = self._load_indexes(oid) if row.relhasindex else ()
         foreign_keys, referenced_by = foreign_keys_of(self.reader, oid) if row.relhastriggers else ((), ())
         return RelationDesc(
@@ -199,9 +203,14 @@ class CatalogLayer:
             owner=row.relowner,
             row_type=row.reltype,
             persistence=row.relpersistence,
-            checks=self._load_checks(oid) if row.relchecks else (),
-            view_sql=self._load_view(oid) if row.relkind == "v" else None,
+            checks=checks,
+            unproven=unproven,
+            view_sql=self._load_view(oid) if row.relkind in "vm" else None,
             is_shared=row.relisshared,
+            populated=row.relispopulated,
+            row_security=row.relrowsecurity,
+            force_row_security=row.relforcerowsecurity,
+            policies=self._load_policies(oid) if row.relrowsecurity else (),
             database=self.database_oid,
             types=self._user_types(columns, indexes),
             fillfactor=fillfactor(row.reloptions or ()),
@@ -210,9 +219,56 @@ class CatalogLayer:
             acl=decode_all(row.relacl),
             foreign_keys=foreign_keys,
             referenced_by=referenced_by,
-            parents=inheritance.parents_of(self.reader, oid) if row.relkind in "rpf" else (),
+            parents=inheritance.parents_of(self.reader, oid) if row.relkind in "rpf" or row.relispartition else (),
             children=inheritance.children_of(self.reader, oid) if row.relhassubclass else (),
+            partition_key=self._load_partition_key(oid, columns) if row.relkind == "p" else None,
+            bound=self._load_bound(row) if row.relispartition and row.relkind in "rp" else None,
         )
+
+    def _load_partition_key(self, oid: int, columns: tuple[ColumnDesc, ...]) -> PartitionKey | None:
+        row = self.reader.one("pg_partitioned_table", partrelid=oid)
+        if row is None:
+            return None
+        expressions = iter(json.loads(row.partexprs) if row.partexprs else ())
+        texts: list[str] = []
+        types: list[tuple[int, int]] = []
+        for attno in row.partattrs:
+            if attno:
+                types.append((columns[attno - 1].type, columns[attno - 1].typmod))
+                continue
+            text, kind, typmod = next(expressions)
+            texts.append(text)
+            types.append((kind, typmod))
+        keys = list(zip(row.partclass, types, row.partcollation, strict=True))
+        return PartitionKey(
+            strategy=row.partstrat,
+            columns=tuple(row.partattrs),
+            expressions=tuple(texts),
+            types=tuple([kind for kind, _ in types]),
+            typmods=tuple([typmod for _, typmod in types]),
+            operator_classes=tuple(row.partclass),
+            collations=tuple(row.partcollation),
+            compared=tuple([stored_key_type(self, each, kind, collation) for each, (kind, _), collation in keys]),
+            hashes=tuple([self._hash_function(each) for each in row.partclass]) if row.partstrat == HASHED else (),
+            default=row.partdefid,
+        )
+
+    def _hash_function(self, operator_class: int) -> int:
+        """The extended hash function of a hash operator class."""
+        found = self.reader.one("pg_opclass", oid=operator_class)
+        if found is None:
+            raise InternalError(f"cache lookup failed for operator class {operator_class}")
+        kind = found.opcintype
+        row = self.reader.one(
+            "pg_amproc", amprocfamily=found.opcfamily, amproclefttype=kind, amprocrighttype=kind, amprocnum=2
+        )
+        return 0 if row is None else int(row.amproc)
+
+    def _load_bound(self, row: Record) -> PartitionBound | None:
+        parent = self.relation(inheritance.parents_of(self.reader, row.oid)[0])
+        if parent is None or parent.partition_key is None:
+            raise InternalError(f"partition {row.oid} has no parent")
+        return PartitionBound.unpacked(row.relpartbound, parent.partition_key, self.known_type, NEUTRAL_ENV)
 
     def _load_columns(self, oid: int) -> tuple[ColumnDesc, ...]:
         found = sorted(
@@ -282,7 +338,7 @@ class CatalogLayer:
         if entry is None:
             raise InternalError(f"cache lookup failed for index {row.indexrelid}")
         constraint = None
-        if row.indisprimary or row.indisunique:
+        if row.indisprimary or row.indisunique or row.indisexclusion:
             constraint = next(
                 (
                     each
@@ -320,10 +376,23 @@ class CatalogLayer:
             immediate=row.indimmediate,
             deferred=constraint is not None and constraint.condeferred,
             method=METHODS_BY_OID[entry.relam].name,
+            exclusion=self._exclusion(row, constraint) if row.indisexclusion else (),
             codes=tuple(class_code(self, each) for each in row.indclass),
             options=tuple(entry.reloptions or ()),
             class_options=tuple(options[at + 1] for at in range(keys)),
         )
+
+    def _exclusion(self, row: Record, constraint: Record | None) -> tuple[Excluded, ...]:
+        """The operators of an exclusion constraint with their strategies; none while it is being made."""
+        if constraint is None:
+            return ()
+        found: list[Excluded] = []
+        for operator, kind in zip(constraint.conexclop, row.indclass, strict=False):
+            family = self.reader.one("pg_opclass", oid=kind)
+            members = [] if family is None else self.reader.find("pg_amop", amopfamily=family.opcfamily)
+            strategy = next((each.amopstrategy for each in members if each.amopopr == operator), 0)
+            found.append(Excluded(operator, strategy))
+        return tuple(found)
 
     def _indexed_types(self, row: Record, kept: dict[int, int]) -> dict[int, int]:
         """The types of the values that an index's columns index, by number; ``kept``: of what it keeps of them."""
@@ -343,9 +412,18 @@ class CatalogLayer:
                 kept[at + 1] = kept[at + 1] if element is None else element.typarray
         return kept
 
-    def _load_checks(self, oid: int) -> tuple[tuple[str, str], ...]:
+    def _load_checks(self, oid: int) -> tuple[tuple[tuple[str, str], ...], frozenset[str]]:
+        """The CHECK constraints by name, and which of them rows may break."""
         found = [row for row in self.reader.find("pg_constraint", conrelid=oid) if row.contype == "c"]
-        return tuple(sorted((row.conname, row.conbin) for row in found))
+        unproven = frozenset(row.conname for row in found if not row.convalidated)
+        return tuple(sorted((row.conname, row.conbin) for row in found)), unproven
+
+    def _load_policies(self, oid: int) -> tuple[PolicyDesc, ...]:
+        rows = sorted(self.reader.find("pg_policy", polrelid=oid), key=lambda row: row.oid)
+        return tuple(
+            PolicyDesc(row.polname, row.polcmd, row.polpermissive, tuple(row.polroles), row.polqual, row.polwithcheck)
+            for row in rows
+        )
 
     def _load_view(self, oid: int) -> str | None:
         rule = next((row for row in self.reader.find("pg_rewrite", ev_class=oid) if row.rulename == "_RETURN"), None)
@@ -496,6 +574,9 @@ _LOADERS: dict[str, Callable[..., Datum]] = {
     "database": lambda layer, name: layer.reader.one("pg_database", datname=name),
     "role graph": _graph,
     "acl": _acl,
+    "parameter acl": lambda layer, name: decode_all(
+        None if (row := layer.reader.one("pg_parameter_acl", parname=name)) is None else row.paracl
+    ),
     "restricted functions": _restricted,
     "column statistics": lambda layer, relation, attno, tree: column_statistics.read(
         layer.reader, layer.known_type, relation, attno, tree
@@ -555,6 +636,7 @@ _STALE: dict[str, Callable[[Question, Any, Change], bool]] = {
     "hash functions": _of_catalog("pg_amop", "pg_amproc"),
     "sort operator": _of_catalog("pg_aggregate"),
     "acl": lambda question, answer, change: OBJECTS[question[1]][0] in change.written,
+    "parameter acl": _of_catalog("pg_parameter_acl"),
     "restricted functions": _of_catalog("pg_proc"),
     **dict.fromkeys(text_search.LOADERS, _of_catalog(*text_search.CATALOGS)),
     "type name": _found("pg_type"),

@@ -14,6 +14,7 @@ from compute_node.relations.access_methods import AccessMethod
 from compute_node.types.boolean import boolean_word
 
 TABLE: Final = "table"
+PARTITIONED: Final = "partitioned table"
 TOAST: Final = "TOAST table"
 VIEW: Final = "view"
 """Indexes go by the names of their access methods."""
@@ -59,6 +60,7 @@ _VACUUM: Final = {
 }
 _FILLED: Final = {_FILLFACTOR: _Option("integer", 10, 100)}
 _OPTIONS: Final[dict[str, dict[str, _Option]]] = {
+    PARTITIONED: {},
     TABLE: {
         **_VACUUM,
         _FILLFACTOR: _Option("integer", 10, 100),
@@ -95,7 +97,7 @@ def options_of(kind: str, given: Sequence[ast.DefElem] | None) -> list[str]:
     found: dict[str, str] = {}
     for option in given or ():
         namespace, name, text = option.defnamespace, option.defname, option_text(option)
-        if namespace is not None and (namespace != "toast" or kind not in (TABLE, TOAST)):
+        if namespace is not None and (namespace != "toast" or kind not in (TABLE, PARTITIONED, TOAST)):
             raise InvalidParameterValue(f'unrecognized parameter namespace "{namespace}"')
         if (namespace == "toast") != (kind == TOAST):
             continue

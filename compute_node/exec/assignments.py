@@ -11,19 +11,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aurora.datum import Datum, Row
-from aurora.errors import InvariantViolation
+from aurora.errors import InternalError, InvariantViolation
 from compute_node.exec.compile.compiler import Compiler, tuple_text
 from compute_node.exec.compile.rows import batch_function, is_volatile
 from compute_node.exec.compile.unit import Code, Scope, Unit
-from compute_node.exec.constraints import Reason, RowViolation, not_null_attnos, violation
+from compute_node.exec.constraints import Reason, RowViolation, not_null_attnos, refuse_row, violation
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql import expressions as ex
 from compute_node.sql.plan import PlannedCheck
 
 if TYPE_CHECKING:
+    from aurora.kernels.python.clog import Snapshot
     from compute_node.access.table import Table
     from compute_node.exec.builder import Builder
     from compute_node.exec.context import ExecContext
+    from compute_node.exec.placing import Mover
 
 Assignments = Sequence[tuple[int, ex.Expr]]
 FindAgain = Callable[["ExecContext", Row, int, Row], Row | None]
@@ -80,8 +82,10 @@ class RowChange:
 
     __slots__ = (
         "_builder",
+        "_found_checks",
         "_generated",
         "_make",
+        "_mover",
         "_relation",
         "_returning",
         "_row_checks",
@@ -106,8 +110,9 @@ class RowChange:
         generated: Assignments = (),
         shown: tuple[RelationDesc, tuple[int, ...]] | None = None,
         row_checks: Sequence[PlannedCheck] = (),
+        mover: Mover | None = None,
     ) -> None:
-        self._row_checks = row_checks
+        self._mover = mover
         self._system = system
         self._shown = shown
         self._builder = builder
@@ -119,13 +124,16 @@ class RowChange:
         width = len(relation.columns)
         if recheck is not None and not proposed and is_volatile(builder, recheck):
             recheck = None
-        used = columns_used([*(node for _, node in assignments), recheck])
+        self._found_checks = [check for check in row_checks if check.kind in ("conflict", "merge update")]
+        self._row_checks = row_checks = [check for check in row_checks if check.kind in ("update", "view")]
+        of_found = [check.condition for check in self._found_checks]
+        used = columns_used([*(node for _, node in assignments), recheck, *of_found])
         self.uses_joined = any(index >= width for index in used | columns_used(returning))
         columns = {index for index in used if index < width}
         over_new = [node for _, node in (*checks, *self._generated)]
         over_new += [check.condition for check in row_checks]
         columns |= {index for index in columns_used(over_new) if index + 1 not in self.changed}
-        if returning or whole:
+        if returning or whole or mover is not None:
             columns |= set(range(width))
         self.needed = tuple(sorted(index + 1 for index in columns))
         unit = Unit()
@@ -202,6 +210,9 @@ class RowChange:
         lines = []
         if recheck is not None:
             lines.append(f"if not {compiler.truth(recheck).text}: return None")
+        for check in self._found_checks:
+            refuse = unit.bind(refuse_row, "g")
+            lines.append(f"if not ({compiler.truth(check.condition).text}): {refuse}({unit.bind(check)})")
         values = [compiler.value(node) for _, node in assignments]
         text = tuple_text([value.text for value in values])
         fresh = Compiler(unit, self.new_row_scope(len(self._relation.columns), joined=False), self._builder)
@@ -214,11 +225,15 @@ class RowChange:
             for position, attno in enumerate(self.changed)
             if attno in must and values[position].nullable
         ]
-        if not guarded and not checks and not keep and not made and not self._row_checks:
+        if not guarded and not checks and not keep and not made and not self._row_checks and self._mover is None:
             return [*lines, f"return {text}"]
         lines.append(f"n = {text}")
         if made:
             lines.append(f"n += {tuple_text([value.text for value in made])}")
+        if self._mover is not None:
+            scope = self.new_row_scope(len(self._relation.columns), joined=False)
+            row = tuple_text([scope.column(0, index).text for index in range(len(self._relation.columns))])
+            lines.append(f"{unit.bind(self._test_place, 'g')}(c, {row}, r, n)")
         lines += self._asked(fresh, unit, fail, of_view=False)
         for position, attno in guarded:
             lines.append(f"if n[{position}] is None: {fail}({unit.bind(attno)}, n)")
@@ -228,6 +243,11 @@ class RowChange:
         if keep:
             lines.append("keep[0] = (r, n)")
         return [*lines, "return n"]
+
+    def _test_place(self, ctx: ExecContext, row: Row, old: Row, changed: Row) -> None:
+        """Ends the change of a row in this table when it belongs into another partition."""
+        if self._mover is not None and not self._mover.is_at_home(ctx, row):
+            raise _RowMoves(row, old, changed)
 
     def _asked(self, fresh: Compiler, unit: Unit, fail: str, of_view: bool) -> list[str]:
         """What views, or else policies, ask of the new row."""
@@ -256,13 +276,35 @@ class RowChange:
             again: Callable[[Row], Row | None] = self._make(ctx, fresh, keep)
             return again
 
-        try:
-            new_tid = table.update_columns(ctx.txn, ctx.snapshot, tid, self.changed, compute, self.needed, recheck)
-        except RowViolation as failure:
-            raise self.explain(ctx, table, tid, failure) from None
-        if new_tid is None:
-            return Outcome(None)
-        return Outcome(new_tid, self._returned(ctx, table, new_tid, keep, joined))
+        while True:
+            try:
+                new_tid = table.update_columns(ctx.txn, ctx.snapshot, tid, self.changed, compute, self.needed, recheck)
+            except RowViolation as failure:
+                raise self.explain(ctx, table, tid, failure) from None
+            except _RowMoves as move:
+                moved = self._move(ctx, table, tid, move)
+                if moved is None:
+                    continue
+                table, new_tid = moved
+                keep[0] = move.old, move.changed
+            if new_tid is None:
+                return Outcome(None)
+            return Outcome(new_tid, self._returned(ctx, table, new_tid, keep, joined))
+
+    @property
+    def may_move(self) -> bool:
+        """Whether new rows may belong into another partition: then each is changed by ``apply``."""
+        return self._mover is not None
+
+    def _move(self, ctx: ExecContext, table: Table, tid: int, move: _RowMoves) -> tuple[Table, int] | None:
+        """Take a row out of its table, and store what it has become where that belongs. None: it has changed since."""
+        mover = self._mover
+        if mover is None:
+            raise InvariantViolation("a row moves that may not")
+        if not mover.may_leave:
+            raise mover.test.violation(ctx, move.row)
+        gone = table.delete(ctx.txn, ctx.snapshot, tid, lambda row, at: tuple(row) == move.old, self.needed)
+        return mover.store(ctx, move.row) if gone else None
 
     def computer(self, ctx: ExecContext) -> Callable[[Row], Row | None]:
         """One ``compute`` for all rows of an execution, when no joined columns and no RETURNING take part."""
@@ -285,6 +327,11 @@ class RowChange:
             new_tid = table.update_columns(ctx.txn, latest, tid, self.changed, observed, self.needed)
         except RowViolation as failure:
             raise self.explain(ctx, table, tid, failure) from None
+        except _RowMoves:
+            raise InternalError(
+                "invalid ON UPDATE specification",
+                detail="The result tuple would appear in a different partition than the original tuple.",
+            ) from None
         if new_tid is None:
             return Outcome(None, gone=not met)
         return Outcome(new_tid, self._returned(ctx, table, new_tid, keep, proposed))
@@ -308,10 +355,32 @@ def system_values(ctx: ExecContext, table: Table, tid: int, system: tuple[int, .
     """The system columns of the version that this command has made at ``tid``."""
     if not system:
         return ()
-    row = table.fetch(ctx.storage.txns.latest_snapshot(ctx.txn), tid, system)
+    row = system_row(table, ctx.storage.txns.latest_snapshot(ctx.txn), tid, system)
     if row is None:
         raise InvariantViolation(f"the row at {tid} that was just written is not there")
     return row
+
+
+def system_row(table: Table, snapshot: Snapshot, tid: int, system: tuple[int, ...]) -> Row | None:
+    """The system columns of a version; None where there is none."""
+    stored = tuple([attno for attno in system if attno != _TABLE])
+    row = table.fetch(snapshot, tid, stored)
+    if row is None or len(stored) == len(system):
+        return row
+    values = iter(row)
+    return tuple([int(table.desc.oid) if attno == _TABLE else next(values) for attno in system])
+
+
+class _RowMoves(Exception):
+    """A new row belongs into another partition. ``old`` and ``changed`` are what RETURNING is computed from."""
+
+    def __init__(self, row: Row, old: Row, changed: Row) -> None:
+        super().__init__()
+        self.row, self.old, self.changed = row, old, changed
+
+
+_TABLE = -6
+"""attno of tableoid"""
 
 
 def _fail(reason: Reason, changed: Row) -> None:

@@ -54,12 +54,16 @@ def failing_row(ctx: ExecContext, builder: Builder, relation: RelationDesc, row:
         if value is None:
             shown.append("null")
             continue
-        text = builder.type(column.type).output(value, ctx.env)
-        data = text.encode()
-        shown.append(text if len(data) <= SHOWN_BYTES else data[:SHOWN_BYTES].decode(errors="ignore") + "...")
+        shown.append(cut(builder.type(column.type).output(value, ctx.env)))
     if visible is None:
         return f"Failing row contains ({', '.join(shown)})."
     return f"Failing row contains ({', '.join(names)}) = ({', '.join(shown)})." if shown else None
+
+
+def cut(text: str) -> str:
+    """A value as a detail shows it."""
+    data = text.encode()
+    return text if len(data) <= SHOWN_BYTES else data[:SHOWN_BYTES].decode(errors="ignore") + "..."
 
 
 def _set_columns(builder: Builder, relation: RelationDesc) -> set[int]:
@@ -124,6 +128,11 @@ def policy_violation(check: PlannedCheck) -> SqlError:
     what = _WHAT.get(check.kind, "new row violates row-level security policy{policy} for table")
     policy = f' "{check.policy}"' if check.policy else ""
     return InsufficientPrivilege(f'{what.format(policy=policy)} "{check.relation}"')
+
+
+def refuse_row(check: PlannedCheck) -> None:
+    """Raise that."""
+    raise policy_violation(check)
 
 
 def not_null_attnos(relation: RelationDesc) -> list[int]:

@@ -11,10 +11,13 @@ from compute_node.exec.builder import Builder
 from compute_node.exec.compile.rows import batch_function, truth_function
 from compute_node.exec.constraints import row_verifier
 from compute_node.exec.context import ExecContext
+from compute_node.exec.placing import PartitionTest
+from compute_node.exec.routing import Router
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
+from compute_node.relations.partitions import NONE
 from compute_node.sql import expressions as ex
 from compute_node.sql.catalog_view import CatalogView
-from compute_node.sql.plan import PlannedStmt, Result
+from compute_node.sql.plan import Insert, PlannedStmt, Result, Route
 from compute_node.sql.required import RelationAccess, Required
 from compute_node.types.acl import INSERT
 from compute_node.types.registry import PgType
@@ -40,13 +43,13 @@ def input_columns(relation: RelationDesc, names: Sequence[str] | None) -> list[C
 
 
 class CopyTarget:
-    """One COPY FROM into one table. ``defaults``: analyzed expressions, already of the column's type, for columns that
-    the input lacks (evaluated per row); ``checks``: the table's CHECK constraints over the full row. Errors: 23502,
-    23505, 23514."""
+    """One COPY FROM into one table, or by ``route`` into the partitions of one. ``defaults``: analyzed expressions,
+    already of the column's type, for columns that the input lacks (evaluated per row); ``checks``: the table's CHECK
+    constraints over the full row. Errors: 23502, 23505, 23514."""
 
     __slots__ = (
-        "_count", "_ctx", "_generate", "_shape", "_table", "_verify", "_wanted", "_watched", "columns",
-        "table_columns",
+        "_count", "_ctx", "_generate", "_insert_many", "_router", "_shape", "_test", "_touched", "_verify", "_wanted",
+        "_watched", "columns", "table_columns",
     )  # fmt: skip
 
     def __init__(
@@ -59,6 +62,7 @@ class CopyTarget:
         checks: Sequence[tuple[str, ex.Expr]],
         generated: Sequence[tuple[int, ex.Expr]],
         where: ex.Expr | None = None,
+        route: Route | None = None,
     ) -> None:
         given = input_columns(relation, names)
         writes = RelationAccess(relation, INSERT, inserted=frozenset(column.attno for column in given))
@@ -81,8 +85,14 @@ class CopyTarget:
         self._wanted = None if where is None else truth_function(builder, where)
         self._generate = generator(builder, relation, generated)
         self._verify = row_verifier(builder, relation, checks)
-        self._table = ctx.storage.table(relation)
-        self._watched = relation.is_watched
+        plan = Insert(relation=relation, child=Result(), checks=tuple(checks), generated=tuple(generated), route=route)
+        self._router = None if route is None else Router(plan, route, builder)
+        self._test = PartitionTest(builder, relation) if relation.is_partition and route is None else None
+        self._touched: dict[int, set[int]] = {}
+        self._insert_many = None if route is not None else ctx.storage.table(relation).insert_many
+        self._watched = relation.is_watched or any(
+            leaf.relation.is_watched for leaf in (() if route is None else route.leaves())
+        )
         self._ctx = ctx
         self._count = 0
         ctx.start((), 0)
@@ -112,6 +122,9 @@ class CopyTarget:
 
     def _write(self, rows: list[Row]) -> None:
         ctx = self._ctx
+        if self._router is not None:
+            self._count += self._router.store(ctx, rows, self._touched)
+            return
         if self._generate is not None:
             rows = self._generate(ctx, rows)
         if self._verify is not None:
@@ -120,7 +133,12 @@ class CopyTarget:
             except SqlError as error:
                 error.row = self._first_wrong(self._verify, rows)
                 raise
-        self._count += self._table.insert_many(ctx.txn, rows)
+        if self._test is not None and (at := self._test.wrong(ctx, rows)) != NONE:
+            wrong = self._test.violation(ctx, rows[at])
+            wrong.row = at
+            raise wrong
+        if self._insert_many is not None:
+            self._count += self._insert_many(ctx.txn, rows)
 
     def _first_wrong(self, verify: Callable[[ExecContext, list[Row]], None], rows: list[Row]) -> int:
         """The index of the first row that the constraints refuse."""

@@ -9,6 +9,7 @@ from aurora.datum import Datum
 from compute_node.hub import HUB
 from compute_node.sql.expressions import ExecParam, Expr, SortKey, SubPlan, walk
 from compute_node.sql.plan import CteScan, NestLoop, Plan, PlannedStmt
+from compute_node.sql.pruning import Pruning
 
 _SKIPPED = frozenset({"relation", "index", "alias", "name", "names"})
 _FIELDS: dict[type, tuple[str, ...]] = {}
@@ -28,6 +29,8 @@ def _items(value: Datum) -> Iterator[Plan | Expr]:
         yield value
     elif isinstance(value, SortKey):
         yield from _items(value.expression)
+    elif isinstance(value, Pruning):
+        yield from value.expressions()
     elif isinstance(value, tuple):
         HUB.pulse()
         for item in value:

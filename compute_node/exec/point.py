@@ -70,6 +70,10 @@ def point_modify(planned: pl.PlannedStmt, builder: Builder) -> Link | None:
         return None
     if isinstance(plan, (pl.Insert, pl.Update)) and (plan.generated or plan.row_checks):
         return None
+    if isinstance(plan, pl.Insert) and (plan.route is not None or plan.relation.is_partition):
+        return None
+    if isinstance(plan, pl.Update) and plan.moves is not None:
+        return None
     if isinstance(plan, pl.Insert) and not plan.returning and not plan.conflict:
         row = _values_row(plan.child)
         return None if row is None else _insert(plan, row, builder)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from compute_node.exec.plan_walk import plan_nodes
 from compute_node.sql.catalog_view import CatalogView
-from compute_node.sql.plan import Delete, Insert, LockRows, Merge, PlannedStmt, Update, changed_tables
+from compute_node.sql.plan import Delete, Insert, LockRows, Merge, PlannedStmt, Route, Update, changed_tables
 from compute_node.txn.locks import ACCESS_SHARE, ROW_EXCLUSIVE, ROW_SHARE, WeakLocks
 
 
@@ -18,10 +20,20 @@ def statement_locks(planned: PlannedStmt, catalog: CatalogView) -> WeakLocks:
             if isinstance(node, (Insert, Update, Delete, Merge)):
                 for relation in (node.relation, *changed_tables(node)):
                     modes[relation.lock_id] = ROW_EXCLUSIVE
+                for route in _routes(node):
+                    modes.update(dict.fromkeys([leaf.relation.lock_id for leaf in route.leaves()], ROW_EXCLUSIVE))
             elif isinstance(node, LockRows):
                 for relation in (each for lock in node.locks for each in lock.relations):
                     modes[relation.lock_id] = max(modes.get(relation.lock_id, 0), ROW_SHARE)
     return WeakLocks(tuple(sorted(modes.items())))
+
+
+def _routes(node: Insert | Update | Delete | Merge) -> Iterator[Route]:
+    """The ways of a statement's new rows into partitions."""
+    if isinstance(node, (Insert, Merge)) and node.route is not None:
+        yield node.route
+    if isinstance(node, Update) and node.moves is not None and node.moves.route is not None:
+        yield node.moves.route
 
 
 def planned_tag(planned: PlannedStmt) -> str:

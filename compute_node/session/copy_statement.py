@@ -181,9 +181,18 @@ def _query(session: SessionState, node: ast.Node) -> Any:
     elif names is None:
         fields = [(ast.A_Star(),)]
     targets = tuple(ast.ResTarget(val=ast.ColumnRef(fields=field, location=-1), location=-1) for field in fields)
+    # A table's own rows alone, not those of tables that inherit from it.
+    own = ast.RangeVar(
+        catalogname=node.relation.catalogname,
+        schemaname=node.relation.schemaname,
+        relname=node.relation.relname,
+        inh=False,
+        relpersistence=node.relation.relpersistence,
+        location=node.relation.location,
+    )
     return ast.SelectStmt(
         targetList=targets,
-        fromClause=(node.relation,),
+        fromClause=(own,),
         limitOption=enums.LimitOption.LIMIT_OPTION_DEFAULT,
         op=enums.SetOperation.SETOP_NONE,
     )
@@ -197,6 +206,10 @@ def _check_source(session: SessionState, name: ast.RangeVar, columns: list[str] 
         raise UndefinedTable(f'relation "{shown}" does not exist')
     if relation.kind == "v":
         raise WrongObjectType(f'cannot copy from view "{relation.name}"', hint="Try the COPY (SELECT ...) TO variant.")
+    if relation.is_partitioned:
+        raise WrongObjectType(
+            f'cannot copy from partitioned table "{relation.name}"', hint="Try the COPY (SELECT ...) TO variant."
+        )
     if relation.kind != "r":
         what = "sequence" if relation.kind == "S" else "non-table relation"
         raise WrongObjectType(f'cannot copy from {what} "{relation.name}"')

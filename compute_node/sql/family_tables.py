@@ -5,11 +5,14 @@ from __future__ import annotations
 from aurora.errors import InvariantViolation
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.catalog_view import CatalogView
+from compute_node.sql.partitioning import leaves_of
 
 
 def tables_of(catalog: CatalogView, relation: RelationDesc) -> list[RelationDesc]:
     """The tables whose rows a table without ONLY has, in the order in which they are read. A partitioned table is none
     of them."""
+    if relation.is_partitioned:
+        return leaves_of(catalog, relation)
     found = [relation]
     seen = {relation.oid}
     for each in found:
@@ -18,7 +21,7 @@ def tables_of(catalog: CatalogView, relation: RelationDesc) -> list[RelationDesc
             if child is not None and oid not in seen:
                 seen.add(child.oid)
                 found.append(child)
-    return [each for each in found if not each.is_partitioned]
+    return found
 
 
 def matching_attnos(parent: RelationDesc, child: RelationDesc) -> tuple[int, ...]:

@@ -6,13 +6,14 @@ Expressions within a node refer to input rows by ``Column(side, index)``. Costs 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from aurora.datum import Row
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.sql.expressions import AggregateCall, Expr, SortKey, WindowCall
+from compute_node.sql.pruning import Pruning
 from compute_node.sql.query import Frame
 from compute_node.sql.required import NOTHING, Required
 from compute_node.types.registry import RoutineCall
@@ -402,6 +403,10 @@ class Append(Plan):
     children: tuple[Plan, ...] = ()
     alias: str = ""
     names: tuple[str, ...] = ()
+    pruning: Pruning | None = None
+    """of a partitioned table: which children have rows is known when it runs"""
+    tables: tuple[int, ...] = ()
+    """with ``pruning``: OIDs of the children's tables"""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -490,6 +495,29 @@ class Materialize(Plan):
     child: Plan
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Route:
+    """A partitioned table, or one that is below it, on the way of new rows. ``places``: for each of its columns the
+    place in a row of the table that the statement names (-1: dropped); None: rows are laid out alike. ``target_of``:
+    the other way round. ``partitions`` by their numbers (``PartitionIndex``); none: the rows stay here, and are
+    ``checks``, ``generated`` and ``arbiters`` as those of ``Insert``."""
+
+    relation: RelationDesc
+    places: tuple[int, ...] | None
+    target_of: tuple[int, ...]
+    partitions: tuple[Route, ...] = ()
+    checks: tuple[tuple[str, Expr], ...] = ()
+    generated: tuple[tuple[int, Expr], ...] = ()
+    arbiters: tuple[int, ...] = ()
+
+    def leaves(self) -> Iterator[Route]:
+        """The tables below that have rows."""
+        if not self.relation.is_partitioned:
+            yield self
+        for each in self.partitions:
+            yield from each.leaves()
+
+
 class PlannedCheck(NamedTuple):
     """A ``RowCheck`` over the full new row (of kinds conflict and merge: over the row that is found); it is met when
     ``condition`` is true. ``of_view``: it follows the table's own constraints, others precede them."""
@@ -524,6 +552,17 @@ class Insert(Plan):
     arbiters: tuple[int, ...] = ()
     conflict_assignments: tuple[tuple[int, Expr], ...] = ()
     conflict_where: Expr | None = None
+    route: Route | None = None
+    """of a partitioned table: where its rows go"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Moves:
+    """A partition key is among what an UPDATE assigns: each new row is tested, and goes by ``route`` to the partition
+    of ``root`` that takes it; without one it may not leave its table."""
+
+    root: RelationDesc
+    route: Route | None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -557,6 +596,8 @@ class Update(Plan):
     named: tuple[RelationDesc, tuple[int, ...]] | None = None
     """the table that the statement names, where ``relation`` is the only one of its family with such rows, and the
     attno here of each of its columns"""
+    moves: Moves | None = None
+    """of partitions: new rows may belong elsewhere"""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -638,6 +679,9 @@ class Merge(Plan):
     row_checks: tuple[PlannedCheck, ...] = ()
     generated: tuple[tuple[int, Expr], ...] = ()
     alias: str = ""
+    route: Route | None = None
+    """of a partitioned table: where new rows go"""
+    moves: Moves | None = None
 
 
 def changed_tables(plan: Plan) -> tuple[RelationDesc, ...]:

@@ -126,8 +126,10 @@ def _numeric_extended(value: Decimal, seed: int) -> int:
     return hash_bytes_extended(digits, seed) ^ (weight & _MASK64)
 
 
-def _signed_char(value: str) -> int:
-    """The "char" type's byte, which is signed."""
+def _signed_char(value: str | bool) -> int:
+    """The "char" type's byte, which is signed; Booleans are hashed as such."""
+    if isinstance(value, bool):
+        return int(value)
     byte = value.encode("latin-1", "replace")[:1] or b"\0"
     return byte[0] - 256 if byte[0] > 127 else byte[0]
 

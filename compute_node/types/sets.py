@@ -101,5 +101,3 @@ fn(
 
 
 # There are no partitions: nothing is above a table, and no table is the root of others.
-fn(3424, "pg_partition_root(regclass) regclass", lambda oid: None)
-fn(3425, "pg_partition_ancestors(regclass) setof regclass volatile", lambda oid: (), out_columns=(("relid", 2205),))

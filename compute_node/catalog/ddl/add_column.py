@@ -70,12 +70,13 @@ def store_column(ctx: DdlContext, desc: RelationDesc, spec: ColumnSpec) -> Colum
     depend_on_collation(ctx, (CLASS_RELATION, desc.oid, column.attno), column.collation)
     ctx.changes.touch(desc.oid)
     with without_place():
-        add_column_default(ctx, desc, spec)
+        add_column_default(ctx, desc, spec, "ALTER TABLE")
     ensure_toast(ctx, desc.oid)
     _fill_column(ctx, relation(ctx, desc.oid), spec)
     desc = relation(ctx, desc.oid)
     if column.not_null:
-        _require_filled(ctx, desc, column)
+        if not desc.is_partitioned:
+            _require_filled(ctx, desc, column)
         ctx.rows.update("pg_attribute", attribute_record(ctx, desc.oid, column.attno), attnotnull=True)
         ctx.changes.touch(desc.oid)
     return relation(ctx, desc.oid).columns[column.attno - 1]
@@ -90,7 +91,7 @@ def _fill_column(ctx: DdlContext, desc: RelationDesc, spec: ColumnSpec) -> None:
         column = replace(column, default=kind.domain.default or "NULL")
     elif column.default is None and kind.default is not None:
         column = replace(column, default=quote_literal(kind.default))
-    if column.default is None:
+    if column.default is None or desc.is_partitioned:
         return
     if desc.row_type:
         refuse_containers(ctx, desc.row_type, f'table "{desc.name}"')

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
-from typing import Any
 
 from pglast import ast, enums
 
@@ -39,9 +38,12 @@ from compute_node.catalog.ddl.relation import attribute_record, relation
 from compute_node.catalog.inheritance import children_of, descendants_of
 from compute_node.catalog.rows import Record
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
+from compute_node.sql.expressions import Var
+from compute_node.sql.expressions import walk as walk_expression
+from compute_node.sql.partitioning import key_expressions
 from compute_node.txn.locks import ACCESS_EXCLUSIVE
 
-Handler = Callable[[DdlContext, RelationDesc, Any, bool], None]
+Handler = Callable[[DdlContext, RelationDesc, ast.AlterTableCmd, bool], None]
 """(context, table, command, whether descendants are meant, too)"""
 _T = enums.AlterTableType
 ALIKE = frozenset((_T.AT_ColumnDefault, _T.AT_SetNotNull, _T.AT_DropNotNull, _T.AT_SetStatistics, _T.AT_SetStorage))
@@ -80,6 +82,8 @@ def _children(ctx: DdlContext, desc: RelationDesc, mode: int = ACCESS_EXCLUSIVE)
 def add_columns(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd, recurse: bool) -> None:
     """ADD COLUMN. 42P16 with ONLY where there are children, 0A000 for an identity column there."""
     node = command.def_
+    if desc.is_partition:
+        raise WrongObjectType("cannot add column to a partition")
     kids = _children(ctx, desc)
     identity = any(each.contype == enums.ConstrType.CONSTR_IDENTITY for each in node.constraints or ())
     if kids and recurse and identity:
@@ -133,12 +137,30 @@ def drop_columns(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd
         return
     if attribute_record(ctx, desc.oid, column.attno).attinhcount:
         raise InvalidTableDefinition(f'cannot drop inherited column "{command.name}"')
+    refuse_key_column(ctx, desc, column, "drop")
+    if desc.is_partitioned and desc.children and not recurse:
+        raise InvalidTableDefinition(
+            "cannot drop column from only the partitioned table when partitions exist",
+            hint="Do not specify the ONLY keyword.",
+        )
     with ExitStack() as following:
         gone: list[Address] = []
         _leave_column(ctx, desc, column, recurse, gone, following)
         drop(ctx, gone, cascade=command.behavior == enums.DropBehavior.DROP_CASCADE)
     for _, oid, _ in gone:
         refresh_has_index(ctx, oid)
+
+
+def refuse_key_column(ctx: DdlContext, desc: RelationDesc, column: ColumnDesc, verb: str) -> None:
+    """42P16 for a column that a partition key reads."""
+    if desc.is_partitioned and any(
+        isinstance(node, Var) and node.attno == column.attno
+        for item in key_expressions(ctx.view, desc)
+        for node in walk_expression(item)
+    ):
+        raise InvalidTableDefinition(
+            f'cannot {verb} column "{column.name}" because it is part of the partition key of relation "{desc.name}"'
+        )
 
 
 def _leave_column(
@@ -159,10 +181,10 @@ def _leave_column(
 
 
 def drop_expressions(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd, recurse: bool) -> None:
-    """DROP EXPRESSION. 42P16 with ONLY where there are children, and for an inherited column."""
+    """DROP EXPRESSION. 0A000 with ONLY where there are children, 42P16 for an inherited column."""
     kids = children_of(ctx.rows, desc.oid)
     if kids and not recurse:
-        raise InvalidTableDefinition("ALTER TABLE / DROP EXPRESSION must be applied to child tables too")
+        raise NotSupported("ALTER TABLE / DROP EXPRESSION must be applied to child tables too")
     column = live_column(desc, command.name)
     if attribute_record(ctx, desc.oid, column.attno).attinhcount:
         raise InvalidTableDefinition("cannot drop generation expression from inherited column")
@@ -180,6 +202,8 @@ def prepare_family_types(
         column = desc.column(command.name)
         if column is not None and attribute_record(ctx, desc.oid, column.attno).attinhcount:
             raise InvalidTableDefinition(f'cannot alter inherited column "{command.name}"')
+        if column is not None:
+            refuse_key_column(ctx, desc, column, "alter")
     changes = [(desc, prepare_column_types(ctx, desc, commands))]
     if len(oids) == 1:
         return changes

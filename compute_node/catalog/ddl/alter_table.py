@@ -27,7 +27,7 @@ from compute_node.catalog.ddl.alter_family import (
     prepare_family_types,
     validate_constraint,
 )
-from compute_node.catalog.ddl.alter_kinds import refuse_kind
+from compute_node.catalog.ddl.alter_kinds import refuse_kind, require_kind
 from compute_node.catalog.ddl.cluster import checked_index, mark_clustered
 from compute_node.catalog.ddl.column_specs import live_column
 from compute_node.catalog.ddl.column_types import alter_column_types
@@ -41,6 +41,9 @@ from compute_node.catalog.ddl.identity import add_identity, drop_identity, set_i
 from compute_node.catalog.ddl.inheriting import add_parent, drop_parent
 from compute_node.catalog.ddl.objects import refuse_check_option
 from compute_node.catalog.ddl.ownership import change_relation_owner
+from compute_node.catalog.ddl.partitions.attach import attach_partition, detach_partition, finalize_partition
+from compute_node.catalog.ddl.partitions.indexes import attach_index
+from compute_node.catalog.ddl.policies import set_row_security
 from compute_node.catalog.ddl.relation import (
     attribute_record,
     class_record,
@@ -51,6 +54,7 @@ from compute_node.catalog.ddl.replica_identity import names_rows, set_replica_id
 from compute_node.catalog.ddl.toast import compression_letter, ensure_toast, storage_letter
 from compute_node.catalog.ddl.typed_tables import add_of, drop_of
 from compute_node.catalog.reloptions import (
+    PARTITIONED,
     TABLE,
     TOAST,
     VIEW,
@@ -70,6 +74,7 @@ _NOUNS = {
     enums.ObjectType.OBJECT_TABLE: "TABLE",
     enums.ObjectType.OBJECT_INDEX: "INDEX",
     enums.ObjectType.OBJECT_VIEW: "VIEW",
+    enums.ObjectType.OBJECT_MATVIEW: "MATERIALIZED VIEW",
     enums.ObjectType.OBJECT_SEQUENCE: "SEQUENCE",
 }
 
@@ -87,15 +92,18 @@ def alter_table(ctx: DdlContext, node: ast.AlterTableStmt) -> str:
         return f"ALTER {noun}"
     if found.kind == "c":
         raise WrongObjectType(f'"{found.name}" is a composite type', hint="Use ALTER TYPE instead.")
-    if node.objtype == enums.ObjectType.OBJECT_INDEX and found.kind != "i":
+    if node.objtype == enums.ObjectType.OBJECT_INDEX and found.kind not in "iI":
         raise WrongObjectType(f'"{found.name}" is not an index')
-    if found.kind == "r":
+    require_kind(found, node.objtype)
+    if found.kind in "rp":
         level = max(_lock_level(command) for command in node.cmds)
         found = ctx.table(node.relation, level)
         ctx.check_unused(found, "ALTER TABLE")
     else:
         level = ACCESS_EXCLUSIVE
         ctx.check_owner(found)
+        if found.kind in "vm":
+            ctx.lock(found, ACCESS_EXCLUSIVE)
     recurse = bool(node.relation.inh)
     for command in _in_order(ctx, found, node.cmds, recurse):
         if found.kind == "i" and command.subtype in (_T.AT_SetOptions, _T.AT_ResetOptions):
@@ -104,13 +112,13 @@ def alter_table(ctx: DdlContext, node: ast.AlterTableStmt) -> str:
                 f'ALTER action ALTER COLUMN ... {verb} cannot be performed on relation "{found.name}"',
                 detail="This operation is not supported for indexes.",
             )
+        refuse_kind(found, command)
         handler, of_family = _COMMANDS.get(command.subtype), _OF_FAMILIES.get(command.subtype)
         if handler is None and of_family is None:
             what = command.subtype.name.removeprefix("AT_")
             raise NotSupported(f"ALTER {noun} ... {what} is not supported")
-        refuse_kind(found, command)
         _run(ctx, relation(ctx, found.oid), command, recurse, level)
-    if found.kind == "r":
+    if found.kind in "rmp":
         ensure_toast(ctx, found.oid)
     return f"ALTER {noun}"
 
@@ -121,7 +129,7 @@ def _run(ctx: DdlContext, desc: RelationDesc, command: Any, recurse: bool, level
     if of_family is not None:
         of_family(ctx, desc, command, recurse)
         return
-    alike = command.subtype in ALIKE and desc.kind == "r"
+    alike = command.subtype in ALIKE and desc.kind in "rp"
     for table in family(ctx, desc, recurse and alike, level):
         _COMMANDS[command.subtype](ctx, relation(ctx, table.oid), command)
 
@@ -132,7 +140,7 @@ def _in_order(ctx: DdlContext, desc: RelationDesc, commands: Sequence[Any], recu
     typed = [command for command in commands if command.subtype == _T.AT_AlterColumnType]
     if not typed:
         return commands
-    if desc.kind != "r":
+    if desc.kind not in "rp":
         raise WrongObjectType(
             f'ALTER action ALTER COLUMN ... SET DATA TYPE cannot be performed on relation "{desc.name}"',
             detail=f"This operation is not supported for {KINDS.get(desc.kind, 'relation')}s.".replace("xs.", "xes."),
@@ -177,6 +185,11 @@ def _drop_column(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd
     drop_columns(ctx, desc, command, recurse)
 
 
+def _attach_partition(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd, recurse: bool) -> None:
+    attach = attach_index if desc.kind in "iI" else attach_partition
+    attach(ctx, desc, command, recurse)
+
+
 def _column_default(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
     column = live_column(desc, command.name)
     if column.identity:
@@ -209,6 +222,10 @@ def _drop_not_null(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableC
     column = live_column(desc, command.name)
     if any(index.primary and column.attno in index.columns for index in desc.indexes):
         raise InvalidTableDefinition(f'column "{column.name}" is in a primary key')
+    if desc.is_partition:
+        above = relation(ctx, desc.parents[0]).column(column.name)
+        if above is not None and above.not_null:
+            raise InvalidTableDefinition(f'column "{column.name}" is marked NOT NULL in parent table')
     if names_rows(ctx, desc, column.attno):
         raise InvalidTableDefinition(f'column "{column.name}" is in index used as replica identity')
     if column.identity:
@@ -225,7 +242,8 @@ def _set_options(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd
     if desc.kind == "i":
         given = index_options(_method_of(ctx, desc), command.def_)
     else:
-        given = options_of(VIEW if desc.kind == "v" else TABLE, command.def_)
+        kinds = {"v": VIEW, "p": PARTITIONED}
+        given = options_of(kinds.get(desc.kind, TABLE), command.def_)
         if desc.kind == "v":
             refuse_check_option(given, analyze_view(ctx.view, desc, ctx.session).query)
     _store_options(ctx, desc, changed(desc.options, given))
@@ -323,6 +341,10 @@ _COMMANDS: dict[Any, Callable[[DdlContext, RelationDesc, Any], None]] = {
     _T.AT_ClusterOn: _cluster_on,
     _T.AT_DropCluster: _drop_cluster,
     _T.AT_ReplicaIdentity: set_replica_identity,
+    _T.AT_EnableRowSecurity: set_row_security,
+    _T.AT_DisableRowSecurity: set_row_security,
+    _T.AT_ForceRowSecurity: set_row_security,
+    _T.AT_NoForceRowSecurity: set_row_security,
 }
 _OF_FAMILIES: dict[Any, Handler] = {
     _T.AT_AddColumn: _add_column,
@@ -333,6 +355,9 @@ _OF_FAMILIES: dict[Any, Handler] = {
     _T.AT_ValidateConstraint: validate_constraint,
     _T.AT_AddInherit: add_parent,
     _T.AT_DropInherit: drop_parent,
+    _T.AT_AttachPartition: _attach_partition,
+    _T.AT_DetachPartition: detach_partition,
+    _T.AT_DetachPartitionFinalize: finalize_partition,
 }
 _LOCK_LEVELS = {
     _T.AT_ValidateConstraint: SHARE_UPDATE_EXCLUSIVE,
@@ -341,4 +366,5 @@ _LOCK_LEVELS = {
     _T.AT_ResetRelOptions: SHARE_UPDATE_EXCLUSIVE,
     _T.AT_ClusterOn: SHARE_UPDATE_EXCLUSIVE,
     _T.AT_DropCluster: SHARE_UPDATE_EXCLUSIVE,
+    _T.AT_AttachPartition: SHARE_UPDATE_EXCLUSIVE,
 }

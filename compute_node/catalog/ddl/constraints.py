@@ -6,6 +6,7 @@ Key columns → index and constraint rows. Used by CREATE TABLE and ALTER TABLE 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pglast import ast, enums
 
@@ -19,6 +20,7 @@ from aurora.errors import (
     InvalidTableDefinition,
     InvariantViolation,
     NotNullViolation,
+    NotSupported,
     ObjectNotInPrerequisiteState,
     UndefinedColumn,
     UndefinedObject,
@@ -28,6 +30,7 @@ from compute_node.catalog.ddl.context import CLASS_RELATION, DdlContext, cut_nam
 from compute_node.catalog.ddl.expressions import attnos, check_text, range_var
 from compute_node.catalog.ddl.foreign_keys import add_recheck_trigger
 from compute_node.catalog.ddl.indexes import IndexOptions, KeyColumn, make_index, operator_class
+from compute_node.catalog.ddl.partitions.indexes import check_unique, spread
 from compute_node.catalog.ddl.relation import (
     attribute_record,
     class_record,
@@ -68,6 +71,7 @@ def add_key(ctx: DdlContext, desc: RelationDesc, node: ast.Constraint, columns: 
         for key in keys:
             require_not_null(ctx, relation(ctx, desc.oid), key.attno)
         desc = relation(ctx, desc.oid)
+    check_unique(desc, [key.attno for key in keys], "PRIMARY KEY" if primary else "UNIQUE")
     included = tuple(plain_key(ctx, desc, item.sval, position).attno for item in node.including or ())
     if node.conname:
         name = cut_name(node.conname)
@@ -101,11 +105,15 @@ def add_key(ctx: DdlContext, desc: RelationDesc, node: ast.Constraint, columns: 
     )
     if node.deferrable:
         add_recheck_trigger(ctx, desc, constraint, index.oid, primary=primary, deferred=bool(node.initdeferred))
+    if desc.is_partitioned:
+        spread(ctx, relation(ctx, desc.oid), replace(index, constraint=constraint))
 
 
 def key_by_index(ctx: DdlContext, desc: RelationDesc, node: ast.Constraint, position: int | None) -> None:
     """PRIMARY KEY or UNIQUE USING INDEX: an index that is there becomes the constraint's. 42704, 42809, 55000."""
     primary = node.contype == enums.ConstrType.CONSTR_PRIMARY
+    if desc.is_partitioned:
+        raise NotSupported("ALTER TABLE / ADD CONSTRAINT USING INDEX is not supported on partitioned tables")
     if primary and any(index.primary for index in desc.indexes):
         raise InvalidTableDefinition(f'multiple primary keys for table "{desc.name}" are not allowed')
     index = _fit_index(ctx, desc, node, position)
@@ -178,6 +186,8 @@ def add_check(
 ) -> str | None:
     """A CHECK constraint, the table's own or ``inherited``; 23514 when ``validate`` finds a row that breaks it. Returns
     its name; None where it was merged with one that is there. 42710, 42P17."""
+    if desc.is_partitioned and node.is_no_inherit:
+        raise InvalidTableDefinition(f'cannot add NO INHERIT constraint to partitioned table "{desc.name}"')
     text = check_text(ctx, node.raw_expr, desc)
     columns = attnos(desc, node.raw_expr)
     known = {record.conname: record for record in ctx.rows.find("pg_constraint", conrelid=desc.oid)}
@@ -229,8 +239,8 @@ def _merge_check(
 
 
 def _check_rows(ctx: DdlContext, desc: RelationDesc, name: str, condition: ast.Node) -> None:
-    """23514 when a row breaks the condition."""
-    if _any_row(ctx, desc, _not(condition)):
+    """23514 when a row breaks the condition. A partitioned table has none of its own."""
+    if not desc.is_partitioned and _any_row(ctx, desc, _not(condition)):
         raise CheckViolation(
             f'check constraint "{name}" of relation "{desc.name}" is violated by some row',
             schema=desc.schema,
@@ -271,8 +281,11 @@ def require_not_null(ctx: DdlContext, desc: RelationDesc, attno: int) -> None:
     column = desc.columns[attno - 1]
     if column.not_null:
         return
-    table = ctx.storage.table(desc)
-    for batch in table.scan(ctx.rows.snapshot(), (attno,), False):
+    if desc.is_partitioned:
+        for oid in desc.children:
+            child = relation(ctx, oid)
+            require_not_null(ctx, child, next(each.attno for each in child.columns if each.name == column.name))
+    for batch in () if desc.is_partitioned else ctx.storage.table(desc).scan(ctx.rows.snapshot(), (attno,), False):
         for row in batch:
             if row[0] is None:
                 raise NotNullViolation(

@@ -12,6 +12,7 @@ from aurora.errors import (
     DatatypeMismatch,
     DuplicateColumn,
     InsufficientPrivilege,
+    InvalidObjectDefinition,
     InvalidSchemaName,
     InvalidTableDefinition,
     InvariantViolation,
@@ -25,6 +26,7 @@ from aurora.errors import (
 from compute_node.catalog.ddl.column_specs import ColumnSpec
 from compute_node.catalog.ddl.constraints import add_check, add_key
 from compute_node.catalog.ddl.context import DdlContext, cut_name
+from compute_node.catalog.ddl.exclusion import add_exclusion
 from compute_node.catalog.ddl.expressions import attnos, check_text, default_text
 from compute_node.catalog.ddl.foreign_keys import add_foreign_key
 from compute_node.catalog.ddl.generated_columns import depend_on_columns, generate_column
@@ -32,12 +34,15 @@ from compute_node.catalog.ddl.identity import like_identity
 from compute_node.catalog.ddl.indexes import copy_index
 from compute_node.catalog.ddl.inheritance import merge_parents, open_parents, store_inheritance
 from compute_node.catalog.ddl.on_commit import check_on_commit, remember
+from compute_node.catalog.ddl.partitions.create import apply_options, bind, inherited_columns, open_partitioned
+from compute_node.catalog.ddl.partitions.indexes import inherit_indexes
+from compute_node.catalog.ddl.partitions.key import check_strategy, store_key
 from compute_node.catalog.ddl.relation import create_constraint, create_relation, relation, set_default
 from compute_node.catalog.ddl.sequence import SERIAL_TYPES, create_owned_sequence
 from compute_node.catalog.ddl.toast import compression_letter, ensure_toast
 from compute_node.catalog.ddl.typed_tables import composite_of, set_type
 from compute_node.catalog.permissions import denied, denied_relation
-from compute_node.catalog.reloptions import TABLE, TOAST, options_of
+from compute_node.catalog.reloptions import PARTITIONED, TABLE, TOAST, options_of
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.sql.analyze.typenames import find_collation, format_type, resolve_type_name
 from compute_node.sql.parse import parse
@@ -239,8 +244,10 @@ def check_tablespace(ctx: DdlContext, name: str | None) -> None:
 def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
     """CREATE [TEMP|UNLOGGED] TABLE. An unlogged table is logged like any other."""
     name = cut_name(node.relation.relname)
-    if node.partspec or node.partbound:
-        raise NotSupported("partitioned tables are not supported")
+    if node.partspec is not None:
+        check_strategy(node.partspec)
+        if node.inhRelations and node.partbound is None:
+            raise InvalidObjectDefinition("cannot create partitioned table as inheritance child")
     check_on_commit(ctx, node.relation, node.oncommit)
     try:
         schema = ctx.creation_schema(node.relation)
@@ -252,33 +259,41 @@ def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
         ctx.notice(f'relation "{name}" already exists, skipping', sqlstate="42P07")
         return "CREATE TABLE"
     check_tablespace(ctx, node.tablespacename)
+    persistence = "t" if schema[0].startswith("pg_temp_") else "p"
     composite = None if node.ofTypename is None else composite_of(ctx, node.ofTypename)
-    if composite is None:
+    inherited, parent = None, None
+    likes: list[tuple[RelationDesc, int]] = []
+    if node.partbound is not None:
+        parent = open_partitioned(ctx, node.inhRelations[0], persistence)
+        specs, inherited = inherited_columns(ctx, parent)
+        constraints = apply_options(specs, node.tableElts or (), _column_constraint, name)
+    elif composite is None:
         specs, constraints, likes = _elements(ctx, name, node.tableElts or ())
     else:
         check_type_usage(ctx, ctx.view.type(composite.row_type))
         specs, constraints = _typed_elements(ctx, name, composite, node.tableElts or ())
-        likes = []
-    persistence = "t" if schema[0].startswith("pg_temp_") else "p"
-    inherited = None
-    if node.inhRelations:
+    if node.inhRelations and parent is None:
         specs, inherited = merge_parents(ctx, open_parents(ctx, node.inhRelations, persistence), specs)
     desc = create_relation(
         ctx,
         schema,
         name,
-        "r",
+        "r" if node.partspec is None else "p",
         [spec.column for spec in specs],
         persistence=persistence,
-        options=options_of(TABLE, node.options) or None,
+        options=options_of(TABLE if node.partspec is None else PARTITIONED, node.options) or None,
         dimensions={spec.column.attno: spec.dimensions for spec in specs},
     )
     if composite is not None:
         set_type(ctx, desc.oid, composite.row_type)
     if inherited is not None:
         store_inheritance(ctx, desc, inherited)
+    if parent is not None:
+        bind(ctx, desc, parent, node.partbound)
+    if node.partspec is not None:
+        store_key(ctx, relation(ctx, desc.oid), node.partspec)
     for spec in specs:
-        add_column_default(ctx, desc, spec)
+        add_column_default(ctx, desc, spec, "CREATE TABLE")
     for spec in specs:
         for key in spec.keys:
             add_key(ctx, relation(ctx, desc.oid), key, [spec.column.name])
@@ -293,6 +308,8 @@ def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
         *((each, [item.sval for item in each.fk_attrs or ()]) for each in constraints if _is_foreign(each)),
     ]:
         add_foreign_key(ctx, relation(ctx, desc.oid), foreign, columns, validate=False)
+    if parent is not None:
+        inherit_indexes(ctx, desc, relation(ctx, parent.oid))
     for source, options in likes:
         _copy_like_extras(ctx, desc.oid, source, options)
     ensure_toast(ctx, desc.oid, options_of(TOAST, node.options))
@@ -305,6 +322,8 @@ def add_table_constraint(ctx: DdlContext, oid: int, node: ast.Constraint, *, val
     desc = relation(ctx, oid)
     if node.contype in _KEYS:
         add_key(ctx, desc, node, [key.sval for key in node.keys or ()])
+    elif node.contype == enums.ConstrType.CONSTR_EXCLUSION:
+        add_exclusion(ctx, desc, node)
     elif node.contype == enums.ConstrType.CONSTR_CHECK:
         add_check(ctx, desc, node, None, validate=validate)
     elif _is_foreign(node):
@@ -313,13 +332,13 @@ def add_table_constraint(ctx: DdlContext, oid: int, node: ast.Constraint, *, val
         raise NotSupported("this table constraint is not supported", position=(node.location or 0) + 1)
 
 
-def add_column_default(ctx: DdlContext, desc: RelationDesc, spec: ColumnSpec) -> None:
-    """Store a column's default: its own, a serial's sequence, or an identity's."""
+def add_column_default(ctx: DdlContext, desc: RelationDesc, spec: ColumnSpec, statement: str) -> None:
+    """Store a column's default: its own, a serial's sequence, or an identity's; for CREATE or ALTER TABLE."""
     attno = spec.column.attno
     if spec.serial is not None or spec.identity is not None:
         options = spec.identity.options if spec.identity is not None else None
         is_identity = spec.identity is not None
-        sequence = create_owned_sequence(ctx, desc, spec.column, options, identity=is_identity)
+        sequence = create_owned_sequence(ctx, desc, spec.column, options, identity=is_identity, statement=statement)
         if not is_identity:
             # By OID, so that neither renaming nor the search path matters; pg_get_expr shows the name. An identity has
             # no default of its own (``CatalogLayer``).

@@ -19,6 +19,7 @@ from compute_node.catalog.ddl.absent_objects import ABSENT, tell_absent
 from compute_node.catalog.ddl.context import CLASS_NAMESPACE, CLASS_RELATION, KINDS, DdlContext
 from compute_node.catalog.ddl.dependencies import Address, drop, refresh_has_index
 from compute_node.catalog.ddl.drop_objects import OBJECTS
+from compute_node.catalog.ddl.policies import drop_policies
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID, NAMESPACE_TOAST
 from compute_node.sql.command_tags import command_tag
@@ -27,9 +28,12 @@ from compute_node.txn.locks import ACCESS_EXCLUSIVE
 _RELATIONS = {
     enums.ObjectType.OBJECT_TABLE: ("table", "r"),
     enums.ObjectType.OBJECT_VIEW: ("view", "v"),
+    enums.ObjectType.OBJECT_MATVIEW: ("materialized view", "m"),
     enums.ObjectType.OBJECT_INDEX: ("index", "i"),
     enums.ObjectType.OBJECT_SEQUENCE: ("sequence", "S"),
 }
+_ALSO = {("p", "r"), ("I", "i")}
+"""a partitioned table is a table, a partitioned index an index"""
 _ARTICLES = {"index": "an index"}
 
 
@@ -63,6 +67,8 @@ def drop_statement(ctx: DdlContext, node: ast.DropStmt) -> str:
     if node.concurrent and (len(node.objects) > 1 or cascade):
         what = "CASCADE" if len(node.objects) == 1 else "dropping multiple objects"
         raise NotSupported(f"DROP INDEX CONCURRENTLY does not support {what}")
+    if node.removeType == enums.ObjectType.OBJECT_POLICY:
+        return drop_policies(ctx, node)
     if node.removeType in ABSENT:
         for item in node.objects:
             tell_absent(ctx, node.removeType, item, bool(node.missing_ok))
@@ -106,7 +112,7 @@ def _relation(ctx: DdlContext, name: ast.RangeVar, noun: str, kind: str, missing
             raise error(f'{noun} "{name.relname}" does not exist')
         ctx.notice(f'{noun} "{name.relname}" does not exist, skipping')
         return None
-    if desc.kind != kind:
+    if desc.kind != kind and (desc.kind, kind) not in _ALSO:
         actual = "type" if desc.kind == "c" else KINDS.get(desc.kind, "relation")
         raise WrongObjectType(
             f'"{desc.name}" is not {_ARTICLES.get(noun, "a " + noun)}',

@@ -6,11 +6,19 @@ from collections.abc import Sequence
 
 from pglast import ast
 
-from aurora.errors import DuplicateColumn, InvariantViolation, NotSupported, SqlSyntaxError, UndefinedColumn
+from aurora.errors import (
+    DuplicateColumn,
+    InvalidObjectDefinition,
+    InvariantViolation,
+    NotSupported,
+    SqlSyntaxError,
+    UndefinedColumn,
+)
 from compute_node.access.vacuum_truncate import truncate_tail
 from compute_node.catalog import statistics
 from compute_node.catalog.column_statistics.gather import Gathering, gather
 from compute_node.catalog.ddl.context import DdlContext
+from compute_node.catalog.ddl.partitions.indexes import below
 from compute_node.catalog.ddl.relation import class_record
 from compute_node.catalog.inheritance import descendants_of
 from compute_node.relations.descriptors import RelationDesc
@@ -77,7 +85,7 @@ def vacuum_statement(ctx: DdlContext, node: ast.VacuumStmt) -> str:
         if desc is None:
             # Dropped while this waited for the lock.
             continue
-        if node.is_vacuumcmd:
+        if node.is_vacuumcmd and not desc.is_partitioned:
             vacuum_table(ctx, desc, truncate, toast)
         if analyze_too and desc.oid != _STATISTICS:
             analyze_table(ctx, desc, named, options.get("verbose", False))
@@ -106,7 +114,7 @@ def _tables(ctx: DdlContext, node: ast.VacuumStmt) -> list[tuple[RelationDesc, t
     verb = "vacuum" if node.is_vacuumcmd else "analyze"
     if not node.rels:
         for record in ctx.rows.find("pg_class"):
-            desc = view.relation(record.oid) if record.relkind == "r" else None
+            desc = view.relation(record.oid) if record.relkind in "rmp" else None
             if desc is not None and _may_maintain(ctx, desc, verb):
                 result.append((desc, ()))
         # Two that take all tables take them in one order.
@@ -117,12 +125,14 @@ def _tables(ctx: DdlContext, node: ast.VacuumStmt) -> list[tuple[RelationDesc, t
             raise InvariantViolation("desc is not there")
         if not _may_maintain(ctx, desc, verb):
             continue
-        if desc.kind != "r":
+        if desc.kind not in "rmp":
             ctx.notice(
                 f'skipping "{desc.name}" --- cannot {verb} non-tables or special system tables', severity="WARNING"
             )
             continue
         result.append((desc, _columns(desc, item.va_cols or ())))
+        for part in below(ctx, desc):
+            result.append((part, _columns(part, item.va_cols or ())))
     return result
 
 
@@ -182,6 +192,14 @@ def analyze_table(ctx: DdlContext, desc: RelationDesc, named: Sequence[int] = ()
     if record.relhassubclass and not desc.children:
         # All its children have gone.
         ctx.rows.update("pg_class", record, relhassubclass=False)
+
+    def warn(text: str) -> None:
+        ctx.session.notice(InvalidObjectDefinition(text, schema=desc.schema, table=desc.name), "WARNING")
+
     target = int(ctx.session.settings.get("default_statistics_target"))
     now_us = ctx.session.clock()
-    gather(Gathering(ctx.storage, ctx.changes, ctx.view, target, now_us, say=say if verbose else None), desc, named)
+    gather(
+        Gathering(ctx.storage, ctx.changes, ctx.view, target, now_us, say=say if verbose else None, warn=warn),
+        desc,
+        named,
+    )

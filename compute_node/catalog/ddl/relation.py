@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from aurora.datum import Row
 from aurora.errors import DuplicateObject, DuplicateTable, InvariantViolation, TooManyColumns
+from aurora.ids import RelFile
 from compute_node.catalog.builders import array_type_row, attribute_row, class_row, composite_type_row, index_row
 from compute_node.catalog.ddl.context import (
     CLASS_COLLATION,
@@ -39,15 +40,15 @@ def create_relation(
     options: list[str] | None = None,
     dimensions: dict[int, int] | None = None,
 ) -> RelationDesc:
-    """Make a table (r), view (v), sequence (S) or composite type (c) with its row type; 42P07, 42710, 54011. Returns
-    its descriptor."""
+    """Make a table (r, p), view (v), materialized view (m), sequence (S) or composite type (c) with its row type;
+    42P07, 42710, 54011. Returns its descriptor."""
     if len(columns) > COLUMNS_MAX:
         raise TooManyColumns(f"tables can have at most {COLUMNS_MAX} columns")
     namespace = schema[1]
     layer = ctx.view.layer
     if layer.relation_oid(namespace, name) is not None:
         raise DuplicateTable(f'relation "{name}" already exists')
-    has_type = kind in "rvc"
+    has_type = kind in "rvmcp"
     if has_type and type_name_taken(ctx, namespace, name):
         raise DuplicateObject(
             f'type "{name}" already exists',
@@ -55,7 +56,7 @@ def create_relation(
             "with any existing type.",
         )
     oid = ctx.next_oid()
-    relfile = 0 if kind in "vc" else ctx.new_relation_storage(oid)
+    relfile = 0 if kind in "vcp" else ctx.new_relation_storage(oid)
     row_type = array_type = 0
     owner = ctx.user_oid
     if has_type:
@@ -188,7 +189,9 @@ def create_index(
     if ctx.view.layer.relation_oid(table.namespace, index.name) is not None:
         raise DuplicateTable(f'relation "{index.name}" already exists')
     oid = ctx.next_oid()
-    made = replace(index, oid=oid, relfile=ctx.new_relation_storage(oid))
+    # An index of a partitioned table has no entries: its partitions' have them.
+    relfile = RelFile(0) if table.is_partitioned else ctx.new_relation_storage(oid)
+    made = replace(index, oid=oid, relfile=relfile)
     numbers = [*made.columns, *made.included]
     types = [*column_types, *(table.columns[attno - 1].type for attno in made.included)]
     view = ctx.view
@@ -200,7 +203,7 @@ def create_index(
                 oid,
                 made.name,
                 table.namespace,
-                "i",
+                "I" if table.is_partitioned else "i",
                 len(numbers),
                 owner=table.owner,
                 relfile=made.relfile,
@@ -230,7 +233,8 @@ def create_index(
     if not record.relhasindex:
         ctx.rows.update("pg_class", record, relhasindex=True)
     ctx.changes.touch(table.oid, oid)
-    ctx.build_index(relation(ctx, table.oid), made)
+    if not table.is_partitioned:
+        ctx.build_index(relation(ctx, table.oid), made)
     return made
 
 
@@ -247,8 +251,9 @@ def create_constraint(
     validated: bool = True,
     deferrable: bool = False,
     deferred: bool = False,
+    operators: tuple[int, ...] = (),
 ) -> int:
-    """A pg_constraint row of kind p, u or c with its dependencies; 42710. Returns its OID."""
+    """A pg_constraint row of kind p, u, x or c with its dependencies; 42710. Returns its OID."""
     if any(record.conname == name for record in ctx.rows.find("pg_constraint", conrelid=table.oid)):
         raise DuplicateObject(f'constraint "{name}" for relation "{table.name}" already exists')
     oid = ctx.next_oid()
@@ -269,11 +274,12 @@ def create_constraint(
         "connoinherit": no_inherit or kind != "c",
         "conkey": list(columns) or None,
         "conbin": check,
+        "conexclop": list(operators) or None,
     }
     ctx.rows.insert_many("pg_constraint", [make_row("pg_constraint", values)])
     if index:
         ctx.depend((CLASS_RELATION, index, 0), (CLASS_CONSTRAINT, oid, 0), "i")
-    for attno in columns or (0,):
+    for attno in dict.fromkeys(columns or (0,)):
         ctx.depend((CLASS_CONSTRAINT, oid, 0), (CLASS_RELATION, table.oid, attno), "a")
     if check is not None:
         ctx.depend_on_text((CLASS_CONSTRAINT, oid, 0), check)

@@ -3,6 +3,7 @@ parameters of a sequence, files and extensions that are there (manual, 9.26)."""
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import sysconfig
@@ -23,10 +24,10 @@ from aurora.errors import (
 )
 from compute_node.catalog.facts import answer_rows
 from compute_node.catalog.functions.call import Call
+from compute_node.catalog.functions.definitions import statistics_expressions
 from compute_node.catalog.objects import INTERNAL_LANGUAGE, internal_function
 from compute_node.catalog.permissions import denied_relation
 from compute_node.catalog.uncoded import SQL_LANGUAGE
-from compute_node.relations.descriptors import RelationDesc
 from compute_node.session.settings import DEFINITIONS
 from compute_node.sql.analyze.from_clause import analyze_view
 from compute_node.sql.rewriter.views import assignable_column, base_entry, why_not_query
@@ -120,9 +121,15 @@ def _events(call: Call, oid: int, attno: int | None) -> int:
 
 
 def nothing(call: Call, *_: Datum) -> Iterator[Row]:
-    """No rows, where what they would tell of is not there: extensions, partitions, files of settings and of user name
+    """No rows, where what they would tell of is not there: extensions, files of settings and of user name
     maps, prepared transactions."""
     return iter(())
+
+
+def mcv_list_items(call: Call, items: str) -> Iterator[Row]:
+    """pg_mcv_list_items: the combinations that a statistics object knows, the most common first."""
+    for number, (values, frequency, base) in enumerate(json.loads(items)):
+        yield number, values, [value is None for value in values], frequency, base
 
 
 def build_settings(call: Call) -> Iterator[Row]:
@@ -262,7 +269,7 @@ def multixact_members(call: Call, multixact: int) -> Iterator[Row]:
     raise InternalError(f"MultiXactId {multixact} has not been created yet -- apparent wraparound")
 
 
-# index methods that are not here, partitions
+# index methods that are not here
 
 
 def _of_index(method: str) -> Callable[..., Datum]:
@@ -277,26 +284,6 @@ def _of_index(method: str) -> Callable[..., Datum]:
     return refuse
 
 
-def satisfies_hash_partition(
-    call: Call, oid: int | None, modulus: int | None, remainder: int | None, *_: Datum
-) -> bool | None:
-    """satisfies_hash_partition: no table is partitioned. 22023."""
-    if oid is None or modulus is None or remainder is None:
-        return False
-    desc: RelationDesc | None = call.view.relation(oid)
-    if desc is None:
-        return None
-    if modulus <= 0:
-        raise InvalidParameterValue("modulus for hash partition must be an integer value greater than zero")
-    if remainder < 0:
-        raise InvalidParameterValue(
-            "remainder for hash partition must be an integer value greater than or equal to zero"
-        )
-    if remainder >= modulus:
-        raise InvalidParameterValue("remainder for hash partition must be less than modulus")
-    raise InvalidParameterValue(f'"{desc.name}" is not a hash partitioned table')
-
-
 def vector_types(call: Call, types: list[int]) -> str:
     """oidvectortypes: their names, with commas."""
     return ", ".join([call.type_name(oid) for oid in types])
@@ -309,8 +296,8 @@ FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "pg_sequence_parameters": sequence_parameters,
     "pg_relation_is_updatable": relation_is_updatable,
     "pg_column_is_updatable": column_is_updatable,
-    "pg_partition_tree": nothing,
     "pg_config": build_settings,
+    "pg_mcv_list_items": mcv_list_items,
     "pg_tablespace_databases": tablespace_databases,
     "oidvectortypes": vector_types,
     "current_query": lambda call: call.session.query,
@@ -326,11 +313,10 @@ FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "pg_rotate_logfile_old": rotate_logfile,
     "pg_current_logfile": current_logfile,
     "pg_log_backend_memory_contexts": log_memory,
-    "satisfies_hash_partition": satisfies_hash_partition,
     "brin_summarize_new_values": _of_index("BRIN"),
     "brin_summarize_range": _of_index("BRIN"),
     "brin_desummarize_range": _of_index("BRIN"),
-    "pg_get_statisticsobjdef_expressions": lambda call, oid: None,
+    "pg_get_statisticsobjdef_expressions": statistics_expressions,
     "pg_get_multixact_members": multixact_members,
     "pg_xact_commit_timestamp": _no_commit_times,
     "pg_xact_commit_timestamp_origin": _no_commit_times,

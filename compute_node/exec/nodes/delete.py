@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from aurora.datum import Datum, Row
 from aurora.errors import InvariantViolation
-from compute_node.exec.assignments import FindAgain, RowChange, columns_used
+from compute_node.exec.assignments import FindAgain, RowChange, columns_used, system_row
 from compute_node.exec.compile.compiler import Compiler
 from compute_node.exec.compile.rows import is_volatile
 from compute_node.exec.compile.unit import Unit
@@ -94,7 +94,7 @@ class Deletion:
         """The system columns that RETURNING reads of a version that has been deleted."""
         if not self.system:
             return ()
-        row = table.fetch(ctx.storage.txns.last_snapshot_before(ctx.txn), tid, self.system)
+        row = system_row(table, ctx.storage.txns.last_snapshot_before(ctx.txn), tid, self.system)
         if row is None:
             raise InvariantViolation(f"the row at {tid} that was just deleted is not there")
         return row

@@ -12,7 +12,9 @@ from aurora.errors import InvariantViolation
 from compute_node.exec.assignments import RowChange
 from compute_node.exec.nodes.base import Batch, Node, executes
 from compute_node.exec.nodes.delete import Deletion
+from compute_node.exec.placing import Mover
 from compute_node.exec.recheck import Held, Rechecker
+from compute_node.exec.routing import router_of
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql import plan as pl
 
@@ -100,6 +102,7 @@ class FamilyUpdateNode(FamilyChange):
 
     def __init__(self, plan: pl.FamilyUpdate, builder: Builder) -> None:
         super().__init__(plan, builder)
+        moves, router = plan.moves, router_of(plan.moves, builder)
         self._changes = {
             each.source: (
                 each.relation,
@@ -114,6 +117,7 @@ class FamilyUpdateNode(FamilyChange):
                     system=each.system,
                     generated=each.generated,
                     shown=(plan.relation, each.attnos),
+                    mover=None if moves is None else Mover(moves, each.relation, router, builder),
                     row_checks=each.row_checks,
                 ),
             )

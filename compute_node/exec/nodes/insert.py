@@ -2,217 +2,69 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from aurora.datum import Row
-from aurora.errors import CardinalityViolation, ObjectNotInPrerequisiteState, SerializationFailure
-from compute_node.access.stored import adopted
-from compute_node.exec.assignments import RowChange, generator, system_values
-from compute_node.exec.compile.rows import batch_function
-from compute_node.exec.constraints import row_verifier
 from compute_node.exec.modify_source import SCANS
 from compute_node.exec.nodes.base import Batch, Node, executes
+from compute_node.exec.placing import PartitionTest
 from compute_node.exec.plan_walk import plan_nodes
-from compute_node.relations.descriptors import IndexDesc
-from compute_node.sql import expressions as ex
+from compute_node.exec.routing import Router
+from compute_node.exec.row_store import RowStore, copied_columns
 from compute_node.sql import plan as pl
 
 if TYPE_CHECKING:
-    from compute_node.access.table import Table
     from compute_node.exec.builder import Builder
     from compute_node.exec.context import ExecContext
 
 
-def _beside(node: ex.Expr, width: int) -> ex.Expr:
-    """The expression with system columns behind those of the row."""
-    if isinstance(node, ex.Column) and node.side == 2:
-        return dataclasses.replace(node, side=0, index=width + node.index)
-    return ex.map_children(node, lambda child: _beside(child, width))
-
-
 @executes(pl.Insert)
 class InsertNode(Node):
-    """``run`` gives the number of rows, ``batches`` those of RETURNING."""
+    """``run`` gives the number of rows, ``batches`` those of RETURNING. ``route``: of a partitioned table, whose rows
+    go to its partitions."""
 
-    __slots__ = (
-        "_arbiters",
-        "_child",
-        "_conflict",
-        "_generate",
-        "_on_conflict",
-        "_reads_itself",
-        "_relation",
-        "_returning",
-        "_stored",
-        "_system",
-        "_verify",
-        "_verify_stored",
-    )
+    __slots__ = ("_child", "_reads_itself", "_returns", "_router", "_store")
 
     def __init__(self, plan: pl.Insert, builder: Builder) -> None:
-        self._relation, self._system = plan.relation, plan.system
         self._child = builder.node(plan.child)
-        # What a view asks, a row must meet that is stored, and no other.
-        late = [check for check in plan.row_checks if plan.conflict and check.of_view]
-        first = [check for check in plan.row_checks if check not in late]
-        self._verify = row_verifier(builder, plan.relation, plan.checks, first)
-        self._verify_stored = row_verifier(builder, plan.relation, (), late) if late else None
-        self._generate = generator(builder, plan.relation, plan.generated)
-        width = len(plan.relation.columns)
-        self._returning: Any = None
-        if plan.returning:
-            shape = batch_function(builder, [_beside(item, width) for item in plan.returning], None, width)
-            self._returning = shape if shape is not None else lambda ctx, rows: rows
-        self._conflict = plan.conflict
-        self._arbiters = plan.arbiters
-        self._on_conflict: RowChange | None = None
-        if plan.conflict == "update":
-            self._on_conflict = RowChange(
-                builder,
-                plan.relation,
-                plan.conflict_assignments,
-                plan.conflict_where,
-                plan.checks,
-                plan.returning,
-                proposed=True,
-                system=plan.system,
-                generated=plan.generated,
-                row_checks=plan.row_checks,
-            )
+        self._returns = bool(plan.returning)
+        targets = {plan.relation.oid}
+        if plan.route is not None:
+            targets |= {leaf.relation.oid for leaf in plan.route.leaves()}
         self._reads_itself = any(
-            node.relation.oid == plan.relation.oid for node in plan_nodes(plan.child) if isinstance(node, SCANS)
+            node.relation.oid in targets for node in plan_nodes(plan.child) if isinstance(node, SCANS)
         )
-        self._stored = tuple(sorted(self._child.keep_stored(self._copied_columns(plan))))
+        stored = tuple(sorted(self._child.keep_stored(copied_columns(plan))))
+        self._router = None if plan.route is None else Router(plan, plan.route, builder)
+        test = PartitionTest(builder, plan.relation) if plan.relation.is_partition and plan.route is None else None
+        self._store = RowStore(plan, builder, stored, test) if plan.route is None else None
         self.nullable = None
 
-    @staticmethod
-    def _copied_columns(plan: pl.Insert) -> frozenset[int]:
-        """Positions of the columns that nothing here looks at: what is stored of another table's value is copied."""
-        relation = plan.relation
-        keyed = {attno for index in relation.indexes for attno in index.columns}
-        looked_at = plan.returning or plan.conflict or plan.checks or plan.row_checks or plan.generated or 0 in keyed
-        if looked_at or relation.toast is None or any(index.predicate is not None for index in relation.indexes):
-            return frozenset()
-        return frozenset(column.attno - 1 for column in relation.columns if column.attno not in keyed)
-
-    def _source(self, ctx: ExecContext) -> Iterator[Batch]:
-        """The child's rows, checked. A table that is read while it grows is read to its end first."""
+    def _source(self, ctx: ExecContext) -> Iterable[Batch]:
+        """The child's rows. A table that is read while it grows is read to its end first."""
         source: Iterable[Batch] = self._child.batches(ctx)
-        if self._reads_itself:
-            source = list(source)
-        toast = ctx.storage.table(self._relation).toast if self._stored else None
-        for batch in source:
-            if self._generate is not None:
-                batch = self._generate(ctx, batch)
-            if self._verify is not None:
-                self._verify(ctx, batch)
-            if toast is not None:
-                yield from adopted(batch, self._stored, toast)
-            else:
-                yield batch
+        return list(source) if self._reads_itself else source
+
+    def _checked(self, ctx: ExecContext, store: RowStore) -> Iterator[Batch]:
+        for batch in self._source(ctx):
+            yield from store.checked(ctx, batch)
 
     def run(self, ctx: ExecContext) -> int:
         """Inserts everything; the number of rows inserted (or updated by ON CONFLICT)."""
-        table = ctx.storage.table(self._relation)
-        if self._conflict:
-            return sum(len(rows) for rows in self._resolved(ctx, table))
-        count = 0
-        for batch in self._source(ctx):
-            ctx.check()
-            if len(batch) == 1:
-                table.insert(ctx.txn, batch[0])
-                count += 1
-            else:
-                count += table.insert_many(ctx.txn, batch)
-        return count
+        if self._store is not None:
+            return self._store.run(ctx, self._checked(ctx, self._store), set())
+        return 0 if self._router is None else self._router.run(ctx, self._source(ctx))
 
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """RETURNING's rows; each batch is stored before it is given."""
-        if self._returning is None:
+        if not self._returns:
             self.run(ctx)
             return
-        table = ctx.storage.table(self._relation)
-        if self._conflict:
-            for rows in self._resolved(ctx, table):
-                if rows:
-                    yield rows
-            return
-        for batch in self._source(ctx):
-            ctx.check()
-            if self._system:
-                yield self._returning(ctx, [self._whole(ctx, table, table.insert(ctx.txn, row), row) for row in batch])
-                continue
-            if len(batch) == 1:
-                table.insert(ctx.txn, batch[0])
-            else:
-                table.insert_many(ctx.txn, batch)
-            yield self._returning(ctx, batch)
-
-    def _whole(self, ctx: ExecContext, table: Table, tid: int, row: Row) -> Row:
-        """An inserted row with the system columns that RETURNING reads."""
-        return (*row, *system_values(ctx, table, tid, self._system)) if self._system else row
-
-    def _resolved(self, ctx: ExecContext, table: Table) -> Iterator[Batch]:
-        """ON CONFLICT row by row; yields RETURNING's rows, or one empty row per row that counts."""
-        touched: set[int] = set()
-        for batch in self._source(ctx):
-            ctx.check()
-            out: Batch = []
-            for row in batch:
-                result = self._store(ctx, table, row, touched)
-                if result is not None:
-                    out.append(result)
-            yield out
-
-    def _arbitrates(self, index: IndexDesc) -> bool:
-        return index.unique and (not self._arbiters or index.oid in self._arbiters)
-
-    def _store(self, ctx: ExecContext, table: Table, row: Row, touched: set[int]) -> Row | None:
-        arbiters = [index for index in table.indexes if self._arbitrates(index.desc)]
-        for index in arbiters:
-            if not index.desc.immediate:
-                raise ObjectNotInPrerequisiteState(
-                    "ON CONFLICT does not support deferrable unique constraints/exclusion constraints as arbiters",
-                    schema=self._relation.schema,
-                    table=self._relation.name,
-                    constraint=index.desc.name,
-                )
-        while True:
-            tid, found = table.insert_or_find(ctx.txn, row, arbiters)
-            if not found:
-                touched.add(tid)
-                if self._verify_stored is not None:
-                    self._verify_stored(ctx, [row])
-                if self._returning is None:
-                    return ()
-                returned: Row = self._returning(ctx, [self._whole(ctx, table, tid, row)])[0]
-                return returned
-            if self._on_conflict is None:
-                self._check_seen(ctx, table, found)
-                return None
-            if found in touched:
-                raise CardinalityViolation(
-                    "ON CONFLICT DO UPDATE command cannot affect row a second time",
-                    hint="Ensure that no rows proposed for insertion within the same command have "
-                    "duplicate constrained values.",
-                )
-            self._check_seen(ctx, table, found)
-            outcome = self._on_conflict.apply_latest(ctx, table, found, row)
-            if outcome.gone:
-                # Deleted between the probe and the lock: the insertion may succeed now.
-                continue
-            if outcome.tid is None:
-                return None
-            touched.add(outcome.tid)
-            return outcome.returned if outcome.returned is not None else ()
-
-    @staticmethod
-    def _check_seen(ctx: ExecContext, table: Table, found: int) -> None:
-        """40001 in REPEATABLE READ for a conflict with a row that the snapshot does not see."""
-        if ctx.txn.follow:
-            return
-        seen = ctx.storage.txns.own_snapshot(ctx.txn, ctx.snapshot)
-        if table.fetch(seen, found, ()) is None:
-            raise SerializationFailure("could not serialize access due to concurrent update")
+        found: Iterable[Batch] = ()
+        if self._store is not None:
+            found = self._store.returned(ctx, self._checked(ctx, self._store), set())
+        elif self._router is not None:
+            found = self._router.returned(ctx, self._source(ctx))
+        for rows in found:
+            if rows:
+                yield rows

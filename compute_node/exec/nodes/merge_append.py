@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from compute_node.exec.compile.rows import batch_function
 from compute_node.exec.nodes.base import Batch, Node, executes
 from compute_node.exec.nodes.sort import sort_passes
+from compute_node.exec.pruned import pruned
 from compute_node.sql import plan as pl
 from compute_node.work.sorting import merge
 
@@ -37,10 +38,11 @@ class _Source:
 class MergeAppendNode(Node):
     """No more of a child is read than the batch that its next row is in."""
 
-    __slots__ = ("_children", "_passes", "_shape")
+    __slots__ = ("_children", "_passes", "_pruned", "_shape")
 
     def __init__(self, plan: pl.MergeAppend, builder: Builder) -> None:
         self._children = tuple(builder.node(child) for child in plan.children)
+        self._pruned = pruned(plan.pruning, plan.tables, builder)
         self._passes = sort_passes(builder, plan.keys, None)
         self._shape = batch_function(builder, plan.output, None, len(plan.children[0].output))
         self.nullable = None
@@ -48,6 +50,7 @@ class MergeAppendNode(Node):
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """The children's rows in order; of equal ones those of earlier children first."""
         shape = self._shape
-        for rows in merge([_Source(child.batches(ctx)) for child in self._children], self._passes):
+        children = self._children if self._pruned is None else self._pruned.left(ctx, self._children)
+        for rows in merge([_Source(child.batches(ctx)) for child in children], self._passes):
             ctx.check()
             yield rows if shape is None else shape(ctx, rows)

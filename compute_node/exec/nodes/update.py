@@ -11,7 +11,9 @@ from compute_node.exec.assignments import RowChange
 from compute_node.exec.constraints import RowViolation
 from compute_node.exec.modify_source import ModifySource, looks_around
 from compute_node.exec.nodes.base import Batch, Node, executes
+from compute_node.exec.placing import Mover
 from compute_node.exec.recheck import find_target_again
+from compute_node.exec.routing import router_of
 from compute_node.sql import plan as pl
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ class UpdateNode(Node):
         self._relation = plan.relation
         self._again = find_target_again(plan.again, plan.source, builder)
         whole = self._again is not None
+        moves = plan.moves
+        mover = None if moves is None else Mover(moves, plan.relation, router_of(moves, builder), builder)
         self._change = RowChange(
             builder,
             plan.relation,
@@ -45,6 +49,7 @@ class UpdateNode(Node):
             system=plan.system,
             generated=plan.generated,
             shown=plan.named,
+            mover=mover,
             row_checks=plan.row_checks,
         )
         self._returns = bool(plan.returning)
@@ -57,7 +62,7 @@ class UpdateNode(Node):
         table = ctx.storage.table(self._relation)
         change = self._change
         count = 0
-        if not self._source.scanned:
+        if not self._source.scanned or change.may_move:
             done: set[int] = set()
             for tid, row in self._source.rows(ctx, done):
                 ctx.check()

@@ -101,7 +101,9 @@ def new_row(
         if var.rte == rte:
             if var.attno > 0:
                 return Column(type=var.type, typmod=var.typmod, index=var.attno - 1, side=side)
-            if var.attno == -6:
+            # A row of a partition may belong into another one after the change.
+            in_parts = relation.is_partitioned or relation.is_partition
+            if var.attno == -6 and not (in_parts and system is not None):
                 return Const(type=oids.OID, value=relation.oid)
             if system is not None:
                 if var.attno not in system:

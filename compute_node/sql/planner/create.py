@@ -61,9 +61,11 @@ from compute_node.sql.planner.paths import (
     test_cost,
     width_of,
 )
+from compute_node.sql.planner.prune import bound, pruning_of
 from compute_node.sql.planner.quals import conjunction, local_vars
 from compute_node.sql.planner.selectivity import table_size
 from compute_node.sql.planner.state import Level
+from compute_node.sql.pruning import Pruning
 from compute_node.sql.query import RangeEntry
 from compute_node.types import oids
 from compute_node.types.long_text import paced
@@ -372,15 +374,20 @@ class Creator:
             self.create(child, [member.down(item) for item in wanted])
             for member, child in zip(path.members, path.children, strict=True)
         )
+        pruning = self._pruning(path)
+        tables = tuple([int(member.relation.oid) for member in path.members]) if pruning is not None else ()
         columns = identity(wanted)
         names = tuple(self._column_name(path.entry, item) for item in wanted)
         if path.keys:
             keys = tuple(replace(key, expression=columns[wanted.index(key.expression)]) for key in path.keys)
             plan: Plan = MergeAppend(
-                children=children, keys=keys, output=columns[:shown], alias=path.entry.alias, names=names
-            )
+                children=children, keys=keys, output=columns[:shown], alias=path.entry.alias, names=names,
+                pruning=pruning, tables=tables,
+            )  # fmt: skip
         else:
-            plan = Append(children=children, output=columns, alias=path.entry.alias, names=names)
+            plan = Append(
+                children=children, output=columns, alias=path.entry.alias, names=names, pruning=pruning, tables=tables
+            )
         if shown == len(needs) and wanted[:shown] == list(needs):
             return plan
         plan.rows, plan.startup_cost, plan.total_cost = max(1.0, round(path.rows)), path.startup, path.cost
@@ -389,6 +396,15 @@ class Creator:
             (var.rte, var.attno): column for var, column in zip(wanted, columns, strict=True) if isinstance(var, Var)
         }
         return Result(child=plan, output=self._bound(needs, mapping))
+
+    def _pruning(self, path: AppendPath) -> Pruning | None:
+        """What is to be asked of a partitioned table's bounds when the statement runs."""
+        relation = path.entry.relation
+        if relation is None or not relation.is_partitioned:
+            return None
+        if not self.level.statement.enabled("enable_partition_pruning"):
+            return None
+        return bound(pruning_of(self.catalog, relation, path.rte, path.filter), lambda node: self._bind(node, {}))
 
     @staticmethod
     def _column_name(entry: RangeEntry, node: Expr) -> str:

@@ -17,6 +17,7 @@ from compute_node.sql.plan import (
     Insert,
     Merge,
     MergeStep,
+    Moves,
     Plan,
     Result,
     SeqScan,
@@ -32,6 +33,7 @@ from compute_node.sql.planner.paths import AppendPath, row_width
 from compute_node.sql.planner.quals import conjunction, local_vars
 from compute_node.sql.planner.query_planner import QueryPlanner
 from compute_node.sql.planner.recheck import RecheckCreator, address, address_columns, carried, describe, source_of
+from compute_node.sql.planner.routes import moves_of, route_of
 from compute_node.sql.query import Query, RowCheck
 from compute_node.types import oids
 
@@ -95,6 +97,7 @@ def _insert(planner: QueryPlanner, relation: RelationDesc) -> Plan:
         )
         if conflict.where is not None:
             plan.conflict_where = replace_columns(planner.prepare(conflict.where), lookup)
+    plan.route = route_of(planner.catalog, relation, checks, generated, plan.arbiters)
     plan.output = returning
     plan.rows = child.rows if returning else 0.0
     plan.startup_cost, plan.total_cost = child.startup_cost, child.total_cost
@@ -132,6 +135,7 @@ def _change(planner: QueryPlanner, relation: RelationDesc) -> Plan:
     assignments = [(attno, planner.prepare(value)) for attno, value in query.assignments]
     returning = [planner.prepare(item.expression) for item in query.returning]
     path = planner.join_path()
+    query = planner.query
     where = [*planner.security_of(rte), *planner.where_quals]
     family = family_of(path, rte)
     named: tuple[RelationDesc, tuple[int, ...]] | None = None
@@ -145,6 +149,8 @@ def _change(planner: QueryPlanner, relation: RelationDesc) -> Plan:
         asked = [(check, member.down(condition)) for check, condition in asked]
     if family is not None:
         changed_family = plan_change(planner, path, family, assignments, returning, asked)
+        if isinstance(changed_family, FamilyUpdate):
+            changed_family.moves = _moves(planner)
         return _gated(planner, changed_family, bool(returning))
     single = path.relids == frozenset({rte})
     own: list[Expr] = [
@@ -201,6 +207,7 @@ def _change(planner: QueryPlanner, relation: RelationDesc) -> Plan:
             system=tuple(system),
             alias=query.range_table[rte].alias,
             named=named,
+            moves=_moves(planner),
         )
     else:
         plan = Delete(
@@ -219,6 +226,17 @@ def _change(planner: QueryPlanner, relation: RelationDesc) -> Plan:
     plan.rows = child.rows if returning else 0.0
     plan.startup_cost, plan.total_cost = child.startup_cost, child.total_cost
     return plan
+
+
+def _moves(planner: QueryPlanner) -> Moves | None:
+    """Whether rows that the statement changes may belong into other partitions then."""
+    query = planner.query
+    if query.target is None:
+        raise InvariantViolation("a data change without a target")
+    assigned = [attno for attno, _ in query.assignments]
+    assigned += [attno for action in query.merge_actions if action.matched for attno, _ in action.assignments]
+    names = [query.target.columns[attno - 1].name for attno in assigned]
+    return moves_of(planner.catalog, query.target, names, checks, generated)
 
 
 def _gated(planner: QueryPlanner, plan: FamilyUpdate | FamilyDelete, returns: bool) -> Plan:
@@ -275,6 +293,7 @@ def plan_merge(planner: QueryPlanner, relation: RelationDesc) -> Plan:
         for action in query.merge_actions
     ]
     path = planner.join_path()
+    query = planner.query
     own: list[Expr] = [
         Const(type=column.type, value=None)
         if column.dropped
@@ -309,10 +328,13 @@ def plan_merge(planner: QueryPlanner, relation: RelationDesc) -> Plan:
             for action, condition, changes, values in steps
         )
 
+    asked = _asked(planner)
     tables: tuple[ChangedTable, ...] = ()
     alias = query.range_table[rte].alias
     if isinstance(source, AppendPath):
-        tables = tuple(rows.table(each, steps=bound(rows.over(each)), alias=alias) for each in source.members)
+        tables = tuple(
+            rows.table(each, steps=bound(rows.over(each)), asked=asked, alias=alias) for each in source.members
+        )
     plan = Merge(
         relation=relation,
         child=child,
@@ -320,9 +342,12 @@ def plan_merge(planner: QueryPlanner, relation: RelationDesc) -> Plan:
         again=again,
         address=address(source, rows.position),
         checks=checks(planner.catalog, relation),
+        row_checks=row_checks(asked, lambda node: replace_columns(node, lookup)),
         generated=generated(planner.catalog, relation),
         tables=tables,
         alias=alias,
+        route=route_of(planner.catalog, relation, checks, generated),
+        moves=_moves(planner),
     )
     plan.rows, plan.startup_cost, plan.total_cost = 0.0, child.startup_cost, child.total_cost
     return plan
