@@ -27,7 +27,7 @@ from tests.fuzz.oracles import (
     parts,
     same_rows,
 )
-from tests.fuzz.queries import Queries, Select
+from tests.fuzz.queries import Queries, Select, ViewQueries
 from tests.fuzz.scalars import SCALARS, TYPES_MADE, quoted
 from tests.fuzz.shrink import shrunk
 from tests.fuzz.tables import Table, make_tables
@@ -63,7 +63,7 @@ _WAYS_OF_MIXED += ("cursor", "copy")
 MIXED = Kind("mixed", make_tables, Queries, OWN_SETTINGS, _WAYS_OF_MIXED)
 _WAYS_OF_BULK = ("query",) * 12 + ("setting", "setting", "prepared", "counted", "parts", "cursor", "copy")
 BULK = Kind("bulk", bulk_tables, BulkQueries, BULK_SETTINGS, _WAYS_OF_BULK)
-VIEWS = Kind("views", make_tables, Queries, OWN_SETTINGS, ("view",), ("view",))
+VIEWS = Kind("views", make_tables, ViewQueries, OWN_SETTINGS, ("view",), ("view",))
 """A view's definition gives the view's rows, and EXPLAIN says something of it."""
 KINDS = (MIXED, BULK, MIXED, VIEWS)
 """One after the other, by a case's number"""
