@@ -557,8 +557,6 @@ UPDATE mv3 SET b = 'zz';
 UPDATE mv SET a = v.n FROM (VALUES ('two!', 17), ('y', 3)) v(t, n) WHERE mv.b = v.t RETURNING tableoid::regclass, mv.*;
 WITH moved AS (UPDATE mv SET a = 25, b = 'x' WHERE a = 17 RETURNING *) SELECT * FROM moved;
 SELECT tableoid::regclass, * FROM mv ORDER BY a, b;
-EXPLAIN (COSTS OFF) UPDATE mv SET b = 'k' WHERE a = 5;
-EXPLAIN (COSTS OFF) UPDATE mv SET b = 'k' WHERE a < 15;
 EXPLAIN (COSTS OFF) DELETE FROM mv WHERE a > 15;
 EXPLAIN (COSTS OFF) DELETE FROM mv WHERE a = 99;
 EXPLAIN (COSTS OFF) INSERT INTO mv VALUES (1, 'x');

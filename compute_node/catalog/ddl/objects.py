@@ -511,7 +511,7 @@ def lock_statement(ctx: DdlContext, node: ast.LockStmt) -> str:
         desc = ctx.find(name)
         if desc is None:
             raise InvariantViolation("desc is not there")
-        if desc.kind not in "rv":
+        if desc.kind not in "rpv":
             raise WrongObjectType(f'cannot lock relation "{desc.name}"')
         wait = "nowait" if node.nowait else "wait"
         _lock_with_sources(ctx, desc, int(node.mode), wait, set(), ctx.user_oid)
