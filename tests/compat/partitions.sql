@@ -579,6 +579,7 @@ SELECT tableoid::regclass, a FROM mv ORDER BY a, b;
 COMMIT;
 DELETE FROM mv WHERE a = 14 RETURNING tableoid::regclass, *;
 DELETE FROM mv USING (VALUES (8)) v(n) WHERE mv.a = v.n RETURNING mv.*;
+DELETE FROM mv WHERE b = 'y';
 CREATE UNIQUE INDEX ON mv (a);
 INSERT INTO mv VALUES (5, 'a'), (6, 'b') ON CONFLICT (a) DO UPDATE SET b = excluded.b;
 CREATE VIEW mv_view AS SELECT a, b FROM mv;
