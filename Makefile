@@ -3,6 +3,7 @@
 # make test      all tests, files in parallel (TEST_JOBS=1: one after the other)
 # make check     lint, types, tests
 # make sim       SEEDS=N seeds of each of the three simulators, on all cores
+# make clients   other projects' suites here and on POSTGRES="host=… port=… user=…" (ONLY=names)
 # make bench     the comparison with PostgreSQL
 PYTHON ?= python3
 VENV := .venv
@@ -15,7 +16,7 @@ JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 TEST_JOBS ?= $(shell test $(JOBS) -lt 4 && echo $(JOBS) || echo 4)
 PYTEST_ARGS ?=
 
-.PHONY: install run test check lint types bench sim proto clean
+.PHONY: install run test check lint types bench sim clients proto clean
 
 install: $(STAMP)
 	@$(BIN)/python -m compileall -q aurora compute_node storage_node
@@ -57,6 +58,9 @@ sim: install
 	$(BIN)/python -m aurora.sim --seeds $(or $(SEEDS),200) --jobs $(JOBS)
 	$(BIN)/python -m aurora.sim --compute --seeds $(or $(SEEDS),200) --jobs $(JOBS)
 	$(BIN)/python -m aurora.sim --readers --seeds $(or $(SEEDS),200) --jobs $(JOBS)
+
+clients: install
+	$(BIN)/python -m tests.clients.suites --postgres "$(POSTGRES)" $(if $(ONLY),--only $(ONLY))
 
 fuzz: install
 	$(BIN)/python -m tests.fuzz --queries $(or $(QUERIES),5000) --seed $(or $(SEED),1) --jobs $(JOBS) $(if $(POSTGRES),--postgres "$(POSTGRES)")

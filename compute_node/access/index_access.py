@@ -322,6 +322,11 @@ class IndexAccess(ABC):
         """``add`` that answers a unique conflict with 1 instead of an error; 0 when entered."""
         raise InvariantViolation(f'index "{self.desc.name}" of method {self.method.name} finds no conflicts')
 
+    def recheck(self, txn: Txn, values: Sequence[Datum], tid: int) -> None:
+        """Of a constraint that can be deferred: the key of the row at ``tid`` must be its own by now. Errors: 23505,
+        23P01, 40P01."""
+        raise InvariantViolation(f'index "{self.desc.name}" of method {self.method.name} finds no conflicts')
+
     def key_bytes(self, key: Sequence[Datum]) -> bytes:
         """Of a unique index's key: what is equal for keys that are equal to it."""
         raise InvariantViolation(f'index "{self.desc.name}" of method {self.method.name} finds no conflicts')

@@ -6,10 +6,12 @@ name the class here. Storage need not know of it: its pages change by redo as al
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from aurora.errors import NotSupported
 from compute_node.access.btree.index import BTreeIndex
+from compute_node.access.exclusion import EXCLUDING
 from compute_node.access.gin.index import GinIndex
 from compute_node.access.gist.index import GistIndex, SpGistIndex
 from compute_node.access.hash.index import HashIndex
@@ -21,14 +23,14 @@ if TYPE_CHECKING:
     from compute_node.access.table import Table
 
 
-IMPLEMENTATIONS: dict[str, type[IndexAccess]] = {
+IMPLEMENTATIONS: Mapping[str, type[IndexAccess]] = {
     each.method.name: each for each in (BTreeIndex, HashIndex, GinIndex, GistIndex, SpGistIndex)
 }
 
 
 def open_index(table: Table, desc: IndexDesc) -> IndexAccess:
     """The access to an index whose relation file exists. Errors: 0A000 for a method without an implementation."""
-    implementation = IMPLEMENTATIONS.get(desc.method)
+    implementation = (EXCLUDING if desc.exclusion else IMPLEMENTATIONS).get(desc.method)
     if implementation is None:
         raise NotSupported(f'access method "{desc.method}" is not supported')
     return implementation(table, desc)

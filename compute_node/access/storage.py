@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC
 from typing import TYPE_CHECKING
 
+from aurora.datum import Datum
 from aurora.errors import InvariantViolation
 from aurora.ids import Lsn, Oid, RelFile
 from aurora.kernels import clog as clog_kernel
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 RowCompiler = Callable[[RelationDesc, str], RowExpression]
 """SQL text over a relation's columns → its function of a whole row"""
+ComparisonCompiler = Callable[[RelationDesc, int, int], Callable[[Datum, Datum], Datum]]
+"""a relation, an operator, a type → the operator's function on two values of the type"""
 
 CLOG_RELFILE = RelFile(2)
 METADATA_REDO_BYTES = 16_384
@@ -68,6 +71,8 @@ class Storage:
         """how values are shown in error details"""
         self.compile_row_expression: RowCompiler | None = None
         """for indexes on expressions and partial ones; set by the engine"""
+        self.compile_comparison: ComparisonCompiler | None = None
+        """for exclusion constraints: the function of an operator on two values of a type; set by the engine"""
         self.superblock = Superblock(self.cache, self.mtr)
         self.is_new = self.superblock.is_new
         self.extents = Extents(self.cache, self.mtr, self.superblock, self.row_horizon, self._removed)

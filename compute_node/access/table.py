@@ -91,10 +91,12 @@ class UpdatePlan:
         """Which of the new values are of columns that make a row known; they may be what they were."""
         self.keys = table.projection(tuple(attno for _, attno in named), False) if named else None
         self.unchanged = [index not in affected for index in table.indexes]
-        self.may_wait = not any(index.desc.unique for index in affected)
+        self.may_wait = not any(index.desc.unique or index.desc.exclusion for index in affected)
         """Whether nobody notices index entries that come later in the statement: a key that is to be its own does."""
         self.uniques = [index for index in affected if index.desc.unique and index.desc.immediate]
-        self.by_pages: bool = all(index.is_row_key for index in self.uniques)
+        self.by_pages: bool = all(index.is_row_key for index in self.uniques) and not any(
+            index.desc.exclusion for index in affected
+        )
         """Whether it can be told of new keys whether the order of the rows matters for them."""
 
 

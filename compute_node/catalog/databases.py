@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from aurora.datum import Datum
 from aurora.errors import (
     InsufficientPrivilege,
     InvalidCatalogName,
@@ -106,11 +107,16 @@ class Databases:
         engine.databases = self
         # An index's expressions are compiled with the catalog of its table's database.
         self.storage.compile_row_expression = self._compile_row
+        self.storage.compile_comparison = self._compile_comparison
         engine.catalog.others = lambda: [other.catalog for other in list(self._engines.values()) if other is not engine]
         return engine
 
     def _compile_row(self, relation: RelationDesc, text: str) -> RowExpression:
         return self.engine(relation.database or INITIAL_DATABASE).row_expressions.compile(relation, text)
+
+    def _compile_comparison(self, relation: RelationDesc, operator: int, kind: int) -> Callable[[Datum, Datum], Datum]:
+        engine = self.engine(relation.database or INITIAL_DATABASE)
+        return engine.row_expressions.comparison(relation, operator, kind)
 
     @property
     def initial(self) -> DatabaseEngine:

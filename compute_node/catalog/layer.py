@@ -27,7 +27,7 @@ from compute_node.catalog.roles import RoleGraph, load_graph
 from compute_node.catalog.routines import split_texts
 from compute_node.catalog.rows import CatalogReader, Record
 from compute_node.relations.access_methods import BTREE, HASH, METHODS_BY_OID
-from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc
+from compute_node.relations.descriptors import ColumnDesc, Excluded, IndexDesc, PolicyDesc, RelationDesc
 from compute_node.relations.partitions import HASH as HASHED
 from compute_node.relations.partitions import PartitionBound, PartitionKey
 from compute_node.relations.schema import CATALOGS
@@ -186,6 +186,7 @@ class CatalogLayer:
                 owner=row.relowner,
             )  # fmt: skip
         columns = self._load_columns(oid)
+        checks, unproven = self._load_checks(oid) if row.relchecks else ((), frozenset())
         indexes = self._load_indexes(oid) if row.relhasindex else ()
         foreign_keys, referenced_by = foreign_keys_of(self.reader, oid) if row.relhastriggers else ((), ())
         return RelationDesc(
@@ -202,9 +203,14 @@ class CatalogLayer:
             owner=row.relowner,
             row_type=row.reltype,
             persistence=row.relpersistence,
-            checks=self._load_checks(oid) if row.relchecks else (),
-            view_sql=self._load_view(oid) if row.relkind == "v" else None,
+            checks=checks,
+            unproven=unproven,
+            view_sql=self._load_view(oid) if row.relkind in "vm" else None,
             is_shared=row.relisshared,
+            populated=row.relispopulated,
+            row_security=row.relrowsecurity,
+            force_row_security=row.relforcerowsecurity,
+            policies=self._load_policies(oid) if row.relrowsecurity else (),
             database=self.database_oid,
             types=self._user_types(columns, indexes),
             fillfactor=fillfactor(row.reloptions or ()),
@@ -332,7 +338,7 @@ class CatalogLayer:
         if entry is None:
             raise InternalError(f"cache lookup failed for index {row.indexrelid}")
         constraint = None
-        if row.indisprimary or row.indisunique:
+        if row.indisprimary or row.indisunique or row.indisexclusion:
             constraint = next(
                 (
                     each
@@ -370,10 +376,23 @@ class CatalogLayer:
             immediate=row.indimmediate,
             deferred=constraint is not None and constraint.condeferred,
             method=METHODS_BY_OID[entry.relam].name,
+            exclusion=self._exclusion(row, constraint) if row.indisexclusion else (),
             codes=tuple(class_code(self, each) for each in row.indclass),
             options=tuple(entry.reloptions or ()),
             class_options=tuple(options[at + 1] for at in range(keys)),
         )
+
+    def _exclusion(self, row: Record, constraint: Record | None) -> tuple[Excluded, ...]:
+        """The operators of an exclusion constraint with their strategies; none while it is being made."""
+        if constraint is None:
+            return ()
+        found: list[Excluded] = []
+        for operator, kind in zip(constraint.conexclop, row.indclass, strict=False):
+            family = self.reader.one("pg_opclass", oid=kind)
+            members = [] if family is None else self.reader.find("pg_amop", amopfamily=family.opcfamily)
+            strategy = next((each.amopstrategy for each in members if each.amopopr == operator), 0)
+            found.append(Excluded(operator, strategy))
+        return tuple(found)
 
     def _indexed_types(self, row: Record, kept: dict[int, int]) -> dict[int, int]:
         """The types of the values that an index's columns index, by number; ``kept``: of what it keeps of them."""
@@ -393,9 +412,18 @@ class CatalogLayer:
                 kept[at + 1] = kept[at + 1] if element is None else element.typarray
         return kept
 
-    def _load_checks(self, oid: int) -> tuple[tuple[str, str], ...]:
+    def _load_checks(self, oid: int) -> tuple[tuple[tuple[str, str], ...], frozenset[str]]:
+        """The CHECK constraints by name, and which of them rows may break."""
         found = [row for row in self.reader.find("pg_constraint", conrelid=oid) if row.contype == "c"]
-        return tuple(sorted((row.conname, row.conbin) for row in found))
+        unproven = frozenset(row.conname for row in found if not row.convalidated)
+        return tuple(sorted((row.conname, row.conbin) for row in found)), unproven
+
+    def _load_policies(self, oid: int) -> tuple[PolicyDesc, ...]:
+        rows = sorted(self.reader.find("pg_policy", polrelid=oid), key=lambda row: row.oid)
+        return tuple(
+            PolicyDesc(row.polname, row.polcmd, row.polpermissive, tuple(row.polroles), row.polqual, row.polwithcheck)
+            for row in rows
+        )
 
     def _load_view(self, oid: int) -> str | None:
         rule = next((row for row in self.reader.find("pg_rewrite", ev_class=oid) if row.rulename == "_RETURN"), None)
@@ -546,6 +574,9 @@ _LOADERS: dict[str, Callable[..., Datum]] = {
     "database": lambda layer, name: layer.reader.one("pg_database", datname=name),
     "role graph": _graph,
     "acl": _acl,
+    "parameter acl": lambda layer, name: decode_all(
+        None if (row := layer.reader.one("pg_parameter_acl", parname=name)) is None else row.paracl
+    ),
     "restricted functions": _restricted,
     "column statistics": lambda layer, relation, attno, tree: column_statistics.read(
         layer.reader, layer.known_type, relation, attno, tree
@@ -605,6 +636,7 @@ _STALE: dict[str, Callable[[Question, Any, Change], bool]] = {
     "hash functions": _of_catalog("pg_amop", "pg_amproc"),
     "sort operator": _of_catalog("pg_aggregate"),
     "acl": lambda question, answer, change: OBJECTS[question[1]][0] in change.written,
+    "parameter acl": _of_catalog("pg_parameter_acl"),
     "restricted functions": _of_catalog("pg_proc"),
     **dict.fromkeys(text_search.LOADERS, _of_catalog(*text_search.CATALOGS)),
     "type name": _found("pg_type"),

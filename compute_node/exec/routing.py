@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from compute_node.exec.builder import Builder
     from compute_node.exec.context import ExecContext
 
+
 def over_layout(node: ex.Expr, target_of: Sequence[int]) -> ex.Expr:
     """An expression over rows of one table over those of another: ``target_of`` has the new place of each old one. Of
     sides 0 and 1; system columns (side 2) stay."""

@@ -19,10 +19,11 @@ from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.analyze.stored import analyze_stored
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.deparse.pretty import deparse_pretty
-from compute_node.sql.expressions import Column, Const, Expr, RowExpr, Var, map_children, walk
+from compute_node.sql.expressions import Call, Column, Const, Expr, RowExpr, Var, map_children, walk
 from compute_node.sql.plan import PlannedStmt, Result
 from compute_node.sql.planner.fold import fold
 from compute_node.sql.planner.inline import Inliner
+from compute_node.types.oids import BOOL
 from compute_node.types.registry import PgType, RoutineCall, SessionView
 
 if TYPE_CHECKING:
@@ -70,6 +71,15 @@ class RowExpressions:
         self._view = view
         self._running = running
 
+    def comparison(self, relation: RelationDesc, operator: int, kind: int) -> Callable[[Datum, Datum], Datum]:
+        """The function of an operator on two values of the type ``kind``."""
+        view = self._view()
+        sides = tuple(Column(type=kind, typmod=-1, index=index) for index in range(2))
+        node = Call(type=BOOL, function=view.operator(operator).function, operator=operator, arguments=sides)
+        compiled = value_function(_Linker(view, relation), node, row_scope([True, True]), "c, r")
+        context = self._context()
+        return lambda one, other: compiled(context, (one, other))
+
     def compile(self, relation: RelationDesc, text: str) -> RowExpression:
         """See ``RowExpression``."""
         view = self._view()
@@ -78,12 +88,15 @@ class RowExpressions:
         attnos = frozenset(item.attno for item in walk(expression) if isinstance(item, Var))
         nullable = [not column.not_null for column in relation.columns]
         compiled = value_function(_Linker(view, relation), _over_row(relation, expression), row_scope(nullable), "c, r")
-        # Immutable functions of the row alone: nobody runs it, and it reads nothing. But for what ``_Writer``
-        # asks of whoever writes the row.
+        context = self._context()
+        return RowExpression(lambda row: compiled(context, row), attnos, deparse_pretty(analyzed, view, relation))
+
+    def _context(self) -> ExecContext:
+        """Immutable functions of the row alone: nobody runs it, and it reads nothing. But for what ``_Writer`` asks of
+        whoever writes the row."""
         nobody: Any = None
         writer: Any = _Writer(self._running)
-        context = ExecContext(writer, nobody, nobody, self._storage.type_env, self._storage)
-        return RowExpression(lambda row: compiled(context, row), attnos, deparse_pretty(analyzed, view, relation))
+        return ExecContext(writer, nobody, nobody, self._storage.type_env, self._storage)
 
 
 def _over_row(relation: RelationDesc, node: Expr) -> Expr:

@@ -70,7 +70,7 @@ class RowStore:
         self._relation, self._system = plan.relation, plan.system
         # What a view asks, a row must meet that is stored, and no other.
         late = [check for check in plan.row_checks if plan.conflict and check.of_view]
-        first = [check for check in plan.row_checks if check not in late]
+        first = [check for check in plan.row_checks if check.kind in ("insert", "view") and check not in late]
         self._verify = row_verifier(builder, plan.relation, plan.checks, first, shown)
         self._verify_stored = row_verifier(builder, plan.relation, (), late) if late else None
         self._generate = generator(builder, plan.relation, plan.generated)
@@ -161,9 +161,7 @@ class RowStore:
         """An inserted row with the system columns that RETURNING reads."""
         return (*row, *system_values(ctx, table, tid, self._system)) if self._system else row
 
-    def _resolved(
-        self, ctx: ExecContext, table: Table, batches: Iterable[Batch], touched: set[int]
-    ) -> Iterator[Batch]:
+    def _resolved(self, ctx: ExecContext, table: Table, batches: Iterable[Batch], touched: set[int]) -> Iterator[Batch]:
         """ON CONFLICT row by row; yields RETURNING's rows, or one empty row per row that counts."""
         for batch in batches:
             ctx.check()
@@ -175,7 +173,8 @@ class RowStore:
             yield out
 
     def _arbitrates(self, index: IndexDesc) -> bool:
-        return index.unique and (not self._arbiters or index.oid in self._arbiters)
+        is_named = index.oid in self._arbiters
+        return is_named if self._arbiters else index.unique or bool(index.exclusion)
 
     def _store(self, ctx: ExecContext, table: Table, row: Row, touched: set[int]) -> Row | None:
         arbiters = [index for index in table.indexes if self._arbitrates(index.desc)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from aurora.datum import Datum
 from aurora.ids import Oid, RelFile
@@ -39,6 +39,13 @@ class ColumnDesc:
     acl: Acl | None = None
 
 
+class Excluded(NamedTuple):
+    """Of one column of an exclusion constraint: the operator, and its strategy in the column's operator class."""
+
+    operator: int
+    strategy: int
+
+
 @dataclass(frozen=True, slots=True)
 class IndexDesc:
     """One row of pg_index. ``columns`` are attnos, 0 for an expression (SQL text in ``expressions``, in order)."""
@@ -64,6 +71,8 @@ class IndexDesc:
     nulls_not_distinct: bool = False
     constraint: int = 0
     method: str = "btree"
+    exclusion: tuple[Excluded, ...] = ()
+    """of each key column of an exclusion constraint's index"""
     codes: tuple[int, ...] = ()
     """of each key column: the built-in operator class whose support functions its operator class has"""
     options: tuple[str, ...] = ()
@@ -105,6 +114,19 @@ class ForeignKeyDesc:
     referencing_operators: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class PolicyDesc:
+    """One row of pg_policy. ``command``: r, a, w, d or *; ``roles``: OIDs, 0 for everybody; ``using`` and ``check``
+    are SQL over the table's columns."""
+
+    name: str
+    command: str
+    permissive: bool
+    roles: tuple[int, ...]
+    using: str | None
+    check: str | None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class RelationDesc:
     """A table, index, view …: ``kind`` as pg_class.relkind. ``rows`` and ``pages`` are the statistics (-1 rows
@@ -125,8 +147,12 @@ class RelationDesc:
     row_type: int = 0
     persistence: str = "p"
     checks: tuple[tuple[str, str], ...] = ()
+    unproven: frozenset[str] = frozenset()
+    """the names of those that rows that are there may break (NOT VALID)"""
     view_sql: str | None = None
     is_shared: bool = False
+    populated: bool = True
+    """a materialized view's: whether it has the rows of its query"""
     fillfactor: int = 100
     options: tuple[str, ...] = ()
     toast: RelationDesc | None = None
@@ -145,6 +171,11 @@ class RelationDesc:
     """OIDs of the tables that it inherits from, or the one that it is a partition of, in the order of inhseqno"""
     children: tuple[int, ...] = ()
     """OIDs of the tables that inherit from it directly, in their own order"""
+    row_security: bool = False
+    """whether ``policies`` restrict which rows its users see and write"""
+    force_row_security: bool = False
+    """also its owner"""
+    policies: tuple[PolicyDesc, ...] = ()
     partition_key: PartitionKey | None = None
     """of a partitioned table (kind p): how it divides its rows"""
     bound: PartitionBound | None = None

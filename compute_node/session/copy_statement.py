@@ -181,9 +181,18 @@ def _query(session: SessionState, node: ast.Node) -> Any:
     elif names is None:
         fields = [(ast.A_Star(),)]
     targets = tuple(ast.ResTarget(val=ast.ColumnRef(fields=field, location=-1), location=-1) for field in fields)
+    # A table's own rows alone, not those of tables that inherit from it.
+    own = ast.RangeVar(
+        catalogname=node.relation.catalogname,
+        schemaname=node.relation.schemaname,
+        relname=node.relation.relname,
+        inh=False,
+        relpersistence=node.relation.relpersistence,
+        location=node.relation.location,
+    )
     return ast.SelectStmt(
         targetList=targets,
-        fromClause=(node.relation,),
+        fromClause=(own,),
         limitOption=enums.LimitOption.LIMIT_OPTION_DEFAULT,
         op=enums.SetOperation.SETOP_NONE,
     )

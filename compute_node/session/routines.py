@@ -19,7 +19,7 @@ from pglast import ast
 from aurora.datum import Datum, Row
 from aurora.errors import InvariantViolation, NotSupported, SqlError
 from compute_node.hub import HUB
-from compute_node.session import door, nested, prepare
+from compute_node.session import door, nested, prepare, setting_statements
 from compute_node.session.acting import become, restored
 from compute_node.session.function_counts import counted
 from compute_node.session.plans import bounded_put
@@ -304,7 +304,7 @@ def acting(session: SessionState, routine: Routine | None) -> Iterator[None]:
             if definer:
                 become(session, routine.owner)
             for name, value in routine.settings:
-                session.settings.set(name, value, local=True)
+                session.settings.set(name, setting_statements.of_catalog(session, name, value), local=True)
             yield
         finally:
             session.definers -= definer

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 OF_TRANSACTION = ("transaction_isolation", "transaction_read_only", "transaction_deferrable")
 """Settings that are the running transaction's"""
+TEXT_SEARCH = "default_text_search_config"
 
 
 def show(session: SessionState, name: str, missing_ok: bool = False) -> str | None:
@@ -59,16 +60,17 @@ def assign(session: SessionState, name: str, value: str | None, local: bool) -> 
     if value is None:
         session.settings.reset(name, local)
     else:
-        if key == "default_text_search_config":
-            value = _configuration(session, value)
-        session.settings.set(name, value, local)
+        session.settings.set(name, of_catalog(session, key, value), local)
 
 
-def _configuration(session: SessionState, value: str) -> str:
-    """A text search configuration's whole name. 22023."""
+def of_catalog(session: SessionState, key: str, value: str) -> str:
+    """The value of a setting that names something in the catalog, a text search configuration, by its whole name;
+    other settings' as it is. 22023 when there is no such thing."""
+    if key != TEXT_SEARCH:
+        return value
     found: str | None = session.catalog_function("text_search_configuration_name", value)
     if found is None:
-        raise InvalidParameterValue(f'invalid value for parameter "default_text_search_config": "{value}"')
+        raise InvalidParameterValue(f'invalid value for parameter "{key}": "{value}"')
     return found
 
 

@@ -232,9 +232,7 @@ class _Known:
             return {index.by_value.get(form, index.default) for form in forms}
         ends = [(strategy, index.form(value)) for strategy, value in self._ends[0]]
         excluded = {index.form(value) for value in self._not}
-        found = {
-            number for form, number in index.by_value.items() if form not in excluded and _holds(form, ends)
-        }
+        found = {number for form, number in index.by_value.items() if form not in excluded and _holds(form, ends)}
         found.add(index.default)
         if self._null[0] is None:
             found.add(index.null)

@@ -101,4 +101,3 @@ fn(
 
 
 # There are no partitions: nothing is above a table, and no table is the root of others.
-

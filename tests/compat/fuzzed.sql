@@ -31,3 +31,12 @@ SELECT f.id % 2, GROUPING((SELECT g.t FROM fuzzed g WHERE g.id = f.id % 2)), (SE
 -- A condition in parentheses that the grammar leaves out.
 CREATE VIEW fuzzed_between AS SELECT id FROM fuzzed WHERE id NOT BETWEEN 1 AND 2 OR id IN (1, 7) OR n IS NULL;
 SELECT * FROM fuzzed_between ORDER BY id;
+-- IN of a sub-select of one row that is of no table.
+SELECT id FROM fuzzed WHERE id IN (SELECT 2 FROM (SELECT 1 AS one) s) ORDER BY id;
+SELECT f.id FROM fuzzed f LEFT JOIN fuzzed g ON g.id = f.id WHERE 1 = ANY (SELECT s.one FROM (SELECT 1 AS one) s WHERE f.n IS NULL) ORDER BY f.id;
+SELECT id FROM fuzzed f WHERE EXISTS (SELECT 1 FROM (SELECT 1 AS one) s WHERE s.one = f.id) OR NOT EXISTS (SELECT 1 FROM (SELECT 3 AS one) s WHERE s.one <> f.id) ORDER BY id;
+SELECT id FROM fuzzed f WHERE NOT EXISTS (SELECT 1 FROM (SELECT 1 AS one) s WHERE s.one = f.id) ORDER BY id;
+-- A column of a record whose name a column of the join has.
+CREATE VIEW fuzzed_records AS SELECT r.x FROM fuzzed f NATURAL FULL JOIN fuzzed g JOIN jsonb_to_recordset('[{"id": 1, "x": "a"}]') r(id int, x text) ON f.id = r.id;
+SELECT pg_get_viewdef('fuzzed_records'::regclass);
+SELECT * FROM fuzzed_records;

@@ -280,3 +280,10 @@ CREATE INDEX ON bp (a text_ops(foo = 1));
 ALTER INDEX bp_a ALTER COLUMN a SET (n_distinct = 100);
 CREATE INDEX ON bp ((ctid >= '(1000,0)'));
 CREATE INDEX ON bp (a) WHERE ctid >= '(1000,0)';
+
+-- an index's collation is shown where its expression has another
+CREATE TABLE by_text (a text COLLATE "C", b text, c varchar(9) COLLATE "POSIX");
+CREATE INDEX by_text_expressions ON by_text (lower(a), lower(b), lower(a) COLLATE "POSIX", lower(b) COLLATE "C", (c || 'x'), length(a));
+SELECT pg_get_indexdef('by_text_expressions'::regclass);
+SELECT pg_get_indexdef('by_text_expressions'::regclass, n, true) FROM generate_series(1, 6) n;
+DROP TABLE by_text;

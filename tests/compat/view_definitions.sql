@@ -72,3 +72,13 @@ create view v60 as select 1 where false;
 select relname, pg_get_viewdef(oid), pg_get_viewdef(oid, true) from pg_class where relkind = 'v' and relname like 'v%' and relnamespace = current_schema::regnamespace order by length(relname), relname;
 select pg_get_viewdef('v3'::regclass, 30), pg_get_viewdef('v11'::regclass, 100), pg_get_viewdef('v25'::regclass, 80);
 drop schema view_s2 cascade;
+
+-- a view may have no columns
+CREATE TABLE shown_without (a int);
+CREATE VIEW without_columns AS SELECT;
+CREATE VIEW without_columns_of AS SELECT FROM shown_without;
+SELECT pg_get_viewdef('without_columns'), pg_get_viewdef('without_columns_of', true);
+SELECT count(*) FROM without_columns;
+SELECT attname FROM pg_attribute WHERE attrelid = 'without_columns'::regclass AND attnum > 0;
+DROP VIEW without_columns, without_columns_of;
+DROP TABLE shown_without;

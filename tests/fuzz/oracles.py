@@ -47,6 +47,8 @@ OWN_SETTINGS = (
 TOO_LONG = ("57014",)
 """SQLSTATEs of a query that was cut short"""
 FIRST_USER_OID = 16384
+_COPY_SIGNATURE = b"PGCOPY"
+_COPY_HEADER_BYTES = 19
 Connection = psycopg.Connection[Any]
 
 
@@ -83,7 +85,10 @@ def copied(connection: Connection, sql: str) -> Answer:
     try:
         with connection.cursor() as cursor, cursor.copy(sql) as copy:
             rows += [(bytes(each),) for each in copy]
-            return Answer(rows)
+        if rows and rows[0][0].startswith(_COPY_SIGNATURE):
+            # The header of the binary form comes with the first row.
+            rows[0] = (rows[0][0][_COPY_HEADER_BYTES:],)
+        return Answer(rows)
     except psycopg.Error as error:
         if error.sqlstate is None:
             raise

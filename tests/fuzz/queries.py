@@ -48,6 +48,7 @@ class Queries:
         self._large_left = 2
         self.types: Sequence[str] = TYPES
         self.limits: Sequence[int] = range(6)
+        self.item_kinds = ["table", "table", "table", "query", "values", "series", "rows", "record"]
         self.sums_floats = False
         """Whether sums of columns of floats are exact in any order"""
         self.depth_max = 1 if any(each.is_large for each in tables) else DEPTH_MAX
@@ -195,12 +196,7 @@ class Queries:
 
     def item(self, depth: int) -> Source:
         """An item of FROM, with a column ``id``, the first."""
-        ways = (
-            ["table"]
-            if depth >= self.depth_max
-            else ["table", "table", "table", "query", "values", "series", "rows", "record"]
-        )
-        way = self.choice.of(ways)
+        way = "table" if depth >= self.depth_max else self.choice.of(self.item_kinds)
         alias = self.alias()
         key = Reference(f"{alias}.id", "int")
         if way == "query":
@@ -289,6 +285,15 @@ class Queries:
         """A query's rows with equal values alike, as an item of FROM called ``s``."""
         shown = self.listed([canonical(kind, f"r.x{at}") for at, kind in enumerate(made.types)])
         return f"(SELECT {shown} FROM ({made.text}) r) s"
+
+
+class ViewQueries(Queries):
+    """Queries that a view's definition gives again. In the definition of a view over a record's columns these may have
+    other names, and PostgreSQL looks for them in the JSON by those."""
+
+    def __init__(self, choice: Choice, tables: Sequence[Table]) -> None:
+        super().__init__(choice, tables)
+        self.item_kinds.remove("record")
 
 
 def columns_of(alias: str, types: Sequence[str]) -> list[Reference]:

@@ -27,12 +27,12 @@ from tests.fuzz.oracles import (
     parts,
     same_rows,
 )
-from tests.fuzz.queries import Queries, Select
+from tests.fuzz.queries import Queries, Select, ViewQueries
 from tests.fuzz.scalars import SCALARS, TYPES_MADE, quoted
 from tests.fuzz.shrink import shrunk
 from tests.fuzz.tables import Table, make_tables
 
-QUERIES_A_CASE = 25
+QUERIES_A_CASE = 50
 SHRINK_ATTEMPTS = 120
 SCHEMA = "fuzz"
 OPTIONS = "-c search_path={} -c statement_timeout={} -c timezone=UTC -c max_parallel_workers_per_gather=0"
@@ -63,7 +63,7 @@ _WAYS_OF_MIXED += ("cursor", "copy")
 MIXED = Kind("mixed", make_tables, Queries, OWN_SETTINGS, _WAYS_OF_MIXED)
 _WAYS_OF_BULK = ("query",) * 12 + ("setting", "setting", "prepared", "counted", "parts", "cursor", "copy")
 BULK = Kind("bulk", bulk_tables, BulkQueries, BULK_SETTINGS, _WAYS_OF_BULK)
-VIEWS = Kind("views", make_tables, Queries, OWN_SETTINGS, ("view",), ("view",))
+VIEWS = Kind("views", make_tables, ViewQueries, OWN_SETTINGS, ("view",), ("view",))
 """A view's definition gives the view's rows, and EXPLAIN says something of it."""
 KINDS = (MIXED, BULK, MIXED, VIEWS)
 """One after the other, by a case's number"""
@@ -382,7 +382,13 @@ _WAYS: dict[str, Callable[[Choice, Case], Outcome]] = {
 
 
 def one_case(
-    servers: Servers, first: int, number: int, tally: Tally, found: Callable[[str], None], kind: Kind = MIXED
+    servers: Servers,
+    first: int,
+    number: int,
+    tally: Tally,
+    found: Callable[[str], None],
+    kind: Kind = MIXED,
+    queries: int = QUERIES_A_CASE,
 ) -> None:
     """Tables of their own, some queries over them; each difference, shrunk, is given to ``found``."""
     at_tables = Choice(drawn_from(first, number))
@@ -393,7 +399,7 @@ def one_case(
         if refused is not None and refused.message not in tally.known:
             tally.known.add(refused.message)
             failed.append(([], refused, -1))
-        for query in range(0 if refused else QUERIES_A_CASE):
+        for query in range(0 if refused else queries):
             choice = Choice(drawn_from(first, number, query))
             outcome = check(choice, case, tally)
             if outcome is not None and outcome.message not in tally.known:
@@ -445,12 +451,13 @@ def fuzz(
     found: Callable[[str], None],
     tell: Callable[[Tally], None] | None = None,
     kinds: Sequence[Kind] = KINDS,
+    queries: int = QUERIES_A_CASE,
 ) -> Tally:
-    """Some cases of a seed, by their numbers."""
+    """Some cases of a seed, by their numbers, of so many queries each."""
     tally = Tally()
     servers.prepare()
     for number in cases:
-        one_case(servers, first, number, tally, found, kinds[number % len(kinds)])
-        if tell is not None and not tally.cases % 20:
+        one_case(servers, first, number, tally, found, kinds[number % len(kinds)], queries)
+        if tell is not None and not tally.cases % 4:
             tell(tally)
     return tally

@@ -328,6 +328,9 @@ class FakeSession:
 class FakeCatalog:
     """The registry, as the executor's part of ``CatalogView``."""
 
+    def namespace_name(self, oid: int) -> str:
+        return "pg_catalog" if oid == 11 else "public"
+
     def filtering(self, function: BatchFunction) -> BatchFunction:
         return function
 

@@ -235,6 +235,10 @@ class FakeCatalog:
     def family_operator(self, family: int, left: int, right: int, strategy: int) -> int:
         return REGISTRY.family_operators.get((family, left, right, strategy), 0)
 
+    def namespace_name(self, oid: int) -> str:
+        """Of the two schemas that things here are in."""
+        return "pg_catalog" if oid == 11 else "public"
+
     def rely_on_key(self, constraint: int) -> None:
         """Nothing here outlives a key."""
 

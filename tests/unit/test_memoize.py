@@ -47,6 +47,19 @@ def test_equal_numbers_that_look_different_have_their_own_rows(connection: psyco
         assert connection.execute(sql).fetchall() == [("1.0", "1.0", 20000), ("1.00", "1.00", 20000)]
 
 
+def test_nobody_counts_on_a_cache_for_keys_of_which_nothing_is_known(connection: psycopg.Connection[Any]) -> None:
+    """The same plan as PostgreSQL's: without statistics each row may have a key of its own."""
+    with connection.transaction(force_rollback=True):
+        connection.execute("CREATE TABLE unknown AS SELECT g % 50 AS a, g AS b FROM generate_series(1, 5000) g")
+        connection.execute("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off")
+        sql = "EXPLAIN SELECT * FROM unknown u, LATERAL (SELECT count(*) FROM t WHERE t.x = u.a) s"
+        plain = str(connection.execute(sql).fetchall())
+        connection.execute("ANALYZE unknown")
+        known = str(connection.execute(sql).fetchall())
+    assert "Memoize" not in plain
+    assert "Memoize" in known
+
+
 @pytest.mark.parametrize("value", ["array[a]", "row(a)", "jsonb_build_object('k', a)"])
 def test_so_have_those_within_other_values(connection: psycopg.Connection[Any], value: str) -> None:
     found = connection.execute(

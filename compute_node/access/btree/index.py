@@ -298,8 +298,8 @@ class BTreeIndex(IndexAccess):
             key = UniqueKey(desc.constraint, desc.oid, desc.deferred)
             events_of(txn).now.append(NewEntries(key, self.table.desc, array("Q", (tid,))))
 
-    def recheck(self, txn: Txn, values: Sequence[Datum]) -> None:
-        """A row's key must be its own by now. Errors: 23505, 40P01."""
+    def recheck(self, txn: Txn, values: Sequence[Datum], tid: int) -> None:
+        """See ``IndexAccess``."""
         key = self._key_of(values)
         if key is None or (None in key and not self.desc.nulls_not_distinct):
             return

@@ -225,7 +225,11 @@ def _range_test(edges: _Edges, strategy: int, value: Datum) -> Test:
         _HAS_ELEMENT: lambda a, b, leaf: a <= low and b >= high,
         _EQUALS: lambda a, b, leaf: a <= low and b >= high,
     }
-    found = tests.get(strategy, lambda a, b, leaf: a <= high and b >= low)
+
+    def overlaps(a: bytes, b: bytes, leaf: bool) -> bool:
+        return a <= high and b >= low
+
+    found = tests.get(strategy, overlaps)
     takes_empty = strategy == _CONTAINED
 
     def test(key: Interval, leaf: bool) -> bool:

@@ -9,29 +9,46 @@ from collections.abc import Sequence
 
 from pglast import ast, enums
 
-from aurora.errors import InvalidSchemaName, SqlError, UndefinedObject, UndefinedTable
+from aurora.errors import (
+    DependentObjectsStillExist,
+    InsufficientPrivilege,
+    InvalidSchemaName,
+    SqlError,
+    UndefinedObject,
+    UndefinedTable,
+)
 from compute_node.catalog.ddl.context import DdlContext
 
 _T = enums.ObjectType
 ABSENT = {
     _T.OBJECT_RULE: "rule",
     _T.OBJECT_TRIGGER: "trigger",
-    _T.OBJECT_POLICY: "policy",
     _T.OBJECT_FOREIGN_SERVER: "server",
     _T.OBJECT_FDW: "foreign-data wrapper",
     _T.OBJECT_PUBLICATION: "publication",
     _T.OBJECT_EVENT_TRIGGER: "event trigger",
     _T.OBJECT_EXTENSION: "extension",
-    _T.OBJECT_MATVIEW: "materialized view",
     _T.OBJECT_FOREIGN_TABLE: "foreign table",
-    _T.OBJECT_STATISTIC_EXT: "statistics object",
+    _T.OBJECT_LANGUAGE: "language",
+    _T.OBJECT_ACCESS_METHOD: "access method",
 }
-_ON_TABLES = (_T.OBJECT_RULE, _T.OBJECT_TRIGGER, _T.OBJECT_POLICY)
+_BUILT_IN = {_T.OBJECT_LANGUAGE: ("pg_language", "lanname"), _T.OBJECT_ACCESS_METHOD: ("pg_am", "amname")}
+"""kinds of which there are none but the server's own: their catalog and its column of names"""
+_ON_TABLES = (_T.OBJECT_RULE, _T.OBJECT_TRIGGER)
 
 
 def tell_absent(ctx: DdlContext, kind: enums.ObjectType, item: object, missing_ok: bool) -> None:
-    """A notice with ``missing_ok``, else 42704, 42P01 or 3F000."""
+    """A notice with ``missing_ok``, else 42704, 42P01 or 3F000; 2BP01 or 42501 for what is the server's own."""
     names = [each.sval for each in item] if isinstance(item, Sequence) else [getattr(item, "sval", str(item))]
+    if kind in _BUILT_IN:
+        catalog, column = _BUILT_IN[kind]
+        if ctx.rows.one(catalog, **{column: names[-1]}) is not None:
+            if not ctx.rights.superuser:
+                needed = f"owner of language {names[-1]}" if kind == _T.OBJECT_LANGUAGE else "superuser"
+                raise InsufficientPrivilege(f"must be {needed}")
+            raise DependentObjectsStillExist(
+                f"cannot drop {ABSENT[kind]} {names[-1]} because it is required by the database system"
+            )
     error = _missing(ctx, kind, names, missing_ok)
     if not missing_ok:
         raise error
@@ -50,6 +67,4 @@ def _missing(ctx: DdlContext, kind: enums.ObjectType, names: list[str], missing_
             return UndefinedTable(f'relation "{shown}" does not exist')
         what = "table" if kind != _T.OBJECT_RULE and not missing_ok else "relation"
         return UndefinedObject(f'{noun} "{names[-1]}" for {what} "{owner[-1]}" does not exist')
-    if kind == _T.OBJECT_MATVIEW:
-        return UndefinedTable(f'{noun} "{owner[-1]}" does not exist')
     return UndefinedObject(f'{noun} "{shown}" does not exist')

@@ -70,7 +70,7 @@ def store_column(ctx: DdlContext, desc: RelationDesc, spec: ColumnSpec) -> Colum
     depend_on_collation(ctx, (CLASS_RELATION, desc.oid, column.attno), column.collation)
     ctx.changes.touch(desc.oid)
     with without_place():
-        add_column_default(ctx, desc, spec)
+        add_column_default(ctx, desc, spec, "ALTER TABLE")
     ensure_toast(ctx, desc.oid)
     _fill_column(ctx, relation(ctx, desc.oid), spec)
     desc = relation(ctx, desc.oid)

@@ -181,10 +181,10 @@ def _leave_column(
 
 
 def drop_expressions(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd, recurse: bool) -> None:
-    """DROP EXPRESSION. 42P16 with ONLY where there are children, and for an inherited column."""
+    """DROP EXPRESSION. 0A000 with ONLY where there are children, 42P16 for an inherited column."""
     kids = children_of(ctx.rows, desc.oid)
     if kids and not recurse:
-        raise InvalidTableDefinition("ALTER TABLE / DROP EXPRESSION must be applied to child tables too")
+        raise NotSupported("ALTER TABLE / DROP EXPRESSION must be applied to child tables too")
     column = live_column(desc, command.name)
     if attribute_record(ctx, desc.oid, column.attno).attinhcount:
         raise InvalidTableDefinition("cannot drop generation expression from inherited column")

@@ -26,6 +26,7 @@ from aurora.errors import (
 from compute_node.catalog.ddl.column_specs import ColumnSpec
 from compute_node.catalog.ddl.constraints import add_check, add_key
 from compute_node.catalog.ddl.context import DdlContext, cut_name
+from compute_node.catalog.ddl.exclusion import add_exclusion
 from compute_node.catalog.ddl.expressions import attnos, check_text, default_text
 from compute_node.catalog.ddl.foreign_keys import add_foreign_key
 from compute_node.catalog.ddl.generated_columns import depend_on_columns, generate_column
@@ -292,7 +293,7 @@ def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
     if node.partspec is not None:
         store_key(ctx, relation(ctx, desc.oid), node.partspec)
     for spec in specs:
-        add_column_default(ctx, desc, spec)
+        add_column_default(ctx, desc, spec, "CREATE TABLE")
     for spec in specs:
         for key in spec.keys:
             add_key(ctx, relation(ctx, desc.oid), key, [spec.column.name])
@@ -321,6 +322,8 @@ def add_table_constraint(ctx: DdlContext, oid: int, node: ast.Constraint, *, val
     desc = relation(ctx, oid)
     if node.contype in _KEYS:
         add_key(ctx, desc, node, [key.sval for key in node.keys or ()])
+    elif node.contype == enums.ConstrType.CONSTR_EXCLUSION:
+        add_exclusion(ctx, desc, node)
     elif node.contype == enums.ConstrType.CONSTR_CHECK:
         add_check(ctx, desc, node, None, validate=validate)
     elif _is_foreign(node):
@@ -329,13 +332,13 @@ def add_table_constraint(ctx: DdlContext, oid: int, node: ast.Constraint, *, val
         raise NotSupported("this table constraint is not supported", position=(node.location or 0) + 1)
 
 
-def add_column_default(ctx: DdlContext, desc: RelationDesc, spec: ColumnSpec) -> None:
-    """Store a column's default: its own, a serial's sequence, or an identity's."""
+def add_column_default(ctx: DdlContext, desc: RelationDesc, spec: ColumnSpec, statement: str) -> None:
+    """Store a column's default: its own, a serial's sequence, or an identity's; for CREATE or ALTER TABLE."""
     attno = spec.column.attno
     if spec.serial is not None or spec.identity is not None:
         options = spec.identity.options if spec.identity is not None else None
         is_identity = spec.identity is not None
-        sequence = create_owned_sequence(ctx, desc, spec.column, options, identity=is_identity)
+        sequence = create_owned_sequence(ctx, desc, spec.column, options, identity=is_identity, statement=statement)
         if not is_identity:
             # By OID, so that neither renaming nor the search path matters; pg_get_expr shows the name. An identity has
             # no default of its own (``CatalogLayer``).

@@ -31,7 +31,7 @@ from compute_node.catalog.ddl.relation import create_constraint, create_index
 from compute_node.catalog.layer import class_code, stored_key_type
 from compute_node.catalog.reloptions import class_options, index_options
 from compute_node.relations.access_methods import BTREE, HASH, METHODS, AccessMethod
-from compute_node.relations.descriptors import IndexDesc, RelationDesc
+from compute_node.relations.descriptors import Excluded, IndexDesc, RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql.analyze.coercion import is_binary_coercible
 from compute_node.sql.analyze.naming import column_name
@@ -78,6 +78,7 @@ class IndexOptions:
     predicate_uses: tuple[int, ...] = ()
     nulls_not_distinct: bool = False
     immediate: bool = True
+    exclusion: tuple[Excluded, ...] = ()
     valid: bool = True
     method: AccessMethod = BTREE
     storage: list[str] = field(default_factory=list)
@@ -145,11 +146,12 @@ def make_index(
         immediate=options.immediate,
         valid=options.valid,
         method=options.method.name,
+        exclusion=options.exclusion,
         codes=tuple(class_code(ctx.view.layer, key.operator_class) for key in keys),
         options=tuple(options.storage),
         class_options=tuple(key.options for key in keys),
     )
-    names = _column_names([key.name for key in keys] + [desc.columns[attno - 1].name for attno in options.included])
+    names = column_names([key.name for key in keys] + [desc.columns[attno - 1].name for attno in options.included])
     types = [_attribute_type(ctx, key, options.method) for key in keys]
     made = create_index(ctx, desc, index, names, types, options.storage)
     used = [*made.columns, *made.included, *(attno for key in keys for attno in key.uses), *options.predicate_uses]
@@ -178,7 +180,7 @@ def _attribute_type(ctx: DdlContext, key: KeyColumn, method: AccessMethod) -> in
     return key.type if not kept or (is_any and not key.attno) else kept
 
 
-def _column_names(names: Iterable[str]) -> list[str]:
+def column_names(names: Iterable[str]) -> list[str]:
     """The names of an index's columns: each once, numbered where they repeat (``lower``, ``lower1``)."""
     taken: list[str] = []
     for name in names:
@@ -220,7 +222,7 @@ def copy_index(ctx: DdlContext, desc: RelationDesc, source: RelationDesc, index:
                 index.class_options[place] if index.class_options else (),
             )
         )
-    label = "pkey" if index.primary else "key" if index.constraint else "idx"
+    label = "pkey" if index.primary else "excl" if index.exclusion else "key" if index.constraint else "idx"
     parts = [desc.name] if index.primary else [desc.name, *names]
     found = ctx.view.relation(index.oid)
     options = IndexOptions(
@@ -231,6 +233,7 @@ def copy_index(ctx: DdlContext, desc: RelationDesc, source: RelationDesc, index:
         predicate_uses=() if index.predicate is None else _restored(ctx, desc, index.predicate)[1],
         nulls_not_distinct=index.nulls_not_distinct,
         immediate=index.immediate,
+        exclusion=index.exclusion,
         method=METHODS[index.method],
         storage=list(found.options) if found is not None else [],
     )
@@ -241,11 +244,12 @@ def copy_index(ctx: DdlContext, desc: RelationDesc, source: RelationDesc, index:
             ctx,
             desc,
             made.name,
-            "p" if index.primary else "u",
+            "p" if index.primary else "x" if index.exclusion else "u",
             columns,
             index=made.oid,
             deferrable=not index.immediate,
             deferred=index.deferred,
+            operators=tuple(each.operator for each in index.exclusion),
         )
         if not index.immediate:
             add_recheck_trigger(ctx, desc, constraint, made.oid, primary=index.primary, deferred=index.deferred)
@@ -268,7 +272,7 @@ _NOT_INDEXED = {"v": "views", "i": "indexes", "S": "sequences", "t": "TOAST tabl
 
 def _refuse_other_kinds(ctx: DdlContext, name: ast.RangeVar) -> None:
     desc = ctx.find(name)
-    if desc is None or desc.kind in "rp":
+    if desc is None or desc.kind in "rmp":
         return
     ctx.check_owner(desc)
     if desc.kind == "c":
@@ -283,14 +287,14 @@ def create_index_statement(ctx: DdlContext, node: ast.IndexStmt) -> str:
     _refuse_other_kinds(ctx, node.relation)
     from compute_node.catalog.ddl.partitions.indexes import below, check_unique, spread
 
-    desc = ctx.table(node.relation, SHARE)
+    desc = ctx.table(node.relation, SHARE, "rmp")
     recurse = desc.is_partitioned and bool(node.relation.inh)
     if desc.is_partitioned and node.concurrent:
         raise NotSupported(f'cannot create index on partitioned table "{desc.name}" concurrently')
     for each in below(ctx, desc) if recurse else ():
         ctx.lock(each, SHARE)
     ctx.check_unused(desc, "CREATE INDEX")
-    method = _method(ctx, node.accessMethod or "btree")
+    method = find_method(ctx, node.accessMethod or "btree")
     if node.idxname and node.if_not_exists:
         if ctx.view.layer.relation_oid(desc.namespace, cut_name(node.idxname)) is not None:
             ctx.notice(f'relation "{node.idxname}" already exists, skipping', sqlstate="42P07")
@@ -298,14 +302,14 @@ def create_index_statement(ctx: DdlContext, node: ast.IndexStmt) -> str:
     _check_method(method, node)
     storage = index_options(method, node.options)
     predicate = None if node.whereClause is None else predicate_text(ctx, node.whereClause, desc)
-    keys = [_index_key(ctx, desc, element, method) for element in node.indexParams]
+    keys = [index_key(ctx, desc, element, method) for element in node.indexParams]
     if node.unique:
         check_unique(desc, [key.attno for key in keys], "UNIQUE")
-    included = tuple(_included(desc, element) for element in node.indexIncludingParams or ())
+    included = tuple(included_column(desc, element) for element in node.indexIncludingParams or ())
     if node.idxname:
         name = cut_name(node.idxname)
     else:
-        names = _column_names([key.name for key in keys] + [desc.columns[attno - 1].name for attno in included])
+        names = column_names([key.name for key in keys] + [desc.columns[attno - 1].name for attno in included])
         name = ctx.free_name(desc.namespace, [desc.name, *names], "idx")
     options = IndexOptions(
         unique=bool(node.unique),
@@ -323,7 +327,8 @@ def create_index_statement(ctx: DdlContext, node: ast.IndexStmt) -> str:
     return "CREATE INDEX"
 
 
-def _method(ctx: DdlContext, name: str) -> AccessMethod:
+def find_method(ctx: DdlContext, name: str) -> AccessMethod:
+    """The access method of that name. Errors: 42704, 0A000."""
     if ctx.view.access_method(name) is None:
         raise UndefinedObject(f'access method "{name}" does not exist')
     if name not in METHODS:
@@ -349,7 +354,8 @@ def _column(desc: RelationDesc, name: str) -> int:
     return column.attno
 
 
-def _included(desc: RelationDesc, element: ast.IndexElem) -> int:
+def included_column(desc: RelationDesc, element: ast.IndexElem) -> int:
+    """The attno of an INCLUDE column. Errors: 42703, 42P17, 0A000."""
     if element.expr is not None:
         raise NotSupported("expressions are not supported in included columns")
     for asked, what in (
@@ -363,7 +369,8 @@ def _included(desc: RelationDesc, element: ast.IndexElem) -> int:
     return _column(desc, element.name)
 
 
-def _index_key(ctx: DdlContext, desc: RelationDesc, element: ast.IndexElem, method: AccessMethod) -> KeyColumn:
+def index_key(ctx: DdlContext, desc: RelationDesc, element: ast.IndexElem, method: AccessMethod) -> KeyColumn:
+    """A key column as a statement writes it. Errors: 42703, 42704, 42804, 0A000."""
     expression: StoredIndexExpression | None = None
     if element.name is not None:
         attno = _column(desc, element.name)

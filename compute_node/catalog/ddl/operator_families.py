@@ -52,6 +52,8 @@ _RULES: Final[dict[tuple[int, int], _Rule]] = {
     (HASH, 2): ("hash function 2", 2, "bigint", oids.INT8),
 }
 """(method, support number) → what messages call it, how many arguments it has, its result's name and type"""
+_OPTIONS = 5
+"""the support function that reads a B-tree operator class's options"""
 _COUNTS = {1: "one argument", 2: "two arguments", 5: "five arguments"}
 
 
@@ -59,8 +61,8 @@ def alter_operator_family(ctx: DdlContext, node: ast.AlterOpFamilyStmt) -> str:
     """ALTER OPERATOR FAMILY … ADD | DROP."""
     method = known_method(ctx, node.amname)
     family = find_family(ctx, node.opfamilyname, method)
+    shown = ".".join(item.sval for item in node.opfamilyname)
     if family is None:
-        shown = ".".join(item.sval for item in node.opfamilyname)
         raise UndefinedObject(f'operator family "{shown}" does not exist for access method "{node.amname}"')
     check_superuser(ctx, "must be superuser to alter an operator family")
     if node.isDrop:
@@ -72,9 +74,9 @@ def alter_operator_family(ctx: DdlContext, node: ast.AlterOpFamilyStmt) -> str:
                     f"{what} number {_shown(ctx, number, left, right).replace('(', ' for (')} appears more than once"
                 )
         for key in keys:
-            _drop(ctx, family, *key)
+            _drop(ctx, family, shown, *key)
     else:
-        _add_all(ctx, family, method, node.items)
+        _add_all(ctx, family, shown, method, node.items)
     ctx.changes.touch()
     return "ALTER OPERATOR FAMILY"
 
@@ -93,8 +95,10 @@ def _shown(ctx: DdlContext, number: int, left: int, right: int) -> str:
     return f"{number}({format_type(ctx.view, left)},{format_type(ctx.view, right)})"
 
 
-def _add_all(ctx: DdlContext, family: Record, method: int, items: Sequence[ast.CreateOpClassItem]) -> None:
-    """Look at all of them first; then write."""
+def _add_all(
+    ctx: DdlContext, family: Record, written: str, method: int, items: Sequence[ast.CreateOpClassItem]
+) -> None:
+    """Look at all of them first; then write. ``written``: the family's name as messages have it."""
     strategies, supports = LIMITS[method]
     operators: list[tuple[int, int, int, int]] = []
     functions: list[tuple[int, int, int, int]] = []
@@ -122,9 +126,9 @@ def _add_all(ctx: DdlContext, family: Record, method: int, items: Sequence[ast.C
                 kinds = f"{format_type(ctx.view, key[1])},{format_type(ctx.view, key[2])}"
                 raise InvalidObjectDefinition(f"{what} number {key[0]} for ({kinds}) appears more than once")
     for number, operator, left, right in operators:
-        _add_operator(ctx, family, method, number, (operator, left, right))
+        _add_operator(ctx, family, written, method, number, (operator, left, right))
     for number, function, left, right in functions:
-        _add_function(ctx, family, number, (function, left, right))
+        _add_function(ctx, family, written, number, (function, left, right))
 
 
 def _support(ctx: DdlContext, item: ast.CreateOpClassItem, method: int) -> tuple[int, int, int]:
@@ -139,11 +143,25 @@ def _support(ctx: DdlContext, item: ast.CreateOpClassItem, method: int) -> tuple
         pair = function.arguments[0], function.arguments[2 if item.number == 3 else 1]
     elif pair is None and method == HASH and item.number in (1, 2):
         pair = function.arguments[0], function.arguments[0]
+    if method == BTREE and item.number == _OPTIONS:
+        _check_options(function, pair)
     if pair is None:
         raise InvalidObjectDefinition("associated data types must be specified for index support function")
     if method == BTREE and item.number == 4 and pair[0] != pair[1]:
         raise InvalidObjectDefinition("btree equal image functions must not be cross-type")
     return function.oid, *pair
+
+
+def _check_options(function: Function, pair: tuple[int, int] | None) -> None:
+    if pair is not None and pair[0] != pair[1]:
+        raise InvalidObjectDefinition(
+            "left and right associated data types for operator class options parsing functions must match"
+        )
+    if function.arguments != (oids.INTERNAL,) or function.result != oids.VOID:
+        raise InvalidObjectDefinition(
+            "invalid operator class options parsing function",
+            hint="Valid signature of operator class options parsing function is (internal) RETURNS void.",
+        )
 
 
 def _check_support(function: Function, rule: _Rule) -> None:
@@ -157,24 +175,26 @@ def _check_support(function: Function, rule: _Rule) -> None:
         raise InvalidObjectDefinition(f"{what} must return {result_name}")
 
 
-def _add_operator(ctx: DdlContext, family: Record, method: int, number: int, member: tuple[int, int, int]) -> None:
+def _add_operator(
+    ctx: DdlContext, family: Record, written: str, method: int, number: int, member: tuple[int, int, int]
+) -> None:
     operator, left, right = member
     key = {"amopfamily": family.oid, "amoplefttype": left, "amoprighttype": right, "amopstrategy": number}
     if ctx.rows.find("pg_amop", **key):
         shown = _shown(ctx, number, left, right)
-        raise DuplicateObject(f'operator {shown} already exists in operator family "{family.opfname}"')
+        raise DuplicateObject(f'operator {shown} already exists in operator family "{written}"')
     oid = ctx.next_oid()
     ctx.rows.insert("pg_amop", oid=oid, **key, amoppurpose="s", amopopr=operator, amopmethod=method)
     ctx.depend((CLASS_AMOP, oid, 0), (CLASS_OPERATOR, operator, 0), "a")
     ctx.depend((CLASS_AMOP, oid, 0), (CLASS_OPFAMILY, family.oid, 0), "a")
 
 
-def _add_function(ctx: DdlContext, family: Record, number: int, member: tuple[int, int, int]) -> None:
+def _add_function(ctx: DdlContext, family: Record, written: str, number: int, member: tuple[int, int, int]) -> None:
     function, left, right = member
     key = {"amprocfamily": family.oid, "amproclefttype": left, "amprocrighttype": right, "amprocnum": number}
     if ctx.rows.find("pg_amproc", **key):
         shown = _shown(ctx, number, left, right)
-        raise DuplicateObject(f'function {shown} already exists in operator family "{family.opfname}"')
+        raise DuplicateObject(f'function {shown} already exists in operator family "{written}"')
     oid = ctx.next_oid()
     ctx.rows.insert("pg_amproc", oid=oid, **key, amproc=function)
     ctx.depend((CLASS_AMPROC, oid, 0), (CLASS_PROC, function, 0), "a")
@@ -188,7 +208,7 @@ def _needed_pair(ctx: DdlContext, item: ast.CreateOpClassItem) -> tuple[int, int
     return pair
 
 
-def _drop(ctx: DdlContext, family: Record, kind: int, number: int, left: int, right: int) -> None:
+def _drop(ctx: DdlContext, family: Record, written: str, kind: int, number: int, left: int, right: int) -> None:
     if kind == OPERATOR:
         catalog, class_oid, what = "pg_amop", CLASS_AMOP, "operator"
         key = {"amopfamily": family.oid, "amoplefttype": left, "amoprighttype": right, "amopstrategy": number}
@@ -198,6 +218,6 @@ def _drop(ctx: DdlContext, family: Record, kind: int, number: int, left: int, ri
     row = next(iter(ctx.rows.find(catalog, **key)), None)
     if row is None:
         shown = _shown(ctx, number, left, right)
-        raise UndefinedObject(f'{what} {shown} does not exist in operator family "{family.opfname}"')
+        raise UndefinedObject(f'{what} {shown} does not exist in operator family "{written}"')
     ctx.rows.delete(catalog, row)
     ctx.rows.delete_where("pg_depend", classid=class_oid, objid=row.oid)

@@ -40,15 +40,15 @@ def create_relation(
     options: list[str] | None = None,
     dimensions: dict[int, int] | None = None,
 ) -> RelationDesc:
-    """Make a table (r, p), view (v), sequence (S) or composite type (c) with its row type; 42P07, 42710, 54011. Returns
-    its descriptor."""
+    """Make a table (r, p), view (v), materialized view (m), sequence (S) or composite type (c) with its row type;
+    42P07, 42710, 54011. Returns its descriptor."""
     if len(columns) > COLUMNS_MAX:
         raise TooManyColumns(f"tables can have at most {COLUMNS_MAX} columns")
     namespace = schema[1]
     layer = ctx.view.layer
     if layer.relation_oid(namespace, name) is not None:
         raise DuplicateTable(f'relation "{name}" already exists')
-    has_type = kind in "rvcp"
+    has_type = kind in "rvmcp"
     if has_type and type_name_taken(ctx, namespace, name):
         raise DuplicateObject(
             f'type "{name}" already exists',
@@ -251,8 +251,9 @@ def create_constraint(
     validated: bool = True,
     deferrable: bool = False,
     deferred: bool = False,
+    operators: tuple[int, ...] = (),
 ) -> int:
-    """A pg_constraint row of kind p, u or c with its dependencies; 42710. Returns its OID."""
+    """A pg_constraint row of kind p, u, x or c with its dependencies; 42710. Returns its OID."""
     if any(record.conname == name for record in ctx.rows.find("pg_constraint", conrelid=table.oid)):
         raise DuplicateObject(f'constraint "{name}" for relation "{table.name}" already exists')
     oid = ctx.next_oid()
@@ -273,11 +274,12 @@ def create_constraint(
         "connoinherit": no_inherit or kind != "c",
         "conkey": list(columns) or None,
         "conbin": check,
+        "conexclop": list(operators) or None,
     }
     ctx.rows.insert_many("pg_constraint", [make_row("pg_constraint", values)])
     if index:
         ctx.depend((CLASS_RELATION, index, 0), (CLASS_CONSTRAINT, oid, 0), "i")
-    for attno in columns or (0,):
+    for attno in dict.fromkeys(columns or (0,)):
         ctx.depend((CLASS_CONSTRAINT, oid, 0), (CLASS_RELATION, table.oid, attno), "a")
     if check is not None:
         ctx.depend_on_text((CLASS_CONSTRAINT, oid, 0), check)

@@ -152,10 +152,13 @@ def make_sequence(ctx: DdlContext, schema: tuple[str, int], name: str, wanted: P
 
 
 def create_owned_sequence(
-    ctx: DdlContext, table: RelationDesc, column: ColumnDesc, options: Items[ast.DefElem] | None, *, identity: bool
-) -> int:
-    """The sequence behind a serial or identity column; returns its OID."""
+    ctx: DdlContext, table: RelationDesc, column: ColumnDesc, options: Items[ast.DefElem] | None, *, identity: bool,
+    statement: str = "ALTER TABLE",
+) -> int:  # fmt: skip
+    """The sequence behind a serial or identity column that ``statement`` makes; returns its OID."""
     name = ctx.free_name(table.namespace, [table.name, column.name], "seq")
+    serial = f'serial column "{table.name}.{column.name}"'
+    ctx.notice(f'{statement} will create implicit sequence "{name}" for {serial}', severity="DEBUG1")
     wanted = parameters(ctx, options, column.type, None)
     made = make_sequence(ctx, (table.schema, table.namespace), name, wanted)
     ctx.depend((CLASS_RELATION, made.oid, 0), (CLASS_RELATION, table.oid, column.attno), "i" if identity else "a")

@@ -173,7 +173,7 @@ class Describer:
             found = [self._wording.text(item, names) for item in first.returning]
         else:
             names = self._input_names(plan)
-            found = [self._wording.text(item, names) for item in plan.output]
+            found = [self._wording.shown(item, names) for item in plan.output]
         self._qualify = kept
         return found
 
@@ -195,7 +195,7 @@ class Describer:
         names = self._changed_names(above)
         found = []
         if isinstance(above, pl.Update):
-            found = [self._wording.text(value, names) for _, value in above.assignments]
+            found = [self._wording.shown(value, names) for _, value in above.assignments]
         alias = f"{quoted(self._alias(above))}." if self._several else ""
         return [*found, f"{alias}ctid"]
 
@@ -502,9 +502,9 @@ class Describer:
     def _sample(self, plan: pl.SampleScan) -> Shown:
         shown = self._scan(plan, "Sample Scan")
         names = self._scan_names(plan, self._verbose)
-        text = f"{plan.method} ({self._wording.text(plan.percent, names)})"
+        text = f"{plan.method} ({self._wording.shown(plan.percent, names)})"
         if plan.seed is not None:
-            text += f" REPEATABLE ({self._wording.text(plan.seed, names)})"
+            text += f" REPEATABLE ({self._wording.shown(plan.seed, names)})"
         shown.properties.append(("Sampling", text))
         return shown
 

@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 from aurora.datum import Datum
 from compute_node.exec.compile.compiler import Linker
-from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql import expressions as ex
 from compute_node.sql.analyze.typenames import WITHOUT_LENGTH
 from compute_node.types.collation import collation_of
@@ -31,9 +30,10 @@ def quoted(name: str) -> str:
 class Wording:
     """Words the expressions of one statement."""
 
-    def __init__(self, linker: Linker, env: TypeEnv) -> None:
+    def __init__(self, linker: Linker, env: TypeEnv, schema_name: Callable[[int], str]) -> None:
         self._linker = linker
         self._env = env
+        self._schema_name = schema_name
         self.given: dict[int, str] = {}
         """execution parameters that are set from a row above, as that row's expressions are worded"""
         self.returned: dict[int, str] = {}
@@ -56,8 +56,15 @@ class Wording:
         return self._linker.function(oid).name
 
     def function_schema(self, call: ex.Call) -> str:
-        """The schema of a built-in function; none is known of others."""
-        return "pg_catalog" if call.function < FIRST_NORMAL_OID else ""
+        """The schema of a function."""
+        return self._schema_name(self._linker.function(call.function).namespace)
+
+    def shown(self, node: ex.Expr, names: Names) -> str:
+        """What a node computes, without an implicit cast around it."""
+        cast = node.argument if isinstance(node, ex.CoerceTypmod) else node
+        while isinstance(cast, ex.Call) and cast.display == "coercion" and cast.arguments:
+            node = cast = cast.arguments[0]
+        return self.text(node, names)
 
     def text(self, node: ex.Expr, names: Names) -> str:
         """The expression; 'names' words its columns."""

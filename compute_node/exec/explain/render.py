@@ -43,7 +43,7 @@ class Explanation:
         self._changed = changed or {}
         self._settings = settings_of(options)
         self._form = str(self._settings["form"])
-        wording = Wording(Builder(planned, catalog), env)
+        wording = Wording(Builder(planned, catalog), env, catalog.namespace_name)
         self._tree = Describer(planned, wording, bool(self._settings["verbose"])).tree()
         self._measurements: Measurements | None = None
         self._removed: Mapping[int, int] = {}

@@ -46,6 +46,7 @@ from compute_node.sql.expressions import (
     leftmost_location,
     walk,
 )
+from compute_node.sql.row_types import is_row_of
 from compute_node.types import oids
 from compute_node.types.registry import PgType
 
@@ -124,7 +125,7 @@ def can_coerce(catalog: CatalogView, sources: Sequence[int], targets: Sequence[i
         if find_pathway(catalog, target, source, context) is not None:
             continue
         source_kind = catalog.type(source).root.kind
-        if source_kind == "c" and catalog.type(source).root.of_type == target:
+        if source_kind == "c" and is_row_of(catalog, source, target):
             continue
         if (target == oids.RECORD and source_kind == "c") or (
             source == oids.RECORD and catalog.type(target).root.kind == "c"
@@ -217,8 +218,8 @@ def coerce_type(scope: Scope, node: Expr, target: int, typmod: int, context: str
         return Relabel(type=target, argument=node, implicit=context != "e", location=where)
     if target in (oids.RECORD, RECORD_ARRAY):
         return node
-    if catalog.type(source).root.of_type == target and kind.kind == "c":
-        return _of_typed_table(scope, node, kind, where)
+    if kind.kind == "c" and is_row_of(catalog, source, target):
+        return _as_row_of(scope, node, kind, where)
     if source == oids.RECORD and catalog.type(target).kind == "c":
         return _coerce_row(scope, node, target, context, location)
     raise cannot_cast(scope, source, target, where)
@@ -236,8 +237,8 @@ def to_domain(scope: Scope, node: Expr, kind: PgType, context: str, location: in
     return CoerceToDomain(type=kind.oid, argument=node, implicit=context != "e", location=where)
 
 
-def _of_typed_table(scope: Scope, node: Expr, kind: PgType, location: int) -> Expr:
-    """A row of a table of the composite type ``kind`` as one of the type's, column by column."""
+def _as_row_of(scope: Scope, node: Expr, kind: PgType, location: int) -> Expr:
+    """Such a row as one of the composite type ``kind``, column by column."""
     source = scope.catalog.type(node.type).root
     places = {field.name: index for index, field in enumerate(source.fields) if field.type is not None}
     values: list[Expr] = []

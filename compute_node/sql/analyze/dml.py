@@ -340,6 +340,8 @@ def _on_conflict(scope: Scope, node: ast.OnConflictClause, relation: RelationDes
             node.location if node.location is not None else -1,
             hint="For example, ON CONFLICT (column_name).",
         )
+    if any(index.exclusion for index in relation.indexes if index.oid in arbiters):
+        raise WrongObjectType("ON CONFLICT DO UPDATE not supported with exclusion constraints")
     saved = scope.items
     excluded = relation_entry(scope, relation, ast.Alias(aliasname="excluded"))
     excluded.system_columns = False

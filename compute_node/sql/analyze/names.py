@@ -17,6 +17,7 @@ from aurora.errors import (
 from compute_node.sql.analyze.context import NameItem, Scope, fail, shift_levels
 from compute_node.sql.analyze.routines import find_argument, output_columns
 from compute_node.sql.expressions import Call, Expr, FieldSelect, RowExpr, SubLink, Var
+from compute_node.sql.row_types import is_row_of
 from compute_node.types import oids
 
 SYSTEM_COLUMNS = {
@@ -418,8 +419,10 @@ def function_of_row(scope: Scope, argument: Expr, name: str, location: int) -> E
     """``row.function``: the call of a user's function that takes the row; None without one."""
     from compute_node.sql.analyze.functions import call_function
 
-    kinds = (argument.type, oids.RECORD)
-    if not any(len(each.arguments) == 1 and each.arguments[0] in kinds for each in scope.catalog.functions(None, name)):
+    taken = {each.arguments[0] for each in scope.catalog.functions(None, name) if len(each.arguments) == 1}
+    if not taken & {argument.type, oids.RECORD} and not any(
+        is_row_of(scope.catalog, argument.type, kind) for kind in taken
+    ):
         return None
     _, found = call_function(scope, None, name, [argument], location)
     return found if isinstance(found, Expr) else None

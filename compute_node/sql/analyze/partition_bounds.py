@@ -44,9 +44,7 @@ def refuse_columns(node: ast.Node) -> None:
     """0A000 for a column reference: a bound has no rows."""
     for each in _nodes(node):
         if isinstance(each, ast.ColumnRef):
-            raise fail(
-                NotSupported, "cannot use column reference in partition bound expression", each.location or 0
-            )
+            raise fail(NotSupported, "cannot use column reference in partition bound expression", each.location or 0)
 
 
 def _nodes(node: object) -> list[ast.Node]:

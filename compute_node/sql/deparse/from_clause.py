@@ -53,7 +53,9 @@ class FromDeparser(NamedDeparser):
         if self._alias_needed(entry, item.rte):
             text += f" {quote_identifier(level.names[item.rte])}"
         if definitions and not entry.with_ordinality and not _is_xmltable(entry):
-            text += self._definition_list(definitions)
+            # As in PostgreSQL, a name that another column of the join has is another one here too.
+            shown = zip(definitions, level.columns[item.rte], strict=True)
+            text += self._definition_list([(kind, typmod, name) for (kind, typmod, _), name in shown])
         elif level.listed[item.rte]:
             text += _list(level.columns[item.rte])
         return text + self._sample(entry)

@@ -9,9 +9,11 @@ from types import MappingProxyType
 from compute_node.sql.expressions import CurrentOf, Expr, SortKey
 from compute_node.sql.planner.bitmap_paths import BitmapPaths
 from compute_node.sql.planner.classes import Classes, Order, begins
+from compute_node.sql.planner.exclusion import Refutation, constraints_of
 from compute_node.sql.planner.families import FamilyPaths, Member
 from compute_node.sql.planner.index_paths import IndexPath, IndexPaths
 from compute_node.sql.planner.paths import CPU_TUPLE_COST, DISABLED_COST, SEQ_PAGE_COST, AppendPath, ScanPath, test_cost
+from compute_node.sql.planner.push_down import leaks
 from compute_node.sql.planner.quals import local_vars
 from compute_node.sql.planner.selectivity import Estimator, table_size
 from compute_node.sql.planner.state import Statement
@@ -51,11 +53,18 @@ class Access:
         if entry.sample is not None:
             return
         off = not self.statement.enabled("enable_indexscan")
-        for found in self._indexes.paths(rte, entry, quals, quals, loops, for_order):
+        keys = self._free(entry, quals)
+        for found in self._indexes.paths(rte, entry, keys, quals, loops, for_order):
             if off:
                 found.path.startup += DISABLED_COST
                 found.path.cost += DISABLED_COST
             yield found
+
+    def _free(self, entry: RangeEntry, quals: Sequence[Expr]) -> Sequence[Expr]:
+        """The conditions that an index may check: behind a barrier none that tell of rows which nobody may see."""
+        if not entry.security:
+            return quals
+        return [item for item in quals if item in entry.security or not leaks(self.catalog, item)]
 
     def seq_path(self, rte: int, entry: RangeEntry, quals: Sequence[Expr]) -> ScanPath:
         """The whole table, filtered."""
@@ -80,6 +89,18 @@ class Access:
         members = self._families.get(rte)
         return None if members is None else FamilyPaths(self, members)
 
+    def _nothing(self, rte: int, entry: RangeEntry, quals: Sequence[Expr]) -> AppendPath | None:
+        """Of a table whose constraints say that it has no such row, with ``constraint_exclusion`` on: no scan."""
+        settings, relation = self.statement.settings, entry.relation
+        if settings is None or settings.get("constraint_exclusion") != "on" or relation is None or not quals:
+            return None
+        literals = self.statement.decisive_literals
+        if Refutation(self.catalog, quals, literals).refutes(constraints_of(self.catalog, relation, rte)):
+            return AppendPath(
+                relids=frozenset({rte}), rte=rte, entry=entry, members=[], children=[], filter=list(quals)
+            )
+        return None
+
     def indexed(self, rte: int, entry: RangeEntry) -> set[int]:
         """The columns by which a scan may find rows: those that indexes of a table, or of one of a family, have (0
         among them for an expression), and ctid."""
@@ -100,6 +121,9 @@ class Access:
         family = self.family(rte)
         if family is not None:
             return family.paths(rte, entry, quals, classes)
+        nothing = self._nothing(rte, entry, quals)
+        if nothing is not None:
+            return [nothing]
         return self.table_paths(rte, entry, quals, lambda keys: classes.order(keys) or (), classes)
 
     def table_paths(
@@ -169,6 +193,8 @@ class Access:
             yield bitmap
 
     def _bitmap(self, rte: int, entry: RangeEntry, quals: Sequence[Expr], loops: float = 1.0) -> ScanPath | None:
+        if len(self._free(entry, quals)) < len(quals):
+            return None
         bitmap = self._bitmaps.best(rte, entry, quals, loops)
         if bitmap is not None and not self.statement.enabled("enable_bitmapscan"):
             bitmap.startup += DISABLED_COST

@@ -43,7 +43,12 @@ _LESS, _GREATER = 1, 5
 def ends_of_indexes(planner: Planner) -> Query | None:
     """The planner's query with its aggregates as sub-selects; None where that cannot be."""
     query = planner.query
-    if query.group_by or query.grouping_sets is not None or query.has_windows or query.has_srfs or query.locking:
+    sets = query.grouping_sets
+    if sets is not None:
+        if len(sets) != 1 or sets[0]:
+            return None
+        query = dataclasses.replace(query, grouping_sets=None)  # GROUP BY () groups as nothing at all does
+    if query.group_by or query.has_windows or query.has_srfs or query.locking:
         return None
     if len(query.from_items) != 1 or not isinstance(query.from_items[0], FromItem) or not query.has_aggregates:
         return None

@@ -21,6 +21,7 @@ from compute_node.sql.expressions import Const, CurrentOf, Expr, SortKey, Var, m
 from compute_node.sql.family_tables import matching_attnos, tables_of
 from compute_node.sql.planner.classes import Order, begins
 from compute_node.sql.planner.cost.sorting import sort
+from compute_node.sql.planner.exclusion import Refutation, constraints_of
 from compute_node.sql.planner.fold import fold
 from compute_node.sql.planner.paths import DISABLED_COST, AppendPath, Path, ScanPath, SortPath, type_width
 from compute_node.sql.planner.prune import constant, pruning_of
@@ -95,6 +96,7 @@ def _entry_of(family: RangeEntry, table: RelationDesc) -> RangeEntry:
         tuple(column.typmod for column in table.columns),
         relation=table,
         sample=family.sample,
+        security=family.security,
     )
 
 
@@ -157,8 +159,17 @@ class FamilyPaths:
         for member in self._left(quals):
             mine = [part for item in quals for part in conjuncts(fold(catalog, member.down(item)))]
             constant = [item for item in mine if isinstance(item, Const)]
-            if all(item.value is True for item in constant):
-                yield member, [item for item in mine if not isinstance(item, Const)]
+            asked = [item for item in mine if not isinstance(item, Const)]
+            if all(item.value is True for item in constant) and not self._is_excluded(member, asked):
+                yield member, asked
+
+    def _is_excluded(self, member: Member, asked: Sequence[Expr]) -> bool:
+        """Whether the member's constraints say that it has no such row."""
+        statement, relation = self._access.statement, member.relation
+        if not asked or (statement.settings is not None and statement.settings.get("constraint_exclusion") == "off"):
+            return False
+        constraints = constraints_of(self._access.catalog, relation, member.rte)
+        return Refutation(self._access.catalog, asked, statement.decisive_literals).refutes(constraints)
 
     def _left(self, quals: Sequence[Expr]) -> Sequence[Member]:
         """The members that the conditions leave in: of a partitioned table, by the bounds."""

@@ -15,6 +15,18 @@ from compute_node.types.like import like_prefix
 from compute_node.types.regex import regex_prefix
 from compute_node.types.registry import OperatorClass
 
+
+def _unfolded(prefix_of: Callable[[str], tuple[str, bool]]) -> Callable[[str], tuple[str, bool]]:
+    """The same of a match that ignores case: as far as no character has another case."""
+
+    def found(pattern: str) -> tuple[str, bool]:
+        prefix, exact = prefix_of(pattern)
+        kept = next((at for at, char in enumerate(prefix) if char.isalpha() or not char.isascii()), len(prefix))
+        return prefix[:kept], exact and kept == len(prefix)
+
+    return found
+
+
 _PREFIXES: dict[int, Callable[[str], tuple[str, bool]]] = {
     850: like_prefix,  # textlike
     858: like_prefix,  # namelike
@@ -22,6 +34,12 @@ _PREFIXES: dict[int, Callable[[str], tuple[str, bool]]] = {
     1254: regex_prefix,  # textregexeq
     79: regex_prefix,  # nameregexeq
     1658: regex_prefix,  # bpcharregexeq
+    1633: _unfolded(like_prefix),  # texticlike
+    1635: _unfolded(like_prefix),  # nameiclike
+    1660: _unfolded(like_prefix),  # bpchariclike
+    1238: _unfolded(regex_prefix),  # texticregexeq
+    1240: _unfolded(regex_prefix),  # nameicregexeq
+    1656: _unfolded(regex_prefix),  # bpcharicregexeq
 }
 """What a pattern function's second argument says of the first: (literal prefix, whether that is all)."""
 _GREATEST = "\U0010ffff"

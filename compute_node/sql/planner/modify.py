@@ -135,6 +135,7 @@ def _change(planner: QueryPlanner, relation: RelationDesc) -> Plan:
     assignments = [(attno, planner.prepare(value)) for attno, value in query.assignments]
     returning = [planner.prepare(item.expression) for item in query.returning]
     path = planner.join_path()
+    query = planner.query
     where = [*planner.security_of(rte), *planner.where_quals]
     family = family_of(path, rte)
     named: tuple[RelationDesc, tuple[int, ...]] | None = None
@@ -292,6 +293,7 @@ def plan_merge(planner: QueryPlanner, relation: RelationDesc) -> Plan:
         for action in query.merge_actions
     ]
     path = planner.join_path()
+    query = planner.query
     own: list[Expr] = [
         Const(type=column.type, value=None)
         if column.dropped
@@ -326,10 +328,13 @@ def plan_merge(planner: QueryPlanner, relation: RelationDesc) -> Plan:
             for action, condition, changes, values in steps
         )
 
+    asked = _asked(planner)
     tables: tuple[ChangedTable, ...] = ()
     alias = query.range_table[rte].alias
     if isinstance(source, AppendPath):
-        tables = tuple(rows.table(each, steps=bound(rows.over(each)), alias=alias) for each in source.members)
+        tables = tuple(
+            rows.table(each, steps=bound(rows.over(each)), asked=asked, alias=alias) for each in source.members
+        )
     plan = Merge(
         relation=relation,
         child=child,
@@ -337,6 +342,7 @@ def plan_merge(planner: QueryPlanner, relation: RelationDesc) -> Plan:
         again=again,
         address=address(source, rows.position),
         checks=checks(planner.catalog, relation),
+        row_checks=row_checks(asked, lambda node: replace_columns(node, lookup)),
         generated=generated(planner.catalog, relation),
         tables=tables,
         alias=alias,

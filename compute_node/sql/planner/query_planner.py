@@ -768,6 +768,9 @@ class QueryPlanner:
                 continue
             query, trees, conditions = merged
             self._replace(query)
+            if not trees:
+                kept += conditions
+                continue
             if kind == "semi" and len(trees) == 1 and isinstance(trees[0], FromItem):
                 if is_unique_key(self.catalog, query.range_table[trees[0].rte], trees[0].rte, conditions):
                     # Nothing matches twice, so it is a join like others.

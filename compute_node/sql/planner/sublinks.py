@@ -16,8 +16,9 @@ from compute_node.sql.rewrite import deep_map, deep_walk, map_query_expressions,
 def pull_up_exists(
     catalog: CatalogView, query: Query, link: SubLink
 ) -> tuple[Query, list[FromTree], list[Expr]] | None:
-    """(the query with the sub-select's range entries added, its FROM trees, the join conditions); None when the
-    sub-select must stay one: grouped, limited, without FROM, or correlated elsewhere than in WHERE."""
+    """(the query with the sub-select's range entries added, its FROM trees, the join conditions); no tree where it has
+    one row, of no table. None when the sub-select must stay one: grouped, limited, without FROM, or correlated
+    elsewhere than in WHERE."""
     inner = link.query
     if inner.set_op is not None or inner.has_aggregates or inner.group_by or inner.having is not None:
         return None
@@ -28,7 +29,7 @@ def pull_up_exists(
     if any(_has_sublink(item) for item in conjuncts(inner.where)):
         return None
     inner = pull_up(catalog, inner)
-    if _correlated_outside_where(inner):
+    if _correlated_outside_where(inner) or (not inner.from_items and link.kind == "EXISTS"):
         return None
     if link.kind == "ANY":
         for target in inner.targets:

@@ -158,8 +158,8 @@ def _finish(planner: QueryPlanner, emit: Emit, targets: list[Expr], ready: Chose
         index_of = [wait.moved(index, count) for index in index_of]
         targets, count = wait.targets, wait.visible
     visible = targets[:count]
-    limit = None if query.limit is None else planner.prepare(query.limit)
-    offset = None if query.offset is None else planner.prepare(query.offset)
+    limit = None if query.limit is None else _bound(planner.prepare(query.limit))
+    offset = None if query.offset is None else _bound(planner.prepare(query.offset), nothing=0)
     keys = tuple(
         SortKey(
             Column(type=targets[index].type, typmod=targets[index].typmod, index=index),
@@ -281,6 +281,11 @@ def _lock(
         plan.recheck = describe_recheck(planner.path, carried_row, emit(row))
         planner.creator = creator
     return widen(planner, cost(plan, child, child.rows, child.rows * 0.01))
+
+
+def _bound(node: Expr, nothing: int | None = None) -> Expr | None:
+    """LIMIT or OFFSET; None when it is a constant that bounds nothing: NULL or ``nothing``."""
+    return None if isinstance(node, Const) and node.value in (None, nothing) else node
 
 
 def _limit(

@@ -115,9 +115,7 @@ def detach_partition(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTabl
     node = command.def_
     index = partitions_of(ctx.view, desc)
     if node.concurrent and index.default != NONE:
-        raise ObjectNotInPrerequisiteState(
-            "cannot detach partitions concurrently when a default partition exists"
-        )
+        raise ObjectNotInPrerequisiteState("cannot detach partitions concurrently when a default partition exists")
     if index.default != NONE:
         ctx.lock(relation(ctx, index.oids[index.default]), ACCESS_EXCLUSIVE)
     table = _named(ctx, node.name)

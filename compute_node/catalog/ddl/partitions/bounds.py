@@ -266,4 +266,3 @@ def range_text(ctx: DdlContext, key: PartitionKey, values: Sequence[Datum]) -> s
     """One end of a range as the session sees it: ``(1, MINVALUE)``."""
     texts = [value_text(ctx.view, ctx.session.env, key.types[place], value) for place, value in enumerate(values)]
     return f"({', '.join(texts)})"
-

@@ -50,13 +50,9 @@ def open_partitioned(ctx: DdlContext, name: ast.RangeVar, persistence: str) -> R
 def check_persistence(ctx: DdlContext, parent: RelationDesc, persistence: str, verb: str = "create") -> None:
     """42809 where one is temporary and the other is not."""
     if parent.persistence == "t" and persistence != "t":
-        raise WrongObjectType(
-            f'cannot {verb} a permanent relation as partition of temporary relation "{parent.name}"'
-        )
+        raise WrongObjectType(f'cannot {verb} a permanent relation as partition of temporary relation "{parent.name}"')
     if parent.persistence != "t" and persistence == "t":
-        raise WrongObjectType(
-            f'cannot {verb} a temporary relation as partition of permanent relation "{parent.name}"'
-        )
+        raise WrongObjectType(f'cannot {verb} a temporary relation as partition of permanent relation "{parent.name}"')
     if parent.persistence == "t" and parent.schema != ctx.session.temp_schema:
         raise WrongObjectType(f"cannot {verb} as partition of temporary relation of another session")
 

@@ -36,7 +36,6 @@ _COLUMNS_MAX = 32
 _LETTERS = {name.lower(): letter for letter, name in STRATEGIES.items()}
 
 
-
 @dataclass(frozen=True, slots=True)
 class _KeyColumn:
     """A column (attno) or expression (text) of the key, with its type, collation and the columns that it reads."""

@@ -119,8 +119,12 @@ def configuration(
 
 
 def _check(ctx: DdlContext, name: str, value: str) -> None:
-    """Raise what SET would raise; the session's own setting stays."""
+    """Raise what SET would raise; the session's own setting stays. What the catalog may yet get has a notice."""
     settings = ctx.session.settings
+    try:
+        setting_statements.of_catalog(ctx.session, name, value)
+    except InvalidParameterValue:
+        ctx.notice(f'text search configuration "{value}" does not exist', sqlstate="42704")
     mark = settings.mark()
     try:
         settings.set(name, value, local=True)

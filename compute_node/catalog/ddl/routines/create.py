@@ -36,6 +36,7 @@ from compute_node.catalog.routines import parameters_of, split_texts, sql_functi
 from compute_node.catalog.rows import Record
 from compute_node.catalog.uncoded import SQL_LANGUAGE
 from compute_node.relations.schema import CATALOGS, FIRST_NORMAL_OID
+from compute_node.session import setting_statements
 from compute_node.sql.analyze.routines import row_columns
 from compute_node.sql.analyze.stored import analyze_stored
 from compute_node.sql.analyze.typenames import format_type
@@ -188,23 +189,27 @@ def create_function(ctx: DdlContext, node: ast.CreateFunctionStmt) -> str:
     oid = _write(definition)
     _depend(definition, oid, body)
     ctx.changes.touch(oid)
-    if definition.language == "sql" and body is None:
+    if definition.language == "sql":
         function = ctx.view.function(oid)
-        check_types(ctx, function)
+        if body is None:
+            check_types(ctx, function)
         if ctx.session.settings.get("check_function_bodies"):
-            _check_body(definition, function)
+            _check_body(definition, None if body is not None else function)
     return f"CREATE {definition.noun.upper()}"
 
 
-def _check_body(definition: Definition, function: Function) -> None:
-    """Under the settings that the function itself will run with: a search path of its own, say."""
-    settings = definition.ctx.session.settings
+def _check_body(definition: Definition, function: Function | None) -> None:
+    """Under the settings that the function itself will run with: a search path of its own, say. None: the body has been
+    looked at."""
+    session = definition.ctx.session
+    settings = session.settings
     mark = settings.mark()
     try:
         for item in definition.columns["proconfig"] or ():
             name, _, value = item.partition("=")
-            settings.set(name, value, local=True)
-        check_text(definition.ctx, function)
+            settings.set(name, setting_statements.of_catalog(session, name, value), local=True)
+        if function is not None:
+            check_text(definition.ctx, function)
     finally:
         settings.rollback_to(mark)
 

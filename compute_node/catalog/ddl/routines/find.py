@@ -48,7 +48,9 @@ def find_routine(ctx: DdlContext, node: ast.ObjectWithArgs, kind: enums.ObjectTy
     if node.args_unspecified:
         return _only(rows, shown, kind)
     types = argument_types(ctx, node)
-    found = _fitting(rows, types, shown, kind)
+    # Modes that are written say that only arguments which come in are; else OUT arguments may be among them.
+    modes = {each.mode for each in node.objfuncargs or ()}
+    found = _fitting(rows, types, shown, kind, modes <= {enums.FunctionParameterMode.FUNC_PARAM_DEFAULT})
     if found is None:
         raise _missing(ctx, shown, types, kind)
     if found.prokind not in ROUTINES[kind]:
@@ -82,10 +84,12 @@ def _only(rows: Sequence[Record], shown: str, kind: enums.ObjectType) -> Record:
     return fitting[0]
 
 
-def _fitting(rows: Sequence[Record], types: Sequence[int], shown: str, kind: enums.ObjectType) -> Record | None:
-    """The first on the search path with these argument types; of a procedure OUT arguments may be written too."""
+def _fitting(
+    rows: Sequence[Record], types: Sequence[int], shown: str, kind: enums.ObjectType, with_out: bool
+) -> Record | None:
+    """The first on the search path with these argument types; ``with_out``: of a procedure OUT arguments, too."""
     found = next((row for row in rows if list(row.proargtypes) == list(types)), None)
-    if kind not in (_O.OBJECT_PROCEDURE, _O.OBJECT_ROUTINE):
+    if kind not in (_O.OBJECT_PROCEDURE, _O.OBJECT_ROUTINE) or not with_out:
         return found
     for row in rows:
         if row.prokind == "p" and [item.type for item in parameters_of(row)] == list(types):

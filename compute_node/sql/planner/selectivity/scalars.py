@@ -90,9 +90,7 @@ def ordered(
     return clamp(passing + rest * (0.5 if part is None else part))
 
 
-def address_share(
-    catalog: CatalogView, variable: Variable, constant: Const, is_greater: bool, is_equal: bool
-) -> float:
+def address_share(catalog: CatalogView, variable: Variable, constant: Const, is_greater: bool, is_equal: bool) -> float:
     """The rows below an address (above, with ``is_greater``): as many as the table has pages before its own, and of its
     own page as many as the slot says."""
     if not isinstance(constant.value, int) or variable.relation is None:

@@ -1,0 +1,69 @@
+"""Gets tools and sources into the cache folder: a venv, source distributions, npm's packages."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from tests.clients.suites.catalogue import PROGRAMS, Suite
+
+BUILD: Final = ("setuptools>=77", "wheel", "hatchling", "hatch-vcs", "versioningit", "pytest", "pytest-timeout")
+"""What the source distributions want before pip tells their metadata."""
+
+
+class Cache:
+    """The folder with the venv (``venv``), source archives (``sources``) and npm's packages (``node``)."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.python = folder / "venv" / "bin" / "python"
+        self.node = folder / "node"
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def prepare(self, suites: Sequence[Suite]) -> None:
+        """The venv with everything that the suites need. CalledProcessError where a package cannot be had."""
+        if not self.python.exists():
+            subprocess.run([sys.executable, "-m", "venv", self.folder / "venv"], check=True)
+        needs = sorted({package for suite in suites for package in suite.needs})
+        self._pip("install", "--quiet", *BUILD, *needs)
+        if any(suite.npm for suite in suites):
+            self._npm()
+
+    def version(self, package: str) -> str:
+        """The version that the venv has."""
+        code = "import sys, importlib.metadata as m; print(m.version(sys.argv[1]))"
+        done = subprocess.run([self.python, "-c", code, package], check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    def sources(self, package: str, place: Path) -> Path:
+        """The source distribution, unpacked anew into ``place``; its top folder. Of another version than the installed
+        package where no such source is to be had."""
+        archives = self.folder / "sources" / package
+        if not list(archives.glob("*.tar.gz")):
+            archives.mkdir(parents=True, exist_ok=True)
+            self._pip(
+                "download", "--quiet", "--no-deps", "--no-binary", ":all:", "--no-build-isolation",
+                "--dest", str(archives), package,
+            )  # fmt: skip
+        (archive,) = archives.glob("*.tar.gz")
+        shutil.rmtree(place, ignore_errors=True)
+        with tarfile.open(archive) as packed:
+            packed.extractall(place, filter="data")
+        (top,) = place.iterdir()
+        return top
+
+    def _npm(self) -> None:
+        """The node programs with their packages."""
+        self.node.mkdir(exist_ok=True)
+        for each in (PROGRAMS / "node").iterdir():
+            shutil.copy(each, self.node)
+        npm = ["npm", "install", "--no-audit", "--no-fund", "--silent"]
+        subprocess.run(npm, cwd=self.node, check=True, stdout=subprocess.DEVNULL)
+
+    def _pip(self, *arguments: str) -> None:
+        subprocess.run([self.python, "-m", "pip", *arguments], check=True)

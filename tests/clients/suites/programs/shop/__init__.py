@@ -1,0 +1,1 @@
+"""An application of Django: makers and their things."""

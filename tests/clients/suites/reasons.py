@@ -1,0 +1,14 @@
+"""Why known tests end otherwise here: (suites, pattern of the test's name or of its error, reason)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+REASONS: Final[tuple[tuple[str, str, str], ...]] = (
+    (
+        "psycopg2", r"[Nn]ot_?[Gg]reedy",
+        "a cursor's rows are computed a batch at a time, so the times of two rows that are fetched apart are closer",
+    ),
+    ("sequelize", r"plpgsql|DO is not", "PL/pgSQL is not here"),
+    ("pgspecial", r"fdw|foreign", "foreign data is not here"),
+)  # fmt: skip

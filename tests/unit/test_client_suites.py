@@ -1,0 +1,49 @@
+"""What compares the suites of other projects (``tests/clients/suites``): outcomes read, compared, told."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+
+from tests.clients.suites.catalogue import SUITES
+from tests.clients.suites.outcomes import FAILED, MISSING, PASSED, SKIPPED, Outcome, compare, read_junit, read_program
+from tests.clients.suites.page import Result, write
+
+JUNIT = """<testsuites><testsuite>
+<testcase classname="t.C_postgresql+psycopg_15_18" name="a"/>
+<testcase classname="t.C" name="b"><skipped message="no"/></testcase>
+<testcase classname="t.C" name="c"><failure message="assert">E   AssertionError: 1 != 2</failure></testcase>
+<testcase classname="t.C" name="d"/><testcase classname="t.C" name="d"><error message="failed">x</error></testcase>
+</testsuite></testsuites>"""
+
+
+def test_junit_is_read_without_the_servers_version(tmp_path: Path) -> None:
+    report = tmp_path / "report.xml"
+    report.write_text(JUNIT)
+    found = read_junit(report)
+    assert {name: each.status for name, each in found.items()} == {
+        "t.C_postgresql::a": PASSED, "t.C::b": SKIPPED, "t.C::c": FAILED, "t.C::d": FAILED,
+    }  # fmt: skip
+    assert found["t.C::c"].message == "AssertionError: 1 != 2"
+
+
+def test_a_programs_lines_are_answers_or_errors() -> None:
+    found = read_program('talk\n{"test": "a", "answer": {"y": 1, "x": 2}}\n{"test": "b", "error": "42P01 none"}\n')
+    assert found == {"a": Outcome(PASSED, '{"x": 2, "y": 1}'), "b": Outcome(FAILED, message="42P01 none")}
+
+
+def test_only_what_passes_there_counts() -> None:
+    theirs = {"a": Outcome(PASSED, "1"), "b": Outcome(PASSED, "2"), "c": Outcome(FAILED), "d": Outcome(PASSED)}
+    told = compare(theirs, {"a": Outcome(PASSED, "1"), "b": Outcome(PASSED, "3"), "c": Outcome(PASSED)})
+    assert (told.expected, told.equal) == (3, 1)
+    assert {name: each.status for name, each in told.differing.items()} == {"b": FAILED, "d": MISSING}
+
+
+def test_the_page_has_counts_and_reasons() -> None:
+    suite = next(each for each in SUITES if each.name == "pgspecial")
+    theirs = {"t::fdw": Outcome(PASSED), "t::x": Outcome(PASSED), "t::y": Outcome(PASSED)}
+    told = compare(theirs, {"t::x": Outcome(PASSED), "t::fdw": Outcome(FAILED, message="42704")})
+    page = write([Result(suite, "2.1", told), Result(suite, "2.1", None, "x is missing")], datetime.date(2026, 11, 30))
+    assert "| 2.1 | 3 | 1 | 33.3 |" in page and "did not run: x is missing" in page
+    assert "| 1 | foreign data is not here | `t::fdw` |" in page
+    assert "| 1 | not explained: `missing` | `t::y` |" in page
