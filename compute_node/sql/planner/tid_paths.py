@@ -81,8 +81,9 @@ class TidPaths:
         values = [value for _, value in found]
         fetched = float(sum(array_elements(value) if value.type == oids.TID_ARRAY else 1 for value in values))
         is_cursor = any(isinstance(value, CurrentOf) for value in values)
-        exact = isinstance(qual, Or) and list(qual.arguments) != conditions
-        rest = [item for item in quals if item is not qual or exact]
+        # Of an OR whose branches say more, the rest is left to check.
+        is_exact = not isinstance(qual, Or) or list(qual.arguments) == conditions
+        rest = [item for item in quals if item is not qual or not is_exact]
         startup = test_cost(conditions)
         if is_cursor:
             startup -= DISABLED_COST
@@ -97,7 +98,7 @@ class TidPaths:
             rte=rte,
             entry=entry,
             filter=rest,
-            keys=[] if exact else [qual],
+            keys=[qual] if is_exact else [],
             conditions=conditions,
             tids=TidAccess(values=tuple(values)),
         )
