@@ -250,6 +250,11 @@ def drop(ctx: DdlContext, targets: list[Address], *, cascade: bool, silent: bool
             f"drop cascades to {len(cascaded)} other objects",
             detail="\n".join(f"drop cascades to {describe(ctx, address)}" for address in cascaded),
         )
+    for class_oid, oid, column in reversed(order):
+        # Before a row of any of them is touched: who holds a table may wait for such a row.
+        table = ctx.view.relation(oid) if class_oid == CLASS_RELATION and not column else None
+        if table is not None and table.kind in "rpm":
+            ctx.lock(table, ACCESS_EXCLUSIVE)
     for address in order:
         _remove(ctx, address)
 
