@@ -25,7 +25,7 @@ from compute_node.catalog.server_views import (
 )
 from compute_node.catalog.type_views import COLUMN_TYPE, COLUMN_TYPE_JOINS, TYPE_VIEWS
 from compute_node.catalog.usage_views import OF_ABSENT_THINGS, USAGE_VIEWS
-from compute_node.relations.schema import SYSTEM_VIEWS
+from compute_node.relations.schema import DOMAIN_BASES, SYSTEM_VIEWS
 from compute_node.types.registry import REGISTRY
 
 _ROLES = {
@@ -342,7 +342,7 @@ EMPTY = (  # noqa: SIM905
 def _empty(name: str) -> str:
     columns = []
     for column in SYSTEM_VIEWS[name].columns:
-        item = REGISTRY.types.get(column.type, REGISTRY.types[25])
+        item = REGISTRY.types[DOMAIN_BASES.get(column.type, (column.type, -1))[0]]
         base = (
             f'pg_catalog."{REGISTRY.types[item.element].name}"[]'
             if item.category == "A"
