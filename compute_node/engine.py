@@ -219,7 +219,8 @@ class Engine:
             tables: tuple[Addressed, ...] = ()
             if addressed:
                 query, tables = add_addresses(view, query)
-            query = rewrite(query, view, session)
+            if routine is None or not routine.trusted:
+                query = rewrite(query, view, session)
             planned = plan(query, view, session.settings, session, values)
             planned.addressed = tables
             if found := {offset for offset, slot in slots.items() if slot in planned.decisive_slots}:
@@ -327,6 +328,12 @@ class Engine:
         access = RelationAccess(desc, INSERT, inserted=frozenset(written))
         check_required(view, session.user_oid, Required((access,)))
         refuse_catalog(desc)
+        if view.policies_hold(desc, session.user_oid):
+            if session.settings.show("row_security") == "off":
+                raise InsufficientPrivilege(
+                    f'query would be affected by row-level security policy for table "{desc.name}"'
+                )
+            raise NotSupported("COPY FROM not supported with row-level security", hint="Use INSERT statements instead.")
         if txn.read_only and desc.persistence != "t":
             raise read_only.refused("COPY FROM")
         self.storage.locks.lock_relation(txn, desc.lock_id, ROW_EXCLUSIVE, desc.name)

@@ -95,9 +95,27 @@ class _Excluding(IndexAccess):
         if self.desc.immediate:
             self._raise_conflict(txn, values, tid)
             return
-        desc = self.desc
-        key = UniqueKey(desc.constraint, desc.oid, desc.deferred)
-        events_of(txn).now.append(NewEntries(key, self.table.desc, array("Q", (tid,))))
+        key = self.keys.of(values)
+        if key is not None and self._is_suspect(txn, key, tid):
+            desc = self.desc
+            event = UniqueKey(desc.constraint, desc.oid, desc.deferred)
+            events_of(txn).now.append(NewEntries(event, self.table.desc, array("Q", (tid,))))
+
+    def _is_suspect(self, txn: Txn, key: Row, tid: int) -> bool:
+        """Whether a row in doubt, or a live one in conflict, is there already: who comes later looks again later."""
+        if None in key:
+            return False
+        for tids in self.tids(self._scan_keys(key)):
+            for other in tids:
+                if other == tid:
+                    continue
+                while isinstance(state := self._heap.conflict(other, txn.own), int):
+                    self._load(state)
+                if state[0] == UNDECIDED:
+                    return True
+                if state[0] == LIVE and (found := self._tested(txn, key, other)) is not None and found[0] != tid:
+                    return True
+        return False
 
     def _raise_conflict(self, txn: Txn, values: Sequence[Datum], tid: int) -> None:
         key = self.keys.of(values)

@@ -7,7 +7,6 @@ besides; the catalogs' own entries come from ``schema``; views from ``views``. P
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import compute_node.catalog.system_functions
@@ -27,6 +26,7 @@ from compute_node.catalog.views import view_sql
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.relations.schema import (
     CATALOGS,
+    DOMAIN_BASES,
     NAMESPACE_CATALOG,
     ROLE_POSTGRES,
     SYSTEM_VIEWS,
@@ -163,9 +163,8 @@ def _views(out: dict[str, list[Row]]) -> None:
 def _add_view(out: dict[str, list[Row]], view: SystemView, namespace: int, sql: str) -> None:
     out["pg_class"].append(class_row(view.oid, view.name, namespace, "v", len(view.columns), row_type=view.row_type))
     for column in view.columns:
-        if column.type not in REGISTRY.types:
-            column = replace(column, type=_TEXT, collation=100)
-        out["pg_attribute"].append(attribute_row(view.oid, column, REGISTRY.types[column.type]))
+        base, _ = DOMAIN_BASES.get(column.type, (column.type, -1))
+        out["pg_attribute"].append(attribute_row(view.oid, column, REGISTRY.types[base]))
     _row_types(out, view.name, namespace, view.oid, view.row_type, view.array_type)
     _add(
         out,
@@ -201,6 +200,20 @@ def _functions(out: dict[str, list[Row]]) -> None:
             text = DESCRIPTIONS.get(item.name)
             if text:
                 _add(out, "pg_description", objoid=item.oid, classoid=_PROC, description=text)
+    out["pg_proc"].append(_expand_array())
+
+
+def _expand_array() -> Row:
+    """``information_schema._pg_expandarray``, by which drivers (pgjdbc) read the columns of keys: an array's elements
+    with their places, as a function in SQL."""
+    any_array, any_element, int4, record, sql = 2277, 2283, 23, 2249, 14
+    return _proc_row(
+        13208, "_pg_expandarray", [any_array], record, True, "i",
+        pronamespace=_NAMESPACES["information_schema"], prolang=sql, procost=100.0, proretset=True, prorows=1000.0,
+        proallargtypes=[any_array, any_element, int4], proargmodes=["i", "o", "o"], proargnames=["", "x", "n"],
+        prosrc="SELECT $1[s], s OPERATOR(pg_catalog.-) pg_catalog.array_lower($1, 1) OPERATOR(pg_catalog.+) 1"
+        " FROM pg_catalog.generate_subscripts($1, 1) AS g(s)",
+    )  # fmt: skip
 
 
 def _proc_row(

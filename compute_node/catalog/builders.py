@@ -41,8 +41,8 @@ def class_row(
     access_method: int = BTREE_AM,
     toast: int = 0,
 ) -> Row:
-    """A pg_class row. ``kind``: r, p, t, i, I, v or S; ``access_method`` is an index's."""
-    is_heap = kind in "rt"
+    """A pg_class row. ``kind``: r, p, m, t, i, I, v or S; ``access_method`` is an index's."""
+    is_heap = kind in "rmt"
     return make_row(
         "pg_class",
         {
@@ -62,9 +62,9 @@ def class_row(
             "relkind": kind,
             "relnatts": column_count,
             "relchecks": checks,
-            "relhasrules": kind == "v",
+            "relhasrules": kind in "vm",
             "relispopulated": True,
-            "relreplident": "d" if kind in "rp" and namespace != 11 else "n",
+            "relreplident": "d" if kind in "rmp" and namespace != 11 else "n",
             "relfrozenxid": 3 if is_heap else 0,
             "relminmxid": 1 if is_heap else 0,
             "reloptions": options,

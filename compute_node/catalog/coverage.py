@@ -29,7 +29,6 @@ _REASONS = (
     (r"pg_create_.*slot|pg_logical_emit.*|pg_replication_origin_create", "logical decoding and its slots are not here"),
     (r"currtid2", "a tool for PostgreSQL's own development"),
     (r"pg_get_wal_resource_managers", "the log has no resource managers"),
-    (r"pg_mcv_list_items", "statistics objects are not here"),
     (r"tsvector_update_trigger.*", "triggers are not here"),
     (r"fmgr_c_validator", "there are no functions in C"),
     (r"pg_import_system_collations", "collations of the operating system are not read"),

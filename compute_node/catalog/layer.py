@@ -27,7 +27,7 @@ from compute_node.catalog.roles import RoleGraph, load_graph
 from compute_node.catalog.routines import split_texts
 from compute_node.catalog.rows import CatalogReader, Record
 from compute_node.relations.access_methods import BTREE, HASH, METHODS_BY_OID
-from compute_node.relations.descriptors import ColumnDesc, Excluded, IndexDesc, RelationDesc
+from compute_node.relations.descriptors import ColumnDesc, Excluded, IndexDesc, PolicyDesc, RelationDesc
 from compute_node.relations.partitions import HASH as HASHED
 from compute_node.relations.partitions import PartitionBound, PartitionKey
 from compute_node.relations.schema import CATALOGS
@@ -205,8 +205,12 @@ class CatalogLayer:
             persistence=row.relpersistence,
             checks=checks,
             unproven=unproven,
-            view_sql=self._load_view(oid) if row.relkind == "v" else None,
+            view_sql=self._load_view(oid) if row.relkind in "vm" else None,
             is_shared=row.relisshared,
+            populated=row.relispopulated,
+            row_security=row.relrowsecurity,
+            force_row_security=row.relforcerowsecurity,
+            policies=self._load_policies(oid) if row.relrowsecurity else (),
             database=self.database_oid,
             types=self._user_types(columns, indexes),
             fillfactor=fillfactor(row.reloptions or ()),
@@ -414,6 +418,13 @@ class CatalogLayer:
         unproven = frozenset(row.conname for row in found if not row.convalidated)
         return tuple(sorted((row.conname, row.conbin) for row in found)), unproven
 
+    def _load_policies(self, oid: int) -> tuple[PolicyDesc, ...]:
+        rows = sorted(self.reader.find("pg_policy", polrelid=oid), key=lambda row: row.oid)
+        return tuple(
+            PolicyDesc(row.polname, row.polcmd, row.polpermissive, tuple(row.polroles), row.polqual, row.polwithcheck)
+            for row in rows
+        )
+
     def _load_view(self, oid: int) -> str | None:
         rule = next((row for row in self.reader.find("pg_rewrite", ev_class=oid) if row.rulename == "_RETURN"), None)
         return None if rule is None else rule.ev_action
@@ -563,6 +574,9 @@ _LOADERS: dict[str, Callable[..., Datum]] = {
     "database": lambda layer, name: layer.reader.one("pg_database", datname=name),
     "role graph": _graph,
     "acl": _acl,
+    "parameter acl": lambda layer, name: decode_all(
+        None if (row := layer.reader.one("pg_parameter_acl", parname=name)) is None else row.paracl
+    ),
     "restricted functions": _restricted,
     "column statistics": lambda layer, relation, attno, tree: column_statistics.read(
         layer.reader, layer.known_type, relation, attno, tree
@@ -622,6 +636,7 @@ _STALE: dict[str, Callable[[Question, Any, Change], bool]] = {
     "hash functions": _of_catalog("pg_amop", "pg_amproc"),
     "sort operator": _of_catalog("pg_aggregate"),
     "acl": lambda question, answer, change: OBJECTS[question[1]][0] in change.written,
+    "parameter acl": _of_catalog("pg_parameter_acl"),
     "restricted functions": _of_catalog("pg_proc"),
     **dict.fromkeys(text_search.LOADERS, _of_catalog(*text_search.CATALOGS)),
     "type name": _found("pg_type"),

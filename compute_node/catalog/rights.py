@@ -13,7 +13,7 @@ from aurora.datum import Datum
 from aurora.errors import InternalError
 from compute_node.catalog.roles import PG_READ_ALL_DATA, PG_WRITE_ALL_DATA, RoleGraph
 from compute_node.relations.descriptors import RelationDesc
-from compute_node.relations.schema import CATALOGS, CATALOGS_BY_OID
+from compute_node.relations.schema import CATALOGS, CATALOGS_BY_OID, ROLE_POSTGRES
 from compute_node.types import acl
 from compute_node.types.acl import Acl, acl_default, acl_mask, decode_all
 
@@ -59,6 +59,21 @@ class Rights:
         """Whether the role may call a function."""
         found = None if self.superuser else self._ask("restricted functions").get(oid)
         return found is None or bool(acl_mask(found[2], found[1], self.role, self.graph, acl.EXECUTE))
+
+    def parameter(self, name: str, wanted: int, options: bool = False) -> int:
+        """Privileges on a setting, by its lower-case name; what everybody may SET is not asked for."""
+        if self.superuser:
+            return wanted
+        items: Acl | None = self._ask("parameter acl", name)
+        if items is None:
+            return 0
+        return acl_mask(items, ROLE_POSTGRES, self.role, self.graph, wanted, options)
+
+    def policies_hold(self, desc: RelationDesc) -> bool:
+        """Whether a table's policies restrict what the role sees of it."""
+        if not desc.row_security or self.graph.bypasses_policies(self.role):
+            return False
+        return desc.force_row_security or not self.owns(desc.owner)
 
     def owns(self, owner: int) -> bool:
         """Whether the role has the owner's privileges."""

@@ -32,7 +32,9 @@ class RoleGraph:
         reluctant: frozenset[int],
         parents: dict[int, tuple[tuple[int, bool], ...]],
         database_owner: int,
+        bypassing: frozenset[int] = frozenset(),
     ) -> None:
+        self._bypassing = bypassing
         self.generation = next(_GENERATIONS)
         self.database_owner = database_owner
         self._superusers = superusers
@@ -45,6 +47,10 @@ class RoleGraph:
     def is_superuser(self, role: int) -> bool:
         """Whether nothing is refused to the role."""
         return role in self._superusers
+
+    def bypasses_policies(self, role: int) -> bool:
+        """Whether row security is not for the role: BYPASSRLS, superusers."""
+        return role in self._bypassing or role in self._superusers
 
     def privileges_of(self, role: int) -> frozenset[int]:
         """The roles whose privileges a role has without SET ROLE, itself included; a superuser's memberships only."""
@@ -101,14 +107,16 @@ class RoleGraph:
 
 def load_graph(reader: CatalogReader, database_owner: int) -> RoleGraph:
     """Read the two catalogs."""
-    superusers, reluctant = set(), set()
+    superusers, reluctant, bypassing = set(), set(), set()
     for role in reader.all("pg_authid"):
         if role.rolsuper:
             superusers.add(role.oid)
+        if role.rolbypassrls:
+            bypassing.add(role.oid)
         if not role.rolinherit:
             reluctant.add(role.oid)
     parents: dict[int, list[tuple[int, bool]]] = {}
     for row in reader.all("pg_auth_members"):
         parents.setdefault(row.member, []).append((row.roleid, row.admin_option))
     known = {member: tuple(sorted(items)) for member, items in parents.items()}
-    return RoleGraph(frozenset(superusers), frozenset(reluctant), known, database_owner)
+    return RoleGraph(frozenset(superusers), frozenset(reluctant), known, database_owner, frozenset(bypassing))

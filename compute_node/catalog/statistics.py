@@ -45,7 +45,7 @@ def table_of(catalog: Catalog, relfile: int) -> Table | None:
             if desc is not None and desc.relfile == relfile:
                 return catalog.storage.table(desc)
     for record in CatalogReader(catalog.storage, None, catalog.catalogs).find("pg_class", relfilenode=relfile):
-        desc = catalog.shared().relation(record.oid) if record.relkind in ("r", "t") else None
+        desc = catalog.shared().relation(record.oid) if record.relkind in ("r", "m", "t") else None
         if desc is not None and desc.relfile == relfile:
             return catalog.storage.table(desc)
     return None

@@ -123,6 +123,18 @@ class CatalogView:
         """What a role may do."""
         return Rights(self._ask, role, self.layer.database_oid)
 
+    def policies_hold(self, relation: RelationDesc, role: int) -> bool:
+        """See ``sql.catalog_view``."""
+        return self.rights(role).policies_hold(relation)
+
+    def has_role(self, role: int, other: int) -> bool:
+        """See ``sql.catalog_view``."""
+        return self.rights(role).has_role(other)
+
+    def owns(self, relation: RelationDesc, role: int) -> bool:
+        """See ``sql.catalog_view``."""
+        return self.rights(role).owns(relation.owner)
+
     # relations
 
     def find_relation(self, schema: str | None, name: str) -> RelationDesc | None:

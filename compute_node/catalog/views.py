@@ -25,7 +25,7 @@ from compute_node.catalog.server_views import (
 )
 from compute_node.catalog.type_views import COLUMN_TYPE, COLUMN_TYPE_JOINS, TYPE_VIEWS
 from compute_node.catalog.usage_views import OF_ABSENT_THINGS, USAGE_VIEWS
-from compute_node.relations.schema import SYSTEM_VIEWS
+from compute_node.relations.schema import DOMAIN_BASES, SYSTEM_VIEWS
 from compute_node.types.registry import REGISTRY
 
 _ROLES = {
@@ -62,6 +62,23 @@ SELECT n.nspname AS schemaname, c.relname AS viewname, pg_catalog.pg_get_userbyi
  pg_catalog.pg_get_viewdef(c.oid) AS definition
 FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'v'""",
+    "pg_catalog.pg_policies": """
+SELECT n.nspname AS schemaname, c.relname AS tablename, p.polname AS policyname,
+ CASE WHEN p.polpermissive THEN 'PERMISSIVE' ELSE 'RESTRICTIVE' END AS permissive,
+ CASE WHEN p.polroles = '{0}' THEN '{public}'::name[] ELSE
+  ARRAY(SELECT a.rolname FROM pg_catalog.pg_authid a WHERE a.oid = ANY (p.polroles) ORDER BY a.rolname) END AS roles,
+ CASE p.polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE' WHEN 'd' THEN 'DELETE'
+  WHEN '*' THEN 'ALL' END AS cmd,
+ pg_catalog.pg_get_expr(p.polqual, p.polrelid) AS qual, pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid) AS with_check
+FROM pg_catalog.pg_policy p JOIN pg_catalog.pg_class c ON c.oid = p.polrelid
+ LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace""",
+    "pg_catalog.pg_matviews": """
+SELECT n.nspname AS schemaname, c.relname AS matviewname, pg_catalog.pg_get_userbyid(c.relowner) AS matviewowner,
+ t.spcname AS tablespace, c.relhasindex AS hasindexes, c.relispopulated AS ispopulated,
+ pg_catalog.pg_get_viewdef(c.oid) AS definition
+FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ LEFT JOIN pg_catalog.pg_tablespace t ON t.oid = c.reltablespace
+WHERE c.relkind = 'm'""",
     "pg_catalog.pg_indexes": """
 SELECT n.nspname AS schemaname, c.relname AS tablename, i.relname AS indexname, t.spcname AS tablespace,
  pg_catalog.pg_get_indexdef(i.oid) AS indexdef
@@ -194,6 +211,24 @@ WHERE NOT a.attisdropped AND pg_catalog.has_column_privilege(c.oid, a.attnum, 's
 
 _STATISTICS = {
     "pg_catalog.pg_stats": _COLUMN_STATISTICS,
+    "pg_catalog.pg_stats_ext": """
+SELECT cn.nspname AS schemaname, c.relname AS tablename, sn.nspname AS statistics_schemaname,
+ s.stxname AS statistics_name, pg_catalog.pg_get_userbyid(s.stxowner) AS statistics_owner,
+ (SELECT pg_catalog.array_agg(a.attname ORDER BY a.attnum) FROM pg_catalog.unnest(s.stxkeys) AS k(k)
+  JOIN pg_catalog.pg_attribute a ON a.attrelid = s.stxrelid AND a.attnum = k.k) AS attnames,
+ pg_catalog.pg_get_statisticsobjdef_expressions(s.oid) AS exprs, s.stxkind AS kinds, sd.stxdinherit AS inherited,
+ sd.stxdndistinct AS n_distinct, sd.stxddependencies AS dependencies, m.most_common_vals, m.most_common_val_nulls,
+ m.most_common_freqs, m.most_common_base_freqs
+FROM pg_catalog.pg_statistic_ext s JOIN pg_catalog.pg_class c ON c.oid = s.stxrelid
+ JOIN pg_catalog.pg_statistic_ext_data sd ON s.oid = sd.stxoid
+ LEFT JOIN pg_catalog.pg_namespace cn ON cn.oid = c.relnamespace
+ LEFT JOIN pg_catalog.pg_namespace sn ON sn.oid = s.stxnamespace
+ LEFT JOIN LATERAL (SELECT pg_catalog.array_agg(i.values) AS most_common_vals,
+  pg_catalog.array_agg(i.nulls) AS most_common_val_nulls, pg_catalog.array_agg(i.frequency) AS most_common_freqs,
+  pg_catalog.array_agg(i.base_frequency) AS most_common_base_freqs
+  FROM pg_catalog.pg_mcv_list_items(sd.stxdmcv) i) m ON sd.stxdmcv IS NOT NULL
+WHERE pg_catalog.pg_has_role(c.relowner, 'USAGE')
+ AND (NOT c.relrowsecurity OR NOT pg_catalog.row_security_active(c.oid))""",
     "pg_catalog.pg_stat_all_tables": _table_statistics(""),
     "pg_catalog.pg_stat_user_tables": _table_statistics(_USER),
     "pg_catalog.pg_stat_sys_tables": _table_statistics(_SYSTEM),
@@ -293,13 +328,13 @@ WHERE {_NOT_TEMPORARY} AND {MAY_SEE_SEQUENCE} AND NOT EXISTS (SELECT 1 FROM pg_c
 }
 
 EMPTY = (  # noqa: SIM905
-    "pg_catalog.pg_matviews pg_catalog.pg_policies pg_catalog.pg_prepared_xacts pg_catalog.pg_publication_tables"
+    "pg_catalog.pg_prepared_xacts pg_catalog.pg_publication_tables"
     " pg_catalog.pg_replication_origin_status pg_catalog.pg_replication_slots pg_catalog.pg_rules"
     " pg_catalog.pg_seclabels"
     " pg_catalog.pg_stat_replication pg_catalog.pg_stat_subscription"
     " pg_catalog.pg_user_mappings pg_catalog.pg_available_extensions"
     " pg_catalog.pg_available_extension_versions pg_catalog.pg_stat_progress_vacuum pg_catalog.pg_stat_progress_copy"
-    " pg_catalog.pg_stat_progress_create_index pg_catalog.pg_stats_ext"
+    " pg_catalog.pg_stat_progress_create_index"
     " pg_catalog.pg_stats_ext_exprs"
 ).split()
 
@@ -307,7 +342,7 @@ EMPTY = (  # noqa: SIM905
 def _empty(name: str) -> str:
     columns = []
     for column in SYSTEM_VIEWS[name].columns:
-        item = REGISTRY.types.get(column.type, REGISTRY.types[25])
+        item = REGISTRY.types[DOMAIN_BASES.get(column.type, (column.type, -1))[0]]
         base = (
             f'pg_catalog."{REGISTRY.types[item.element].name}"[]'
             if item.category == "A"

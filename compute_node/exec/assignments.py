@@ -15,7 +15,7 @@ from aurora.errors import InternalError, InvariantViolation
 from compute_node.exec.compile.compiler import Compiler, tuple_text
 from compute_node.exec.compile.rows import batch_function, is_volatile
 from compute_node.exec.compile.unit import Code, Scope, Unit
-from compute_node.exec.constraints import Reason, RowViolation, not_null_attnos, violation
+from compute_node.exec.constraints import Reason, RowViolation, not_null_attnos, refuse_row, violation
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql import expressions as ex
 from compute_node.sql.plan import PlannedCheck
@@ -82,6 +82,7 @@ class RowChange:
 
     __slots__ = (
         "_builder",
+        "_found_checks",
         "_generated",
         "_make",
         "_mover",
@@ -111,7 +112,6 @@ class RowChange:
         row_checks: Sequence[PlannedCheck] = (),
         mover: Mover | None = None,
     ) -> None:
-        self._row_checks = row_checks
         self._mover = mover
         self._system = system
         self._shown = shown
@@ -124,7 +124,10 @@ class RowChange:
         width = len(relation.columns)
         if recheck is not None and not proposed and is_volatile(builder, recheck):
             recheck = None
-        used = columns_used([*(node for _, node in assignments), recheck])
+        self._found_checks = [check for check in row_checks if check.kind in ("conflict", "merge update")]
+        self._row_checks = row_checks = [check for check in row_checks if check.kind in ("update", "view")]
+        of_found = [check.condition for check in self._found_checks]
+        used = columns_used([*(node for _, node in assignments), recheck, *of_found])
         self.uses_joined = any(index >= width for index in used | columns_used(returning))
         columns = {index for index in used if index < width}
         over_new = [node for _, node in (*checks, *self._generated)]
@@ -207,6 +210,9 @@ class RowChange:
         lines = []
         if recheck is not None:
             lines.append(f"if not {compiler.truth(recheck).text}: return None")
+        for check in self._found_checks:
+            refuse = unit.bind(refuse_row, "g")
+            lines.append(f"if not ({compiler.truth(check.condition).text}): {refuse}({unit.bind(check)})")
         values = [compiler.value(node) for _, node in assignments]
         text = tuple_text([value.text for value in values])
         fresh = Compiler(unit, self.new_row_scope(len(self._relation.columns), joined=False), self._builder)

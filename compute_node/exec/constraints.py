@@ -130,6 +130,11 @@ def policy_violation(check: PlannedCheck) -> SqlError:
     return InsufficientPrivilege(f'{what.format(policy=policy)} "{check.relation}"')
 
 
+def refuse_row(check: PlannedCheck) -> None:
+    """Raise that."""
+    raise policy_violation(check)
+
+
 def not_null_attnos(relation: RelationDesc) -> list[int]:
     """Columns that must not be NULL."""
     return [column.attno for column in relation.columns if column.not_null and not column.dropped]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from aurora.datum import Row
-from aurora.errors import InsufficientPrivilege
+from aurora.errors import InsufficientPrivilege, ObjectNotInPrerequisiteState
 from compute_node.exec.builder import Builder, FilterCounts
 from compute_node.exec.compile.compiler import too_complex
 from compute_node.exec.context import ExecContext
@@ -261,7 +262,7 @@ def _linked_at_first_run(link: Link) -> PointFunction:
 def _look_at_constants(planned: PlannedStmt, catalog: CatalogView) -> Callable[[], None] | None:
     """What raises the error of the first constant part that could not be evaluated, if any. Relations that a constant
     names (``'s'::regclass``) are asked for, so that the plan depends on them as on those that it reads."""
-    found: Callable[[], None] | None = None
+    found = _unpopulated(planned, catalog)
     for plan in (planned.plan, *planned.subplans, *planned.ctes):
         for node in plan_nodes(plan):
             for top in plan_expressions(node):
@@ -271,6 +272,21 @@ def _look_at_constants(planned: PlannedStmt, catalog: CatalogView) -> Callable[[
                 if found is None and type(top) is not Const:
                     found = failing(catalog, top)
     return found
+
+
+def _unpopulated(planned: PlannedStmt, catalog: CatalogView) -> Callable[[], None] | None:
+    """What raises 55000 for a materialized view without rows."""
+    for oid in sorted(planned.relations):
+        desc = catalog.relation(oid)
+        if desc is not None and not desc.populated:
+            return partial(_refuse_unpopulated, desc.name)
+    return None
+
+
+def _refuse_unpopulated(name: str) -> None:
+    raise ObjectNotInPrerequisiteState(
+        f'materialized view "{name}" has not been populated', hint="Use the REFRESH MATERIALIZED VIEW command."
+    )
 
 
 def _scans_only(plan: Plan | None) -> bool:

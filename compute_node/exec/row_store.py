@@ -69,7 +69,7 @@ class RowStore:
         self._relation, self._system = plan.relation, plan.system
         # What a view asks, a row must meet that is stored, and no other.
         late = [check for check in plan.row_checks if plan.conflict and check.of_view]
-        first = [check for check in plan.row_checks if check not in late]
+        first = [check for check in plan.row_checks if check.kind in ("insert", "view") and check not in late]
         self._verify = row_verifier(builder, plan.relation, plan.checks, first)
         self._verify_stored = row_verifier(builder, plan.relation, (), late) if late else None
         self._generate = generator(builder, plan.relation, plan.generated)

@@ -114,6 +114,19 @@ class ForeignKeyDesc:
     referencing_operators: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class PolicyDesc:
+    """One row of pg_policy. ``command``: r, a, w, d or *; ``roles``: OIDs, 0 for everybody; ``using`` and ``check``
+    are SQL over the table's columns."""
+
+    name: str
+    command: str
+    permissive: bool
+    roles: tuple[int, ...]
+    using: str | None
+    check: str | None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class RelationDesc:
     """A table, index, view …: ``kind`` as pg_class.relkind. ``rows`` and ``pages`` are the statistics (-1 rows
@@ -138,6 +151,8 @@ class RelationDesc:
     """the names of those that rows that are there may break (NOT VALID)"""
     view_sql: str | None = None
     is_shared: bool = False
+    populated: bool = True
+    """a materialized view's: whether it has the rows of its query"""
     fillfactor: int = 100
     options: tuple[str, ...] = ()
     toast: RelationDesc | None = None
@@ -156,6 +171,11 @@ class RelationDesc:
     """OIDs of the tables that it inherits from, or the one that it is a partition of, in the order of inhseqno"""
     children: tuple[int, ...] = ()
     """OIDs of the tables that inherit from it directly, in their own order"""
+    row_security: bool = False
+    """whether ``policies`` restrict which rows its users see and write"""
+    force_row_security: bool = False
+    """also its owner"""
+    policies: tuple[PolicyDesc, ...] = ()
     partition_key: PartitionKey | None = None
     """of a partitioned table (kind p): how it divides its rows"""
     bound: PartitionBound | None = None

@@ -553,6 +553,11 @@ class Settings:
             )
 
 
+def is_custom_name(name: str) -> bool:
+    """Whether a setting that is not there may have that name."""
+    return "." in name and _CUSTOM_NAME.match(name) is not None
+
+
 def join_arguments(name: str, arguments: list[str]) -> str:
     """The text of ``SET name = a, b``: list settings quote, DateStyle joins, the others take one argument (22023)."""
     if name.lower() in LISTS:

@@ -125,6 +125,7 @@ class SessionState:
         "application_name",
         "backend_start",
         "block",
+        "bypasses_policies",
         "client_address",
         "client_port",
         "clock",
@@ -244,6 +245,8 @@ class SessionState:
         """(isolation, read only, deferrable) of the transaction of a failed block, for COMMIT AND CHAIN"""
         self.savepoints: list[tuple[str, int]] | None = None
         self.statements_in_txn = 0
+        self.bypasses_policies = False
+        """while the statements of foreign keys are planned, which see all rows"""
         self.definers = 0
         """how many SECURITY DEFINER functions run: nobody changes roles within them"""
         self.restricted = 0
@@ -345,7 +348,11 @@ class SessionState:
             # Whoever logged in may always be that again, with no role set.
             if value != ("none" if setting.name == "role" else self.settings.default(setting.name)):
                 self.catalog_function("check_identity", setting.name, str(value))
-        elif not self.catalog_function("role_is_superuser", self.user_oid) and not self._is_superuser_for(setting):
+        elif not (
+            self.catalog_function("role_is_superuser", self.user_oid)
+            or self._is_superuser_for(setting)
+            or self.catalog_function("may_set_parameter", setting.name)
+        ):
             raise InsufficientPrivilege(f'permission denied to set parameter "{setting.name}"')
 
     def role_changed(self) -> None:

@@ -234,6 +234,9 @@ def _explain(session: SessionState, call: Call) -> str:
         query = made.query
     elif isinstance(query, ast.DeclareCursorStmt):
         query = query.query
+    if isinstance(query, ast.RefreshMatViewStmt):
+        call.sink.rows([("Utility statements have no plan structure",)])
+        return "EXPLAIN"
     statement, source = RawStatement(query, 0, len(call.source)), call.source
     types, params = list(call.param_types), call.params
     values = None

@@ -86,6 +86,15 @@ class CatalogView(Protocol):
     def may_read(self, relation: RelationDesc, attno: int) -> bool:
         """Whether the user may read a column by rights of their own, and so see what operators make of its values."""
 
+    def policies_hold(self, relation: RelationDesc, role: int) -> bool:
+        """Whether a table's policies restrict what a role sees of it."""
+
+    def has_role(self, role: int, other: int) -> bool:
+        """Whether a role has the privileges of another."""
+
+    def owns(self, relation: RelationDesc, role: int) -> bool:
+        """Whether a role has the privileges of a relation's owner."""
+
     def is_leakproof(self, function: int) -> bool:
         """Whether a function tells nothing of its arguments but by its result (pg_proc.proleakproof)."""
 

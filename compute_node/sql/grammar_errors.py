@@ -53,6 +53,8 @@ def grammar_error(source: str, message: str, location: int | None) -> SqlError:
     """The whole error; ``location`` in characters."""
     kind = next((kind for kind, pattern in _KINDS if re.fullmatch(pattern, message)), SqlSyntaxError)
     hint = _HINTS.get(message)
+    if message.startswith("unrecognized row security option"):
+        hint = "Only PERMISSIVE or RESTRICTIVE policies are supported currently."
     if message == _UNICODE_ESCAPE:
         if location is not None and source[location : location + 2] in ("\\u", "\\U"):
             kind, hint = InvalidEscapeSequence, "Unicode escapes must be \\uXXXX or \\UXXXXXXXX."

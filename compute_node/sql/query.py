@@ -67,6 +67,9 @@ class RangeEntry:
     security: tuple[Expr, ...] = ()
     """of a table: what a row must meet before anything else may look at it (barrier views, row security), in this
     order"""
+    check_as: int | None = None
+    """of a table that a view which is changed stands for: the role that must hold the privileges, 0 for the current
+    user; the view reads it, too"""
     descends: bool = False
     """a table's or view's: whether its descendants' rows are meant, too (no ONLY)"""
 

@@ -67,21 +67,7 @@ def required_privileges(query: Query) -> Required:
     """The privileges that running an analyzed statement needs."""
     collector = _Collector()
     collector.visit(query, [], 0, False)
-    return Required(
-        tuple(
-            RelationAccess(
-                use.relation,
-                use.modes,
-                frozenset(use.selected),
-                frozenset(use.inserted),
-                frozenset(use.updated),
-                use.check_as,
-            )
-            for use in collector.uses
-            if use.modes
-        ),
-        frozenset(collector.functions),
-    )
+    return Required(tuple(collector.accesses()), frozenset(collector.functions))
 
 
 def functions_of(expr: Expr) -> frozenset[int]:
@@ -132,10 +118,61 @@ def _note_change(query: Query, use: _Use) -> None:
                 use.updated |= {attno for attno, _ in query.on_conflict.assignments}
 
 
+class Place(NamedTuple):
+    """A relation's range entry in a statement: its ``number`` in its query, the query's command, whether it is what
+    that changes; the modes and the role that must hold them (0: the current user)."""
+
+    number: int
+    command: str
+    is_target: bool
+    modes: int
+    check_as: int
+
+
+def places_of(query: Query) -> dict[int, Place]:
+    """Every range entry of a relation in a statement, by the entry's id."""
+    collector = _Collector()
+    collector.visit(query, [], 0, False)
+    return collector.places()
+
+
+def condition_needs(expr: Expr, check_as: int) -> tuple[list[RelationAccess], frozenset[int], dict[int, Place]]:
+    """What a policy's expression needs of the role that reads: relations in its sub-selects, functions; and the places
+    of those relations."""
+    collector = _Collector()
+    collector._expression(expr, [[None]], check_as)
+    return collector.accesses(), frozenset(collector.functions), collector.places()
+
+
 class _Collector:
     def __init__(self) -> None:
+        self._entries: list[tuple[Query, int, _Use]] = []
         self.uses: list[_Use] = []
         self.functions: set[int] = set()
+
+    def accesses(self) -> list[RelationAccess]:
+        """What was found of relations, in order."""
+        return [
+            RelationAccess(
+                use.relation,
+                use.modes,
+                frozenset(use.selected),
+                frozenset(use.inserted),
+                frozenset(use.updated),
+                use.check_as,
+            )
+            for use in self.uses
+            if use.modes
+        ]
+
+    def places(self) -> dict[int, Place]:
+        """What was found, by the range entries' ids."""
+        return {
+            id(query.range_table[number]): Place(
+                number, query.command, query.target is not None and number == query.result_rte, use.modes, use.check_as
+            )
+            for query, number, use in self._entries
+        }
 
     def visit(self, query: Query, outer: list[_Level], check_as: int, locked: bool) -> None:
         """One query level. ``outer``: the levels around it, innermost last; ``locked``: a FOR UPDATE outside means its
@@ -152,9 +189,12 @@ class _Collector:
                 modes = 0 if number == query.result_rte or entry.alias == "excluded" else SELECT
             if locked or number in locked_here:
                 modes |= UPDATE
-            used = _Use(entry.relation, modes, check_as)
+            used = _Use(entry.relation, modes, check_as if entry.check_as is None else entry.check_as)
+            if entry.check_as is not None:
+                used.modes |= SELECT
             level.append(used)
             self.uses.append(used)
+            self._entries.append((query, number, used))
         levels = [*outer, level]
         use = level[query.result_rte] if query.target is not None and query.result_rte >= 0 else None
         if use is not None:

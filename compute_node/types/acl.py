@@ -165,6 +165,11 @@ def grant(acl: Acl, owner: int, item: AclItem, roles: RoleRights) -> Acl:
     return _changed(acl, item, adding=True)
 
 
+def added(acl: Acl, item: AclItem) -> Acl:
+    """The list with an entry more, as it is."""
+    return _changed(acl, item, adding=True)
+
+
 def revoke(acl: Acl, owner: int, item: AclItem, roles: RoleRights, cascade: bool) -> Acl:
     """The list after ``item.grantor`` took ``item`` back: privileges, and the grant options in it. What the grantee
     gave others with an option that is gone goes too with ``cascade``; else DependentPrivileges is raised."""

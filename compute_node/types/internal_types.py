@@ -1,10 +1,11 @@
 """Types that PostgreSQL has for its own use.
 
-Nothing reads a value of them from text; of statistics objects, BRIN summaries and GiST keys there are none here.
+Nothing reads a value of them from text; of BRIN summaries and GiST keys there are none here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from aurora.errors import NotSupported
@@ -17,6 +18,12 @@ def _refuse_gtsvector(text: str, typmod: int, env: object) -> Any:
     raise NotSupported("gtsvector_in not implemented")
 
 
+_OUTPUTS: dict[str, Callable[[Any, object], str]] = {
+    "pg_ndistinct": lambda value, env: str(value),
+    "pg_dependencies": lambda value, env: str(value),
+    "pg_mcv_list": lambda value, env: "\\x" + str(value).encode().hex(),
+}
+"""of those that statistics objects have: kept as the texts that ANALYZE makes"""
 _NO_VALUES = (
     (3642, "gtsvector", "U", 3644, "p", 0),
     (3361, "pg_ndistinct", "Z", 0, "x", 100),
@@ -30,7 +37,8 @@ for _oid, _name, _category, _array, _storage, _collation in _NO_VALUES:
         PgType(
             oid=_oid, name=_name, length=-1, by_value=False, category=_category, align="i", storage=_storage,
             array=_array, collation=_collation,
-            input=_refuse_gtsvector if _name == "gtsvector" else refuse_input(_name), output=refuse_output(_name),
+            input=_refuse_gtsvector if _name == "gtsvector" else refuse_input(_name),
+            output=_OUTPUTS.get(_name) or refuse_output(_name),
             receive=None, send=None, disk="s",
         )
     )  # fmt: skip

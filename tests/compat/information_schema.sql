@@ -34,3 +34,12 @@ select * from information_schema.transforms where udt_schema = current_schema;
 select table_name, column_name, dependent_column from information_schema.column_column_usage where table_schema = current_schema order by 1, 2, 3;
 select column_name, column_default, is_generated, generation_expression from information_schema.columns where table_schema = current_schema and table_name = 'gen' order by 1;
 select schemaname, tablename, attname, null_frac from pg_stats where schemaname = current_schema;
+
+-- what drivers read keys by
+SELECT * FROM information_schema._pg_expandarray(ARRAY['a', NULL, 'c']) e;
+SELECT * FROM information_schema._pg_expandarray('[3:4]={5,6}'::int[]) e;
+SELECT * FROM information_schema._pg_expandarray('{}'::int[]) e;
+SELECT (k).x, (k).n FROM (SELECT information_schema._pg_expandarray(indkey) AS k FROM pg_index WHERE indexrelid = 'pg_class_relname_nsp_index'::regclass) i;
+SELECT _pg_expandarray(ARRAY[1]);
+SELECT information_schema._pg_expandarray(NULL::int[]);
+SELECT pg_get_function_arguments(13208), pg_get_function_result(13208), '13208'::regprocedure;

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import datetime
 from pathlib import Path
 
 from tests.clients.suites.catalogue import SUITES
+from tests.clients.suites.fetch import Cache
 from tests.clients.suites.outcomes import FAILED, MISSING, PASSED, SKIPPED, Outcome, compare, read_junit, read_program
 from tests.clients.suites.page import Result, write
 
@@ -39,11 +39,20 @@ def test_only_what_passes_there_counts() -> None:
     assert {name: each.status for name, each in told.differing.items()} == {"b": FAILED, "d": MISSING}
 
 
+def test_results_are_kept_for_the_next_page(tmp_path: Path) -> None:
+    told = compare({"a": Outcome(PASSED), "b": Outcome(PASSED)}, {"a": Outcome(PASSED), "b": Outcome(FAILED, "1", "x")})
+    results = [Result(SUITES[0], "2.1", "2026-11-30", told), Result(SUITES[1], "", "2026-11-30", None, "no JDK")]
+    cache = Cache(tmp_path)
+    for each in results:
+        cache.keep(each)
+    assert cache.kept(SUITES) == results
+
+
 def test_the_page_has_counts_and_reasons() -> None:
     suite = next(each for each in SUITES if each.name == "pgspecial")
     theirs = {"t::fdw": Outcome(PASSED), "t::x": Outcome(PASSED), "t::y": Outcome(PASSED)}
     told = compare(theirs, {"t::x": Outcome(PASSED), "t::fdw": Outcome(FAILED, message="42704")})
-    page = write([Result(suite, "2.1", told), Result(suite, "2.1", None, "x is missing")], datetime.date(2026, 11, 30))
-    assert "| 2.1 | 3 | 1 | 33.3 |" in page and "did not run: x is missing" in page
+    page = write([Result(suite, "2.1", "2026-11-30", told), Result(suite, "2.1", "2026-11-30", None, "x is missing")])
+    assert "| 2.1 | 3 | 1 | 33.3 | 2026-11-30 |" in page and "did not run: x is missing" in page
     assert "| 1 | foreign data is not here | `t::fdw` |" in page
     assert "| 1 | not explained: `missing` | `t::y` |" in page

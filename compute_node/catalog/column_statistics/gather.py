@@ -10,6 +10,7 @@ from aurora.errors import InvariantViolation
 from compute_node.access.stored import LAZY
 from compute_node.catalog.column_statistics import store
 from compute_node.catalog.column_statistics.collect import analyze_column
+from compute_node.catalog.column_statistics.extended import analyze_extended
 from compute_node.catalog.column_statistics.sample import ROWS_A_TARGET, Sample, take, together
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.sql.family_tables import matching_attnos, tables_of
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Gathering:
-    """Who gathers, in whose transaction. ``default_target``: of columns that say none; ``say``: hears what was seen."""
+    """Who gathers, in whose transaction. ``default_target``: of columns that say none; ``say``: hears what was seen,
+    ``warn``: what could not be found."""
 
     storage: Storage
     changes: TxnCatalog
@@ -32,6 +34,7 @@ class Gathering:
     now_us: int
     automatic: bool = False
     say: Callable[[str], None] | None = None
+    warn: Callable[[str], None] | None = None
 
 
 def gather(by: Gathering, desc: RelationDesc, named: Sequence[int] = ()) -> None:
@@ -66,6 +69,7 @@ def _gather(
             for position, column in enumerate(columns):
                 facts = analyze_column(by.view, column, sample, position, targets[column.attno])
                 store.write(rows, lookup, desc.oid, column.attno, facts, tree)
+            analyze_extended(by.view, rows, by.storage, desc, columns, sample, by.default_target, tree, by.warn)
     finally:
         account.close()
     if not tree:

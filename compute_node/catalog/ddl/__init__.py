@@ -25,22 +25,28 @@ from compute_node.catalog.ddl import (
     conversions,
     create_table,
     database,
+    default_privileges,
     domains,
     drop,
     grants,
     indexes,
     maintenance,
+    matviews,
     objects,
     on_commit,
     operator_classes,
     operator_families,
     operators,
     ownership,
+    policies,
     range_types,
     reindex,
     rename,
     roles,
+    schema_objects,
     sequence,
+    statistics_objects,
+    table_as,
     text_search,
     types,
 )
@@ -77,13 +83,20 @@ def define(ctx: DdlContext, node: ast.DefineStmt) -> str:
 
 _HANDLERS: dict[type, Handler] = {
     ast.CreateStmt: create_table.create_table,
-    ast.CreateTableAsStmt: objects.create_table_as,
-    ast.SelectStmt: objects.select_into,
+    ast.CreateTableAsStmt: table_as.create_table_as,
+    ast.RefreshMatViewStmt: matviews.refresh_statement,
+    ast.SelectStmt: table_as.select_into,
     ast.IndexStmt: indexes.create_index_statement,
     ast.ReindexStmt: reindex.reindex_statement,
     ast.ViewStmt: objects.create_view,
     ast.CreateSeqStmt: sequence.create_sequence,
     ast.AlterSeqStmt: sequence.alter_sequence,
+    ast.AlterDefaultPrivilegesStmt: default_privileges.alter_default_privileges,
+    ast.SecLabelStmt: schema_objects.security_label,
+    ast.CreateStatsStmt: statistics_objects.create_statistics,
+    ast.AlterStatsStmt: statistics_objects.alter_statistics,
+    ast.CreatePolicyStmt: policies.create_policy,
+    ast.AlterPolicyStmt: policies.alter_policy,
     ast.DropStmt: drop.drop_statement,
     ast.AlterTableStmt: alter_table.alter_table,
     ast.RenameStmt: rename.rename,
@@ -140,6 +153,9 @@ _AUDITED = (
     ast.AlterOwnerStmt,
     ast.ReassignOwnedStmt,
     ast.DropOwnedStmt,
+    ast.AlterDefaultPrivilegesStmt,
+    ast.CreatePolicyStmt,
+    ast.AlterPolicyStmt,
 )
 
 _NAMES = {
@@ -220,8 +236,8 @@ class Ddl:
         return tag
 
     def has_made(self, session: SessionState, txn: Txn, node: ast.CreateTableAsStmt, source: str) -> bool:
-        """Whether there is nothing for CREATE TABLE AS to do; see ``objects.has_made``."""
-        return objects.has_made(DdlContext(self._engine, session, txn, source, drop.drop_temp_schema), node)
+        """Whether there is nothing for CREATE TABLE AS to do; see ``table_as.has_made``."""
+        return table_as.has_made(DdlContext(self._engine, session, txn, source, drop.drop_temp_schema), node)
 
     def before_commit(self, session: SessionState, txn: Txn) -> None:
         """What ON COMMIT says of the session's temporary tables."""

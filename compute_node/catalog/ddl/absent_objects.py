@@ -23,21 +23,18 @@ _T = enums.ObjectType
 ABSENT = {
     _T.OBJECT_RULE: "rule",
     _T.OBJECT_TRIGGER: "trigger",
-    _T.OBJECT_POLICY: "policy",
     _T.OBJECT_FOREIGN_SERVER: "server",
     _T.OBJECT_FDW: "foreign-data wrapper",
     _T.OBJECT_PUBLICATION: "publication",
     _T.OBJECT_EVENT_TRIGGER: "event trigger",
     _T.OBJECT_EXTENSION: "extension",
-    _T.OBJECT_MATVIEW: "materialized view",
     _T.OBJECT_FOREIGN_TABLE: "foreign table",
-    _T.OBJECT_STATISTIC_EXT: "statistics object",
     _T.OBJECT_LANGUAGE: "language",
     _T.OBJECT_ACCESS_METHOD: "access method",
 }
 _BUILT_IN = {_T.OBJECT_LANGUAGE: ("pg_language", "lanname"), _T.OBJECT_ACCESS_METHOD: ("pg_am", "amname")}
 """kinds of which there are none but the server's own: their catalog and its column of names"""
-_ON_TABLES = (_T.OBJECT_RULE, _T.OBJECT_TRIGGER, _T.OBJECT_POLICY)
+_ON_TABLES = (_T.OBJECT_RULE, _T.OBJECT_TRIGGER)
 
 
 def tell_absent(ctx: DdlContext, kind: enums.ObjectType, item: object, missing_ok: bool) -> None:
@@ -70,6 +67,4 @@ def _missing(ctx: DdlContext, kind: enums.ObjectType, names: list[str], missing_
             return UndefinedTable(f'relation "{shown}" does not exist')
         what = "table" if kind != _T.OBJECT_RULE and not missing_ok else "relation"
         return UndefinedObject(f'{noun} "{names[-1]}" for {what} "{owner[-1]}" does not exist')
-    if kind == _T.OBJECT_MATVIEW:
-        return UndefinedTable(f'{noun} "{owner[-1]}" does not exist')
     return UndefinedObject(f'{noun} "{shown}" does not exist')

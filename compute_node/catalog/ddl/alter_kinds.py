@@ -14,6 +14,12 @@ _KINDS: Final = {
     "v": "views", "m": "materialized views", "i": "indexes", "I": "partitioned indexes", "S": "sequences",
     "t": "TOAST tables", "c": "composite types", "f": "foreign tables",
 }  # fmt: skip
+_MUST_BE: Final[dict[Any, tuple[str, str]]] = {
+    enums.ObjectType.OBJECT_VIEW: ("v", "a view"),
+    enums.ObjectType.OBJECT_MATVIEW: ("m", "a materialized view"),
+    enums.ObjectType.OBJECT_SEQUENCE: ("S", "a sequence"),
+    enums.ObjectType.OBJECT_FOREIGN_TABLE: ("f", "a foreign table"),
+}
 _ALLOWED: Final[dict[Any, str]] = {
     _T.AT_ColumnDefault: "rpv",
     _T.AT_ChangeOwner: "rpvmiIS",
@@ -69,6 +75,13 @@ _SHOWN: Final[dict[Any, str]] = {
     _T.AT_EnableAlwaysRule: "ENABLE ALWAYS RULE",
     _T.AT_EnableReplicaRule: "ENABLE REPLICA RULE",
 }
+
+
+def require_kind(desc: RelationDesc, named: enums.ObjectType) -> None:
+    """42809 where ALTER VIEW, say, names another relation (``named``: an ObjectType); ALTER TABLE may name any."""
+    kind, shown = _MUST_BE.get(named, (desc.kind, ""))
+    if desc.kind != kind:
+        raise WrongObjectType(f'"{desc.name}" is not {shown}')
 
 
 def refuse_kind(desc: RelationDesc, command: ast.AlterTableCmd) -> None:

@@ -27,7 +27,7 @@ from compute_node.catalog.ddl.alter_family import (
     prepare_family_types,
     validate_constraint,
 )
-from compute_node.catalog.ddl.alter_kinds import refuse_kind
+from compute_node.catalog.ddl.alter_kinds import refuse_kind, require_kind
 from compute_node.catalog.ddl.cluster import checked_index, mark_clustered
 from compute_node.catalog.ddl.column_specs import live_column
 from compute_node.catalog.ddl.column_types import alter_column_types
@@ -43,6 +43,7 @@ from compute_node.catalog.ddl.objects import refuse_check_option
 from compute_node.catalog.ddl.ownership import change_relation_owner
 from compute_node.catalog.ddl.partitions.attach import attach_partition, detach_partition, finalize_partition
 from compute_node.catalog.ddl.partitions.indexes import attach_index
+from compute_node.catalog.ddl.policies import set_row_security
 from compute_node.catalog.ddl.relation import (
     attribute_record,
     class_record,
@@ -73,6 +74,7 @@ _NOUNS = {
     enums.ObjectType.OBJECT_TABLE: "TABLE",
     enums.ObjectType.OBJECT_INDEX: "INDEX",
     enums.ObjectType.OBJECT_VIEW: "VIEW",
+    enums.ObjectType.OBJECT_MATVIEW: "MATERIALIZED VIEW",
     enums.ObjectType.OBJECT_SEQUENCE: "SEQUENCE",
 }
 
@@ -92,6 +94,7 @@ def alter_table(ctx: DdlContext, node: ast.AlterTableStmt) -> str:
         raise WrongObjectType(f'"{found.name}" is a composite type', hint="Use ALTER TYPE instead.")
     if node.objtype == enums.ObjectType.OBJECT_INDEX and found.kind not in "iI":
         raise WrongObjectType(f'"{found.name}" is not an index')
+    require_kind(found, node.objtype)
     if found.kind in "rp":
         level = max(_lock_level(command) for command in node.cmds)
         found = ctx.table(node.relation, level)
@@ -99,6 +102,8 @@ def alter_table(ctx: DdlContext, node: ast.AlterTableStmt) -> str:
     else:
         level = ACCESS_EXCLUSIVE
         ctx.check_owner(found)
+        if found.kind in "vm":
+            ctx.lock(found, ACCESS_EXCLUSIVE)
     recurse = bool(node.relation.inh)
     for command in _in_order(ctx, found, node.cmds, recurse):
         if found.kind == "i" and command.subtype in (_T.AT_SetOptions, _T.AT_ResetOptions):
@@ -107,13 +112,13 @@ def alter_table(ctx: DdlContext, node: ast.AlterTableStmt) -> str:
                 f'ALTER action ALTER COLUMN ... {verb} cannot be performed on relation "{found.name}"',
                 detail="This operation is not supported for indexes.",
             )
+        refuse_kind(found, command)
         handler, of_family = _COMMANDS.get(command.subtype), _OF_FAMILIES.get(command.subtype)
         if handler is None and of_family is None:
             what = command.subtype.name.removeprefix("AT_")
             raise NotSupported(f"ALTER {noun} ... {what} is not supported")
-        refuse_kind(found, command)
         _run(ctx, relation(ctx, found.oid), command, recurse, level)
-    if found.kind in "rp":
+    if found.kind in "rmp":
         ensure_toast(ctx, found.oid)
     return f"ALTER {noun}"
 
@@ -336,6 +341,10 @@ _COMMANDS: dict[Any, Callable[[DdlContext, RelationDesc, Any], None]] = {
     _T.AT_ClusterOn: _cluster_on,
     _T.AT_DropCluster: _drop_cluster,
     _T.AT_ReplicaIdentity: set_replica_identity,
+    _T.AT_EnableRowSecurity: set_row_security,
+    _T.AT_DisableRowSecurity: set_row_security,
+    _T.AT_ForceRowSecurity: set_row_security,
+    _T.AT_NoForceRowSecurity: set_row_security,
 }
 _OF_FAMILIES: dict[Any, Handler] = {
     _T.AT_AddColumn: _add_column,

@@ -54,12 +54,12 @@ def _table(ctx: DdlContext, name: ast.RangeVar) -> RelationDesc:
     desc = ctx.find(name)
     if desc is None:
         raise InvariantViolation("desc is not there")
-    if desc.kind not in "rt":
+    if desc.kind not in "rmt":
         raise WrongObjectType(f'"{desc.name}" is not a table or materialized view')
     if desc.oid in CATALOGS_BY_OID or desc.kind == "t":
         ctx.check_owner(desc)
         raise NotSupported("clustering system catalogs and TOAST tables is not supported")
-    desc = ctx.table(name, ACCESS_EXCLUSIVE)
+    desc = ctx.table(name, ACCESS_EXCLUSIVE, "rmp")
     ctx.check_unused(desc, "CLUSTER")
     return desc
 
@@ -103,6 +103,8 @@ def _cluster(ctx: DdlContext, desc: RelationDesc, oid: int, verbose: bool) -> No
     other = ctx.view.relation(oid)
     index = checked_index(desc, oid, "" if other is None else other.name)
     mark_clustered(ctx, desc, oid)
+    if not desc.populated:
+        return
     with ctx.maintaining(desc):
         _write_in_order(ctx, desc, index)
     if verbose:

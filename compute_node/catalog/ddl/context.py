@@ -50,7 +50,10 @@ if TYPE_CHECKING:
     from compute_node.txn.transaction import Txn
 
 
-KINDS = {"r": "table", "i": "index", "I": "index", "v": "view", "S": "sequence", "p": "table", "c": "composite type"}
+KINDS = {
+    "r": "table", "i": "index", "I": "index", "v": "view", "m": "materialized view", "S": "sequence", "p": "table",
+    "c": "composite type",
+}  # fmt: skip
 NAME_BYTES_MAX = 63
 
 
@@ -163,19 +166,20 @@ class DdlContext:
             raise UndefinedTable(f'{noun} "{shown}" does not exist')
         return found
 
-    def table(self, name: ast.RangeVar, mode: int = ACCESS_EXCLUSIVE) -> RelationDesc:
-        """An ordinary table for changing: locked, owned, no system catalog. 42P01, 42809, 42501."""
+    def table(self, name: ast.RangeVar, mode: int = ACCESS_EXCLUSIVE, kinds: str = "rp") -> RelationDesc:
+        """An ordinary table (or another of ``kinds``) for changing: locked, owned, no system catalog. 42P01, 42809,
+        42501."""
         desc = self.find(name)
         if desc is None:
             raise InvariantViolation("desc is not there")
-        if desc.kind in "rp":
+        if desc.kind in kinds:
             # Before the wait: nobody queues up for a lock on what is not theirs.
             self.check_owner(desc)
         self.lock(desc, mode)
         desc = self.view.relation(desc.oid)
         if desc is None:
             raise UndefinedTable(f'relation "{name.relname}" does not exist')
-        if desc.kind not in "rp":
+        if desc.kind not in kinds:
             raise WrongObjectType(f'"{desc.name}" is not a table')
         self.check_owner(desc)
         return desc
@@ -403,17 +407,19 @@ class DdlContext:
         statement, _ = prepare.compile_statement(self.session, raw, text, list(self.param_types))
         return door.start(self.session, statement, self.params).batches()
 
-    def fetch_own(self, text: str) -> Iterator[Batch]:
+    def fetch_own(self, text: str, trusted: bool = True) -> Iterator[Batch]:
         """``fetch`` for a query of this program's own over tables that the statement is about: the user need hold no
-        privileges for them. What it calls, it calls as the current user all the same."""
+        privileges for them. What it calls, it calls as the current user all the same. Not ``trusted``: for a query
+        that the catalog keeps, which needs its privileges."""
         raw = RawStatement(parse(text)[0].node, 0, len(text))
-        executable, _ = self.session.engine.compile(raw, self.session, [], text, {}, _OWN)
+        executable, _ = self.session.engine.compile(raw, self.session, [], text, {}, _OWN if trusted else _KEPT)
         statement = Statement(text, self.catalog.version, [], executable, shareable=False)
         return door.start(self.session, statement, ()).batches()
 
 
 _OWN = RoutineBody("", (), stored=True, trusted=True)
 """how a query of this program's own is analyzed"""
+_KEPT = RoutineBody("", (), stored=True)
 CLASS_DATABASE: int = CATALOGS["pg_database"].desc.oid
 CLASS_RELATION: int = CATALOGS["pg_class"].desc.oid
 CLASS_AUTHID: int = CATALOGS["pg_authid"].desc.oid
@@ -435,6 +441,10 @@ CLASS_TS_PARSER: int = CATALOGS["pg_ts_parser"].desc.oid
 CLASS_TS_TEMPLATE: int = CATALOGS["pg_ts_template"].desc.oid
 CLASS_OPFAMILY: int = CATALOGS["pg_opfamily"].desc.oid
 CLASS_AMOP: int = CATALOGS["pg_amop"].desc.oid
+CLASS_POLICY: int = CATALOGS["pg_policy"].desc.oid
+CLASS_STATISTIC_EXT: int = CATALOGS["pg_statistic_ext"].desc.oid
+CLASS_DEFAULT_ACL: int = CATALOGS["pg_default_acl"].desc.oid
+CLASS_PARAMETER_ACL: int = CATALOGS["pg_parameter_acl"].desc.oid
 CLASS_AMPROC: int = CATALOGS["pg_amproc"].desc.oid
 
 

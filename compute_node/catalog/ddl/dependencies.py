@@ -17,13 +17,17 @@ from compute_node.catalog.ddl.context import (
     CLASS_CONVERSION,
     CLASS_DATABASE,
     CLASS_DEFAULT,
+    CLASS_DEFAULT_ACL,
     CLASS_NAMESPACE,
     CLASS_OPCLASS,
     CLASS_OPERATOR,
     CLASS_OPFAMILY,
+    CLASS_PARAMETER_ACL,
+    CLASS_POLICY,
     CLASS_PROC,
     CLASS_RELATION,
     CLASS_REWRITE,
+    CLASS_STATISTIC_EXT,
     CLASS_TRIGGER,
     CLASS_TS_CONFIGURATION,
     CLASS_TS_DICTIONARY,
@@ -90,6 +94,21 @@ def describe(ctx: DdlContext, address: Address) -> str:
         record = ctx.rows.one("pg_trigger", oid=oid)
         if record is not None:
             return f"trigger {record.tgname} on {describe(ctx, (CLASS_RELATION, record.tgrelid, 0))}"
+    if class_oid == CLASS_POLICY:
+        record = ctx.rows.one("pg_policy", oid=oid)
+        if record is not None:
+            return f"policy {record.polname} on {describe(ctx, (CLASS_RELATION, record.polrelid, 0))}"
+    if class_oid == CLASS_PARAMETER_ACL:
+        record = ctx.rows.one("pg_parameter_acl", oid=oid)
+        return f"parameter {oid if record is None else record.parname}"
+    if class_oid == CLASS_DEFAULT_ACL:
+        record = ctx.rows.one("pg_default_acl", oid=oid)
+        if record is not None:
+            what = {"r": "relations", "S": "sequences", "f": "functions", "T": "types", "n": "schemas"}
+            text = f"default privileges on new {what[record.defaclobjtype]} belonging to role "
+            text += str(ctx.view.layer.role_name(record.defaclrole))
+            schema = ctx.view.layer.namespace_name(record.defaclnamespace) if record.defaclnamespace else None
+            return text + (f" in schema {schema}" if schema else "")
     if class_oid == CLASS_DEFAULT:
         record = ctx.rows.one("pg_attrdef", oid=oid)
         if record is not None:
@@ -108,6 +127,7 @@ _NAMED = {
     CLASS_TS_DICTIONARY: ("text search dictionary", "dict"),
     CLASS_TS_PARSER: ("text search parser", "prs"),
     CLASS_TS_TEMPLATE: ("text search template", "tmpl"),
+    CLASS_STATISTIC_EXT: ("statistics object", "stx"),
 }
 
 
@@ -230,6 +250,11 @@ def drop(ctx: DdlContext, targets: list[Address], *, cascade: bool, silent: bool
             f"drop cascades to {len(cascaded)} other objects",
             detail="\n".join(f"drop cascades to {describe(ctx, address)}" for address in cascaded),
         )
+    for class_oid, oid, column in reversed(order):
+        # Before a row of any of them is touched: who holds a table may wait for such a row.
+        table = ctx.view.relation(oid) if class_oid == CLASS_RELATION and not column else None
+        if table is not None and table.kind in "rpm":
+            ctx.lock(table, ACCESS_EXCLUSIVE)
     for address in order:
         _remove(ctx, address)
 
@@ -258,6 +283,13 @@ def _remove(ctx: DdlContext, address: Address) -> None:
         _remove_relation(ctx, oid)
     elif class_oid == CLASS_CONSTRAINT:
         _remove_constraint(ctx, oid)
+    elif class_oid == CLASS_DEFAULT_ACL:
+        ctx.rows.delete_where("pg_default_acl", oid=oid)
+    elif class_oid == CLASS_POLICY:
+        policy = ctx.rows.one("pg_policy", oid=oid)
+        if policy is not None:
+            ctx.changes.touch(policy.polrelid)
+            ctx.rows.delete("pg_policy", policy)
     elif class_oid == CLASS_TRIGGER:
         remove_trigger(ctx, oid)
     elif class_oid == CLASS_DEFAULT:
@@ -271,6 +303,8 @@ def _remove(ctx: DdlContext, address: Address) -> None:
     elif class_oid in (CLASS_OPCLASS, CLASS_OPFAMILY):
         _remove_members(ctx, class_oid, oid)
     elif class_oid in (CLASS_PROC, CLASS_CAST, CLASS_AMOP, CLASS_AMPROC, *_NAMED):
+        if class_oid == CLASS_STATISTIC_EXT:
+            ctx.rows.delete_where("pg_statistic_ext_data", stxoid=oid)
         if class_oid == CLASS_TS_CONFIGURATION:
             ctx.rows.delete_where("pg_ts_config_map", mapcfg=oid)
         if class_oid == CLASS_PROC:
@@ -296,8 +330,8 @@ def _remove_relation(ctx: DdlContext, oid: int) -> None:
     desc = ctx.view.relation(oid)
     if desc is not None:
         ctx.lock(desc, ACCESS_EXCLUSIVE)
-        if desc.kind in "rp":
-            ctx.check_unused(desc, "DROP TABLE")
+        if desc.kind in "rpm":
+            ctx.check_unused(desc, f"DROP {KINDS[desc.kind].upper()}")
     if record.relkind == "p":
         ctx.rows.delete_where("pg_partitioned_table", partrelid=oid)
     if record.relkind in "iI":

@@ -19,6 +19,7 @@ from compute_node.catalog.ddl.absent_objects import ABSENT, tell_absent
 from compute_node.catalog.ddl.context import CLASS_NAMESPACE, CLASS_RELATION, KINDS, DdlContext
 from compute_node.catalog.ddl.dependencies import Address, drop, refresh_has_index
 from compute_node.catalog.ddl.drop_objects import OBJECTS
+from compute_node.catalog.ddl.policies import drop_policies
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID, NAMESPACE_TOAST
 from compute_node.sql.command_tags import command_tag
@@ -27,6 +28,7 @@ from compute_node.txn.locks import ACCESS_EXCLUSIVE
 _RELATIONS = {
     enums.ObjectType.OBJECT_TABLE: ("table", "r"),
     enums.ObjectType.OBJECT_VIEW: ("view", "v"),
+    enums.ObjectType.OBJECT_MATVIEW: ("materialized view", "m"),
     enums.ObjectType.OBJECT_INDEX: ("index", "i"),
     enums.ObjectType.OBJECT_SEQUENCE: ("sequence", "S"),
 }
@@ -65,6 +67,8 @@ def drop_statement(ctx: DdlContext, node: ast.DropStmt) -> str:
     if node.concurrent and (len(node.objects) > 1 or cascade):
         what = "CASCADE" if len(node.objects) == 1 else "dropping multiple objects"
         raise NotSupported(f"DROP INDEX CONCURRENTLY does not support {what}")
+    if node.removeType == enums.ObjectType.OBJECT_POLICY:
+        return drop_policies(ctx, node)
     if node.removeType in ABSENT:
         for item in node.objects:
             tell_absent(ctx, node.removeType, item, bool(node.missing_ok))

@@ -232,6 +232,13 @@ def index_expression(ctx: DdlContext, node: ast.Node, desc: RelationDesc) -> Sto
     return StoredIndexExpression(written, found.type, uses(found), collation=collation)
 
 
+def statistics_expression(ctx: DdlContext, node: ast.Node, desc: RelationDesc) -> tuple[str, int, list[int]]:
+    """An expression of a statistics object: its text, its type and the columns that it uses. 0A000, 42803."""
+    found, text = _analyzed(ctx, node, desc, "STATISTICS")
+    check_functions(ctx.view, desc.owner, functions_of(found))
+    return text, found.type, [attno for attno in uses(found) if attno]
+
+
 def partition_expression(ctx: DdlContext, node: ast.Node, desc: RelationDesc) -> tuple[Expr, StoredIndexExpression]:
     """An expression of a partition key, and what of it is kept. 0A000 for a sub-select."""
     found, text = _analyzed(ctx, node, desc, "PARTITION")

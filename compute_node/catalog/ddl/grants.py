@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from pglast import ast, enums
 
@@ -26,6 +27,7 @@ from aurora.errors import (
 from compute_node.catalog.ddl import shared_depend
 from compute_node.catalog.ddl.context import CLASS_RELATION, DdlContext
 from compute_node.catalog.ddl.grant_targets import Target, grant_targets
+from compute_node.catalog.ddl.parameter_grants import change_parameter, parameter_names
 from compute_node.catalog.ddl.relation import attribute_record, class_record
 from compute_node.catalog.ddl.role_names import grantee_oid, role_oid
 from compute_node.catalog.large_objects import objects as large_objects
@@ -55,6 +57,7 @@ _NOUNS = {
     _O.OBJECT_FDW: ("foreign-data wrapper", KINDS["foreign-data wrapper"][0]),
     _O.OBJECT_LARGEOBJECT: ("large object", KINDS["large object"][0]),
     _O.OBJECT_FOREIGN_SERVER: ("foreign server", KINDS["foreign server"][0]),
+    _O.OBJECT_PARAMETER_ACL: ("parameter", KINDS["parameter"][0]),
 }
 """Type of object → how messages name it, the privileges that a statement may name."""
 
@@ -81,11 +84,11 @@ def grant_statement(ctx: DdlContext, node: ast.GrantStmt) -> str:
     """GRANT … ON … TO, REVOKE … ON … FROM."""
     if node.objtype not in _NOUNS:
         what = node.objtype.name.removeprefix("OBJECT_").replace("_", " ").lower()
-        what = {"parameter acl": "parameter"}.get(what, what)
         raise NotSupported(f"GRANT and REVOKE on a {what} are not supported")
     if node.grantor is not None and role_oid(ctx, node.grantor) != ctx.user_oid:
         raise NotSupported("grantor must be current user")
-    targets = grant_targets(ctx, node)
+    is_parameter = node.objtype == _O.OBJECT_PARAMETER_ACL
+    targets = [] if is_parameter else grant_targets(ctx, node)
     grantees = tuple(grantee_oid(ctx, spec) for spec in node.grantees)
     privileges, columns = _privileges(node)
     change = Change(
@@ -96,6 +99,9 @@ def grant_statement(ctx: DdlContext, node: ast.GrantStmt) -> str:
         bool(node.grant_option),
         node.behavior == enums.DropBehavior.DROP_CASCADE,
     )
+    if is_parameter:
+        for name in parameter_names(node.objects, change.is_grant):
+            change_parameter(ctx, name, change.is_grant, partial(_of_parameter, ctx, change))
     for target in targets:
         if target.desc is not None:
             _grant_relation(ctx, target.desc, change, columns, node.objtype)
@@ -118,26 +124,28 @@ def _privileges(node: ast.GrantStmt) -> tuple[int, list[tuple[int, list[str]]]]:
         if item.priv_name is None:
             columns.append((0, [each.sval for each in item.cols]))
             continue
-        bit = _bit(item.priv_name)
+        bit = privilege_bit(item.priv_name)
         if item.cols:
             if bit & ~_COLUMN_ALL:
-                raise InvalidGrantOperation(f"invalid privilege type {_name(bit)} for column")
+                raise InvalidGrantOperation(f"invalid privilege type {privilege_name(bit)} for column")
             columns.append((bit, [each.sval for each in item.cols]))
             continue
         if bit & ~known:
-            raise InvalidGrantOperation(f"invalid privilege type {_name(bit)} for {noun}")
+            raise InvalidGrantOperation(f"invalid privilege type {privilege_name(bit)} for {noun}")
         bits |= bit
     return bits, columns
 
 
-def _bit(name: str) -> int:
+def privilege_bit(name: str) -> int:
+    """A privilege by its name; 42601."""
     key = {"temp": "TEMPORARY"}.get(name, name.upper())
     if key not in acl.NAMES:
         raise SqlSyntaxError(f'unrecognized privilege type "{name}"')
     return acl.NAMES[key]
 
 
-def _name(bit: int) -> str:
+def privilege_name(bit: int) -> str:
+    """Its name, as messages have it."""
     names = {value: name for name, value in acl.NAMES.items()}
     return {acl.TEMPORARY: "TEMP"}.get(bit, names[bit])
 
@@ -275,6 +283,16 @@ def _grant_object(ctx: DdlContext, target: Target, change: Change) -> None:
     new = _merged(ctx, old, owner, change, grantor, bits)
     store_acl(ctx, catalog, record, acl_column, new)
     shared_depend.change_acl(ctx, (CLASSES[target.kind], target.oid, 0), owner, stored, new)
+
+
+def _of_parameter(ctx: DdlContext, change: Change, name: str, items: Acl, owner: int) -> Acl:
+    """A setting's list after the change."""
+    whole = KINDS["parameter"][0]
+    change = replace(change, privileges=change.privileges or (whole if change.everything else 0))
+    grantor, available = _grantor(ctx, owner, items, change.privileges)
+    if not available and not _holds_any(ctx, items, owner, grantor, whole):
+        raise denied("parameter", name)
+    return _merged(ctx, items, owner, change, grantor, _restricted(ctx, change, available, f'"{name}"'))
 
 
 def store_acl(ctx: DdlContext, catalog: str, record: Record, column: str, items: Acl | None) -> None:

@@ -272,7 +272,7 @@ _NOT_INDEXED = {"v": "views", "i": "indexes", "S": "sequences", "t": "TOAST tabl
 
 def _refuse_other_kinds(ctx: DdlContext, name: ast.RangeVar) -> None:
     desc = ctx.find(name)
-    if desc is None or desc.kind in "rp":
+    if desc is None or desc.kind in "rmp":
         return
     ctx.check_owner(desc)
     if desc.kind == "c":
@@ -287,7 +287,7 @@ def create_index_statement(ctx: DdlContext, node: ast.IndexStmt) -> str:
     _refuse_other_kinds(ctx, node.relation)
     from compute_node.catalog.ddl.partitions.indexes import below, check_unique, spread
 
-    desc = ctx.table(node.relation, SHARE)
+    desc = ctx.table(node.relation, SHARE, "rmp")
     recurse = desc.is_partitioned and bool(node.relation.inh)
     if desc.is_partitioned and node.concurrent:
         raise NotSupported(f'cannot create index on partitioned table "{desc.name}" concurrently')

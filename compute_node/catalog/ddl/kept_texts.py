@@ -16,9 +16,11 @@ from aurora.errors import InvariantViolation, NotSupported, SqlError
 from compute_node.catalog.ddl.context import (
     CLASS_CONSTRAINT,
     CLASS_DEFAULT,
+    CLASS_POLICY,
     CLASS_PROC,
     CLASS_RELATION,
     CLASS_REWRITE,
+    CLASS_STATISTIC_EXT,
     CLASS_TYPE,
     DdlContext,
 )
@@ -31,7 +33,7 @@ from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.stored import analyze_domain_check, analyze_stored
 from compute_node.sql.deparse.expressions import deparse_stored
-from compute_node.sql.deparse.queries import kept_query, kept_result
+from compute_node.sql.deparse.queries import kept_condition, kept_query, kept_result
 from compute_node.sql.deparse.same import same_query
 from compute_node.sql.expressions import Expr
 from compute_node.sql.parse import parse
@@ -206,6 +208,31 @@ class _Finder:
         clause = "GENERATED" if generated else "DEFAULT"
         yield Kept(row, "adbin", row.adrelid, self._expression(row.adbin, clause, row.adrelid))
 
+    def statistics(self, row: Record) -> Iterator[Kept]:
+        """Expressions of a statistics object."""
+        if row.stxexprs is not None:
+            yield Kept(row, "stxexprs", row.stxrelid, self._list(row.stxexprs, "STATISTICS", row.stxrelid))
+
+    def policy(self, row: Record) -> Iterator[Kept]:
+        """USING and WITH CHECK."""
+        for column in ("polqual", "polwithcheck"):
+            text = getattr(row, column)
+            if text is not None:
+                yield Kept(row, column, row.polrelid, self._condition(text, row.polrelid))
+
+    def _condition(self, text: str, relation: int) -> Again:
+        """An expression with sub-selects."""
+        ctx = self._ctx
+        found = analyze_stored(ctx.view, ctx.view.relation(relation), text, "POLICY", session=ctx.session)
+
+        def again() -> str:
+            desc = ctx.view.relation(relation)
+            if desc is None:
+                raise InvariantViolation(f"relation {relation} has gone under its policies")
+            return kept_condition(found, ctx.stored_view, desc)
+
+        return again
+
     def constraint(self, row: Record) -> Iterator[Kept]:
         """A CHECK of a table or a domain."""
         ctx = self._ctx
@@ -292,6 +319,8 @@ _WHERE: dict[int, tuple[str, str, tuple[str, ...], Callable[[_Finder, Record], I
     CLASS_CONSTRAINT: ("pg_constraint", "oid", ("conbin",), _Finder.constraint),
     CLASS_RELATION: ("pg_index", "indexrelid", ("indexprs", "indpred"), _Finder.index),
     CLASS_TYPE: ("pg_type", "oid", ("typdefault",), _Finder.domain),
+    CLASS_POLICY: ("pg_policy", "oid", ("polqual", "polwithcheck"), _Finder.policy),
+    CLASS_STATISTIC_EXT: ("pg_statistic_ext", "oid", ("stxexprs",), _Finder.statistics),
     CLASS_PROC: ("pg_proc", "oid", ("proargdefaults", "prosqlbody"), _Finder.routine),
 }
 """Catalogs with texts: the name of each, its key, the columns, and what reads them."""

@@ -6,7 +6,14 @@ from collections.abc import Sequence
 
 from pglast import ast
 
-from aurora.errors import DuplicateColumn, InvariantViolation, NotSupported, SqlSyntaxError, UndefinedColumn
+from aurora.errors import (
+    DuplicateColumn,
+    InvalidObjectDefinition,
+    InvariantViolation,
+    NotSupported,
+    SqlSyntaxError,
+    UndefinedColumn,
+)
 from compute_node.access.vacuum_truncate import truncate_tail
 from compute_node.catalog import statistics
 from compute_node.catalog.column_statistics.gather import Gathering, gather
@@ -107,7 +114,7 @@ def _tables(ctx: DdlContext, node: ast.VacuumStmt) -> list[tuple[RelationDesc, t
     verb = "vacuum" if node.is_vacuumcmd else "analyze"
     if not node.rels:
         for record in ctx.rows.find("pg_class"):
-            desc = view.relation(record.oid) if record.relkind in "rp" else None
+            desc = view.relation(record.oid) if record.relkind in "rmp" else None
             if desc is not None and _may_maintain(ctx, desc, verb):
                 result.append((desc, ()))
         # Two that take all tables take them in one order.
@@ -118,7 +125,7 @@ def _tables(ctx: DdlContext, node: ast.VacuumStmt) -> list[tuple[RelationDesc, t
             raise InvariantViolation("desc is not there")
         if not _may_maintain(ctx, desc, verb):
             continue
-        if desc.kind not in "rp":
+        if desc.kind not in "rmp":
             ctx.notice(
                 f'skipping "{desc.name}" --- cannot {verb} non-tables or special system tables', severity="WARNING"
             )
@@ -185,6 +192,14 @@ def analyze_table(ctx: DdlContext, desc: RelationDesc, named: Sequence[int] = ()
     if record.relhassubclass and not desc.children:
         # All its children have gone.
         ctx.rows.update("pg_class", record, relhassubclass=False)
+
+    def warn(text: str) -> None:
+        ctx.session.notice(InvalidObjectDefinition(text, schema=desc.schema, table=desc.name), "WARNING")
+
     target = int(ctx.session.settings.get("default_statistics_target"))
     now_us = ctx.session.clock()
-    gather(Gathering(ctx.storage, ctx.changes, ctx.view, target, now_us, say=say if verbose else None), desc, named)
+    gather(
+        Gathering(ctx.storage, ctx.changes, ctx.view, target, now_us, say=say if verbose else None, warn=warn),
+        desc,
+        named,
+    )

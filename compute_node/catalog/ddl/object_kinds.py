@@ -12,6 +12,7 @@ from compute_node.catalog.ddl.context import (
     CLASS_OPCLASS,
     CLASS_OPERATOR,
     CLASS_OPFAMILY,
+    CLASS_STATISTIC_EXT,
     CLASS_TS_CONFIGURATION,
     CLASS_TS_DICTIONARY,
     CLASS_TS_PARSER,
@@ -35,7 +36,13 @@ class SchemaObject(NamedTuple):
     has_method: bool = False
     """whether it is of an access method, which its name begins with"""
 
+    @property
+    def tag(self) -> str:
+        """The command tag of ALTER."""
+        return f"ALTER {self.noun.removesuffix(' object').upper()}"
 
+
+STATISTICS = SchemaObject("pg_statistic_ext", "stx", "statistics object", CLASS_STATISTIC_EXT)
 KINDS: dict[enums.ObjectType, SchemaObject] = {
     _O.OBJECT_COLLATION: SchemaObject("pg_collation", "coll", "collation", CLASS_COLLATION, ' for encoding "UTF8"'),
     _O.OBJECT_CONVERSION: SchemaObject("pg_conversion", "con", "conversion", CLASS_CONVERSION),
@@ -47,5 +54,6 @@ KINDS: dict[enums.ObjectType, SchemaObject] = {
     ),
     _O.OBJECT_OPCLASS: SchemaObject("pg_opclass", "opc", "operator class", CLASS_OPCLASS, has_method=True),
     _O.OBJECT_OPFAMILY: SchemaObject("pg_opfamily", "opf", "operator family", CLASS_OPFAMILY, has_method=True),
+    _O.OBJECT_STATISTIC_EXT: STATISTICS,
     _O.OBJECT_OPERATOR: SchemaObject("pg_operator", "opr", "operator", CLASS_OPERATOR),
 }

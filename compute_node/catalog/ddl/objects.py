@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING
 
 from pglast import ast, enums
 
-from aurora.datum import Row
 from aurora.errors import (
     DuplicateColumn,
     DuplicateSchema,
-    DuplicateTable,
     IndeterminateCollation,
     InvalidSchemaDefinition,
     InvalidTableDefinition,
@@ -27,26 +24,22 @@ from aurora.errors import (
 )
 from compute_node.catalog.builders import attribute_row
 from compute_node.catalog.ddl.context import CLASS_NAMESPACE, CLASS_RELATION, CLASS_REWRITE, DdlContext, cut_name
-from compute_node.catalog.ddl.create_table import check_column_type, check_tablespace, check_type_usage
+from compute_node.catalog.ddl.create_table import check_column_type, check_type_usage
 from compute_node.catalog.ddl.expressions import expression_text, named_objects, walk
 from compute_node.catalog.ddl.foreign_keys import truncation
 from compute_node.catalog.ddl.kept_texts import checked_text, read_view
-from compute_node.catalog.ddl.on_commit import check_on_commit, remember
 from compute_node.catalog.ddl.ownership import check_new_owner
 from compute_node.catalog.ddl.relation import class_record, create_relation
 from compute_node.catalog.ddl.rewrite import truncate
 from compute_node.catalog.ddl.role_names import role_oid
 from compute_node.catalog.ddl.shared_depend import record_owner
-from compute_node.catalog.ddl.toast import ensure_toast
 from compute_node.catalog.inheritance import descendants_of
 from compute_node.catalog.layer import NEUTRAL_ENV
-from compute_node.catalog.permissions import check_required, denied, denied_relation
-from compute_node.catalog.reloptions import TABLE, TOAST, VIEW, options_of
+from compute_node.catalog.permissions import denied, denied_relation
+from compute_node.catalog.reloptions import VIEW, options_of
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID, NAMESPACE_CATALOG
-from compute_node.session import cursors
 from compute_node.session.acting import as_owner
-from compute_node.session.prepared import to_run
 from compute_node.session.state import IDLE
 from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.typenames import format_type
@@ -131,7 +124,8 @@ def _first_on_path(ctx: DdlContext, schema: str) -> Iterator[None]:
         ctx.session.environment_changed()
 
 
-def _query_columns(ctx: DdlContext, query: ast.Node, names: list[str], what: str) -> list[ColumnDesc]:
+def query_columns(ctx: DdlContext, query: Query, names: list[str], what: str) -> list[ColumnDesc]:
+    """The columns of a view or table (``what``) of a query, called by ``names`` first. 42601, 42701, 42P22."""
     targets = [target for target in query.targets if not target.junk]
     if len(names) > len(targets):
         message = (
@@ -175,7 +169,7 @@ def create_view(ctx: DdlContext, node: ast.ViewStmt) -> str:
     query = analyze(node.query, analyzing, [], ctx.source, session=ctx.session, allow_params=False)
     if any(item.query.command != "select" for item in query.ctes):
         raise NotSupported("views must not contain data-modifying statements in WITH")
-    columns = _query_columns(ctx, query, [item.sval for item in node.aliases or ()], "view")
+    columns = query_columns(ctx, query, [item.sval for item in node.aliases or ()], "view")
     relations: set[int] = set(query.relations)
     view = ctx.view
     if node.view.relpersistence == "p" and any(
@@ -190,7 +184,7 @@ def create_view(ctx: DdlContext, node: ast.ViewStmt) -> str:
     options = options_of(VIEW, given)
     refuse_check_option(options, query)
     schema = ctx.creation_schema(node.view)
-    text = ctx.keep(_view_text(ctx, node.query, query), analyzing, named_objects(own_nodes(query)))
+    text = ctx.keep(view_text(ctx, node.query, query), analyzing, named_objects(own_nodes(query)))
     existing = view.layer.relation_oid(schema[1], name)
     if existing is not None and node.replace:
         desc = view.relation(existing)
@@ -202,6 +196,12 @@ def create_view(ctx: DdlContext, node: ast.ViewStmt) -> str:
     else:
         persistence = "t" if schema[0].startswith("pg_temp_") else "p"
         oid = create_relation(ctx, schema, name, "v", columns, persistence=persistence, options=options or None).oid
+    store_query(ctx, oid, query, text)
+    return "CREATE VIEW"
+
+
+def store_query(ctx: DdlContext, oid: int, query: Query, text: str) -> None:
+    """The query of a view, as the rule that it is, and what it depends on."""
     rule = ctx.next_oid()
     ctx.rows.insert(
         "pg_rewrite",
@@ -219,7 +219,6 @@ def create_view(ctx: DdlContext, node: ast.ViewStmt) -> str:
     for address in sorted(used_columns(ctx, query)):
         ctx.depend((CLASS_REWRITE, rule, 0), address, "n")
     ctx.changes.touch(oid)
-    return "CREATE VIEW"
 
 
 def refuse_check_option(options: Sequence[str], query: Query) -> None:
@@ -230,7 +229,7 @@ def refuse_check_option(options: Sequence[str], query: Query) -> None:
             raise NotSupported("WITH CHECK OPTION is supported only on automatically updatable views", hint=why)
 
 
-def _view_text(ctx: DdlContext, node: ast.Node, query: Query) -> str:
+def view_text(ctx: DdlContext, node: ast.Node, query: Query) -> str:
     """The query as it is kept: written back from what it means, or, where that fails, as its creator wrote it."""
 
     def as_written() -> str:
@@ -369,84 +368,6 @@ def _qualify_object(ctx: DdlContext, node: ast.Node) -> None:
         setattr(node, attribute, (ast.String(sval=schema), ast.String(sval=name)))
 
 
-def _prepared_query(ctx: DdlContext, node: ast.ExecuteStmt) -> ast.SelectStmt:
-    """The query of EXECUTE; the context is then about its text and its parameters. 26000, 42809."""
-    prepared, statement = cursors.find_prepared(ctx.session, node.name)
-    raw = prepared.parsed
-    if statement.node is not None or not isinstance(raw.node, ast.SelectStmt):
-        raise WrongObjectType("prepared statement is not a SELECT")
-    ctx.params = cursors.execute_arguments(ctx.session, node, prepared, ctx.source)
-    to_run(ctx.session, prepared, statement, ctx.params)
-    ctx.source, ctx.param_types = prepared.source, prepared.param_types
-    return raw.node
-
-
-def has_made(ctx: DdlContext, node: ast.CreateTableAsStmt) -> bool:
-    """Whether the table of CREATE TABLE AS is there, with a notice; without IF NOT EXISTS that is 42P07."""
-    relation = node.into.rel
-    name = cut_name(relation.relname)
-    if ctx.view.layer.relation_oid(ctx.creation_schema(relation)[1], name) is None:
-        return False
-    if not node.if_not_exists:
-        raise DuplicateTable(f'relation "{name}" already exists')
-    ctx.notice(f'relation "{name}" already exists, skipping', sqlstate="42P07")
-    return True
-
-
-def create_table_as(ctx: DdlContext, node: ast.CreateTableAsStmt) -> str:
-    """CREATE TABLE AS and SELECT INTO; the tag counts the rows."""
-    if node.objtype != enums.ObjectType.OBJECT_TABLE:
-        raise NotSupported("materialized views are not supported")
-    into = node.into
-    query_node = node.query
-    if isinstance(query_node, ast.ExecuteStmt):
-        query_node = _prepared_query(ctx, query_node)
-    check_on_commit(ctx, into.rel, into.onCommit)
-    types = list(ctx.param_types)
-    query = analyze(query_node, ctx.view, types, ctx.source, session=ctx.session, allow_params=bool(types))
-    check_required(ctx.view, ctx.user_oid, query.privileges or NOTHING)
-    if has_made(ctx, node):
-        return "CREATE TABLE AS"
-    schema, name = ctx.creation_schema(into.rel), cut_name(into.rel.relname)
-    check_tablespace(ctx, into.tableSpaceName)
-    names = [item.sval for item in into.colNames or ()]
-    columns = _query_columns(ctx, query, names, "table")
-    desc = create_relation(
-        ctx,
-        schema,
-        name,
-        "r",
-        columns,
-        persistence="t" if schema[0].startswith("pg_temp_") else "p",
-        options=options_of(TABLE, into.options) or None,
-    )
-    desc = ensure_toast(ctx, desc.oid, options_of(TOAST, into.options))
-    remember(ctx, desc, into.onCommit)
-    if into.skipData:
-        # EXECUTE is run all the same, for no row.
-        return "SELECT 0" if isinstance(node.query, ast.ExecuteStmt) else "CREATE TABLE AS"
-    ctx.changes.touch(desc.oid)
-    table = ctx.storage.table(desc)
-    count = 0
-    waiting: list[Row] = []
-    for batch in ctx.fetch(query_node) if ctx.query_rows is None else ctx.query_rows():
-        waiting += batch
-        if len(waiting) >= _BATCH:
-            count += table.insert_many(ctx.txn, waiting)
-            waiting = []
-    if waiting:
-        count += table.insert_many(ctx.txn, waiting)
-    return f"SELECT {count}"
-
-
-def select_into(ctx: DdlContext, node: ast.SelectStmt) -> str:
-    """SELECT … INTO as CREATE TABLE AS."""
-    query, kind = copy(node), enums.ObjectType.OBJECT_TABLE
-    query.intoClause = None
-    made = ast.CreateTableAsStmt(query=query, into=node.intoClause, objtype=kind, if_not_exists=False)
-    return create_table_as(ctx, made)
-
-
 def truncate_statement(ctx: DdlContext, node: ast.TruncateStmt) -> str:
     """TRUNCATE of one or more tables."""
     tables: dict[int, RelationDesc] = {}
@@ -501,6 +422,9 @@ def _check_lock(ctx: DdlContext, desc: RelationDesc, mode: int, role: int) -> No
         raise denied_relation(desc)
 
 
+LOCKED_NOT = {"m": "materialized views", "i": "indexes", "S": "sequences", "c": "composite types", "t": "TOAST tables"}
+
+
 def lock_statement(ctx: DdlContext, node: ast.LockStmt) -> str:
     """LOCK TABLE in the mode given; 25P01 outside a transaction block."""
     if ctx.session.block == IDLE and not (ctx.session.several_statements or ctx.session.depth):
@@ -509,8 +433,10 @@ def lock_statement(ctx: DdlContext, node: ast.LockStmt) -> str:
         desc = ctx.find(name)
         if desc is None:
             raise InvariantViolation("desc is not there")
-        if desc.kind not in "rv":
-            raise WrongObjectType(f'cannot lock relation "{desc.name}"')
+        if desc.kind not in "rpv":
+            what = LOCKED_NOT.get(desc.kind)
+            detail = f"This operation is not supported for {what}." if what else None
+            raise WrongObjectType(f'cannot lock relation "{desc.name}"', detail=detail)
         wait = "nowait" if node.nowait else "wait"
         _lock_with_sources(ctx, desc, int(node.mode), wait, set(), ctx.user_oid)
         if name.inh and desc.kind != "v":

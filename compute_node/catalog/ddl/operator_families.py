@@ -189,9 +189,7 @@ def _add_operator(
     ctx.depend((CLASS_AMOP, oid, 0), (CLASS_OPFAMILY, family.oid, 0), "a")
 
 
-def _add_function(
-    ctx: DdlContext, family: Record, written: str, number: int, member: tuple[int, int, int]
-) -> None:
+def _add_function(ctx: DdlContext, family: Record, written: str, number: int, member: tuple[int, int, int]) -> None:
     function, left, right = member
     key = {"amprocfamily": family.oid, "amproclefttype": left, "amprocrighttype": right, "amprocnum": number}
     if ctx.rows.find("pg_amproc", **key):

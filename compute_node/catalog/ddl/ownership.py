@@ -6,6 +6,7 @@ manual, ch. 22.4 and the reference pages of ALTER TABLE, REASSIGN OWNED, DROP OW
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from pglast import ast, enums
@@ -16,10 +17,12 @@ from aurora.errors import (
     InsufficientPrivilege,
     NotSupported,
 )
-from compute_node.catalog.ddl import shared_depend
+from compute_node.catalog.ddl import default_privileges, parameter_grants, policies, shared_depend
 from compute_node.catalog.ddl.context import (
     CLASS_DATABASE,
+    CLASS_DEFAULT_ACL,
     CLASS_NAMESPACE,
+    CLASS_PARAMETER_ACL,
     CLASS_PROC,
     CLASS_RELATION,
     CLASS_TYPE,
@@ -151,6 +154,8 @@ def reassign_owned(ctx: DdlContext, node: ast.ReassignOwnedStmt) -> str:
     for row in shared_depend.dependents(ctx, roles):
         if row.deptype != OWNER or row.dbid not in (0, ctx.view.layer.database_oid):
             continue
+        if row.classid == CLASS_DEFAULT_ACL:
+            continue  # they are the role's own
         if row.classid == CLASS_RELATION:
             desc = ctx.view.relation(row.objid)
             if desc is not None:
@@ -182,8 +187,19 @@ def drop_owned(ctx: DdlContext, node: ast.DropOwnedStmt) -> str:
     for row in shared_depend.dependents(ctx, roles):
         if row.dbid not in (0, ctx.view.layer.database_oid):
             continue
-        if row.deptype == ACL:
+        if row.classid == CLASS_DEFAULT_ACL:
+            defaults = ctx.rows.one("pg_default_acl", oid=row.objid)
+            if row.deptype == ACL:
+                default_privileges.without_grantee(ctx, row.objid, row.refobjid)
+            elif defaults is not None:
+                default_privileges.remove(ctx, defaults)
+        elif row.classid == CLASS_PARAMETER_ACL:
+            parameter_grants.without_grantee(ctx, row.objid, partial(_without, ctx, row.refobjid))
+        elif row.deptype == ACL:
             _revoke_all(ctx, row.classid, row.objid, row.objsubid, row.refobjid)
+        elif row.deptype == shared_depend.POLICY:
+            if policies.forget_role(ctx, row.objid, row.refobjid):
+                targets.append((row.classid, row.objid, 0))
         elif row.classid == large_objects.CLASS:
             if (record := _locked_large_object(ctx, row)) is not None:
                 large_objects.remove(ctx, record)
@@ -226,6 +242,10 @@ def _revoke_all(ctx: DdlContext, class_oid: int, oid: int, column: int, role: in
     new = without_role(ctx, items, owner, role)
     ctx.rows.update(catalog, row, **{acl_column: acl.encode_all(new)})
     shared_depend.change_acl(ctx, (class_oid, oid, 0), owner, items, new)
+
+
+def _without(ctx: DdlContext, role: int, items: Acl, owner: int) -> Acl:
+    return without_role(ctx, items, owner, role)
 
 
 def without_role(ctx: DdlContext, items: Acl, owner: int, role: int) -> Acl:

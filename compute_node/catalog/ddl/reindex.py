@@ -112,10 +112,10 @@ def _find_table(ctx: DdlContext, node: ast.ReindexStmt, concurrently: bool) -> R
     desc = ctx.find(node.relation)
     if desc is None:
         raise InvariantViolation("desc is not there")
-    if desc.kind != "r":
+    if desc.kind not in "rm":
         raise WrongObjectType(f'"{desc.name}" is not a table or materialized view')
     _refuse_catalogs(ctx, desc, concurrently)
-    return ctx.table(node.relation, ACCESS_EXCLUSIVE)
+    return ctx.table(node.relation, ACCESS_EXCLUSIVE, "rm")
 
 
 def _reindex_table(ctx: DdlContext, desc: RelationDesc, concurrently: bool, verbose: bool) -> None:
@@ -146,7 +146,7 @@ def _tables(ctx: DdlContext, node: ast.ReindexStmt, concurrently: bool) -> list[
         raise NotSupported("reindexing system catalogs is not supported")
     found = []
     for record in ctx.rows.find("pg_class"):
-        if record.relkind != "r" or record.oid < FIRST_NORMAL_OID:
+        if record.relkind not in "rm" or record.oid < FIRST_NORMAL_OID:
             continue
         if namespace is None or record.relnamespace == namespace:
             desc = ctx.view.relation(record.oid)

@@ -23,10 +23,12 @@ from aurora.errors import (
     WrongObjectType,
 )
 from compute_node.catalog.ddl import schema_objects
+from compute_node.catalog.ddl.alter_kinds import require_kind
 from compute_node.catalog.ddl.composites import find_composite
 from compute_node.catalog.ddl.context import (
     CLASS_CONSTRAINT,
     CLASS_NAMESPACE,
+    CLASS_POLICY,
     CLASS_PROC,
     CLASS_RELATION,
     CLASS_TYPE,
@@ -39,6 +41,7 @@ from compute_node.catalog.ddl.domains import domain_constraint, rename_domain_co
 from compute_node.catalog.ddl.drop import range_var_of
 from compute_node.catalog.ddl.kept_texts import texts_follow
 from compute_node.catalog.ddl.object_kinds import KINDS as KINDS_IN_SCHEMAS
+from compute_node.catalog.ddl.policies import find_policy, rename_policy
 from compute_node.catalog.ddl.relation import attribute_record, class_record
 from compute_node.catalog.ddl.roles import may_create_roles, rename_role
 from compute_node.catalog.ddl.routines.alter import rename_routine, set_routine_schema
@@ -49,7 +52,7 @@ from compute_node.catalog.inheritance import children_of, descendants_of
 from compute_node.catalog.large_objects import objects as large_objects
 from compute_node.catalog.permissions import denied
 from compute_node.relations.descriptors import RelationDesc
-from compute_node.relations.schema import CATALOGS, NAMESPACE_CATALOG
+from compute_node.relations.schema import CATALOGS, NAMESPACE_CATALOG, NAMESPACE_TOAST
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.txn.locks import ACCESS_EXCLUSIVE
 from compute_node.types.acl import CREATE
@@ -58,6 +61,7 @@ _O = enums.ObjectType
 _RELATIONS = {
     _O.OBJECT_TABLE: "TABLE",
     _O.OBJECT_VIEW: "VIEW",
+    _O.OBJECT_MATVIEW: "MATERIALIZED VIEW",
     _O.OBJECT_INDEX: "INDEX",
     _O.OBJECT_SEQUENCE: "SEQUENCE",
 }
@@ -72,6 +76,8 @@ def rename(ctx: DdlContext, node: ast.RenameStmt) -> str:
         return rename_role(ctx, node.subname, new)
     if node.renameType == _O.OBJECT_DATABASE:
         return rename_database(ctx, node.subname, new)
+    if node.renameType == _O.OBJECT_POLICY:
+        return rename_policy(ctx, node, new)
     if node.renameType in (_O.OBJECT_TYPE, _O.OBJECT_DOMAIN):
         return rename_type(ctx, node.object, new, domain=node.renameType == _O.OBJECT_DOMAIN)
     if node.renameType == _O.OBJECT_DOMCONSTRAINT:
@@ -91,6 +97,7 @@ def rename(ctx: DdlContext, node: ast.RenameStmt) -> str:
     if desc is None:
         ctx.notice(f'relation "{node.relation.relname}" does not exist, skipping')
         return f"ALTER {noun}"
+    require_kind(desc, node.renameType if node.renameType in _RELATIONS else node.relationType)
     ctx.check_owner(desc)
     ctx.lock(desc, ACCESS_EXCLUSIVE)
     if node.renameType == _O.OBJECT_COLUMN:
@@ -258,9 +265,14 @@ def _move_relation(ctx: DdlContext, node: ast.AlterObjectSchemaStmt) -> str:
     if desc is None:
         ctx.notice(f'relation "{node.relation.relname}" does not exist, skipping')
         return tag
+    require_kind(desc, node.objectType)
     ctx.check_owner(desc)
     ctx.lock(desc, ACCESS_EXCLUSIVE)
     namespace = ctx.view.schema_oid(node.newschema)
+    if desc.schema.startswith("pg_temp_") or ctx.view.namespace_name(namespace).startswith("pg_temp_"):
+        raise NotSupported("cannot move objects into or out of temporary schemas")
+    if NAMESPACE_TOAST in (desc.namespace, namespace):
+        raise NotSupported("cannot move objects into or out of TOAST schema")
     if not ctx.rights.schema(namespace, CREATE):
         raise denied("schema", node.newschema)
     if ctx.view.layer.relation_oid(namespace, desc.name) is not None:
@@ -310,6 +322,9 @@ def comment(ctx: DdlContext, node: ast.CommentStmt) -> str:
         class_oid, oid, column = CLASS_RELATION, desc.oid, found.attno
     elif kind == _O.OBJECT_SCHEMA:
         class_oid, oid = CLASS_NAMESPACE, _schema(ctx, node.object.sval).oid
+    elif kind == _O.OBJECT_POLICY:
+        desc = _commented(ctx, range_var_of(node.object[:-1]))
+        class_oid, oid = CLASS_POLICY, find_policy(ctx, desc, node.object[-1].sval).oid
     elif kind == _O.OBJECT_TABCONSTRAINT:
         desc = _commented(ctx, range_var_of(node.object[:-1]))
         name = node.object[-1].sval

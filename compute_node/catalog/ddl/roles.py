@@ -32,7 +32,7 @@ from aurora.errors import (
 from compute_node.catalog.ddl.context import CLASS_AUTHID, DdlContext, cut_name
 from compute_node.catalog.ddl.dependencies import describe
 from compute_node.catalog.ddl.role_names import role_oid
-from compute_node.catalog.ddl.shared_depend import FIRST_UNPINNED_OID, OWNER, dependents
+from compute_node.catalog.ddl.shared_depend import FIRST_UNPINNED_OID, OWNER, POLICY, dependents
 from compute_node.catalog.roles import PG_DATABASE_OWNER
 from compute_node.catalog.rows import Record
 from compute_node.relations.schema import CATALOGS
@@ -337,7 +337,8 @@ def _check_no_dependents(ctx: DdlContext, record: Record) -> None:
             elsewhere[row.dbid] = elsewhere.get(row.dbid, 0) + 1
             continue
         what = describe(ctx, (row.classid, row.objid, row.objsubid))
-        lines.append(f"owner of {what}" if row.deptype == OWNER else f"privileges for {what}")
+        how = {OWNER: "owner of", POLICY: "target of"}.get(row.deptype, "privileges for")
+        lines.append(f"{how} {what}")
     rest = len(lines) - _SHOWN_MAX
     shown = lines[:_SHOWN_MAX]
     if rest > 0:

@@ -12,6 +12,7 @@ from pglast import ast
 from aurora.errors import (
     DuplicateObject,
     InsufficientPrivilege,
+    InvalidParameterValue,
     InvalidSchemaName,
     UndefinedFunction,
     UndefinedObject,
@@ -130,7 +131,7 @@ def rename(ctx: DdlContext, kind: SchemaObject, names: Named, new: str) -> str:
     with texts_follow(ctx, [getattr(row, f"{kind.prefix}name")], (kind.class_oid, row.oid)):
         ctx.rows.update(kind.catalog, row, **{f"{kind.prefix}name": new})
         ctx.changes.touch()
-    return f"ALTER {kind.noun.upper()}"
+    return kind.tag
 
 
 def set_schema(ctx: DdlContext, kind: SchemaObject, names: Named, schema: str) -> str:
@@ -138,7 +139,7 @@ def set_schema(ctx: DdlContext, kind: SchemaObject, names: Named, schema: str) -
     row = owned(ctx, kind, names)
     namespace = ctx.view.schema_oid(schema)
     if namespace == getattr(row, f"{kind.prefix}namespace"):
-        return f"ALTER {kind.noun.upper()}"
+        return kind.tag
     if not ctx.rights.schema(namespace, CREATE):
         raise denied("schema", schema)
     check_free(ctx, kind, namespace, getattr(row, f"{kind.prefix}name"), row)
@@ -148,7 +149,7 @@ def set_schema(ctx: DdlContext, kind: SchemaObject, names: Named, schema: str) -
             if record.refclassid == CLASS_NAMESPACE:
                 ctx.rows.update("pg_depend", record, refobjid=namespace)
         ctx.changes.touch()
-    return f"ALTER {kind.noun.upper()}"
+    return kind.tag
 
 
 def set_owner(ctx: DdlContext, kind: SchemaObject, names: Named, spec: ast.RoleSpec) -> str:
@@ -160,7 +161,14 @@ def set_owner(ctx: DdlContext, kind: SchemaObject, names: Named, spec: ast.RoleS
         ctx.rows.update(kind.catalog, row, **{f"{kind.prefix}owner": owner})
         shared_depend.change_owner(ctx, kind.class_oid, row.oid, owner)
         ctx.changes.touch()
-    return f"ALTER {kind.noun.upper()}"
+    return kind.tag
+
+
+def security_label(ctx: DdlContext, node: ast.SecLabelStmt) -> str:
+    """SECURITY LABEL: 22023, for no provider of labels can be loaded."""
+    if node.provider is None:
+        raise InvalidParameterValue("no security label providers have been loaded")
+    raise InvalidParameterValue(f'security label provider "{node.provider}" is not loaded')
 
 
 def dropped(ctx: DdlContext, kind: SchemaObject, names: Sequence[ast.String], missing_ok: bool) -> Address | None:

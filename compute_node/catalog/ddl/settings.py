@@ -10,10 +10,12 @@ from pglast import ast, enums
 
 from aurora.errors import InsufficientPrivilege, InvalidCatalogName, NotSupported
 from compute_node.catalog.ddl.context import DdlContext
+from compute_node.catalog.ddl.parameter_grants import require_alter_system
 from compute_node.catalog.ddl.role_names import role_oid
 from compute_node.catalog.ddl.roles import check_not_reserved, may_create_roles
 from compute_node.relations.schema import CATALOGS
 from compute_node.session.settings import DEFINITIONS, define_or_raise, not_changeable, parse_value
+from compute_node.types.acl import ALTER_SYSTEM, SET
 
 _CLASS_SETTINGS = CATALOGS["pg_db_role_setting"].desc.oid
 _KINDS = enums.VariableSetKind
@@ -66,7 +68,8 @@ def _check_value(ctx: DdlContext, name: str, value: str, is_system: bool) -> Non
     if setting.context == "internal" or not (is_system or setting.context in ("user", "superuser")):
         raise not_changeable(setting)
     if setting.context in ("superuser", "superuser-backend"):
-        ctx.require_superuser(f'permission denied to set parameter "{name}"')
+        if not ctx.rights.parameter(setting.name.lower(), ALTER_SYSTEM if is_system else SET):
+            raise InsufficientPrivilege(f'permission denied to set parameter "{name}"')
     parse_value(setting, value)
     if setting.name == "role" and value != "none":
         role = ctx.view.role(value)
@@ -79,11 +82,10 @@ def _check_value(ctx: DdlContext, name: str, value: str, is_system: bool) -> Non
 def alter_system(ctx: DdlContext, node: ast.AlterSystemStmt) -> str:
     """ALTER SYSTEM SET / RESET."""
     name = node.setstmt.name
-    ctx.require_superuser(
-        f'permission denied to set parameter "{name}"'
-        if name
-        else "permission denied to perform ALTER SYSTEM RESET ALL"
-    )
+    if name:
+        require_alter_system(ctx, name)
+    else:
+        ctx.require_superuser("permission denied to perform ALTER SYSTEM RESET ALL")
     _store(ctx, 0, 0, node.setstmt)
     return "ALTER SYSTEM"
 

@@ -23,7 +23,7 @@ _UTF8_BYTES_MAX = 4
 def ensure_toast(ctx: DdlContext, oid: int, options: list[str] | None = None) -> RelationDesc:
     """Give the table a TOAST table, with these reloptions, when it needs one and has none; returns its descriptor."""
     desc = relation(ctx, oid)
-    if desc.kind != "r" or desc.toast is not None or not needs_toast(ctx, desc):
+    if desc.kind not in "rm" or desc.toast is not None or not needs_toast(ctx, desc):
         return desc
     name = toast_name(oid)
     toast_oid, index_oid = ctx.next_oid(), ctx.next_oid()

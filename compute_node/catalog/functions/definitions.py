@@ -22,8 +22,9 @@ from compute_node.sql.analyze.collations import collation_of_expression
 from compute_node.sql.analyze.stored import analyze_domain_check, analyze_stored
 from compute_node.sql.deparse.expressions import deparse_stored, quote_literal
 from compute_node.sql.deparse.pretty import deparse_pretty
-from compute_node.sql.deparse.queries import deparse_query
-from compute_node.sql.expressions import Expr
+from compute_node.sql.deparse.queries import deparse_condition, deparse_query
+from compute_node.sql.expressions import Call as Expressed
+from compute_node.sql.expressions import Expr, SubLink, walk
 from compute_node.sql.parse import parse
 
 _CLASS_RELATION = CATALOGS["pg_class"].desc.oid
@@ -69,7 +70,9 @@ def _shown(call: Call, desc: RelationDesc | None, text: str, lines: bool = False
     write it."""
     if "'" not in text and "." not in text and not (lines and "CASE" in text):
         return text
-    expr = analyze_stored(call.view, desc, text, "DEFAULT", session=call.session)
+    expr = analyze_stored(call.view, desc, text, "POLICY" if "SELECT" in text else "DEFAULT", session=call.session)
+    if desc is not None and any(isinstance(node, SubLink) for node in walk(expr)):
+        return deparse_condition(expr, call.view, desc, call.session.env, False)
     return deparse_stored(expr, call.view, desc, call.session.env, lines)
 
 
@@ -278,6 +281,49 @@ def get_ruledef(call: Call, oid: int, pretty: bool = False) -> str | None:
     return f'CREATE RULE "{row.rulename}" AS\n    ON SELECT TO {name} DO INSTEAD {text};'
 
 
+_STATISTICS_KINDS = {"d": "ndistinct", "f": "dependencies", "m": "mcv"}
+
+
+def statistics_columns(call: Call, oid: int) -> str | None:
+    """pg_get_statisticsobjdef_columns: columns and expressions."""
+    row = call.reader.one("pg_statistic_ext", oid=oid)
+    desc = None if row is None else call.view.relation(row.stxrelid)
+    if row is None or desc is None:
+        return None
+    names = [quote_identifier(desc.columns[attno - 1].name) for attno in row.stxkeys]
+    return ", ".join([*names, *(_statistics_text(call, desc, text) for text in split_texts(row.stxexprs))])
+
+
+def _statistics_text(call: Call, desc: RelationDesc, text: str) -> str:
+    """An expression: a function's call alone needs no parentheses."""
+    shown = _shown(call, desc, text)
+    node = analyze_stored(call.view, desc, text, "STATISTICS", session=call.session)
+    is_call = isinstance(node, Expressed) and not node.operator and node.display not in ("cast", "coercion")
+    return shown if is_call or shown.startswith("(") else f"({shown})"
+
+
+def statistics_definition(call: Call, oid: int) -> str | None:
+    """pg_get_statisticsobjdef."""
+    row = call.reader.one("pg_statistic_ext", oid=oid)
+    desc = None if row is None else call.view.relation(row.stxrelid)
+    if row is None or desc is None:
+        return None
+    schema = call.view.namespace_name(row.stxnamespace)
+    kinds = [name for letter, name in _STATISTICS_KINDS.items() if letter in row.stxkind]
+    shown = f" ({', '.join(kinds)})" if 0 < len(kinds) < len(_STATISTICS_KINDS) else ""
+    name = f"{quote_identifier(schema)}.{quote_identifier(row.stxname)}"
+    return f"CREATE STATISTICS {name}{shown} ON {statistics_columns(call, oid)} FROM {call.relation_name(desc)}"
+
+
+def statistics_expressions(call: Call, oid: int) -> list[str] | None:
+    """pg_get_statisticsobjdef_expressions."""
+    row = call.reader.one("pg_statistic_ext", oid=oid)
+    desc = None if row is None else call.view.relation(row.stxrelid)
+    if row is None or desc is None or row.stxexprs is None:
+        return None
+    return [_shown(call, desc, text) for text in split_texts(row.stxexprs)]
+
+
 def obj_description(call: Call, oid: int, catalog: str | None = None) -> str | None:
     """obj_description of an object, in a named catalog or any."""
     wanted = None
@@ -337,8 +383,8 @@ FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "pg_get_functiondef": routines.definition,
     "pg_get_function_sqlbody": routines.body,
     "pg_get_triggerdef": _none,
-    "pg_get_statisticsobjdef": _none,
-    "pg_get_statisticsobjdef_columns": _none,
+    "pg_get_statisticsobjdef": statistics_definition,
+    "pg_get_statisticsobjdef_columns": statistics_columns,
     "pg_get_replica_identity_index": _none,
     "pg_get_serial_sequence": serial_sequence,
     "obj_description": obj_description,

@@ -3,6 +3,7 @@ parameters of a sequence, files and extensions that are there (manual, 9.26)."""
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import sysconfig
@@ -23,6 +24,7 @@ from aurora.errors import (
 )
 from compute_node.catalog.facts import answer_rows
 from compute_node.catalog.functions.call import Call
+from compute_node.catalog.functions.definitions import statistics_expressions
 from compute_node.catalog.objects import INTERNAL_LANGUAGE, internal_function
 from compute_node.catalog.permissions import denied_relation
 from compute_node.catalog.uncoded import SQL_LANGUAGE
@@ -122,6 +124,12 @@ def nothing(call: Call, *_: Datum) -> Iterator[Row]:
     """No rows, where what they would tell of is not there: extensions, files of settings and of user name
     maps, prepared transactions."""
     return iter(())
+
+
+def mcv_list_items(call: Call, items: str) -> Iterator[Row]:
+    """pg_mcv_list_items: the combinations that a statistics object knows, the most common first."""
+    for number, (values, frequency, base) in enumerate(json.loads(items)):
+        yield number, values, [value is None for value in values], frequency, base
 
 
 def build_settings(call: Call) -> Iterator[Row]:
@@ -289,6 +297,7 @@ FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "pg_relation_is_updatable": relation_is_updatable,
     "pg_column_is_updatable": column_is_updatable,
     "pg_config": build_settings,
+    "pg_mcv_list_items": mcv_list_items,
     "pg_tablespace_databases": tablespace_databases,
     "oidvectortypes": vector_types,
     "current_query": lambda call: call.session.query,
@@ -307,7 +316,7 @@ FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "brin_summarize_new_values": _of_index("BRIN"),
     "brin_summarize_range": _of_index("BRIN"),
     "brin_desummarize_range": _of_index("BRIN"),
-    "pg_get_statisticsobjdef_expressions": lambda call, oid: None,
+    "pg_get_statisticsobjdef_expressions": statistics_expressions,
     "pg_get_multixact_members": multixact_members,
     "pg_xact_commit_timestamp": _no_commit_times,
     "pg_xact_commit_timestamp_origin": _no_commit_times,

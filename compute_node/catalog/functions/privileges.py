@@ -163,10 +163,11 @@ def _has_object(kind: str) -> Callable[..., bool | None]:
 
 
 def has_parameter_privilege(call: Call, *args: Datum) -> bool:
-    """SET and ALTER SYSTEM on a setting, which nobody can be granted here: superusers have them."""
-    *who, _name, text = args
-    _wanted("parameter", text)
-    return bool(_rights(call, who).superuser)
+    """SET and ALTER SYSTEM on a setting."""
+    *who, name, text = args
+    wanted = _wanted("parameter", text)
+    rights = _rights(call, who)
+    return any(rights.parameter(str(name).lower(), bit, option) for bit, option in wanted)
 
 
 _OPTIONS = (" WITH GRANT OPTION", " WITH ADMIN OPTION")

@@ -20,6 +20,7 @@ from aurora.ids import RelFile
 from compute_node.catalog.functions import addresses, advisory
 from compute_node.catalog.functions.advisory import TWO_NUMBERS
 from compute_node.catalog.functions.call import Call
+from compute_node.catalog.functions.names import split_name
 from compute_node.catalog.permissions import denied_relation
 from compute_node.catalog.roles import PG_READ_ALL_STATS, PG_SIGNAL_BACKEND
 from compute_node.relations.descriptors import RelationDesc
@@ -27,7 +28,7 @@ from compute_node.relations.schema import CATALOGS, CATALOGS_BY_OID
 from compute_node.session import notifications, read_only, setting_statements
 from compute_node.session.settings import SECRET, SettingValue, define_or_raise, parse_value, show_value
 from compute_node.txn.locks import FIRST_ADVISORY, FIRST_OBJECT, MODE_NAMES
-from compute_node.types.acl import SELECT, UPDATE, USAGE
+from compute_node.types.acl import SELECT, SET, UPDATE, USAGE
 from compute_node.work.waits import EVENTS
 
 if TYPE_CHECKING:
@@ -425,12 +426,30 @@ def sequence_last_value(call: Call, oid: int) -> int | None:
     return found
 
 
+def row_security_active(call: Call, table: int | str) -> bool:
+    """Whether the current user sees a table by its policies; 42P01, 42501 of a setting that forbids that are none
+    here."""
+    if isinstance(table, str):
+        parts = split_name(table)
+        desc = call.view.find_relation(parts[-2] if len(parts) > 1 else None, parts[-1])
+        if desc is None:
+            raise UndefinedTable(f'relation "{table}" does not exist')
+    else:
+        found = call.view.relation(table)
+        if found is None:
+            return False
+        desc = found
+    return bool(call.view.rights(call.session.user_oid).policies_hold(desc))
+
+
 def readable_columns(call: Call, oid: int) -> list[int] | None:
     """The columns of a relation whose values an error may show to the current user; None: all."""
     desc = _desc(call, oid)
     if desc is None:
         return []
     rights = call.view.rights(call.session.user_oid)
+    if rights.policies_hold(desc):
+        return []
     if rights.relation(desc, SELECT):
         return None
     return [column.attno for column in desc.columns if rights.column(desc, column.attno, SELECT)]
@@ -490,6 +509,11 @@ def system_setting(call: Call, name: str) -> SettingValue:
 def role_is_superuser(call: Call, role: int) -> bool:
     """Whether a role is a superuser."""
     return call.view.layer.role_graph.is_superuser(role)
+
+
+def may_set_parameter(call: Call, name: str) -> bool:
+    """Whether the current user was given a superuser's setting."""
+    return bool(call.view.rights(call.session.user_oid).parameter(name.lower(), SET))
 
 
 def has_predefined_role(call: Call, name: str) -> bool:
@@ -613,13 +637,14 @@ FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "setval": setval,
     "pg_sequence_last_value": sequence_last_value,
     "sequence_row": sequence_row,
-    "row_security_active": _constant(False),
+    "row_security_active": row_security_active,
     "current_xid": current_xid,
     "find_role": find_role,
     "discard": discard,
     "stored_settings": stored_settings,
     "system_setting": system_setting,
     "role_is_superuser": role_is_superuser,
+    "may_set_parameter": may_set_parameter,
     "check_identity": check_identity,
     "has_predefined_role": has_predefined_role,
     "signal_backend": signal_backend,

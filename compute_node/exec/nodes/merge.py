@@ -7,7 +7,7 @@ not match (PostgreSQL's EvalPlanQual).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from aurora.errors import CardinalityViolation
 from compute_node.exec.assignments import RowChange, generator
 from compute_node.exec.compile.rows import row_function, truth_function
 from compute_node.exec.compile.unit import row_scope
-from compute_node.exec.constraints import row_verifier
+from compute_node.exec.constraints import refuse_row, row_verifier
 from compute_node.exec.nodes.base import Batch, Node, executes
 from compute_node.exec.placing import Mover, PartitionTest
 from compute_node.exec.recheck import Held, Rechecker
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 class _Action:
     """One WHEN clause, compiled."""
 
-    __slots__ = ("applies", "before", "change", "command", "strength", "values")
+    __slots__ = ("allowed", "applies", "before", "change", "command", "strength", "values")
 
     def __init__(
         self,
@@ -41,6 +41,7 @@ class _Action:
         action: pl.MergeStep,
         builder: Builder,
         named: RelationDesc | None = None,
+        found: Sequence[pl.PlannedCheck] = (),
         mover: Mover | None = None,
     ) -> None:
         shown = (named, plan.attnos) if named is not None and isinstance(plan, pl.ChangedTable) else None
@@ -48,6 +49,8 @@ class _Action:
         self.applies: Callable[..., Datum] | None = None
         if action.condition is not None:
             self.applies = truth_function(builder, action.condition)
+        self.allowed: list[tuple[pl.PlannedCheck, Callable[..., Datum]]] = []
+        """what the row that is deleted must meet"""
         self.change: RowChange | None = None
         self.values: Callable[..., Row] | None = None
         self.strength = "update"
@@ -63,12 +66,17 @@ class _Action:
                 (),
                 whole=True,
                 generated=plan.generated,
+                row_checks=plan.row_checks,
                 shown=shown,
                 mover=mover,
             )
             keys = {attno for index in plan.relation.indexes if index.unique for attno in index.columns}
             if not keys & set(self.change.changed):
                 self.strength = "no key update"
+        elif action.command == "delete":
+            self.allowed = [
+                (check, truth_function(builder, check.condition)) for check in found if check.kind == "merge delete"
+            ]
         elif action.command == "insert":
             self.values = row_function(builder, action.values, row_scope(None), "c, r")
 
@@ -102,6 +110,7 @@ class MergeNode(Node):
                     step,
                     builder,
                     plan.relation,
+                    plan.row_checks,
                     None if moves is None else Mover(moves, each.relation, router, builder),
                 )
                 for step in each.steps
@@ -112,13 +121,16 @@ class MergeNode(Node):
         self._router = None
         if plan.route is not None:
             self._router = Router(
-                pl.Insert(relation=plan.relation, child=pl.Result(), route=plan.route), plan.route, builder
+                pl.Insert(relation=plan.relation, child=pl.Result(), route=plan.route, row_checks=plan.row_checks),
+                plan.route,
+                builder,
             )
         is_leaf = plan.relation.is_partition and plan.route is None
         self._test = PartitionTest(builder, plan.relation) if is_leaf else None
         self._unmatched = [_Action(plan, step, builder) for step in plan.steps if not step.matched]
         self._generate = generator(builder, plan.relation, plan.generated)
-        self._verify = row_verifier(builder, plan.relation, plan.checks)
+        of_inserts = [check for check in plan.row_checks if check.kind == "insert"]
+        self._verify = row_verifier(builder, plan.relation, plan.checks, of_inserts)
         self.nullable = None
 
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
@@ -183,6 +195,9 @@ class MergeNode(Node):
             joined = action.before + row
             action.change.apply(ctx, table, tid, joined, lambda ctx, joined, at, values: joined)
         else:
+            for check, allows in action.allowed:
+                if not allows(ctx, row):
+                    refuse_row(check)
             table.delete(ctx.txn, ctx.snapshot, tid, lambda values, at: True, ())
 
     def _on_none(self, ctx: ExecContext, row: Row) -> bool:

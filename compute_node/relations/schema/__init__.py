@@ -36,8 +36,8 @@ BTREE_AM: Final = 403
 USUAL_ACL: Final = ["10=arwdDxt/10", "=r/10"]
 """access control list of most system catalogs and views; ``acls.json`` has the others, empty for those without one"""
 
-_DOMAIN_BASES: Final = {13221: (23, -1), 13224: (1043, -1), 13226: (19, -1), 13232: (1184, 2), 13234: (1043, 7)}
-"""information_schema's domains, which stand here as their base types (type, typmod)."""
+DOMAIN_BASES: Final = {13221: (23, -1), 13224: (1043, -1), 13226: (19, -1), 13232: (1184, 2), 13234: (1043, 7)}
+"""The base types of information_schema's domains: (type, typmod)."""
 
 _TOAST: Final = {
     "pg_aggregate": (4159, 4160),
@@ -193,8 +193,7 @@ def _view(qualified: str, fact: dict[str, Any]) -> SystemView:
     schema, name = qualified.split(".")
     columns = []
     for attno, (column, type_oid, typmod, collation) in enumerate(fact["columns"], 1):
-        base, base_typmod = _DOMAIN_BASES.get(type_oid, (type_oid, typmod))
-        columns.append(ColumnDesc(attno, column, base, base_typmod, False, collation=collation))
+        columns.append(ColumnDesc(attno, column, type_oid, typmod, False, collation=collation))
     return SystemView(fact["oid"], name, schema, fact["type"], fact["array"], tuple(columns))
 
 

@@ -778,6 +778,7 @@ _WITHOUT_QUERIES = {
     "DEFAULT": "DEFAULT expression",
     "INDEX": "index expression",
     "EXECUTE": "EXECUTE parameter",
+    "STATISTICS": "statistics expression",
     "PARTITION": "partition key expression",
     "BOUND": "partition bound",
 }

@@ -331,6 +331,8 @@ _SRF_REFUSED = {
     "EXECUTE": "EXECUTE parameters",
     "WHEN": "MERGE WHEN conditions",
     "COPY": "COPY FROM WHERE conditions",
+    "POLICY": "policy expressions",
+    "STATISTICS": "statistics expressions",
     "PARTITION": "partition key expressions",
     "BOUND": "partition bound",
 }
@@ -505,6 +507,8 @@ _PLACES = {
     "FROM": "functions in FROM",
     "FROM SUBSELECT": "FROM clause of their own query level",
     "CHECK": "check constraints",
+    "POLICY": "policy expressions",
+    "STATISTICS": "statistics expressions",
     "COPY": "COPY FROM WHERE conditions",
     "DEFAULT": "DEFAULT expressions",
     "GENERATED": "column generation expressions",

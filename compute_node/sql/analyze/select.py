@@ -336,6 +336,8 @@ def _lock_entries(query: Query, strength: str, wait: str, entries: list[int] | N
         entry = query.range_table[index]
         if entry.relation is not None and entry.relation.kind == "t":
             raise WrongObjectType(f'cannot lock rows in TOAST relation "{entry.relation.name}"')
+        if entry.relation is not None and entry.relation.kind == "m":
+            raise WrongObjectType(f'cannot lock rows in materialized view "{entry.relation.name}"')
         if entry.kind == "subquery" and entry.query is not None:
             # A view's query is shared: the locked one is a copy.
             inner = dataclasses.replace(entry.query, range_table=list(entry.query.range_table))

@@ -105,7 +105,7 @@ def analyze_expression(
 
 
 def _finished(scope: Scope, relation: RelationDesc | None, expr: Expr, clause: str) -> Expr:
-    conditions = {"CHECK": "CHECK", "COPY": "WHERE"}
+    conditions = {"CHECK": "CHECK", "COPY": "WHERE", "POLICY": "POLICY"}
     if clause in conditions:
         expr = coerce_to_boolean(scope, expr, conditions[clause])
     else:

@@ -58,6 +58,8 @@ _REFUSED = {
     "FRAME GROUPS": "window definitions",
     "CHECK": "check constraints",
     "COPY": "COPY FROM WHERE conditions",
+    "POLICY": "policy expressions",
+    "STATISTICS": "statistics expressions",
     "DEFAULT": "DEFAULT expressions",
     "GENERATED": "column generation expressions",
     "INDEX": "index expressions",

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from aurora.errors import InvariantViolation
 from compute_node.hub import HUB
+from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.analyze.context import DEFAULT_ENV
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.deparse.expressions import Deparser, direction, quote_identifier
@@ -30,7 +31,7 @@ from compute_node.sql.expressions import (
     Var,
     WindowCall,
 )
-from compute_node.sql.query import CommonTable, Grouping, Query, RangeEntry, Target, Window
+from compute_node.sql.query import CommonTable, FromItem, Grouping, Query, RangeEntry, Target, Window
 from compute_node.types.registry import TypeEnv
 
 _NONDEFAULT: Final = 0x1
@@ -479,6 +480,34 @@ def _for_keeping(catalog: CatalogView) -> QueryDeparser:
 def kept_query(query: Query, catalog: CatalogView) -> str:
     """A query as the catalog keeps it; arguments of a function are numbers."""
     return _for_keeping(catalog).query(query)
+
+
+def _over(node: Expr, relation: RelationDesc) -> Query:
+    """A query that selects one expression over a relation's columns."""
+    entry = RangeEntry(
+        "relation",
+        relation.name,
+        tuple("" if column.dropped else column.name for column in relation.columns),
+        tuple(column.type for column in relation.columns),
+        tuple(column.typmod for column in relation.columns),
+        relation=relation,
+    )
+    return Query("select", range_table=[entry], from_items=[FromItem(0)], targets=[Target(node, "")])
+
+
+def kept_condition(node: Expr, catalog: CatalogView, relation: RelationDesc) -> str:
+    """An expression over a relation's columns that has sub-selects, as the catalog keeps it."""
+    deparser = _for_keeping(catalog)
+    with deparser.opened(_over(node, relation)):
+        return finished(deparser.text(node))
+
+
+def deparse_condition(node: Expr, catalog: CatalogView, relation: RelationDesc, env: TypeEnv, pretty: bool) -> str:
+    """The same as pg_get_expr shows it."""
+    kind = PrettyQueryDeparser if pretty else QueryDeparser
+    deparser = kind(catalog, _leaf, env, Layout(True))
+    with deparser.opened(_over(node, relation)):
+        return finished(deparser.text(node))
 
 
 def kept_result(query: Query, catalog: CatalogView) -> str:

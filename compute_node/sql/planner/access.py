@@ -13,6 +13,7 @@ from compute_node.sql.planner.exclusion import Refutation, constraints_of
 from compute_node.sql.planner.families import FamilyPaths, Member
 from compute_node.sql.planner.index_paths import IndexPath, IndexPaths
 from compute_node.sql.planner.paths import CPU_TUPLE_COST, DISABLED_COST, SEQ_PAGE_COST, AppendPath, ScanPath, test_cost
+from compute_node.sql.planner.push_down import leaks
 from compute_node.sql.planner.quals import local_vars
 from compute_node.sql.planner.selectivity import Estimator, table_size
 from compute_node.sql.planner.state import Statement
@@ -52,11 +53,18 @@ class Access:
         if entry.sample is not None:
             return
         off = not self.statement.enabled("enable_indexscan")
-        for found in self._indexes.paths(rte, entry, quals, quals, loops, for_order):
+        keys = self._free(entry, quals)
+        for found in self._indexes.paths(rte, entry, keys, quals, loops, for_order):
             if off:
                 found.path.startup += DISABLED_COST
                 found.path.cost += DISABLED_COST
             yield found
+
+    def _free(self, entry: RangeEntry, quals: Sequence[Expr]) -> Sequence[Expr]:
+        """The conditions that an index may check: behind a barrier none that tell of rows which nobody may see."""
+        if not entry.security:
+            return quals
+        return [item for item in quals if item in entry.security or not leaks(self.catalog, item)]
 
     def seq_path(self, rte: int, entry: RangeEntry, quals: Sequence[Expr]) -> ScanPath:
         """The whole table, filtered."""
@@ -185,6 +193,8 @@ class Access:
             yield bitmap
 
     def _bitmap(self, rte: int, entry: RangeEntry, quals: Sequence[Expr], loops: float = 1.0) -> ScanPath | None:
+        if len(self._free(entry, quals)) < len(quals):
+            return None
         bitmap = self._bitmaps.best(rte, entry, quals, loops)
         if bitmap is not None and not self.statement.enabled("enable_bitmapscan"):
             bitmap.startup += DISABLED_COST

@@ -95,6 +95,7 @@ def _entry_of(family: RangeEntry, table: RelationDesc) -> RangeEntry:
         tuple(column.typmod for column in table.columns),
         relation=table,
         sample=family.sample,
+        security=family.security,
     )
 
 

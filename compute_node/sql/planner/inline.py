@@ -47,6 +47,7 @@ from compute_node.sql.planner.quals import contains_volatile
 from compute_node.sql.query import Query, RangeEntry
 from compute_node.sql.required import NOTHING, both
 from compute_node.sql.rewrite import deep_map, map_query_expressions
+from compute_node.sql.rewriter import rewrite
 from compute_node.types.oids import RECORD, VOID
 from compute_node.types.registry import Function
 
@@ -227,7 +228,8 @@ class Inliner:
                 return None
             shape = shape_of(catalog, function, types, result, columns)
             body = RoutineBody(function.name, function.argument_names, shape, stored=routine.stored)
-            return analyze(raws[0].node, catalog, list(types), routine.text, None, self.session, routine=body)
+            query = analyze(raws[0].node, catalog, list(types), routine.text, None, self.session, routine=body)
+            return rewrite(query, catalog, self.session)
         except SqlError as error:
             line = f'SQL function "{function.name}" during inlining'
             error.where = line if error.where is None else f"{error.where}\n{line}"

@@ -328,10 +328,13 @@ def plan_merge(planner: QueryPlanner, relation: RelationDesc) -> Plan:
             for action, condition, changes, values in steps
         )
 
+    asked = _asked(planner)
     tables: tuple[ChangedTable, ...] = ()
     alias = query.range_table[rte].alias
     if isinstance(source, AppendPath):
-        tables = tuple(rows.table(each, steps=bound(rows.over(each)), alias=alias) for each in source.members)
+        tables = tuple(
+            rows.table(each, steps=bound(rows.over(each)), asked=asked, alias=alias) for each in source.members
+        )
     plan = Merge(
         relation=relation,
         child=child,
@@ -339,6 +342,7 @@ def plan_merge(planner: QueryPlanner, relation: RelationDesc) -> Plan:
         again=again,
         address=address(source, rows.position),
         checks=checks(planner.catalog, relation),
+        row_checks=row_checks(asked, lambda node: replace_columns(node, lookup)),
         generated=generated(planner.catalog, relation),
         tables=tables,
         alias=alias,

@@ -49,7 +49,7 @@ def push_down(
     closed = _closed_columns(catalog, query)
     moved = [item for item in conditions if _may_move(catalog, item, rte, closed)]
     if is_barrier:
-        moved = [item for item in moved if not _leaks(catalog, item)]
+        moved = [item for item in moved if not leaks(catalog, item)]
     if not moved:
         return query, list(conditions)
     return _with_conditions(query, rte, moved), [item for item in conditions if item not in moved]
@@ -121,7 +121,7 @@ def _may_move(catalog: CatalogView, node: Expr, rte: int, closed: frozenset[int]
     return not contains_volatile(catalog, node)
 
 
-def _leaks(catalog: CatalogView, node: Expr) -> bool:
+def leaks(catalog: CatalogView, node: Expr) -> bool:
     """Whether a condition may tell of values by other means than its result, as an error's message does."""
     for item in walk(node):
         if isinstance(item, (Call, ArrayOp)):

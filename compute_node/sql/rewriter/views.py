@@ -168,6 +168,7 @@ class _Step:
         entries = list(query.range_table)
         entries[rte] = _over(base, entry.alias, security)
         entries[rte].descends = entry.descends and query.command != "insert"
+        entries[rte].check_as = 0 if is_security_invoker(self.view) else self.view.owner
         if query.on_conflict is not None and query.on_conflict.action == "update":
             entries[rte + 1] = _over(base, "excluded", ())
         query = dataclasses.replace(query, range_table=entries, target=base)

@@ -30,6 +30,8 @@ int8, increment int8, cycle_option bool, cache_size int8, data_type oid
 bool, level int4
 3424 pg_partition_root(regclass) regclass
 3425 pg_partition_ancestors(partitionid regclass) setof regclass volatile -> relid regclass
+3427 pg_mcv_list_items(mcv_list pg_mcv_list) setof record stable -> index int4, values text[], nulls bool[], \
+frequency float8, base_frequency float8
 3400 pg_config() setof record stable -> name text, setting text
 2556 pg_tablespace_databases(oid) setof oid stable
 1349 oidvectortypes(oidvector) text stable

@@ -41,9 +41,9 @@ def main() -> int:
     cache.prepare(chosen)
     with _ours(options.ours) as ours:
         servers = (_server("PostgreSQL 15", options.postgres), ours)
-        results = [_run(cache, suite, servers) for suite in chosen]
-    if not options.only:
-        options.page.write_text(write(results, datetime.datetime.now(datetime.UTC).date()))
+        for suite in chosen:
+            cache.keep(_run(cache, suite, servers))
+    options.page.write_text(write(cache.kept(SUITES)))
     return 0
 
 
@@ -52,7 +52,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--postgres", default="", help="a PostgreSQL 15's conninfo: host, port and user of a superuser")
     parser.add_argument("--ours", default="", help="conninfo of a running cluster; without it one is started")
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "aurora-clients")
-    parser.add_argument("--only", default="", help="names with commas; the page is not written then")
+    parser.add_argument("--only", default="", help="names with commas; the page has the others' last results")
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "clients.md")
     parser.add_argument("--list", action="store_true", help="the suites' names")
     return parser.parse_args()
@@ -90,12 +90,16 @@ def _run(cache: Cache, suite: Suite, servers: Sequence[Server]) -> Result:
             theirs, ours = both.map(lambda server: _outcomes(cache, suite, server), servers)
     except FileNotFoundError as error:
         print(f"{suite.name}: did not run: {error}", flush=True)
-        return Result(suite, version, None, f"{Path(str(error.filename)).name} is missing")
+        return Result(suite, version, _today(), None, f"{Path(str(error.filename)).name} is missing")
     told = compare(theirs, ours)
     print(f"{suite.name}: {told.equal} of {told.expected}", flush=True)
     for test, outcome in told.differing.items():
         print(f"  {test}: {reason_of(suite.name, test, outcome)}", flush=True)
-    return Result(suite, version, told)
+    return Result(suite, version, _today(), told)
+
+
+def _today() -> str:
+    return datetime.datetime.now(datetime.UTC).date().isoformat()
 
 
 def _version(cache: Cache, suite: Suite) -> str:

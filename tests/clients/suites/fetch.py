@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
 import tarfile
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
 from tests.clients.suites.catalogue import PROGRAMS, Suite
+from tests.clients.suites.outcomes import Comparison, Outcome
+from tests.clients.suites.page import Result
 
 BUILD: Final = ("setuptools>=77", "wheel", "hatchling", "hatch-vcs", "versioningit", "pytest", "pytest-timeout")
 """What the source distributions want before pip tells their metadata."""
@@ -56,6 +60,30 @@ class Cache:
             packed.extractall(place, filter="data")
         (top,) = place.iterdir()
         return top
+
+    def keep(self, result: Result) -> None:
+        """A suite's result, for pages that are written after runs of other suites."""
+        place = self._place(result.suite)
+        place.parent.mkdir(exist_ok=True)
+        told: dict[str, object] = {"version": result.version, "date": result.date, "absent": result.absent}
+        if result.comparison is not None:
+            told["comparison"] = asdict(result.comparison)
+        place.write_text(json.dumps(told, indent=1))
+
+    def kept(self, suites: Sequence[Suite]) -> list[Result]:
+        """The last results of those that have run."""
+        return [self._read(suite, place) for suite in suites if (place := self._place(suite)).exists()]
+
+    def _place(self, suite: Suite) -> Path:
+        return self.folder / "results" / f"{suite.name}.json"
+
+    def _read(self, suite: Suite, place: Path) -> Result:
+        told = json.loads(place.read_text())
+        comparison = None
+        if (found := told.get("comparison")) is not None:
+            differing = {test: Outcome(**outcome) for test, outcome in found["differing"].items()}
+            comparison = Comparison(found["expected"], found["equal"], differing)
+        return Result(suite, told["version"], told["date"], comparison, told["absent"])
 
     def _npm(self) -> None:
         """The node programs with their packages."""

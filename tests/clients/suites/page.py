@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -21,6 +20,7 @@ class Result:
 
     suite: Suite
     version: str
+    date: str
     comparison: Comparison | None
     absent: str = ""
 
@@ -33,19 +33,19 @@ def reason_of(suite: str, test: str, outcome: Outcome) -> str:
     return f"not explained: `{outcome.message or outcome.status}`".replace("|", "\\|")
 
 
-def write(results: Sequence[Result], today: datetime.date) -> str:
+def write(results: Sequence[Result]) -> str:
     """The page."""
     lines = [
         "# Clients: other people's suites against this cluster",
         "",
-        f'`make clients POSTGRES="host=… port=… user=…"` wrote this page on {today.isoformat()}: each suite ran',
-        "against a PostgreSQL 15 and a cluster of six storage nodes and a writer. A test counts when it passes on",
+        '`make clients POSTGRES="host=… port=… user=…"` wrote this page: each suite ran against a PostgreSQL 15 and a',
+        "cluster of six storage nodes and a writer. A test counts when it passes on",
         "PostgreSQL, and is equal when it passes here too (a program's check: when its answer is the same text).",
         "`python -m tests.clients.suites --help` tells how to run some of them. The suites' sources are downloaded",
         "into a cache folder and are no part of the project; our own programs are in `tests/clients/suites/programs/`.",
         "",
-        "| suite | version | passes on PostgreSQL 15 | equal here | % |",
-        "| --- | --- | --- | --- | --- |",
+        "| suite | version | passes on PostgreSQL 15 | equal here | % | date |",
+        "| --- | --- | --- | --- | --- | --- |",
         *(_row(each) for each in results),
         "",
         "## What differs",
@@ -64,10 +64,10 @@ def write(results: Sequence[Result], today: datetime.date) -> str:
 
 def _row(result: Result) -> str:
     if result.comparison is None:
-        return f"| {result.suite.title} | {result.version} | did not run: {result.absent} | | |"
+        return f"| {result.suite.title} | {result.version} | did not run: {result.absent} | | | {result.date} |"
     told = result.comparison
     shown = f"{told.percent:.1f}" if told.equal < told.expected else "100"
-    return f"| {result.suite.title} | {result.version} | {told.expected:,} | {told.equal:,} | {shown} |"
+    return f"| {result.suite.title} | {result.version} | {told.expected:,} | {told.equal:,} | {shown} | {result.date} |"
 
 
 def _causes(suite: str, differing: Iterable[tuple[str, Outcome]]) -> list[str]:

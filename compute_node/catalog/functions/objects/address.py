@@ -326,6 +326,12 @@ def _default_acl(call: Call, parts: Names, rest: Names) -> Found:
             f'unrecognized default ACL object type "{rest[0]}"',
             hint='Valid object types are "r", "S", "f", "T", "n".',
         )
+    role = call.view.role(parts[0])
+    namespace = call.view.layer.namespace_oid(parts[1]) if len(parts) > 1 else 0
+    if role is not None and namespace is not None:
+        found = call.reader.one("pg_default_acl", defaclrole=role.oid, defaclnamespace=namespace, defaclobjtype=rest[0])
+        if found is not None:
+            return "pg_default_acl", found.oid, 0
     where = f" in schema {parts[1]}" if len(parts) > 1 else ""
     raise UndefinedObject(f'default ACL for user "{parts[0]}"{where} on {_DEFAULT_ACLS[rest[0]]} does not exist')
 

@@ -266,6 +266,32 @@ def _in_schema(
     return ObjectClass(catalog, _words(word), describe, identify, name, namespace, unique, word)
 
 
+_DEFAULTS = {
+    "r": ("relations", "tables"), "S": ("sequences", "sequences"), "f": ("functions", "functions"),
+    "T": ("types", "types"), "n": ("schemas", "schemas"),
+}  # fmt: skip
+"""by defaclobjtype: how a description and an identity call new objects"""
+
+
+def _of_default_acl(call: Call, row: Record) -> tuple[str, str]:
+    """Its role and, of one schema's, the schema."""
+    schema = call.view.namespace_name(row.defaclnamespace) if row.defaclnamespace else ""
+    return call.view.layer.role_name(row.defaclrole) or str(row.defaclrole), schema
+
+
+def _describe_default_acl(call: Call, row: Record, _column: int) -> str:
+    role, schema = _of_default_acl(call, row)
+    text = f"default privileges on new {_DEFAULTS[row.defaclobjtype][0]} belonging to role {role}"
+    return f"{text} in schema {schema}" if schema else text
+
+
+def _identify_default_acl(call: Call, row: Record, _column: int) -> Identity:
+    role, schema = _of_default_acl(call, row)
+    where = f" in schema {quote_identifier(schema)}" if schema else ""
+    text = f"for role {quote_identifier(role)}{where} on {_DEFAULTS[row.defaclobjtype][1]}"
+    return Identity(text, [role, schema] if schema else [role], [row.defaclobjtype])
+
+
 def _never(catalog: str, word: str) -> ObjectClass:
     """A catalog of what is not here, which has no rows."""
     return ObjectClass(
@@ -344,7 +370,9 @@ _ALL = (
     _named("pg_publication", "publication", "pubname"),
     _named("pg_subscription", "subscription", "subname"),
     _never("pg_user_mapping", "user mapping"),
-    _never("pg_default_acl", "default acl"),
+    ObjectClass(
+        "pg_default_acl", _words("default acl"), _describe_default_acl, _identify_default_acl, missing="default acl"
+    ),
     _never("pg_transform", "transform"),
     _never("pg_publication_rel", "publication relation"),
     _never("pg_publication_namespace", "publication namespace"),

@@ -144,7 +144,7 @@ def examine(catalog: CatalogView, entries: Sequence[RangeEntry], node: Expr) -> 
         return Variable(node) if entry.is_barrier else _of_query(catalog, entry.query, node)
     unique = not entry.has_family and _is_unique(relation, node.attno)
     found = entry_statistics(catalog, entry, node.attno)
-    may_test = found is not None and catalog.may_read(relation, node.attno)
+    may_test = found is not None and not entry.security and catalog.may_read(relation, node.attno)
     return Variable(node, found, entry_size(catalog, entry)[1], unique, relation, may_test)
 
 
