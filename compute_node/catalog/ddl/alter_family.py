@@ -221,6 +221,9 @@ def prepare_family_types(
                 detail="USING expression contains a whole-row table reference.",
             )
     for table in opened(ctx, oids[1:]):
+        for command in commands:
+            if table.is_partitioned and (mine := table.column(command.name)) is not None:
+                refuse_key_column(ctx, table, mine, "alter")
         changes.append((table, prepare_column_types(ctx, table, commands)))
     return changes
 

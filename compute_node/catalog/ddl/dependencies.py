@@ -264,7 +264,8 @@ def _check_not_internal(ctx: DdlContext, target: Address, named: set[Address]) -
     # What is a part of another index is dropped with that, or with its table.
     if target[0] not in (CLASS_RELATION, CLASS_TYPE, CLASS_PROC, CLASS_CAST) or target[2]:
         return
-    for record in ctx.rows.find("pg_depend", classid=target[0], objid=target[1]):
+    owners = ctx.rows.find("pg_depend", classid=target[0], objid=target[1])
+    for record in sorted(owners, key=lambda each: each.deptype != "P"):
         owner = (record.refclassid, record.refobjid, record.refobjsubid)
         if record.deptype in "iP" and owner not in named:
             shown = describe(ctx, owner)
