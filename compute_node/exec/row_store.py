@@ -64,7 +64,11 @@ class RowStore:
     )
 
     def __init__(
-        self, plan: pl.Insert, builder: Builder, stored: tuple[int, ...] = (), test: PartitionTest | None = None,
+        self,
+        plan: pl.Insert,
+        builder: Builder,
+        stored: tuple[int, ...] = (),
+        test: PartitionTest | None = None,
         shown: tuple[RelationDesc, tuple[int, ...]] | None = None,
     ) -> None:
         self._relation, self._system = plan.relation, plan.system
