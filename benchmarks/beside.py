@@ -5,13 +5,15 @@ Query ─► both servers, once: the answers are compared, the caches are warm
       ─► round after round, one server and then the other ─► medians, ratio ─► Markdown, JSON
 ```
 
-The time is the client's: from the statement's sending to its last row. Parallel workers are off.
+The time is the client's: from the statement's sending to its last row; with ``--cpu`` what PostgreSQL's backend and our
+writer used of the processor meanwhile, which other work on the machine changes less. Parallel workers are off.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import statistics
 import sys
@@ -37,6 +39,29 @@ SETTINGS = (
     "SET max_parallel_workers_per_gather = 0",
     "SET max_parallel_maintenance_workers = 0",
 )
+
+
+class Connections(dict[str, Connection]):
+    """A connection to each server, by name. ``pids``: the processes that answer; ``by_cpu``: whether their processor
+    time is what is measured."""
+
+    def __init__(self, by_cpu: bool) -> None:
+        super().__init__()
+        self.by_cpu = by_cpu
+        self.pids: dict[str, int] = {}
+
+    def now(self, name: str) -> float:
+        """Seconds, from some moment on."""
+        return processor_seconds(self.pids[name]) if self.by_cpu else perf_counter()
+
+
+def processor_seconds(pid: int) -> float:
+    """What a process's threads have used so far (Linux)."""
+    total = 0
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with contextlib.suppress(FileNotFoundError):  # it has ended meanwhile
+            total += int(Path(f"/proc/{pid}/task/{thread}/schedstat").read_text().split()[0])
+    return total / 1e9
 
 
 @dataclass(frozen=True)
@@ -88,7 +113,7 @@ class Timing:
 
 
 @contextlib.contextmanager
-def running(only_ours: bool = False) -> Iterator[dict[str, Connection]]:
+def running(only_ours: bool = False, by_cpu: bool = False) -> Iterator[Connections]:
     """A connection to each server, started in a temporary folder and stopped at the end; PostgreSQL first."""
     root = Path(tempfile.mkdtemp(prefix="aurora-beside-"))
     root.chmod(0o755)
@@ -97,11 +122,13 @@ def running(only_ours: bool = False) -> Iterator[dict[str, Connection]]:
         for server in servers:
             server.start()
         with contextlib.ExitStack() as stack:
-            connections = {
-                server.name: stack.enter_context(psycopg.connect(server.dsn, autocommit=True)) for server in servers
-            }
-            for connection in connections.values():
+            connections = Connections(by_cpu)
+            for server in servers:
+                connection = stack.enter_context(psycopg.connect(server.dsn, autocommit=True))
                 run_all(connection, SETTINGS)
+                connections[server.name] = connection
+                pid = server.cluster.pid(server.cluster.writer.id) if isinstance(server, Aurora) else None
+                connections.pids[server.name] = pid or connection.info.backend_pid
             yield connections
     finally:
         for server in servers:
@@ -118,11 +145,11 @@ def run_all(connection: Connection, statements: Iterable[str]) -> None:
         connection.execute(statement.encode())
 
 
-def answer(connection: Connection, sql: str) -> tuple[Rows, float]:
+def answer(connections: Connections, name: str, sql: str) -> tuple[Rows, float]:
     """The rows of a query, as psycopg reads them, and the seconds it took."""
-    started = perf_counter()
-    rows = connection.execute(sql.encode()).fetchall()
-    return rows, perf_counter() - started
+    started = connections.now(name)
+    rows = connections[name].execute(sql.encode()).fetchall()
+    return rows, connections.now(name) - started
 
 
 def equal(query: Query, theirs: Rows, ours: Rows) -> bool:
@@ -131,20 +158,20 @@ def equal(query: Query, theirs: Rows, ours: Rows) -> bool:
     return left == right if query.ordered else sorted(left) == sorted(right)
 
 
-def measure(connections: dict[str, Connection], queries: Sequence[Query], rounds: int) -> list[Timing]:
+def measure(connections: Connections, queries: Sequence[Query], rounds: int) -> list[Timing]:
     """Each query once for its answer, then ``rounds`` times on each server in turns. An error is kept, not raised."""
     timings = []
     for query in queries:
         timing = Timing(query)
         timings.append(timing)
         try:
-            answers = [answer(connection, query.sql)[0] for connection in connections.values()]
+            answers = [answer(connections, name, query.sql)[0] for name in connections]
             if len(answers) == 2:
                 timing.same = equal(query, *answers)
             del answers
             for _ in range(rounds):
-                for name, connection in connections.items():
-                    timing.seconds.setdefault(name, []).append(answer(connection, query.sql)[1])
+                for name in connections:
+                    timing.seconds.setdefault(name, []).append(answer(connections, name, query.sql)[1])
         except psycopg.Error as error:
             timing.error = f"{error.sqlstate} {str(error).splitlines()[0]}"
         print(f"  {line(timing)}", file=sys.stderr, flush=True)

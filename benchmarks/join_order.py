@@ -23,7 +23,18 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.beside import OURS, Connection, Query, Timing, answer, measure, report, run_all, running, total
+from benchmarks.beside import (
+    OURS,
+    Connections,
+    Query,
+    Timing,
+    answer,
+    measure,
+    report,
+    run_all,
+    running,
+    total,
+)
 
 BANDS = 2_000
 TABLES = (
@@ -170,15 +181,15 @@ where b.country_id = n.id and b.genre_id = g.id and c.band_id = b.id and c.venue
 }
 
 
-def plan_times(connections: dict[str, Connection], queries: Sequence[Query], rounds: int) -> list[Timing]:
+def plan_times(connections: Connections, queries: Sequence[Query], rounds: int) -> list[Timing]:
     """Seconds of EXPLAIN. Each time a comment of another length stands in the text, so that no kept plan answers."""
     timings = []
     for query in queries:
         timing = Timing(Query(f"planning: {query.name}", query.sql))
         for number in range(rounds):
-            for name, connection in connections.items():
+            for name in connections:
                 text = f"EXPLAIN /*{'.' * number}*/ {query.sql}"
-                timing.seconds.setdefault(name, []).append(answer(connection, text)[1])
+                timing.seconds.setdefault(name, []).append(answer(connections, name, text)[1])
         timings.append(timing)
     return timings
 

@@ -1,6 +1,6 @@
 """One-table and two-table queries over a million rows beside PostgreSQL: ``python -m benchmarks.queries``.
 
-    python -m benchmarks.queries [--rows 1000000] [--rounds 3] [--json FILE] [--ours] [name …]
+    python -m benchmarks.queries [--rows 1000000] [--rounds 3] [--json FILE] [--cpu] [--ours] [name …]
 
 ``big`` has ``--rows`` rows: a bigint key in the order of the rows, an integer of 1,000 values, an integer of a tenth as
 many values as rows, a numeric, a text. ``small`` has a tenth of the rows and joins to the third column. The targets are
@@ -72,15 +72,16 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--cpu", action="store_true", help="processor time instead of the client's")
     parser.add_argument("--ours", action="store_true", help="without PostgreSQL")
     parser.add_argument("names", nargs="*", help="beginnings of the names of queries (default: all)")
     args = parser.parse_args()
     wanted = [q for q in queries(args.rows) if not args.names or any(q.name.startswith(n) for n in args.names)]
-    with running(args.ours) as connections:
+    with running(args.ours, args.cpu) as connections:
         for connection in connections.values():
             load(connection, args.rows)
         timings = measure(connections, wanted, args.rounds)
-    return report(f"{args.rows:,} rows", timings, args.json, rows=args.rows, rounds=args.rounds)
+    return report(f"{args.rows:,} rows", timings, args.json, rows=args.rows, rounds=args.rounds, by_cpu=args.cpu)
 
 
 if __name__ == "__main__":

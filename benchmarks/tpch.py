@@ -1,6 +1,6 @@
 """TPC-H beside PostgreSQL: ``python -m benchmarks.tpch``.
 
-    python -m benchmarks.tpch [--scale 0.1] [--rounds 3] [--json FILE] [--ours] [number …]
+    python -m benchmarks.tpch [--scale 0.1] [--rounds 3] [--json FILE] [--cpu] [--ours] [number …]
 
 The data are those of the TPC's own generator, made here and offline by ``tpchgen-cli`` (``pip install
 "aurora-py[bench]"``). The queries are the specification's 22 with its validation parameters, in
@@ -85,6 +85,7 @@ def main() -> int:
     parser.add_argument("--scale", type=float, default=0.1)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--cpu", action="store_true", help="processor time instead of the client's")
     parser.add_argument("--ours", action="store_true", help="without PostgreSQL")
     parser.add_argument("numbers", nargs="*", type=int, help="queries to run (default: all)")
     args = parser.parse_args()
@@ -92,13 +93,15 @@ def main() -> int:
         print('the data need tpchgen-cli: pip install "aurora-py[bench]"', file=sys.stderr)
         return 1
     queries = [Query(f"Q{n}", query(n, args.scale), TARGET_EACH) for n in args.numbers or NUMBERS]
-    with tempfile.TemporaryDirectory(prefix="aurora-tpch-") as folder, running(args.ours) as connections:
+    with tempfile.TemporaryDirectory(prefix="aurora-tpch-") as folder, running(args.ours, args.cpu) as connections:
         make_data(Path(folder), args.scale)
         for connection in connections.values():
             load(connection, Path(folder), args.scale)
         timings = measure(connections, queries, args.rounds)
     timings.append(total(timings, TARGET_TOTAL))
-    return report(f"TPC-H, scale {args.scale:g}", timings, args.json, scale=args.scale, rounds=args.rounds)
+    return report(
+        f"TPC-H, scale {args.scale:g}", timings, args.json, scale=args.scale, rounds=args.rounds, by_cpu=args.cpu
+    )
 
 
 if __name__ == "__main__":

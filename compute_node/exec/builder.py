@@ -46,6 +46,7 @@ class Builder:
         self._making: Plan | None = None
         """the plan node whose executor node is being made"""
         self._subplans: dict[int, Node] = {}
+        self._runners: dict[int, tuple[SubPlan, SubplanRunner]] = {}
         self._ctes: dict[int, Node] = {}
         self._free: dict[int, frozenset[int]] = {}
 
@@ -113,9 +114,14 @@ class Builder:
         return self.catalog.aggregate(oid)
 
     def subplan(self, node: SubPlan) -> SubplanRunner:
-        """The runner of a sub-select."""
+        """The runner of a sub-select at its place: the same for each way in which that is compiled."""
+        known = self._runners.get(id(node))
+        if known is not None:
+            return known[1]
         plan = self.planned.subplans[node.plan]
         inner = self._subplans.get(node.plan)
         if inner is None:
             inner = self._subplans[node.plan] = self.node(plan)
-        return SubplanRunner(node, inner, self, self.free(plan))
+        runner = SubplanRunner(node, inner, self, self.free(plan))
+        self._runners[id(node)] = (node, runner)
+        return runner

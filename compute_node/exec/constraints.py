@@ -145,15 +145,16 @@ def row_verifier(
     relation: RelationDesc,
     checks: Sequence[tuple[str, Expr]],
     row_checks: Sequence[PlannedCheck] = (),
+    shown: tuple[RelationDesc, tuple[int, ...]] | None = None,
 ) -> Callable[[ExecContext, list[Row]], None] | None:
     """A function that raises for the first of a batch of full new rows that breaks a constraint; None: there are
-    none."""
+    none. ``shown``: see ``violation``."""
     attnos = not_null_attnos(relation)
     if not attnos and not checks and not row_checks:
         return None
 
     def fail(ctx: ExecContext, row: Row, reason: Reason) -> None:
-        raise violation(ctx, builder, relation, row, reason)
+        raise violation(ctx, builder, relation, row, reason, shown)
 
     unit = Unit()
     compiler = Compiler(unit, row_scope([not column.not_null for column in relation.columns]), builder)

@@ -61,14 +61,15 @@ def layout(places: Sequence[int] | None) -> Lay | None:
 def key_values(builder: Builder, relation: RelationDesc) -> BatchFunction:
     """``[the key's values as a tuple for row in batch]``."""
     unit = Unit()
-    compiler = Compiler(unit, _scope(relation), builder)
+    compiler = Compiler(unit, _scope(), builder)
     codes = [compiler.value(over_row(item, relation)) for item in key_expressions(builder.catalog, relation)]
     body = "".join(f"{code.text}, " for code in codes)
     return unit.link(unit.function("c, b", [f"return [({body}) for r in b]"]))
 
 
-def _scope(relation: RelationDesc) -> Scope:
-    return row_scope([not column.not_null for column in relation.columns])
+def _scope() -> Scope:
+    """Of a row that is not tested yet: NOT NULL says nothing of it."""
+    return row_scope(None)
 
 
 class Placer:
@@ -79,7 +80,7 @@ class Placer:
     def __init__(self, builder: Builder, relation: RelationDesc) -> None:
         self.index: PartitionIndex = partitions_of(builder.catalog, relation)
         unit = Unit()
-        compiler = Compiler(unit, _scope(relation), builder)
+        compiler = Compiler(unit, _scope(), builder)
         if self.index.key.strategy == HASH:
             text = self._hashed(unit, compiler, builder, relation)
         else:

@@ -84,7 +84,8 @@ class _Leaf:
 
     def __init__(self, plan: pl.Insert, route: pl.Route, builder: Builder) -> None:
         self.lay = layout(route.places)
-        self.store = RowStore(plan_of_leaf(plan, route), builder)
+        attnos = tuple([place + 1 for place in route.target_of])
+        self.store = RowStore(plan_of_leaf(plan, route), builder, shown=(plan.relation, attnos))
 
 
 Part = tuple[pl.Route, list[Row], list[int] | None]

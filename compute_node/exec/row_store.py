@@ -17,7 +17,7 @@ from compute_node.exec.compile.rows import batch_function
 from compute_node.exec.constraints import row_verifier
 from compute_node.exec.nodes.base import Batch
 from compute_node.exec.placing import Mover, PartitionTest
-from compute_node.relations.descriptors import IndexDesc
+from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
 
@@ -47,7 +47,7 @@ def copied_columns(plan: pl.Insert) -> frozenset[int]:
 
 class RowStore:
     """Of the table that ``plan`` inserts into; ``stored``: positions of columns that may be handles of stored values;
-    ``test``: of a partition that the statement names itself."""
+    ``test``: of a partition that the statement names itself; ``shown``: the table that it names instead of this one."""
 
     __slots__ = (
         "_arbiters",
@@ -64,13 +64,18 @@ class RowStore:
     )
 
     def __init__(
-        self, plan: pl.Insert, builder: Builder, stored: tuple[int, ...] = (), test: PartitionTest | None = None
+        self,
+        plan: pl.Insert,
+        builder: Builder,
+        stored: tuple[int, ...] = (),
+        test: PartitionTest | None = None,
+        shown: tuple[RelationDesc, tuple[int, ...]] | None = None,
     ) -> None:
         self._relation, self._system = plan.relation, plan.system
         # What a view asks, a row must meet that is stored, and no other.
         late = [check for check in plan.row_checks if plan.conflict and check.of_view]
         first = [check for check in plan.row_checks if check.kind in ("insert", "view") and check not in late]
-        self._verify = row_verifier(builder, plan.relation, plan.checks, first)
+        self._verify = row_verifier(builder, plan.relation, plan.checks, first, shown)
         self._verify_stored = row_verifier(builder, plan.relation, (), late) if late else None
         self._generate = generator(builder, plan.relation, plan.generated)
         self._stored = stored

@@ -171,13 +171,18 @@ class SubplanRunner:
 
     def probe(self, ctx: ExecContext, values: Row, key: Row) -> bool | None:
         """Hashed ANY."""
-        table = ctx.scratch.get(self)
+        table = ctx.scratch.get(self) or self.hashed(ctx)
+        result: bool | None = table.probe(self._key(ctx, key))  # type: ignore[misc]
+        return result
+
+    def hashed(self, ctx: ExecContext) -> HashedRows:
+        """The rows of a hashed ANY, gathered at first use."""
+        table: HashedRows | None = ctx.scratch.get(self)
         if table is None:
             sub_key = self._sub_key
             rows = [sub_key(ctx, row) for row in self._gathered(ctx)]  # type: ignore[misc]
             table = ctx.scratch[self] = HashedRows(rows)
-        result: bool | None = table.probe(self._key(ctx, key))  # type: ignore[misc]
-        return result
+        return table
 
     def _set(self, ctx: ExecContext, values: Row) -> None:
         parameters = ctx.exec_params

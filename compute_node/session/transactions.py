@@ -17,6 +17,7 @@ from aurora.errors import (
     InvalidSavepoint,
     NoActiveSqlTransaction,
     NotSupported,
+    ObjectNotInPrerequisiteState,
 )
 from compute_node.protocol import messages
 from compute_node.session import forwarding
@@ -292,6 +293,19 @@ def end(session: SessionState, committing: bool, chain: bool) -> bytes:
     session.env.transaction_timestamp = session.clock()
     session.block = IN_BLOCK
     return tag
+
+
+def prepare(session: SessionState) -> bytes:
+    """PREPARE TRANSACTION, which ends the block whether it succeeds or not. Without one, or in a failed one, it is a
+    ROLLBACK. 55000 as long as ``max_prepared_transactions`` is 0; 0A000 with any other value."""
+    if session.block != IN_BLOCK:
+        return plain_rollback(session)
+    abort(session)
+    if session.settings.get("max_prepared_transactions"):
+        raise NotSupported("prepared transactions are not supported")
+    raise ObjectNotInPrerequisiteState(
+        "prepared transactions are disabled", hint="Set max_prepared_transactions to a nonzero value."
+    )
 
 
 def _require_block(session: SessionState, what: str) -> None:

@@ -17,8 +17,8 @@ from aurora.errors import (
     InsufficientPrivilege,
     InvalidParameterValue,
     NoActiveSqlTransaction,
-    NotSupported,
     SqlSyntaxError,
+    UndefinedObject,
 )
 from compute_node.protocol import messages
 from compute_node.protocol.messages import Column
@@ -122,7 +122,13 @@ def _transaction(session: SessionState, call: Call) -> str:
         return transactions.release(session, node.savepoint_name)
     if kind == kinds.TRANS_STMT_ROLLBACK_TO:
         return transactions.rollback_to(session, node.savepoint_name)
-    raise NotSupported("prepared transactions are not supported")
+    if kind == kinds.TRANS_STMT_PREPARE:
+        transactions.prepare(session)
+        return "ROLLBACK"
+    transactions.forbid_in_block(
+        session, "COMMIT PREPARED" if kind == kinds.TRANS_STMT_COMMIT_PREPARED else "ROLLBACK PREPARED"
+    )
+    raise UndefinedObject(f'prepared transaction with identifier "{node.gid}" does not exist')
 
 
 def _set(session: SessionState, call: Call) -> str:

@@ -77,9 +77,9 @@ class RangeEntry:
     def has_family(self) -> bool:
         """Whether its rows are those of several tables, or of other tables than its own."""
         relation = self.relation
-        if not self.descends or relation is None or self.kind != "relation":
+        if relation is None or self.kind != "relation":
             return False
-        return bool(relation.children) or relation.is_partitioned
+        return relation.is_partitioned or (self.descends and bool(relation.children))
 
     @property
     def is_barrier(self) -> bool:

@@ -248,6 +248,7 @@ _declare("""
 3252 3413 pg_lsn_hash pg_lsn long
 2233 2234 hashtid tid tid
 4045 3416 jsonb_hash jsonb jsonb
+456 772 hashvarlena internal bytes
 """)
 
 _BY_TYPE: Final = {

@@ -40,3 +40,7 @@ SELECT id FROM fuzzed f WHERE NOT EXISTS (SELECT 1 FROM (SELECT 1 AS one) s WHER
 CREATE VIEW fuzzed_records AS SELECT r.x FROM fuzzed f NATURAL FULL JOIN fuzzed g JOIN jsonb_to_recordset('[{"id": 1, "x": "a"}]') r(id int, x text) ON f.id = r.id;
 SELECT pg_get_viewdef('fuzzed_records'::regclass);
 SELECT * FROM fuzzed_records;
+-- A FULL JOIN that could not be computed, and need not be.
+SELECT f.id FROM fuzzed f FULL JOIN fuzzed g ON f.id > g.id;
+SELECT f.id FROM fuzzed f FULL JOIN fuzzed g ON f.id > g.id WHERE false;
+SELECT f.id FROM fuzzed f FULL JOIN (VALUES (1, timestamp '2024-01-01')) g(id, at) ON g.at = date '2024-01-01' AND f.id > g.id WHERE NULL AND f.id > 0;

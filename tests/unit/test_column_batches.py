@@ -199,6 +199,12 @@ QUERIES = (
     "SELECT count(*), max(length(a.wide || b.wide)) FROM rows a JOIN rows b ON a.id % 5 = b.id WHERE b.wide <> 'x'",
     "SELECT count(DISTINCT wide), count(DISTINCT CASE WHEN id < 0 THEN wide ELSE repeat('x', 9999) END) FROM rows",
     "SELECT count(*) FROM (SELECT DISTINCT i, c FROM one) s",
+    "SELECT count(*), sum(id) FROM one WHERE i NOT IN (SELECT i FROM two WHERE i > 20)",
+    "SELECT count(*), sum(id) FROM one WHERE (i IN (SELECT i FROM two WHERE i > 20)) IS NULL OR b",
+    "SELECT count(*), sum(id) FROM one WHERE i NOT IN (SELECT i FROM two WHERE i > 2000)",
+    "SELECT count(*), sum(id) FROM one WHERE i NOT IN (SELECT id FROM two WHERE b AND n > 5) "
+    "OR d NOT IN (SELECT d FROM two)",
+    "SELECT count(*) FROM one WHERE q IN (SELECT i FROM two OFFSET 0) AND i NOT IN (SELECT 1 / (id - id) FROM two)",
     "SELECT DISTINCT i, t, c, b FROM one",
     "SELECT DISTINCT n, word FROM odd",
     "SELECT sum(i), count(t), count(*) FROM (SELECT DISTINCT i, t, d FROM one) s",
@@ -251,7 +257,9 @@ LOOKUPS = (
     "SELECT two.id FROM one two WHERE NOT EXISTS (SELECT FROM one WHERE one.id = two.i AND one.n > two.n)",
     "SELECT two.id, odd.t, odd.n, odd.later FROM one two JOIN odd ON odd.id = two.id WHERE two.i / odd.id = 0",
     "SELECT two.id, odd.n / two.i FROM one two JOIN odd ON odd.id = two.id",
-    "SELECT two.id, odd.n FROM one two LEFT JOIN odd ON odd.id = two.i",
+    "SELECT two.id, odd.n, odd.t FROM one two LEFT JOIN odd ON odd.id = two.i",
+    "SELECT s.k, s.id, one.n, odd.t FROM (SELECT id, i, 7 AS k FROM one OFFSET 0) s LEFT JOIN one ON one.id = s.i * 2 "
+    "LEFT JOIN odd ON odd.id = s.id AND odd.n < s.id",
     "SELECT c, count(*), sum(s.n) FROM (SELECT two.c, one.n FROM one two JOIN one ON one.id = two.i * 10) s GROUP BY c",
     "SELECT a.id, b.id, c.id FROM one a JOIN one b ON b.i = a.i JOIN one c ON c.id = b.id + 1 WHERE a.id % 30 = 1",
 )

@@ -16,7 +16,7 @@ from compute_node.access.gist.build import build_gist
 from compute_node.access.gist.classes import GistClass, Test, gist_class
 from compute_node.access.gist.keys import NULLS, VALUES, KeyForms, Keys
 from compute_node.access.gist.nearest import nearest_rows
-from compute_node.access.gist.pages import is_deleted
+from compute_node.access.gist.pages import DELETED, is_deleted
 from compute_node.access.gist.tree import GistTree, Node
 from compute_node.access.index_access import IndexAccess, ScanKey
 from compute_node.access.page_reuse import find_deleted
@@ -158,7 +158,7 @@ class GistIndex(IndexAccess):
 
 def is_deleted_node(node: Node) -> bool:
     """Whether the page has left the tree."""
-    return bool(node.flags & 2)
+    return bool(node.flags & DELETED)
 
 
 def _alive(node: Node, gone: set[int]) -> list[bytes] | None:

@@ -103,7 +103,8 @@ def add_columns(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd,
 
 
 def _inherit_column(ctx: DdlContext, desc: RelationDesc, column: ColumnDesc) -> None:
-    """A child gets a column of its parent, and its own children with it."""
+    """A child gets a column of its parent, and its own children with it. It may have got it by another way already."""
+    desc = relation(ctx, desc.oid)
     known = desc.column(column.name)
     if known is not None:
         if (known.type, known.typmod) != (column.type, column.typmod):
@@ -220,6 +221,9 @@ def prepare_family_types(
                 detail="USING expression contains a whole-row table reference.",
             )
     for table in opened(ctx, oids[1:]):
+        for command in commands:
+            if table.is_partitioned and (mine := table.column(command.name)) is not None:
+                refuse_key_column(ctx, table, mine, "alter")
         changes.append((table, prepare_column_types(ctx, table, commands)))
     return changes
 

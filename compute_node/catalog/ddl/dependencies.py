@@ -250,6 +250,11 @@ def drop(ctx: DdlContext, targets: list[Address], *, cascade: bool, silent: bool
             f"drop cascades to {len(cascaded)} other objects",
             detail="\n".join(f"drop cascades to {describe(ctx, address)}" for address in cascaded),
         )
+    for class_oid, oid, column in reversed(order):
+        # Before a row of any of them is touched: who holds a table may wait for such a row.
+        table = ctx.view.relation(oid) if class_oid == CLASS_RELATION and not column else None
+        if table is not None and table.kind in "rpm":
+            ctx.lock(table, ACCESS_EXCLUSIVE)
     for address in order:
         _remove(ctx, address)
 
@@ -259,7 +264,8 @@ def _check_not_internal(ctx: DdlContext, target: Address, named: set[Address]) -
     # What is a part of another index is dropped with that, or with its table.
     if target[0] not in (CLASS_RELATION, CLASS_TYPE, CLASS_PROC, CLASS_CAST) or target[2]:
         return
-    for record in ctx.rows.find("pg_depend", classid=target[0], objid=target[1]):
+    owners = ctx.rows.find("pg_depend", classid=target[0], objid=target[1])
+    for record in sorted(owners, key=lambda each: each.deptype != "P"):
         owner = (record.refclassid, record.refobjid, record.refobjsubid)
         if record.deptype in "iP" and owner not in named:
             shown = describe(ctx, owner)

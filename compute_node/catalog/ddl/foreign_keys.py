@@ -72,6 +72,8 @@ def add_foreign_key(
     ctx: DdlContext, desc: RelationDesc, node: ast.Constraint, columns: Sequence[str], *, validate: bool
 ) -> None:
     """Add one; ``validate``: the table may have rows. 23503, 42501, 42703, 42704, 42710, 42804, 42809, 42830, 42P16."""
+    if desc.is_partitioned:
+        raise NotSupported("foreign keys of partitioned tables are not supported")
     referenced = _referenced_table(ctx, desc, node)
     attnos = [_key_column(desc, name) for name in columns]
     if len(attnos) > COLUMNS_MAX:
@@ -139,6 +141,8 @@ def _referenced_table(ctx: DdlContext, desc: RelationDesc, node: ast.Constraint)
     found = ctx.find(node.pktable)
     if found is None:
         raise InvariantViolation("a referenced table that is not there")
+    if found.is_partitioned:
+        raise NotSupported("foreign keys that reference partitioned tables are not supported")
     if found.kind != "r":
         raise WrongObjectType(f'referenced relation "{found.name}" is not a table')
     if found.oid < FIRST_NORMAL_OID:

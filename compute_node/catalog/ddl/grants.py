@@ -88,6 +88,7 @@ def grant_statement(ctx: DdlContext, node: ast.GrantStmt) -> str:
     if node.grantor is not None and role_oid(ctx, node.grantor) != ctx.user_oid:
         raise NotSupported("grantor must be current user")
     is_parameter = node.objtype == _O.OBJECT_PARAMETER_ACL
+    parameters = parameter_names(node.objects, bool(node.is_grant)) if is_parameter else []
     targets = [] if is_parameter else grant_targets(ctx, node)
     grantees = tuple(grantee_oid(ctx, spec) for spec in node.grantees)
     privileges, columns = _privileges(node)
@@ -99,9 +100,8 @@ def grant_statement(ctx: DdlContext, node: ast.GrantStmt) -> str:
         bool(node.grant_option),
         node.behavior == enums.DropBehavior.DROP_CASCADE,
     )
-    if is_parameter:
-        for name in parameter_names(node.objects, change.is_grant):
-            change_parameter(ctx, name, change.is_grant, partial(_of_parameter, ctx, change))
+    for name in parameters:
+        change_parameter(ctx, name, change.is_grant, partial(_of_parameter, ctx, change))
     for target in targets:
         if target.desc is not None:
             _grant_relation(ctx, target.desc, change, columns, node.objtype)

@@ -17,6 +17,7 @@ from compute_node.relations.partitions import (
     PartitionBound,
     PartitionKey,
 )
+from compute_node.sql.analyze.collations import collation_of_expression
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.deparse.expressions import deparse_stored, quote_literal
 from compute_node.sql.expressions import And
@@ -91,7 +92,7 @@ def key_column_texts(view: CatalogView, env: TypeEnv, desc: RelationDesc) -> lis
         if not attno:
             is_call = isinstance(expr, FunctionCall) and not expr.operator and expr.display not in ("cast", "coercion")
             text = text if is_call else f"({text})"
-        usual = desc.columns[attno - 1].collation if attno else view.type(kind).collation
+        usual = desc.columns[attno - 1].collation if attno else collation_of_expression(view, desc, expr)
         named = view.collation(collation) if collation and collation != usual else None
         text += "" if named is None else f" COLLATE {quote_identifier(named.name)}"
         default = view.default_operator_class(kind, method.oid)

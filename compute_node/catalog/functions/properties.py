@@ -12,6 +12,7 @@ from aurora.datum import Datum
 from aurora.errors import InternalError
 from compute_node.catalog.functions.call import Call
 from compute_node.catalog.rows import Record
+from compute_node.relations.access_methods import DISTANCE_CLASSES, RETURNING_CLASSES
 
 
 class _Method(NamedTuple):
@@ -100,10 +101,14 @@ def column_property(call: Call, oid: int, attno: int, name: str) -> bool | None:
         return method.order and row.indoption[attno - 1] & bit == wanted
     if name == "orderable":
         return is_key and method.order
+    kind = row.indclass[attno - 1] if is_key else 0
     if name == "distance_orderable":
-        return None if is_key and method.order_by_operator else False
+        is_unknown = method.order_by_operator and not is_key
+        return None if is_unknown else method.order_by_operator and kind in DISTANCE_CLASSES
     if name == "returnable":
-        return method.returns
+        if method is _METHODS[_GIST] and not is_key:
+            return None
+        return method.returns or kind in RETURNING_CLASSES or (method.include and not is_key)
     if name in ("search_array", "search_nulls"):
         return getattr(method, name) if is_key else None
     return None

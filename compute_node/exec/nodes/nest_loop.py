@@ -85,12 +85,14 @@ class NestLoopNode(Node):
         self, ctx: ExecContext, lookup: ColumnLookup, batch: ColumnBatch, keys: list[Row]
     ) -> Iterator[ColumnBatch]:
         given = 0
-        for found in lookup.joined(ctx, batch, keys):
-            if isinstance(found, int):
-                given += found
-            else:
-                yield found
-        self._inner.ran(ctx, batch.count, given)
+        try:
+            for found in lookup.joined(ctx, batch, keys):
+                if isinstance(found, int):
+                    given += found
+                else:
+                    yield found
+        finally:
+            self._inner.ran(ctx, batch.count, given)
 
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """In the outer side's order."""

@@ -18,6 +18,7 @@ from aurora.kernels import groups as groups_kernel
 from compute_node.access.stored import Toasted
 from compute_node.exec.compile.rows import batch_function, column_index, flags_function, is_volatile, value_function
 from compute_node.exec.stored_values import HOW_STORED
+from compute_node.exec.subplan import SubplanRunner, equality_pairs
 from compute_node.exec.vectors.operators import Operator, column_operator, is_membership, nulls_of
 from compute_node.exec.vectors.vector import (
     KINDS,
@@ -33,7 +34,7 @@ from compute_node.exec.vectors.vector import (
     scanned,
 )  # fmt: skip
 from compute_node.sql import expressions as ex
-from compute_node.types.oids import BOOL, BPCHAR
+from compute_node.types.oids import BOOL, BPCHAR, INT2, INT4, INT8
 
 if TYPE_CHECKING:
     from compute_node.exec.compile.compiler import Linker
@@ -53,6 +54,10 @@ _BESIDES: Final = (
 )
 """what is computed by somebody else, or in the middle of something"""
 LIST_MAX: Final = 16
+KEYS_AT_ONCE: Final = 8192
+KEY_BYTES: Final = 24
+"""of a number's place among those that are looked up"""
+_WHOLE: Final = frozenset((INT2, INT4, INT8))
 
 
 class Vectorizer:
@@ -94,6 +99,8 @@ class Vectorizer:
             return self._any_of(node)
         if isinstance(node, ex.Case):
             return self._case(node)
+        if isinstance(node, ex.SubPlan):
+            return self._in_hashed(node)
         return None
 
     @staticmethod
@@ -148,6 +155,19 @@ class Vectorizer:
         if is_membership(function, node.use_or):
             return _member(left, array, kind, function.arguments[1] == BPCHAR, node.use_or)
         return _any_of(operator, left, array, kind, node.use_or)
+
+    def _in_hashed(self, node: ex.SubPlan) -> Evaluate | None:
+        """IN of a hashed sub-select over one column of integers, dates or times."""
+        pairs = equality_pairs(node)
+        if pairs is None or len(pairs) != 1:
+            return None
+        left, right = pairs[0]
+        same = left.type == right.type or (left.type in _WHOLE and right.type in _WHOLE)
+        argument = self.compile(left)
+        if not same or KINDS.get(left.type) != "i" or argument is None:
+            return None
+        runner = self._linker.subplan(node)
+        return None if runner.hash_pairs is None else _in_hashed(argument, runner)
 
     def _case(self, node: ex.Case) -> Evaluate | None:
         if node.operand is not None or node.type not in KINDS or KINDS[node.type] == "s":
@@ -327,6 +347,29 @@ def _member(left: Evaluate, array: Callable[[ExecContext], Datum], kind: str, pa
             texts.assign(listed.values, listed.offsets, None)
             found = texts.find(values.values, values.offsets, None) >= 0
         return Vector("b", found if positive else ~found, values.nulls)
+
+    return evaluate
+
+
+def _in_hashed(argument: Evaluate, runner: SubplanRunner) -> Evaluate:
+    def evaluate(batch: ColumnBatch, ctx: ExecContext) -> Vector:
+        values = argument(batch, ctx).spread(batch.count)
+        if values.kind != "i":
+            raise Unsuited
+        rows = runner.hashed(ctx)
+        numbered = ctx.scratch.get(("numbered", runner))
+        if numbered is None:
+            keys = np.fromiter((row[0] for row in rows.keys), np.int64, len(rows.keys))
+            numbered = ctx.scratch["numbered", runner] = groups_kernel.Groups(1)
+            for start in range(0, len(keys), KEYS_AT_ONCE):
+                ctx.check()
+                ctx.account.charge(KEY_BYTES * len(keys[start : start + KEYS_AT_ONCE]))
+                numbered.assign([keys[start : start + KEYS_AT_ONCE]], [None], False)
+        found = numbered.find([values.values], [values.nulls]) >= 0
+        if rows.partial:
+            return Vector("b", found, ~found)
+        # Nothing is in nothing, NULL neither.
+        return Vector("b", found, values.nulls if rows.keys else None)
 
     return evaluate
 

@@ -183,7 +183,9 @@ class Inner:
         self.met = bytearray(count)
         numbers = np.concatenate([np.zeros(0, np.int32), *self._numbers])
         without = int((numbers < 0).sum())
+        HUB.pulse()
         self._order = sorted_rows([numbers])[without:]
+        HUB.pulse()
         self._counts = np.bincount(numbers[numbers >= 0], minlength=self.keys.count)
         self._starts = np.cumsum(self._counts) - self._counts
 

@@ -158,6 +158,7 @@ class ColumnLookup:
         for numbers, rows in found:
             for outer_rows, inner in self._parts(numbers, rows):
                 ctx.check()
+                until = int(outer_rows[-1])
                 pairs = ColumnBatch.joined(inner.count, (batch, outer_rows), (inner, np.arange(inner.count)))
                 for place, test in enumerate(self._tests):
                     if place == self._of_scan:
@@ -169,8 +170,7 @@ class ColumnLookup:
                     yield pairs.count
                 met[outer_rows] = True
                 if self._kind == "left":
-                    # The last row may have more matches to come.
-                    until = int(numbers[-1])
+                    # Of the last row more matches may come.
                     pairs = self._with_missed(batch, met, given, until, pairs, outer_rows)
                     given = max(given, until)
                 if pairs.count and self._kind in ("inner", "left"):
@@ -208,9 +208,10 @@ class ColumnLookup:
             return pairs
         alone = self._alone(batch, missed)
         order = np.argsort(np.concatenate([outer_rows, missed]), kind="stable")
-        columns = [
-            _together(pairs.column(place), alone.column(place), pairs.count).take(order) for place in range(pairs.width)
-        ]
+        columns = []
+        for place in range(pairs.width):
+            first, second = (each.column(place).spread(each.count) for each in (pairs, alone))
+            columns.append(_together(first, second).take(order))
         return ColumnBatch(len(order), columns)
 
     def _shown(self, ctx: ExecContext, pairs: ColumnBatch) -> ColumnBatch:
@@ -220,10 +221,10 @@ class ColumnLookup:
             return ColumnBatch.of_rows(self._rowwise.shown(ctx, pairs), len(self.kinds))
 
 
-def _together(first: Vector, second: Vector, count: int) -> Vector:
+def _together(first: Vector, second: Vector) -> Vector:
     """Columns one after the other; of ``second`` all may be NULL, of any scale."""
     if first.kind == "n" == second.kind and second.is_empty:
-        nulls = np.zeros(count, np.bool_) if first.nulls is None else first.nulls
+        nulls = np.zeros(len(first), np.bool_) if first.nulls is None else first.nulls
         scales = first.scales
         if scales is not None:
             scales = np.concatenate([scales, np.full(len(second), first.scale, np.int16)])

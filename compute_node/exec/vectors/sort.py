@@ -101,6 +101,7 @@ class ColumnSort:
         ``ties`` has them. ``Unsuited`` when they are not comparable."""
         sorted_by: list[Ints] = []
         for place, key in enumerate(self._keys):
+            HUB.pulse()
             column = concatenated([keys[place] for keys in batches])
             if column.kind not in RANKED:
                 raise Unsuited
@@ -130,8 +131,9 @@ def _with_ties(order: Ints, sorted_by: Sequence[Ints]) -> Ints:
     return np.array(arranged(found.tolist(), None), np.int64)
 
 
-def sorted_rows(arrays: list[Ints]) -> Ints:
-    """Rows in the order of the last array, then the one before …; equal ones as they stand."""
+def sorted_rows(arrays: list[Datum]) -> Ints:
+    """Rows in the order of the last array, then the one before …; equal ones as they stand. Arrays of numbers, or of
+    bytes of one length."""
     return _sorted(arrays) if len(arrays[0]) < IN_THREAD_ROWS else run_in_thread(_sorted, arrays)
 
 
@@ -333,7 +335,7 @@ class Kept:
             bound = min(each.order[-1] for each in sources)
             parts = [each.until(bound) for each in sources]
             rows, keys = (_together([part[at] for part in parts]) for at in (0, 1))
-            yield rows, keys, np.argsort(np.concatenate([part[2] for part in parts]), kind="stable")
+            yield rows, keys, sorted_rows([np.concatenate([part[2] for part in parts])])
 
 
 def _together(parts: Sequence[ColumnBatch]) -> ColumnBatch:

@@ -11,7 +11,7 @@ from compute_node.sql.analyze.context import Analysis, Scope, fail, session_env
 from compute_node.sql.analyze.expressions import transform
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.sql.catalog_view import CatalogView
-from compute_node.sql.expressions import Collate, Expr, walk
+from compute_node.sql.expressions import Expr
 from compute_node.sql.query import Query
 
 
@@ -20,23 +20,15 @@ def analyze_bound(
     node: ast.Node,
     source: str,
     column: str,
-    key: tuple[int, int, int],
+    key: tuple[int, int],
     session: object = None,
 ) -> Expr:
-    """One value of FOR VALUES for the key column that messages call ``column``; ``key``: its type, typmod and
-    collation. 0A000 for what reads rows, 42804 where it has no assignment cast, or another collation is asked for."""
-    kind, typmod, collation = key
+    """One value of FOR VALUES for the key column that messages call ``column``; ``key``: its type and typmod.
+    0A000 for what reads rows, 42804 where it has no assignment cast."""
+    kind, typmod = key
     analysis = Analysis(catalog, [], source, session_env(session), allow_params=False)
     scope = Scope(analysis, Query("select"), clause="BOUND")
     value = transform(scope, node)
-    for item in walk(value):
-        if isinstance(item, Collate) and item.collation != collation:
-            raise fail(
-                DatatypeMismatch,
-                f'collation of partition bound value for column "{column}" does not match partition key collation'
-                f' "{_name(catalog, collation)}"',
-                value.location,
-            )
     found = coerce(scope, value, kind, typmod, "a")
     if found is None:
         shown = format_type(catalog, kind)
@@ -61,8 +53,3 @@ def _nodes(node: object) -> list[ast.Node]:
     if not isinstance(node, ast.Node) or isinstance(node, ast.SubLink):
         return []
     return [node, *(found for name in node for found in _nodes(getattr(node, name)))]
-
-
-def _name(catalog: CatalogView, collation: int) -> str:
-    found = catalog.collation(collation)
-    return "" if found is None else found.name

@@ -79,7 +79,8 @@ def expand(catalog: CatalogView, query: Query, known: dict[int, tuple[Member, ..
     for rte, entry in enumerate(query.range_table):
         if entry.has_family and entry.relation is not None and rte not in known:
             members = []
-            for table in tables_of(catalog, entry.relation):
+            # ONLY a partitioned table is nothing.
+            for table in tables_of(catalog, entry.relation) if entry.descends else ():
                 members.append(Member(len(entries), rte, table, matching_attnos(entry.relation, table)))
                 entries.append(_entry_of(entry, table))
             known[rte] = tuple(members)

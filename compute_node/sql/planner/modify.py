@@ -205,7 +205,7 @@ def _change(planner: QueryPlanner, relation: RelationDesc) -> Plan:
             generated=generated(planner.catalog, relation),
             returning=bound_returning,
             system=tuple(system),
-            alias=query.range_table[rte].alias,
+            alias=query.range_table[query.result_rte].alias,
             named=named,
             moves=_moves(planner),
         )
@@ -219,7 +219,7 @@ def _change(planner: QueryPlanner, relation: RelationDesc) -> Plan:
             tid_column=tid_column,
             returning=bound_returning,
             system=tuple(system),
-            alias=query.range_table[rte].alias,
+            alias=query.range_table[query.result_rte].alias,
             named=named,
         )
     plan.output = bound_returning

@@ -617,6 +617,9 @@ class QueryPlanner:
 
     def _full_join(self, tree: JoinItem, quals: list[Expr]) -> Rel:
         condition = [] if tree.condition is None else self.conditions(tree.condition)
+        if any(isinstance(item, Const) and item.value is not True for item in self.constant_quals):
+            # No row is asked for, so it does not matter what cannot be joined.
+            condition = []
         for qual in condition:
             self._note(qual)
         left = Item("inner", self._tree_rel(tree.left, []))

@@ -120,7 +120,7 @@ class BoundReader:
     def _value(self, node: ast.Node, place: int) -> Datum:
         refuse_columns(node)
         key, ctx = self._key, self._ctx
-        asked = key.types[place], key.typmods[place], key.collations[place]
+        asked = key.types[place], key.typmods[place]
         found = analyze_bound(ctx.view, node, ctx.source, self._name(place), asked, ctx.session)
         return evaluate(ctx, found)
 

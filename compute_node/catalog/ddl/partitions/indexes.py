@@ -12,12 +12,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pglast import ast
 
 from aurora.errors import (
+    InvalidObjectDefinition,
     InvariantViolation,
     NotSupported,
     ObjectNotInPrerequisiteState,
     SqlError,
     UndefinedTable,
-    WrongObjectType,
 )
 from compute_node.catalog.ddl.context import CLASS_CONSTRAINT, CLASS_RELATION, DdlContext
 from compute_node.catalog.ddl.indexes import copy_index
@@ -179,7 +179,7 @@ def attach_index(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd
     name = command.def_.name
     found = ctx.find(name)
     if found is None or found.kind not in "iI":
-        raise WrongObjectType(f'"{name.relname}" is not an index')
+        raise InvalidObjectDefinition(f'"{name.relname}" is not an index')
     ctx.lock(found, ACCESS_EXCLUSIVE)
     ctx.check_owner(found)
     child, own = _with_table(ctx, found.oid)
@@ -199,7 +199,8 @@ def attach_index(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd
     if not is_alike(child, own, table, index):
         if _taken(ctx, child, index):
             raise refused(f'Another index is already attached for partition "{child.name}".')
-        raise refused("The index definitions do not match.")
+        mismatch = refused("The index definitions do not match.")
+        raise InvalidObjectDefinition(mismatch.message, detail=mismatch.detail)
     if index.constraint and not own.constraint:
         raise refused(
             f'The index "{index.name}" belongs to a constraint in table "{table.name}" but no constraint exists for'
