@@ -49,6 +49,13 @@ class Settings:
     def show(self, name: str) -> str:
         return self.values[name]
 
+    def mark(self) -> int:
+        """Nobody changes a setting here, so there is nothing to go back to."""
+        return 0
+
+    def rollback_to(self, mark: int) -> None:
+        """See ``mark``."""
+
 
 class Session:
     """What the catalog and DDL use of a session."""

@@ -30,7 +30,7 @@ def index(columns: str, number: int = 0, **extra: object) -> IndexDesc:
     n = len(attnos)
     made = IndexDesc(
         18001 + number, 18001 + number, f"w_{columns.replace(',', '_') or 'e'}_{number}", attnos, False, False,
-        descending=(False,) * n, nulls_first=(False,) * n,
+        descending=(False,) * n, nulls_first=(False,) * n, codes=(0,) * n,
     )  # fmt: skip
     return replace(made, **extra)  # type: ignore[arg-type]
 
