@@ -209,7 +209,7 @@ SET ROLE rs_one;
 SELECT count(*) FROM rd;
 RESET ROLE;
 DROP FUNCTION rs_may CASCADE;
-SELECT polname FROM pg_policy WHERE polrelid = 'rd'::regclass;
+SELECT polname FROM pg_policy WHERE polrelid = 'rd'::regclass ORDER BY 1;
 CREATE POLICY p_own ON rd USING (who = current_user);
 CREATE FUNCTION rs_count() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM rd';
 CREATE FUNCTION rs_count_definer() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS 'SELECT count(*) FROM rd';
