@@ -663,8 +663,13 @@ class QueryPlanner:
 
     def _leaf(self, rte: int, quals: list[Expr]) -> Rel:
         entry = self._inlined(self.query.range_table[rte])
-        if entry.security:
-            quals = [*self.security_of(rte), *quals]
+        security = self.security_of(rte)
+        rel = self._entry_rel(rte, entry, [*security, *quals])
+        rel.security = security
+        return rel
+
+    def _entry_rel(self, rte: int, entry: RangeEntry, quals: list[Expr]) -> Rel:
+        """The same with all its conditions given."""
         if entry.kind == "relation" and entry.relation is not None:
             self.statement.relations.add(entry.relation.oid)
             if entry.sample is not None:
