@@ -78,8 +78,6 @@ class QueryPlanner:
         """all conditions of WHERE that did not become joins, found by ``join_path``"""
         self._grouped_by: list[tuple[Expr, Expr]] = []
         """keys of groups with sub-selects, as they are written and prepared"""
-        self._security: dict[tuple[int, tuple[Expr, ...]], list[Expr]] = {}
-        """what ``security_of`` has prepared"""
 
     # --- expressions ------------------------------------------------------------------------------------------------
 
@@ -541,11 +539,11 @@ class QueryPlanner:
             if kind == "inner":
                 mine = [qual for qual in pool if relids(qual) <= own]
                 taken |= {id(qual) for qual in mine}
-                items.append(Item(kind, self._tree_rel(tree, mine), self._guarded(tree, mine)))
+                items.append(Item(kind, self._tree_rel(tree, mine), mine))
             else:
                 mine = [qual for qual in condition if relids(qual) and relids(qual) <= own]
                 rest = [qual for qual in condition if qual not in mine]
-                items.append(Item(kind, self._tree_rel(tree, mine), self._guarded(tree, mine), rest, min_left))
+                items.append(Item(kind, self._tree_rel(tree, mine), mine, rest, min_left))
         return items, [qual for qual in pool if id(qual) not in taken]
 
     @staticmethod
@@ -628,8 +626,8 @@ class QueryPlanner:
             condition = []
         for qual in condition:
             self._note(qual)
-        left = Item("inner", self._tree_rel(tree.left, []), self._guarded(tree.left, []))
-        right = Item("full", self._tree_rel(tree.right, []), self._guarded(tree.right, []), condition)
+        left = Item("inner", self._tree_rel(tree.left, []))
+        right = Item("full", self._tree_rel(tree.right, []), on=condition)
         keys, rest = hash_keys(self.catalog, condition, left.relids, right.relids)
         merges = bool(condition) and all(self._merges(qual, left.relids, right.relids) for qual in condition)
         if not keys and not merges and any(not isinstance(item, Const) for item in rest):
@@ -653,17 +651,7 @@ class QueryPlanner:
 
     def security_of(self, rte: int) -> list[Expr]:
         """What a row of a range entry must meet before any other condition looks at it, prepared."""
-        written = self.query.range_table[rte].security
-        found = self._security.get((rte, written))
-        if found is None:
-            found = [part for item in written for part in self.conditions(item)]
-            self._security[rte, written] = found
-        return found
-
-    def _guarded(self, tree: FromTree, quals: list[Expr]) -> list[Expr]:
-        """The conditions about an item alone, with which its table may be read once more: behind what a row must meet
-        to be seen."""
-        return [*self.security_of(tree.rte), *quals] if isinstance(tree, FromItem) else quals
+        return [part for item in self.query.range_table[rte].security for part in self.conditions(item)]
 
     def _leaf(self, rte: int, quals: list[Expr]) -> Rel:
         entry = self._inlined(self.query.range_table[rte])
@@ -814,7 +802,6 @@ class QueryPlanner:
         mentioned = frozenset[int]().union(*(relids(qual) for qual in others)) - own
         if len(trees) == 1:
             rel = self._tree_rel(trees[0], mine)
-            mine = self._guarded(trees[0], mine)
         else:
             items, rest = self._flatten(trees, mine)
             rel = self._search(items, [(q, relids(q)) for q in rest])
