@@ -331,6 +331,8 @@ UPDATE rj SET n = 0;
 INSERT INTO rj_asks VALUES (31, 'rs_one', 20);
 UPDATE rj_asks SET n = 20;
 COPY rj_all TO STDOUT;
+COMMENT ON POLICY own ON rj IS 'mine';
+COMMENT ON CONSTRAINT rj_pkey ON rj IS 'mine';
 RESET ROLE;
 -- a view that is changed and not read asks for no SELECT behind it, nor for what SELECT's policies say
 REVOKE ALL ON rj FROM rs_one;
