@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aurora.datum import Datum, Row
-from aurora.errors import InternalError, InvariantViolation
+from aurora.errors import InvariantViolation, NotSupported
 from compute_node.exec.compile.compiler import Compiler, tuple_text
 from compute_node.exec.compile.rows import batch_function, is_volatile
 from compute_node.exec.compile.unit import Code, Scope, Unit
@@ -328,7 +328,7 @@ class RowChange:
         except RowViolation as failure:
             raise self.explain(ctx, table, tid, failure) from None
         except _RowMoves:
-            raise InternalError(
+            raise NotSupported(
                 "invalid ON UPDATE specification",
                 detail="The result tuple would appear in a different partition than the original tuple.",
             ) from None

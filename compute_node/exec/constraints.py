@@ -41,7 +41,9 @@ class RowViolation(Exception):
 
 def failing_row(ctx: ExecContext, builder: Builder, relation: RelationDesc, row: Row) -> str | None:
     """The detail line. Of columns that the user may not read only those are shown that the statement sets; None when
-    there are none."""
+    there are none, and where policies hold."""
+    if relation.row_security and ctx.session.catalog_function("row_security_active", relation.oid):
+        return None
     readable = ctx.session.catalog_function("readable_columns", relation.oid)
     visible = None if readable is None else {*readable, *_set_columns(builder, relation)}
     names, shown = [], []

@@ -200,17 +200,20 @@ def _query(session: SessionState, node: ast.Node) -> Any:
 
 def _check_source(session: SessionState, name: ast.RangeVar, columns: list[str] | None) -> None:
     """``COPY name (columns) TO`` takes tables only. Raises 42P01, 42701, 42703, 42809."""
-    relation = session.engine.catalog.view(session).find_relation(name.schemaname, name.relname)
+    view = session.engine.catalog.view(session)
+    relation = view.find_relation(name.schemaname, name.relname)
     if relation is None:
         shown = f"{name.schemaname}.{name.relname}" if name.schemaname else name.relname
         raise UndefinedTable(f'relation "{shown}" does not exist')
     if relation.kind == "v":
         raise WrongObjectType(f'cannot copy from view "{relation.name}"', hint="Try the COPY (SELECT ...) TO variant.")
-    if relation.is_partitioned:
+    if relation.is_partitioned and view.policies_hold(relation, session.user_oid):
+        pass  # a SELECT of ONLY the table by its policies, which has no rows of its own
+    elif relation.is_partitioned:
         raise WrongObjectType(
             f'cannot copy from partitioned table "{relation.name}"', hint="Try the COPY (SELECT ...) TO variant."
         )
-    if relation.kind != "r":
+    elif relation.kind != "r":
         what = "sequence" if relation.kind == "S" else "non-table relation"
         raise WrongObjectType(f'cannot copy from {what} "{relation.name}"')
     input_columns(relation, columns)

@@ -69,7 +69,9 @@ class RangeEntry:
     order"""
     check_as: int | None = None
     """of a table that a view which is changed stands for: the role that must hold the privileges, 0 for the current
-    user; the view reads it, too"""
+    user"""
+    modes: int | None = None
+    """of such a table: the modes that the statement needs of the view, whatever the view itself reads"""
     descends: bool = False
     """a table's or view's: whether its descendants' rows are meant, too (no ONLY)"""
 

@@ -85,14 +85,13 @@ def is_security_invoker(view: RelationDesc) -> bool:
 
 
 def change_of(query: Query) -> RelationAccess:
-    """What an INSERT, UPDATE or DELETE does to its target, whatever it reads of it."""
+    """What an INSERT, UPDATE or DELETE needs of its target; SELECT where it reads it, without the columns."""
     if query.target is None:
         raise InvariantViolation("a data change without a target")
     use = _Use(query.target, 0, 0)
     _note_change(query, use)
-    return RelationAccess(
-        use.relation, use.modes, frozenset(use.selected), frozenset(use.inserted), frozenset(use.updated)
-    )
+    modes = places_of(query)[id(query.range_table[query.result_rte])].modes
+    return RelationAccess(use.relation, modes, inserted=frozenset(use.inserted), updated=frozenset(use.updated))
 
 
 def _note_change(query: Query, use: _Use) -> None:
@@ -167,12 +166,13 @@ class _Collector:
 
     def places(self) -> dict[int, Place]:
         """What was found, by the range entries' ids."""
-        return {
-            id(query.range_table[number]): Place(
-                number, query.command, query.target is not None and number == query.result_rte, use.modes, use.check_as
-            )
-            for query, number, use in self._entries
-        }
+        found = {}
+        for query, number, use in self._entries:
+            entry = query.range_table[number]
+            modes = use.modes if entry.modes is None else entry.modes
+            is_target = query.target is not None and number == query.result_rte
+            found[id(entry)] = Place(number, query.command, is_target, modes, use.check_as)
+        return found
 
     def visit(self, query: Query, outer: list[_Level], check_as: int, locked: bool) -> None:
         """One query level. ``outer``: the levels around it, innermost last; ``locked``: a FOR UPDATE outside means its
@@ -190,8 +190,6 @@ class _Collector:
             if locked or number in locked_here:
                 modes |= UPDATE
             used = _Use(entry.relation, modes, check_as if entry.check_as is None else entry.check_as)
-            if entry.check_as is not None:
-                used.modes |= SELECT
             level.append(used)
             self.uses.append(used)
             self._entries.append((query, number, used))

@@ -179,3 +179,15 @@ SELECT p, pg_indexam_has_property(2742, p) FROM unnest(array['can_order', 'can_u
 SELECT p, pg_index_has_property('g_a', p), pg_index_column_has_property('g_a', 1, p) FROM unnest(array['clusterable', 'index_scan', 'bitmap_scan', 'backward_scan', 'orderable', 'distance_orderable', 'returnable', 'search_array', 'search_nulls']) p;
 CREATE OPERATOR CLASS my_array_ops FOR TYPE anyarray USING gin AS OPERATOR 1 && (anyarray, anyarray), OPERATOR 2 @> (anyarray, anyarray), FUNCTION 2 ginarrayextract(anyarray, internal, internal), FUNCTION 3 ginqueryarrayextract(anyarray, internal, smallint, internal, internal, internal, internal), FUNCTION 4 ginarrayconsistent(internal, smallint, anyarray, int, internal, internal, internal, internal), FUNCTION 6 ginarraytriconsistent(internal, smallint, anyarray, int, internal, internal, internal);
 DROP TABLE g, gj, gk, gd;
+
+-- Items that are equal, and not for the language the server is written in.
+create table gin_nan (id int, f float8[], t interval[]);
+insert into gin_nan select i, array['NaN', 'NaN', i, '-0', 0]::float8[], array['1 day', '24 hours', '1 mon', '30 days']::interval[]
+  from generate_series(1, 200) i;
+create index gin_nan_f on gin_nan using gin (f, t);
+set enable_seqscan = off;
+select count(*) from gin_nan where f @> '{NaN}';
+select count(*) from gin_nan where f @> '{0}' and t @> '{24:00:00}';
+select id from gin_nan where f && '{7,9}' order by id;
+reset enable_seqscan;
+drop table gin_nan;

@@ -127,3 +127,17 @@ select x from n where x ~>=~ 'z';
 select count(*) from n where x ^@ '';
 select count(*) from n where p is null or x is not null;
 drop table n;
+
+-- What is no number, and what is far away: the index agrees with the scan.
+create table gist_edges (id int, at point);
+insert into gist_edges select i, point(i % 10, i / 10) from generate_series(1, 300) i;
+insert into gist_edges values (401, '(NaN,1)'), (402, '(2,NaN)'), (403, '(Infinity,3)'), (404, '(1e300,0)'), (405, '(-1e301,0)'),
+  (406, null), (407, '(NaN,NaN)'), (408, '(-Infinity,0)');
+create index gist_edges_at on gist_edges using gist (at);
+set enable_seqscan = off;
+select id from gist_edges where at <<| '(NaN,2)' order by id;
+select count(*) from gist_edges where at << '(3,NaN)';
+select id, at <-> '(1e300,0)' from gist_edges where id > 400 order by at <-> '(1e300,0)', id;
+select at <-> '(5,5)' from (select at from gist_edges order by at <-> '(5,5)' offset 298) s;
+reset enable_seqscan;
+drop table gist_edges;

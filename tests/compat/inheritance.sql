@@ -429,3 +429,15 @@ SELECT * FROM wb;
 SELECT * FROM wc;
 UPDATE wa SET f1 = f1 + 1 RETURNING wa, tableoid::regclass;
 DROP TABLE wa CASCADE;
+-- MERGE assigns a child's columns where that has them in another order
+CREATE TABLE mi (a int, b text, c int);
+CREATE TABLE mi1 (c int, gone int, b text, own int DEFAULT 5, a int);
+ALTER TABLE mi1 DROP gone;
+ALTER TABLE mi1 INHERIT mi;
+INSERT INTO mi VALUES (1, 'x', 10);
+INSERT INTO mi1 (a, b, c) VALUES (2, 'y', 20), (3, 'z', 30);
+MERGE INTO mi t USING (VALUES (1), (2), (4)) s (k) ON a = k
+  WHEN MATCHED THEN UPDATE SET a = t.c, b = t.b || k WHEN NOT MATCHED THEN INSERT VALUES (k, 'new');
+SELECT tableoid::regclass, * FROM mi ORDER BY b;
+SELECT * FROM mi1 ORDER BY b;
+DROP TABLE mi CASCADE;

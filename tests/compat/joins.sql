@@ -112,3 +112,20 @@ INSERT INTO a SELECT id + 1000, k, v FROM a;
 SELECT count(*), sum(id) FROM a;
 UPDATE a SET id = -id;
 SELECT min(id), max(id), count(*) FROM a WHERE id < -1000;
+
+-- A volatile condition of a join that names no column is asked once for each joined row.
+CREATE TEMP SEQUENCE join_asks;
+CREATE TABLE join_va (i int);
+CREATE TABLE join_vb (k int, m int);
+INSERT INTO join_va SELECT g FROM generate_series(1, 20) g;
+INSERT INTO join_vb SELECT g % 10, g FROM generate_series(1, 60) g;
+SELECT count(*) FROM join_va JOIN join_vb ON i = k AND nextval('join_asks') > 0;
+SELECT last_value FROM join_asks;
+SELECT count(*), min(m) FROM join_va JOIN join_vb ON i = k AND nextval('join_asks') > 59 + 30;
+SELECT last_value FROM join_asks;
+SELECT count(*) FROM join_va JOIN join_vb ON nextval('join_asks') > 0 LEFT JOIN join_va other ON other.i = m;
+SELECT last_value FROM join_asks;
+SELECT count(*) FROM join_va LEFT JOIN join_vb ON i = k AND nextval('join_asks') > 0 WHERE m > 0;
+SELECT count(*) FROM join_va JOIN join_vb ON i = k AND random() < 0;
+SELECT count(*) FROM join_va JOIN join_vb ON random() > 2;
+DROP TABLE join_va, join_vb;

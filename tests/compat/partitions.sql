@@ -622,5 +622,29 @@ ALTER TABLE ai ADD CONSTRAINT ai_u2 UNIQUE USING INDEX ai_u;
 DROP INDEX ai_b;
 SELECT indexrelid::regclass FROM pg_index WHERE indrelid = 'ai1'::regclass ORDER BY 1;
 DROP TABLE ai;
+-- MERGE assigns a partition's columns where that has them in another order
+CREATE TABLE ml (a int, b text, c numeric, d int, e int GENERATED ALWAYS AS (d * 2) STORED) PARTITION BY LIST (a);
+CREATE TABLE ml1 PARTITION OF ml FOR VALUES IN (1, 2);
+CREATE TABLE ml2 (d int, gone text, c numeric, e int GENERATED ALWAYS AS (d * 2) STORED, b text, a int);
+ALTER TABLE ml2 DROP gone;
+ALTER TABLE ml ATTACH PARTITION ml2 FOR VALUES IN (3, 4);
+INSERT INTO ml VALUES (1, 'x', 10, 100), (3, 'y', 30, 300), (4, 'z', 40, 400);
+MERGE INTO ml t USING (VALUES (1), (3)) s (k) ON a = k WHEN MATCHED THEN UPDATE SET d = t.d + 1, c = DEFAULT;
+SELECT tableoid::regclass, * FROM ml ORDER BY b;
+MERGE INTO ml t USING (VALUES (1), (3)) s (k) ON a = k
+  WHEN MATCHED AND k = 3 THEN UPDATE SET a = 1 WHEN MATCHED THEN UPDATE SET b = b || k, a = 4, c = t.d;
+SELECT tableoid::regclass, * FROM ml ORDER BY b;
+MERGE INTO ml t USING (VALUES (4), (3)) s (k) ON a = k
+  WHEN MATCHED AND c = 40 THEN UPDATE SET c = 7 WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT (b, a) VALUES (k, k);
+SELECT tableoid::regclass, * FROM ml ORDER BY b;
+DROP TABLE ml;
+-- ON CONFLICT may not move a row
+CREATE TABLE mc (a int PRIMARY KEY, b int) PARTITION BY RANGE (a);
+CREATE TABLE mc1 PARTITION OF mc FOR VALUES FROM (0) TO (10);
+CREATE TABLE mc2 PARTITION OF mc FOR VALUES FROM (10) TO (20);
+INSERT INTO mc VALUES (1, 1);
+INSERT INTO mc VALUES (1, 2) ON CONFLICT (a) DO UPDATE SET a = 11;
+INSERT INTO mc VALUES (1, 2) ON CONFLICT (a) DO UPDATE SET a = 2 RETURNING tableoid::regclass, *;
+DROP TABLE mc;
 SELECT count(*) FROM pg_partitioned_table WHERE partrelid >= 16384;
 SELECT count(*) FROM pg_inherits;

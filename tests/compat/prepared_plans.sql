@@ -108,3 +108,14 @@ DROP SCHEMA pp_one, pp_two CASCADE;
 DROP TABLE pp_rare, pp_kept;
 DEALLOCATE ALL;
 SET plan_cache_mode = sometimes;
+
+-- A plan with the OID of a relation ends with that relation.
+create table named_in_plan (a int);
+prepare names_one as select (select relnatts from pg_class where oid = 'named_in_plan'::regclass);
+execute names_one;
+drop table named_in_plan;
+create table named_in_plan (a int, b int);
+execute names_one;
+drop table named_in_plan;
+execute names_one;
+deallocate names_one;

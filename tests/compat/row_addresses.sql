@@ -114,3 +114,13 @@ EXPLAIN SELECT * FROM ra_e WHERE ctid = '(3,5)';
 EXPLAIN SELECT * FROM ra_e WHERE ctid = '(3,5)' OR ctid = '(3,6)';
 EXPLAIN SELECT * FROM ra_e WHERE ctid IN ('(3,5)', '(3,6)', '(3,7)');
 DROP TABLE ra_t, ra_u, ra_e;
+
+-- Rows that are locked and shown without a column.
+CREATE TABLE bare_rows (id int PRIMARY KEY, note text);
+INSERT INTO bare_rows VALUES (1, 'a'), (2, 'b'), (3, 'c');
+SELECT FROM bare_rows WHERE id = 1 FOR UPDATE;
+SELECT FROM bare_rows FOR SHARE;
+SELECT FROM bare_rows LIMIT 2 FOR UPDATE;
+SELECT count(*) FROM (SELECT FROM bare_rows WHERE id > 1 FOR NO KEY UPDATE) locked;
+SELECT FROM bare_rows a JOIN bare_rows b USING (id) WHERE id < 3 FOR UPDATE OF b;
+DROP TABLE bare_rows;

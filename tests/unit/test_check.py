@@ -305,3 +305,19 @@ def test_only_a_superuser_checks() -> None:
             await db.execute("select * from aurora_check_relation(4711)")
 
     serve_engine(test)
+
+
+def test_entries_of_gin_stay_within_their_leaf() -> None:
+    async def test(server: Server, engine: CountingEngine) -> None:
+        db = await connect(server)
+        await db.execute("create table common (id int, items int[]) with (autovacuum_enabled = off)")
+        await db.execute("insert into common select i, array[1, 2] from generate_series(1, 9000) i where i % 3 = 0")
+        await db.execute("create index by_item on common using gin (items)")
+        for number in range(7):
+            await db.execute(f"delete from common where id % 29 = {number}")
+            if number % 3 == 0:
+                await db.execute("vacuum common")
+            await db.execute("insert into common select i, array[1, 2, i % 5] from generate_series(1, 900) i")
+        assert await _found(db, "select relation, place, problem from aurora_check_relation('common'::regclass)") == []
+
+    serve_engine(test)

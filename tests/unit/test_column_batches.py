@@ -316,6 +316,10 @@ def test_memory_that_is_over_makes_it_go_on_by_rows(connection: psycopg.Connecti
         "SELECT * FROM one ORDER BY f DESC, b NULLS FIRST, d DESC NULLS LAST, q, id",
         "SELECT id, n FROM odd WHERE n < 280 ORDER BY later DESC, n, id, word",
         "SELECT id, row_number() OVER (ORDER BY n DESC NULLS LAST, id) FROM one ORDER BY id",
+        # Of a sort's keys some are columns of its rows, some stand beside them, and there may be no column.
+        "SELECT t, f, id FROM one ORDER BY i % 5, f DESC, n * 2 NULLS FIRST, b, id",
+        "SELECT count(*), max(r) FROM (SELECT 1 AS r FROM one ORDER BY -i, d, id OFFSET 0) s",
+        "SELECT count(*), max(r) FROM (SELECT 1 AS r FROM one ORDER BY id % 7, id + 1 OFFSET 0) s",
     )
     expected = [answer(connection, sql) for sql in queries]
     connection.execute("SET work_mem = 64")
@@ -351,6 +355,21 @@ def test_an_outer_batch_that_is_not_for_columns_goes_on_through_files(
         assert sorted(connection.execute(sql).fetchall(), key=repr) == expected
     assert found == [True, False]
     assert TEMP_STATISTICS.files > files
+
+
+def test_a_sort_counts_keys_that_are_columns_once(connection: psycopg.Connection[Any]) -> None:
+    connection.execute("CREATE TABLE many AS SELECT g AS id, g * 7919 % 20011 AS i FROM generate_series(1, 20000) g")
+    try:
+        found = []
+        for keys in ("i, id", "i + 1, id + 1"):
+            explained = connection.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) SELECT * FROM many ORDER BY {keys}")
+            (row,) = explained.fetchall()
+            found.append(row[0][0]["Plan"]["Sort Space Used"])
+    finally:
+        connection.execute("DROP TABLE many")
+    columns, computed = found
+    # Two numbers a row, of nine bytes each, and two more.
+    assert columns < 20_000 * 2 * 9 * 1.2 / 1024 < 20_000 * 4 * 9 / 1024 <= computed
 
 
 def test_runs_of_a_sort_are_merged_some_at_a_time(

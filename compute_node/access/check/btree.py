@@ -149,8 +149,11 @@ class TreeCheck(IndexCheck):
             yield from ((f"block {block}", "has no downlink") for block in unlinked if block not in linked)
         return level, following
 
-    @staticmethod
-    def _order(block: int, page: _Page, low: bytes, level: int) -> Iterator[Found]:
+    def is_below(self, item: bytes, low: bytes) -> bool:
+        """Whether a leaf's item does not belong on a page whose items begin at ``low``."""
+        return item < low
+
+    def _order(self, block: int, page: _Page, low: bytes, level: int) -> Iterator[Found]:
         items = [item[:-4] for item in page.items] if page.level else page.items
         if page.level != level:
             yield f"block {block}", f"is of level {page.level} among pages of level {level}"
@@ -158,7 +161,7 @@ class TreeCheck(IndexCheck):
             yield f"block {block}", "items are not in order"
         if items and page.high and items[-1] >= page.high:
             yield f"block {block}", "its last item is not below its high key"
-        if items and items[0] and items[0] < low:
+        if items and items[0] and (items[0] < low if page.level else self.is_below(items[0], low)):
             yield f"block {block}", "its first item is below the high key of the page to its left"
         if page.high and page.high <= low:
             yield f"block {block}", "its high key is not above that of the page to its left"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from aurora.datum import Datum
-from aurora.kernels.python.btree import pack_tid
+from aurora.kernels.python.btree import TID_BYTES, pack_tid
 from compute_node.access.check.btree import TreeCheck
 from compute_node.access.gin.entries import key_bytes, tids_of
 from compute_node.access.gin.index import GinIndex
@@ -27,6 +27,11 @@ class GinCheck(TreeCheck):
         keys = self._index.keys.of(values) or ()
         found = {key for column, value in enumerate(keys) for key in self._index.keys_of(column, value)}
         return [key + pack_tid(tid) for key in found], b""
+
+    def is_below(self, item: bytes, low: bytes) -> bool:
+        """See ``TreeCheck``: an entry packed anew keeps its first row; the rows behind it may be others."""
+        size = key_bytes(item) + TID_BYTES
+        return item[:size] < low[:size]
 
     def rows_of(self, items: Sequence[bytes]) -> Iterable[tuple[bytes, int]]:
         """See ``TreeCheck``: an item of several rows is an entry for each."""

@@ -44,7 +44,7 @@ class HeapCheck:
         self._snapshot = snapshot
         self._cache = table.storage.cache
         self._codec = table.codec
-        self._next_xid = table.storage.txns.next_xid
+        self._txns = table.storage.txns
         lazy = table.toast.lazy_columns if table.toast is not None else ()
         self.columns: tuple[int, ...] = lazy or tuple(range(1, len(table.desc.columns) + 1))
         """all, those of variable length as they are stored where the table has TOAST"""
@@ -129,9 +129,9 @@ class HeapCheck:
 
     def _tuple(self, page: bytes, offset: int, length: int) -> Iterator[str]:
         xmax, xmin = (int.from_bytes(page[at : at + 8], "little") for at in (offset, offset + OFF_XMIN))
-        if not 0 < xmin < self._next_xid:
+        if not 0 < xmin < self._txns.next_xid:
             yield f"xmin {xmin} is no transaction that there has been"
-        if xmax >= self._next_xid:
+        if xmax >= self._txns.next_xid:
             yield f"xmax {xmax} is no transaction that there has been"
         columns = self._infomask(page, offset) & NATTS_MASK
         if columns > self._codec.natts:
@@ -152,7 +152,7 @@ class HeapCheck:
     def _successor(self, block: int, page: bytes, lines: list[tuple[int, int]], offset: int) -> str:
         """What is wrong with the next version on the same page, if a committed update has made one."""
         xmax, next_block, next_slot = struct.unpack_from("<QIH", page, offset)
-        if not xmax or not next_slot or not self._infomask(page, offset) & HOT_UPDATED or xmax >= self._next_xid:
+        if not xmax or not next_slot or not self._infomask(page, offset) & HOT_UPDATED or xmax >= self._txns.next_xid:
             return ""
         while (state := self.table.storage.clog.state(xmax)) < 0:
             self._cache.load(-state)

@@ -76,15 +76,23 @@ class _Rows:
     def take(self) -> EntryRun:
         """All entries, sorted; nothing is kept."""
         run: EntryRun = entries_kernel.EntryRun()
+        rows_of = self._others
         for column, found in enumerate(self._of_item):
-            for number, (item, tids) in enumerate(found.items()):
-                self._put(run, self._index.key_of(column, item), tids)
-                if number % ITEMS_A_TURN == 0:
+            while found:
+                # Items of one key may differ for Python: NaN does from itself.
+                item, tids = found.popitem()
+                key = self._index.key_of(column, item)
+                if key in rows_of:
+                    rows_of[key] += tids
+                else:
+                    rows_of[key] = tids
+                if len(found) % ITEMS_A_TURN == 0:
                     HUB.pulse()
-            found.clear()
-        for key, tids in self._others.items():
+        for number, (key, tids) in enumerate(rows_of.items()):
             self._put(run, key, tids)
-        self._others.clear()
+            if number % ITEMS_A_TURN == 0:
+                HUB.pulse()
+        rows_of.clear()
         self.bytes = 0
         sort_entries(run)
         return run

@@ -139,10 +139,12 @@ class GinIndex(IndexAccess):
 
     def _entries(self, lower: bytes, upper: bytes | None) -> Iterator[list[bytes]]:
         """The entries in ``[lower, upper)``, a leaf at a time."""
+        is_first = True
         while True:
             block = self.writer.leaf_of(lower)
             _, _, _, high, entries = self.writer.page(block)
-            start = bisect_left(entries, lower)
+            # ``lower`` is a high key then: an entry as it once was. Packed anew since, it may be below that.
+            start, is_first = bisect_left(entries, lower) if is_first else 0, False
             end = len(entries) if upper is None else bisect_left(entries, upper)
             if start < end:
                 yield entries[start:end]
@@ -195,27 +197,45 @@ class GinIndex(IndexAccess):
 
         def packed(entries: list[bytes]) -> list[bytes] | None:
             found = compacted(entries)
-            return found if page_bytes(found) <= PACKED_MAX * page_bytes(entries) else None
+            is_small = page_bytes(found) <= PACKED_MAX * page_bytes(entries)
+            return found if is_small and not self._beyond(block, found) else None
 
         return self.writer.rewrite(block, packed)[0]
+
+    def _beyond(self, block: int, entries: list[bytes]) -> list[bytes]:
+        """Those of a leaf's new entries that belong to the right of it: rows of one item may lie between each other's,
+        so an entry may come to begin with a row behind the leaf's high key. The leaf is in memory."""
+        high = self.writer.page(block)[3]
+        return entries[bisect_left(entries, high) :] if high else []
 
     # Vacuum
 
     def remove(self, dead: DeadRows, breathe: Callable[[], None]) -> int:
-        """See ``IndexAccess``: leaf after leaf by their right links."""
+        """See ``IndexAccess``: leaf after leaf by their right links. Entries that come to belong further right are
+        entered there before they go."""
         gone = np.unique(np.fromiter(dead, dtype=np.int64, count=dead.count))
         removed = count = 0
+        moved: set[bytes] = set()
+        beyond: list[bytes] = []
 
         def alive(entries: list[bytes]) -> list[bytes] | None:
-            nonlocal count
+            nonlocal count, beyond
             kept, count = without(entries, gone, dead.bits)
-            return _packed(kept) if count else None
+            found = _packed(kept) if count else []
+            beyond = self._beyond(block, found)
+            return found[: len(found) - len(beyond)] if count and moved.issuperset(beyond) else None
 
         block = self.writer.first_leaf()
         while block:
             breathe()
-            count = 0
-            _, following, is_empty = self.writer.rewrite(block, alive)
+            is_written, following, is_empty = self.writer.rewrite(block, alive)
+            if beyond and not is_written:
+                moved.update(beyond)
+                run: EntryRun = entries_kernel.EntryRun()
+                run.add(beyond, False)
+                self._insert(run)
+                continue
+            moved.clear()
             removed += count
             block = self._shrinker.drop_empty(block) if is_empty else following
         self._shrinker.finish()
@@ -224,6 +244,7 @@ class GinIndex(IndexAccess):
 
 def _packed(entries: Iterable[bytes]) -> list[bytes]:
     """Entries in order, those of one item together where that takes less room."""
-    plain = list(entries)
+    # Those whose first rows are gone have another place.
+    plain = sorted(entries)
     found = compacted(plain)
     return found if page_bytes(found) <= page_bytes(plain) else plain

@@ -5,7 +5,7 @@
     scan ─► (place on a curve, entry), sorted ─┬─ within ``maintenance_work_mem`` ─► leaves ─► level above ─► … ─► root
                                                └─ past it: runs in files ─► merge ─┘
 
-Neighbours on the curve (``Form.curve``) are neighbours in the plane, so pages filled in its order have small keys.
+Neighbours on the curve (``Form.curves``) are neighbours in the plane, so pages filled in its order have small keys.
 """
 
 from __future__ import annotations
@@ -65,12 +65,11 @@ def build_gist(index: GistIndex, txn: Txn) -> None:
 def _placed(index: GistIndex, rows: list[tuple[object, ...]]) -> list[bytes]:
     """Each row's place on the curve, its entry, and where that begins: in the order of the curve by bytes."""
     forms, encoded = index.forms, index.tree.encoded
+    keys = [forms.of(row[:-1]) for row in rows]
     found: list[bytes] = []
-    for row in rows:
-        keys = forms.of(row[:-1])
-        tid = row[-1]
-        curve = forms.curve(keys)[:CURVE_BYTES_MAX]
-        found.append(curve + entry(tid >> 16, tid & 0xFFFF, encoded(keys)) + _SIZE.pack(len(curve)))  # type: ignore[operator]
+    for row, key, place in zip(rows, keys, forms.curves(keys), strict=True):
+        tid, curve = row[-1], place[:CURVE_BYTES_MAX]
+        found.append(curve + entry(tid >> 16, tid & 0xFFFF, encoded(key)) + _SIZE.pack(len(curve)))  # type: ignore[operator]
     return found
 
 

@@ -69,10 +69,18 @@ def gist_class(code: int, kind: PgType, options: tuple[str, ...]) -> GistClass:
     return found(kind, options)
 
 
+def _never(key: Key, leaf: bool) -> bool:
+    return False
+
+
+def _always(key: Key, leaf: bool) -> bool:
+    return True
+
+
 # Geometry
 
 _SLACK: Final = 1.0e-6
-_FAR: Final = 1.0e300
+_FAR: Final = 1.2e308
 """Distances above it are not computed."""
 _SAME = 6
 
@@ -91,7 +99,9 @@ def box_of(value: Datum) -> Box:
         found = Box(min(xs), min(ys), max(xs), max(ys))
     else:
         raise InvariantViolation(f"{type(value).__name__} has no bounding box")
-    return ANYWHERE if any(each != each for each in found) else found
+    total = sum(found)
+    # Infinities of both signs make NaN of the sum, too.
+    return ANYWHERE if total != total and any(each != each for each in found) else found
 
 
 _LEFT, _OVER_LEFT, _OVERLAPS, _OVER_RIGHT, _RIGHT = 1, 2, 3, 4, 5
@@ -99,7 +109,11 @@ _CONTAINS, _CONTAINED, _OVER_BELOW, _BELOW, _ABOVE, _OVER_ABOVE = 7, 8, 9, 10, 1
 
 
 def _box_test(strategy: int, value: Datum) -> Test:
-    a1, b1, a2, b2 = box_of(value)
+    wanted = box_of(value)
+    if wanted == ANYWHERE:
+        # One coordinate may be NaN, and the condition be about the other.
+        return _always
+    a1, b1, a2, b2 = wanted
     a1, b1, a2, b2 = a1 - _SLACK, b1 - _SLACK, a2 + _SLACK, b2 + _SLACK
     # Of a leaf the whole key is on one side; of an inner entry a part of it is.
     tests: dict[int, Test] = {
@@ -195,14 +209,6 @@ class _Edges:
 def _ranges(kind: PgType, options: tuple[str, ...]) -> GistClass:
     edges = _Edges(kind)
     return GistClass(IntervalForm(), edges.of, partial(_range_test, edges))
-
-
-def _never(key: Key, leaf: bool) -> bool:
-    return False
-
-
-def _always(key: Key, leaf: bool) -> bool:
-    return True
 
 
 def _has_empty(key: Interval, leaf: bool) -> bool:

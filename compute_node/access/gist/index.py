@@ -119,9 +119,9 @@ class GistIndex(IndexAccess):
         of, forms = self.keys.of, self.forms
         keyed = ((of(row), tid) for row, tid in zip(rows, tids, strict=True))
         found = [(forms.of(key), tid) for key, tid in keyed if key is not None]
-        found.sort(key=lambda item: forms.curve(item[0]))
-        for key, tid in found:
-            self.tree.insert(key, tid)
+        curves = forms.curves([key for key, _ in found]) if len(found) > 1 else [b""]
+        for at in sorted(range(len(found)), key=curves.__getitem__):
+            self.tree.insert(*found[at])
             HUB.pulse()
 
     # Vacuum

@@ -23,6 +23,9 @@ class Part(NamedTuple):
     key: Key
 
 
+_NULL = Part(NULLS, None)
+CURVE_BYTES_MAX = 64
+"""Of a column's place on its curve"""
 Keys = tuple[Part, ...]
 
 
@@ -35,10 +38,11 @@ class KeyForms:
 
     def of(self, values: Sequence[Datum]) -> Keys:
         """The key of a row's values."""
-        return tuple(
-            Part(NULLS, None) if value is None else Part(VALUES, each.key(value))
+        parts = [
+            _NULL if value is None else Part(VALUES, each.key(value))
             for each, value in zip(self.classes, values, strict=True)
-        )
+        ]
+        return tuple(parts)
 
     def encode(self, keys: Keys) -> bytes:
         """The stored bytes."""
@@ -116,9 +120,14 @@ class KeyForms:
         cut = min(max(cut, 1), len(places) - 1)
         return places[:cut], places[cut:]
 
-    def curve(self, keys: Keys) -> bytes:
-        """What to sort by for a build: the columns' one after the other."""
-        return b"".join(
-            bytes((flags,)) + (form.curve(key)[:64] if flags & VALUES else b"")
-            for form, (flags, key) in zip(self._forms, keys, strict=True)
-        )
+    def curves(self, keys: Sequence[Keys]) -> list[bytes]:
+        """What to sort by for a build, of each key: the columns' one after the other."""
+        found = [b""] * len(keys)
+        for column, form in enumerate(self._forms):
+            parts = [each[column] for each in keys]
+            places = iter(form.curves([key for flags, key in parts if flags & VALUES]))
+            found = [
+                before + bytes((flags,)) + (next(places)[:CURVE_BYTES_MAX] if flags & VALUES else b"")
+                for before, (flags, _) in zip(found, parts, strict=True)
+            ]
+        return found

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from aurora.kernels.python.clog import Snapshot
     from compute_node.access.gist.index import GistIndex
 
-_NULL = (1, 0.0)
-"""The distance of NULL: behind all others"""
+_NAN, _NULL = (1, 0.0), (2, 0.0)
+"""The distances of what is no number, behind all numbers, and of NULL, behind all others"""
 _PAGE, _ROW, _MEASURED = 2, 1, 0
 """What is queued; of one distance, what is known best comes first"""
 Far = tuple[tuple[int, float], ...]
@@ -139,4 +139,4 @@ class _Measure:
         if found is None or value is None or measure is None:
             return _NULL
         distance = measure(found, value)
-        return (0, float("inf")) if distance != distance else (0, distance)
+        return _NAN if distance != distance else (0, distance)

@@ -323,10 +323,10 @@ def comment(ctx: DdlContext, node: ast.CommentStmt) -> str:
     elif kind == _O.OBJECT_SCHEMA:
         class_oid, oid = CLASS_NAMESPACE, _schema(ctx, node.object.sval).oid
     elif kind == _O.OBJECT_POLICY:
-        desc = _commented(ctx, range_var_of(node.object[:-1]))
+        desc = _commented(ctx, range_var_of(node.object[:-1]), "relation")
         class_oid, oid = CLASS_POLICY, find_policy(ctx, desc, node.object[-1].sval).oid
     elif kind == _O.OBJECT_TABCONSTRAINT:
-        desc = _commented(ctx, range_var_of(node.object[:-1]))
+        desc = _commented(ctx, range_var_of(node.object[:-1]), "relation")
         name = node.object[-1].sval
         oid = next((r.oid for r in ctx.rows.find("pg_constraint", conrelid=desc.oid) if r.conname == name), 0)
         if not oid:

@@ -34,8 +34,8 @@ class LockRowsNode(Node):
         self._rechecker = Rechecker(plan.recheck, builder)
         self._locks = plan.locks
         width = len(plan.child.output)
-        self._shape = batch_function(builder, plan.output, None, width) if plan.output else None
-        self.nullable = output_nullable(plan.output, self._child.nullable) if plan.output else self._child.nullable
+        self._shape = batch_function(builder, plan.output, None, width)
+        self.nullable = output_nullable(plan.output, self._child.nullable)
 
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """A row a batch: who has enough stops before the next one is locked."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from aurora.datum import Datum, Row
 from aurora.kernels.python.columns import BATCH_ROWS
+from compute_node.exec.compile.rows import column_index
 from compute_node.exec.vectors.expressions import Evaluate, Vectorizer
 from compute_node.exec.vectors.files import packed_batches, unpacked_batch
 from compute_node.exec.vectors.vector import (
@@ -51,10 +52,12 @@ _LEAST, _MOST = -(1 << 63), (1 << 63) - 1
 class ColumnSort:
     """The first keys of a sort that have ranks; ``is_whole``: all of them have."""
 
-    __slots__ = ("_evaluate", "_keys", "is_whole")
+    __slots__ = ("_evaluate", "_keys", "is_whole", "places")
 
     def __init__(self, evaluate: Sequence[Evaluate], keys: Sequence[ex.SortKey[ex.Expr]], is_whole: bool) -> None:
         self._evaluate, self._keys = evaluate, keys
+        self.places = [-1 if KINDS[key.expression.type] == "n" else column_index(key.expression) for key in keys]
+        """of each key the column that it is; -1 for what is computed, and for numerics, which get one scale"""
         self.is_whole = is_whole
 
     @classmethod
@@ -228,7 +231,8 @@ class Kept:
             ctx.check()
             try:
                 keys = self._comparable(self._sort.keys(batch, ctx))
-                size = batch.size_bytes + sum(key.size_bytes for key in keys)
+                # A key that is a column of the batch takes nothing more.
+                size = batch.size_bytes + sum(key.size_bytes for key in self._besides(keys))
                 self._batches.append(batch)
                 self._keys.append(keys)
                 if self._area.add(size):
@@ -261,6 +265,10 @@ class Kept:
         self._scales = scales
         return found
 
+    def _besides(self, keys: Sequence[Vector]) -> list[Vector]:
+        """The keys that are no columns of the rows."""
+        return [key for key, place in zip(keys, self._sort.places, strict=True) if place < 0]
+
     def _as_they_came(self, source: Iterator[ColumnBatch]) -> Iterator[list[Row]]:
         for run in self._runs:
             for block in run.batches():
@@ -278,7 +286,8 @@ class Kept:
     def _write_run(self) -> None:
         order = self._sort.order(self._keys)
         whole = self._whole()
-        keys = ColumnBatch(whole.count, [concatenated(list(column)) for column in zip(*self._keys, strict=True)])
+        besides = zip(*map(self._besides, self._keys), strict=True)
+        keys = ColumnBatch(whole.count, [concatenated(list(column)) for column in besides])
         run = self._open_file()
         self._runs.append(run)
         self._write(run, whole, keys, order)
@@ -363,7 +372,13 @@ class _Run:
             self._file.close()
             return False
         self._batch, self._keys = _unpacked(self._file.read(self._next))
-        self.order = self._sort.bytes_of([self._keys.column(index) for index in range(self._keys.width)])
+        besides = iter(range(self._keys.width))
+        self.order = self._sort.bytes_of(
+            [
+                self._keys.column(next(besides)) if place < 0 else self._batch.column(place)
+                for place in self._sort.places
+            ]
+        )
         self._next += 1
         self._at = 0
         return True
@@ -376,6 +391,7 @@ class _Run:
 
 
 def _unpacked(block: list[Row]) -> tuple[ColumnBatch, ColumnBatch]:
-    keys = unpacked_batch(block[1], 0)
-    # A batch without columns has as many rows as there are keys.
-    return unpacked_batch(block[0], keys.count), keys
+    """Rows, and the keys beside them; one of the two has columns."""
+    rows, keys = (unpacked_batch(part, 0) for part in block)
+    # Without columns a batch has as many rows as there are keys.
+    return rows if rows.width else ColumnBatch(keys.count, ()), keys

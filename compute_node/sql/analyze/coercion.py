@@ -158,6 +158,8 @@ def literal_value(analysis: Analysis, text: str | None, target: int, typmod: int
         if location >= 0:
             error.position = location + 1
         raise
+    if target == oids.REGCLASS and value:
+        analysis.catalog.relation(value)  # Asked, it is what the plan depends on: it ends with the relation.
     return Const(type=target, typmod=typmod if target == oids.INTERVAL else -1, value=value, location=location)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from aurora.errors import InvariantViolation
 from compute_node.relations.descriptors import RelationDesc
@@ -315,14 +315,15 @@ def plan_merge(planner: QueryPlanner, relation: RelationDesc) -> Plan:
         child = _one_time(child, condition, False)
     lookup = new_row(relation, rte, rows.columns())
 
-    def bound(over: Callable[[Expr], Expr]) -> tuple[MergeStep, ...]:
-        """The steps; ``over``: of what assignments are computed."""
+    def bound(over: Callable[[Expr], Expr], attnos: Sequence[int] | None = None) -> tuple[MergeStep, ...]:
+        """The steps; ``over``: of what assignments are computed; ``attnos``: of a member, its columns in the order of
+        the named table's."""
         return tuple(
             MergeStep(
                 action.matched,
                 action.command,
                 None if condition is None else replace_columns(condition, lookup),
-                tuple((attno, over(value)) for attno, value in changes),
+                tuple((attno if attnos is None else attnos[attno - 1], over(value)) for attno, value in changes),
                 tuple(replace_columns(value, lookup) for value in values),
             )
             for action, condition, changes, values in steps
@@ -333,7 +334,8 @@ def plan_merge(planner: QueryPlanner, relation: RelationDesc) -> Plan:
     alias = query.range_table[rte].alias
     if isinstance(source, AppendPath):
         tables = tuple(
-            rows.table(each, steps=bound(rows.over(each)), asked=asked, alias=alias) for each in source.members
+            rows.table(each, steps=bound(rows.over(each), each.attnos), asked=asked, alias=alias)
+            for each in source.members
         )
     plan = Merge(
         relation=relation,

@@ -75,6 +75,8 @@ class Rel:
     """buckets and batches of its cheapest path hashed"""
     sorts: dict[tuple[int, Order], SortPath] = field(default_factory=dict)
     """its paths sorted, by their places"""
+    security: Sequence[Expr] = ()
+    """of one range entry: what its rows must meet before any other condition looks at them; all its paths check it"""
 
     @property
     def cheapest(self) -> Path:

@@ -35,7 +35,7 @@ from compute_node.sql.planner.equivalence import Equivalences
 from compute_node.sql.planner.extremes import ends_of_indexes, is_better
 from compute_node.sql.planner.families import expand
 from compute_node.sql.planner.fold import fold
-from compute_node.sql.planner.from_tree import FromTree, leaves, nullable, reduce_outer
+from compute_node.sql.planner.from_tree import FromTree, leaves, nullable, reduce_outer, without_loose
 from compute_node.sql.planner.joining.clauses import hash_keys, hashes_values
 from compute_node.sql.planner.joining.search import Item, JoinSearch
 from compute_node.sql.planner.joining.uniqueness import is_unique_key
@@ -395,6 +395,10 @@ class QueryPlanner:
         # A volatile condition is asked for each row, though it has no column.
         volatile = [item for item in constant if contains_volatile(self.catalog, item)]
         self.constant_quals = [item for item in constant if item not in volatile]
+        for at, tree in enumerate(trees):
+            trees[at], loose = without_loose(self.catalog, tree)
+            for item in loose:
+                volatile += self.conditions(item)
         single = len(trees) == 1 and isinstance(trees[0], FromItem) and not extra_items
         if single and not order:
             self._widths = None
@@ -651,8 +655,13 @@ class QueryPlanner:
 
     def _leaf(self, rte: int, quals: list[Expr]) -> Rel:
         entry = self._inlined(self.query.range_table[rte])
-        if entry.security:
-            quals = [*self.security_of(rte), *quals]
+        security = self.security_of(rte)
+        rel = self._entry_rel(rte, entry, [*security, *quals])
+        rel.security = security
+        return rel
+
+    def _entry_rel(self, rte: int, entry: RangeEntry, quals: list[Expr]) -> Rel:
+        """The same with all its conditions given."""
         if entry.kind == "relation" and entry.relation is not None:
             self.statement.relations.add(entry.relation.oid)
             if entry.sample is not None:

@@ -142,7 +142,8 @@ class _Policies:
         if place.is_target:
             if place.command == "insert":
                 return []
-            if place.modes & SELECT:
+            # MERGE that only does nothing asks as much as a SELECT.
+            if place.modes & SELECT or not place.modes:
                 found += self._using(relation, place, _SELECT, active)
             if command in (_UPDATE, _DELETE):
                 found = [*found, *self._using(relation, place, command, active)]

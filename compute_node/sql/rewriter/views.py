@@ -30,7 +30,6 @@ from compute_node.sql.query import ArbiterInference, FromItem, Query, RangeEntry
 from compute_node.sql.required import RelationAccess, change_of, is_security_invoker, required_privileges
 from compute_node.sql.rewrite import deep_map, map_query_expressions
 from compute_node.types import oids
-from compute_node.types.acl import SELECT
 
 _VERBS = {
     "insert": ("insert into", "inserting into", "INSERT"),
@@ -157,8 +156,9 @@ class _Step:
             raise self._refusal(detail)
         base = entry.relation
         self._refuse_columns()
-        self._note_privileges(base)
         rte = query.result_rte
+        change = change_of(query)
+        self._note_privileges(base, change)
         query = self._substituted(query)
         conditions = [] if shown.where is None else [self._moved(shown.where, rte)]
         security = query.range_table[rte].security
@@ -168,6 +168,7 @@ class _Step:
         entries = list(query.range_table)
         entries[rte] = _over(base, entry.alias, security)
         entries[rte].descends = entry.descends and query.command != "insert"
+        entries[rte].modes = change.modes
         entries[rte].check_as = 0 if is_security_invoker(self.view) else self.view.owner
         if query.on_conflict is not None and query.on_conflict.action == "update":
             entries[rte + 1] = _over(base, "excluded", ())
@@ -218,10 +219,11 @@ class _Step:
                 name = self.view.columns[attno - 1].name
                 raise NotSupported(f'cannot {verb} column "{name}" of view "{self.view.name}"', detail=detail)
 
-    def _note_privileges(self, base: RelationDesc) -> None:
-        """The view's owner changes the base, and reads what the view reads; or its user does (security_invoker)."""
+    def _note_privileges(self, base: RelationDesc, change: RelationAccess) -> None:
+        """The view's owner changes the base, or its user does (security_invoker); where the view is read, it reads all
+        that the view reads. ``change``: what the statement needs of the view."""
         holder = 0 if is_security_invoker(self.view) else self.view.owner
-        change, needed = change_of(self.query), required_privileges(self.shown)
+        needed = required_privileges(self.shown)
         self.found.functions |= needed.functions
         merged = False
         for access in needed.relations:
@@ -230,7 +232,7 @@ class _Step:
             if not merged and access.relation is base:
                 merged = True
                 access = access._replace(
-                    modes=access.modes | change.modes | SELECT,
+                    modes=change.modes,
                     inserted=frozenset(map(self._attno, change.inserted)) - {0},
                     updated=frozenset(map(self._attno, change.updated)) - {0},
                 )

@@ -354,7 +354,8 @@ class JoinSearch:
                         clauses += [each for each in self._on[other] if each.ids & item.rel.mask]
             else:
                 clauses = [each for each in self._on[at] if each.ids & ~item.rel.mask]
-            found = self._given[at] = GivenScans(self.access, scan, item.quals, clauses, self._least_rows)
+            own = [*item.rel.security, *item.quals]
+            found = self._given[at] = GivenScans(self.access, scan, own, clauses, self._least_rows)
         return found.within(outer)
 
     def _over_outer_join(self, clause: Clause) -> bool:

@@ -1,0 +1,104 @@
+"""SIGKILL of the writer while GIN, GiST and SP-GiST indexes and an exclusion constraint grow: afterwards they agree
+with the table, and ``aurora check`` finds nothing."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+
+import psycopg
+import pytest
+
+from aurora.programs.supervisor import Cluster
+from tests.cluster.support import assert_sound, wait_for
+
+pytestmark = pytest.mark.cluster
+
+SEED = 20261130
+ROWS = 60
+CONDITIONS = (
+    "tags @> '{3}'",
+    "tags <@ '{1,2,3}'",
+    "doc @> '{\"k\": 4}'",
+    "words @@ 'w5 & !w7'::tsquery",
+    "place <@ '(20,20),(60,70)'::box",
+    "place << '(9,0)'::point",
+    "span && '[250,700)'::int4range",
+    "span -|- '[90,100)'::int4range",
+)
+TABLE = (
+    "CREATE TABLE t (id int PRIMARY KEY, tags int[], doc jsonb, words tsvector, place point, span int4range,"
+    " EXCLUDE USING gist (span WITH &&))",
+    "CREATE INDEX t_tags ON t USING gin (tags)",
+    "CREATE INDEX t_doc ON t USING gin (doc jsonb_path_ops)",
+    "CREATE INDEX t_words ON t USING gin (words)",
+    "CREATE INDEX t_words_tree ON t USING gist (words)",
+    "CREATE INDEX t_place ON t USING gist (place)",
+    "CREATE INDEX t_place_parts ON t USING spgist (place)",
+)
+ROW = (
+    "n, ARRAY[n % 7, n % 11, NULL], jsonb_build_object('k', n % 13, 'n', n),"
+    " to_tsvector('simple', 'w' || n % 9 || ' w' || n % 17), point(n % 101, n % 89), int4range(n * 10, n * 10 + 10)"
+)
+
+
+def test_tree_indexes_agree_with_the_table_after_kills(make_cluster: Callable[..., Cluster]) -> None:
+    cluster = make_cluster()
+    with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
+        for statement in TABLE:
+            connection.execute(statement)
+    rng = random.Random(SEED)
+    print(f"seed {SEED}")
+    acknowledged: list[int] = []
+
+    def write(first: int) -> None:
+        try:
+            with psycopg.connect(cluster.dsn(), autocommit=True) as client:
+                while True:
+                    last = first + ROWS - 1
+                    client.execute(f"INSERT INTO t SELECT {ROW} FROM generate_series({first}, {last}) n")
+                    client.execute(f"UPDATE t SET place = point(1, 1), tags = '{{3}}' WHERE id = {first}")
+                    acknowledged.append(first)
+                    first += ROWS
+        except psycopg.OperationalError:
+            return
+
+    for _ in range(3):
+        goal = len(acknowledged) + rng.randint(3, 6)
+        begin = (max(acknowledged) + 20 * ROWS) if acknowledged else 0
+        thread = threading.Thread(target=write, args=(begin,), daemon=True)
+        thread.start()
+        wait_for(lambda goal=goal: len(acknowledged) >= goal, "inserts")  # type: ignore[misc]
+        time.sleep(rng.random() * 0.05)  # the kill's moment, drawn from the seed
+        cluster.kill(cluster.writer.id)
+        thread.join(60)
+        assert not thread.is_alive(), "a client hangs"
+        cluster.start_instance(cluster.writer.id)
+        cluster.wait_ready()
+        check(cluster, acknowledged)
+    assert_sound(cluster)
+
+
+def check(cluster: Cluster, acknowledged: list[int]) -> None:
+    with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
+        present = {row[0] for row in connection.execute("SELECT id FROM t").fetchall()}
+        assert {first + offset for first in acknowledged for offset in range(ROWS)} <= present
+        for condition in CONDITIONS:
+            query = f"SELECT id FROM t WHERE {condition} ORDER BY id"
+            found = []
+            for by_index in (False, True):
+                for setting in ("enable_indexscan", "enable_bitmapscan", "enable_indexonlyscan"):
+                    connection.execute(f"SET {setting} = {by_index}")
+                connection.execute(f"SET enable_seqscan = {not by_index}")
+                found.append(connection.execute(query).fetchall())
+            assert found[0] == found[1], condition
+            shown = connection.execute(f"EXPLAIN (COSTS OFF) {query}").fetchall()
+            assert any("Index" in line for (line,) in shown), (condition, shown)
+        distances = connection.execute("SELECT place <-> '(50,50)' FROM t ORDER BY place <-> '(50,50)'").fetchall()
+        assert distances == sorted(distances)
+        assert len(distances) == len(present)
+        with pytest.raises(psycopg.errors.ExclusionViolation):
+            connection.execute(f"INSERT INTO t (id, span) VALUES (-1, '[{max(acknowledged) * 10},)')")
+        assert not connection.execute("SELECT * FROM aurora_check()").fetchall()
