@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from aurora.datum import Datum, Row
-from aurora.errors import InsufficientPrivilege, InvariantViolation, SqlError, UndefinedTable
+from aurora.errors import InsufficientPrivilege, InvariantViolation, SqlError, UndefinedTable, WrongObjectType
 from compute_node.access.check import Fault, check_relation
 from compute_node.access.check.findings import TOLD_MAX, is_of_the_data
 from compute_node.access.storage import CLOG_RELFILE
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 _SHARED_FILES: Final = "SELECT relfilenode FROM pg_catalog.pg_class WHERE relisshared AND relfilenode <> 0"
 Query = Callable[[str], SqlResult]
 """Runs a statement in the caller's transaction"""
+WITH_ROWS: Final = ("r", "m", "S", "t")
+"""relkinds of what has rows of its own"""
 _OF_HERE: Final = " AND d.dbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())"
 
 
@@ -45,15 +47,22 @@ def check_database(call: Call, query: Query) -> Iterator[Row]:
     yield from _column_counts(query)
     relations = "SELECT oid FROM pg_catalog.pg_class WHERE relkind IN ('r', 'm', 'S') ORDER BY oid"
     for (oid,) in query(relations).rows:
-        yield from _relation(call, query, oid)
+        try:
+            yield from _relation(call, query, oid)
+        except (KeyError, InvariantViolation) as error:
+            # Rows of the catalogs that describe it are not there, or make no sense.
+            yield Fault(f"relation {oid}", "", f"cannot be looked at: {error!r}")
     yield from _lost_files(call, query)
 
 
 def check_one(call: Call, query: Query, oid: int) -> Iterator[Row]:
-    """aurora_check_relation(oid): of a table, materialized view or sequence. 42P01."""
+    """aurora_check_relation(oid): of a table, materialized view or sequence. 42P01, 42809."""
     _may(call)
-    if call.view.relation(oid) is None:
+    desc = call.view.relation(oid)
+    if desc is None:
         raise UndefinedTable(f"relation with OID {oid} does not exist")
+    if desc.kind not in WITH_ROWS:
+        raise WrongObjectType(f'"{desc.name}" has no pages to check')
     yield from _relation(call, query, oid)
 
 
@@ -121,9 +130,9 @@ def _lost_files(call: Call, query: Query) -> Iterator[Row]:
 
 def _column_counts(query: Query) -> Iterator[Row]:
     text = (
-        "SELECT c.oid::regclass::text, c.relnatts, count(a.attrelid) FROM pg_catalog.pg_class c LEFT JOIN"
-        " pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 GROUP BY 1, 2 HAVING c.relnatts <>"
-        f" count(a.attrelid) LIMIT {TOLD_MAX}"
+        "SELECT n.nspname || '.' || c.relname, c.relnatts, count(a.attrelid) FROM pg_catalog.pg_class c JOIN"
+        " pg_catalog.pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid ="
+        f" c.oid AND a.attnum > 0 GROUP BY 1, 2 HAVING c.relnatts <> count(a.attrelid) LIMIT {TOLD_MAX}"
     )
     for name, said, there in query(text).rows:
         yield Fault(name, "", f"{said} columns by pg_class, and {there} by pg_attribute")
