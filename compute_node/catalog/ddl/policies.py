@@ -140,6 +140,9 @@ def drop_policies(ctx: DdlContext, node: ast.DropStmt) -> str:
     for item in node.objects:
         names = [part.sval for part in item]
         table = ast.RangeVar(relname=names[-2], schemaname=names[-3] if len(names) > 2 else None, location=-1)
+        if node.missing_ok and len(names) > 2 and ctx.view.layer.namespace_oid(names[-3]) is None:
+            ctx.notice(f'schema "{names[-3]}" does not exist, skipping')
+            continue
         desc = ctx.find(table, missing_ok=True)
         record = None if desc is None else _policy(ctx, desc, names[-1])
         if desc is None or record is None:
