@@ -397,6 +397,19 @@ def test_runs_of_a_sort_are_merged_some_at_a_time(
     assert max(together) <= 2
 
 
+def test_runs_of_nulls_alone_are_merged_with_runs_of_numerics(connection: psycopg.Connection[Any]) -> None:
+    connection.execute(
+        "CREATE TABLE many AS SELECT CASE WHEN g > 20000 THEN (g * 7919 % 200110) / 100.0 END::numeric(9, 2) AS n "
+        "FROM generate_series(1, 100000) g"
+    )
+    connection.execute("SET work_mem = 64")
+    try:
+        both_ways(connection, "SELECT n FROM many ORDER BY n")
+        both_ways(connection, "SELECT n FROM many ORDER BY n NULLS FIRST")
+    finally:
+        connection.execute("RESET work_mem; DROP TABLE many")
+
+
 def test_large_tables_are_read_by_columns(connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """What the other tests compare is not twice the same."""
     seen: list[str] = []

@@ -31,7 +31,7 @@ from compute_node.exec.vectors.expressions import (
 from compute_node.exec.vectors.join import beside
 from compute_node.exec.vectors.project import Rowwise, output_kinds
 from compute_node.exec.vectors.scan import has_handles, kind_of
-from compute_node.exec.vectors.vector import ColumnBatch, Flags, Ints, Unsuited, Vector, concatenated, scanned
+from compute_node.exec.vectors.vector import ColumnBatch, Flags, Ints, Unsuited, concatenated, scanned
 from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
 from compute_node.types.oids import BOOL, INT2, INT4, INT8
@@ -211,7 +211,7 @@ class ColumnLookup:
         columns = []
         for place in range(pairs.width):
             first, second = (each.column(place).spread(each.count) for each in (pairs, alone))
-            columns.append(_together(first, second).take(order))
+            columns.append(concatenated((first, second)).take(order))
         return ColumnBatch(len(order), columns)
 
     def _shown(self, ctx: ExecContext, pairs: ColumnBatch) -> ColumnBatch:
@@ -219,18 +219,6 @@ class ColumnLookup:
             return ColumnBatch(pairs.count, [output(pairs, ctx) for output in self._outputs])
         except Unsuited:
             return ColumnBatch.of_rows(self._rowwise.shown(ctx, pairs), len(self.kinds))
-
-
-def _together(first: Vector, second: Vector) -> Vector:
-    """Columns one after the other; of ``second`` all may be NULL, of any scale."""
-    if first.kind == "n" == second.kind and second.is_empty:
-        nulls = np.zeros(len(first), np.bool_) if first.nulls is None else first.nulls
-        scales = first.scales
-        if scales is not None:
-            scales = np.concatenate([scales, np.full(len(second), first.scale, np.int16)])
-        values = np.concatenate([first.values, second.values])
-        return Vector("n", values, np.concatenate([nulls, np.ones(len(second), np.bool_)]), first.scale, scales)
-    return concatenated((first, second))
 
 
 def _is_lookup(plan: pl.NestLoop, scan: pl.IndexScan) -> bool:
