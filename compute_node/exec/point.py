@@ -17,9 +17,8 @@ from compute_node.exec.compile.compiler import Compiler, tuple_text
 from compute_node.exec.compile.rows import column_index, is_identity, is_volatile
 from compute_node.exec.compile.unit import Scope, Unit, row_scope
 from compute_node.exec.constraints import RowViolation, row_verifier
-from compute_node.exec.index_keys import key_types, narrowing
+from compute_node.exec.index_keys import key_types, narrowing, scan_condition
 from compute_node.exec.nodes.base import scan_nullable
-from compute_node.exec.nodes.index_scan import scan_condition
 from compute_node.exec.plan_walk import plan_expressions, plan_nodes
 from compute_node.exec.stored_values import scan_columns
 from compute_node.sql import expressions as ex

@@ -5,13 +5,18 @@ from __future__ import annotations
 import gc
 import weakref
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pytest
 
 from aurora.datum import Datum
 from compute_node.exec.vectors.expressions import of_objects
-from compute_node.exec.vectors.vector import ColumnBatch, concatenated
+from compute_node.exec.vectors.join import Inner, KeySide
+from compute_node.exec.vectors.keys import JoinKeys
+from compute_node.exec.vectors.vector import ColumnBatch, Unsuited, concatenated
+from compute_node.types.oids import INT8, NUMERIC
+from compute_node.work.account import Account, Area, Instance
 
 
 def numerics(*values: str | None) -> list[Datum]:
@@ -61,6 +66,39 @@ def test_a_batch_of_some_rows_lets_its_source_go_when_all_columns_are_taken() ->
     gc.collect()
     assert [each() for each in gone] == [None, None]
     assert pairs.rows() == [(4, "d", 8), (2, "b", 8)]
+
+
+def test_the_inner_side_of_a_join_is_counted_while_it_is_put_together() -> None:
+    rows = 5000
+    area = Area(Account(Instance(1 << 30)), 1 << 30)
+    ctx: Any = None
+    inner = Inner(KeySide([lambda batch, ctx: batch.column(0)], "i", [INT8], "is"))
+    gone = []
+    for start in range(0, 4 * rows, rows):
+        numbers, texts = [*range(start, start + rows)], [f"text {each}" for each in range(rows)]
+        batch = _Watched(rows, [of_objects(numbers, "i"), of_objects(texts, "s")])
+        gone.append(weakref.ref(batch))
+        area.add(inner.add(batch, ctx))
+    del batch
+    before = area.used_bytes
+    inner.finish(area)
+    gc.collect()
+    assert [each() for each in gone] == [None] * 4
+    assert before == area.used_bytes
+    assert area.peak_bytes >= before + inner.batch.column(1).size_bytes
+    taken = inner.batch.size_bytes + len(inner.met) + inner._order.nbytes + inner.keys.size_bytes
+    assert area.used_bytes >= taken + inner.places._counts.nbytes + inner.places._starts.nbytes
+    found = inner.keys.find([of_objects([7, 4 * rows, None, 4 * rows - 1], "i")])
+    assert [(outer.tolist(), of.tolist()) for outer, of in inner.pairs(found)] == [([0, 3], [7, 4 * rows - 1])]
+
+
+def test_a_run_of_nulls_does_not_change_the_scale_of_a_joins_keys() -> None:
+    keys = JoinKeys("n", [NUMERIC])
+    assert keys.add([of_objects(numerics("1.25", "7.00"), "n")]).tolist() == [0, 1]
+    assert keys.add([of_objects(numerics(None, None), "n")]).tolist() == [-1, -1]
+    assert keys.find([of_objects(numerics("7", "1", None), "n")]).tolist() == [1, -1, -1]
+    with pytest.raises(Unsuited):
+        keys.find([of_objects(numerics("1.250"), "n")])
 
 
 @pytest.mark.parametrize("index", [2, 9])

@@ -8,6 +8,7 @@ columns. AND, OR and CASE look only at the rows for which the row-wise code woul
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
@@ -359,12 +360,12 @@ def _in_hashed(argument: Evaluate, runner: SubplanRunner) -> Evaluate:
         rows = runner.hashed(ctx)
         numbered = ctx.scratch.get(("numbered", runner))
         if numbered is None:
-            keys = np.fromiter((row[0] for row in rows.keys), np.int64, len(rows.keys))
             numbered = ctx.scratch["numbered", runner] = groups_kernel.Groups(1)
-            for start in range(0, len(keys), KEYS_AT_ONCE):
+            keys = iter(rows.keys)
+            while some := list(islice(keys, KEYS_AT_ONCE)):
                 ctx.check()
-                ctx.account.charge(KEY_BYTES * len(keys[start : start + KEYS_AT_ONCE]))
-                numbered.assign([keys[start : start + KEYS_AT_ONCE]], [None], False)
+                ctx.account.charge(KEY_BYTES * len(some))
+                numbered.assign([np.array([row[0] for row in some], np.int64)], [None], False)
         found = numbered.find([values.values], [values.nulls]) >= 0
         if rows.partial:
             return Vector("b", found, ~found)
@@ -476,6 +477,12 @@ def compiled_first(vectorizer: Vectorizer, conjuncts: Sequence[ex.Expr]) -> list
             break
         compiled.append(evaluate)
     return compiled
+
+
+def compiled_all(vectorizer: Vectorizer, nodes: Sequence[ex.Expr]) -> list[Evaluate] | None:
+    """None when one is not for columns."""
+    found = [vectorizer.compile(node) for node in nodes]
+    return [each for each in found if each is not None] if None not in found else None
 
 
 def row_test(

@@ -23,8 +23,9 @@ from aurora.datum import Datum, Row
 from aurora.errors import SqlError, is_of_a_value
 from aurora.kernels import columns as kernel
 from aurora.kernels.python.columns import UNSCALED_MAX, unscaled
+from compute_node.hub import HUB
 from compute_node.types import oids
-from compute_node.work.account import column_bytes
+from compute_node.work.account import Area, column_bytes
 
 if TYPE_CHECKING:
     from aurora.kernels.python.columns import Column
@@ -190,6 +191,17 @@ class ColumnBatch:
                 raise IndexError(f"column {index}")
         return found
 
+    def given_up(self, index: int) -> Vector:
+        """The column, which the batch then has no more."""
+        found = self.column(index)
+        self._columns[index] = None
+        return found
+
+    @property
+    def narrow(self) -> ColumnBatch:
+        """The batch with its columns narrow."""
+        return ColumnBatch(self.count, [self.column(index).narrow for index in range(self.width)])
+
     def some(self, rows: Ints) -> ColumnBatch:
         """The batch of these rows."""
         return ColumnBatch.joined(len(rows), (self, rows))
@@ -312,6 +324,23 @@ def concatenated(columns: Sequence[Vector]) -> Vector:
         if any(each.scales is not None for each in known):
             scales = np.concatenate([_scales(each, scale) for each in columns])
     return Vector(first.kind, np.concatenate([each.values for each in columns]), nulls, scale, scales)
+
+
+def stacked(batches: Sequence[ColumnBatch], area: Area | None = None) -> ColumnBatch:
+    """Batches one after the other, which are given up. ``area``: where they are counted, and what is there twice in
+    between."""
+    columns = []
+    for index in range(batches[0].width):
+        HUB.pulse()
+        parts = [batch.given_up(index).spread(batch.count) for batch in batches]
+        size = sum(part.size_bytes for part in parts)
+        if area is not None:
+            area.add(size)
+        columns.append(concatenated(parts))
+        del parts
+        if area is not None:
+            area.take_back(size)
+    return ColumnBatch(sum(batch.count for batch in batches), columns)
 
 
 def _scales(column: Vector, scale: int) -> NDArray[np.int16]:

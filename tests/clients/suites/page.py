@@ -16,7 +16,7 @@ _SHOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A suite's comparison, or why there is none."""
+    """A suite's comparison, or why there is none; it never ran when nothing is known of that."""
 
     suite: Suite
     version: str
@@ -63,9 +63,11 @@ def write(results: Sequence[Result]) -> str:
 
 
 def _row(result: Result) -> str:
-    if result.comparison is None:
-        return f"| {result.suite.title} | {result.version} | did not run: {result.absent} | | | {result.date} |"
     told = result.comparison
+    if told is None or not told.expected:
+        absent = "nothing passes on PostgreSQL" if told is not None else result.absent
+        shown = f"did not run: {absent}" if absent else "not run"
+        return f"| {result.suite.title} | {result.version} | {shown} | | | {result.date} |"
     shown = f"{told.percent:.1f}" if told.equal < told.expected else "100"
     return f"| {result.suite.title} | {result.version} | {told.expected:,} | {told.equal:,} | {shown} | {result.date} |"
 
