@@ -5,6 +5,7 @@ A case is its two numbers, (seed, case); a query of it has a third. Each is made
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -464,4 +465,5 @@ def fuzz(
 def cases_of(job: int, jobs: int, cases: Iterable[int]) -> Iterator[int]:
     """The cases that one of several jobs takes: of each kind some, as the numbers of kinds and of jobs may have a
     factor in common."""
-    return (number for number in cases if (number + number // len(KINDS)) % jobs == job)
+    turn = math.lcm(jobs, len(KINDS))
+    return (number for number in cases if (number + number // turn) % jobs == job)
