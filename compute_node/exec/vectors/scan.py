@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from compute_node.access.stored import LAZY, Toasted, resolved
-from compute_node.exec.compile.rows import is_volatile
 from compute_node.exec.vectors.expressions import (
     CountedFilter,
     Filter,
@@ -19,6 +18,7 @@ from compute_node.exec.vectors.expressions import (
 from compute_node.exec.vectors.project import output_kinds
 from compute_node.exec.vectors.vector import KINDS, ColumnBatch, Unsuited, scanned
 from compute_node.sql import expressions as ex
+from compute_node.sql.planner.quals import contains_volatile
 from compute_node.sql.planner.selectivity import table_size
 from compute_node.txn.serializable import SerialSnapshot
 from compute_node.work.spill import setting_of
@@ -72,7 +72,7 @@ class ColumnScan:
         """whether the filter is for columns, and leaves so few rows that it pays where they become tuples"""
         if rest:
             tests.append(row_test(builder, rest, nullable, read.stored))
-        self.filter = None if is_volatile(builder, *rest) else Filter(tests)
+        self.filter = None if contains_volatile(builder, *rest) else Filter(tests)
         if self.filter is not None and (told := builder.column_filtering()) is not None:
             self.filter = CountedFilter(self.filter, told)
         self._outputs = None if self.filter is None else compiled_all(Vectorizer(builder, self._kinds, True), output)
