@@ -41,6 +41,7 @@ def write(results: Sequence[Result]) -> str:
         '`make clients POSTGRES="host=… port=… user=…"` wrote this page: each suite ran against a PostgreSQL 15 and a',
         "cluster of six storage nodes and a writer. A test counts when it passes on",
         "PostgreSQL, and is equal when it passes here too (a program's check: when its answer is the same text).",
+        "A suite without numbers has not run here yet, or could not.",
         "`python -m tests.clients.suites --help` tells how to run some of them. The suites' sources are downloaded",
         "into a cache folder and are no part of the project; our own programs are in `tests/clients/suites/programs/`.",
         "",
