@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 from aurora.datum import Datum, Row
 from aurora.errors import InvariantViolation, NotSupported
 from compute_node.exec.compile.compiler import Compiler, tuple_text
-from compute_node.exec.compile.rows import batch_function, is_volatile
+from compute_node.exec.compile.rows import batch_function
 from compute_node.exec.compile.unit import Code, Scope, Unit
 from compute_node.exec.constraints import Reason, RowViolation, not_null_attnos, refuse_row, violation
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql import expressions as ex
 from compute_node.sql.plan import PlannedCheck
+from compute_node.sql.planner.quals import contains_volatile
 
 if TYPE_CHECKING:
     from aurora.kernels.python.clog import Snapshot
@@ -126,7 +127,7 @@ class RowChange:
         assignments = [each for each in assignments if each[0] not in following]
         self.changed = tuple(attno for attno, _ in (*assignments, *self._generated))
         width = len(relation.columns)
-        if recheck is not None and not proposed and is_volatile(builder, recheck):
+        if recheck is not None and not proposed and contains_volatile(builder, recheck):
             recheck = None
         self._found_checks = [check for check in row_checks if check.kind in ("conflict", "merge update")]
         of_views = [check for check in row_checks if check.of_view]
