@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import greenlet
@@ -113,7 +114,9 @@ class Engine:
         self._status = status
         self._fleet = fleet
         self.snapshot = storage.txns.snapshot
-        self.row_expressions = RowExpressions(storage, self._neutral_view, self._running_session)
+        self.row_expressions = RowExpressions(
+            storage, self._neutral_view, self._running_session, partial(self.session_function, None)
+        )
         storage.compile_row_expression = self.row_expressions.compile
         storage.compile_comparison = self.row_expressions.comparison
 
@@ -141,12 +144,9 @@ class Engine:
         return self.databases.forwarder
 
     def _running_session(self) -> Any:
-        """Whose statement the running greenlet is."""
+        """Whose statement the running greenlet is; None for what the instance does by itself."""
         running = greenlet.getcurrent()
-        found = next((each for each in self.databases.sessions() if each.greenlet is running), None)
-        if found is None:
-            raise InvariantViolation("a function in SQL is called where no session runs")
-        return found
+        return next((each for each in self.databases.sessions() if each.greenlet is running), None)
 
     def _neutral_view(self) -> CatalogView:
         """The committed catalog as no session in particular sees it."""

@@ -99,7 +99,7 @@ def check_parent(ctx: DdlContext, desc: RelationDesc, persistence: str, altering
         raise WrongObjectType(f'inherited relation "{desc.name}" is not a table or foreign table')
     if persistence != "t" and desc.persistence == "t":
         raise WrongObjectType(f'cannot inherit from temporary relation "{desc.name}"')
-    if desc.persistence == "t" and desc.schema != ctx.session.temp_schema:
+    if ctx.is_of_other_session(desc):
         raise WrongObjectType("cannot inherit from temporary relation of another session")
     ctx.check_owner(desc)
 

@@ -33,7 +33,6 @@ from compute_node.catalog.ddl.relation import class_record, create_relation
 from compute_node.catalog.ddl.rewrite import truncate
 from compute_node.catalog.ddl.role_names import role_oid
 from compute_node.catalog.ddl.shared_depend import record_owner
-from compute_node.catalog.inheritance import descendants_of
 from compute_node.catalog.layer import NEUTRAL_ENV
 from compute_node.catalog.permissions import denied, denied_relation
 from compute_node.catalog.reloptions import VIEW, options_of
@@ -374,8 +373,9 @@ def truncate_statement(ctx: DdlContext, node: ast.TruncateStmt) -> str:
     for name in node.relations:
         desc = ctx.truncatable(name)
         tables.setdefault(desc.oid, desc)
-        for child in _truncatable_children(ctx, desc) if name.inh else ():
-            tables.setdefault(child.oid, child)
+        for child in ctx.lock_descendants(desc, partial(_lock_truncated, ctx)) if name.inh else ():
+            if not ctx.is_of_other_session(child):
+                tables.setdefault(child.oid, child)
     for desc in truncation(ctx, list(tables.values()), node.behavior == enums.DropBehavior.DROP_CASCADE):
         ctx.check_unused(desc, "TRUNCATE")
         if node.restart_seqs:
@@ -388,17 +388,11 @@ def truncate_statement(ctx: DdlContext, node: ast.TruncateStmt) -> str:
     return "TRUNCATE TABLE"
 
 
-def _truncatable_children(ctx: DdlContext, desc: RelationDesc) -> list[RelationDesc]:
-    """The descendants of a table that is emptied, locked; the privilege is asked of the table alone. Those of other
-    sessions' temporary schemas are left out."""
-    found = []
-    for oid in descendants_of(ctx.rows, desc.oid)[1:]:
-        child = ctx.view.relation(oid)
-        if child is not None and not (child.persistence == "t" and child.schema != ctx.session.temp_schema):
-            ctx.lock(child, ACCESS_EXCLUSIVE)
-            child = ctx.view.relation(oid)
-            found += [] if child is None else [child]
-    return found
+def _lock_truncated(ctx: DdlContext, desc: RelationDesc) -> None:
+    """A descendant of a table that is emptied; the privilege is asked of the table alone. Those of other sessions'
+    temporary schemas are left out."""
+    if not ctx.is_of_other_session(desc):
+        ctx.lock(desc, ACCESS_EXCLUSIVE)
 
 
 def _restart_sequences(ctx: DdlContext, desc: RelationDesc) -> None:
@@ -440,23 +434,16 @@ def lock_statement(ctx: DdlContext, node: ast.LockStmt) -> str:
         wait = "nowait" if node.nowait else "wait"
         _lock_with_sources(ctx, desc, int(node.mode), wait, set(), ctx.user_oid)
         if name.inh and desc.kind != "v":
-            _lock_children(ctx, desc, int(node.mode), wait)
+            # The privilege is asked of the table alone.
+            ctx.lock_descendants(desc, partial(ctx.lock, mode=int(node.mode), wait=wait))
     return "LOCK TABLE"
-
-
-def _lock_children(ctx: DdlContext, desc: RelationDesc, mode: int, wait: str) -> None:
-    """The descendants of a table; the privilege is asked of the table alone."""
-    for oid in descendants_of(ctx.rows, desc.oid)[1:]:
-        child = ctx.view.relation(oid)
-        if child is not None:
-            ctx.storage.locks.lock_relation(ctx.txn, child.lock_id, mode, child.name, wait)
 
 
 def _lock_with_sources(ctx: DdlContext, desc: RelationDesc, mode: int, wait: str, seen: set[int], role: int) -> None:
     """A relation, as a role; and if it is a view what it reads, as its owner or who invokes it."""
     seen.add(desc.oid)
     _check_lock(ctx, desc, mode, role)
-    ctx.storage.locks.lock_relation(ctx.txn, desc.lock_id, mode, desc.name, wait)
+    ctx.lock(desc, mode, wait)
     if desc.kind != "v":
         return
     reader = ctx.user_oid if is_security_invoker(desc) else desc.owner
