@@ -49,7 +49,11 @@ async def waits(db: Db, second: asyncio.Future[Any]) -> None:
         ("alter table parent alter a type text", "select a from only grandchild", "1"),
         ("alter table parent alter a set default 7", "insert into grandchild default values returning a", 7),
         ("alter table parent add b int default 7", "select b from only grandchild", 7),
-        ("alter table parent add check (a > 0)", "select count(*) from pg_constraint where conname = 'parent_a_check'", 3),
+        (
+            "alter table parent add constraint x check (a > 0)",
+            "select count(*) from pg_constraint where conname='x'",
+            3,
+        ),
         ("begin; lock parent", "select count(*) from pg_locks where mode = 'AccessExclusiveLock' and granted", 3),
     ],
 )

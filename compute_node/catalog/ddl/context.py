@@ -51,10 +51,6 @@ if TYPE_CHECKING:
     from compute_node.txn.transaction import Txn
 
 
-KINDS = {
-    "r": "table", "i": "index", "I": "index", "v": "view", "m": "materialized view", "S": "sequence", "p": "table",
-    "c": "composite type",
-}  # fmt: skip
 NAME_BYTES_MAX = 63
 
 
@@ -289,7 +285,7 @@ class DdlContext:
                 else f'permission denied: "{desc.name}" is a system object'
             )
         if not self.owns(desc.owner):
-            raise InsufficientPrivilege(f"must be owner of {noun or KINDS.get(desc.kind, 'relation')} {desc.name}")
+            raise InsufficientPrivilege(f"must be owner of {noun or desc.noun} {desc.name}")
 
     def owns_schema(self, oid: int) -> bool:
         """Whether the user may drop what the schema holds; what belongs to the system aside."""

@@ -33,7 +33,6 @@ from compute_node.catalog.ddl.context import (
     CLASS_PROC,
     CLASS_RELATION,
     CLASS_TYPE,
-    KINDS,
     DdlContext,
     cut_name,
 )
@@ -310,7 +309,7 @@ def comment(ctx: DdlContext, node: ast.CommentStmt) -> str:
     if kind in _RELATIONS:
         desc = _commented(ctx, range_var_of(node.object))
         wanted = _RELATIONS[kind].lower()
-        if KINDS.get(desc.kind) != wanted:
+        if desc.noun != wanted:
             raise WrongObjectType(f'"{desc.name}" is not {"an" if wanted == "index" else "a"} {wanted}')
         class_oid, oid = CLASS_RELATION, desc.oid
     elif kind == _O.OBJECT_COLUMN:
