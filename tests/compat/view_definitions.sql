@@ -93,3 +93,8 @@ SELECT * FROM shown_sides_2;
 SELECT * FROM shown_sides_4 ORDER BY x;
 DROP TABLE shown_sides CASCADE;
 DROP VIEW shown_sides_2, shown_sides_4;
+-- A minus before a number, and what only the text with its own syntax says.
+CREATE VIEW shown_minus AS SELECT - '2.5'::numeric AS a, - '3'::int AS b, -4 AS c, substring('abc'::text FROM 2) AS d, - (- '7'::int) AS e, - '1'::float8 AS f;
+SELECT pg_get_viewdef('shown_minus');
+SELECT * FROM shown_minus;
+DROP VIEW shown_minus;

@@ -68,6 +68,11 @@ class QueryDeparser(FromDeparser):
     """For a text that is kept: the names that a level needs of outer ones. It may use the others again, and has no bare
     names."""
 
+    @property
+    def is_read_again(self) -> bool:
+        """See ``Deparser``."""
+        return self.outer is not None
+
     def _level(self, query: Query) -> Level:
         HUB.pulse()
         if not self.levels:
