@@ -129,8 +129,8 @@ class ExecContext(FunctionContext):
 
     @property
     def volatile(self) -> VolatileContext:
-        """What volatile functions with ``needs_context`` get. It is not kept: an execution that led back to itself would
-        wait for the collector, with all that hangs on it."""
+        """What volatile functions with ``needs_context`` get. It is not kept: an execution that led back to itself
+        would wait for the collector, with all that hangs on it."""
         return VolatileContext(self)
 
     def check(self) -> None:

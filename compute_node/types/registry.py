@@ -131,8 +131,8 @@ class SqlResult:
 
 
 class FunctionContext:
-    """Passed first to functions with ``needs_context``: what they may ask. An execution is one itself, for the functions
-    that are not volatile."""
+    """Passed first to functions with ``needs_context``: what they may ask. An execution is one itself, for the
+    functions that are not volatile."""
 
     __slots__ = ("env", "session")
 
