@@ -128,4 +128,16 @@ SELECT last_value FROM join_asks;
 SELECT count(*) FROM join_va LEFT JOIN join_vb ON i = k AND nextval('join_asks') > 0 WHERE m > 0;
 SELECT count(*) FROM join_va JOIN join_vb ON i = k AND random() < 0;
 SELECT count(*) FROM join_va JOIN join_vb ON random() > 2;
+-- ... for each row of that join, where others are joined to it.
+ANALYZE join_va;
+ANALYZE join_vb;
+SELECT setval('join_asks', 1, false);
+SELECT count(*) FROM (join_va a JOIN join_va b ON a.i = b.i AND nextval('join_asks') > 0) LEFT JOIN join_vb ON k = a.i;
+SELECT last_value FROM join_asks;
+SELECT count(*) FROM (join_va a JOIN join_va b ON a.i = b.i AND nextval('join_asks') > 0) JOIN join_vb ON k = a.i;
+SELECT last_value FROM join_asks;
+SELECT count(*) FROM join_vb LEFT JOIN (join_va a JOIN join_va b ON a.i = b.i AND nextval('join_asks') > 0) ON k = a.i;
+SELECT last_value FROM join_asks;
+SELECT count(*) FROM join_va c JOIN (join_va a JOIN join_va b ON a.i = b.i AND nextval('join_asks') > 0) ON c.i = a.i AND c.i < 3;
+SELECT last_value FROM join_asks;
 DROP TABLE join_va, join_vb;

@@ -15,7 +15,7 @@ import numpy as np
 from aurora.datum import Datum
 from aurora.errors import NotSupported
 from compute_node.exec.compile.compiler import Compiler, tuple_text
-from compute_node.exec.compile.rows import batch_function, is_volatile, key_text, value_function
+from compute_node.exec.compile.rows import batch_function, key_text, value_function
 from compute_node.exec.compile.unit import Unit, row_scope
 from compute_node.exec.folds import resolved_aggregate
 from compute_node.exec.nodes.base import Batch, Node, executes, output_nullable
@@ -38,6 +38,7 @@ from compute_node.exec.window.streams import (
 from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
+from compute_node.sql.planner.quals import contains_volatile
 
 if TYPE_CHECKING:
     from compute_node.exec.builder import Builder
@@ -356,9 +357,8 @@ def _with_values(rows: Batch, columns: list[list[Datum]]) -> Batch:
 def _may_vary(builder: Builder, call: ex.WindowCall) -> bool:
     """Whether an argument may be another value when it is taken out of a state than when it was put in."""
     nodes = [*call.arguments, *([] if call.filter is None else [call.filter])]
-    return any(
-        is_volatile(builder, node) or any(isinstance(item, ex.SubPlan) for item in ex.walk(node)) for node in nodes
-    )
+    has_sub_plan = any(isinstance(item, ex.SubPlan) for node in nodes for item in ex.walk(node))
+    return has_sub_plan or contains_volatile(builder, *nodes)
 
 
 def _built_in_name(symbol: str) -> str:
