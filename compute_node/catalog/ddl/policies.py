@@ -33,7 +33,7 @@ from compute_node.sql.analyze.stored import analyze_expression
 from compute_node.sql.deparse.queries import kept_condition
 from compute_node.sql.expressions import Expr, SubLink, Var, walk
 from compute_node.sql.parse import parse
-from compute_node.sql.required import condition_needs
+from compute_node.sql.required import read_by
 from compute_node.sql.rewrite import deep_walk
 from compute_node.txn.locks import ACCESS_EXCLUSIVE
 
@@ -229,7 +229,7 @@ def _named(desc: RelationDesc, expr: Expr) -> set[tuple[int, int, int]]:
         if isinstance(node, Var) and node.levels_up == depth and node.attno > 0
     }
     if any(isinstance(node, SubLink) for node in walk(expr)):
-        for access in condition_needs(expr, 0)[0]:
+        for access in read_by(expr):
             if not access.check_as:
                 found.add((CLASS_RELATION, access.relation.oid, 0))
                 found |= {(CLASS_RELATION, access.relation.oid, attno) for attno in access.selected if attno > 0}

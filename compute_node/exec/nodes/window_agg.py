@@ -306,7 +306,7 @@ class WindowAggNode(Node):
         for item in self._in_range:
             function = None if item is None else item[0]
             if item is not None and item[1]:
-                function = partial(item[0], ctx.stable_context)
+                function = partial(item[0], ctx)
             functions.append(function)
         low = ends_of(part, self._frame, start, functions[0], order, high=False)
         high = ends_of(part, self._frame, end, functions[1], order, high=True)

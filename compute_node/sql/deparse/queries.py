@@ -525,6 +525,7 @@ def deparse_condition(node: Expr, catalog: CatalogView, relation: RelationDesc, 
     """The same as pg_get_expr shows it."""
     kind = PrettyQueryDeparser if pretty else QueryDeparser
     deparser = kind(catalog, _leaf, env, Layout(True))
+    deparser.of_condition = True
     with deparser.opened(_over(node, relation)):
         return finished(deparser.text(node))
 
