@@ -64,8 +64,10 @@ OWN_ROWS = 64
 STRENGTHS = {"key share": 0, "share": 1, "no key update": 2, "update": 3}
 
 
-class RowMoved(SerializationFailure):
-    """40001: the row has left the table for another partition since the snapshot."""
+class RowMoved(SqlError):
+    """The row has left the table for another partition since the snapshot."""
+
+    sqlstate = "40001"
 
 
 class UpdatePlan:
@@ -514,9 +516,7 @@ class Table:
                         raise SerializationFailure(f"could not serialize access due to concurrent {what}")
                     txn.depend(lsn)
                 if code == AWAY:
-                    raise RowMoved(
-                        "tuple to be locked was already moved to another partition due to concurrent update"
-                    )
+                    raise RowMoved("tuple to be locked was already moved to another partition due to concurrent update")
                 if code in (GONE, SELF):
                     return None, turn
                 blockers = None

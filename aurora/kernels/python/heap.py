@@ -315,8 +315,9 @@ class HeapFile:
         """What an update or lock of version ``tid`` meets: ``(outcome, tid, lsn, extra)``, or a missing page.
 
         ``OK``: not superseded, ``extra`` its row. ``SELF``: this transaction superseded it. ``BUSY``: ``extra`` is the
-        xid in progress that supersedes it. ``GONE``: deleted. ``AWAY``: moved to another
-        relation. ``MOVED``: updated. With ``follow`` the successors are followed instead of ``MOVED``; ``lsn`` is the highest commit LSN of those who superseded (0: nobody).
+        xid in progress that supersedes it. ``GONE``: deleted. ``AWAY``: moved to another relation. ``MOVED``: updated.
+        With ``follow`` the successors are followed instead of ``MOVED``; ``lsn`` is the highest commit LSN of those who
+        superseded (0: nobody).
         """
         lsn, expected = NO_LSN, 0
         while True:
