@@ -7,6 +7,7 @@ pages say: rows, index entries, constraints, catalogs.
 from __future__ import annotations
 
 import argparse
+import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
 DATABASES = "select datname from pg_catalog.pg_database where datallowconn order by oid"
-FAULTS = "select relation, place, problem from pg_catalog.aurora_check()"
+CATALOGS = "select relation, place, problem from pg_catalog.aurora_check_catalogs()"
+RELATIONS = "select oid::int8 from pg_catalog.pg_class where relkind in ('r', 'm', 'S') order by oid"
+RELATION = "select relation, place, problem from pg_catalog.aurora_check_relation(%s::int8::oid)"
 FOUND = 3
 """Exit status when something is wrong."""
 
@@ -37,7 +40,11 @@ def faults_of(dsn: str, databases: Sequence[str] = ()) -> list[tuple[str, str, s
     found: list[tuple[str, str, str, str]] = []
     for name in names:
         with psycopg.connect(dsn, dbname=name, autocommit=True) as connection:
-            found += [(name, *row) for row in connection.execute(FAULTS)]
+            found += [(name, *row) for row in connection.execute(CATALOGS)]
+            for oid in connection.execute(RELATIONS).fetchall():
+                # Each in a transaction of its own: its lock, which vacuum and DDL wait for, goes with it.
+                with contextlib.suppress(psycopg.errors.UndefinedTable):  # dropped meanwhile
+                    found += [(name, *row) for row in connection.execute(RELATION, oid)]
     return found
 
 

@@ -287,11 +287,10 @@ class IndexAccess(ABC):
 
     def rows_of_keys(
         self, snapshot: Snapshot, keys: list[Row], columns: tuple[int, ...], kinds: str
-    ) -> Iterator[KeyedRows] | None:
+    ) -> Iterator[KeyedRows]:
         """The visible rows whose leading key columns equal each of ``keys``, in the order of the keys and, for each,
-        of the index; by column as ``Table.scan_columns``. None: the method has no such way. Not for serializable
-        transactions."""
-        return None
+        of the index; by column as ``Table.scan_columns``. Not for serializable transactions."""
+        raise InvariantViolation(f'index "{self.desc.name}" of method {self.method.name} has no rows of many keys')
 
     def _counted(self, keys: Sequence[ScanKey], backward: bool) -> Iterator[list[int]]:
         for tids in self.tids(keys, backward):

@@ -73,8 +73,7 @@ def implementation(call: RoutineCall) -> Callable[..., Datum]:
 
 
 def _run(call: RoutineCall, context: Any, *arguments: Any) -> Any:
-    caller = context.caller
-    return context.session.call_routine(call, arguments, None if caller is None else caller.snapshot)
+    return context.session.call_routine(call, arguments, context.reads_with)
 
 
 def parameters_of(row: Record) -> tuple[Parameter, ...]:

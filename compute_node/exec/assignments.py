@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 from aurora.datum import Datum, Row
 from aurora.errors import InvariantViolation, NotSupported
 from compute_node.exec.compile.compiler import Compiler, tuple_text
-from compute_node.exec.compile.rows import batch_function, is_volatile
+from compute_node.exec.compile.rows import batch_function
 from compute_node.exec.compile.unit import Code, Scope, Unit
 from compute_node.exec.constraints import Reason, RowViolation, not_null_attnos, refuse_row, violation
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql import expressions as ex
 from compute_node.sql.plan import PlannedCheck
+from compute_node.sql.planner.quals import contains_volatile
 
 if TYPE_CHECKING:
     from aurora.kernels.python.clog import Snapshot
@@ -77,7 +78,9 @@ class RowChange:
     """The compiled change of one UPDATE (or ON CONFLICT DO UPDATE, whose ``proposed`` row is side 1).
 
     ``changed``: assigned attnos. ``needed``: attnos that ``compute`` takes (all with ``whole``). ``uses_joined``:
-    expressions refer to columns of the child's row behind the target's. ``shown``: see ``violation``.
+    expressions refer to columns of the child's row behind the target's. ``shown``: see ``violation``. ``by_row``: each
+    row must be changed by ``apply``: it may belong into another partition then, or views ask something of it when it is
+    stored.
     """
 
     __slots__ = (
@@ -91,6 +94,8 @@ class RowChange:
         "_row_checks",
         "_shown",
         "_system",
+        "_verify_stored",
+        "by_row",
         "changed",
         "needed",
         "uses_joined",
@@ -122,22 +127,24 @@ class RowChange:
         assignments = [each for each in assignments if each[0] not in following]
         self.changed = tuple(attno for attno, _ in (*assignments, *self._generated))
         width = len(relation.columns)
-        if recheck is not None and not proposed and is_volatile(builder, recheck):
+        if recheck is not None and not proposed and contains_volatile(builder, recheck):
             recheck = None
         self._found_checks = [check for check in row_checks if check.kind in ("conflict", "merge update")]
-        self._row_checks = row_checks = [check for check in row_checks if check.kind in ("update", "view")]
+        of_views = [check for check in row_checks if check.of_view]
+        self._row_checks = [check for check in row_checks if check.kind == "update"]
+        self.by_row = mover is not None or bool(of_views)
         of_found = [check.condition for check in self._found_checks]
         used = columns_used([*(node for _, node in assignments), recheck, *of_found])
         self.uses_joined = any(index >= width for index in used | columns_used(returning))
         columns = {index for index in used if index < width}
         over_new = [node for _, node in (*checks, *self._generated)]
-        over_new += [check.condition for check in row_checks]
+        over_new += [check.condition for check in (*self._row_checks, *of_views)]
         columns |= {index for index in columns_used(over_new) if index + 1 not in self.changed}
         if returning or whole or mover is not None:
             columns |= set(range(width))
         self.needed = tuple(sorted(index + 1 for index in columns))
         unit = Unit()
-        lines = self.maker_lines(unit, assignments, recheck, checks, bool(returning), proposed)
+        lines = self.maker_lines(unit, assignments, recheck, checks, bool(returning or of_views), proposed)
         # Helper functions of the expressions take y, which only RETURNING has.
         self._make: Callable[..., Datum] = unit.link(unit.function("c, s, keep, y=None", lines))
         self._returning: Callable[..., Row] | None = None
@@ -146,6 +153,12 @@ class RowChange:
             compiler = Compiler(unit, self.new_row_scope(width, joined=not proposed), builder)
             text = compiler.tuple_of(returning)
             self._returning = unit.link(unit.function("c, r, n, s, y", [f"return {text}"]))
+        self._verify_stored: Callable[..., None] | None = None
+        if of_views:
+            unit = Unit()
+            compiler = Compiler(unit, self.new_row_scope(width, joined=False), builder)
+            lines = _asked(of_views, compiler, unit, unit.bind(_fail, "g"))
+            self._verify_stored = unit.link(unit.function("c, r, n, s=None, y=None", lines))
 
     def old_row_scope(self, proposed: bool) -> Scope:
         """Side 0: the target's columns as ``r`` (positions in ``needed``), joined ones as ``s``; side 1: the
@@ -234,12 +247,11 @@ class RowChange:
             scope = self.new_row_scope(len(self._relation.columns), joined=False)
             row = tuple_text([scope.column(0, index).text for index in range(len(self._relation.columns))])
             lines.append(f"{unit.bind(self._test_place, 'g')}(c, {row}, r, n)")
-        lines += self._asked(fresh, unit, fail, of_view=False)
+        lines += _asked(self._row_checks, fresh, unit, fail)
         for position, attno in guarded:
             lines.append(f"if n[{position}] is None: {fail}({unit.bind(attno)}, n)")
         for name, node in checks:
             lines.append(f"if {fresh.falsity(node).text}: {fail}({unit.bind(name)}, n)")
-        lines += self._asked(fresh, unit, fail, of_view=True)
         if keep:
             lines.append("keep[0] = (r, n)")
         return [*lines, "return n"]
@@ -248,14 +260,6 @@ class RowChange:
         """Ends the change of a row in this table when it belongs into another partition."""
         if self._mover is not None and not self._mover.is_at_home(ctx, row):
             raise _RowMoves(row, old, changed)
-
-    def _asked(self, fresh: Compiler, unit: Unit, fail: str, of_view: bool) -> list[str]:
-        """What views, or else policies, ask of the new row."""
-        return [
-            f"if not ({fresh.truth(check.condition).text}): {fail}({unit.bind(check)}, n)"
-            for check in self._row_checks
-            if check.of_view == of_view
-        ]
 
     def apply(
         self, ctx: ExecContext, table: Table, tid: int, joined: Row | None, find_again: FindAgain | None = None
@@ -279,6 +283,7 @@ class RowChange:
         while True:
             try:
                 new_tid = table.update_columns(ctx.txn, ctx.snapshot, tid, self.changed, compute, self.needed, recheck)
+                self._ask_views(ctx, new_tid, keep)
             except RowViolation as failure:
                 raise self.explain(ctx, table, tid, failure) from None
             except _RowMoves as move:
@@ -291,10 +296,11 @@ class RowChange:
                 return Outcome(None)
             return Outcome(new_tid, self._returned(ctx, table, new_tid, keep, joined))
 
-    @property
-    def may_move(self) -> bool:
-        """Whether new rows may belong into another partition: then each is changed by ``apply``."""
-        return self._mover is not None
+    def _ask_views(self, ctx: ExecContext, tid: int | None, keep: list[Datum]) -> None:
+        """Raises ``RowViolation`` where a view refuses the row that was stored."""
+        if self._verify_stored is not None and tid is not None:
+            old, new = keep[0]
+            self._verify_stored(ctx, old, new)
 
     def _move(self, ctx: ExecContext, table: Table, tid: int, move: _RowMoves) -> tuple[Table, int] | None:
         """Take a row out of its table, and store what it has become where that belongs. None: it has changed since."""
@@ -325,6 +331,7 @@ class RowChange:
         latest = ctx.storage.txns.latest_snapshot(ctx.txn)
         try:
             new_tid = table.update_columns(ctx.txn, latest, tid, self.changed, observed, self.needed)
+            self._ask_views(ctx, new_tid, keep)
         except RowViolation as failure:
             raise self.explain(ctx, table, tid, failure) from None
         except _RowMoves:
@@ -381,6 +388,11 @@ class _RowMoves(Exception):
 
 _TABLE = -6
 """attno of tableoid"""
+
+
+def _asked(row_checks: Sequence[PlannedCheck], fresh: Compiler, unit: Unit, fail: str) -> list[str]:
+    """Lines that ask it of a new row."""
+    return [f"if not ({fresh.truth(check.condition).text}): {fail}({unit.bind(check)}, n)" for check in row_checks]
 
 
 def _fail(reason: Reason, changed: Row) -> None:

@@ -142,16 +142,39 @@ def not_null_attnos(relation: RelationDesc) -> list[int]:
     return [column.attno for column in relation.columns if column.not_null and not column.dropped]
 
 
+RowVerifier: TypeAlias = "Callable[[ExecContext, list[Row]], None]"
+"""raises for the first of a batch of full new rows that breaks something"""
+
+
 def row_verifier(
     builder: Builder,
     relation: RelationDesc,
     checks: Sequence[tuple[str, Expr]],
     row_checks: Sequence[PlannedCheck] = (),
     shown: tuple[RelationDesc, tuple[int, ...]] | None = None,
-) -> Callable[[ExecContext, list[Row]], None] | None:
-    """A function that raises for the first of a batch of full new rows that breaks a constraint; None: there are
-    none. ``shown``: see ``violation``."""
-    attnos = not_null_attnos(relation)
+) -> RowVerifier | None:
+    """Of policies (``row_checks``), NOT NULL and CHECK; None: there are none. ``shown``: see ``violation``."""
+    return _verifier(builder, relation, row_checks, not_null_attnos(relation), checks, shown)
+
+
+def view_verifier(
+    builder: Builder,
+    relation: RelationDesc,
+    row_checks: Sequence[PlannedCheck],
+    shown: tuple[RelationDesc, tuple[int, ...]] | None,
+) -> RowVerifier | None:
+    """Of those of ``row_checks`` that rows must meet when they are stored; None: there are none."""
+    return _verifier(builder, relation, [check for check in row_checks if check.of_view], (), (), shown)
+
+
+def _verifier(
+    builder: Builder,
+    relation: RelationDesc,
+    row_checks: Sequence[PlannedCheck],
+    attnos: Sequence[int],
+    checks: Sequence[tuple[str, Expr]],
+    shown: tuple[RelationDesc, tuple[int, ...]] | None,
+) -> RowVerifier | None:
     if not attnos and not checks and not row_checks:
         return None
 
@@ -163,18 +186,13 @@ def row_verifier(
     failure = unit.bind(fail, "g")
     body = ["for r in b:"]
 
-    def asked(of_view: bool) -> None:
-        for check in row_checks:
-            if check.of_view == of_view:
-                met = compiler.truth(check.condition).text
-                body.append(f"    if not ({met}): {failure}(c, r, {unit.bind(check)})")
-
-    asked(of_view=False)
+    for check in row_checks:
+        met = compiler.truth(check.condition).text
+        body.append(f"    if not ({met}): {failure}(c, r, {unit.bind(check)})")
     if attnos:
         body.append(f"    if {' or '.join(f'r[{attno - 1}] is None' for attno in attnos)}:")
         body.append(f"        {failure}(c, r, next(n for n in {unit.bind(tuple(attnos))} if r[n - 1] is None))")
     for name, expression in checks:
         body.append(f"    if {compiler.falsity(expression).text}: {failure}(c, r, {unit.bind(name)})")
-    asked(of_view=True)
     body.append("return None")
     return unit.link(unit.function("c, b", body))

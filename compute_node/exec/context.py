@@ -38,7 +38,7 @@ class ExecSession(SessionView, Protocol):
         """A statement has made its changes: run what foreign keys want of them now."""
 
 
-class ExecContext:
+class ExecContext(FunctionContext):
     """One execution. ``params`` are the values of $1…; ``exec_params`` those that plan nodes set for each other.
 
     ``snapshot`` is what scans read with; ``txn`` is what writes belong to. ``scratch`` holds per-execution state of
@@ -47,13 +47,9 @@ class ExecContext:
 
     __slots__ = (
         "_account",
-        "_function_context",
-        "_stable_context",
-        "env",
         "exec_params",
         "params",
         "scratch",
-        "session",
         "snapshot",
         "storage",
         "txn",
@@ -68,7 +64,7 @@ class ExecContext:
         storage: Storage,
         params: Row = (),
     ) -> None:
-        self.session = session
+        self.session: ExecSession = session
         self.txn = txn
         self.snapshot = snapshot
         self.env = env
@@ -76,8 +72,6 @@ class ExecContext:
         self.params = params
         self.exec_params = _NO_PARAMS
         self._account: Account | None = None
-        self._function_context: FunctionContext | None = None
-        self._stable_context: FunctionContext | None = None
 
     def start(self, params: Row, exec_params: int) -> None:
         """Begin a statement that is more than a point access: fresh scratch state and execution parameters."""
@@ -129,23 +123,33 @@ class ExecContext:
         return Tuplestore(self.area(), self.open_file)
 
     @property
-    def function_context(self) -> FunctionContext:
-        """What volatile functions with ``needs_context`` get; made at first need."""
-        found = self._function_context
-        if found is None:
-            found = self._function_context = FunctionContext(env=self.env, session=self.session, around=self)
-        return found
+    def reads_with(self) -> Snapshot:
+        """See ``FunctionContext``: functions that are not volatile see what this execution sees."""
+        return self.snapshot
 
     @property
-    def stable_context(self) -> FunctionContext:
-        """What the others get: they see what this execution sees."""
-        found = self._stable_context
-        if found is None:
-            found = self._stable_context = FunctionContext(env=self.env, session=self.session, caller=self)
-        return found
+    def volatile(self) -> VolatileContext:
+        """What volatile functions with ``needs_context`` get. It is not kept: an execution that led back to itself
+        would wait for the collector, with all that hangs on it."""
+        return VolatileContext(self)
 
     def check(self) -> None:
         """At batch boundaries: raises what a cancel, a timeout or a shutdown has left for the session; lets the loop
         turn when its time is up."""
         self.session.check_interrupts()
         HUB.pulse()
+
+
+class VolatileContext(FunctionContext):
+    """What an execution passes to its volatile functions: they see the database as of each of their statements."""
+
+    __slots__ = ("_execution",)
+
+    def __init__(self, execution: ExecContext) -> None:
+        super().__init__(execution.env, execution.session)
+        self._execution = execution
+
+    @property
+    def called_with(self) -> Snapshot:
+        """See ``FunctionContext``."""
+        return self._execution.snapshot

@@ -14,13 +14,11 @@ from typing import TYPE_CHECKING
 from aurora.datum import Datum
 from compute_node.exec.nodes.base import Batch
 from compute_node.work.account import batch_bytes
-from compute_node.work.spill import Partitions
+from compute_node.work.spill import LEVELS_MAX, PARTITIONS, Partitions
 
 if TYPE_CHECKING:
     from compute_node.exec.context import ExecContext
 
-PARTITIONS = 16
-LEVELS_MAX = 5
 ENTRY_BYTES = 100
 """A key's place in a set or dict."""
 

@@ -160,7 +160,7 @@ class Fold:
     @property
     def _context(self) -> str:
         """How generated code spells what the aggregate's functions get."""
-        return "c.function_context" if self._aggregate.volatile else "c.stable_context"
+        return "c.volatile" if self._aggregate.volatile else "c"
 
     def row_lines(self, compiler: Compiler, number: int) -> list[str]:
         """Statements for one row ``r`` and its group's state list ``s``."""

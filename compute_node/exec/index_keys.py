@@ -16,8 +16,8 @@ from compute_node.exec.compile.rows import row_function
 from compute_node.exec.compile.runtime import flat
 from compute_node.relations.access_methods import METHODS, NOT_NULL
 from compute_node.sql import expressions as ex
-from compute_node.sql.plan import IndexKey, IndexOrder
-from compute_node.types.oids import INT2, INT4, INT8
+from compute_node.sql.plan import BitmapHeapScan, IndexKey, IndexOrder, IndexScan
+from compute_node.types.oids import BOOL, INT2, INT4, INT8
 
 if TYPE_CHECKING:
     from compute_node.exec.builder import Builder
@@ -38,6 +38,13 @@ def narrowing(source: int, key: int) -> Limits:
 def key_types(relation: RelationDesc, index: IndexDesc) -> tuple[int, ...]:
     """The types of an index's key columns."""
     return index.key_types or tuple(relation.columns[attno - 1].type for attno in index.columns)
+
+
+def scan_condition(plan: IndexScan | BitmapHeapScan) -> ex.Expr | None:
+    """What each row found must meet."""
+    if plan.recheck is None or plan.filter is None:
+        return plan.filter if plan.recheck is None else plan.recheck
+    return ex.And(type=BOOL, arguments=(plan.recheck, plan.filter))
 
 
 class IndexOrders:

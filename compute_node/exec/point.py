@@ -14,16 +14,16 @@ from aurora.datum import Datum, Row
 from aurora.errors import InvariantViolation
 from compute_node.exec.assignments import RowChange, columns_used
 from compute_node.exec.compile.compiler import Compiler, tuple_text
-from compute_node.exec.compile.rows import column_index, is_identity, is_volatile
+from compute_node.exec.compile.rows import column_index, is_identity
 from compute_node.exec.compile.unit import Scope, Unit, row_scope
 from compute_node.exec.constraints import RowViolation, row_verifier
-from compute_node.exec.index_keys import key_types, narrowing
+from compute_node.exec.index_keys import key_types, narrowing, scan_condition
 from compute_node.exec.nodes.base import scan_nullable
-from compute_node.exec.nodes.index_scan import scan_condition
 from compute_node.exec.plan_walk import plan_expressions, plan_nodes
 from compute_node.exec.stored_values import scan_columns
 from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
+from compute_node.sql.planner.quals import contains_volatile
 
 if TYPE_CHECKING:
     from compute_node.access.storage import Storage
@@ -81,7 +81,7 @@ def point_modify(planned: pl.PlannedStmt, builder: Builder) -> Link | None:
         child = plan.child
         if not isinstance(child, pl.IndexScan) or not child.unique or not _is_lookup(child):
             return None
-        if plan.recheck is None or is_volatile(builder, plan.recheck):
+        if plan.recheck is None or contains_volatile(builder, plan.recheck):
             # Without the re-check the scan's filter would be lost.
             return None
         if isinstance(plan, pl.Delete) and scan_condition(child) is not None:

@@ -61,10 +61,12 @@ def plan_of_leaf(plan: pl.Insert, leaf: pl.Route) -> pl.Insert:
 
 
 def router_of(moves: pl.Moves | None, builder: Builder) -> Router | None:
-    """What stores moved rows; None when they may not move."""
+    """What stores moved rows, and asks of them what is asked of changed ones; None when they may not move."""
     if moves is None or moves.route is None:
         return None
-    return Router(pl.Insert(relation=moves.root, child=pl.Result(), route=moves.route), moves.route, builder)
+    asked = [check._replace(kind="insert") if check.kind == "update" else check for check in moves.row_checks]
+    plan = pl.Insert(relation=moves.root, child=pl.Result(), route=moves.route, row_checks=tuple(asked))
+    return Router(plan, moves.route, builder)
 
 
 class _Step:
@@ -186,9 +188,8 @@ class Router:
         for route, rows, _ in self.parts(ctx, [row]):
             leaf = self._leaf(route)
             mine = rows if leaf.lay is None else leaf.lay(rows)
-            table = ctx.storage.table(route.relation)
             for batch in leaf.store.checked(ctx, mine):
-                return table, table.insert(ctx.txn, batch[0])
+                return leaf.store.insert_one(ctx, batch[0])
         raise InvariantViolation("a row went nowhere")
 
     def returned(self, ctx: ExecContext, batches: Iterable[Batch]) -> Iterator[Batch]:

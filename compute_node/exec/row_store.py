@@ -14,7 +14,7 @@ from aurora.errors import CardinalityViolation, ObjectNotInPrerequisiteState, Se
 from compute_node.access.stored import adopted
 from compute_node.exec.assignments import RowChange, generator, system_values
 from compute_node.exec.compile.rows import batch_function
-from compute_node.exec.constraints import row_verifier
+from compute_node.exec.constraints import row_verifier, view_verifier
 from compute_node.exec.nodes.base import Batch
 from compute_node.exec.placing import Mover, PartitionTest
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
@@ -72,11 +72,9 @@ class RowStore:
         shown: tuple[RelationDesc, tuple[int, ...]] | None = None,
     ) -> None:
         self._relation, self._system = plan.relation, plan.system
-        # What a view asks, a row must meet that is stored, and no other.
-        late = [check for check in plan.row_checks if plan.conflict and check.of_view]
-        first = [check for check in plan.row_checks if check.kind in ("insert", "view") and check not in late]
-        self._verify = row_verifier(builder, plan.relation, plan.checks, first, shown)
-        self._verify_stored = row_verifier(builder, plan.relation, (), late) if late else None
+        of_inserts = [check for check in plan.row_checks if check.kind == "insert"]
+        self._verify = row_verifier(builder, plan.relation, plan.checks, of_inserts, shown)
+        self._verify_stored = view_verifier(builder, plan.relation, plan.row_checks, shown)
         self._generate = generator(builder, plan.relation, plan.generated)
         self._stored = stored
         self._test = test
@@ -137,12 +135,34 @@ class RowStore:
         count = 0
         for batch in batches:
             ctx.check()
-            if len(batch) == 1:
-                table.insert(ctx.txn, batch[0])
-                count += 1
-            else:
-                count += table.insert_many(ctx.txn, batch)
+            self._insert(ctx, table, batch)
+            count += len(batch)
         return count
+
+    def _insert(self, ctx: ExecContext, table: Table, batch: Batch) -> None:
+        """Store checked rows. Where a view refuses one, the table's indexes may refuse one of those up to it first."""
+        refused: SqlError | None = None
+        if self._verify_stored is not None:
+            for number, row in enumerate(batch):
+                try:
+                    self._verify_stored(ctx, [row])
+                except SqlError as error:
+                    refused, batch = error, batch[: number + 1]
+                    break
+        if len(batch) == 1:
+            table.insert(ctx.txn, batch[0])
+        else:
+            table.insert_many(ctx.txn, batch)
+        if refused is not None:
+            raise refused
+
+    def insert_one(self, ctx: ExecContext, row: Row) -> tuple[Table, int]:
+        """Store one checked row: the table, and its tid there."""
+        table = ctx.storage.table(self._relation)
+        tid = table.insert(ctx.txn, row)
+        if self._verify_stored is not None:
+            self._verify_stored(ctx, [row])
+        return table, tid
 
     def returned(self, ctx: ExecContext, batches: Iterable[Batch], touched: set[int]) -> Iterator[Batch]:
         """RETURNING's rows; each batch is stored before it is given."""
@@ -153,12 +173,10 @@ class RowStore:
         for batch in batches:
             ctx.check()
             if self._system:
-                yield self._returning(ctx, [self._whole(ctx, table, table.insert(ctx.txn, row), row) for row in batch])
+                stored = [(*self.insert_one(ctx, row), row) for row in batch]
+                yield self._returning(ctx, [self._whole(ctx, *each) for each in stored])
                 continue
-            if len(batch) == 1:
-                table.insert(ctx.txn, batch[0])
-            else:
-                table.insert_many(ctx.txn, batch)
+            self._insert(ctx, table, batch)
             yield self._returning(ctx, batch)
 
     def _whole(self, ctx: ExecContext, table: Table, tid: int, row: Row) -> Row:

@@ -6,7 +6,7 @@ after its execution parameters are set.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from aurora.datum import Datum, Row
@@ -56,9 +56,14 @@ class HashedRows:
 
     __slots__ = ("keys", "partial")
 
-    def __init__(self, rows: list[Row]) -> None:
-        self.keys = {row for row in rows if None not in row}
-        self.partial = [row for row in rows if None in row]
+    def __init__(self) -> None:
+        self.keys: set[Row] = set()
+        self.partial: list[Row] = []
+
+    def add(self, rows: list[Row]) -> None:
+        """More rows."""
+        self.keys.update([row for row in rows if None not in row])
+        self.partial += [row for row in rows if None in row]
 
     def probe(self, key: Row) -> bool | None:
         """Three-valued ``key IN rows``."""
@@ -160,14 +165,19 @@ class SubplanRunner:
         """All rows, counted while they are gathered and as long as the result is kept."""
         rows: list[Row] = []
         size = 0
-        for batch in self._node.batches(ctx):
-            ctx.check()
-            ctx.account.charge(count := batch_bytes(batch))
+        for batch, count in self._charged(ctx):
             size += count
             rows += batch
         if not self._cached:
             ctx.account.release(size)
         return rows
+
+    def _charged(self, ctx: ExecContext) -> Iterator[tuple[list[Row], int]]:
+        """All rows in batches, and the bytes that each is charged with."""
+        for batch in self._node.batches(ctx):
+            ctx.check()
+            ctx.account.charge(count := batch_bytes(batch))
+            yield batch, count
 
     def probe(self, ctx: ExecContext, values: Row, key: Row) -> bool | None:
         """Hashed ANY."""
@@ -179,9 +189,10 @@ class SubplanRunner:
         """The rows of a hashed ANY, gathered at first use."""
         table: HashedRows | None = ctx.scratch.get(self)
         if table is None:
-            sub_key = self._sub_key
-            rows = [sub_key(ctx, row) for row in self._gathered(ctx)]  # type: ignore[misc]
-            table = ctx.scratch[self] = HashedRows(rows)
+            sub_key, table = self._sub_key, HashedRows()
+            for batch, _ in self._charged(ctx):
+                table.add([sub_key(ctx, row) for row in batch])  # type: ignore[misc]
+            ctx.scratch[self] = table
         return table
 
     def _set(self, ctx: ExecContext, values: Row) -> None:

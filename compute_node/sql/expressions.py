@@ -386,7 +386,7 @@ class SubLink(Expr):
     """
 
     kind: str
-    query: Query = field(compare=False)
+    query: Query = field(hash=False)
     test: Expr | None = None
 
 

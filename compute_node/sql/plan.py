@@ -520,7 +520,8 @@ class Route:
 
 class PlannedCheck(NamedTuple):
     """A ``RowCheck`` over the full new row (of kinds conflict and merge: over the row that is found); it is met when
-    ``condition`` is true. ``of_view``: it follows the table's own constraints, others precede them."""
+    ``condition`` is true. ``of_view``: it is asked when the row is stored and in its indexes; others precede the
+    table's own constraints."""
 
     kind: str
     relation: str
@@ -559,10 +560,12 @@ class Insert(Plan):
 @dataclass(frozen=True, slots=True, eq=False)
 class Moves:
     """A partition key is among what an UPDATE assigns: each new row is tested, and goes by ``route`` to the partition
-    of ``root`` that takes it; without one it may not leave its table."""
+    of ``root`` that takes it; without one it may not leave its table. ``row_checks``: what views and policies ask of
+    such a row, over the columns of ``root``."""
 
     root: RelationDesc
     route: Route | None
+    row_checks: tuple[PlannedCheck, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)

@@ -62,7 +62,7 @@ class RangeEntry:
     sample: Sample | None = None
     column_collations: tuple[int, ...] = ()
     """of each column, -1 where it is not known; empty: those of the types"""
-    written: ast.Alias | None = None
+    written: ast.Alias | None = field(default=None, compare=False)
     """the alias, where the query gives one"""
     security: tuple[Expr, ...] = ()
     """of a table: what a row must meet before anything else may look at it (barrier views, row security), in this
@@ -138,7 +138,7 @@ class CommonTable:
     materialized: bool | None = None
     hidden: int = 0
     """how many of its last columns ``*`` does not stand for: those of SEARCH and CYCLE, for the item itself"""
-    written: WrittenItem | None = None
+    written: WrittenItem | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +216,7 @@ class Window:
     start: Expr | None = None
     """the offset of the frame's start"""
     end: Expr | None = None
-    written: ast.WindowDef | None = None
+    written: ast.WindowDef | None = field(default=None, compare=False)
     """the clause: what it names, orders and frames by itself"""
 
 
@@ -288,8 +288,8 @@ class Query:
     on_conflict: OnConflict | None = None
     merge_actions: list[MergeAction] = field(default_factory=list)
     returning: list[Target] = field(default_factory=list)
-    param_types: list[int] = field(default_factory=list)
-    kept_literals: set[int] = field(default_factory=set)
+    param_types: list[int] = field(default_factory=list, compare=False)
+    kept_literals: set[int] = field(default_factory=set, compare=False)
     """offsets of literals whose value analysis looked at, so that they may not be lifted"""
     groupings: tuple[Grouping, ...] = ()
     """the items of a GROUP BY with grouping sets"""
@@ -308,13 +308,13 @@ class Query:
     """what views and policies ask of new rows, in the order in which it is checked; found by ``rewriter``"""
     arbiter_columns: frozenset[int] = frozenset()
     """INSERT … ON CONFLICT: the columns that finding a conflict reads"""
-    relations: frozenset[int] = frozenset()
+    relations: frozenset[int] = field(default=frozenset(), compare=False)
     """OIDs of what the whole statement reads, views too; like what follows, of the outermost query alone"""
-    privileges: Required | None = None
+    privileges: Required | None = field(default=None, compare=False)
     """what its user must hold"""
-    momentary: bool = False
+    momentary: bool = field(default=False, compare=False)
     """a literal such as 'now' was converted: the query holds the time of its analysis"""
     procedure: RoutineCall | None = None
     """what a CALL, whose input arguments are the targets, calls"""
-    stars: Stars = field(default_factory=dict)
+    stars: Stars = field(default_factory=dict, compare=False)
     """each ``*`` of the statement itself: by its node's id, the node and (qualifier, column) of what it stands for"""

@@ -7,14 +7,16 @@ made by the catalog (``catalog/permissions``), which has the lists. Source: Post
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Final, NamedTuple
 
 from aurora.errors import InvariantViolation
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.expressions import Call, CurrentOf, Expr, SubLink, Var, walk
-from compute_node.sql.query import FromItem, JoinItem, Query
+from compute_node.sql.query import FromItem, JoinItem, Query, RangeEntry
+from compute_node.sql.rewrite import deep_map, map_query_expressions
 from compute_node.types.acl import DELETE, INSERT, SELECT, UPDATE
 
 WHOLE_ROW: Final = 0
@@ -47,7 +49,7 @@ def both(one: Required, other: Required) -> Required:
     """What two statements need together."""
     if other is NOTHING:
         return one
-    return Required(one.relations + other.relations, one.functions | other.functions)
+    return Required(tuple(dict.fromkeys(one.relations + other.relations)), one.functions | other.functions)
 
 
 @dataclass(slots=True)
@@ -63,10 +65,11 @@ class _Use:
 _Level = list["_Use | None"]
 
 
-def required_privileges(query: Query) -> Required:
-    """The privileges that running an analyzed statement needs."""
+def required_privileges(query: Query, reader: int = 0) -> Required:
+    """The privileges that running a statement needs; ``reader``: the role that must hold them, 0 for the current user.
+    Of a table that stands for a view they are not among them: the rewriter has noted them."""
     collector = _Collector()
-    collector.visit(query, [], 0, False)
+    collector.visit(query, [], reader, False)
     return Required(tuple(collector.accesses()), frozenset(collector.functions))
 
 
@@ -82,6 +85,40 @@ def is_security_invoker(view: RelationDesc) -> bool:
         if name == "security_invoker":
             return value.lower() in ("", "true", "on", "1", "yes")
     return False
+
+
+def reader_of(view: RelationDesc) -> int:
+    """The role that must hold the privileges on what a view reads: its owner, 0 for the current user."""
+    return 0 if is_security_invoker(view) else view.owner
+
+
+def read_as(expr: Expr, reader: int) -> Expr:
+    """The expression of a view or policy as a part of another query: what its sub-selects read, ``reader`` reads (0:
+    the current user), whatever stands around it."""
+    if not any(isinstance(node, SubLink) for node in walk(expr)):
+        return expr
+    return deep_map(expr, _same, 0, _reading(reader))
+
+
+def _reading(reader: int) -> Callable[[RangeEntry, int], RangeEntry]:
+    """What marks the range entries of a query, and of the views in it."""
+
+    def hook(entry: RangeEntry, _depth: int) -> RangeEntry:
+        if entry.relation is None or entry.check_as is not None:
+            return entry
+        inner = entry.query
+        if inner is not None:
+            marked = _reading(reader_of(entry.relation))
+            inner = map_query_expressions(
+                inner, lambda expr, depth: deep_map(expr, _same, depth - 1, marked), entry_hook=marked
+            )
+        return replace(entry, check_as=reader, query=inner)
+
+    return hook
+
+
+def _same(node: Expr, _depth: int) -> Expr:
+    return node
 
 
 def change_of(query: Query) -> RelationAccess:
@@ -119,8 +156,10 @@ def _note_change(query: Query, use: _Use) -> None:
 
 class Place(NamedTuple):
     """A relation's range entry in a statement: its ``number`` in its query, the query's command, whether it is what
-    that changes; the modes and the role that must hold them (0: the current user)."""
+    that changes; the modes and the role that must hold them (0: the current user). ``descends``: as the entry's."""
 
+    relation: RelationDesc
+    descends: bool
     number: int
     command: str
     is_target: bool
@@ -128,25 +167,36 @@ class Place(NamedTuple):
     check_as: int
 
 
-def places_of(query: Query) -> dict[int, Place]:
-    """Every range entry of a relation in a statement, by the entry's id."""
-    collector = _Collector()
-    collector.visit(query, [], 0, False)
+def places_of(query: Query, reader: int = 0) -> dict[int, Place]:
+    """Every range entry of a relation in a statement, by the entry's id. ``reader``: see ``required_privileges``."""
+    collector = _Collector(with_copies=True)
+    collector.visit(query, [], reader, False)
     return collector.places()
 
 
-def condition_needs(expr: Expr, check_as: int) -> tuple[list[RelationAccess], frozenset[int], dict[int, Place]]:
-    """What a policy's expression needs of the role that reads: relations in its sub-selects, functions; and the places
-    of those relations."""
+def places_in(expr: Expr) -> dict[int, Place]:
+    """The same of the sub-selects of a policy's expression."""
+    collector = _Collector(with_copies=True)
+    collector._expression(expr, [[None]], 0)
+    return collector.places()
+
+
+def read_by(expr: Expr) -> list[RelationAccess]:
+    """What the sub-selects of a policy's expression read."""
     collector = _Collector()
-    collector._expression(expr, [[None]], check_as)
-    return collector.accesses(), frozenset(collector.functions), collector.places()
+    collector._expression(expr, [[None]], 0)
+    return collector.accesses()
 
 
 class _Collector:
-    def __init__(self) -> None:
+    """``visit`` finds every range entry of a relation that ``map_query_expressions`` does, ``with_copies`` also those
+    of expressions that a query keeps twice."""
+
+    def __init__(self, with_copies: bool = False) -> None:
+        self._with_copies = with_copies
         self._entries: list[tuple[Query, int, _Use]] = []
-        self.uses: list[_Use] = []
+        self._copied: list[tuple[Query, int, _Use]] = []
+        """of sub-selects that stand elsewhere, too"""
         self.functions: set[int] = set()
 
     def accesses(self) -> list[RelationAccess]:
@@ -160,18 +210,19 @@ class _Collector:
                 frozenset(use.updated),
                 use.check_as,
             )
-            for use in self.uses
-            if use.modes
+            for query, number, use in self._entries
+            if use.modes and query.range_table[number].modes is None
         ]
 
     def places(self) -> dict[int, Place]:
         """What was found, by the range entries' ids."""
         found = {}
-        for query, number, use in self._entries:
+        for query, number, use in (*self._copied, *self._entries):
             entry = query.range_table[number]
             modes = use.modes if entry.modes is None else entry.modes
             is_target = query.target is not None and number == query.result_rte
-            found[id(entry)] = Place(number, query.command, is_target, modes, use.check_as)
+            place = Place(use.relation, entry.descends, number, query.command, is_target, modes, use.check_as)
+            found[id(entry)] = place
         return found
 
     def visit(self, query: Query, outer: list[_Level], check_as: int, locked: bool) -> None:
@@ -191,7 +242,6 @@ class _Collector:
                 modes |= UPDATE
             used = _Use(entry.relation, modes, check_as if entry.check_as is None else entry.check_as)
             level.append(used)
-            self.uses.append(used)
             self._entries.append((query, number, used))
         levels = [*outer, level]
         use = level[query.result_rte] if query.target is not None and query.result_rte >= 0 else None
@@ -199,13 +249,19 @@ class _Collector:
             _note_change(query, use)
         for expr in _expressions(query):
             self._expression(expr, levels, check_as)
+        unseen: list[_Level] = [[None] * len(each) for each in levels]
+        for expr in _tests(query):
+            # Who may see or change a row may have it tested, whatever columns that reads.
+            self._expression(expr, unseen, check_as)
+        for expr in _copies(query) if self._with_copies else ():
+            copies = _Collector(with_copies=True)
+            copies._expression(expr, unseen, check_as)
+            self._copied += (*copies._copied, *copies._entries)
         for cte in query.ctes:
             self.visit(cte.query, levels, check_as, False)
         for number, entry in enumerate(query.range_table):
             if entry.query is not None:
-                inner = check_as
-                if entry.relation is not None:
-                    inner = 0 if is_security_invoker(entry.relation) else entry.relation.owner
+                inner = check_as if entry.relation is None else reader_of(entry.relation)
                 self.visit(entry.query, levels, inner, locked or number in locked_here)
         if query.set_op is not None:
             self.visit(query.set_op[2], levels, check_as, locked)
@@ -231,6 +287,28 @@ class _Collector:
 def _is_current_of(where: Expr | None) -> bool:
     """Whether it is WHERE CURRENT OF, which reads no column that anybody has named."""
     return isinstance(where, Call) and any(isinstance(argument, CurrentOf) for argument in where.arguments)
+
+
+def _tests(query: Query) -> list[Expr]:
+    """What views and policies ask of rows."""
+    found = [check.condition for check in query.row_checks if check.condition is not None]
+    return [*found, *chain.from_iterable(entry.security for entry in query.range_table)]
+
+
+def _copies(query: Query) -> Iterator[Expr]:
+    """What else a query keeps of expressions with sub-selects."""
+    for target in (*query.targets, *query.returning):
+        if target.written is not None:
+            yield target.written
+    for entry in query.range_table:
+        yield from entry.join_aliases
+    waiting = list(query.from_items)
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, JoinItem):
+            for _, *parts in item.using:
+                yield from parts
+            waiting += [item.left, item.right]
 
 
 def _expressions(query: Query) -> list[Expr]:

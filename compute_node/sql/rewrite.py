@@ -34,7 +34,8 @@ def map_query_expressions(
 ) -> Query:
     """A copy of ``query`` with ``function(expression, depth)`` applied to every top expression, here and in
     sub-queries of the range table, CTEs and set operations. The callback itself descends (into SubLink queries too, if
-    it must). ``entry_hook(entry, depth)`` may replace range entries; its depth starts at ``hook_depth``."""
+    it must). ``entry_hook(entry, depth)`` may replace range entries; its depth starts at ``hook_depth``. Security
+    conditions that it adds stay as they are."""
 
     def nested(inner: Query) -> Query:
         return map_query_expressions(inner, function, depth + 1, entry_hook, hook_depth + 1)
@@ -52,8 +53,10 @@ def map_query_expressions(
         ]
 
     def entry(item: RangeEntry) -> RangeEntry:
+        own = item.security
         if entry_hook is not None:
             item = entry_hook(item, hook_depth)
+        security = tuple(one(each) if any(each is known for known in own) else each for each in item.security)
         sample = item.sample
         if sample is not None:
             sample = dataclasses.replace(sample, percent=one(sample.percent), seed=optional(sample.seed))
@@ -64,7 +67,7 @@ def map_query_expressions(
             function=optional(item.function),
             values=tuple(tuple(one(value) for value in row) for row in item.values),
             join_aliases=tuple(one(alias) for alias in item.join_aliases),
-            security=tuple(one(condition) for condition in item.security),
+            security=security,
         )
 
     def conflict(item: OnConflict | None) -> OnConflict | None:
@@ -158,6 +161,7 @@ def own_expressions(query: Query) -> Iterator[Expr]:
         for row in entry.values:
             yield from row
         yield from entry.join_aliases
+        yield from entry.security
 
 
 def nested_queries(query: Query, into_views: bool = True) -> list[Query]:

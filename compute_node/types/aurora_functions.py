@@ -67,6 +67,7 @@ _COLUMNS: Final = {
     " log_buffer_sequence_number int8, oldest_read_view_trx_id int8, oldest_read_view_lsn int8,"
     " pending_read_ios int8, read_ios int8, iops int8, cpu float8",
     "aurora_check": "relation text, place text, problem text",
+    "aurora_check_catalogs": "relation text, place text, problem text",
     "aurora_check_relation": "relation text, place text, problem text",
     "aurora_global_db_status": "aws_region text, highest_lsn_written int8, durability_lag_in_msec int8,"
     " rpo_lag_in_msec int8, last_lag_calculation_time timestamptz, feedback_epoch int8, feedback_xmin int8",
@@ -146,6 +147,7 @@ volatile : Storage refuses requests
 minimum float8, maximum float8) void volatile : Storage answers late
 8052 aurora_check() setof record volatile : What is wrong in this database: pages, index entries, constraints, catalogs
 8053 aurora_check_relation(relation oid) setof record volatile : What is wrong in a table or sequence
+8054 aurora_check_catalogs() setof record volatile : What is wrong in catalogs and relation files
 """
 
 
@@ -165,6 +167,7 @@ _LOCAL: dict[str, Callable[..., Datum]] = {
     "aurora_version": lambda context: VERSION,
     "aurora_list_builtins": lambda context: list_builtins(),
     "aurora_check": lambda context: context.session.catalog_function("aurora_check", context.run),
+    "aurora_check_catalogs": lambda context: context.session.catalog_function("aurora_check_catalogs", context.run),
     "aurora_check_relation": lambda context, oid: context.session.catalog_function(
         "aurora_check_relation", context.run, oid
     ),

@@ -130,42 +130,43 @@ class SqlResult:
     """of a query's: their types, where ``columns`` has the types that domains are over"""
 
 
-class Caller(Protocol):
-    """The execution that calls a function."""
-
-    snapshot: Snapshot
-    """what it reads with"""
-
-
-@dataclass(slots=True)
 class FunctionContext:
-    """Passed first to functions with ``needs_context``. ``caller`` is set for a function that is not volatile: it sees
-    what the statement that calls it sees. ``around`` is set for a volatile one: the execution that calls it."""
+    """Passed first to functions with ``needs_context``: what they may ask. An execution is one itself, for the
+    functions that are not volatile."""
 
-    env: TypeEnv
-    session: SessionView
-    caller: Caller | None = None
-    around: Caller | None = None
+    __slots__ = ("env", "session")
+
+    def __init__(self, env: TypeEnv, session: SessionView) -> None:
+        self.env = env
+        self.session = session
+
+    @property
+    def reads_with(self) -> Snapshot | None:
+        """What the function's own SQL sees; None: the database as of each of its statements."""
+        return None
+
+    @property
+    def called_with(self) -> Snapshot | None:
+        """What the statement that calls the function sees."""
+        return self.reads_with
 
     def run(self, text: str, params: tuple[Value, ...] = (), types: tuple[int, ...] = ()) -> SqlResult:
         """Run SQL in the caller's transaction; ``types`` are the parameters' type OIDs, found out without them. A
         volatile function sees the database as of each statement; another one what its caller sees, and may not change
         anything (0A000). Errors go on to the caller. 54001: functions nested too deeply."""
-        return self.session.run_sql(text, params, types, None if self.caller is None else self.caller.snapshot)
+        return self.session.run_sql(text, params, types, self.reads_with)
 
     def run_reading(self, text: str) -> SqlResult:
         """As ``run`` of a function that is not volatile, whatever this one is."""
-        caller = self.caller or self.around
-        return self.session.run_sql(text, (), (), None if caller is None else caller.snapshot)
+        return self.session.run_sql(text, (), (), self.called_with)
 
     def describe(self, text: str) -> SqlResult:
         """As ``run_reading``, for the columns alone."""
-        caller = self.caller or self.around
-        return self.session.describe_sql(text, None if caller is None else caller.snapshot)
+        return self.session.describe_sql(text, self.called_with)
 
     def read(self, text: str, params: tuple[Value, ...] = (), types: tuple[int, ...] = ()) -> Iterator[Datum]:
         """As ``run``, for one query that changes nothing: its rows as they are taken."""
-        return self.session.read_sql(text, params, types, None if self.caller is None else self.caller.snapshot)
+        return self.session.read_sql(text, params, types, self.reads_with)
 
 
 class Wire(NamedTuple):

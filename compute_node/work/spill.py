@@ -36,6 +36,10 @@ LOGGER = logging.getLogger(__name__)
 
 BLOCK_BYTES: Final = 64 << 10
 """Rows are written when about that much of them is together."""
+PARTITIONS: Final = 16
+"""files that rows are divided among"""
+LEVELS_MAX: Final = 5
+"""So often is divided; what is larger then has too many rows of one key, and stays in memory."""
 
 Batch = list[Row]
 

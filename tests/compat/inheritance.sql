@@ -417,7 +417,7 @@ CREATE TABLE wb (f2 text) INHERITS (wa);
 CREATE TABLE wc (f3 int) INHERITS (wa, wb);
 ALTER TABLE wa ADD COLUMN a2 int CHECK (a2 > 0) DEFAULT 4;
 SELECT attrelid::regclass, attname, attinhcount, attislocal FROM pg_attribute WHERE attrelid IN ('wb'::regclass, 'wc'::regclass) AND attnum > 0 ORDER BY 1, attnum;
-SELECT conrelid::regclass, conname, coninhcount, conislocal FROM pg_constraint WHERE conname LIKE 'wa%' ORDER BY 1;
+SELECT conrelid::regclass, conname, coninhcount, conislocal FROM pg_constraint WHERE conname LIKE 'wa\_%' ORDER BY 1;
 INSERT INTO wc VALUES (1, 'x', 2);
 SELECT wc::wb, wc::wa FROM wc;
 SELECT wb::wc FROM wb;

@@ -213,3 +213,12 @@ alter table d1 drop column r;
 alter table d1 drop column r cascade;
 select relname, pg_get_viewdef(oid), pg_get_viewdef(oid, true) from pg_class where relnamespace = current_schema::regnamespace and relname ~ '^w[0-9]+$' order by relname;
 drop schema kept_s3, kept_s4 cascade;
+-- a text is no clause
+create table k9 (a text default 'SELECT', b text default 'x.SELECT y', c int default case when 'SELECT' = 'x' then 1 end, check (a <> 'SELECT it'));
+create index k9_index on k9 ((a || 'SELECT')) where b <> 'SELECT';
+select adnum, pg_get_expr(adbin, adrelid), pg_get_expr(adbin, adrelid, true) from pg_attrdef where adrelid = 'k9'::regclass order by 1;
+select pg_get_constraintdef(oid), pg_get_constraintdef(oid, true) from pg_constraint where conrelid = 'k9'::regclass;
+select pg_get_indexdef('k9_index'::regclass), pg_get_indexdef('k9_index'::regclass, 0, true);
+select column_name, column_default from information_schema.columns where table_name = 'k9' order by 1;
+insert into k9 (b) values ('b') returning *;
+drop table k9;

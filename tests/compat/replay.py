@@ -28,7 +28,7 @@ Outcome = dict[str, Any]
 
 PLAIN_ROLE = "compat_plain"
 """who runs the files a second time: no superuser"""
-SWITCHING = ("privileges", "roles")
+SWITCHING = ("privileges", "roles", "row_security", "view_rights")
 """files that change roles themselves, so that a second role would not be another test"""
 
 _DIFFERS_PLAIN = "--differs for a plain role:"

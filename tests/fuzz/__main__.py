@@ -9,14 +9,29 @@ import multiprocessing
 import sys
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import aurora
 from compute_node.__main__ import GC_THRESHOLDS
-from tests.fuzz.run import BULK, KINDS, MIXED, QUERIES_A_CASE, VIEWS, Difference, Servers, Tally, connect, fuzz
+from tests.fuzz.run import (
+    BULK,
+    KINDS,
+    MIXED,
+    QUERIES_A_CASE,
+    VIEWS,
+    Difference,
+    Servers,
+    Tally,
+    cases_of,
+    connect,
+    fuzz,
+)
 
 _MEMORY = Path("/dev/shm")
 """Where the cluster's files are, if there is such a folder: no query waits for a disk."""
+TOLD_CASES = 4
+"""After so many cases it is told how far it is."""
 
 
 def main() -> int:
@@ -46,7 +61,7 @@ def main() -> int:
 
 
 def _some(given: argparse.Namespace, job: int) -> Tally:
-    """Each so many-th case, in this process."""
+    """The job's cases, in this process, to their end or to so many differences."""
     logging.getLogger().setLevel(logging.ERROR)  # a loop that stands still for a moment is no difference
     gc.set_threshold(*GC_THRESHOLDS)
     if _MEMORY.is_dir():
@@ -54,32 +69,25 @@ def _some(given: argparse.Namespace, job: int) -> Tally:
     schema = f"fuzz{job or ''}"
     last = given.case + max(1, -(-given.queries // QUERIES_A_CASE))
     kinds = KINDS if given.kind == "all" else [kind for kind in (MIXED, BULK, VIEWS) if kind.name == given.kind]
-    so_far = Tally()
-    count = 0
+    tally = Tally()
 
     def found(script: str) -> None:
-        nonlocal count
         print(script, end="\n\n", flush=True)
-        count += 1
-        if count >= given.differences:
+        if tally.differences >= given.differences:
             raise Difference
-
-    def tell(tally: Tally) -> None:
-        nonlocal so_far
-        so_far = tally
-        print(f"{tally.queries} queries, {tally.errors} errors, {tally.late} too long", file=sys.stderr, flush=True)
 
     with aurora.cluster() as cluster:
         own = connect(given.server or cluster.dsn, given.timeout_ms, schema)
         other = connect(given.postgres, given.timeout_ms, schema) if given.postgres else None
         gc.collect()
         gc.freeze()
-        try:
-            cases = range(given.case + job, last, given.jobs)
-            return fuzz(Servers(own, other, schema), given.seed, cases, found, tell, kinds)
-        except Difference:
-            so_far.differences = count
-            return so_far
+        cases = cases_of(job, given.jobs, range(given.case, last))
+        with suppress(Difference):
+            for _ in fuzz(Servers(own, other, schema), given.seed, cases, found, tally, kinds):
+                if not tally.cases % TOLD_CASES:
+                    told = f"{tally.queries} queries, {tally.errors} errors, {tally.late} too long"
+                    print(told, file=sys.stderr, flush=True)
+    return tally
 
 
 if __name__ == "__main__":

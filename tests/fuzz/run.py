@@ -5,6 +5,7 @@ A case is its two numbers, (seed, case); a query of it has a third. Each is made
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -449,15 +450,20 @@ def fuzz(
     first: int,
     cases: Iterable[int],
     found: Callable[[str], None],
-    tell: Callable[[Tally], None] | None = None,
+    tally: Tally,
     kinds: Sequence[Kind] = KINDS,
     queries: int = QUERIES_A_CASE,
-) -> Tally:
-    """Some cases of a seed, by their numbers, of so many queries each."""
-    tally = Tally()
+) -> Iterator[None]:
+    """Some cases of a seed, by their numbers, of so many queries each, counted in ``tally``: one after the other, as
+    the next is asked for."""
     servers.prepare()
     for number in cases:
         one_case(servers, first, number, tally, found, kinds[number % len(kinds)], queries)
-        if tell is not None and not tally.cases % 4:
-            tell(tally)
-    return tally
+        yield
+
+
+def cases_of(job: int, jobs: int, cases: Iterable[int]) -> Iterator[int]:
+    """The cases that one of several jobs takes: of each kind some, as the numbers of kinds and of jobs may have a
+    factor in common."""
+    turn = math.lcm(jobs, len(KINDS))
+    return (number for number in cases if (number + number // turn) % jobs == job)

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import pytest
 
 import aurora
+from tests.fuzz import run
 from tests.fuzz.choice import Choice, drawn_again, drawn_from
 from tests.fuzz.composed import statement
 from tests.fuzz.oracles import Answer, same_rows
 from tests.fuzz.queries import Queries
-from tests.fuzz.run import Servers, connect, fuzz
+from tests.fuzz.run import KINDS, Case, Difference, Outcome, Servers, Tally, cases_of, connect, fuzz
 from tests.fuzz.shrink import shrunk
 from tests.fuzz.tables import make_tables
 
@@ -22,11 +23,40 @@ QUERIES = 20
 
 def test_other_ways_give_the_same_rows() -> None:
     found: list[str] = []
+    tally = Tally()
     with aurora.cluster() as cluster, connect(cluster.dsn) as own:
-        tally = fuzz(Servers(own), 7, CASES, found.append, queries=QUERIES)
+        for _ in fuzz(Servers(own), 7, CASES, found.append, tally, queries=QUERIES):
+            pass
     assert found == []
     assert tally.queries == len(CASES) * QUERIES
     assert tally.errors < tally.queries // 4
+
+
+def test_a_run_that_stops_has_counted_what_it_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(choice: Choice, case: Case, tally: Tally) -> Outcome:
+        tally.queries += 1
+        return Outcome([], "settings", Answer([(b"1",)]), Answer([]))
+
+    monkeypatch.setattr(run, "check", check)
+    tally = Tally()
+
+    def found(script: str) -> None:
+        raise Difference
+
+    with aurora.cluster() as cluster, connect(cluster.dsn) as own, pytest.raises(Difference):
+        for _ in fuzz(Servers(own), 7, CASES, found, tally, queries=5):
+            pass
+    assert (tally.cases, tally.queries, tally.differences) == (1, 5, 1)
+
+
+@pytest.mark.parametrize("jobs", range(1, 10))
+def test_each_job_has_all_kinds(jobs: int) -> None:
+    cases = range(100, 300)
+    shares = [list(cases_of(job, jobs, cases)) for job in range(jobs)]
+    assert sorted(number for share in shares for number in share) == list(cases)
+    for share in shares:
+        assert len(share) >= len(cases) // jobs - len(KINDS)
+        assert {number % len(KINDS) for number in share} == set(range(len(KINDS)))
 
 
 def test_answers_are_compared() -> None:

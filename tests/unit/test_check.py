@@ -15,7 +15,7 @@ from test_session_protocol import connect
 from aurora.kernels.python.btree import META_ROOT, OFF_RIGHT
 from aurora.kernels.python.tuples import OFF_XMIN, TUPLE_HEADER_BYTES
 from aurora.page import HEADER_BYTES, OFF_FLAGS, OFF_LOWER, OFF_UPPER
-from compute_node.access.gist.pages import LEAF
+from compute_node.access.gist.pages import ENTRY, LEAF, ROOT
 from compute_node.access.hash.pages import MAP, META
 from compute_node.catalog.view import CatalogView
 from compute_node.hub import HUB
@@ -170,11 +170,40 @@ def _gist_leaf(damage: Damage, name: str) -> memoryview:
 
 
 def narrow_key(damage: Damage) -> None:
-    """The key above a leaf of the GiST index holds less than the leaf has: the leaf's first range begins elsewhere."""
+    """A leaf of the GiST index has a range that the key above it does not hold."""
     leaf = _gist_leaf(damage, "by_span")
     size = struct.unpack_from("<H", leaf, HEADER_BYTES)[0]
-    at = HEADER_BYTES + size - 8
-    leaf[at : at + 8] = b"\x7f" + bytes(leaf[at + 1 : at + 8])
+    at = HEADER_BYTES + size - 4
+    leaf[at : at + 4] = b"\x80\0\x0f\xff"  # its end
+
+
+def _gist_child(damage: Damage, child: int) -> None:
+    """The first entry of the GiST index's root leads there."""
+    root = damage.page(damage.index("by_span", "g"), ROOT)
+    assert not root[OFF_FLAGS] & LEAF
+    struct.pack_into("<I", root, HEADER_BYTES + 2, child)
+
+
+def wrong_child(damage: Damage) -> None:
+    _gist_child(damage, 9999)
+
+
+def tree_circle(damage: Damage) -> None:
+    _gist_child(damage, ROOT)
+
+
+def torn_key(damage: Damage) -> None:
+    """The key of a leaf's first entry says that it is longer than the page."""
+    leaf = _gist_leaf(damage, "by_span")
+    struct.pack_into("<H", leaf, HEADER_BYTES + ENTRY.size + 1, 60_000)
+
+
+def short_item(damage: Damage) -> None:
+    """The last item of a leaf of the GIN index has one byte."""
+    leaf = damage.page(damage.index("by_tags", "g"), 1)
+    at = struct.unpack_from("<H", leaf, OFF_LOWER)[0] - 4
+    offset, _ = struct.unpack_from("<HH", leaf, at)
+    struct.pack_into("<HH", leaf, at, offset, 1)
 
 
 def lost_place(damage: Damage) -> None:
@@ -237,12 +266,16 @@ DAMAGES: list[tuple[Callable[[Damage], None], str, str]] = [
     (foreign_page, "public.t_pkey", "page belongs to relation file 4711"),
     (wrong_bucket, "public.by_h", "has no entry for this row"),
     (lost_item, "public.by_tags", "has no entry for this row"),
-    (narrow_key, "public.by_span", "has no entry for this row"),
+    (narrow_key, "public.by_span", "has keys that the key above it does not hold"),
+    (wrong_child, "public.by_span", "block 9999 of a relation of"),
+    (tree_circle, "public.by_span", "links lead there twice"),
+    (torn_key, "public.by_span", "a key of 26 bytes ends at 60011"),
+    (short_item, "public.by_tags", "has an item that makes no sense"),
     (lost_place, "public.by_place", "has no entry for this row"),
     (lost_chunk, "public.t", "column long cannot be read"),
     (second_key, "public.t_pkey", "has the key of the row at (0,1)"),
     (broken_check, "public.t", 'breaks the constraint "t_n_check"'),
-    (orphan, "public.c", 'breaks the constraint "c_ref_fkey"'),
+    (orphan, "public.c", "the constraint is broken by the key (100000)"),
     (lost_attribute, "", "by pg_attribute"),
 ]
 
@@ -283,7 +316,7 @@ def test_damage_is_found(plant: Callable[[Damage], None], relation: str, problem
         toast = f"pg_toast.pg_toast_{_oid(engine)}"
         indexes = {f"public.{name}" for name in ("t_pkey", "by_h", "by_n", "by_tags", "by_span", "by_place")}
         around = {"public.t", "public.c", *indexes, toast, f"{toast}_index"}
-        assert not relation or {where for where, _, _ in found} <= around
+        assert not relation or {where for where, _, _ in found} <= around, found
 
     serve_engine(test)
 
@@ -292,6 +325,30 @@ def _oid(engine: CountingEngine) -> int:
     found = shared_view(engine).find_relation("public", "t")
     assert found is not None
     return int(found.oid)
+
+
+def test_functions_that_an_owner_has_chosen_run_as_the_owner() -> None:
+    async def test(server: Server, engine: CountingEngine) -> None:
+        engine.databases.sessions = lambda: list(server.sessions.values())
+        db = await connect(server)
+        await db.execute("create role pl; create schema own authorization pl; set session authorization pl")
+        await db.execute("create table own.log (who name)")
+        note = "insert into own.log values (current_user); select true"
+        await db.execute(f"create function own.note(int) returns bool language sql as '{note}'")
+        await db.execute(
+            "create function own.f(int) returns int language sql immutable as 'select own.note($1); select 1'"
+        )
+        await db.execute("create table own.t (a int check (own.note(a)), b int)")
+        await db.execute("insert into own.t values (1, 2), (2, 3)")
+        await db.execute("create index on own.t (own.f(b)); truncate own.log")
+        await db.execute("alter table own.t enable row level security, force row level security")
+        await db.execute("reset session authorization")
+        checked = "select * from aurora_check_relation('own.t'::regclass)"
+        assert await (await db.execute(checked)).fetchall() == []
+        assert await (await db.execute("select who, count(*) from own.log group by who")).fetchall() == [("pl", 4)]
+        assert await (await db.execute("select current_user")).fetchall() == [("postgres",)]
+
+    serve_engine(test)
 
 
 def test_only_a_superuser_checks() -> None:
@@ -303,6 +360,9 @@ def test_only_a_superuser_checks() -> None:
         await db.execute("reset role")
         with pytest.raises(errors.UndefinedTable, match="relation with OID 4711 does not exist"):
             await db.execute("select * from aurora_check_relation(4711)")
+        await db.execute("create view v as select 1")
+        with pytest.raises(errors.WrongObjectType, match='"v" has no pages to check'):
+            await db.execute("select * from aurora_check_relation('v'::regclass)")
 
     serve_engine(test)
 

@@ -45,7 +45,25 @@ def test_results_are_kept_for_the_next_page(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
     for each in results:
         cache.keep(each)
-    assert cache.kept(SUITES) == results
+    assert cache.kept(SUITES[:2]) == results
+    assert cache.kept(SUITES[1:3]) == [results[1], Result(SUITES[2], "", "", None)]
+
+
+def test_a_suite_that_did_not_run_has_no_share() -> None:
+    broken = {"(its end)": Outcome(MISSING, "1")}
+    page = write(
+        [
+            Result(SUITES[0], "1", "2026-11-30", compare(broken, broken)),
+            Result(SUITES[1], "", "", None),
+            Result(SUITES[2], "3", "2026-11-30", compare({"a": Outcome(PASSED)}, {"a": Outcome(PASSED)})),
+        ]
+    )
+    rows = [line for line in page.splitlines() if line.startswith(tuple(f"| {each.title}" for each in SUITES))]
+    assert [row.split("|")[3:6] for row in rows] == [
+        [" did not run: nothing passes on PostgreSQL ", " ", " "],
+        [" not run ", " ", " "],
+        [" 1 ", " 1 ", " 100 "],
+    ]
 
 
 def test_the_page_has_counts_and_reasons() -> None:

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 import aurora
+from compute_node.access.btree.index import BTreeIndex
 from compute_node.exec.nodes.hash_join import HashJoinNode
 from compute_node.exec.vectors import aggregate, join, lookup, scan, sort
 from compute_node.work.spill import TEMP_STATISTICS
@@ -67,7 +68,11 @@ def connection() -> Iterator[psycopg.Connection[Any]]:
             "row(1, NULL)::pair END AS p, CASE g % 2 WHEN 0 THEN 'a' ELSE 'a  ' END::bpchar AS c, "
             "1e-10000::numeric AS tiny, repeat(md5(g::text), 20) AS wide FROM generate_series(1, 2000) g"
         )
-        for name in ("one", "two", "odd", "rows"):
+        opened.execute(
+            "CREATE TABLE few AS SELECT g AS id, g % 9 - 1 AS i, (g % 4)::float8 AS f, CASE g % 3 WHEN 0 THEN 1.0 "
+            "WHEN 1 THEN 1.00 END AS n FROM generate_series(1, 3000) g"
+        )
+        for name in ("one", "two", "odd", "rows", "few"):
             opened.execute(f"ANALYZE {name}")
         # Chains of versions behind the entries, and some that are gone.
         opened.execute("UPDATE one SET n = n + 1 WHERE id % 5 = 0")
@@ -128,6 +133,10 @@ QUERIES = (
     "SELECT count(*) FROM one WHERE EXISTS (SELECT FROM two WHERE two.n = one.n)",
     "SELECT count(*) FROM one WHERE NOT EXISTS (SELECT FROM two WHERE two.t = one.t AND two.i > one.i)",
     "SELECT count(*) FROM one WHERE i IN (SELECT i FROM two WHERE b)",
+    # After its first match a row is asked no more: that of 700 is not divided by.
+    "SELECT count(*) FROM one WHERE EXISTS (SELECT FROM two WHERE two.c = one.c AND one.id / (700 - two.id) < 5000)",
+    "SELECT count(*) FROM one WHERE NOT EXISTS (SELECT FROM two WHERE two.c = one.c AND 9 / (700 - two.id) < one.id)",
+    "SELECT count(*) FROM one WHERE NOT EXISTS (SELECT FROM two WHERE two.i = one.i AND 9 / (700 - two.id) > one.id)",
     "SELECT count(*) FROM one WHERE i NOT IN (SELECT i FROM two WHERE b)",
     "SELECT count(*), sum(one.id), sum(two.id) FROM one JOIN two USING (c, b)",
     "SELECT count(*) FROM one JOIN two ON one.d = two.d AND one.n / NULLIF(two.i, 0) > 1",
@@ -161,6 +170,15 @@ QUERIES = (
     "SELECT id, q FROM one ORDER BY q, i",
     "SELECT id FROM one ORDER BY id LIMIT 0",
     "SELECT id, sum(i) OVER (ORDER BY id) FROM one ORDER BY id LIMIT 20",
+    "SELECT count(*), sum(s), max(r) FROM (SELECT sum(i) OVER (PARTITION BY c ORDER BY id) s, "
+    "rank() OVER (PARTITION BY b ORDER BY i) r FROM one) w",
+    "SELECT r, count(*), sum(x) FROM (SELECT row_number() OVER (PARTITION BY i ORDER BY id DESC) r, n + 1 x FROM one) "
+    "w WHERE r < 4 GROUP BY r ORDER BY r",
+    "SELECT sum(s), count(s) FROM (SELECT sum(q) OVER (PARTITION BY i ORDER BY id) s FROM one) w",
+    "SELECT two.id, r FROM (SELECT id, dense_rank() OVER (PARTITION BY c ORDER BY i) r FROM one) w JOIN two USING (id)"
+    " ORDER BY 1, 2",
+    "SELECT max(r) FROM (SELECT rank() OVER (PARTITION BY c ORDER BY i ROWS BETWEEN -1 PRECEDING AND CURRENT "
+    "ROW) r FROM one) w",
     "SELECT id, row_number() OVER w, rank() OVER w, dense_rank() OVER w "
     "FROM one WINDOW w AS (PARTITION BY i, b ORDER BY d)",
     "SELECT id, sum(n) OVER w, count(n) OVER w, sum(i) OVER w, count(*) OVER w, sum(q) OVER w "
@@ -279,9 +297,9 @@ def test_lookups_of_many_rows_are_told_to_explain(
     seen: list[int] = []
     plain = lookup.ColumnLookup.joined
 
-    def joined(self: Any, ctx: Any, batch: Any, keys: Any) -> Any:
-        seen.append(len(keys))
-        return plain(self, ctx, batch, keys)
+    def joined(self: Any, ctx: Any, batch: Any, inner: Any) -> Any:
+        seen.append(batch.count)
+        return plain(self, ctx, batch, inner)
 
     monkeypatch.setattr(lookup.ColumnLookup, "joined", joined)
     for setting in ("on", "off"):
@@ -298,6 +316,84 @@ def test_lookups_of_many_rows_are_told_to_explain(
             plans[-1].append(inner["Rows Removed by Filter"])
     assert plans[0] == plans[1]
     assert (sum(seen),) == connection.execute("SELECT count(*) FROM one").fetchone()
+
+
+@pytest.fixture
+def looked_up(monkeypatch: pytest.MonkeyPatch) -> list[list[Any]]:
+    """The keys of each call of an index."""
+    found: list[list[Any]] = []
+    plain = BTreeIndex.rows_of_keys
+
+    def rows_of_keys(self: Any, snapshot: Any, keys: list[Any], columns: Any, kinds: str) -> Any:
+        found.append(keys)
+        return plain(self, snapshot, keys, columns, kinds)
+
+    monkeypatch.setattr(BTreeIndex, "rows_of_keys", rows_of_keys)
+    return found
+
+
+MEMOIZED = (
+    "SELECT two.id, one.id, one.t FROM one two JOIN one ON one.i = two.i",
+    "SELECT two.id, one.id, one.n FROM one two LEFT JOIN one ON one.id = two.i AND one.n > two.i",
+    "SELECT few.id, odd.t, odd.n, odd.word FROM few LEFT JOIN odd ON odd.id = few.i AND odd.n > few.i",
+    # 1.0 and 1.00 are equal, and not the same.
+    "SELECT few.n, few.id, one.t FROM few LEFT JOIN one ON one.id = length(few.n::text) AND one.t <> few.n::text",
+    "SELECT few.f, few.id, one.id FROM few JOIN one ON one.i = few.f::int AND one.f > few.f",
+)
+
+
+@pytest.mark.parametrize("work_mem", [64, 4096])
+@pytest.mark.parametrize("sql", MEMOIZED)
+def test_what_memoize_would_keep_is_looked_up_once_a_batch(
+    connection: psycopg.Connection[Any], looked_up: list[list[Any]], sql: str, work_mem: int
+) -> None:
+    with connection.transaction():
+        connection.execute(f"SET LOCAL work_mem = {work_mem}")
+        connection.execute("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off")
+        connection.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
+        plan = connection.execute(f"EXPLAIN {sql}")
+        assert any("Memoize" in line for (line,) in plan)
+        by_columns = answer(connection, sql)
+        if work_mem == 4096:
+            assert looked_up
+            assert all(len(keys) == len(set(map(repr, keys))) or "::text" in sql for keys in looked_up)
+        connection.execute("SET LOCAL aurora.column_batches = off")
+        assert by_columns == answer(connection, sql)
+
+
+def test_look_ups_that_were_spared_are_told_to_explain(
+    connection: psycopg.Connection[Any], looked_up: list[list[Any]]
+) -> None:
+    sql = "SELECT count(*) FROM one two JOIN one ON one.i = two.i AND one.b"
+    plans = []
+    for setting in ("on", "off"):
+        with connection.transaction():
+            connection.execute("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off")
+            connection.execute(f"SET LOCAL enable_bitmapscan = off; SET LOCAL aurora.column_batches = {setting}")
+            found = connection.execute(f"EXPLAIN (ANALYZE, FORMAT JSON, TIMING off) {sql}").fetchone()
+            assert found is not None
+            memoize = found[0][0]["Plan"]["Plans"][0]["Plans"][1]
+            assert memoize["Node Type"] == "Memoize"
+            plans.append([memoize["Actual Loops"], memoize["Actual Rows"]])
+            scan = memoize["Plans"][0]
+            assert memoize["Cache Misses"] == scan["Actual Loops"]
+            assert memoize["Cache Hits"] + memoize["Cache Misses"] == memoize["Actual Loops"]
+            if setting == "on":
+                assert scan["Actual Loops"] == sum(map(len, looked_up)) < memoize["Actual Loops"]
+    assert plans[0] == plans[1]
+
+
+def test_an_inner_side_that_is_always_the_same_is_read_once(
+    connection: psycopg.Connection[Any], looked_up: list[list[Any]]
+) -> None:
+    with connection.transaction():
+        connection.execute("SET LOCAL enable_material = off; SET LOCAL enable_seqscan = off")
+        connection.execute("SET LOCAL enable_bitmapscan = off")
+        sql = "SELECT count(*) FROM one two, one WHERE one.id = 7"
+        plan = [line for (line,) in connection.execute(f"EXPLAIN {sql}")]
+        assert "Nested Loop" in plan[1]
+        assert connection.execute(sql).fetchone() == connection.execute("SELECT count(*) FROM one").fetchone()
+    assert looked_up == []
 
 
 def test_memory_that_is_over_makes_it_go_on_by_rows(connection: psycopg.Connection[Any]) -> None:
@@ -397,13 +493,26 @@ def test_runs_of_a_sort_are_merged_some_at_a_time(
     assert max(together) <= 2
 
 
+def test_runs_of_nulls_alone_are_merged_with_runs_of_numerics(connection: psycopg.Connection[Any]) -> None:
+    connection.execute(
+        "CREATE TABLE many AS SELECT CASE WHEN g > 20000 THEN (g * 7919 % 200110) / 100.0 END::numeric(9, 2) AS n "
+        "FROM generate_series(1, 100000) g"
+    )
+    connection.execute("SET work_mem = 64")
+    try:
+        both_ways(connection, "SELECT n FROM many ORDER BY n")
+        both_ways(connection, "SELECT n FROM many ORDER BY n NULLS FIRST")
+    finally:
+        connection.execute("RESET work_mem; DROP TABLE many")
+
+
 def test_large_tables_are_read_by_columns(connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """What the other tests compare is not twice the same."""
     seen: list[str] = []
     for owner, name in (
         (scan.ColumnScan, "batches"),
         (aggregate.Running, "add"),
-        (join.ColumnJoin, "matches"),
+        (join.ColumnJoin, "joined"),
         (sort.Least, "sift"),
         (sort.Kept, "rest"),
     ):

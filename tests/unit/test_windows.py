@@ -28,8 +28,6 @@ RANK = {name: place for place, name in enumerate((*STARTS, "unbounded following"
 class NoContext:
     """A partition in memory asks its context for nothing but these."""
 
-    stable_context = function_context = None
-
     def check(self) -> None:
         """Nobody cancels."""
 

@@ -9,7 +9,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from aurora.datum import Datum
-from aurora.errors import IndexCorrupted
 from aurora.kernels.python.btree import (
     DELETED,
     INCOMPLETE_SPLIT,
@@ -21,7 +20,7 @@ from aurora.kernels.python.btree import (
 )
 from aurora.page import HEADER_BYTES, OFF_FLAGS, OFF_KIND, OFF_LOWER, OFF_RELFILE, PageKind
 from compute_node.access.btree.index import BTreeIndex
-from compute_node.access.check.findings import IndexCheck, page_of
+from compute_node.access.check.findings import NONSENSE, IndexCheck, page_of
 from compute_node.hub import HUB
 
 if TYPE_CHECKING:
@@ -76,7 +75,7 @@ class TreeCheck(IndexCheck):
 
     @abstractmethod
     def rows_of(self, items: Sequence[bytes]) -> Iterable[tuple[bytes, int]]:
-        """The entries of a leaf's items with their rows' addresses. Errors: IndexCorrupted."""
+        """The entries of a leaf's items with their rows' addresses. Errors: ``NONSENSE``."""
 
     def walk(self) -> Iterator[Found]:
         """See ``IndexCheck``: from the root down."""
@@ -140,8 +139,8 @@ class TreeCheck(IndexCheck):
             else:
                 try:
                     self.keep(list(self.rows_of(page.items)))
-                except IndexCorrupted as error:
-                    yield f"block {block}", str(error)
+                except NONSENSE as error:
+                    yield f"block {block}", f"has an item that makes no sense: {error}"
         if at < len(children):
             yield f"block {children[at][1]}", "the right links of its level do not lead there"
         if unlinked and above:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from aurora.datum import Datum
-from aurora.errors import SqlError
+from aurora.datum import Datum, Row
+from aurora.errors import InvariantViolation, SqlError
 from compute_node.access.btree.index import BTreeIndex
 from compute_node.access.check.btree import BTreeCheck
 from compute_node.access.check.findings import (
@@ -59,11 +59,17 @@ def check_of(index: IndexAccess, area: Area) -> IndexCheck | None:
     return None
 
 
-def check_relation(storage: Storage, desc: RelationDesc, snapshot: Snapshot, account: Account) -> Iterator[Fault]:
+def check_relation(
+    storage: Storage,
+    desc: RelationDesc,
+    snapshot: Snapshot,
+    account: Account,
+    broken: Callable[[Row], Iterator[str]] = lambda _: iter(()),
+) -> Iterator[Fault]:
     """What is wrong with a table or materialized view, its indexes and its TOAST table. ``snapshot`` is held by the
-    caller, and vacuum kept out."""
+    caller, and vacuum kept out; ``broken`` names the constraints that a row breaks."""
     toast = desc.toast
-    table = _TableCheck(storage, desc, snapshot, account)
+    table = _TableCheck(storage, desc, snapshot, account, broken)
     yield from table.run()
     if toast is not None and storage.exists(toast.relfile):
         chunks = _TableCheck(storage, toast, snapshot, account)
@@ -84,8 +90,16 @@ class _IndexRows:
 
 
 class _TableCheck:
-    def __init__(self, storage: Storage, desc: RelationDesc, snapshot: Snapshot, account: Account) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        desc: RelationDesc,
+        snapshot: Snapshot,
+        account: Account,
+        broken: Callable[[Row], Iterator[str]] = lambda _: iter(()),
+    ) -> None:
         self._desc = desc
+        self._broken = broken
         self._name = f"{desc.schema}.{desc.name}"
         self._table = storage.table(desc)
         self._area = Area(account, NO_LIMIT)
@@ -112,7 +126,7 @@ class _TableCheck:
             check = check_of(index, self._area) if index.desc.valid else None
             if check is None:
                 continue
-            yield from self.told(check.walk(), self._index_name(index))
+            yield from self.told(_readable(check), self._index_name(index))
             indexes.append(_IndexRows(index, check, self._area))
         yield from self.told(self._rows(indexes))
         roots = self._heap.roots.all()
@@ -138,7 +152,7 @@ class _TableCheck:
             rows = []
             for row in found:
                 values: list[Datum] = list(row[:-1])
-                faults = [*self._nulls(values), *self._resolve(values)]
+                faults = [*self._nulls(values), *self._resolve(values), *self._rules(values)]
                 yield from ((_shown(row[-1]), text) for text in faults)
                 rows.append((values, row[-1]))
             if self._is_toast:
@@ -151,6 +165,15 @@ class _TableCheck:
         for column, value in zip(self._desc.columns, values, strict=True):
             if value is None and column.not_null and not column.dropped:
                 yield f"column {column.name} is NULL"
+
+    def _rules(self, values: Sequence[Datum]) -> Iterator[str]:
+        try:
+            for name in self._broken(tuple(values)):
+                yield f'breaks the constraint "{name}"'
+        except SqlError as error:
+            if not is_of_the_data(error):
+                raise
+            yield f"its constraints cannot be checked: {error}"
 
     def _resolve(self, values: list[Datum]) -> Iterator[str]:
         """Values in place of their handles; what cannot be had becomes NULL."""
@@ -205,6 +228,14 @@ class _TableCheck:
         if each.index.desc.unique:
             for first, second in _apart(_twice, each.keys.all()).tolist():
                 yield _shown(int(tids[second])), f"has the key of the row at {_shown(int(tids[first]))}"
+
+
+def _readable(check: IndexCheck) -> Iterator[tuple[str, str]]:
+    """The walk; pages that make no sense end it."""
+    try:
+        yield from check.walk()
+    except (*NONSENSE, InvariantViolation, struct.error) as error:
+        yield "", f"cannot be read to its end: {error!r}"
 
 
 def _apart(work: Callable[..., NDArray[np.int64]], *numbers: Numbers) -> NDArray[np.int64]:

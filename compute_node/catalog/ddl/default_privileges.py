@@ -72,8 +72,7 @@ def _change(ctx: DdlContext, node: ast.GrantStmt) -> tuple[Change, str, str]:
         if item.cols:
             raise InvalidGrantOperation("default privileges cannot be set for columns")
         bit = privilege_bit(item.priv_name)
-        allowed = known | KINDS["sequence"][0] if kind == "table" else known
-        if bit & ~allowed:
+        if bit & ~known:
             raise InvalidGrantOperation(f"invalid privilege type {privilege_name(bit)} for {noun}")
         bits |= bit
     everything = node.privileges is None

@@ -33,7 +33,7 @@ from compute_node.sql.analyze.stored import analyze_expression
 from compute_node.sql.deparse.queries import kept_condition
 from compute_node.sql.expressions import Expr, SubLink, Var, walk
 from compute_node.sql.parse import parse
-from compute_node.sql.required import condition_needs
+from compute_node.sql.required import read_by
 from compute_node.sql.rewrite import deep_walk
 from compute_node.txn.locks import ACCESS_EXCLUSIVE
 
@@ -145,6 +145,12 @@ def drop_policies(ctx: DdlContext, node: ast.DropStmt) -> str:
             continue
         desc = ctx.find(table, missing_ok=True)
         record = None if desc is None else _policy(ctx, desc, names[-1])
+        if desc is not None and record is not None:
+            ctx.check_owner(desc, "relation")
+            ctx.lock(desc, ACCESS_EXCLUSIVE)
+            # Somebody else may have dropped it meanwhile.
+            desc = ctx.view.relation(desc.oid)
+            record = None if desc is None else _policy(ctx, desc, names[-1])
         if desc is None or record is None:
             if not node.missing_ok:
                 if desc is None:
@@ -158,7 +164,6 @@ def drop_policies(ctx: DdlContext, node: ast.DropStmt) -> str:
             )
             continue
         ctx.check_owner(desc, "relation")
-        ctx.lock(desc, ACCESS_EXCLUSIVE)
         targets.append((CLASS_POLICY, int(record.oid), 0))
     if targets:
         drop(ctx, targets, cascade=node.behavior == enums.DropBehavior.DROP_CASCADE)
@@ -229,7 +234,7 @@ def _named(desc: RelationDesc, expr: Expr) -> set[tuple[int, int, int]]:
         if isinstance(node, Var) and node.levels_up == depth and node.attno > 0
     }
     if any(isinstance(node, SubLink) for node in walk(expr)):
-        for access in condition_needs(expr, 0)[0]:
+        for access in read_by(expr):
             if not access.check_as:
                 found.add((CLASS_RELATION, access.relation.oid, 0))
                 found |= {(CLASS_RELATION, access.relation.oid, attno) for attno in access.selected if attno > 0}

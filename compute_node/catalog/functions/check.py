@@ -7,29 +7,45 @@
     sequences    whether their row can be read
 
 ``SELECT * FROM aurora_check()`` on the writer, by a superuser (42501). A table that somebody drops meanwhile is passed
-over. Vacuum of a table waits until the transaction that checks it has ended; nobody else does.
+over. The lock on a table, SHARE UPDATE EXCLUSIVE, is held to the transaction's end: rows can be read and changed, but
+vacuum and DDL of the table wait. ``aurora check`` therefore asks for each table in a transaction of its own.
+
+Invariant: functions that a table's owner has chosen (of indexes, CHECK constraints, keys) run as the owner,
+never as the superuser who checks (``session/acting.restricted``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import struct
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from aurora.datum import Datum, Row
 from aurora.errors import InsufficientPrivilege, InvariantViolation, SqlError, UndefinedTable, WrongObjectType
 from compute_node.access.check import Fault, check_relation
-from compute_node.access.check.findings import TOLD_MAX, is_of_the_data
+from compute_node.access.check.findings import NONSENSE, TOLD_MAX, is_of_the_data
 from compute_node.access.storage import CLOG_RELFILE
 from compute_node.catalog.databases import MAP_RELFILE
 from compute_node.catalog.facts import answer_rows
 from compute_node.catalog.functions.call import Call, quote_identifier
+from compute_node.exec.builder import Builder
+from compute_node.exec.compile.rows import row_function
+from compute_node.exec.compile.unit import row_scope
 from compute_node.relations.schema import CATALOGS
+from compute_node.session import door
+from compute_node.session.acting import restricted
+from compute_node.session.referential_sql import violations_text
+from compute_node.session.statement import Statement
+from compute_node.sql.analyze.routines import RoutineBody
+from compute_node.sql.parse import RawStatement, parse
+from compute_node.sql.plan import PlannedStmt, Result
+from compute_node.sql.planner.changed_rows import checks
 from compute_node.txn.locks import SHARE_UPDATE_EXCLUSIVE
 from compute_node.types.registry import SqlResult
 from compute_node.work.account import Account
 
 if TYPE_CHECKING:
-    from compute_node.relations.descriptors import RelationDesc
+    from compute_node.relations.descriptors import ForeignKeyDesc, RelationDesc
 
 _SHARED_FILES: Final = "SELECT relfilenode FROM pg_catalog.pg_class WHERE relisshared AND relfilenode <> 0"
 Query = Callable[[str], SqlResult]
@@ -41,17 +57,17 @@ _OF_HERE: Final = " AND d.dbid = (SELECT oid FROM pg_catalog.pg_database WHERE d
 
 def check_database(call: Call, query: Query) -> Iterator[Row]:
     """aurora_check(): a row for each thing that is wrong."""
+    yield from check_catalogs(call, query)
+    for (oid,) in query("SELECT oid FROM pg_catalog.pg_class WHERE relkind IN ('r', 'm', 'S') ORDER BY oid").rows:
+        yield from _relation(call, query, oid)
+
+
+def check_catalogs(call: Call, query: Query) -> Iterator[Row]:
+    """aurora_check_catalogs(): what is wrong between catalogs, and with the list of relation files."""
     _may(call)
     yield from _references(query)
     yield from _dependencies(query)
     yield from _column_counts(query)
-    relations = "SELECT oid FROM pg_catalog.pg_class WHERE relkind IN ('r', 'm', 'S') ORDER BY oid"
-    for (oid,) in query(relations).rows:
-        try:
-            yield from _relation(call, query, oid)
-        except (KeyError, InvariantViolation) as error:
-            # Rows of the catalogs that describe it are not there, or make no sense.
-            yield Fault(f"relation {oid}", "", f"cannot be looked at: {error!r}")
     yield from _lost_files(call, query)
 
 
@@ -142,91 +158,104 @@ def _column_counts(query: Query) -> Iterator[Row]:
 
 
 def _relation(call: Call, query: Query, oid: int) -> Iterator[Row]:
+    try:
+        desc = call.view.relation(oid)
+        if desc is None:
+            return
+        call.engine.storage.locks.lock_relation(call.txn, desc.lock_id, SHARE_UPDATE_EXCLUSIVE, desc.name)
+        desc = call.engine.catalog.view(call.session).relation(oid)
+        if desc is not None:  # else it was dropped while this waited
+            yield from _pages_and_rules(call, query, desc)
+    except (*NONSENSE, KeyError, InvariantViolation, struct.error) as error:
+        # Rows of the catalogs that describe it are not there, or make no sense.
+        yield Fault(f"relation {oid}", "", f"cannot be looked at: {error!r}")
+
+
+def _pages_and_rules(call: Call, query: Query, desc: RelationDesc) -> Iterator[Row]:
     storage = call.engine.storage
-    desc = call.view.relation(oid)
-    if desc is None:
-        return
-    storage.locks.lock_relation(call.txn, desc.lock_id, SHARE_UPDATE_EXCLUSIVE, desc.name)
-    desc = call.engine.catalog.view(call.session).relation(oid)
-    if desc is None:
-        return  # dropped while this waited
     name = f"{desc.schema}.{desc.name}"
     files = [desc, *([desc.toast] if desc.toast is not None else ())]
-    lost = [each.name for each in (*files, *desc.indexes) if not storage.exists(each.relfile)]
-    for each in lost:
-        yield Fault(name, each, "has no relation file")
-    if lost:
+    if lost := [each.name for each in (*files, *desc.indexes) if not storage.exists(each.relfile)]:
+        yield from (Fault(name, each, "has no relation file") for each in lost)
         return
     if desc.kind == "S":
-        yield from _guarded(name, query, f"SELECT last_value, is_called FROM {_quoted(desc)}")
+        text = f"SELECT last_value FROM {quote_identifier(desc.schema)}.{quote_identifier(desc.name)}"
+        yield from _guarded(name, "", lambda: query(text))
         return
-    account, is_sound = Account(), True
+    account = Account()
     try:
-        for fault in check_relation(storage, desc, storage.txns.latest_snapshot(call.txn), account):
-            is_sound = False
-            yield fault
+        # All of it before any is told: what runs between two rows is not the owner's matter.
+        with restricted(call.session, desc.owner):
+            snapshot = storage.txns.latest_snapshot(call.txn)
+            found = list(check_relation(storage, desc, snapshot, account, _broken(call, desc)))
+            if not found:
+                # Queries trust what pages say.
+                for key in desc.foreign_keys:
+                    if key.validated:
+                        found += _orphans(call, name, key)
     finally:
         account.close()
-    if desc.kind == "r" and is_sound:
-        # Queries trust what pages say.
-        yield from _constraints(call, query, desc)
+    yield from found
 
 
-def _quoted(desc: RelationDesc) -> str:
-    return f"{quote_identifier(desc.schema)}.{quote_identifier(desc.name)}"
-
-
-def _guarded(name: str, query: Query, text: str, place: str = "", found: str = "") -> Iterator[Fault]:
-    """A row that the query finds is a fault where ``found`` says so; data that cannot be read always is."""
+def _guarded(name: str, place: str, read: Callable[[], Datum]) -> Iterator[Fault]:
+    """Data that cannot be read is a fault."""
     try:
-        rows = query(text).rows
+        read()
     except SqlError as error:
         if not is_of_the_data(error):
             raise
         yield Fault(name, place, f"cannot be read: {error}")
-        return
-    if found:
-        yield from (Fault(name, str(row[0]), found) for row in rows)
 
 
 # Constraints
 
 
-def _constraints(call: Call, query: Query, desc: RelationDesc) -> Iterator[Row]:
-    """Rows that break what the table promises: CHECK and FOREIGN KEY, as far as they are validated."""
-    name = f"{desc.schema}.{desc.name}"
-    text = (
-        "SELECT c.conname::text, c.contype::text, pg_catalog.pg_get_expr(c.conbin, c.conrelid), c.confrelid::int8,"
-        " c.confmatchtype::text, ARRAY(SELECT a.attname::text FROM unnest(c.conkey) WITH ORDINALITY k (n, o) JOIN"
-        " pg_catalog.pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.n ORDER BY k.o), ARRAY(SELECT"
-        " a.attname::text FROM unnest(c.confkey) WITH ORDINALITY k (n, o) JOIN pg_catalog.pg_attribute a ON"
-        " a.attrelid = c.confrelid AND a.attnum = k.n ORDER BY k.o) FROM pg_catalog.pg_constraint c WHERE"
-        f" c.conrelid = {desc.oid} AND c.contype IN ('c', 'f') AND c.convalidated"
-    )
-    for constraint, kind, expression, target, match, columns, keys in query(text).rows:
-        if kind == "c":
-            wrong = f"SELECT ctid FROM ONLY {_quoted(desc)} WHERE NOT ({expression}) LIMIT {TOLD_MAX}"
-        else:
-            wrong = _orphans(call, desc, int(target), match, columns, keys)
-        yield from _guarded(name, query, wrong, constraint, f'breaks the constraint "{constraint}"')
+def _broken(call: Call, desc: RelationDesc) -> Callable[[Row], Iterator[str]]:
+    """The CHECK constraints that a row breaks, of those that all rows must meet."""
+    checked = [(name, node) for name, node in checks(call.view, desc) if name not in desc.unproven]
+    builder = Builder(PlannedStmt(command="select", plan=Result(), columns=None), call.view)
+    results = row_function(builder, [node for _, node in checked], row_scope(None), "c, r")
+    context = call.engine.begin_statement(call.session)
+    context.start((), 0)
+
+    def broken(row: Row) -> Iterator[str]:
+        for (name, _), result in zip(checked, results(context, row) if checked else (), strict=True):
+            if result is False:
+                yield name
+
+    return broken
 
 
-def _orphans(
-    call: Call, desc: RelationDesc, target: int, match: str, columns: Sequence[str], keys: Sequence[Datum]
-) -> str:
-    """The query for rows whose key is not there."""
-    referenced = call.view.relation(target)
-    if referenced is None:
-        raise InvariantViolation(f"a foreign key of {desc.name} names relation {target}, which is not there")
-    only = "" if referenced.is_partitioned else "ONLY "
-    mine = [f"f.{quote_identifier(column)}" for column in columns]
-    equal = " AND ".join(f"p.{quote_identifier(str(key))} = {own}" for key, own in zip(keys, mine, strict=True))
-    some = " OR " if match == "f" else " AND "
-    given = some.join(f"{own} IS NOT NULL" for own in mine)
-    return (
-        f"SELECT f.ctid FROM ONLY {_quoted(desc)} f WHERE ({given}) AND NOT EXISTS (SELECT FROM {only}"
-        f"{_quoted(referenced)} p WHERE {equal}) LIMIT {TOLD_MAX}"
-    )
+def _orphans(call: Call, name: str, key: ForeignKeyDesc) -> Iterator[Fault]:
+    """Rows whose key is not there, whoever may see them."""
+    session = call.session
+    text = violations_text(call.view, key)
+    session.bypasses_policies = True
+    try:
+        raw = RawStatement(parse(text)[0].node, 0, len(text))
+        executable, _ = call.engine.compile(raw, session, [], text, {}, RoutineBody("", (), stored=True, trusted=True))
+    finally:
+        session.bypasses_policies = False
+    statement = Statement(text, call.engine.catalog.version, [], executable, shareable=False)
+    count = 0
+    try:
+        for batch in door.start(session, statement, ()).batches():
+            for values in batch:
+                count += 1
+                if count <= TOLD_MAX:
+                    yield Fault(name, key.name, f"the constraint is broken by the key ({', '.join(map(str, values))})")
+    except (SqlError, InvariantViolation) as error:
+        # The other table's pages may make no sense; its own check tells more.
+        if isinstance(error, SqlError) and not is_of_the_data(error):
+            raise
+        yield Fault(name, key.name, f"cannot be read: {error}")
+    if count > TOLD_MAX:
+        yield Fault(name, key.name, f"the constraint is broken by {count - TOLD_MAX} more rows")
 
 
-FUNCTIONS: Final[dict[str, Callable[..., Datum]]] = {"aurora_check": check_database, "aurora_check_relation": check_one}
+FUNCTIONS: Final[dict[str, Callable[..., Datum]]] = {
+    "aurora_check": check_database,
+    "aurora_check_catalogs": check_catalogs,
+    "aurora_check_relation": check_one,
+}

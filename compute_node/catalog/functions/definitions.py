@@ -32,8 +32,14 @@ _CLASS_RELATION = CATALOGS["pg_class"].desc.oid
 
 def _pretty(call: Call, desc: RelationDesc | None, text: str) -> str:
     """A stored expression with only the parentheses that it needs."""
-    found = analyze_stored(call.view, desc, text, "INDEX", session=call.session)
+    found = analyze_stored(call.view, desc, text, "SHOWN", session=call.session)
+    if desc is not None and _has_sub_select(found):
+        return deparse_condition(found, call.view, desc, call.session.env, True)
     return deparse_pretty(found, call.view, desc, call.session.env, True)
+
+
+def _has_sub_select(expr: Expr) -> bool:
+    return any(isinstance(node, SubLink) for node in walk(expr))
 
 
 def get_expr(call: Call, text: str, oid: int, pretty: bool = False) -> str:
@@ -68,10 +74,10 @@ def _is_wrapped(text: str) -> bool:
 def _shown(call: Call, desc: RelationDesc | None, text: str, lines: bool = False) -> str:
     """A stored expression, whose names are whole and may be OIDs, as the session's search path and settings have one
     write it."""
-    if "'" not in text and "." not in text and not (lines and "CASE" in text):
+    if "'" not in text and "." not in text and "SELECT" not in text and not (lines and "CASE" in text):
         return text
-    expr = analyze_stored(call.view, desc, text, "POLICY" if "SELECT" in text else "DEFAULT", session=call.session)
-    if desc is not None and any(isinstance(node, SubLink) for node in walk(expr)):
+    expr = analyze_stored(call.view, desc, text, "SHOWN", session=call.session)
+    if desc is not None and _has_sub_select(expr):
         return deparse_condition(expr, call.view, desc, call.session.env, False)
     return deparse_stored(expr, call.view, desc, call.session.env, lines)
 

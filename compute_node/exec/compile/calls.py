@@ -85,7 +85,7 @@ def collation_among(types: Types, argument_types: tuple[int, ...]) -> Collation 
 
 def context_text(function: Function) -> str:
     """How generated code spells the context that a function with ``needs_context`` gets."""
-    return "c.function_context" if function.volatility == "v" else "c.stable_context"
+    return "c.volatile" if function.volatility == "v" else "c"
 
 
 def guarded(

@@ -64,15 +64,6 @@ def batch_function(
     return function if filter_ is None else linker.filtering(function)
 
 
-def is_volatile(linker: Linker, *nodes: ex.Expr) -> bool:
-    """Whether evaluating the expressions again may give something else."""
-    items = [item for node in nodes for item in ex.walk(node)]
-    calls = [item.function for item in items if isinstance(item, (ex.Call, ex.ArrayOp))]
-    calls += [item.equality for item in items if isinstance(item, (ex.DistinctTest, ex.NullIf))]
-    calls += [oid for item in items if isinstance(item, ex.RowCompare) for oid in (*item.less, *item.equal)]
-    return any(linker.function(oid).volatility == "v" for oid in calls)
-
-
 def _calls(linker: Linker, expressions: Sequence[ex.Expr]) -> bool:
     """Whether a function is called for each row: one that has no template may take long."""
     return any(

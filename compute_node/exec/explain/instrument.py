@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING, TypeVar
 
-from compute_node.exec.nodes.base import Batch, Node
+from compute_node.exec.nodes.base import Batch, Node, Ran
 from compute_node.sql.plan import Plan
 
 if TYPE_CHECKING:
@@ -112,11 +112,11 @@ class MeasuredNode(Node):
             measured.rows += rows_of(batch)
             yield batch
 
-    def ran(self, ctx: ExecContext, loops: int, rows: int) -> None:
+    def ran(self, ctx: ExecContext, given: Ran, read: Ran) -> None:
         """Counted."""
-        self._measured.loops += loops
-        self._measured.rows += rows
-        self._node.ran(ctx, loops, rows)
+        self._measured.loops += given.loops
+        self._measured.rows += given.rows
+        self._node.ran(ctx, given, read)
         self._measured.facts = ctx.told(self._node) or self._measured.facts
 
     @property

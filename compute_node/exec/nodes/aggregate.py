@@ -20,12 +20,12 @@ from compute_node.exec.nodes.base import Batch, Node, executes, output_nullable
 from compute_node.exec.stored_values import NOTHING, passed_on
 from compute_node.exec.vectors.aggregate import ColumnAggregate, Running
 from compute_node.exec.vectors.expressions import columns_of
-from compute_node.exec.vectors.files import LEVELS_MAX, PARTITIONS, ColumnPartitions
+from compute_node.exec.vectors.files import ColumnPartitions
 from compute_node.exec.vectors.vector import ColumnBatch, Unsuited
 from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
 from compute_node.work.account import KB, batch_bytes, value_bytes
-from compute_node.work.spill import Partitions
+from compute_node.work.spill import LEVELS_MAX, PARTITIONS, Partitions
 
 if TYPE_CHECKING:
     from compute_node.exec.builder import Builder
@@ -112,9 +112,10 @@ class AggregateNode(Node):
         by_columns = self._by_columns
         return None if by_columns is None or by_columns.shown is None else by_columns.shown.kinds
 
-    def has_columns(self, ctx: ExecContext) -> bool:
+    @property
+    def columns_from(self) -> Node:
         """See ``Node``."""
-        return self.column_kinds is not None and self._child.has_columns(ctx)
+        return self._child
 
     def columns(self, ctx: ExecContext) -> Iterator[ColumnBatch]:
         """As ``batches``, by columns as far as that goes."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from aurora.datum import Row
 from aurora.errors import InvariantViolation
@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from compute_node.exec.vectors.vector import ColumnBatch
 
 Batch = list[Row]
+
+
+class Ran(NamedTuple):
+    """So many runs, which gave so many rows."""
+
+    loops: int
+    rows: int
 
 
 class Node(ABC):
@@ -39,9 +46,15 @@ class Node(ABC):
         None when it cannot."""
         return None
 
+    @property
+    def columns_from(self) -> Node | None:
+        """The child whose columns those of this node are made of."""
+        return None
+
     def has_columns(self, ctx: ExecContext) -> bool:
         """Whether this execution may ask for ``columns`` in place of ``batches``."""
-        return False
+        source = self.columns_from
+        return source is not None and self.column_kinds is not None and source.has_columns(ctx)
 
     def columns(self, ctx: ExecContext) -> Iterator[ColumnBatch]:
         """The rows by column, lazily. A column may come as objects where values do not fit its form."""
@@ -52,9 +65,9 @@ class Node(ABC):
         some from now on. Asked once, before the node runs; see ``exec/stored_values.py``."""
         return frozenset()
 
-    def ran(self, ctx: ExecContext, loops: int, rows: int) -> None:
-        """The parent has done this node's work by itself: so many runs, which gave so many rows. For EXPLAIN
-        ANALYZE."""
+    def ran(self, ctx: ExecContext, given: Ran, read: Ran) -> None:
+        """The parent has done this node's work by itself. ``read``: what was left of it where the same was asked for
+        again. For EXPLAIN ANALYZE."""
         return
 
     @property

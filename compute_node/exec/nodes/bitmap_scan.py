@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aurora.datum import Datum
-from compute_node.exec.index_keys import IndexKeys
+from compute_node.exec.index_keys import IndexKeys, scan_condition
 from compute_node.exec.nodes.base import Batch, Node, executes
-from compute_node.exec.nodes.index_scan import scan_condition
 from compute_node.exec.nodes.table_scan import TableScanNode
 from compute_node.exec.vectors.scan import ROWS_MIN
 from compute_node.sql import plan as pl

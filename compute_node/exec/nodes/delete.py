@@ -9,12 +9,12 @@ from aurora.datum import Datum, Row
 from aurora.errors import InvariantViolation
 from compute_node.exec.assignments import FindAgain, RowChange, columns_used, system_row
 from compute_node.exec.compile.compiler import Compiler
-from compute_node.exec.compile.rows import is_volatile
 from compute_node.exec.compile.unit import Unit
 from compute_node.exec.modify_source import ModifySource, looks_around
 from compute_node.exec.nodes.base import Batch, Node, executes
 from compute_node.exec.recheck import find_target_again
 from compute_node.sql import plan as pl
+from compute_node.sql.planner.quals import contains_volatile
 
 if TYPE_CHECKING:
     from compute_node.access.table import Table
@@ -44,7 +44,7 @@ class Deletion:
         whole: bool,
     ) -> None:
         self.relation, self.system = relation, system
-        if recheck is not None and is_volatile(builder, recheck):
+        if recheck is not None and contains_volatile(builder, recheck):
             recheck = None
         change = RowChange(builder, relation, (), recheck, (), returning, whole=whole)
         self.needed = change.needed

@@ -17,15 +17,15 @@ from aurora.errors import NotSupported
 from compute_node.exec.compile.compiler import Compiler
 from compute_node.exec.compile.rows import is_identity, key_text
 from compute_node.exec.compile.unit import Unit, row_scope
-from compute_node.exec.nodes.base import Batch, Node, executes
+from compute_node.exec.nodes.base import Batch, executes
+from compute_node.exec.nodes.join import JoinNode
 from compute_node.exec.vectors.expressions import columns_of
-from compute_node.exec.vectors.files import LEVELS_MAX, PARTITIONS
 from compute_node.exec.vectors.join import ColumnJoin, Inner
 from compute_node.exec.vectors.vector import KINDS, ColumnBatch, Unsuited
 from compute_node.hub import HUB
 from compute_node.sql import plan as pl
 from compute_node.work.account import KB, Area, batch_bytes
-from compute_node.work.spill import Partitions, TempFile
+from compute_node.work.spill import LEVELS_MAX, PARTITIONS, Partitions, TempFile
 
 if TYPE_CHECKING:
     from compute_node.exec.builder import Builder
@@ -101,25 +101,23 @@ def _has_null(key: Datum) -> bool:
 
 
 @executes(pl.HashJoin)
-class HashJoinNode(Node):
+class HashJoinNode(JoinNode):
     """Keys with NULLs never match and are not stored."""
 
     __slots__ = (
-        "_by_columns", "_inner", "_inner_keys", "_kind", "_load", "_null_aware", "_outer", "_outer_keys", "_probe",
-        "_unmatched",
+        "_inner_keys", "_load", "_null_aware", "_outer_keys", "_probe", "_unmatched",
     )  # fmt: skip
+
+    _by_columns: ColumnJoin | None
 
     def __init__(self, plan: pl.HashJoin, builder: Builder) -> None:
         if plan.kind not in ("inner", "left", "right", "full", "semi", "anti"):
             raise NotSupported(f"{plan.kind} joins are not supported")
-        self._kind = plan.kind
+        super().__init__(plan, builder)
         self._null_aware = plan.null_aware and plan.kind == "anti"
-        self._outer = builder.node(plan.outer)
-        self._inner = builder.node(plan.inner)
         outer_width, inner_width = len(plan.outer.output), len(plan.inner.output)
         outer_nullable = self._outer.nullable if plan.kind not in ("right", "full") else None
         inner_nullable = self._inner.nullable if plan.kind not in ("left", "full", "anti") else None
-        self.nullable = None
 
         # Inner keys see their row as side 0 of its own input: the planner numbers them so, or as side 1.
         unit = Unit()
@@ -178,15 +176,6 @@ class HashJoinNode(Node):
             inner = "".join(KINDS.get(item.type, "o") for item in plan.inner.output)
         return ColumnJoin.of(plan, builder, self._outer.column_kinds, inner)
 
-    @property
-    def column_kinds(self) -> str | None:
-        """See ``Node``."""
-        return None if self._by_columns is None else self._by_columns.kinds
-
-    def has_columns(self, ctx: ExecContext) -> bool:
-        """When the outer side has; the inner side may come by rows."""
-        return self._by_columns is not None and self._outer.has_columns(ctx)
-
     def columns(self, ctx: ExecContext) -> Iterator[ColumnBatch]:
         """As ``batches``, by columns as far as that goes."""
         join = self._by_columns
@@ -201,7 +190,7 @@ class HashJoinNode(Node):
             for rows in self._by_rows(ctx, rest, self._outer.batches(ctx)):
                 yield ColumnBatch.of_rows(rows, len(join.kinds))
             return
-        inner.finish()
+        inner.finish(area)
         self._tell(ctx, inner.batch.count, 1, area.peak_bytes)
         if inner.batch.count == 0 and self._kind in ("inner", "semi", "right"):
             return
@@ -211,11 +200,11 @@ class HashJoinNode(Node):
         for batch in outer:
             ctx.check()
             try:
-                numbers = join.found(ctx, batch, inner)
+                found = join.joined(ctx, batch, inner)
             except Unsuited:
-                numbers = None
-            if numbers is not None:
-                yield from join.matches(ctx, batch, numbers, inner)
+                pass
+            else:
+                yield from found
                 continue
             if table is None:
                 table = self._dict_of(ctx, inner.batch, area, numbered)
@@ -282,13 +271,11 @@ class HashJoinNode(Node):
             Peak_Memory_Usage=-(-peak_bytes // KB),
         )
 
-    def batches(self, ctx: ExecContext) -> Iterator[Batch]:
-        """Inner side first, as a whole; then the outer side batch by batch."""
-        if self.has_columns(ctx):
-            return (batch.rows() for batch in self.columns(ctx))
+    def _rows(self, ctx: ExecContext) -> Iterator[Batch]:
         return self._by_rows(ctx, self._inner.batches(ctx), self._outer.batches(ctx))
 
     def _by_rows(self, ctx: ExecContext, inner: Iterator[Batch], outer: Iterator[Batch]) -> Iterator[Batch]:
+        """The inner side first, as a whole; then the outer side batch by batch."""
         area = ctx.area(hashed=True)
         table: dict[Datum, list[Datum]] = {}
         numbered: list[Datum] = []

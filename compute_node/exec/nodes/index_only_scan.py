@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from compute_node.exec.nodes.base import Batch, executes
+from compute_node.exec.nodes.base import Batch, Ran, executes
 from compute_node.exec.nodes.index_scan import IndexScanNode
 from compute_node.sql import plan as pl
 
@@ -41,9 +41,9 @@ class IndexOnlyScanNode(IndexScanNode):
         self._count(ctx, len(rows))
         return rows
 
-    def ran(self, ctx: ExecContext, loops: int, rows: int) -> None:
+    def ran(self, ctx: ExecContext, given: Ran, read: Ran) -> None:
         """See ``Node``."""
-        self._count(ctx, rows)
+        self._count(ctx, read.rows)
 
     def _count(self, ctx: ExecContext, rows: int) -> None:
         told = ctx.told(self)

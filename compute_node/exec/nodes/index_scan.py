@@ -6,25 +6,16 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from compute_node.exec.compile.runtime import concatenate
-from compute_node.exec.index_keys import IndexKeys, IndexOrders
+from compute_node.exec.index_keys import IndexKeys, IndexOrders, scan_condition
 from compute_node.exec.nodes.base import Batch, executes
 from compute_node.exec.nodes.table_scan import TableScanNode
 from compute_node.exec.vectors.scan import ROWS_MIN
-from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
-from compute_node.types.oids import BOOL
 
 if TYPE_CHECKING:
     from compute_node.access.table import ColumnRows
     from compute_node.exec.builder import Builder
     from compute_node.exec.context import ExecContext
-
-
-def scan_condition(plan: pl.IndexScan | pl.BitmapHeapScan) -> ex.Expr | None:
-    """What each row found must meet."""
-    if plan.recheck is None or plan.filter is None:
-        return plan.filter if plan.recheck is None else plan.recheck
-    return ex.And(type=BOOL, arguments=(plan.recheck, plan.filter))
 
 
 @executes(pl.IndexScan)

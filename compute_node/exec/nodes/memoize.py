@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from aurora.datum import Datum
 from compute_node.exec.compile.runtime import exact
-from compute_node.exec.nodes.base import Batch, Node, executes
+from compute_node.exec.nodes.base import Batch, Node, Ran, executes
 from compute_node.sql import plan as pl
 from compute_node.work.account import KB, Area, batch_bytes
 
@@ -110,12 +110,13 @@ class MemoizeNode(Node):
             yield batch
         cache.keep(key, gathered, size)
 
-    def ran(self, ctx: ExecContext, loops: int, rows: int) -> None:
-        """Nothing was kept."""
+    def ran(self, ctx: ExecContext, given: Ran, read: Ran) -> None:
+        """What was not read was kept."""
         facts = dict(ctx.told(self)) or dict.fromkeys(COUNTED, 0)
-        facts["Cache Misses"] = int(facts["Cache Misses"]) + loops
+        facts["Cache Hits"] = int(facts["Cache Hits"]) + given.loops - read.loops
+        facts["Cache Misses"] = int(facts["Cache Misses"]) + read.loops
         ctx.tell_on(self, facts)
-        self._child.ran(ctx, loops, rows)
+        self._child.ran(ctx, read, read)
 
     @property
     def is_lookup(self) -> bool:

@@ -1,16 +1,18 @@
-"""Nested loop: the inner side once per outer row, with execution parameters set from it, or kept in memory."""
+"""Nested loop: the inner side once per outer row, with execution parameters set from it, or kept in memory. The rows
+come in the outer side's order."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from aurora.datum import Datum, Row
+from aurora.datum import Datum
 from aurora.errors import NotSupported
 from compute_node.exec.compile.compiler import Compiler
 from compute_node.exec.compile.rows import row_function
 from compute_node.exec.compile.unit import Unit, row_scope
-from compute_node.exec.nodes.base import Batch, Node, executes
+from compute_node.exec.nodes.base import Batch, executes
+from compute_node.exec.nodes.join import JoinNode
 from compute_node.exec.vectors.lookup import ColumnLookup
 from compute_node.exec.vectors.vector import ColumnBatch, Unsuited
 from compute_node.sql import plan as pl
@@ -26,18 +28,17 @@ COLUMN_ROWS_MIN = 8
 
 
 @executes(pl.NestLoop)
-class NestLoopNode(Node):
+class NestLoopNode(JoinNode):
     """Inner, left, semi and anti joins on any condition."""
 
-    __slots__ = ("_by_columns", "_inner", "_join", "_kind", "_nulls", "_numbers", "_outer", "_pad", "_values")
+    __slots__ = ("_join", "_nulls", "_numbers", "_pad", "_values")
+
+    _by_columns: ColumnLookup | None
 
     def __init__(self, plan: pl.NestLoop, builder: Builder) -> None:
         if plan.kind not in ("inner", "left", "semi", "anti"):
             raise NotSupported(f"{plan.kind} joins are only supported on equality conditions")
-        self._kind = plan.kind
-        self._outer = builder.node(plan.outer)
-        self._inner = builder.node(plan.inner)
-        self.nullable = None
+        super().__init__(plan, builder)
         self._numbers = tuple(number for number, _ in plan.parameters)
         self._values = row_function(builder, [item for _, item in plan.parameters], row_scope(None), "c, r")
         unit = Unit()
@@ -54,15 +55,6 @@ class NestLoopNode(Node):
 
         self._by_columns = ColumnLookup.of(plan, builder, self._outer.column_kinds)
 
-    @property
-    def column_kinds(self) -> str | None:
-        """See ``Node``."""
-        return None if self._by_columns is None else self._by_columns.kinds
-
-    def has_columns(self, ctx: ExecContext) -> bool:
-        """See ``Node``."""
-        return self._by_columns is not None and self._outer.has_columns(ctx)
-
     def columns(self, ctx: ExecContext) -> Iterator[ColumnBatch]:
         """As ``batches``."""
         lookup = self._by_columns
@@ -72,32 +64,16 @@ class NestLoopNode(Node):
             ctx.check()
             if batch.count >= COLUMN_ROWS_MIN:
                 try:
-                    keys = lookup.keys_of(ctx, batch)
+                    found = lookup.joined(ctx, batch, self._inner)
                 except Unsuited:
                     pass
                 else:
-                    yield from self._looked_up(ctx, lookup, batch, keys)
+                    yield from found
                     continue
             for rows in self._by_rows(ctx, iter((batch.rows(),))):
                 yield ColumnBatch.of_rows(rows, len(lookup.kinds))
 
-    def _looked_up(
-        self, ctx: ExecContext, lookup: ColumnLookup, batch: ColumnBatch, keys: list[Row]
-    ) -> Iterator[ColumnBatch]:
-        given = 0
-        try:
-            for found in lookup.joined(ctx, batch, keys):
-                if isinstance(found, int):
-                    given += found
-                else:
-                    yield found
-        finally:
-            self._inner.ran(ctx, batch.count, given)
-
-    def batches(self, ctx: ExecContext) -> Iterator[Batch]:
-        """In the outer side's order."""
-        if self.has_columns(ctx):
-            return (batch.rows() for batch in self.columns(ctx))
+    def _rows(self, ctx: ExecContext) -> Iterator[Batch]:
         return self._by_rows(ctx, self._outer.batches(ctx))
 
     def _by_rows(self, ctx: ExecContext, outer: Iterator[Batch]) -> Iterator[Batch]:

@@ -100,9 +100,10 @@ class SortNode(Node):
             return None
         return self._child.column_kinds
 
-    def has_columns(self, ctx: ExecContext) -> bool:
+    @property
+    def columns_from(self) -> Node:
         """See ``Node``."""
-        return self.column_kinds is not None and self._child.has_columns(ctx)
+        return self._child
 
     def columns(self, ctx: ExecContext) -> Iterator[ColumnBatch]:
         """As ``batches``, by columns as far as that goes."""

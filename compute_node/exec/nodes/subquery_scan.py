@@ -52,9 +52,10 @@ class SubqueryScanNode(Node):
         """See ``Node``."""
         return None if self._by_columns is None or self._stored else self._by_columns.kinds
 
-    def has_columns(self, ctx: ExecContext) -> bool:
+    @property
+    def columns_from(self) -> Node:
         """See ``Node``."""
-        return self.column_kinds is not None and self._child.has_columns(ctx)
+        return self._child
 
     def columns(self, ctx: ExecContext) -> Iterator[ColumnBatch]:
         """As ``batches``."""

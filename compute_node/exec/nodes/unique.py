@@ -50,9 +50,10 @@ class UniqueNode(Node):
         """See ``Node``."""
         return self._child.column_kinds if self._by_columns is not None and self._shape is None else None
 
-    def has_columns(self, ctx: ExecContext) -> bool:
+    @property
+    def columns_from(self) -> Node:
         """See ``Node``."""
-        return self.column_kinds is not None and self._child.has_columns(ctx)
+        return self._child
 
     def columns(self, ctx: ExecContext) -> Iterator[ColumnBatch]:
         """See ``Node``."""

@@ -62,7 +62,7 @@ class UpdateNode(Node):
         table = ctx.storage.table(self._relation)
         change = self._change
         count = 0
-        if not self._source.scanned or change.may_move:
+        if not self._source.scanned or change.by_row:
             done: set[int] = set()
             for tid, row in self._source.rows(ctx, done):
                 ctx.check()

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compute_node.exec.vectors.files import LEVELS_MAX, ColumnPartitions
+from compute_node.exec.vectors.files import ColumnPartitions
 from compute_node.exec.vectors.keys import GroupKeys, key_kinds
 from compute_node.exec.vectors.vector import KINDS, ColumnBatch, Unsuited
+from compute_node.work.spill import LEVELS_MAX
 
 if TYPE_CHECKING:
     from aurora.datum import Row

@@ -8,6 +8,7 @@ columns. AND, OR and CASE look only at the rows for which the row-wise code woul
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
@@ -16,7 +17,7 @@ from aurora.datum import Datum, Row
 from aurora.kernels import columns as kernel
 from aurora.kernels import groups as groups_kernel
 from compute_node.access.stored import Toasted
-from compute_node.exec.compile.rows import batch_function, column_index, flags_function, is_volatile, value_function
+from compute_node.exec.compile.rows import batch_function, column_index, flags_function, value_function
 from compute_node.exec.stored_values import HOW_STORED
 from compute_node.exec.subplan import SubplanRunner, equality_pairs
 from compute_node.exec.vectors.operators import Operator, column_operator, is_membership, nulls_of
@@ -34,6 +35,7 @@ from compute_node.exec.vectors.vector import (
     scanned,
 )  # fmt: skip
 from compute_node.sql import expressions as ex
+from compute_node.sql.planner.quals import contains_volatile
 from compute_node.types.oids import BOOL, BPCHAR, INT2, INT4, INT8
 
 if TYPE_CHECKING:
@@ -109,7 +111,7 @@ class Vectorizer:
 
     def _constant(self, node: ex.Expr) -> Evaluate | None:
         kind = KINDS.get(node.type)
-        if kind is None or is_volatile(self._linker, node):
+        if kind is None or contains_volatile(self._linker, node):
             return None
         if isinstance(node, ex.Const):
             try:
@@ -149,7 +151,7 @@ class Vectorizer:
         kind = KINDS.get(function.arguments[1]) if len(function.arguments) == 2 else None
         if operator is None or left is None or kind is None or node.left.type not in KINDS:
             return None
-        if self._names_columns(node.right) or is_volatile(self._linker, node.right):
+        if self._names_columns(node.right) or contains_volatile(self._linker, node.right):
             return None
         array = value_function(self._linker, node.right)
         if is_membership(function, node.use_or):
@@ -187,7 +189,7 @@ class Vectorizer:
         items = list(ex.walk(node))
         if any(isinstance(item, _BESIDES) or (isinstance(item, ex.Column) and item.side) for item in items):
             return None
-        if is_volatile(self._linker, node) or any(
+        if contains_volatile(self._linker, node) or any(
             isinstance(item, ex.Call) and item.function in HOW_STORED for item in items
         ):
             return None
@@ -359,12 +361,12 @@ def _in_hashed(argument: Evaluate, runner: SubplanRunner) -> Evaluate:
         rows = runner.hashed(ctx)
         numbered = ctx.scratch.get(("numbered", runner))
         if numbered is None:
-            keys = np.fromiter((row[0] for row in rows.keys), np.int64, len(rows.keys))
             numbered = ctx.scratch["numbered", runner] = groups_kernel.Groups(1)
-            for start in range(0, len(keys), KEYS_AT_ONCE):
+            keys = iter(rows.keys)
+            while some := list(islice(keys, KEYS_AT_ONCE)):
                 ctx.check()
-                ctx.account.charge(KEY_BYTES * len(keys[start : start + KEYS_AT_ONCE]))
-                numbered.assign([keys[start : start + KEYS_AT_ONCE]], [None], False)
+                ctx.account.charge(KEY_BYTES * len(some))
+                numbered.assign([np.array([row[0] for row in some], np.int64)], [None], False)
         found = numbered.find([values.values], [values.nulls]) >= 0
         if rows.partial:
             return Vector("b", found, ~found)
@@ -476,6 +478,12 @@ def compiled_first(vectorizer: Vectorizer, conjuncts: Sequence[ex.Expr]) -> list
             break
         compiled.append(evaluate)
     return compiled
+
+
+def compiled_all(vectorizer: Vectorizer, nodes: Sequence[ex.Expr]) -> list[Evaluate] | None:
+    """None when one is not for columns."""
+    found = [vectorizer.compile(node) for node in nodes]
+    return [each for each in found if each is not None] if None not in found else None
 
 
 def row_test(

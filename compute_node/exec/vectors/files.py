@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compute_node.exec.vectors.vector import ColumnBatch, concatenated, packed, unpacked
-from compute_node.work.spill import BLOCK_BYTES
+from compute_node.exec.vectors.vector import ColumnBatch, packed, stacked, unpacked
+from compute_node.work.spill import BLOCK_BYTES, PARTITIONS
 
 if TYPE_CHECKING:
     from aurora.datum import Row
     from compute_node.exec.vectors.keys import Hashes
     from compute_node.work.spill import TempFile
-
-PARTITIONS: Final = 16
-LEVELS_MAX: Final = 5
-"""So often is divided; what is larger then has too many rows of one key, and stays in memory."""
 
 
 def packed_batches(*batches: ColumnBatch) -> list[Row]:
@@ -56,12 +52,9 @@ class ColumnFile:
         parts, self._parts, self._bytes = self._parts, [], 0
         if not parts:
             return
-        count = sum(part.count for part in parts)
-        columns = [
-            concatenated([part.column(index).spread(part.count) for part in parts]) for index in range(parts[0].width)
-        ]
-        self.file.write(packed_batches(ColumnBatch(count, columns)))
-        self._counts.append(count)
+        together = stacked(parts)
+        self.file.write(packed_batches(together))
+        self._counts.append(together.count)
 
     def batches(self) -> Iterator[ColumnBatch]:
         """All rows, in their order."""

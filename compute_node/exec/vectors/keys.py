@@ -28,18 +28,19 @@ _SEED: Final = int.from_bytes(urandom(8), "little")
 class KeyColumn:
     """One key: its values as int64 parts, equal where the values are. Texts are numbered."""
 
-    __slots__ = ("_kind", "_padded", "_scale", "texts")
+    __slots__ = ("_kind", "_padded", "scale", "texts")
 
     def __init__(self, kind: str, type_oid: int) -> None:
         self._kind, self._padded = kind, type_oid == oids.BPCHAR
-        self._scale = -1
+        self.scale = -1
+        """of numerics, as soon as there is a value"""
         self.texts: Texts | None = kernel.Texts(self._padded) if kind == "s" else None
 
     def check(self, column: Vector) -> None:
         """``Unsuited`` when the column's values are not comparable with those before as numbers."""
         if column.kind != self._kind or column.scales is not None:
             raise Unsuited
-        if self._kind == "n" and self._scale not in (-1, column.scale) and not column.is_empty:
+        if self._kind == "n" and self.scale not in (-1, column.scale) and not column.is_empty:
             raise Unsuited
 
     def part(self, column: Vector, add: bool = True) -> Ints:
@@ -48,7 +49,7 @@ class KeyColumn:
             work = self.texts.assign if add else self.texts.find
             return work(column.values, column.offsets, column.nulls)
         if self._kind == "n" and not column.is_empty:
-            self._scale = column.scale
+            self.scale = column.scale
         part: Ints = column.values.astype(np.int64, copy=False)
         return np.ascontiguousarray(part)
 
@@ -59,7 +60,7 @@ class KeyColumn:
             return Vector("s", pool, nulls, offsets=offsets)
         if self._kind == "b":
             return Vector("b", part != 0, nulls)
-        return Vector(self._kind, part, nulls, max(self._scale, 0))
+        return Vector(self._kind, part, nulls, max(self.scale, 0))
 
     def hashes(self, column: Vector, seed: int) -> Hashes:
         """A number of 64 bits for each value, the same for equal ones."""
@@ -90,12 +91,11 @@ def _hashed(keys: Sequence[KeyColumn], columns: Sequence[Vector], level: int) ->
 class JoinKeys:
     """Numbers the keys of a join's inner side, and finds those of the outer side."""
 
-    __slots__ = ("_columns", "_groups", "_scales")
+    __slots__ = ("_columns", "_groups")
 
     def __init__(self, kinds: str, types: Sequence[int]) -> None:
         self._columns = [KeyColumn(kind, oid) for kind, oid in zip(kinds, types, strict=True)]
         self._groups = kernel.Groups(len(kinds))
-        self._scales = [-1] * len(kinds)
 
     @property
     def count(self) -> int:
@@ -111,7 +111,6 @@ class JoinKeys:
         """The number of each row's key; -1 where a part is NULL. ``Unsuited`` as ``KeyColumn.check``."""
         for key, column in zip(self._columns, columns, strict=True):
             key.check(column)
-        self._scales = [column.scale for column in columns]
         parts = [key.part(column) for key, column in zip(self._columns, columns, strict=True)]
         found: Numbers = self._groups.assign(parts, [column.nulls for column in columns], False)
         return found
@@ -119,8 +118,9 @@ class JoinKeys:
     def find(self, columns: Sequence[Vector]) -> Numbers:
         """The number of each row's key; -1 where there is none."""
         parts = []
-        for key, column, scale in zip(self._columns, columns, self._scales, strict=True):
-            if column.kind == "n":
+        for key, column in zip(self._columns, columns, strict=True):
+            if column.kind == "n" and not column.is_empty and key.scale >= 0:
+                scale = key.scale
                 if column.scale > scale:
                     raise Unsuited
                 column = Vector("n", rescaled(column, scale), column.nulls, scale)

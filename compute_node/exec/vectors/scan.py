@@ -6,18 +6,19 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from compute_node.access.stored import LAZY, Toasted, resolved
-from compute_node.exec.compile.rows import column_index, is_volatile
 from compute_node.exec.vectors.expressions import (
     CountedFilter,
-    Evaluate,
     Filter,
     Vectorizer,
+    compiled_all,
     compiled_first,
     conjuncts_of,
     row_test,
 )
+from compute_node.exec.vectors.project import output_kinds
 from compute_node.exec.vectors.vector import KINDS, ColumnBatch, Unsuited, scanned
 from compute_node.sql import expressions as ex
+from compute_node.sql.planner.quals import contains_volatile
 from compute_node.sql.planner.selectivity import table_size
 from compute_node.txn.serializable import SerialSnapshot
 from compute_node.work.spill import setting_of
@@ -71,21 +72,14 @@ class ColumnScan:
         """whether the filter is for columns, and leaves so few rows that it pays where they become tuples"""
         if rest:
             tests.append(row_test(builder, rest, nullable, read.stored))
-        self.filter = None if is_volatile(builder, *rest) else Filter(tests)
+        self.filter = None if contains_volatile(builder, *rest) else Filter(tests)
         if self.filter is not None and (told := builder.column_filtering()) is not None:
             self.filter = CountedFilter(self.filter, told)
-        vectorizer = Vectorizer(builder, self._kinds, True)
-        found = [vectorizer.compile(item) for item in output]
-        self._outputs: list[Evaluate] | None = [each for each in found if each is not None]
-        if None in found or self.filter is None:
-            self._outputs = None
+        self._outputs = None if self.filter is None else compiled_all(Vectorizer(builder, self._kinds, True), output)
         self.kinds: str | None = None
         """of the output; None when there is an expression that is not for columns"""
         if self._outputs is not None:
-            self.kinds = "".join(
-                self._kinds[index] if (index := column_index(item)) >= 0 else KINDS.get(item.type, "o")
-                for item in output
-            )
+            self.kinds = output_kinds(output, self._kinds)
 
     def expects(self, rows: float, builder: Builder) -> None:
         """So many rows are expected to pass the filter."""

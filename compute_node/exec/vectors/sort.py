@@ -26,6 +26,7 @@ from compute_node.exec.vectors.vector import (
     Vector,
     concatenated,
     rescaled,
+    stacked,
 )
 from compute_node.hub import HUB
 from compute_node.work.sorting import FAN_IN_MIN, FEW_ROWS
@@ -276,16 +277,9 @@ class Kept:
         for batch in chain(self._batches, source):
             yield batch.rows()
 
-    def _whole(self) -> ColumnBatch:
-        columns = []
-        for index in range(self._batches[0].width):
-            HUB.pulse()
-            columns.append(concatenated([batch.column(index).spread(batch.count) for batch in self._batches]))
-        return ColumnBatch(sum(batch.count for batch in self._batches), columns)
-
     def _write_run(self) -> None:
         order = self._sort.order(self._keys)
-        whole = self._whole()
+        whole = stacked(self._batches)
         besides = zip(*map(self._besides, self._keys), strict=True)
         keys = ColumnBatch(whole.count, [concatenated(list(column)) for column in besides])
         run = self._open_file()
@@ -315,7 +309,7 @@ class Kept:
             for rows, _, order in self._merged(self._runs):
                 yield rows.some(order)
         elif self._batches:
-            whole = self._whole()
+            whole = stacked(self._batches)
             self._batches, self._keys = [whole], []
             for start in range(0, len(self._order), BATCH_ROWS):
                 yield whole.some(self._order[start : start + BATCH_ROWS])
@@ -343,13 +337,8 @@ class Kept:
         while sources := [each for each in sources if each.refill()]:
             bound = min(each.order[-1] for each in sources)
             parts = [each.until(bound) for each in sources]
-            rows, keys = (_together([part[at] for part in parts]) for at in (0, 1))
+            rows, keys = (stacked([part[at] for part in parts]) for at in (0, 1))
             yield rows, keys, sorted_rows([np.concatenate([part[2] for part in parts])])
-
-
-def _together(parts: Sequence[ColumnBatch]) -> ColumnBatch:
-    columns = [concatenated([part.column(index) for part in parts]) for index in range(parts[0].width)]
-    return ColumnBatch(sum(part.count for part in parts), columns)
 
 
 class _Run:

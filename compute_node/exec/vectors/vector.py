@@ -23,8 +23,9 @@ from aurora.datum import Datum, Row
 from aurora.errors import SqlError, is_of_a_value
 from aurora.kernels import columns as kernel
 from aurora.kernels.python.columns import UNSCALED_MAX, unscaled
+from compute_node.hub import HUB
 from compute_node.types import oids
-from compute_node.work.account import column_bytes
+from compute_node.work.account import Area, column_bytes
 
 if TYPE_CHECKING:
     from aurora.kernels.python.columns import Column
@@ -124,8 +125,8 @@ class Vector:
 
     @property
     def is_empty(self) -> bool:
-        """Whether all is NULL."""
-        return self.nulls is not None and bool(self.nulls.all())
+        """Whether all is NULL, or nothing is there."""
+        return not len(self) or (self.nulls is not None and bool(self.nulls.all()))
 
     @property
     def size_bytes(self) -> int:
@@ -152,13 +153,15 @@ def _plain(constant: Vector) -> Vector:
 class ColumnBatch:
     """``count`` rows by column. A batch of some rows of another takes a column when it is asked for."""
 
-    __slots__ = ("_columns", "_parts", "count")
+    __slots__ = ("_columns", "_left", "_parts", "count")
 
     def __init__(self, count: int, columns: Sequence[Vector]) -> None:
         self.count = count
         self._columns: list[Vector | None] = list(columns)
         self._parts: tuple[tuple[ColumnBatch, Ints], ...] = ()
-        """where columns come from that nobody has asked for"""
+        """where columns come from that nobody has asked for; nothing when there is none, as a source is memory"""
+        self._left = 0
+        """how many there are"""
 
     @classmethod
     def of_rows(cls, rows: list[Row], width: int) -> ColumnBatch:
@@ -179,11 +182,25 @@ class ColumnBatch:
             for source, rows in self._parts:
                 if at < source.width:
                     found = self._columns[index] = source.column(at).take(rows)
+                    self._left -= 1
+                    if not self._left:
+                        self._parts = ()
                     break
                 at -= source.width
             else:
                 raise IndexError(f"column {index}")
         return found
+
+    def given_up(self, index: int) -> Vector:
+        """The column, which the batch then has no more."""
+        found = self.column(index)
+        self._columns[index] = None
+        return found
+
+    @property
+    def narrow(self) -> ColumnBatch:
+        """The batch with its columns narrow."""
+        return ColumnBatch(self.count, [self.column(index).narrow for index in range(self.width)])
 
     def some(self, rows: Ints) -> ColumnBatch:
         """The batch of these rows."""
@@ -193,8 +210,10 @@ class ColumnBatch:
     def joined(cls, count: int, *parts: tuple[ColumnBatch, Ints]) -> ColumnBatch:
         """Rows of batches side by side."""
         found = cls(count, ())
-        found._columns = [None] * sum(source.width for source, _ in parts)
-        found._parts = parts
+        found._left = sum(source.width for source, _ in parts)
+        found._columns = [None] * found._left
+        if found._left:
+            found._parts = parts
         return found
 
     @classmethod
@@ -280,7 +299,7 @@ def rescaled(vector: Vector, scale: int) -> Ints:
 
 
 def concatenated(columns: Sequence[Vector]) -> Vector:
-    """Columns one after the other; as objects where they have different forms."""
+    """Columns one after the other; as objects where they have different forms. A part without a value has any scale."""
     first = columns[0]
     if len(columns) == 1:
         return first
@@ -296,9 +315,38 @@ def concatenated(columns: Sequence[Vector]) -> Vector:
         ends = [each.offsets[1:] + start for each, start in zip(columns, starts, strict=False)]
         offsets = np.concatenate([np.zeros(1, np.int64), *ends])
         return Vector("s", b"".join([each.values for each in columns]), nulls, offsets=offsets)
-    if first.kind == "n" and any(each.scale != first.scale or each.scales is not None for each in columns):
-        return Vector("o", [value for each in columns for value in each.objects()])
-    return Vector(first.kind, np.concatenate([each.values for each in columns]), nulls, first.scale)
+    scale, scales = first.scale, None
+    if first.kind == "n":
+        known = [each for each in columns if not each.is_empty]
+        scale = known[0].scale if known else scale
+        if any(each.scale != scale for each in known):
+            return Vector("o", [value for each in columns for value in each.objects()])
+        if any(each.scales is not None for each in known):
+            scales = np.concatenate([_scales(each, scale) for each in columns])
+    return Vector(first.kind, np.concatenate([each.values for each in columns]), nulls, scale, scales)
+
+
+def stacked(batches: Sequence[ColumnBatch], area: Area | None = None) -> ColumnBatch:
+    """Batches one after the other, which are given up. ``area``: where they are counted, and what is there twice in
+    between."""
+    columns = []
+    for index in range(batches[0].width):
+        HUB.pulse()
+        parts = [batch.given_up(index).spread(batch.count) for batch in batches]
+        size = sum(part.size_bytes for part in parts)
+        if area is not None:
+            area.add(size)
+        columns.append(concatenated(parts))
+        del parts
+        if area is not None:
+            area.take_back(size)
+    return ColumnBatch(sum(batch.count for batch in batches), columns)
+
+
+def _scales(column: Vector, scale: int) -> NDArray[np.int16]:
+    if column.scales is None or column.is_empty:
+        return np.full(len(column), scale, np.int16)
+    return column.scales
 
 
 _DTYPES: Final = {"i": np.int64, "n": np.int64, "f": np.float64, "b": np.bool_}

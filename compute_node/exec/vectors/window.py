@@ -20,7 +20,7 @@ from compute_node.exec.vectors.vector import (
     Ints,
     Unsuited,
     Vector,
-    concatenated,
+    stacked,
 )
 from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.types.oids import BPCHAR
@@ -223,10 +223,7 @@ class Run:
 
     def _together(self) -> ColumnBatch:
         if len(self._held) > 1:
-            columns = []
-            for index in range(self._held[0].width):
-                columns.append(concatenated([each.column(index).spread(each.count) for each in self._held]))
-            self._held = [ColumnBatch(sum(each.count for each in self._held), columns)]
+            self._held = [stacked(self._held)]
         return self._held[0]
 
 

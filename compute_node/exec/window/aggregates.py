@@ -86,7 +86,7 @@ class FrameAggregate:
     def run(self, ctx: ExecContext, moves: bool) -> Run:
         """``moves``: over frames that rows leave."""
         aggregate = self.aggregate
-        context = ctx.function_context if aggregate.volatile else ctx.stable_context
+        context = ctx.volatile if aggregate.volatile else ctx
         moving = aggregate.moving if moves else None
         if moving is not None:
             step, inverse, final = moving.step, moving.inverse, moving.final

@@ -79,7 +79,7 @@ def analyze_stored(
     catalog: CatalogView, relation: RelationDesc | None, text: str, clause: str = "CHECK", session: object = None
 ) -> Expr:
     """A stored expression of a relation, its columns as ``Var(rte=0)``. ``clause``: CHECK (must be boolean), DEFAULT,
-    INDEX."""
+    INDEX, POLICY (boolean, too); SHOWN: of any of them, to be shown."""
     analysis = _reading(catalog, session_env(session))
     scope = Scope(analysis, Query("select"), clause=clause)
     if relation is not None:

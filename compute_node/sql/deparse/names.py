@@ -306,6 +306,8 @@ class NamedDeparser(Deparser):
     """Writes columns by the names of their levels, the innermost first."""
 
     levels: tuple[Level, ...] = ()
+    of_condition = False
+    """the outermost level is the table whose columns a condition names: nobody else can be meant"""
 
     def text(self, node: Expr, show_implicit: bool = False) -> str:
         found = self.joined_name(node)
@@ -338,4 +340,5 @@ class NamedDeparser(Deparser):
         if not node.attno:
             return f"{prefix}.*", ""
         name = SYSTEM_NAMES[node.attno] if node.attno < 0 else level.columns[node.rte][node.attno - 1]
-        return f"{prefix}.{quote_identifier(name)}", name
+        is_bare_name = self.of_condition and len(self.levels) == 1
+        return quote_identifier(name) if is_bare_name else f"{prefix}.{quote_identifier(name)}", name

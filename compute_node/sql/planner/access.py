@@ -9,10 +9,11 @@ from types import MappingProxyType
 from compute_node.sql.expressions import CurrentOf, Expr, SortKey
 from compute_node.sql.planner.bitmap_paths import BitmapPaths
 from compute_node.sql.planner.classes import Classes, Order, begins
+from compute_node.sql.planner.cost.parameters import DISABLED_COST
 from compute_node.sql.planner.exclusion import Refutation, constraints_of
 from compute_node.sql.planner.families import FamilyPaths, Member
 from compute_node.sql.planner.index_paths import IndexPath, IndexPaths
-from compute_node.sql.planner.paths import CPU_TUPLE_COST, DISABLED_COST, SEQ_PAGE_COST, AppendPath, ScanPath, test_cost
+from compute_node.sql.planner.paths import CPU_TUPLE_COST, SEQ_PAGE_COST, AppendPath, ScanPath, test_cost
 from compute_node.sql.planner.push_down import leaks
 from compute_node.sql.planner.quals import local_vars
 from compute_node.sql.planner.selectivity import Estimator, table_size

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from compute_node.sql.expressions import Column, Expr, SortKey
 from compute_node.sql.plan import Plan, Unique
 from compute_node.sql.planner.cost.grouping import Grouped, hashed_groups, unique
+from compute_node.sql.planner.cost.parameters import DISABLED_COST
 from compute_node.sql.planner.cost.sorting import sort
 from compute_node.sql.planner.create import identity
 from compute_node.sql.planner.ordering import Chosen, best, share_of, wanted, ways
-from compute_node.sql.planner.paths import DISABLED_COST, Rel
+from compute_node.sql.planner.paths import Rel
 from compute_node.sql.planner.query_planner import QueryPlanner
 from compute_node.sql.planner.upper_nodes import merging_types, sorted_plan, widen
 from compute_node.sql.query import Query

@@ -20,10 +20,11 @@ from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import Const, CurrentOf, Expr, SortKey, Var, map_children
 from compute_node.sql.family_tables import matching_attnos, tables_of
 from compute_node.sql.planner.classes import Order, begins
+from compute_node.sql.planner.cost.parameters import DISABLED_COST
 from compute_node.sql.planner.cost.sorting import sort
 from compute_node.sql.planner.exclusion import Refutation, constraints_of
 from compute_node.sql.planner.fold import fold
-from compute_node.sql.planner.paths import DISABLED_COST, AppendPath, Path, ScanPath, SortPath, type_width
+from compute_node.sql.planner.paths import AppendPath, Path, ScanPath, SortPath, type_width
 from compute_node.sql.planner.prune import constant, pruning_of
 from compute_node.sql.planner.quals import conjuncts, local_vars
 from compute_node.sql.query import Query, RangeEntry

@@ -4,8 +4,7 @@ one-sided)."""
 from __future__ import annotations
 
 from compute_node.sql.catalog_view import CatalogView
-from compute_node.sql.expressions import Expr
-from compute_node.sql.planner.quals import conjunction, conjuncts, contains_volatile, nonnullable, relids
+from compute_node.sql.planner.quals import nonnullable
 from compute_node.sql.query import FromItem, JoinItem
 
 FromTree = FromItem | JoinItem
@@ -60,20 +59,3 @@ def reduce_outer(catalog: CatalogView, item: FromTree, nonnull: frozenset[int]) 
         item.condition,
         item.rte,
     )
-
-
-def without_loose(catalog: CatalogView, item: FromTree) -> tuple[FromTree, list[Expr]]:
-    """The tree without those volatile conditions of inner joins that name no column, and these: they are asked once for
-    each row of the whole, so no scan of the join may ask them. Below the nullable side of an outer join they stay."""
-    if isinstance(item, FromItem) or item.kind not in ("inner", "left"):
-        return item, []
-    left, loose = without_loose(catalog, item.left)
-    right, condition = item.right, item.condition
-    if item.kind == "inner":
-        right, more = without_loose(catalog, right)
-        loose += more
-        parts = conjuncts(condition)
-        own = [part for part in parts if not relids(part) and contains_volatile(catalog, part)]
-        loose += own
-        condition = conjunction(part for part in parts if all(part is not each for each in own))
-    return JoinItem(item.kind, left, right, condition, item.rte), loose

@@ -21,10 +21,11 @@ from compute_node.sql.expressions import (
 )
 from compute_node.sql.plan import AggregatePlan, GroupingSetsPlan, Plan, SortedGroups
 from compute_node.sql.planner.cost.grouping import Grouped, hashed_groups, sorted_groups
+from compute_node.sql.planner.cost.parameters import DISABLED_COST
 from compute_node.sql.planner.cost.sorting import sort
 from compute_node.sql.planner.create import identity, replace_columns
 from compute_node.sql.planner.ordering import Chosen, best, share_of, wanted, ways
-from compute_node.sql.planner.paths import DISABLED_COST, Rel, test_cost
+from compute_node.sql.planner.paths import Rel, test_cost
 from compute_node.sql.planner.quals import contains_set, local_vars
 from compute_node.sql.planner.query_planner import QueryPlanner
 from compute_node.sql.planner.upper_nodes import Emit, cost, merging_type, sorted_plan, under, widen

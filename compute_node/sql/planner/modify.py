@@ -140,6 +140,7 @@ def _change(planner: QueryPlanner, relation: RelationDesc) -> Plan:
     family = family_of(path, rte)
     named: tuple[RelationDesc, tuple[int, ...]] | None = None
     asked = _asked(planner)
+    moves = _moves(planner, asked) if query.command == "update" else None
     if isinstance(path, AppendPath) and len(path.children) == 1:
         # Of the family one table alone may have such rows.
         member, path, family = path.members[0], path.children[0], None
@@ -150,7 +151,7 @@ def _change(planner: QueryPlanner, relation: RelationDesc) -> Plan:
     if family is not None:
         changed_family = plan_change(planner, path, family, assignments, returning, asked)
         if isinstance(changed_family, FamilyUpdate):
-            changed_family.moves = _moves(planner)
+            changed_family.moves = moves
         return _gated(planner, changed_family, bool(returning))
     single = path.relids == frozenset({rte})
     own: list[Expr] = [
@@ -207,7 +208,7 @@ def _change(planner: QueryPlanner, relation: RelationDesc) -> Plan:
             system=tuple(system),
             alias=query.range_table[query.result_rte].alias,
             named=named,
-            moves=_moves(planner),
+            moves=moves,
         )
     else:
         plan = Delete(
@@ -228,28 +229,37 @@ def _change(planner: QueryPlanner, relation: RelationDesc) -> Plan:
     return plan
 
 
-def _moves(planner: QueryPlanner) -> Moves | None:
-    """Whether rows that the statement changes may belong into other partitions then."""
+def _moves(planner: QueryPlanner, asked: Sequence[tuple[RowCheck, Expr]]) -> Moves | None:
+    """Whether rows that the statement changes may belong into other partitions then. ``asked``: of new rows, over the
+    target's range entry."""
     query = planner.query
     if query.target is None:
         raise InvariantViolation("a data change without a target")
+    lookup = new_row(query.target, query.result_rte, {})
+    of_changed = [(check, condition) for check, condition in asked if check.kind in ("update", "view")]
     assigned = [attno for attno, _ in query.assignments]
     assigned += [attno for action in query.merge_actions if action.matched for attno, _ in action.assignments]
     names = [query.target.columns[attno - 1].name for attno in assigned]
-    return moves_of(planner.catalog, query.target, names, checks, generated)
+    over_root = row_checks(of_changed, lambda node: replace_columns(node, lookup))
+    return moves_of(planner.catalog, query.target, names, checks, generated, over_root)
 
 
 def _gated(planner: QueryPlanner, plan: FamilyUpdate | FamilyDelete, returns: bool) -> Plan:
     """The change of a family, where a condition without columns does not forbid it, and what it costs."""
     condition = conjunction(planner.constant_quals)
     if isinstance(condition, Const) and condition.value is not True:
-        nothing = tuple(Const(type=item.type, typmod=item.typmod, value=None) for item in plan.child.output)
-        plan.child, plan.tables = Result(filter=condition, one_time=True, output=nothing), ()
+        plan.child, plan.tables = _nothing(plan.child, condition), ()
     elif condition is not None:
         plan.child = _one_time(plan.child, condition, False)
     plan.rows = plan.child.rows if returns else 0.0
     plan.startup_cost, plan.total_cost = plan.child.startup_cost, plan.child.total_cost
     return plan
+
+
+def _nothing(child: Plan, condition: Expr) -> Result:
+    """No rows of what the child gives."""
+    nothing = tuple(Const(type=item.type, typmod=item.typmod, value=None) for item in child.output)
+    return Result(filter=condition, one_time=True, output=nothing)
 
 
 def _recheckable(where: list[Expr], available: frozenset[int]) -> list[Expr]:
@@ -259,7 +269,9 @@ def _recheckable(where: list[Expr], available: frozenset[int]) -> list[Expr]:
 
 def _one_time(child: Plan, condition: Expr, single: bool) -> Plan:
     """A condition without columns in front of the scan. The scan itself takes it, since a node between would lose the
-    tid."""
+    tid; where it is false, nothing is scanned."""
+    if isinstance(condition, Const) and condition.value is not True:
+        return _nothing(child, condition)
     if single and isinstance(child, (SeqScan, IndexScan, BitmapHeapScan, TidScan)):
         child.filter = conjunction([condition, *([child.filter] if child.filter is not None else [])])
         return child
@@ -349,7 +361,7 @@ def plan_merge(planner: QueryPlanner, relation: RelationDesc) -> Plan:
         tables=tables,
         alias=alias,
         route=route_of(planner.catalog, relation, checks, generated),
-        moves=_moves(planner),
+        moves=_moves(planner, asked),
     )
     plan.rows, plan.startup_cost, plan.total_cost = 0.0, child.startup_cost, child.total_cost
     return plan

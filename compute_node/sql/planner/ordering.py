@@ -12,8 +12,9 @@ from typing import Protocol
 
 from compute_node.sql.expressions import Const, Expr, SortKey
 from compute_node.sql.planner.classes import Classes, Order, begins
+from compute_node.sql.planner.cost.parameters import DISABLED_COST
 from compute_node.sql.planner.cost.sorting import incremental_sort, sort
-from compute_node.sql.planner.paths import DISABLED_COST, Path, Rel
+from compute_node.sql.planner.paths import Path, Rel
 from compute_node.sql.planner.state import Statement
 from compute_node.sql.query import Query
 

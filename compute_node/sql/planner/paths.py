@@ -39,8 +39,6 @@ RANDOM_PAGE_COST = 4.0
 CPU_TUPLE_COST = 0.01
 CPU_INDEX_TUPLE_COST = 0.005
 CPU_OPERATOR_COST = 0.0025
-DISABLED_COST = 1.0e10
-"""added to a path of a kind that is turned off (enable_seqscan and its like)"""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

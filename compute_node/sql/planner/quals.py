@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import (
@@ -13,17 +14,21 @@ from compute_node.sql.expressions import (
     CoerceTypmod,
     CoerceViaIO,
     Const,
+    DistinctTest,
     ExecParam,
     Expr,
     Not,
+    NullIf,
     NullTest,
     Relabel,
+    RowCompare,
     Var,
     map_children,
     walk,
 )
 from compute_node.types import oids
 from compute_node.types.collation import collation_of
+from compute_node.types.registry import Function
 
 
 def conjuncts(node: Expr | None) -> list[Expr]:
@@ -58,9 +63,26 @@ def relids(node: Expr) -> frozenset[int]:
     return frozenset(item.rte for item in walk(node) if isinstance(item, Var) and item.levels_up == 0)
 
 
-def contains_volatile(catalog: CatalogView, node: Expr) -> bool:
+class Functions(Protocol):
+    """Where functions are found."""
+
+    def function(self, oid: int) -> Function:
+        """By OID."""
+
+
+def contains_volatile(functions: Functions, *nodes: Expr) -> bool:
     """Whether a volatile function is called anywhere inside (sub-plans count as not volatile)."""
-    return any(isinstance(item, Call) and catalog.function(item.function).volatility == "v" for item in walk(node))
+    return any(
+        functions.function(oid).volatility == "v" for node in nodes for item in walk(node) for oid in _called(item)
+    )
+
+
+def _called(node: Expr) -> Sequence[int]:
+    if isinstance(node, (Call, ArrayOp)):
+        return (node.function,)
+    if isinstance(node, (DistinctTest, NullIf)):
+        return (node.equality,)
+    return (*node.less, *node.equal) if isinstance(node, RowCompare) else ()
 
 
 def contains_set(catalog: CatalogView, node: Expr) -> bool:

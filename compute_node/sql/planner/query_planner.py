@@ -35,7 +35,7 @@ from compute_node.sql.planner.equivalence import Equivalences
 from compute_node.sql.planner.extremes import ends_of_indexes, is_better
 from compute_node.sql.planner.families import expand
 from compute_node.sql.planner.fold import fold
-from compute_node.sql.planner.from_tree import FromTree, leaves, nullable, reduce_outer, without_loose
+from compute_node.sql.planner.from_tree import FromTree, leaves, nullable, reduce_outer
 from compute_node.sql.planner.joining.clauses import hash_keys, hashes_values
 from compute_node.sql.planner.joining.search import Item, JoinSearch
 from compute_node.sql.planner.joining.uniqueness import is_unique_key
@@ -381,8 +381,7 @@ class QueryPlanner:
         query = self.query
         prepared = [_decided(part) for item in where for part in self.conditions(item)]
         self.where_quals = prepared
-        nonnull = frozenset[int]().union(*(nonnullable(self.catalog, item) for item in prepared))
-        trees = [reduce_outer(self.catalog, item, nonnull) for item in query.from_items]
+        trees = self._reduced(query.from_items, prepared)
         for strength, _, entries in query.locking:
             if any(nullable(tree) & frozenset(entries) for tree in trees):
                 shown = f"FOR {strength.upper()}"
@@ -395,26 +394,26 @@ class QueryPlanner:
         # A volatile condition is asked for each row, though it has no column.
         volatile = [item for item in constant if contains_volatile(self.catalog, item)]
         self.constant_quals = [item for item in constant if item not in volatile]
-        for at, tree in enumerate(trees):
-            trees[at], loose = without_loose(self.catalog, tree)
-            for item in loose:
-                volatile += self.conditions(item)
         single = len(trees) == 1 and isinstance(trees[0], FromItem) and not extra_items
         if single and not order:
             self._widths = None
         else:
             self._widths = self._needed([*needs, *rest])
         self._order = order
-        items, quals = self._flatten(trees, [*rest, *volatile] if single else rest, [item for item, _ in extra_items])
+        items, placed = self._flatten(trees, [*rest, *volatile] if single else rest, [item for item, _ in extra_items])
         for _, make in extra_items:
             items.append(make())
-        placed = [(qual, relids(qual)) for qual in quals]
         if not single:
             everywhere = frozenset[int]().union(*(item.relids for item in items))
             placed += [(qual, everywhere) for qual in volatile]
         rel = self._search(items, placed)
         self.path = rel.cheapest
         return rel
+
+    def _reduced(self, trees: Sequence[FromTree], conditions: Sequence[Expr]) -> list[FromTree]:
+        """FROM with what its conditions make of outer joins; no join is a right one any more."""
+        nonnull = frozenset[int]().union(*(nonnullable(self.catalog, item) for item in conditions))
+        return [reduce_outer(self.catalog, item, nonnull) for item in trees]
 
     def _expand_families(self) -> None:
         """A range entry for each table of each family."""
@@ -471,11 +470,12 @@ class QueryPlanner:
 
     def _flatten(
         self, trees: Sequence[FromTree], quals: list[Expr], others: Sequence[Sequence[Expr]] = ()
-    ) -> tuple[list[Item], list[Expr]]:
-        """Items of a join problem and the conditions that neither a single item nor a class can take. ``others``:
-        conditions of semi and anti joins to come."""
+    ) -> tuple[list[Item], list[tuple[Expr, frozenset[int]]]]:
+        """Items of a join problem and the conditions that neither a single item nor a class can take, each with the
+        entries that must be joined before. ``others``: conditions of semi and anti joins to come."""
         pending: list[tuple[str, FromTree, list[Expr], frozenset[int]]] = []
         pool: list[Expr] = []
+        loose: list[tuple[Expr, frozenset[int]]] = []
         limit = int(self.statement.number("join_collapse_limit", 8))
 
         def visit(item: FromTree) -> None:
@@ -488,9 +488,16 @@ class QueryPlanner:
             if item.kind == "inner":
                 middle = len(pending)
                 visit(item.right)
-                pool.extend(condition)
+                for qual in condition:
+                    # A volatile one that names no column is asked for each row of its join.
+                    if not relids(qual) and contains_volatile(self.catalog, qual):
+                        loose.append((qual, leaves(item)))
+                    else:
+                        pool.append(qual)
                 self._collapse(pending, start, middle, item, limit)
                 return
+            if item.kind != "left":
+                raise InvariantViolation(f"a {item.kind} join that was not reduced")
             left, right = leaves(item.left), leaves(item.right)
             if len(pending) - start >= limit and len(pending) - start > 1:
                 pending[start:] = [("inner", item.left, [], frozenset())]
@@ -544,7 +551,10 @@ class QueryPlanner:
                 mine = [qual for qual in condition if relids(qual) and relids(qual) <= own]
                 rest = [qual for qual in condition if qual not in mine]
                 items.append(Item(kind, self._tree_rel(tree, mine), mine, rest, min_left))
-        return items, [qual for qual in pool if id(qual) not in taken]
+        placed = [(qual, relids(qual)) for qual in pool if id(qual) not in taken]
+        # What is of a join within an item is found once more when that is planned.
+        within = [leaves(tree) for _, tree, _, _ in pending]
+        return items, [*placed, *(each for each in loose if not any(each[1] <= own for own in within))]
 
     @staticmethod
     def _collapse(
@@ -616,8 +626,7 @@ class QueryPlanner:
             return self._leaf(tree.rte, quals)
         if tree.kind == "full":
             return self._full_join(tree, quals)
-        items, rest = self._flatten([tree], quals)
-        return self._search(items, [(q, relids(q)) for q in rest])
+        return self._search(*self._flatten([tree], quals))
 
     def _full_join(self, tree: JoinItem, quals: list[Expr]) -> Rel:
         condition = [] if tree.condition is None else self.conditions(tree.condition)
@@ -790,6 +799,7 @@ class QueryPlanner:
                     kept += conditions
                     continue
             parts = [part for each in conditions for part in self.conditions(each)]
+            trees = self._reduced(trees, parts)
             if len(trees) == 1 and isinstance(trees[0], FromItem):
                 parts += self._restrictions(parts, [trees[0].rte])
             makers.append((parts, partial(self._semi_item, kind, trees, parts)))
@@ -803,8 +813,7 @@ class QueryPlanner:
         if len(trees) == 1:
             rel = self._tree_rel(trees[0], mine)
         else:
-            items, rest = self._flatten(trees, mine)
-            rel = self._search(items, [(q, relids(q)) for q in rest])
+            rel = self._search(*self._flatten(trees, mine))
         lateral = frozenset(var.rte for var in rel.required) - own
         outer = frozenset[int]().union(*(leaves(tree) for tree in self.query.from_items))
         return Item(kind, rel, mine, others, ((mentioned | lateral) & outer) or outer)

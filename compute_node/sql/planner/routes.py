@@ -9,7 +9,7 @@ from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import Expr
 from compute_node.sql.partitioning import ancestors_of, key_columns, partitions_of, places_of
-from compute_node.sql.plan import Moves, Route
+from compute_node.sql.plan import Moves, PlannedCheck, Route
 
 NewRow = Callable[[CatalogView, RelationDesc], tuple[tuple[str, Expr], ...]]
 
@@ -67,13 +67,14 @@ def moves_of(
     assigned: Iterable[str],
     checks: NewRow,
     generated: Callable[[CatalogView, RelationDesc], tuple[tuple[int, Expr], ...]],
+    row_checks: tuple[PlannedCheck, ...],
 ) -> Moves | None:
     """What an UPDATE of ``root`` that assigns these columns does with rows that belong into another partition; None
-    when none can: no partition key is among them."""
+    when none can: no partition key is among them. ``row_checks``: what views and policies ask of them."""
     tables = [*ancestors_of(catalog, root), *_partitioned(catalog, root)]
     if not tables or not set(assigned) & {name for table in tables for name in key_columns(catalog, table)}:
         return None
-    return Moves(root, route_of(catalog, root, checks, generated))
+    return Moves(root, route_of(catalog, root, checks, generated), row_checks)
 
 
 def _partitioned(catalog: CatalogView, relation: RelationDesc) -> list[RelationDesc]:

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 
 from compute_node.sql.expressions import ArrayOp, Call, CurrentOf, Expr, Or, Var
 from compute_node.sql.plan import TidBound
+from compute_node.sql.planner.cost.parameters import DISABLED_COST
 from compute_node.sql.planner.paths import (
     CPU_TUPLE_COST,
-    DISABLED_COST,
     RANDOM_PAGE_COST,
     SEQ_PAGE_COST,
     ScanPath,

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 
 from compute_node.sql.expressions import Const, Expr, Relabel, SortKey
 from compute_node.sql.plan import IncrementalSort, Plan, Sort
+from compute_node.sql.planner.cost.parameters import DISABLED_COST
 from compute_node.sql.planner.cost.sorting import incremental_sort, sort
-from compute_node.sql.planner.paths import DISABLED_COST, row_width
+from compute_node.sql.planner.paths import row_width
 from compute_node.sql.planner.query_planner import QueryPlanner
 from compute_node.types.collation import collated, collation_of
 

@@ -12,7 +12,7 @@ import dataclasses
 
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.query import Query
-from compute_node.sql.required import NOTHING, Required, both
+from compute_node.sql.required import NOTHING, Required, both, required_privileges
 from compute_node.sql.rewriter.policies import with_policies
 from compute_node.sql.rewriter.views import Found, is_view_change, through_views
 
@@ -28,9 +28,10 @@ def rewrite(query: Query, catalog: CatalogView, session: object = None) -> Query
     changed = with_policies(changed, catalog, session, found)
     if changed is query:
         return query
+    named = both(query.privileges or NOTHING, Required(tuple(found.accesses)))
     return dataclasses.replace(
         changed,
-        privileges=both(query.privileges or NOTHING, Required(tuple(found.accesses), frozenset(found.functions))),
+        privileges=both(named, required_privileges(changed)),
         relations=query.relations | found.relations,
         momentary=query.momentary or found.momentary,
     )

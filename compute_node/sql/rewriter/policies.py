@@ -11,13 +11,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 
-from aurora.errors import InsufficientPrivilege, InvalidObjectDefinition
+from aurora.errors import InsufficientPrivilege, InvalidObjectDefinition, InvariantViolation, SqlError
 from compute_node.relations.descriptors import PolicyDesc, RelationDesc
 from compute_node.sql.analyze.stored import analyze_stored
 from compute_node.sql.catalog_view import CatalogView
-from compute_node.sql.expressions import Const, Expr, Or, SubLink, Var, walk
+from compute_node.sql.expressions import Const, Expr, Or, Var
 from compute_node.sql.query import Query, RangeEntry, RowCheck
-from compute_node.sql.required import Place, condition_needs, places_of
+from compute_node.sql.required import Place, places_in, places_of, read_as
 from compute_node.sql.rewrite import deep_map, map_query_expressions
 from compute_node.sql.rewriter.views import Found
 from compute_node.types import oids
@@ -38,6 +38,16 @@ def with_policies(query: Query, catalog: CatalogView, session: object, found: Fo
     if not any(relation is not None and relation.row_security for relation in relations):
         return query
     return _Policies(catalog, session, int(user), found).query(query)
+
+
+def affected(catalog: CatalogView, relation: RelationDesc, role: int) -> SqlError:
+    """42501 where policies hold for the role and row_security is off."""
+    hint = None
+    if catalog.owns(relation, role):
+        hint = "To disable the policy for the table's owner, use ALTER TABLE NO FORCE ROW LEVEL SECURITY."
+    return InsufficientPrivilege(
+        f'query would be affected by row-level security policy for table "{relation.name}"', hint=hint
+    )
 
 
 class _Policies:
@@ -62,9 +72,11 @@ class _Policies:
 
     def _hook(self, places: dict[int, Place], active: tuple[int, ...]) -> Callable[[RangeEntry, int], RangeEntry]:
         def hook(entry: RangeEntry, _depth: int) -> RangeEntry:
-            place = places.get(id(entry))
-            if place is None or entry.kind != "relation" or entry.relation is None:
+            if entry.kind != "relation" or entry.relation is None:
                 return entry
+            place = places.get(id(entry))
+            if place is None:
+                raise InvariantViolation(f"a use of {entry.relation.name} whose policies nobody has looked for")
             security = self._visible(entry.relation, place, active)
             return dataclasses.replace(entry, security=(*security, *entry.security)) if security else entry
 
@@ -86,12 +98,7 @@ class _Policies:
             return False
         settings = getattr(self.session, "settings", None)
         if settings is not None and settings.show("row_security") == "off":
-            hint = None
-            if self.catalog.owns(relation, role):
-                hint = "To disable the policy for the table's owner, use ALTER TABLE NO FORCE ROW LEVEL SECURITY."
-            raise InsufficientPrivilege(
-                f'query would be affected by row-level security policy for table "{relation.name}"', hint=hint
-            )
+            raise affected(self.catalog, relation, role)
         return True
 
     # --- which policies, and what they say --------------------------------------------------------------------------
@@ -114,17 +121,9 @@ class _Policies:
         """A policy's expression over the range entry, with the policies of what it reads in its turn."""
         if relation.oid in active:
             raise InvalidObjectDefinition(f'infinite recursion detected in policy for relation "{relation.name}"')
-        expr = analyze_stored(self.catalog, relation, text, "POLICY", self.session)
-        self.found.relations |= {
-            entry.relation.oid
-            for node in walk(expr)
-            if isinstance(node, SubLink)
-            for entry in _entries(node.query)
-            if entry.relation is not None
-        }
-        accesses, functions, places = condition_needs(expr, place.check_as)
-        self.found.accesses += accesses
-        self.found.functions |= functions
+        expr = read_as(analyze_stored(self.catalog, relation, text, "POLICY", self.session), place.check_as)
+        places = places_in(expr)
+        self.found.relations |= {each.relation.oid for each in places.values()}
 
         def move(node: Expr, depth: int) -> Expr:
             if isinstance(node, Var) and node.levels_up == depth and node.rte == 0:
@@ -142,11 +141,11 @@ class _Policies:
         if place.is_target:
             if place.command == "insert":
                 return []
+            if command in (_UPDATE, _DELETE):
+                found += self._using(relation, place, command, active)
             # MERGE that only does nothing asks as much as a SELECT.
             if place.modes & SELECT or not place.modes:
                 found += self._using(relation, place, _SELECT, active)
-            if command in (_UPDATE, _DELETE):
-                found = [*found, *self._using(relation, place, command, active)]
             return list(dict.fromkeys(found))
         if place.modes & UPDATE:
             found += self._using(relation, place, _UPDATE, active)
@@ -223,17 +222,6 @@ def _same(node: Expr, _depth: int) -> Expr:
 def _any(conditions: Iterable[Expr]) -> Expr:
     found: Sequence[Expr] = tuple(conditions)
     return found[0] if len(found) == 1 else Or(type=oids.BOOL, arguments=tuple(found))
-
-
-def _entries(query: Query) -> Iterable[RangeEntry]:
-    for entry in query.range_table:
-        yield entry
-        if entry.query is not None:
-            yield from _entries(entry.query)
-    for item in query.ctes:
-        yield from _entries(item.query)
-    for side in () if query.set_op is None else query.set_op[2:]:
-        yield from _entries(side)
 
 
 def _never_first(query: Query) -> Query:

@@ -27,7 +27,7 @@ from compute_node.sql.analyze.stored import default_of
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import And, Expr, RowExpr, SetDefault, Var
 from compute_node.sql.query import ArbiterInference, FromItem, Query, RangeEntry, RowCheck, Target, is_security_barrier
-from compute_node.sql.required import RelationAccess, change_of, is_security_invoker, required_privileges
+from compute_node.sql.required import RelationAccess, change_of, read_as, reader_of, required_privileges
 from compute_node.sql.rewrite import deep_map, map_query_expressions
 from compute_node.types import oids
 
@@ -41,10 +41,10 @@ _NO_COLUMN = "View columns that are not columns of their base relation are not u
 
 @dataclass(slots=True)
 class Found:
-    """What rewriting adds to a statement: privileges, in the order in which they are checked, relations by OID."""
+    """What rewriting adds to a statement: privileges on what views stand for, in the order in which they are checked,
+    relations by OID."""
 
     accesses: list[RelationAccess] = field(default_factory=list)
-    functions: set[int] = field(default_factory=set)
     relations: set[int] = field(default_factory=set)
     momentary: bool = False
 
@@ -115,7 +115,7 @@ def assignable_column(view: Query, target: Target) -> int:
     return node.attno if isinstance(node, Var) and why_column_not(view, target) is None else 0
 
 
-def has_check_option(view: RelationDesc) -> str:
+def check_option_of(view: RelationDesc) -> str:
     """local, cascaded, or nothing."""
     return next((item.partition("=")[2].lower() for item in view.options if item.startswith("check_option=")), "")
 
@@ -169,9 +169,10 @@ class _Step:
         entries[rte] = _over(base, entry.alias, security)
         entries[rte].descends = entry.descends and query.command != "insert"
         entries[rte].modes = change.modes
-        entries[rte].check_as = 0 if is_security_invoker(self.view) else self.view.owner
+        entries[rte].check_as = reader_of(self.view)
         if query.on_conflict is not None and query.on_conflict.action == "update":
             entries[rte + 1] = _over(base, "excluded", ())
+            entries[rte + 1].modes = 0
         query = dataclasses.replace(query, range_table=entries, target=base)
         if query.command != "insert" and not is_barrier and conditions:
             parts = (*([] if query.where is None else [query.where]), *conditions)
@@ -221,22 +222,16 @@ class _Step:
 
     def _note_privileges(self, base: RelationDesc, change: RelationAccess) -> None:
         """The view's owner changes the base, or its user does (security_invoker); where the view is read, it reads all
-        that the view reads. ``change``: what the statement needs of the view."""
-        holder = 0 if is_security_invoker(self.view) else self.view.owner
-        needed = required_privileges(self.shown)
-        self.found.functions |= needed.functions
-        merged = False
-        for access in needed.relations:
-            if not access.check_as:
-                access = access._replace(check_as=holder)
-            if not merged and access.relation is base:
-                merged = True
-                access = access._replace(
-                    modes=change.modes,
-                    inserted=frozenset(map(self._attno, change.inserted)) - {0},
-                    updated=frozenset(map(self._attno, change.updated)) - {0},
-                )
-            self.found.accesses.append(access)
+        of the base that the view reads. ``change``: what the statement needs of the view."""
+        needed = required_privileges(self.shown, reader_of(self.view)).relations
+        access = next(each for each in needed if each.relation is base)
+        self.found.accesses.append(
+            access._replace(
+                modes=change.modes,
+                inserted=frozenset(map(self._attno, change.inserted)) - {0},
+                updated=frozenset(map(self._attno, change.updated)) - {0},
+            )
+        )
 
     # columns
 
@@ -254,7 +249,7 @@ class _Step:
                 return dataclasses.replace(item, rte=rte)
             return item
 
-        return deep_map(node, move)
+        return deep_map(read_as(node, reader_of(self.view)), move)
 
     def _substituted(self, query: Query) -> Query:
         """The statement with the view's columns replaced by what they are."""
@@ -297,7 +292,7 @@ class _Step:
 
     def _checks(self, query: Query, conditions: list[Expr]) -> tuple[RowCheck, ...]:
         """Those of the views around this one, after its own."""
-        option = has_check_option(self.view)
+        option = check_option_of(self.view)
         around = query.row_checks[0] if query.row_checks else None
         cascaded = option == "cascaded" or (around is not None and around.cascaded)
         if not cascaded and not (option and conditions):

@@ -76,8 +76,9 @@ class Cache:
         place.write_text(json.dumps(told, indent=1))
 
     def kept(self, suites: Sequence[Suite]) -> list[Result]:
-        """The last results of those that have run."""
-        return [self._read(suite, place) for suite in suites if (place := self._place(suite)).exists()]
+        """Their last results; of one that never ran that there is none."""
+        places = [(suite, self._place(suite)) for suite in suites]
+        return [self._read(*each) if each[1].exists() else Result(each[0], "", "", None) for each in places]
 
     def _place(self, suite: Suite) -> Path:
         return self.folder / "results" / f"{suite.name}.json"

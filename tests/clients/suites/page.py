@@ -16,7 +16,7 @@ _SHOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A suite's comparison, or why there is none."""
+    """A suite's comparison, or why there is none; it never ran when nothing is known of that."""
 
     suite: Suite
     version: str
@@ -41,6 +41,7 @@ def write(results: Sequence[Result]) -> str:
         '`make clients POSTGRES="host=… port=… user=…"` wrote this page: each suite ran against a PostgreSQL 15 and a',
         "cluster of six storage nodes and a writer. A test counts when it passes on",
         "PostgreSQL, and is equal when it passes here too (a program's check: when its answer is the same text).",
+        "A suite without numbers has not run here yet, or could not.",
         "`python -m tests.clients.suites --help` tells how to run some of them. The suites' sources are downloaded",
         "into a cache folder and are no part of the project; our own programs are in `tests/clients/suites/programs/`.",
         "",
@@ -63,9 +64,11 @@ def write(results: Sequence[Result]) -> str:
 
 
 def _row(result: Result) -> str:
-    if result.comparison is None:
-        return f"| {result.suite.title} | {result.version} | did not run: {result.absent} | | | {result.date} |"
     told = result.comparison
+    if told is None or not told.expected:
+        absent = "nothing passes on PostgreSQL" if told is not None else result.absent
+        shown = f"did not run: {absent}" if absent else "not run"
+        return f"| {result.suite.title} | {result.version} | {shown} | | | {result.date} |"
     shown = f"{told.percent:.1f}" if told.equal < told.expected else "100"
     return f"| {result.suite.title} | {result.version} | {told.expected:,} | {told.equal:,} | {shown} | {result.date} |"
 

@@ -5,13 +5,19 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from compute_node.sql.planner.cost.parameters import CostParameters, aligned, clamped, pages_of, row_bytes
+from compute_node.sql.planner.cost.parameters import (
+    DISABLED_COST,
+    CostParameters,
+    aligned,
+    clamped,
+    pages_of,
+    row_bytes,
+)
 
 _BUCKETS_MIN = 1024
 _ROW_OVERHEAD_BYTES = 32
 _POINTER_BYTES = 8
 _SKEW_PERCENT = 2
-DISABLED = 1.0e10
 
 
 @dataclass(slots=True)
@@ -197,7 +203,7 @@ def hash_join(
         startup += known.seq_page * inner_pages
         run += known.seq_page * (inner_pages + 2.0 * pages_of(outer.rows, outer.width))
     if clamped(inner.rows * found.common) * row_bytes(inner.width) > known.hash_mem_bytes:
-        startup += DISABLED
+        startup += DISABLED_COST
     test = known.cpu_operator * found.keys
     if matches is None:
         run += test * outer.rows * clamped(inner.rows * found.bucket) * 0.5

@@ -9,6 +9,8 @@ from typing import Protocol
 PAGE_BYTES = 8192
 ROW_HEADER_BYTES = 24
 KB = 1024
+DISABLED_COST = 1.0e10
+"""added to a path of a kind that is turned off (enable_seqscan and its like)"""
 
 
 class Settings(Protocol):

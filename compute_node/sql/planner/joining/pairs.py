@@ -9,13 +9,13 @@ from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import Expr, SortKey, Var
 from compute_node.sql.planner.classes import Classes, Order, begins
 from compute_node.sql.planner.cost import joining as cost
-from compute_node.sql.planner.cost.parameters import CostParameters
+from compute_node.sql.planner.cost.parameters import DISABLED_COST, CostParameters
 from compute_node.sql.planner.cost.sorting import kept_again, material, sort
 from compute_node.sql.planner.joining import merging
 from compute_node.sql.planner.joining.clauses import Clause, Clauses
 from compute_node.sql.planner.joining.given import Given
 from compute_node.sql.planner.joining.keep import is_hopeless, keep
-from compute_node.sql.planner.paths import DISABLED_COST, JoinPath, MemoizePath, Path, Rel, ScanPath, SortPath, SubPath
+from compute_node.sql.planner.paths import JoinPath, MemoizePath, Path, Rel, ScanPath, SortPath, SubPath
 from compute_node.sql.planner.state import Statement
 
 Costs = tuple[float, float]
