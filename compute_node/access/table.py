@@ -9,6 +9,7 @@ waits at the row and goes on with the newest version (READ COMMITTED) or fails w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, TypeAlias
 
 from aurora.datum import Datum, Row
@@ -391,6 +392,7 @@ class Table:
     def insert_or_find(self, txn: Txn, values: Sequence[Datum], arbiters: Sequence[IndexAccess]) -> tuple[int, int]:
         """Insert unless a live row has an equal key in one of ``arbiters``: ``(tid, 0)``, or ``(0, that row's tid)``
         after waiting for rows in doubt. The row found may be newer than the statement's snapshot."""
+        locks, excludes = self.storage.locks, any(index.desc.exclusion for index in arbiters)
         while True:
             for index in arbiters:
                 found = index.find_conflict(txn, values)
@@ -400,19 +402,26 @@ class Table:
             txn.levels[-1].changed(self.counts)[INSERTED] += 1
             if txn.serial is not None:
                 self._note_insert(txn.serial, values)
-            for index in self.indexes:
-                if index not in arbiters:
-                    index.add(txn, values, tid)
-                elif index.try_add(txn, values, tid):
-                    # Somebody came in between: take the row back and look again.
-                    while (outcome := self.heap.delete(tid, txn.write_xid, txn.cid)) < RETRY:
-                        self._load(-outcome)
-                    txn.levels[-1].changed(self.counts)[DELETED] += 1
-                    if self.toast is not None:
-                        self.toast.drop_version(txn, tid)
-                    break
-            else:
-                return tid, 0
+            with locks.speculation(txn) if excludes else nullcontext():
+                if self._is_entered(txn, values, tid, arbiters):
+                    return tid, 0
+                # Somebody came in between: take the row back and look again.
+                while (outcome := self.heap.delete(tid, txn.write_xid, txn.cid)) < RETRY:
+                    self._load(-outcome)
+                txn.levels[-1].changed(self.counts)[DELETED] += 1
+                if self.toast is not None:
+                    self.toast.drop_version(txn, tid)
+                if excludes:
+                    txn.tie().withdrawn.add((self.desc.relfile, tid))
+
+    def _is_entered(self, txn: Txn, values: Sequence[Datum], tid: int, arbiters: Sequence[IndexAccess]) -> bool:
+        """Enter a row in its indexes, up to the first arbiter that finds a conflict; whether there was none."""
+        for index in self.indexes:
+            if index not in arbiters:
+                index.add(txn, values, tid)
+            elif index.try_add(txn, values, tid):
+                return False
+        return True
 
     def insert_many(self, txn: Txn, rows: Sequence[Sequence[Datum]]) -> int:
         """Insert rows, whole pages at a time where they fill some; their number. Errors as for ``insert``, with ``row``
