@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import greenlet
@@ -59,6 +60,7 @@ from compute_node.sql.planner.changed_rows import checks, copy_condition, genera
 from compute_node.sql.planner.routes import route_of
 from compute_node.sql.required import RelationAccess, Required
 from compute_node.sql.rewriter import rewrite
+from compute_node.sql.rewriter.policies import affected
 from compute_node.txn.locks import ROW_EXCLUSIVE, WeakLocks
 from compute_node.txn.transaction import Txn
 from compute_node.types.acl import INSERT
@@ -113,7 +115,9 @@ class Engine:
         self._status = status
         self._fleet = fleet
         self.snapshot = storage.txns.snapshot
-        self.row_expressions = RowExpressions(storage, self._neutral_view, self._running_session)
+        self.row_expressions = RowExpressions(
+            storage, self._neutral_view, self._running_session, partial(self.session_function, None)
+        )
         storage.compile_row_expression = self.row_expressions.compile
         storage.compile_comparison = self.row_expressions.comparison
 
@@ -141,12 +145,9 @@ class Engine:
         return self.databases.forwarder
 
     def _running_session(self) -> Any:
-        """Whose statement the running greenlet is."""
+        """Whose statement the running greenlet is; None for what the instance does by itself."""
         running = greenlet.getcurrent()
-        found = next((each for each in self.databases.sessions() if each.greenlet is running), None)
-        if found is None:
-            raise InvariantViolation("a function in SQL is called where no session runs")
-        return found
+        return next((each for each in self.databases.sessions() if each.greenlet is running), None)
 
     def _neutral_view(self) -> CatalogView:
         """The committed catalog as no session in particular sees it."""
@@ -322,7 +323,10 @@ class Engine:
             raise UndefinedTable(f'relation "{relation.relname}" does not exist')
         if desc.kind not in "rp":
             hint = "To enable copying to a view, provide an INSTEAD OF INSERT trigger." if desc.kind == "v" else None
-            what = _KIND_NAMES.get(desc.kind, "relation")
+            noun = desc.noun
+            if noun in ("index", "composite type"):
+                raise WrongObjectType(f'"{desc.name}" is {"an" if noun == "index" else "a"} {noun}')
+            what = "non-table relation" if desc.kind == "t" else noun
             raise WrongObjectType(f'cannot copy to {what} "{desc.name}"', hint=hint)
         written = [column.attno for column in input_columns(desc, columns)]
         access = RelationAccess(desc, INSERT, inserted=frozenset(written))
@@ -330,9 +334,7 @@ class Engine:
         refuse_catalog(desc)
         if view.policies_hold(desc, session.user_oid):
             if session.settings.show("row_security") == "off":
-                raise InsufficientPrivilege(
-                    f'query would be affected by row-level security policy for table "{desc.name}"'
-                )
+                raise affected(view, desc, session.user_oid)
             raise NotSupported("COPY FROM not supported with row-level security", hint="Use INSERT statements instead.")
         if txn.read_only and desc.persistence != "t":
             raise read_only.refused("COPY FROM")
@@ -392,6 +394,3 @@ def _has_default(view: CatalogView, column: ColumnDesc) -> bool:
     """Its own, or its domain's."""
     domain = view.type(column.type).domain
     return column.has_default or (domain is not None and domain.default is not None)
-
-
-_KIND_NAMES = {"v": "view", "m": "materialized view", "i": "index", "S": "sequence", "f": "foreign table"}

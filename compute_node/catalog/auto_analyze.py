@@ -17,10 +17,11 @@ from compute_node.access.vacuum import is_off
 from compute_node.catalog.column_statistics.gather import Gathering, gather
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID, ROLE_POSTGRES
-from compute_node.txn.locks import SHARE_UPDATE_EXCLUSIVE, SKIP_LOCKED
+from compute_node.txn.locks import ACCESS_SHARE, SHARE_UPDATE_EXCLUSIVE, SKIP_LOCKED
 
 if TYPE_CHECKING:
     from compute_node.catalog.engine import DatabaseEngine
+    from compute_node.txn.transaction import Txn
 
 LOGGER = logging.getLogger(__name__)
 
@@ -88,6 +89,20 @@ class AutoAnalyze:
                 return float(value)
         return self._setting(name)
 
+    @staticmethod
+    def _lock_children(engine: DatabaseEngine, txn: Txn, desc: RelationDesc) -> bool:
+        """Keep the tables that inherit from it, whose rows are read with its own; whether nobody is in the way."""
+        layer = engine.catalog.shared()
+        waiting = list(desc.children)
+        for oid in waiting:
+            child = layer.relation(oid)
+            if child is None:
+                continue
+            if not engine.storage.locks.lock_relation(txn, child.lock_id, ACCESS_SHARE, child.name, SKIP_LOCKED):
+                return False
+            waiting += child.children
+        return True
+
     def _analyze(self, engine: DatabaseEngine, desc: RelationDesc) -> bool:
         storage, catalog = engine.storage, engine.catalog
         txn = storage.txns.begin()
@@ -95,7 +110,7 @@ class AutoAnalyze:
             if not storage.locks.lock_relation(txn, desc.lock_id, SHARE_UPDATE_EXCLUSIVE, desc.name, SKIP_LOCKED):
                 return False
             current = catalog.shared().relation(desc.oid)
-            if current is None:
+            if current is None or not self._lock_children(engine, txn, current):
                 return False
             view = catalog.make_view(catalog.shared(), "", "postgres", ROLE_POSTGRES)
             target = int(self._setting("default_statistics_target"))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from aurora.errors import InsufficientPrivilege, SqlError
 from compute_node.catalog.rights import Rights
-from compute_node.relations.descriptors import RelationDesc
+from compute_node.relations.descriptors import RELATION_NOUNS, RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql.required import WHOLE_ROW, RelationAccess, Required
 from compute_node.types.acl import INSERT, SELECT, UPDATE
@@ -19,18 +19,7 @@ from compute_node.types.acl import INSERT, SELECT, UPDATE
 if TYPE_CHECKING:
     from compute_node.catalog.view import CatalogView
 
-_KINDS = {
-    "r": "table",
-    "p": "table",
-    "t": "table",
-    "v": "view",
-    "S": "sequence",
-    "i": "index",
-    "I": "index",
-    "m": "materialized view",
-    "f": "foreign table",
-    "c": "type",
-}
+_KINDS = RELATION_NOUNS | {"t": "table", "c": "type"}
 
 
 def denied_relation(desc: RelationDesc) -> SqlError:

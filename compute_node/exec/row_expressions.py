@@ -6,7 +6,8 @@ What an index is made of is immutable, so the functions run without a session: i
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from aurora.datum import Datum, Row
 from aurora.errors import InvariantViolation, SqlError
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
     from compute_node.access.storage import Storage
 
 
+Running: TypeAlias = "Callable[[], SessionView | None]"
+CatalogFunction = Callable[..., Datum]
+"""see ``SessionView.catalog_function``"""
+
+
 class _Linker(Builder):
     """Links to the catalog, and to the types of the table's own columns."""
 
@@ -44,32 +50,42 @@ class _Linker(Builder):
 
 class _Writer:
     """The session that happens to write, with what an immutable function may ask of it: to run a function in SQL, the
-    catalog (a text search configuration), to tell of something. Its settings and its user are none of that."""
+    catalog (a text search configuration), to tell of something. Its settings and its user are none of that. Where no
+    session writes (autoanalyze), the catalog is asked all the same, and nobody is told."""
 
-    def __init__(self, running: Callable[[], SessionView]) -> None:
+    def __init__(self, running: Running, catalog_function: CatalogFunction) -> None:
         self._running = running
+        self._catalog_function = catalog_function
 
     def call_routine(self, call: RoutineCall, arguments: Row, snapshot: object) -> Any:
         """See ``SessionView``."""
-        return self._running().call_routine(call, arguments, None)
+        session = self._running()
+        if session is None:
+            raise InvariantViolation("a function in SQL is called where no session runs")
+        return session.call_routine(call, arguments, None)
 
     def catalog_function(self, name: str, *args: Datum) -> Datum:
         """See ``SessionView``."""
-        return self._running().catalog_function(name, *args)
+        session = self._running()
+        return self._catalog_function(name, *args) if session is None else session.catalog_function(name, *args)
 
     def notice(self, notice: SqlError, severity: str = "NOTICE") -> None:
         """See ``SessionView``."""
-        self._running().notice(notice, severity)
+        session = self._running()
+        if session is not None:
+            session.notice(notice, severity)
 
 
 class RowExpressions:
     """Compiles the expressions and predicates of indexes; ``view`` gives the catalog as it is committed now,
-    ``running`` the session whose statement writes."""
+    ``running`` the session whose statement writes, ``catalog_function`` what is asked where there is none."""
 
-    def __init__(self, storage: Storage, view: Callable[[], CatalogView], running: Callable[[], SessionView]) -> None:
+    def __init__(
+        self, storage: Storage, view: Callable[[], CatalogView], running: Running, catalog_function: CatalogFunction
+    ) -> None:
         self._storage = storage
         self._view = view
-        self._running = running
+        self._writer = _Writer(running, catalog_function)
 
     def comparison(self, relation: RelationDesc, operator: int, kind: int) -> Callable[[Datum, Datum], Datum]:
         """The function of an operator on two values of the type ``kind``."""
@@ -95,8 +111,11 @@ class RowExpressions:
         """Immutable functions of the row alone: nobody runs it, and it reads nothing. But for what ``_Writer`` asks of
         whoever writes the row."""
         nobody: Any = None
-        writer: Any = _Writer(self._running)
-        return ExecContext(writer, nobody, nobody, self._storage.type_env, self._storage)
+        writer: Any = self._writer
+        env = replace(self._storage.type_env)
+        # The checks of domains run in it, too.
+        found = env.check_context = ExecContext(writer, nobody, nobody, env, self._storage)
+        return found
 
 
 def _over_row(relation: RelationDesc, node: Expr) -> Expr:

@@ -127,6 +127,13 @@ class PolicyDesc:
     check: str | None
 
 
+RELATION_NOUNS = {
+    "r": "table", "p": "table", "i": "index", "I": "index", "S": "sequence", "t": "toast table", "v": "view",
+    "m": "materialized view", "c": "composite type", "f": "foreign table",
+}  # fmt: skip
+"""pg_class.relkind in words"""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class RelationDesc:
     """A table, index, view …: ``kind`` as pg_class.relkind. ``rows`` and ``pages`` are the statistics (-1 rows
@@ -181,6 +188,11 @@ class RelationDesc:
     bound: PartitionBound | None = None
     """of a partition: the rows of its parent that it takes"""
     extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def noun(self) -> str:
+        """What it is, in words."""
+        return RELATION_NOUNS.get(self.kind, "relation")
 
     @property
     def is_partition(self) -> bool:

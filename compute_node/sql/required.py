@@ -156,9 +156,10 @@ def _note_change(query: Query, use: _Use) -> None:
 
 class Place(NamedTuple):
     """A relation's range entry in a statement: its ``number`` in its query, the query's command, whether it is what
-    that changes; the modes and the role that must hold them (0: the current user)."""
+    that changes; the modes and the role that must hold them (0: the current user). ``descends``: as the entry's."""
 
     relation: RelationDesc
+    descends: bool
     number: int
     command: str
     is_target: bool
@@ -166,10 +167,10 @@ class Place(NamedTuple):
     check_as: int
 
 
-def places_of(query: Query) -> dict[int, Place]:
-    """Every range entry of a relation in a statement, by the entry's id."""
+def places_of(query: Query, reader: int = 0) -> dict[int, Place]:
+    """Every range entry of a relation in a statement, by the entry's id. ``reader``: see ``required_privileges``."""
     collector = _Collector(with_copies=True)
-    collector.visit(query, [], 0, False)
+    collector.visit(query, [], reader, False)
     return collector.places()
 
 
@@ -220,7 +221,8 @@ class _Collector:
             entry = query.range_table[number]
             modes = use.modes if entry.modes is None else entry.modes
             is_target = query.target is not None and number == query.result_rte
-            found[id(entry)] = Place(use.relation, number, query.command, is_target, modes, use.check_as)
+            place = Place(use.relation, entry.descends, number, query.command, is_target, modes, use.check_as)
+            found[id(entry)] = place
         return found
 
     def visit(self, query: Query, outer: list[_Level], check_as: int, locked: bool) -> None:

@@ -141,3 +141,17 @@ SELECT last_value FROM join_asks;
 SELECT count(*) FROM join_va c JOIN (join_va a JOIN join_va b ON a.i = b.i AND nextval('join_asks') > 0) ON c.i = a.i AND c.i < 3;
 SELECT last_value FROM join_asks;
 DROP TABLE join_va, join_vb;
+
+-- Outer joins within a sub-select that becomes a join.
+create table semi_a (i int, x text);
+insert into semi_a values (0, 'a'), (1, 'b'), (7, 'c');
+create table semi_b (i int primary key, m int);
+insert into semi_b values (0, 5), (1, 5), (2, 6);
+select * from semi_a a where exists (select from semi_b b right join semi_b c on b.i = c.m where a.i = c.i) order by i;
+select * from semi_a a where exists (select from semi_b b join semi_b d on b.i = d.i and false right join semi_b c on b.i = c.i where a.i = c.i) order by i;
+select * from semi_a a where not exists (select from semi_b b right join semi_b c on b.i = c.m where a.i = c.i) order by i;
+select * from semi_a a where i in (select c.i from semi_b b right join semi_b c on b.i = c.m where a.x <> 'b') order by i;
+select * from semi_a a where exists (select from semi_b b right join semi_b c on b.i = c.m where a.i = c.i and b.i > 0) order by i;
+select * from semi_a a where exists (select from semi_b b left join semi_b c on b.m = c.i where a.i = b.i and c.i is null) order by i;
+explain (costs off) select * from semi_a a where exists (select from semi_b b left join semi_b c on b.m = c.i where a.i = b.i and c.m > 0);
+drop table semi_a, semi_b;

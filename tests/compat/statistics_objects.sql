@@ -103,3 +103,15 @@ DROP SCHEMA so_schema;
 DROP TABLE so_new;
 SELECT count(*) FROM pg_statistic_ext, pg_statistic_ext_data;
 DROP SCHEMA so_schema CASCADE;
+-- the target of an object is the highest of its columns
+CREATE TABLE so_targets (a int, b int, c int);
+INSERT INTO so_targets SELECT g % 10, g % 10, g % 10 FROM generate_series(1, 1000) g;
+ALTER TABLE so_targets ALTER a SET STATISTICS 2, ALTER b SET STATISTICS 3;
+CREATE STATISTICS so_of_both (mcv) ON a, b FROM so_targets;
+CREATE STATISTICS so_of_default (mcv) ON a, c FROM so_targets;
+CREATE STATISTICS so_of_expression (mcv) ON a, (c + 1) FROM so_targets;
+CREATE STATISTICS so_of_itself (mcv) ON a, c FROM so_targets;
+ALTER STATISTICS so_of_itself SET STATISTICS 4;
+ANALYZE so_targets;
+SELECT stxname, (SELECT count(*) FROM pg_mcv_list_items(stxdmcv)) FROM pg_statistic_ext JOIN pg_statistic_ext_data ON oid = stxoid WHERE stxrelid = 'so_targets'::regclass ORDER BY 1;
+DROP TABLE so_targets;

@@ -82,3 +82,27 @@ SELECT count(*) FROM without_columns;
 SELECT attname FROM pg_attribute WHERE attrelid = 'without_columns'::regclass AND attnum > 0;
 DROP VIEW without_columns, without_columns_of;
 DROP TABLE shown_without;
+-- A side of a set operation that is one itself stays so, also where its columns are converted for the other side.
+CREATE TABLE shown_sides (id int);
+CREATE VIEW shown_sides_1 AS SELECT ''::varbit AS x UNION (SELECT substring(''::varbit FROM 2) FROM shown_sides UNION ALL SELECT ''::varbit FROM shown_sides);
+CREATE VIEW shown_sides_2 AS (SELECT 1 AS x UNION SELECT 2) INTERSECT SELECT 2.5 UNION SELECT 2::float8;
+CREATE VIEW shown_sides_3 AS SELECT 2.5 AS x UNION ALL (SELECT 1 FROM shown_sides EXCEPT SELECT 2 FROM shown_sides) ORDER BY 1;
+CREATE VIEW shown_sides_4 AS (SELECT 1 AS x UNION SELECT 2 ORDER BY 1 LIMIT 1) UNION ALL SELECT 2.5;
+SELECT pg_get_viewdef('shown_sides_1'), pg_get_viewdef('shown_sides_2'), pg_get_viewdef('shown_sides_3'), pg_get_viewdef('shown_sides_4', true);
+SELECT * FROM shown_sides_2;
+SELECT * FROM shown_sides_4 ORDER BY x;
+DROP TABLE shown_sides CASCADE;
+DROP VIEW shown_sides_2, shown_sides_4;
+-- A minus before a number, and what only the text with its own syntax says.
+CREATE DOMAIN shown_domain AS int CHECK (value > 0);
+CREATE TABLE shown_domains (d shown_domain);
+INSERT INTO shown_domains VALUES (1), (2);
+CREATE VIEW shown_list AS SELECT d, substring('abc' FROM 2) FROM shown_domains WHERE d IN ('1'::shown_domain, '3'::shown_domain);
+SELECT pg_get_viewdef('shown_list');
+SELECT * FROM shown_list;
+DROP TABLE shown_domains CASCADE;
+DROP DOMAIN shown_domain;
+CREATE VIEW shown_minus AS SELECT - '2.5'::numeric AS a, - '3'::int AS b, -4 AS c, substring('abc'::text FROM 2) AS d, - (- '7'::int) AS e, - '1'::float8 AS f;
+SELECT pg_get_viewdef('shown_minus');
+SELECT * FROM shown_minus;
+DROP VIEW shown_minus;

@@ -297,6 +297,59 @@ INSERT INTO vr_small VALUES (1, 20, 'x') ON CONFLICT (id) DO UPDATE SET part = 2
 INSERT INTO vr_small VALUES (1, 20, 'x') ON CONFLICT (id) DO UPDATE SET id = 12;
 INSERT INTO vr_small VALUES (1, 20, 'x') ON CONFLICT (id) DO UPDATE SET part = excluded.part RETURNING *;
 SELECT * FROM vr_keys ORDER BY id;
+-- LOCK TABLE of a view locks what it reads, partitioned tables and children too, as the view's owner
+CREATE TABLE vr_child () INHERITS (vr_a);
+CREATE VIEW vr_reads AS SELECT a.n, (SELECT count(*) FROM vr_parts) AS parts FROM vr_a a JOIN (SELECT * FROM ONLY vr_b) b ON a.n = b.n WHERE EXISTS (SELECT FROM vr_seen);
+CREATE VIEW vr_reads_again AS SELECT r.n FROM vr_reads r, ONLY vr_a;
+GRANT UPDATE ON vr_secret TO vr_owner;
+BEGIN;
+LOCK TABLE vr_reads_again IN SHARE MODE;
+SELECT relation::regclass::text COLLATE "C" AS locked FROM pg_locks WHERE mode = 'ShareLock' AND locktype = 'relation' ORDER BY 1;
+ROLLBACK;
+GRANT SELECT ON vr_reads_again TO vr_user;
+SET ROLE vr_user;
+BEGIN;
+LOCK TABLE vr_reads_again IN ACCESS SHARE MODE;
+ROLLBACK;
+BEGIN;
+LOCK TABLE vr_reads_again IN SHARE MODE;
+ROLLBACK;
+RESET ROLE;
+GRANT UPDATE ON vr_reads_again TO vr_user;
+SET ROLE vr_user;
+BEGIN;
+LOCK TABLE ONLY vr_reads_again IN SHARE MODE NOWAIT;
+ROLLBACK;
+RESET ROLE;
+ALTER VIEW vr_reads SET (security_invoker);
+SET ROLE vr_user;
+BEGIN;
+LOCK TABLE vr_reads_again IN ACCESS SHARE MODE;
+ROLLBACK;
+BEGIN;
+LOCK TABLE vr_asks IN SHARE MODE;
+ROLLBACK;
+RESET ROLE;
+ALTER TABLE vr_owned OWNER TO vr_user;
+ALTER TABLE vr_owned FORCE ROW LEVEL SECURITY;
+SET ROLE vr_user;
+SET row_security = off;
+COPY vr_owned FROM STDIN;
+\.
+COPY vr_rows FROM STDIN;
+\.
+SELECT * FROM vr_owned;
+RESET row_security;
+COPY vr_owned FROM STDIN;
+\.
+COPY vr_keys_pkey FROM STDIN;
+\.
+RESET ROLE;
+COPY vr_keys_pkey FROM STDIN;
+\.
+INSERT INTO vr_keys_pkey VALUES (1);
+DROP VIEW vr_reads, vr_reads_again;
+DROP TABLE vr_child;
 DROP OWNED BY vr_owner, vr_middle, vr_user CASCADE;
-DROP TABLE vr_a, vr_b, vr_rows, vr_allowed, vr_denied, vr_parts, vr_secret, vr_data, vr_closed, vr_base, vr_owned, vr_keys CASCADE;
+DROP TABLE vr_a, vr_b, vr_rows, vr_allowed, vr_denied, vr_parts, vr_secret, vr_data, vr_closed, vr_base, vr_keys CASCADE;
 DROP ROLE vr_owner, vr_middle, vr_user;

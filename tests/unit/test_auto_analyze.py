@@ -21,6 +21,7 @@ Db = psycopg.AsyncConnection[Any]
 def served(test: Callable[[Server, Db, AutoAnalyze, dict[str, float]], Awaitable[None]]) -> None:
     async def body(server: Server, engine: CountingEngine) -> None:
         settings: dict[str, float] = {"autovacuum_naptime": 0}
+        engine.databases.sessions = lambda: list(server.sessions.values())
         analyze = AutoAnalyze(engine.databases.in_use, lambda name: float(settings.get(name, DEFINITIONS[name].boot)))
         db = await connect(server)
         await db.execute("create table t (a int, b text)")
@@ -115,5 +116,51 @@ def test_a_table_rests_for_a_nap() -> None:
             await db.execute("insert into u select g from generate_series(1, 500) g")
             await HUB.call(analyze.step)
         assert analyze.runs == 2
+
+    served(body)
+
+
+KNOWN = (
+    "select stxdndistinct::text from pg_statistic_ext_data join pg_statistic_ext on oid = stxoid where stxname = '{}'"
+)
+
+
+def test_statistics_objects_over_functions() -> None:
+    """No session runs: the functions of users are left to ANALYZE, PostgreSQL's own ask the catalog by themselves."""
+
+    async def body(server: Server, db: Db, analyze: AutoAnalyze, settings: dict[str, float]) -> None:
+        await db.execute("create function f(int) returns int language sql immutable as 'select $1 % 2'")
+        await db.execute("create function big(int) returns bool language sql immutable as 'select $1 > 0'")
+        await db.execute("create domain checked as int check (big(value))")
+        await db.execute("create statistics own (ndistinct) on (f(a)), b from t")
+        await db.execute("create statistics of_domain (ndistinct) on (a::checked), b from t")
+        await db.execute("create statistics of_words (ndistinct) on (to_tsvector('english', b)), a from t")
+        await db.execute("insert into t select g, 'x' || g % 3 from generate_series(1, 500) g")
+        assert await HUB.call(analyze.step)
+        assert await one(db, KNOWN.format("own")) is None
+        assert await one(db, KNOWN.format("of_domain")) is None
+        assert await one(db, KNOWN.format("of_words")) == ('{"1, -1": 500}',)
+        await db.execute("analyze t")
+        assert await one(db, KNOWN.format("own")) == ('{"2, -1": 6}',)
+        # what ANALYZE has found stays
+        await db.execute("update t set b = 'y'")
+        assert await HUB.call(analyze.step)
+        assert await one(db, KNOWN.format("own")) == ('{"2, -1": 6}',)
+
+    served(body)
+
+
+def test_a_locked_child_is_waited_for() -> None:
+    async def body(server: Server, db: Db, analyze: AutoAnalyze, settings: dict[str, float]) -> None:
+        await db.execute("create table child () inherits (t); create table grandchild () inherits (child)")
+        await db.execute("insert into t select g, 'x' from generate_series(1, 500) g")
+        other = await connect(server)
+        for name in ("child", "grandchild"):
+            await other.execute("begin")
+            await other.execute(f"lock table only {name}")
+            assert not await HUB.call(analyze.step)
+            await other.execute("commit")
+        assert await HUB.call(analyze.step)
+        await other.close()
 
     served(body)

@@ -170,6 +170,15 @@ QUERIES = (
     "SELECT id, q FROM one ORDER BY q, i",
     "SELECT id FROM one ORDER BY id LIMIT 0",
     "SELECT id, sum(i) OVER (ORDER BY id) FROM one ORDER BY id LIMIT 20",
+    "SELECT count(*), sum(s), max(r) FROM (SELECT sum(i) OVER (PARTITION BY c ORDER BY id) s, "
+    "rank() OVER (PARTITION BY b ORDER BY i) r FROM one) w",
+    "SELECT r, count(*), sum(x) FROM (SELECT row_number() OVER (PARTITION BY i ORDER BY id DESC) r, n + 1 x FROM one) "
+    "w WHERE r < 4 GROUP BY r ORDER BY r",
+    "SELECT sum(s), count(s) FROM (SELECT sum(q) OVER (PARTITION BY i ORDER BY id) s FROM one) w",
+    "SELECT two.id, r FROM (SELECT id, dense_rank() OVER (PARTITION BY c ORDER BY i) r FROM one) w JOIN two USING (id)"
+    " ORDER BY 1, 2",
+    "SELECT max(r) FROM (SELECT rank() OVER (PARTITION BY c ORDER BY i ROWS BETWEEN -1 PRECEDING AND CURRENT "
+    "ROW) r FROM one) w",
     "SELECT id, row_number() OVER w, rank() OVER w, dense_rank() OVER w "
     "FROM one WINDOW w AS (PARTITION BY i, b ORDER BY d)",
     "SELECT id, sum(n) OVER w, count(n) OVER w, sum(i) OVER w, count(*) OVER w, sum(q) OVER w "

@@ -25,6 +25,8 @@ create index i on s.t (s.f(a)); alter table s.t cluster on i;
 create type s.e as enum ('a');
 create function s.number(s.e) returns int language sql immutable as 'select s.note(1)';
 create cast (s.e as int) with function s.number(s.e) as implicit;
+create table s.st (a int, b int); insert into s.st values (1, 2), (2, 3);
+create statistics s.st_of on (s.f(a)), b from s.st;
 create table s.p (a int primary key); insert into s.p values (1);
 create table s.c (x s.e); insert into s.c values ('a')
 """
@@ -67,6 +69,8 @@ async def _who(db: psycopg.AsyncConnection[Any]) -> set[str]:
         ("create index on s.t (a) where s.f(3) = 3", {"pl"}),
         ("create index on s.t ((s.f(7) + b))", {"pl"}),
         ("vacuum s.t", set()),
+        ("analyze s.st", {"pl"}),
+        ("vacuum analyze s.st", {"pl"}),
     ],
 )
 def test_a_superuser_s_upkeep_runs_the_table_s_functions_as_its_owner(sql: str, who: set[str]) -> None:

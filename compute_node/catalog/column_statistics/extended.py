@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -22,8 +22,9 @@ from compute_node.catalog.routines import split_texts
 from compute_node.catalog.rows import CatalogRows, Record
 from compute_node.hub import HUB
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
+from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql.analyze.stored import analyze_stored
-from compute_node.sql.expressions import CoerceViaIO, Expr, SqlValue, walk
+from compute_node.sql.expressions import CoerceToDomain, CoerceViaIO, Expr, SqlValue, walk
 from compute_node.types.registry import PgType
 
 if TYPE_CHECKING:
@@ -42,16 +43,21 @@ def analyze_extended(
     desc: RelationDesc,
     columns: Sequence[ColumnDesc],
     sample: Sample,
-    target: int,
+    targets: Mapping[int, int],
+    default_target: int,
     tree: bool = False,
     warn: Callable[[str], None] | None = None,
+    automatic: bool = False,
 ) -> None:
     """Write what the sample, whose rows have ``columns``, says of each of a table's statistics objects; of those that
-    name other columns nothing changes. ``target``: of those that say none; ``tree``: the sample is of
-    the table's descendants, too."""
+    name other columns nothing changes. ``targets``: of columns, by attno, see ``target_of``; ``tree``: the sample is of
+    the table's descendants, too; ``automatic``: no session runs, so of those that call users' functions nothing changes
+    either."""
     for record in rows.find("pg_statistic_ext", stxrelid=desc.oid):
+        if automatic and any(_calls_users(view, desc, text) for text in split_texts(record.stxexprs)):
+            continue
         places = {column.attno: at for at, column in enumerate(columns)}
-        wanted = target if record.stxstattarget < 0 else record.stxstattarget
+        wanted = target_of(record, targets, default_target)
         if not all(attno in places for attno in record.stxkeys):
             if warn is not None and wanted:
                 schema = view.namespace_name(record.stxnamespace)
@@ -67,6 +73,21 @@ def analyze_extended(
                 rows.update("pg_statistic_ext_data", known, **found)
             else:
                 rows.insert("pg_statistic_ext_data", stxoid=record.oid, stxdinherit=tree, **found)
+
+
+def target_of(record: Record, targets: Mapping[int, int], default: int) -> int:
+    """The target of a statistics object: its own, or the highest of its columns; expressions have none."""
+    if record.stxstattarget >= 0:
+        return int(record.stxstattarget)
+    return max((targets.get(attno, 0) for attno in record.stxkeys), default=default)
+
+
+def _calls_users(view: CatalogView, desc: RelationDesc, text: str) -> bool:
+    """Whether an expression calls a function that is not PostgreSQL's own, also as the check of a domain."""
+    return any(
+        isinstance(node, CoerceToDomain) or getattr(node, "function", 0) >= FIRST_NORMAL_OID
+        for node in walk(analyze_stored(view, desc, text, "STATISTICS"))
+    )
 
 
 def _facts(
@@ -133,9 +154,12 @@ def _is_of_row(view: CatalogView, expr: Expr) -> bool:
 
 def _keys(view: CatalogView, kinds: Sequence[int], collations: Sequence[int], values: Sequence[Row]) -> Keys:
     made = [_key(view, kind, collation) for kind, collation in zip(kinds, collations, strict=True)]
-    return [
-        tuple([None if value is None else key(value) for key, value in zip(made, row, strict=True)]) for row in values
-    ]
+    found: Keys = []
+    for at, row in enumerate(values):
+        if not at % _STEP:
+            HUB.pulse()
+        found.append(tuple([None if value is None else key(value) for key, value in zip(made, row, strict=True)]))
+    return found
 
 
 def _key(view: CatalogView, kind: int, collation: int) -> Callable[[Datum], Datum]:
@@ -212,14 +236,19 @@ def _common(
 ) -> str | None:
     """The most common combinations as JSON: values as texts, frequency, frequency if the columns were independent."""
     rows = len(keys)
-    shares = [Counter(key[place] for key in keys) for place in range(len(kinds))]
-    counts = Counter(keys)
-    shown = dict(zip(reversed(keys), reversed(values), strict=True))
+    shares = [Counter(part[0] for part in _parts(keys, [place])) for place in range(len(kinds))]
+    counts = Counter(_parts(keys, range(len(kinds))))
+    shown: dict[tuple[Datum, ...], Row] = {}
+    for at, key in enumerate(keys):
+        if not at % _STEP:
+            HUB.pulse()
+        shown.setdefault(key, values[at])
     least = _least(rows, total)
     outputs = [view.type(kind).output for kind in kinds]
     items = []
     # Of equally common ones the first in order come first.
-    ordered = sorted(counts, key=lambda key: [(value is None, value) for value in key])
+    ordered = sorted(counts, key=_in_order)
+    HUB.pulse()
     for key in sorted(ordered, key=lambda key: -counts[key])[:target]:
         count = counts[key]
         if count < least:
@@ -233,6 +262,10 @@ def _common(
         ]
         items.append([texts, count / rows, base])
     return json.dumps(items) if items else None
+
+
+def _in_order(key: tuple[Datum, ...]) -> list[tuple[bool, Datum]]:
+    return [(value is None, value) for value in key]
 
 
 def _least(rows: int, total: float) -> float:

@@ -10,7 +10,7 @@ from aurora.errors import InvariantViolation
 from compute_node.access.stored import LAZY
 from compute_node.catalog.column_statistics import store
 from compute_node.catalog.column_statistics.collect import analyze_column
-from compute_node.catalog.column_statistics.extended import analyze_extended
+from compute_node.catalog.column_statistics.extended import analyze_extended, target_of
 from compute_node.catalog.column_statistics.sample import ROWS_A_TARGET, Sample, take, together
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.sql.family_tables import matching_attnos, tables_of
@@ -61,7 +61,11 @@ def _gather(
         if record.attnum > 0 and not record.attisdropped and record.attstattarget
     }
     columns = [desc.columns[attno - 1] for attno in sorted(targets) if not named or attno in named]
-    size = ROWS_A_TARGET * max((targets[column.attno] for column in columns), default=1)
+    wanted = [targets[column.attno] for column in columns]
+    wanted += [
+        target_of(record, targets, by.default_target) for record in rows.find("pg_statistic_ext", stxrelid=desc.oid)
+    ]
+    size = ROWS_A_TARGET * max(wanted, default=1)
     account = Account()
     try:
         sample = _sample(by, desc, tables, columns, size, Area(account, 0))
@@ -69,7 +73,19 @@ def _gather(
             for position, column in enumerate(columns):
                 facts = analyze_column(by.view, column, sample, position, targets[column.attno])
                 store.write(rows, lookup, desc.oid, column.attno, facts, tree)
-            analyze_extended(by.view, rows, by.storage, desc, columns, sample, by.default_target, tree, by.warn)
+            analyze_extended(
+                by.view,
+                rows,
+                by.storage,
+                desc,
+                columns,
+                sample,
+                targets,
+                by.default_target,
+                tree,
+                by.warn,
+                by.automatic,
+            )
     finally:
         account.close()
     if not tree:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
+from functools import partial
 
 from pglast import ast, enums
 
@@ -35,7 +36,7 @@ from compute_node.catalog.ddl.generated_columns import drop_expression
 from compute_node.catalog.ddl.inheritance import sequence_of
 from compute_node.catalog.ddl.kept_texts import queries_follow
 from compute_node.catalog.ddl.relation import attribute_record, relation
-from compute_node.catalog.inheritance import children_of, descendants_of
+from compute_node.catalog.inheritance import children_of
 from compute_node.catalog.rows import Record
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.sql.expressions import Var
@@ -50,30 +51,30 @@ ALIKE = frozenset((_T.AT_ColumnDefault, _T.AT_SetNotNull, _T.AT_DropNotNull, _T.
 """Commands that do the same to each table of a family."""
 
 
-def opened(ctx: DdlContext, oids: list[int], mode: int = ACCESS_EXCLUSIVE) -> list[RelationDesc]:
-    """Tables that are changed because they inherit from one: locked, owned, not in use. 42501, 55006."""
-    found = []
-    for oid in oids:
-        desc = ctx.view.relation(oid)
-        if desc is not None:
-            ctx.lock(desc, mode)
-            desc = ctx.view.relation(oid)
-        if desc is not None:
-            ctx.check_owner(desc)
-            ctx.check_unused(desc, "ALTER TABLE")
-            found.append(desc)
-    return found
-
-
 def family(ctx: DdlContext, desc: RelationDesc, recurse: bool, mode: int = ACCESS_EXCLUSIVE) -> list[RelationDesc]:
-    """A table and, with ``recurse``, its descendants."""
+    """A table and, with ``recurse``, its descendants: locked, owned, not in use. 42501, 55006."""
     if not recurse:
         return [desc]
-    return [desc, *opened(ctx, descendants_of(ctx.rows, desc.oid)[1:], mode)]
+    return [desc, *_opened(ctx, ctx.lock_descendants(desc, partial(ctx.lock, mode=mode)))]
 
 
 def _children(ctx: DdlContext, desc: RelationDesc, mode: int = ACCESS_EXCLUSIVE) -> list[RelationDesc]:
-    return opened(ctx, list(children_of(ctx.rows, desc.oid)), mode)
+    """The same of a table's children."""
+    found = []
+    for oid in children_of(ctx.rows, desc.oid):
+        child = ctx.view.relation(oid)
+        if child is not None:
+            ctx.lock(child, mode)
+            child = ctx.view.relation(oid)
+        found += [] if child is None else [child]
+    return _opened(ctx, found)
+
+
+def _opened(ctx: DdlContext, tables: list[RelationDesc]) -> list[RelationDesc]:
+    for desc in tables:
+        ctx.check_owner(desc)
+        ctx.check_unused(desc, "ALTER TABLE")
+    return tables
 
 
 # --- columns --------------------------------------------------------------------------------------------------------
@@ -198,7 +199,6 @@ def prepare_family_types(
 ) -> list[tuple[RelationDesc, list[TypeChange]]]:
     """What ALTER COLUMN TYPE asks of a table and each of its descendants. 42P16 for an inherited column, and with ONLY
     where there are children."""
-    oids = descendants_of(ctx.rows, desc.oid)
     for command in commands:
         column = desc.column(command.name)
         if column is not None and attribute_record(ctx, desc.oid, column.attno).attinhcount:
@@ -206,21 +206,22 @@ def prepare_family_types(
         if column is not None:
             refuse_key_column(ctx, desc, column, "alter")
     changes = [(desc, prepare_column_types(ctx, desc, commands))]
-    if len(oids) == 1:
-        return changes
-    for command in commands:
-        if not recurse:
+    if not recurse:
+        if children_of(ctx.rows, desc.oid):
             raise InvalidTableDefinition(
-                f'type of inherited column "{command.name}" must be changed in child tables too'
+                f'type of inherited column "{commands[0].name}" must be changed in child tables too'
             )
-        _check_parents(ctx, oids, command.name)
+        return changes
+    tables = family(ctx, desc, recurse)
+    for command in commands if len(tables) > 1 else ():
+        _check_parents(ctx, [table.oid for table in tables], command.name)
         using = command.def_.raw_default
         if using is not None and any(isinstance(each, ast.ColumnRef) and _is_row(desc, each) for each in walk(using)):
             raise NotSupported(
                 "cannot convert whole-row table reference",
                 detail="USING expression contains a whole-row table reference.",
             )
-    for table in opened(ctx, oids[1:]):
+    for table in tables[1:]:
         for command in commands:
             if table.is_partitioned and (mine := table.column(command.name)) is not None:
                 refuse_key_column(ctx, table, mine, "alter")
@@ -328,7 +329,7 @@ def validate_constraint(ctx: DdlContext, desc: RelationDesc, command: ast.AlterT
         return
     tables = [desc]
     if not record.connoinherit:
-        tables = [*opened(ctx, descendants_of(ctx.rows, desc.oid)[1:]), desc]
+        tables = [*family(ctx, desc, recurse=True)[1:], desc]
         if len(tables) > 1 and not recurse:
             raise InvalidTableDefinition("constraint must be validated on child tables too")
     for table in tables:

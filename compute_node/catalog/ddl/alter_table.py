@@ -33,7 +33,7 @@ from compute_node.catalog.ddl.column_specs import live_column
 from compute_node.catalog.ddl.column_types import alter_column_types
 from compute_node.catalog.ddl.composites import alter_composite
 from compute_node.catalog.ddl.constraints import require_not_null
-from compute_node.catalog.ddl.context import KINDS, DdlContext
+from compute_node.catalog.ddl.context import DdlContext
 from compute_node.catalog.ddl.expressions import default_text, without_place
 from compute_node.catalog.ddl.foreign_keys import alter_constraint
 from compute_node.catalog.ddl.generated_columns import refuse_default
@@ -143,7 +143,7 @@ def _in_order(ctx: DdlContext, desc: RelationDesc, commands: Sequence[Any], recu
     if desc.kind not in "rp":
         raise WrongObjectType(
             f'ALTER action ALTER COLUMN ... SET DATA TYPE cannot be performed on relation "{desc.name}"',
-            detail=f"This operation is not supported for {KINDS.get(desc.kind, 'relation')}s.".replace("xs.", "xes."),
+            detail=f"This operation is not supported for {desc.noun}s.".replace("xs.", "xes."),
         )
     _refuse_typed(ctx, desc, "alter column type of")
     changes = prepare_family_types(ctx, desc, typed, recurse)

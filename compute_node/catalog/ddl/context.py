@@ -29,6 +29,7 @@ from aurora.ids import Oid, RelFile
 from compute_node.access.methods import build_index
 from compute_node.access.row_events import known_events
 from compute_node.catalog.cache import Catalog, TxnCatalog
+from compute_node.catalog.inheritance import children_of
 from compute_node.catalog.rights import Rights
 from compute_node.catalog.rows import CatalogRows
 from compute_node.catalog.view import CatalogView, Trace
@@ -50,10 +51,6 @@ if TYPE_CHECKING:
     from compute_node.txn.transaction import Txn
 
 
-KINDS = {
-    "r": "table", "i": "index", "I": "index", "v": "view", "m": "materialized view", "S": "sequence", "p": "table",
-    "c": "composite type",
-}  # fmt: skip
 NAME_BYTES_MAX = 63
 
 
@@ -288,7 +285,7 @@ class DdlContext:
                 else f'permission denied: "{desc.name}" is a system object'
             )
         if not self.owns(desc.owner):
-            raise InsufficientPrivilege(f"must be owner of {noun or KINDS.get(desc.kind, 'relation')} {desc.name}")
+            raise InsufficientPrivilege(f"must be owner of {noun or desc.noun} {desc.name}")
 
     def owns_schema(self, oid: int) -> bool:
         """Whether the user may drop what the schema holds; what belongs to the system aside."""
@@ -347,9 +344,30 @@ class DdlContext:
         """While a table's own functions are evaluated for whoever keeps it up: as its owner, see ``restricted``."""
         return restricted(self.session, desc.owner)
 
-    def lock(self, desc: RelationDesc, mode: int) -> None:
+    def lock(self, desc: RelationDesc, mode: int, wait: str = WAIT) -> None:
         """Take a table-level lock until the end of the transaction; may wait, and then ``desc`` may be out of date."""
-        self._lock(desc.lock_id, mode, desc.name)
+        self._lock(desc.lock_id, mode, desc.name, wait)
+
+    def is_of_other_session(self, desc: RelationDesc) -> bool:
+        """Whether it is a temporary table of another session."""
+        return desc.persistence == "t" and desc.schema != self.session.temp_schema
+
+    def lock_descendants(self, desc: RelationDesc, lock: Callable[[RelationDesc], object]) -> list[RelationDesc]:
+        """The descendants of a locked table, each once, in PostgreSQL's order, as they are when they are locked. What
+        inherits from one is looked up when ``lock`` has it: nobody can be added to it any more."""
+        found: dict[int, RelationDesc] = {desc.oid: desc}
+        waiting: list[int] = [desc.oid]
+        for parent in waiting:
+            for oid in children_of(self.rows, parent):
+                child = None if oid in found else self.view.relation(oid)
+                if child is not None:
+                    lock(child)
+                    child = self.view.relation(oid)
+                if child is not None:
+                    found[oid] = child
+                    waiting.append(oid)
+        del found[desc.oid]
+        return list(found.values())
 
     def try_lock(self, desc: RelationDesc, mode: int) -> bool:
         """The same without waiting; whether it is taken."""

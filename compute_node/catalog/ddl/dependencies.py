@@ -34,7 +34,6 @@ from compute_node.catalog.ddl.context import (
     CLASS_TS_PARSER,
     CLASS_TS_TEMPLATE,
     CLASS_TYPE,
-    KINDS,
     DdlContext,
 )
 from compute_node.catalog.ddl.foreign_keys import remove_trigger
@@ -63,7 +62,7 @@ def describe(ctx: DdlContext, address: Address) -> str:
         if desc is None:
             return f"relation {oid}"
         name = desc.name if ctx.view.relation_is_visible(desc) else f"{desc.schema}.{desc.name}"
-        text = f"{KINDS.get(desc.kind, 'relation')} {name}"
+        text = f"{desc.noun} {name}"
         return f"column {desc.columns[column - 1].name} of {text}" if column else text
     if class_oid == CLASS_NAMESPACE:
         return f"schema {ctx.view.layer.namespace_name(oid)}"
@@ -332,7 +331,7 @@ def _remove_relation(ctx: DdlContext, oid: int) -> None:
     if desc is not None:
         ctx.lock(desc, ACCESS_EXCLUSIVE)
         if desc.kind in "rpm":
-            ctx.check_unused(desc, f"DROP {KINDS[desc.kind].upper()}")
+            ctx.check_unused(desc, f"DROP {desc.noun.upper()}")
     if record.relkind == "p":
         ctx.rows.delete_where("pg_partitioned_table", partrelid=oid)
     if record.relkind in "iI":

@@ -16,7 +16,7 @@ from aurora.errors import (
     WrongObjectType,
 )
 from compute_node.catalog.ddl.absent_objects import ABSENT, tell_absent
-from compute_node.catalog.ddl.context import CLASS_NAMESPACE, CLASS_RELATION, KINDS, DdlContext
+from compute_node.catalog.ddl.context import CLASS_NAMESPACE, CLASS_RELATION, DdlContext
 from compute_node.catalog.ddl.dependencies import Address, drop, refresh_has_index
 from compute_node.catalog.ddl.drop_objects import OBJECTS
 from compute_node.catalog.ddl.policies import drop_policies
@@ -113,7 +113,7 @@ def _relation(ctx: DdlContext, name: ast.RangeVar, noun: str, kind: str, missing
         ctx.notice(f'{noun} "{name.relname}" does not exist, skipping')
         return None
     if desc.kind != kind and (desc.kind, kind) not in _ALSO:
-        actual = "type" if desc.kind == "c" else KINDS.get(desc.kind, "relation")
+        actual = "type" if desc.kind == "c" else desc.noun
         raise WrongObjectType(
             f'"{desc.name}" is not {_ARTICLES.get(noun, "a " + noun)}',
             hint=f"Use DROP {actual.upper()} to remove {_ARTICLES.get(actual, 'a ' + actual)}.",

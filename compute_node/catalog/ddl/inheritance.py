@@ -24,7 +24,7 @@ from aurora.errors import (
     WrongObjectType,
 )
 from compute_node.catalog.ddl.column_specs import ColumnSpec
-from compute_node.catalog.ddl.context import CLASS_RELATION, KINDS, DdlContext
+from compute_node.catalog.ddl.context import CLASS_RELATION, DdlContext
 from compute_node.catalog.ddl.expressions import attnos, check_text
 from compute_node.catalog.ddl.relation import (
     attribute_record,
@@ -93,13 +93,13 @@ def check_parent(ctx: DdlContext, desc: RelationDesc, persistence: str, altering
     if desc.kind != "r" and altering:
         raise WrongObjectType(
             f'ALTER action INHERIT cannot be performed on relation "{desc.name}"',
-            detail=f"This operation is not supported for {KINDS.get(desc.kind, 'relation')}s.".replace("xs.", "xes."),
+            detail=f"This operation is not supported for {desc.noun}s.".replace("xs.", "xes."),
         )
     if desc.kind != "r":
         raise WrongObjectType(f'inherited relation "{desc.name}" is not a table or foreign table')
     if persistence != "t" and desc.persistence == "t":
         raise WrongObjectType(f'cannot inherit from temporary relation "{desc.name}"')
-    if desc.persistence == "t" and desc.schema != ctx.session.temp_schema:
+    if ctx.is_of_other_session(desc):
         raise WrongObjectType("cannot inherit from temporary relation of another session")
     ctx.check_owner(desc)
 

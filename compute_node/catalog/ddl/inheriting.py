@@ -48,7 +48,7 @@ def add_parent(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd, 
     _refuse(ctx, desc)
     parent = _parent(ctx, command.def_, SHARE_UPDATE_EXCLUSIVE)
     check_parent(ctx, parent, desc.persistence, altering=True)
-    if desc.persistence == "t" and desc.schema != ctx.session.temp_schema:
+    if ctx.is_of_other_session(desc):
         raise WrongObjectType("cannot inherit to temporary relation of another session")
     if parent.oid in descendants_of(ctx.rows, desc.oid):
         raise DuplicateTable(

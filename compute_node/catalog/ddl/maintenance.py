@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from pglast import ast
 
@@ -20,7 +21,6 @@ from compute_node.catalog.column_statistics.gather import Gathering, gather
 from compute_node.catalog.ddl.context import DdlContext
 from compute_node.catalog.ddl.partitions.indexes import below
 from compute_node.catalog.ddl.relation import class_record
-from compute_node.catalog.inheritance import descendants_of
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import CATALOGS, NAMESPACE_CATALOG
 from compute_node.txn.locks import ACCESS_SHARE, SHARE_UPDATE_EXCLUSIVE
@@ -184,10 +184,8 @@ def analyze_table(ctx: DdlContext, desc: RelationDesc, named: Sequence[int] = ()
 
     if verbose and not desc.is_partitioned:
         say(f'analyzing "{desc.schema}.{desc.name}"')
-    for oid in descendants_of(ctx.rows, desc.oid)[1:] if desc.children else ():
-        child = ctx.view.relation(oid)
-        if child is not None:
-            ctx.lock(child, ACCESS_SHARE)
+    if desc.children:
+        ctx.lock_descendants(desc, partial(ctx.lock, mode=ACCESS_SHARE))
     record = class_record(ctx, desc.oid)
     if record.relhassubclass and not desc.children:
         # All its children have gone.
@@ -198,8 +196,6 @@ def analyze_table(ctx: DdlContext, desc: RelationDesc, named: Sequence[int] = ()
 
     target = int(ctx.session.settings.get("default_statistics_target"))
     now_us = ctx.session.clock()
-    gather(
-        Gathering(ctx.storage, ctx.changes, ctx.view, target, now_us, say=say if verbose else None, warn=warn),
-        desc,
-        named,
-    )
+    by = Gathering(ctx.storage, ctx.changes, ctx.view, target, now_us, say=say if verbose else None, warn=warn)
+    with ctx.maintaining(desc):
+        gather(by, desc, named)

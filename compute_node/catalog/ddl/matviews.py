@@ -4,7 +4,7 @@ readers (manual, REFRESH MATERIALIZED VIEW)."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 
 from pglast import ast
@@ -23,6 +23,7 @@ from compute_node.catalog.ddl.relation import class_record, relation
 from compute_node.catalog.ddl.rewrite import build_indexes, new_relfiles, without_watchers
 from compute_node.catalog.ddl.table_as import fill
 from compute_node.catalog.layer import NEUTRAL_ENV
+from compute_node.hub import HUB
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.deparse.expressions import quote_identifier
 from compute_node.txn.locks import ACCESS_EXCLUSIVE, EXCLUSIVE
@@ -30,6 +31,8 @@ from compute_node.types.record import Record, record_out
 from compute_node.work.account import Account, batch_bytes
 
 _BATCH = 256
+_PLACE_BYTES = 48
+"""of a row that is to be deleted: its place, and that in the list"""
 Image = tuple[str | None, ...]
 """a row's values as texts, which tell apart what is stored differently"""
 
@@ -113,6 +116,7 @@ def _replace_rows(ctx: DdlContext, desc: RelationDesc) -> None:
             ctx.session.check_interrupts()
             account.charge(2 * batch_bytes(batch))  # the rows, and what they are known by
             for row in batch:
+                HUB.pulse()
                 key = image(row)
                 wanted[key] += 1
                 rows[key] = row
@@ -122,11 +126,16 @@ def _replace_rows(ctx: DdlContext, desc: RelationDesc) -> None:
                         " columns",
                         detail=f"Row: {record_out(Record.of(row, kinds), ctx.session.env)}",
                     )
-        _apply(ctx, desc, image, wanted, rows)
+        _apply(ctx, desc, account, image, wanted, rows)
 
 
 def _apply(
-    ctx: DdlContext, desc: RelationDesc, image: Callable[[Row], Image], wanted: Counter[Image], rows: dict[Image, Row]
+    ctx: DdlContext,
+    desc: RelationDesc,
+    account: Account,
+    image: Callable[[Row], Image],
+    wanted: Counter[Image],
+    rows: dict[Image, Row],
 ) -> None:
     """Make the stored rows those that are wanted: each by its image, so often."""
     table = ctx.storage.table(relation(ctx, desc.oid))
@@ -134,7 +143,9 @@ def _apply(
     gone: list[int] = []
     for batch in table.scan(ctx.rows.snapshot(), attnos, True):
         ctx.session.check_interrupts()
+        account.charge(_PLACE_BYTES * len(batch))
         for stored in batch:
+            HUB.pulse()
             key = image(stored[:-1])
             if wanted[key]:
                 wanted[key] -= 1
@@ -145,4 +156,12 @@ def _apply(
         table.delete_many(ctx.txn, snapshot, gone[start : start + _BATCH], lambda row, at: True, ())
         ctx.session.check_interrupts()
     ctx.txn.cid += 1
-    fill(ctx, desc, [[rows[key]] * count for key, count in wanted.items() if count])
+    fill(ctx, desc, _left(ctx, wanted, rows))
+
+
+def _left(ctx: DdlContext, wanted: Counter[Image], rows: dict[Image, Row]) -> Iterator[list[Row]]:
+    """The rows that are still wanted."""
+    for key, count in wanted.items():
+        if count:
+            ctx.session.check_interrupts()
+            yield [rows[key]] * count

@@ -33,7 +33,6 @@ from compute_node.catalog.ddl.relation import class_record, create_relation
 from compute_node.catalog.ddl.rewrite import truncate
 from compute_node.catalog.ddl.role_names import role_oid
 from compute_node.catalog.ddl.shared_depend import record_owner
-from compute_node.catalog.inheritance import descendants_of
 from compute_node.catalog.layer import NEUTRAL_ENV
 from compute_node.catalog.permissions import denied, denied_relation
 from compute_node.catalog.reloptions import VIEW, options_of
@@ -42,16 +41,17 @@ from compute_node.relations.schema import FIRST_NORMAL_OID, NAMESPACE_CATALOG
 from compute_node.session.acting import as_owner
 from compute_node.session.state import IDLE
 from compute_node.sql.analyze import analyze
+from compute_node.sql.analyze.from_clause import analyze_view
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.sql.deparse.expressions import quote_identifier
 from compute_node.sql.deparse.queries import kept_query
 from compute_node.sql.expressions import Const, FieldSelect
 from compute_node.sql.parse import literal_location
 from compute_node.sql.query import Query
-from compute_node.sql.required import NOTHING, is_security_invoker
+from compute_node.sql.required import NOTHING, places_of, reader_of
 from compute_node.sql.rewrite import own_nodes
 from compute_node.sql.rewriter.views import why_not_updatable
-from compute_node.txn.locks import ACCESS_EXCLUSIVE, ACCESS_SHARE, ROW_EXCLUSIVE
+from compute_node.txn.locks import ACCESS_EXCLUSIVE, ACCESS_SHARE, NOWAIT, ROW_EXCLUSIVE, WAIT
 from compute_node.types import oids
 from compute_node.types.acl import CREATE, DELETE, INSERT, SELECT, TRUNCATE, UPDATE
 from compute_node.types.collation import INDETERMINATE
@@ -374,8 +374,9 @@ def truncate_statement(ctx: DdlContext, node: ast.TruncateStmt) -> str:
     for name in node.relations:
         desc = ctx.truncatable(name)
         tables.setdefault(desc.oid, desc)
-        for child in _truncatable_children(ctx, desc) if name.inh else ():
-            tables.setdefault(child.oid, child)
+        for child in ctx.lock_descendants(desc, partial(_lock_truncated, ctx)) if name.inh else ():
+            if not ctx.is_of_other_session(child):
+                tables.setdefault(child.oid, child)
     for desc in truncation(ctx, list(tables.values()), node.behavior == enums.DropBehavior.DROP_CASCADE):
         ctx.check_unused(desc, "TRUNCATE")
         if node.restart_seqs:
@@ -388,17 +389,11 @@ def truncate_statement(ctx: DdlContext, node: ast.TruncateStmt) -> str:
     return "TRUNCATE TABLE"
 
 
-def _truncatable_children(ctx: DdlContext, desc: RelationDesc) -> list[RelationDesc]:
-    """The descendants of a table that is emptied, locked; the privilege is asked of the table alone. Those of other
-    sessions' temporary schemas are left out."""
-    found = []
-    for oid in descendants_of(ctx.rows, desc.oid)[1:]:
-        child = ctx.view.relation(oid)
-        if child is not None and not (child.persistence == "t" and child.schema != ctx.session.temp_schema):
-            ctx.lock(child, ACCESS_EXCLUSIVE)
-            child = ctx.view.relation(oid)
-            found += [] if child is None else [child]
-    return found
+def _lock_truncated(ctx: DdlContext, desc: RelationDesc) -> None:
+    """A descendant of a table that is emptied; the privilege is asked of the table alone. Those of other sessions'
+    temporary schemas are left out."""
+    if not ctx.is_of_other_session(desc):
+        ctx.lock(desc, ACCESS_EXCLUSIVE)
 
 
 def _restart_sequences(ctx: DdlContext, desc: RelationDesc) -> None:
@@ -437,31 +432,22 @@ def lock_statement(ctx: DdlContext, node: ast.LockStmt) -> str:
             what = LOCKED_NOT.get(desc.kind)
             detail = f"This operation is not supported for {what}." if what else None
             raise WrongObjectType(f'cannot lock relation "{desc.name}"', detail=detail)
-        wait = "nowait" if node.nowait else "wait"
-        _lock_with_sources(ctx, desc, int(node.mode), wait, set(), ctx.user_oid)
-        if name.inh and desc.kind != "v":
-            _lock_children(ctx, desc, int(node.mode), wait)
+        lock = partial(ctx.lock, mode=int(node.mode), wait=NOWAIT if node.nowait else WAIT)
+        _lock_checked(ctx, desc, lock, int(node.mode), ctx.user_oid, bool(name.inh))
+        if desc.kind != "v":
+            continue
+        # What a view reads, too, as its owner or who invokes it.
+        for place in places_of(analyze_view(ctx.view, desc, ctx.session).query, reader_of(desc)).values():
+            if place.relation.kind in "rpv":
+                _lock_checked(ctx, place.relation, lock, int(node.mode), place.check_as or ctx.user_oid, place.descends)
     return "LOCK TABLE"
 
 
-def _lock_children(ctx: DdlContext, desc: RelationDesc, mode: int, wait: str) -> None:
-    """The descendants of a table; the privilege is asked of the table alone."""
-    for oid in descendants_of(ctx.rows, desc.oid)[1:]:
-        child = ctx.view.relation(oid)
-        if child is not None:
-            ctx.storage.locks.lock_relation(ctx.txn, child.lock_id, mode, child.name, wait)
-
-
-def _lock_with_sources(ctx: DdlContext, desc: RelationDesc, mode: int, wait: str, seen: set[int], role: int) -> None:
-    """A relation, as a role; and if it is a view what it reads, as its owner or who invokes it."""
-    seen.add(desc.oid)
+def _lock_checked(
+    ctx: DdlContext, desc: RelationDesc, lock: Callable[[RelationDesc], None], mode: int, role: int, descends: bool
+) -> None:
+    """A table that a role names, with its descendants, of which no privilege is asked; or a view."""
     _check_lock(ctx, desc, mode, role)
-    ctx.storage.locks.lock_relation(ctx.txn, desc.lock_id, mode, desc.name, wait)
-    if desc.kind != "v":
-        return
-    reader = ctx.user_oid if is_security_invoker(desc) else desc.owner
-    for rule in ctx.rows.find("pg_rewrite", ev_class=desc.oid):
-        for record in ctx.rows.find("pg_depend", classid=CLASS_REWRITE, objid=rule.oid):
-            source = ctx.view.relation(record.refobjid) if record.refclassid == CLASS_RELATION else None
-            if source is not None and source.kind in "rv" and source.oid not in seen:
-                _lock_with_sources(ctx, source, mode, wait, seen, reader)
+    lock(desc)
+    if descends and desc.kind != "v":
+        ctx.lock_descendants(desc, lock)

@@ -145,6 +145,12 @@ def drop_policies(ctx: DdlContext, node: ast.DropStmt) -> str:
             continue
         desc = ctx.find(table, missing_ok=True)
         record = None if desc is None else _policy(ctx, desc, names[-1])
+        if desc is not None and record is not None:
+            ctx.check_owner(desc, "relation")
+            ctx.lock(desc, ACCESS_EXCLUSIVE)
+            # Somebody else may have dropped it meanwhile.
+            desc = ctx.view.relation(desc.oid)
+            record = None if desc is None else _policy(ctx, desc, names[-1])
         if desc is None or record is None:
             if not node.missing_ok:
                 if desc is None:
@@ -158,7 +164,6 @@ def drop_policies(ctx: DdlContext, node: ast.DropStmt) -> str:
             )
             continue
         ctx.check_owner(desc, "relation")
-        ctx.lock(desc, ACCESS_EXCLUSIVE)
         targets.append((CLASS_POLICY, int(record.oid), 0))
     if targets:
         drop(ctx, targets, cascade=node.behavior == enums.DropBehavior.DROP_CASCADE)

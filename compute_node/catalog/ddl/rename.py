@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from pglast import ast, enums
@@ -32,7 +33,6 @@ from compute_node.catalog.ddl.context import (
     CLASS_PROC,
     CLASS_RELATION,
     CLASS_TYPE,
-    KINDS,
     DdlContext,
     cut_name,
 )
@@ -48,7 +48,7 @@ from compute_node.catalog.ddl.routines.alter import rename_routine, set_routine_
 from compute_node.catalog.ddl.routines.find import ROUTINES, owned_routine
 from compute_node.catalog.ddl.typed_tables import tables_of
 from compute_node.catalog.ddl.types import check_type_owner, find_type, rename_type, set_type_schema, type_record
-from compute_node.catalog.inheritance import children_of, descendants_of
+from compute_node.catalog.inheritance import children_of
 from compute_node.catalog.large_objects import objects as large_objects
 from compute_node.catalog.permissions import denied
 from compute_node.relations.descriptors import RelationDesc
@@ -136,11 +136,10 @@ def rename_relation(ctx: DdlContext, desc: RelationDesc, new: str) -> None:
 
 def _with_descendants(ctx: DdlContext, desc: RelationDesc) -> dict[int, int]:
     """A table (OID) and its descendants, locked, with how many parents each has among them."""
-    oids = descendants_of(ctx.rows, desc.oid)
-    for table in (ctx.view.relation(oid) for oid in oids[1:]):
-        if table is not None:
-            ctx.lock(table, ACCESS_EXCLUSIVE)
-            ctx.check_owner(table)
+    tables = ctx.lock_descendants(desc, partial(ctx.lock, mode=ACCESS_EXCLUSIVE))
+    for table in tables:
+        ctx.check_owner(table)
+    oids = [desc.oid, *(table.oid for table in tables)]
     return {oid: sum(each.inhparent in oids for each in ctx.rows.find("pg_inherits", inhrelid=oid)) for oid in oids}
 
 
@@ -310,7 +309,7 @@ def comment(ctx: DdlContext, node: ast.CommentStmt) -> str:
     if kind in _RELATIONS:
         desc = _commented(ctx, range_var_of(node.object))
         wanted = _RELATIONS[kind].lower()
-        if KINDS.get(desc.kind) != wanted:
+        if desc.noun != wanted:
             raise WrongObjectType(f'"{desc.name}" is not {"an" if wanted == "index" else "a"} {wanted}')
         class_oid, oid = CLASS_RELATION, desc.oid
     elif kind == _O.OBJECT_COLUMN:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aurora.errors import InvariantViolation
+from compute_node.catalog.layer import CatalogLayer
 from compute_node.catalog.rows import CatalogReader
 from compute_node.catalog.view import CatalogView
 from compute_node.relations.descriptors import RelationDesc
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Call:
-    """One call. ``session`` is None for what the server asks before there is one."""
+    """One call. ``session`` is None for what the server asks by itself."""
 
     __slots__ = ("_session", "_view", "engine")
 
@@ -40,6 +41,12 @@ class Call:
         if txn is None:
             raise InvariantViolation("a catalog function was called outside a transaction")
         return txn
+
+    @property
+    def layer(self) -> CatalogLayer:
+        """The catalog as the session sees it, or as it is committed now."""
+        catalog = self.engine.catalog
+        return catalog.shared() if self._session is None else catalog.layer(self._session)
 
     @property
     def view(self) -> CatalogView:

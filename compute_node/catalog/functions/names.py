@@ -372,14 +372,14 @@ _DICTIONARY_IN, _DICTIONARY_OUT = _text_search("pg_ts_dict", "dict", "dictionary
 
 def _kept(question: str) -> Callable[[Call, int], Datum]:
     """What the session's layer of the catalog keeps; no view is made for it, since it is asked for each document."""
-    return lambda call, oid: call.engine.catalog.layer(call.session).ask(question, oid)
+    return lambda call, oid: call.layer.ask(question, oid)
 
 
 def _configuration(call: Call, text: str) -> int:
     """The OID of a configuration, as the setting names it: mostly with its schema. 42704."""
     schema, dot, name = text.partition(".")
     if dot and not {'"', "."} & set(name):
-        layer = call.engine.catalog.layer(call.session)
+        layer = call.layer
         namespace = layer.namespace_oid(schema)
         found = layer.ask(text_search.CONFIGURATION_OID, name, namespace) if namespace else None
         if found is not None:

@@ -242,7 +242,8 @@ def stat_get_activity(call: Call, pid: int | None) -> Iterator[Row]:
 
 def lock_status(call: Call) -> Iterator[Row]:
     """pg_lock_status: relation and advisory locks that transactions hold or wait for, those that sessions hold, and
-    what serializable transactions have read."""
+    what serializable transactions have read. Others go on between two rows: each part is what it was when its first
+    row was asked for."""
     storage = call.engine.storage
     owners = {id(each): each.advisory_locks.owner for each in _sessions(call) if each.advisory_locks is not None}
     for txn in list(storage.txns.active):
@@ -258,9 +259,9 @@ def lock_status(call: Call) -> Iterator[Row]:
         if txn.serial is not None:
             yield from _read(txn, txn.serial)
     for owner in owners.values():
-        yield from _held(owner, owner.table_locks)
+        yield from _held(owner, dict(owner.table_locks))
     for lock in list(storage.locks.relations.values()):
-        for txn, mode, _ in lock.queue:
+        for txn, mode, _ in list(lock.queue):
             yield _lock_row(txn, lock.oid, MODE_NAMES[mode], granted=False)
 
 
@@ -273,10 +274,10 @@ def _held(txn: Txn, masks: Mapping[int, int]) -> Iterator[Row]:
 
 def _read(txn: Txn, serial: SerialTxn) -> Iterator[Row]:
     """The tables, pages and rows that a serializable transaction has noted (of an index's ranges there is no page)."""
-    for table in serial.tables:
+    for table in list(serial.tables):
         yield _lock_row(txn, table, _READ, granted=True)
-    for table, places in serial.places.items():
-        for _, at in places:
+    for table, places in list(serial.places.items()):
+        for _, at in list(places):
             row = list(_lock_row(txn, table, _READ, granted=True))
             row[0], row[3], row[4] = ("tuple", at >> 16, at & 0xFFFF) if at >= 0 else ("page", -1 - at, None)
             yield tuple(row)

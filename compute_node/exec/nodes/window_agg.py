@@ -19,7 +19,9 @@ from compute_node.exec.compile.rows import batch_function, key_text, value_funct
 from compute_node.exec.compile.unit import Unit, row_scope
 from compute_node.exec.folds import resolved_aggregate
 from compute_node.exec.nodes.base import Batch, Node, executes, output_nullable
-from compute_node.exec.vectors.vector import Unsuited
+from compute_node.exec.vectors.expressions import columns_of
+from compute_node.exec.vectors.project import ColumnProjection
+from compute_node.exec.vectors.vector import ColumnBatch, Unsuited
 from compute_node.exec.vectors.window import ColumnWindow
 from compute_node.exec.window.aggregates import SKIP, FrameAggregate
 from compute_node.exec.window.frames import Frames, InRange, Order, check_offset, ends_of
@@ -56,7 +58,7 @@ class WindowAggNode(Node):
 
     __slots__ = (
         "_by_columns", "_by_group", "_calls", "_child", "_end", "_frame", "_in_range", "_order", "_order_key",
-        "_order_value", "_partition_key", "_shape", "_start", "_streams",
+        "_order_value", "_partition_key", "_shape", "_shown", "_start", "_streams",
     )  # fmt: skip
 
     def __init__(self, plan: pl.WindowAgg, builder: Builder) -> None:
@@ -87,6 +89,9 @@ class WindowAggNode(Node):
         self._shape = batch_function(builder, plan.output, None, len(known), known)
         self.nullable = output_nullable(plan.output, known)
         self._by_columns = ColumnWindow.of(plan, builder, self._child.column_kinds)
+        self._shown: ColumnProjection | None = None
+        if self._by_columns is not None:
+            self._shown = ColumnProjection.of(builder, self._by_columns.kinds, plan.output, None)
 
     # --- what is compiled -------------------------------------------------------------------------------------------
 
@@ -172,23 +177,56 @@ class WindowAggNode(Node):
 
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """In the child's order."""
-        frame = self._frame
-        start = None if self._start is None else check_offset(self._start(ctx), frame.mode, "starting")
-        end = None if self._end is None else check_offset(self._end(ctx), frame.mode, "ending")
-        source = None
-        if self._by_columns is not None and self._child.has_columns(ctx):
-            run, columns = self._by_columns.start(), self._child.columns(ctx)
-            try:
-                for whole in run.partitions(ctx, columns):
-                    for first in range(0, whole.count, CHUNK_ROWS):
-                        ctx.check()
-                        rows = whole.some(np.arange(first, min(first + CHUNK_ROWS, whole.count))).rows()
-                        yield rows if self._shape is None else self._shape(ctx, rows)
-                return
-            except Unsuited:
-                source = run.rest(columns)
-        if source is None:
-            source = self._child.batches(ctx)
+        if self._by_columns is None or not self._child.has_columns(ctx):
+            yield from self._by_rows(ctx, self._child.batches(ctx), *self._offsets(ctx))
+            return
+        for found in self._over_columns(ctx, self._by_columns):
+            if not isinstance(found, ColumnBatch):
+                yield found
+                continue
+            for first in range(0, found.count, CHUNK_ROWS):
+                ctx.check()
+                rows = found.some(np.arange(first, min(first + CHUNK_ROWS, found.count))).rows()
+                yield rows if self._shape is None else self._shape(ctx, rows)
+
+    @property
+    def column_kinds(self) -> str | None:
+        """See ``Node``."""
+        return None if self._shown is None else self._shown.kinds
+
+    @property
+    def columns_from(self) -> Node:
+        """See ``Node``."""
+        return self._child
+
+    def columns(self, ctx: ExecContext) -> Iterator[ColumnBatch]:
+        """As ``batches``, by columns as far as that goes."""
+        if self._by_columns is None or self._shown is None:
+            return
+        for found in self._over_columns(ctx, self._by_columns):
+            ctx.check()
+            if isinstance(found, ColumnBatch):
+                yield self._shown.shown(found, ctx)
+            else:
+                yield columns_of(found, self._shown.kinds)
+
+    def _over_columns(self, ctx: ExecContext, by_columns: ColumnWindow) -> Iterator[ColumnBatch | Batch]:
+        """Rows with the calls' values, as far as it goes by columns; then output rows."""
+        offsets = self._offsets(ctx)
+        run, columns = by_columns.start(), self._child.columns(ctx)
+        try:
+            yield from run.partitions(ctx, columns)
+        except Unsuited:
+            yield from self._by_rows(ctx, run.rest(columns), *offsets)
+
+    def _offsets(self, ctx: ExecContext) -> tuple[Datum, Datum]:
+        """Of the frame. 22013, 22004."""
+        mode = self._frame.mode
+        start = None if self._start is None else check_offset(self._start(ctx), mode, "starting")
+        return start, None if self._end is None else check_offset(self._end(ctx), mode, "ending")
+
+    def _by_rows(self, ctx: ExecContext, source: Iterator[Batch], start: Datum, end: Datum) -> Iterator[Batch]:
+        """The output of whole partitions."""
         streamed = self._streamed(ctx, source) if self._streams is not None else self._gathered(ctx, source, start, end)
         for batch in streamed:
             ctx.check()

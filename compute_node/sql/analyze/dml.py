@@ -43,12 +43,11 @@ def _target(scope: Scope, node: ast.RangeVar) -> RelationDesc:
     if relation.kind == "v":
         return relation  # whether it can be changed is seen when it is rewritten
     if relation.kind not in ("r", "p"):
-        words = {"S": "sequence", "m": "materialized view", "t": "TOAST relation", "i": "index"}
-        what = words.get(relation.kind, "relation")
         if relation.kind == "c":
             raise fail(WrongObjectType, f'"{relation.name}" is a composite type', node.location or 0)
-        if relation.kind == "i":
+        if relation.kind in "iI":
             raise fail(WrongObjectType, f'"{relation.name}" is an index', node.location or 0)
+        what = {"t": "TOAST relation"}.get(relation.kind) or relation.noun
         raise fail(WrongObjectType, f'cannot change {what} "{relation.name}"', location)
     refuse_catalog(relation)
     return relation

@@ -160,6 +160,9 @@ class Deparser:
             text = self.bare(argument)
         else:
             text = self.cast_argument(argument, type_oid)
+        if self.is_read_again and isinstance(argument, ArrayExpr):
+            # The elements of ARRAY[…] take the type that it is cast to.
+            text += f"::{self.type(argument.type)}"
         return f"{text}::{self.type(type_oid, typmod)}"
 
     def cast_argument(self, argument: Expr, type_oid: int) -> str:
@@ -217,6 +220,9 @@ class Deparser:
         arguments = node.arguments
         if node.operator:
             texts = [self.inside(item, node, True) for item in arguments]
+            if self.is_read_again and len(arguments) == 1 and isinstance(arguments[0], Const):
+                # A minus before a number is read as part of it.
+                texts[0] = self.decorated(arguments[0])
             name = self.operator_name(node.operator)
             return self.enclosed(f"{name} {texts[0]}" if len(texts) == 1 else f"{texts[0]} {name} {texts[1]}")
         if node.display in ("cast", "coercion"):
@@ -307,6 +313,11 @@ class Deparser:
 
     def grouping(self, node: GroupingCall, _: bool) -> str:
         return f"GROUPING({self.list(node.arguments)})"
+
+    @property
+    def is_read_again(self) -> bool:
+        """Whether the text is kept, and must be read as what it was written from."""
+        return False
 
     pretty = False
     """whether parentheses stand only where they are needed"""

@@ -68,6 +68,11 @@ class QueryDeparser(FromDeparser):
     """For a text that is kept: the names that a level needs of outer ones. It may use the others again, and has no bare
     names."""
 
+    @property
+    def is_read_again(self) -> bool:
+        """See ``Deparser``."""
+        return self.outer is not None
+
     def _level(self, query: Query) -> Level:
         HUB.pulse()
         if not self.levels:
@@ -173,7 +178,8 @@ class QueryDeparser(FromDeparser):
         while inner is not None and inner.set_op is not None:
             kind, keep_all, left, _ = inner.set_op
             nested = left if left.set_op is not None and _is_bare(left) else None
-            around = nested is not None and nested.set_op is not None and nested.set_op[:2] != (kind, keep_all)
+            below = _written(left)
+            around = below.set_op is not None and _is_bare(below) and below.set_op[:2] != (kind, keep_all)
             if around:
                 parts.append("(" + layout.keyword("", STANDARD))
             waiting.append((self.levels, inner, around))
@@ -197,7 +203,8 @@ class QueryDeparser(FromDeparser):
         text = layout.keyword(") ", -STANDARD) if around else layout.keyword("")
         text += "" if layout.lines or around else " "
         text += kind.upper() + " " + ("ALL " if keep_all else "")
-        around = right.set_op is not None and _is_bare(right)
+        below = _written(right)
+        around = below.set_op is not None and _is_bare(below)
         text += "(" if around else ""
         text += layout.keyword("", STANDARD if around else 0)
         text += self._side(right, names, False)
@@ -208,11 +215,10 @@ class QueryDeparser(FromDeparser):
 
     def _side(self, query: Query, names: Sequence[str], visible: bool) -> str:
         """A side of a set operation."""
-        if query.made:
-            inner = query.range_table[0].query
-            if inner is not None:
-                with self.opened(query):
-                    return self._side(inner, names, visible)
+        inner = _inside(query)
+        if inner is not None:
+            with self.opened(query):
+                return self._side(inner, names, visible)
         if query.set_op is not None and _is_bare(query):
             levels = self.levels
             self.levels = (self._level(query), *levels)
@@ -417,6 +423,19 @@ class RoutineDeparser(QueryDeparser):
             return f"${node.number}"
         prefix = f"{quote_identifier(function)}." if any(level.names for level in self.levels) else ""
         return prefix + quote_identifier(found)
+
+
+def _inside(query: Query) -> Query | None:
+    """Of a query that analysis has put around another one, to convert its columns: that one."""
+    return query.range_table[0].query if query.made else None
+
+
+def _written(query: Query) -> Query:
+    """The query as it was written."""
+    inner: Query | None = query
+    while inner is not None:
+        query, inner = inner, _inside(inner)
+    return query
 
 
 def _is_bare(query: Query) -> bool:

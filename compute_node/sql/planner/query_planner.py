@@ -381,8 +381,7 @@ class QueryPlanner:
         query = self.query
         prepared = [_decided(part) for item in where for part in self.conditions(item)]
         self.where_quals = prepared
-        nonnull = frozenset[int]().union(*(nonnullable(self.catalog, item) for item in prepared))
-        trees = [reduce_outer(self.catalog, item, nonnull) for item in query.from_items]
+        trees = self._reduced(query.from_items, prepared)
         for strength, _, entries in query.locking:
             if any(nullable(tree) & frozenset(entries) for tree in trees):
                 shown = f"FOR {strength.upper()}"
@@ -410,6 +409,11 @@ class QueryPlanner:
         rel = self._search(items, placed)
         self.path = rel.cheapest
         return rel
+
+    def _reduced(self, trees: Sequence[FromTree], conditions: Sequence[Expr]) -> list[FromTree]:
+        """FROM with what its conditions make of outer joins; no join is a right one any more."""
+        nonnull = frozenset[int]().union(*(nonnullable(self.catalog, item) for item in conditions))
+        return [reduce_outer(self.catalog, item, nonnull) for item in trees]
 
     def _expand_families(self) -> None:
         """A range entry for each table of each family."""
@@ -492,6 +496,8 @@ class QueryPlanner:
                         pool.append(qual)
                 self._collapse(pending, start, middle, item, limit)
                 return
+            if item.kind != "left":
+                raise InvariantViolation(f"a {item.kind} join that was not reduced")
             left, right = leaves(item.left), leaves(item.right)
             if len(pending) - start >= limit and len(pending) - start > 1:
                 pending[start:] = [("inner", item.left, [], frozenset())]
@@ -793,6 +799,7 @@ class QueryPlanner:
                     kept += conditions
                     continue
             parts = [part for each in conditions for part in self.conditions(each)]
+            trees = self._reduced(trees, parts)
             if len(trees) == 1 and isinstance(trees[0], FromItem):
                 parts += self._restrictions(parts, [trees[0].rte])
             makers.append((parts, partial(self._semi_item, kind, trees, parts)))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 
-from aurora.errors import InsufficientPrivilege, InvalidObjectDefinition, InvariantViolation
+from aurora.errors import InsufficientPrivilege, InvalidObjectDefinition, InvariantViolation, SqlError
 from compute_node.relations.descriptors import PolicyDesc, RelationDesc
 from compute_node.sql.analyze.stored import analyze_stored
 from compute_node.sql.catalog_view import CatalogView
@@ -38,6 +38,16 @@ def with_policies(query: Query, catalog: CatalogView, session: object, found: Fo
     if not any(relation is not None and relation.row_security for relation in relations):
         return query
     return _Policies(catalog, session, int(user), found).query(query)
+
+
+def affected(catalog: CatalogView, relation: RelationDesc, role: int) -> SqlError:
+    """42501 where policies hold for the role and row_security is off."""
+    hint = None
+    if catalog.owns(relation, role):
+        hint = "To disable the policy for the table's owner, use ALTER TABLE NO FORCE ROW LEVEL SECURITY."
+    return InsufficientPrivilege(
+        f'query would be affected by row-level security policy for table "{relation.name}"', hint=hint
+    )
 
 
 class _Policies:
@@ -88,12 +98,7 @@ class _Policies:
             return False
         settings = getattr(self.session, "settings", None)
         if settings is not None and settings.show("row_security") == "off":
-            hint = None
-            if self.catalog.owns(relation, role):
-                hint = "To disable the policy for the table's owner, use ALTER TABLE NO FORCE ROW LEVEL SECURITY."
-            raise InsufficientPrivilege(
-                f'query would be affected by row-level security policy for table "{relation.name}"', hint=hint
-            )
+            raise affected(self.catalog, relation, role)
         return True
 
     # --- which policies, and what they say --------------------------------------------------------------------------

@@ -115,7 +115,7 @@ def assignable_column(view: Query, target: Target) -> int:
     return node.attno if isinstance(node, Var) and why_column_not(view, target) is None else 0
 
 
-def has_check_option(view: RelationDesc) -> str:
+def check_option_of(view: RelationDesc) -> str:
     """local, cascaded, or nothing."""
     return next((item.partition("=")[2].lower() for item in view.options if item.startswith("check_option=")), "")
 
@@ -292,7 +292,7 @@ class _Step:
 
     def _checks(self, query: Query, conditions: list[Expr]) -> tuple[RowCheck, ...]:
         """Those of the views around this one, after its own."""
-        option = has_check_option(self.view)
+        option = check_option_of(self.view)
         around = query.row_checks[0] if query.row_checks else None
         cascaded = option == "cascaded" or (around is not None and around.cascaded)
         if not cascaded and not (option and conditions):

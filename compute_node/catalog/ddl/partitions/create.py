@@ -53,7 +53,7 @@ def check_persistence(ctx: DdlContext, parent: RelationDesc, persistence: str, v
         raise WrongObjectType(f'cannot {verb} a permanent relation as partition of temporary relation "{parent.name}"')
     if parent.persistence != "t" and persistence == "t":
         raise WrongObjectType(f'cannot {verb} a temporary relation as partition of permanent relation "{parent.name}"')
-    if parent.persistence == "t" and parent.schema != ctx.session.temp_schema:
+    if ctx.is_of_other_session(parent):
         raise WrongObjectType(f"cannot {verb} as partition of temporary relation of another session")
 
 

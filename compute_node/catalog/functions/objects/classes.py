@@ -12,7 +12,6 @@ from compute_node.catalog.functions.call import Call, quote_identifier
 from compute_node.catalog.functions.objects.naming import (
     column_name,
     describe_relation,
-    relation_words,
     schema_of,
     shown,
     whole,
@@ -60,7 +59,7 @@ def _words(text: str) -> Callable[[Call, Record, int], str]:
 
 def _relation_kind(call: Call, row: Record, column: int) -> str | None:
     desc = call.view.relation(row.oid)
-    return None if desc is None else relation_words(desc) + (" column" if column else "")
+    return None if desc is None else desc.noun + (" column" if column else "")
 
 
 def _describe_relation(call: Call, row: Record, column: int) -> str | None:

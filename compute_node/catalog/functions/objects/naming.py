@@ -40,21 +40,10 @@ def whole_type(call: Call, oid: int) -> str:
     return whole(call, kind.namespace, kind.name)
 
 
-def relation_words(desc: RelationDesc) -> str:
-    """The kind of a relation, in words."""
-    return _KINDS.get(desc.kind, "relation")
-
-
-_KINDS = {
-    "r": "table", "p": "table", "i": "index", "I": "index", "S": "sequence", "t": "toast table", "v": "view",
-    "m": "materialized view", "c": "composite type", "f": "foreign table",
-}  # fmt: skip
-
-
 def describe_relation(call: Call, desc: RelationDesc) -> str:
     """``table t``, with its schema unless it is visible."""
     is_visible = call.view.relation_is_visible(desc)
-    return f"{relation_words(desc)} {shown(call, desc.namespace, desc.name, is_visible)}"
+    return f"{desc.noun} {shown(call, desc.namespace, desc.name, is_visible)}"
 
 
 def column_name(desc: RelationDesc, attno: int) -> str | None:
