@@ -8,7 +8,8 @@ anew while its load is under way (``create``) takes the place of what the load b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from aurora.errors import AdminShutdown, DataCorrupted, IoError
@@ -80,6 +81,20 @@ class PageCache:
             self.load(page_no)
             frame = self.arena.lookup(page_no)
         return frame
+
+    @contextmanager
+    def pinned(self, page_nos: Iterable[int]) -> Iterator[list[int]]:
+        """The frames of pages, which stay in memory in the block; getting them may wait."""
+        frames: list[int] = []
+        try:
+            for page_no in page_nos:
+                frame = self.get(page_no)
+                self.arena.pin(frame)
+                frames.append(frame)
+            yield frames
+        finally:
+            for frame in frames:
+                self.arena.unpin(frame)
 
     def load(self, page_no: int) -> None:
         """Bring a missing page in; it may be gone again after a further wait."""

@@ -24,6 +24,11 @@ class DeadRows:
         self.bits[block] = dead
         self.count += count
 
+    def has(self, tid: int) -> bool:
+        """Whether a row address is among them."""
+        dead, slot = self.bits.get(tid >> 16, b""), tid & 0xFFFF
+        return slot >> 3 < len(dead) and bool(dead[slot >> 3] >> (slot & 7) & 1)
+
     def __iter__(self) -> Iterator[int]:
         """The row addresses."""
         for block, dead in self.bits.items():

@@ -1,8 +1,9 @@
 """Exclusion constraints: no two rows whose values meet all of the constraint's operators.
 
 row ─► entry ─► scan of the same index by the operators' strategies ─► rows that may conflict ─► wait for those in
-doubt, test the others by the operators ─► 23P01. The entry is made first: of two who come at once, each finds the
-other's. A row with a NULL among its values conflicts with none. Source: PostgreSQL manual, CREATE TABLE, EXCLUDE.
+doubt, test the others by the operators ─► 23P01. The entry is made first: of two who come at once, at least one finds
+the other's. Of two rows of INSERT … ON CONFLICT one is taken back then (``txn/locks.py``). A row with a NULL among its
+values conflicts with none. Source: PostgreSQL manual, CREATE TABLE, EXCLUDE.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ class _Excluding(IndexAccess):
         """See ``IndexAccess``."""
         super().add(txn, values, tid)  # type: ignore[safe-super]
         key = self.keys.of(values)
-        return int(key is not None and self._conflict(txn, key, tid) is not None)
+        return int(key is not None and self._conflict(txn, key, tid, uncertain=True) is not None)
 
     def find_conflict(self, txn: Txn, values: Sequence[Datum]) -> int:
         """See ``IndexAccess``: of the first row found that is in conflict."""
@@ -112,6 +113,8 @@ class _Excluding(IndexAccess):
                 while isinstance(state := self._heap.conflict(other, txn.own), int):
                     self._load(state)
                 if state[0] == UNDECIDED:
+                    if self._is_withdrawn(state[1], other):
+                        continue
                     return True
                 if state[0] == LIVE and (found := self._tested(txn, key, other)) is not None and found[0] != tid:
                     return True
@@ -129,23 +132,28 @@ class _Excluding(IndexAccess):
             detail = f"Key {self._shown(key)} conflicts with existing key {self._shown(found[1])}."
         raise self._error(f'conflicting key value violates exclusion constraint "{self.desc.name}"', detail)
 
-    def _conflict(self, txn: Txn, key: Row, tid: int) -> tuple[int, Row] | None:
-        """A live row in conflict with ``key``, other than the one at ``tid``: its address and its key. Nothing else has
-        run since it looked, when there is none. Waits for rows in doubt."""
+    def _conflict(self, txn: Txn, key: Row, tid: int, uncertain: bool = False) -> tuple[int, Row] | None:
+        """A live row in conflict with ``key``, other than the one at ``tid``: its address and its key. Waits for rows
+        in doubt; with ``uncertain`` only if this row is the one to stay: else they are in conflict, too. Who comes
+        behind this row's entry finds that."""
         if None in key:
             return None
         keys = self._scan_keys(key)
-        heap, cache = self._heap, self._cache
+        locks = self._storage.locks
         while True:
-            waits, newest, undecided = cache.waits, 0, 0
+            newest = undecided = 0
             for tids in self.tids(keys):
                 for other in tids:
                     if other == tid:
                         continue
-                    while isinstance(state := heap.conflict(other, txn.own), int):
+                    while isinstance(state := self._heap.conflict(other, txn.own), int):
                         self._load(state)
                     outcome, extra = state
                     if outcome == UNDECIDED:
+                        if self._is_withdrawn(extra, other):
+                            continue
+                        if uncertain and not locks.may_wait_for_row(txn, extra):
+                            return other, key
                         undecided = extra
                         break
                     newest = max(newest, extra)
@@ -155,12 +163,14 @@ class _Excluding(IndexAccess):
                         return found
                 if undecided:
                     break
-            if undecided:
-                self._storage.locks.wait_for_xid(txn, undecided, self.desc.name)
-            elif cache.waits == waits:
+            if not undecided:
                 if newest:
                     txn.depend(Lsn(newest))
                 return None
+            locks.wait_for_xid(txn, undecided, self.desc.name)
+
+    def _is_withdrawn(self, xid: int, tid: int) -> bool:
+        return self._storage.locks.is_withdrawn(xid, self.table.desc.relfile, tid)
 
     def _scan_keys(self, key: Row) -> list[ScanKey]:
         """The conditions that the method can look for; a B-tree's end with the first that is no equality."""

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from compute_node.access.storage import Storage
     from compute_node.access.table import ColumnRows, Table
     from compute_node.txn.serializable import SerialTxn
+    from compute_node.work.account import Area
 
 
 Found: TypeAlias = "NDArray[np.uint8]"
@@ -221,9 +222,9 @@ class IndexAccess(ABC):
         """Rows whose whole key equals ``key_values``; ``columns`` are attnos, the tid comes last with ``want_tid``."""
 
     @abstractmethod
-    def tids(self, keys: Sequence[ScanKey], backward: bool = False) -> Iterator[list[int]]:
+    def tids(self, keys: Sequence[ScanKey], backward: bool = False, area: Area | None = None) -> Iterator[list[int]]:
         """Row addresses of the entries that meet the keys, some at a time; in key order if the method is ordered. Not
-        all of them have a visible row. May wait between batches."""
+        all of them have a visible row. What a method gathers is counted in ``area``. May wait between batches."""
 
     def scan(
         self, snapshot: Snapshot, keys: Sequence[ScanKey], backward: bool, columns: tuple[int, ...], want_tid: bool
@@ -251,8 +252,27 @@ class IndexAccess(ABC):
         orders: Sequence[ScanKey],
         columns: tuple[int, ...],
         want_tid: bool,
+        area: Area,
     ) -> Iterator[list[Row]]:
-        """``scan`` in the order of the values of ordering operators, the first one before the next."""
+        """``scan`` in the order of the values of ordering operators, the first one before the next. What has been
+        found and is not the nearest is counted in ``area``."""
+        if type(snapshot) is SerialSnapshot:
+            self.note_span(snapshot, keys)
+            rows = self.scan_nearest(snapshot.plain, keys, orders, columns, True, area)
+            yield from self.table.noting(snapshot, rows, want_tid)
+            return
+        counts = self.counts
+        counts.scans += 1
+        for tids in self.nearest(snapshot, keys, orders, area):
+            counts.returned += len(tids)
+            for batch in self.table.fetch_chains(snapshot, tids, columns, want_tid):
+                counts.fetched += len(batch)
+                yield batch
+
+    def nearest(
+        self, snapshot: Snapshot, keys: Sequence[ScanKey], orders: Sequence[ScanKey], area: Area
+    ) -> Iterator[list[int]]:
+        """Row addresses for ``scan_nearest``."""
         raise InvariantViolation(f'index "{self.desc.name}" of method {self.method.name} knows no distances')
 
     def scan_columns(

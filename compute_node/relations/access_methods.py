@@ -105,8 +105,5 @@ SPGIST = AccessMethod(
 RETURNING_CLASSES = frozenset((10017, 10060, 10061, 10078, 10018, 10079, 10083, 10084, 10085, 10086))
 """Operator classes whose indexes have the values themselves, as PostgreSQL's do"""
 
-DISTANCE_CLASSES = frozenset((10060, 10061, 10062, 10063, 10083, 10084, 10085, 10087))
-"""Those that order rows by a distance"""
-
 METHODS: dict[str, AccessMethod] = {method.name: method for method in (BTREE, HASH, GIN, GIST, SPGIST)}
 METHODS_BY_OID: dict[int, AccessMethod] = {method.oid: method for method in METHODS.values()}

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from aurora.errors import DeadlockDetected, InvariantViolation, LockNotAvailable, OutOfMemory
@@ -535,6 +536,30 @@ class LockManager:
             if isinstance(error, DeadlockDetected):
                 error.where = f'while inserting index tuple in relation "{name}"'
             raise
+
+    # Rows of INSERT … ON CONFLICT that exclusion constraints look at
+
+    @contextmanager
+    def speculation(self, txn: Txn) -> Iterator[None]:
+        """A row goes into its indexes, or is taken back. Who waits for its transaction looks again afterwards."""
+        ties = txn.tie()
+        ties.speculates = True
+        try:
+            yield
+        finally:
+            ties.speculates = False
+            self._wake_waiters(ties)
+
+    def is_withdrawn(self, xid: int, relfile: int, tid: int) -> bool:
+        """Whether a row in doubt is known to be taken back: nobody need wait for it."""
+        holder = self._manager.by_xid.get(xid)
+        return holder is not None and holder.ties is not None and (relfile, tid) in holder.ties.withdrawn
+
+    def may_wait_for_row(self, txn: Txn, xid: int) -> bool:
+        """Of two rows that are in each other's way before either is certain, the older transaction's stays, and the
+        other one is taken back: so neither waits for ever. Whether ``txn``, whose row is uncertain, is the older."""
+        holder = self._manager.by_xid.get(xid)
+        return holder is not None and holder.ties is not None and holder.ties.speculates and txn.write_xid < xid
 
     # Waiting
 

@@ -49,7 +49,7 @@ class Ties:
 
     __slots__ = (
         "catalog", "events", "holds", "large_objects", "on_commit", "on_undo", "row_locks", "row_queues",
-        "table_locks", "waiters",
+        "speculates", "table_locks", "waiters", "withdrawn",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -64,6 +64,10 @@ class Ties:
         """changes of rows that foreign keys have yet to look at"""
         self.large_objects: object = None
         """descriptors that it has open (``catalog/large_objects``)"""
+        self.speculates = False
+        """a row of INSERT … ON CONFLICT goes into its indexes, and may be taken back yet"""
+        self.withdrawn: set[tuple[int, int]] = set()
+        """(relation file, row address) of such rows that were taken back"""
         self.on_commit: list[tuple[int, Callable[[Lsn], None]]] = []
         self.on_undo: list[tuple[int, Callable[[], None]]] = []
         """(savepoint level, callback), the levels in order"""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import subprocess
 import threading
@@ -78,6 +79,47 @@ def all_caught_up(cluster: Cluster) -> bool:
     status = cluster.status()
     vdl = status["volume"].get("vdl", 0)
     return bool(vdl) and all(n["state"] == "up" and n["scl"] >= vdl for n in status["storage_nodes"])
+
+
+def kill_while_writing(
+    cluster: Cluster,
+    seed: int,
+    rows: int,
+    write: Callable[[psycopg.Connection[tuple[object, ...]], int], None],
+    check: Callable[[list[int]], None],
+    times: int = 3,
+) -> None:
+    """SIGKILL the writer while a client makes steps, each of ``rows`` numbers: ``write(connection, first number)``.
+    After each restart ``check`` is given the first numbers of the steps that were answered; at last nothing is wrong in
+    the database."""
+    rng = random.Random(seed)
+    print(f"seed {seed}")
+    acknowledged: list[int] = []
+
+    def client(first: int) -> None:
+        try:
+            with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
+                while True:
+                    write(connection, first)
+                    acknowledged.append(first)
+                    first += rows
+        except psycopg.OperationalError:
+            return
+
+    for _ in range(times):
+        goal = len(acknowledged) + rng.randint(3, 8)
+        begin = (max(acknowledged) + 20 * rows) if acknowledged else 0
+        thread = threading.Thread(target=client, args=(begin,), daemon=True)
+        thread.start()
+        wait_for(lambda goal=goal: len(acknowledged) >= goal, "steps of the client")  # type: ignore[misc]
+        time.sleep(rng.random() * 0.05)  # the kill's moment, drawn from the seed
+        cluster.kill(cluster.writer.id)
+        thread.join(60)
+        assert not thread.is_alive(), "a client hangs"
+        cluster.start_instance(cluster.writer.id)
+        cluster.wait_ready()
+        check(acknowledged)
+    assert_sound(cluster)
 
 
 @dataclass

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import random
-import threading
-import time
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import psycopg
 import pytest
 
 from aurora.programs.supervisor import Cluster
-from tests.cluster.support import assert_sound, wait_for
+from tests.cluster.support import kill_while_writing
 
 pytestmark = pytest.mark.cluster
 
@@ -27,38 +26,15 @@ def test_indexes_agree_with_the_table_after_kills(make_cluster: Callable[..., Cl
         connection.execute("CREATE INDEX t_k ON t USING hash (k)")
         connection.execute("CREATE UNIQUE INDEX t_live ON t (lower(k), id) WHERE live")
         connection.execute("CREATE INDEX t_v ON t ((v % 10))")
-    rng = random.Random(SEED)
-    print(f"seed {SEED}")
-    acknowledged: list[int] = []
 
-    def write(first: int) -> None:
-        try:
-            with psycopg.connect(cluster.dsn(), autocommit=True) as client:
-                while True:
-                    client.execute(
-                        f"INSERT INTO t SELECT n, 'K' || n % {KEYS}, n, n % 3 = 0"
-                        f" FROM generate_series({first}, {first + ROWS - 1}) n"
-                    )
-                    client.execute("UPDATE t SET v = v + 1, live = NOT live WHERE id = %s", (first,))
-                    acknowledged.append(first)
-                    first += ROWS
-        except psycopg.OperationalError:
-            return
+    def write(client: psycopg.Connection[Any], first: int) -> None:
+        client.execute(
+            f"INSERT INTO t SELECT n, 'K' || n % {KEYS}, n, n % 3 = 0"
+            f" FROM generate_series({first}, {first + ROWS - 1}) n"
+        )
+        client.execute("UPDATE t SET v = v + 1, live = NOT live WHERE id = %s", (first,))
 
-    for _ in range(3):
-        goal = len(acknowledged) + rng.randint(4, 9)
-        begin = (max(acknowledged) + 20 * ROWS) if acknowledged else 0
-        thread = threading.Thread(target=write, args=(begin,), daemon=True)
-        thread.start()
-        wait_for(lambda goal=goal: len(acknowledged) >= goal, "inserts")  # type: ignore[misc]
-        time.sleep(rng.random() * 0.05)  # the kill's moment, drawn from the seed
-        cluster.kill(cluster.writer.id)
-        thread.join(60)
-        assert not thread.is_alive(), "a client hangs"
-        cluster.start_instance(cluster.writer.id)
-        cluster.wait_ready()
-        check(cluster, acknowledged)
-    assert_sound(cluster)
+    kill_while_writing(cluster, SEED, ROWS, write, partial(check, cluster))
 
 
 def check(cluster: Cluster, acknowledged: list[int]) -> None:

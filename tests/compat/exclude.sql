@@ -93,3 +93,12 @@ CREATE TABLE bad (a int, EXCLUDE USING nothing (a WITH =));
 CREATE TABLE bad (a int, EXCLUDE USING btree (b WITH =));
 CREATE TABLE bad (a int, b int, EXCLUDE USING hash (a WITH =, b WITH =));
 DROP TABLE booking, ex_b, ex_h, ex_s, ex_c, ex_i, ex_w, ex_o, ex_d;
+-- An operator of a schema with a name that has to be quoted
+CREATE SCHEMA "a ""b";
+CREATE OPERATOR "a ""b".=== (LEFTARG = int4, RIGHTARG = int4, FUNCTION = int4eq, COMMUTATOR = OPERATOR("a ""b".===));
+CREATE TABLE ex_q (a int, EXCLUDE USING btree (a WITH OPERATOR("a ""b".===)));
+CREATE TABLE ex_q (a int, EXCLUDE USING btree (a WITH OPERATOR("a ""b".=)));
+CREATE TABLE ex_q (a int, EXCLUDE USING btree (a WITH OPERATOR(pg_catalog.=)));
+INSERT INTO ex_q VALUES (1), (1);
+DROP TABLE ex_q;
+DROP SCHEMA "a ""b" CASCADE;

@@ -191,3 +191,15 @@ select count(*) from gin_nan where f @> '{0}' and t @> '{24:00:00}';
 select id from gin_nan where f && '{7,9}' order by id;
 reset enable_seqscan;
 drop table gin_nan;
+-- A prefix that is longer than what is kept of an item
+CREATE TABLE g_long (id int, d tsvector);
+INSERT INTO g_long SELECT n, array_to_tsvector(ARRAY[repeat('a', 1100 + 10 * n) || n, 'b']) FROM generate_series(1, 60) n;
+CREATE INDEX g_long_d ON g_long USING gin (d);
+SET enable_seqscan = off;
+SELECT count(*) FROM g_long WHERE d @@ (repeat('a', 1190) || ':*')::tsquery;
+SELECT count(*) FROM g_long WHERE d @@ (repeat('a', 1250) || ':*')::tsquery;
+SELECT id FROM g_long WHERE d @@ (repeat('a', 1300) || '20:*')::tsquery;
+SELECT count(*) FROM g_long WHERE d @@ (repeat('a', 1183) || ':*')::tsquery AND d @@ '!c'::tsquery;
+SELECT count(*) FROM g_long WHERE d @@ '!c'::tsquery AND d @@ 'b & !x'::tsquery;
+RESET enable_seqscan;
+DROP TABLE g_long;

@@ -141,3 +141,24 @@ select id, at <-> '(1e300,0)' from gist_edges where id > 400 order by at <-> '(1
 select at <-> '(5,5)' from (select at from gist_edges order by at <-> '(5,5)' offset 298) s;
 reset enable_seqscan;
 drop table gist_edges;
+
+-- Infinities: the distance of one from itself is no number, and large ones are ordered as they are.
+create table gist_far (id int, p point);
+insert into gist_far values (1, '(Infinity,0)'), (2, '(-Infinity,0)'), (3, '(1,1)'), (4, '(1.3e308,0)'), (5, '(1.25e308,0)'), (6, '(Infinity,Infinity)'), (7, '(0,-Infinity)'), (8, null), (9, '(NaN,Infinity)');
+create index gist_far_p on gist_far using gist (p);
+create index gist_far_s on gist_far using spgist (p);
+set enable_seqscan = off;
+select id, p <-> '(0,0)' from gist_far where id in (1, 3, 4, 5, 8, 9) order by p <-> '(0,0)', id;
+select id, p <-> '(Infinity,0)' from gist_far order by p <-> '(Infinity,0)', id;
+select id, p <-> '(-Infinity,Infinity)' from gist_far order by p <-> '(-Infinity,Infinity)', id;
+drop index gist_far_p;
+select id, p <-> '(0,0)' from gist_far where id in (1, 3, 4, 5, 8, 9) order by p <-> '(0,0)', id;
+select id, p <-> '(Infinity,0)' from gist_far order by p <-> '(Infinity,0)', id;
+reset enable_seqscan;
+select pg_index_column_has_property('gist_far_s', 1, 'distance_orderable');
+drop table gist_far;
+create table gist_kinds (r int4range, b box, t text);
+create index gist_kinds_rb on gist_kinds using gist (r, b);
+create index gist_kinds_t on gist_kinds using spgist (t);
+select pg_index_column_has_property('gist_kinds_rb', n, 'distance_orderable'), pg_index_column_has_property('gist_kinds_t', n, 'distance_orderable') from generate_series(1, 2) n;
+drop table gist_kinds;

@@ -1,12 +1,14 @@
-"""Building a B-tree: in bounded memory, level by level, others run meanwhile."""
+"""Building a B-tree or a GIN index: in bounded memory, level by level, others run meanwhile."""
 
 from __future__ import annotations
 
 import gc
 import random
+import tracemalloc
 from typing import Any
 
 import pytest
+import test_index_trees
 from support_access import INT4, TEXT, FakeSession, create, describe, make_storage
 
 from aurora.errors import QueryCanceled, UniqueViolation
@@ -104,4 +106,36 @@ def test_a_repeated_key_is_found_across_files(unused: int) -> None:
     with pytest.raises(UniqueViolation):
         build_index(txn, table, describe(1000, [INT4, TEXT], [((1,), True)]).indexes[0])
     storage.txns.abort(txn)
+    assert INSTANCE.used_bytes == unused
+
+
+def test_a_gin_build_stays_within_its_memory(unused: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also after it has moved rows to files; what it counts is about what it takes."""
+    desc = test_index_trees.described(())
+    storage = test_index_trees.make_storage(frames=4096)
+    storage.mtr.verify = False
+    table = create(storage, desc)
+    rng = random.Random(6)
+    txn = storage.txns.begin()
+    table.insert_many(txn, [(n, [rng.randrange(3000) for _ in range(6)], None) for n in range(40_000)])
+    storage.txns.commit(txn)
+    peak, charge = 0, INSTANCE.charge
+
+    def noted(count: int) -> None:
+        nonlocal peak
+        charge(count)
+        peak = max(peak, INSTANCE.used_bytes)
+
+    monkeypatch.setattr(INSTANCE, "charge", noted)
+    before = TEMP_STATISTICS.files
+    limit_kb = 1024
+    txn = storage.txns.begin(session=Session(limit_kb))
+    tracemalloc.start()
+    build_index(txn, table, test_index_trees.GIN)
+    _, taken = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    storage.txns.commit(txn)
+    assert TEMP_STATISTICS.files > before + 3
+    assert peak - unused < 2 * limit_kb * 1024
+    assert taken < 6 * limit_kb * 1024
     assert INSTANCE.used_bytes == unused

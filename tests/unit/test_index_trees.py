@@ -4,6 +4,7 @@ mini-transaction."""
 from __future__ import annotations
 
 import random
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from aurora.kernels import arena as arena_kernel
 from aurora.kernels import redo
+from compute_node.access.dead_rows import DeadRows
 from compute_node.access.gin import entries
 from compute_node.access.gin.entries import compacted, entries_of, gathered, item_key, without
 from compute_node.access.gist.pages import ROOT
@@ -184,15 +186,16 @@ def test_entries_of_one_item_are_packed() -> None:
     assert sum(map(len, packed)) < 4 * len(tids)
     single = sorted(entry for tid in tids for entry in entries_of(key, np.array([tid], dtype=np.int64)))
     assert compacted(single) == packed
-    dead = tids[::3]
-    bits: dict[int, bytes] = {}
-    for tid in dead.tolist():
-        block, slot = tid >> 16, tid & 0xFFFF
-        held = bytearray(bits.get(block, bytes(32)))
-        held[slot >> 3] |= 1 << (slot & 7)
-        bits[block] = bytes(held)
+    dead = tids[::3].tolist()
+    known = DeadRows()
+    for block, those in groupby(dead, key=lambda tid: tid >> 16):
+        held = bytearray(32)
+        for tid in those:
+            held[(tid & 0xFFFF) >> 3] |= 1 << (tid & 7)
+        known.add(block, bytes(held), 1)
+    assert list(known) == dead
     for given in (packed, single):
-        kept, removed = without(given, dead, bits)
+        kept, removed = without(given, known.has)
         assert removed == len(dead)
-        assert gathered(kept).tolist() == sorted(set(tids.tolist()) - set(dead.tolist()))
+        assert gathered(kept).tolist() == sorted(set(tids.tolist()) - set(dead))
     assert entries.key_bytes(packed[0]) == len(key)

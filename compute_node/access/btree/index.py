@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from compute_node.access.dead_rows import DeadRows
     from compute_node.access.index_access import KeyedRows
     from compute_node.access.table import Table
+    from compute_node.work.account import Area
 
 
 KEYS_AT_ONCE = 512
@@ -111,7 +112,7 @@ class BTreeIndex(IndexAccess):
                 return [row for batch in found for row in batch]
             self._load(rows)
 
-    def tids(self, keys: Sequence[ScanKey], backward: bool = False) -> Iterator[list[int]]:
+    def tids(self, keys: Sequence[ScanKey], backward: bool = False, area: Area | None = None) -> Iterator[list[int]]:
         """See ``IndexAccess``: equality (or IS NULL) on leading columns, then bounds on the next one. A batch a
         leaf."""
         limits = byte_range(self.codec, keys)

@@ -26,6 +26,7 @@ from aurora.kernels.python.btree import (
     SPECIAL_BYTES,
 )
 from aurora.page import HEADER_BYTES, OFF_FLAGS, OFF_KIND, PAGE_BYTES, PageKind
+from compute_node.access.index_build import PARENT_BYTES
 from compute_node.access.page_reuse import find_deleted, take_block
 from compute_node.hub import HUB
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from compute_node.access.dead_rows import DeadRows
     from compute_node.access.extents import RelationFile
     from compute_node.access.storage import Storage
+    from compute_node.work.account import Area
 
 
 SPLIT_REDO_BYTES = 4 * PAGE_BYTES
@@ -133,21 +135,17 @@ class BTreeWriter:
         block = self._descend(item, 0)
         if self.head(block)[2] or self.finish_split(block) or self.root() == block:
             return 0
-        new_block, pinned = self._new_block(), []
+        new_block = self._new_block()
         try:
-            for each in (block, new_block):
-                frame = self.frame(each)
-                self._cache.arena.pin(frame)
-                pinned.append(frame)
-            # The kernel looks whether the page is the rightmost one still; whoever came in between may have the key.
-            done = self._tree.split_right(block, new_block, run, start, unique)
+            with self._cache.pinned(map(self._file.map.page_no, (block, new_block))):
+                # The kernel looks whether the page is the rightmost one still; whoever came in between may have the
+                # key.
+                done = self._tree.split_right(block, new_block, run, start, unique)
             if done > 0:
                 new_block = -1
         finally:
             if new_block >= 0:
                 self._file.spare.append(new_block)
-            for frame in pinned:
-                self._cache.arena.unpin(frame)
         if done > 0:
             self.finish_split(block)
         return max(done, 0)
@@ -234,23 +232,17 @@ class BTreeWriter:
         self._storage.volume.reserve(SPLIT_REDO_BYTES)
         is_root = self.root() == block
         new_blocks: list[int] = []
-        pinned: list[int] = []
         try:
             for _ in range(2 if is_root else 1):
                 new_blocks.append(self._new_block())
             blocks = [block, *new_blocks, *([0] if is_root else [])]
-            for each in blocks:
-                frame = self.frame(each)
-                self._cache.arena.pin(frame)
-                pinned.append(frame)
-            if not self._still_needs_split(block, new_item, is_root):
-                return
-            self._write_split(blocks, pinned, new_item)
-            new_blocks.clear()
+            with self._cache.pinned(map(self._file.map.page_no, blocks)) as frames:
+                if not self._still_needs_split(block, new_item, is_root):
+                    return
+                self._write_split(blocks, frames, new_item)
+                new_blocks.clear()
         finally:
             self._file.spare.extend(new_blocks)
-            for frame in pinned:
-                self._cache.arena.unpin(frame)
         if not is_root:
             self.finish_split(block)
 
@@ -326,15 +318,18 @@ class BTreeWriter:
 
     # Bulk load
 
-    def load(self, leaves: Iterable[tuple[bytes, bytes]]) -> None:
+    def load(self, leaves: Iterable[tuple[bytes, bytes]], area: Area | None = None) -> None:
         """Build the tree of its leaves, each with its high key, for blocks 1, 2 … in key order, bottom up: level by
-        level. Block 0 points at the root at last: nobody reads the tree before."""
+        level. Block 0 points at the root at last: nobody reads the tree before. ``area``: what it keeps of the leaves
+        is counted there."""
         self._append(0, build_meta(self._file.relfile, 0))
         parents: list[bytes] = []
         separator, block = b"", 1
         for image, high in leaves:
             self._append(block, image)
             parents.append(separator + block.to_bytes(4, "little"))
+            if area is not None:
+                area.add(PARENT_BYTES + len(parents[-1]))
             separator, block = high, block + 1
             HUB.pulse()
         level, first = 0, 1

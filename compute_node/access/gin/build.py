@@ -13,21 +13,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aurora.kernels import entries as entries_kernel
-from compute_node.access.btree.build import entry_batches, leaves, live_rows, sort_entries, take_turn
-from compute_node.access.gin.entries import (
-    NO_ITEMS,
-    NULL_VALUE,
-    category_key,
-    entries_of,
-    gathered,
-    key_bytes,
-)
+from aurora.kernels.python.btree import pack_tid
+from compute_node.access.btree.build import leaves
+from compute_node.access.gin.entries import NO_ITEMS, NULL_VALUE, category_key, entries_of, gathered, key_bytes
+from compute_node.access.index_build import EntrySort, live_rows, take_turn
 from compute_node.hub import HUB
 from compute_node.txn.transaction import Txn
-from compute_node.work.account import KB, Account, Area
-from compute_node.work.sorting import Sorter, itself
-from compute_node.work.spill import TempFile, setting_of, temp_usage
+from compute_node.work.account import value_bytes
 
 if TYPE_CHECKING:
     from aurora.datum import Datum, Row
@@ -35,9 +27,11 @@ if TYPE_CHECKING:
     from compute_node.access.gin.index import GinIndex
 
 ITEM_BYTES = 230
-"""What an item takes in memory, beside its bytes, with the list of its rows."""
-ROW_BYTES = 9
-"""What a row of an item takes there."""
+"""What an item takes in memory, beside its own and its key's bytes, with the list of its rows."""
+ENTRY_BYTES = 9
+"""What a row takes in the list of an item."""
+ADDRESS_BYTES = 32
+"""What a row's address takes, which its items share."""
 ITEMS_A_TURN = 1000
 
 
@@ -47,36 +41,43 @@ class _Rows:
     def __init__(self, index: GinIndex) -> None:
         self._index = index
         self._of_item: list[dict[Datum, list[int]]] = [{} for _ in index.classes]
-        self._others: dict[bytes, list[int]] = {}
+        self._of_key: dict[bytes, list[int]] = {}
         self.bytes = 0
+        """what they take in memory"""
 
     def add(self, rows: list[Row]) -> None:
         """Keys with their rows' addresses."""
+        count = 0
         for column, gin in enumerate(self._index.classes):
             items_of, found = gin.items, self._of_item[column]
-            count = 0
-            before = len(found)
             for row in rows:
                 value, tid = row[column], row[-1]
                 items = () if value is None else items_of(value)
-                count += len(items)
+                count += len(items) or 1
                 for item in items:
                     try:
                         found[item].append(tid)
                     except KeyError:
                         found[item] = [tid]
+                        self.bytes += ITEM_BYTES + value_bytes(item)
                     except TypeError:
                         # It has no hash.
-                        self._others.setdefault(self._index.key_of(column, item), []).append(tid)
+                        self._add_key(self._index.key_of(column, item), tid)
                 if not items:
-                    key = category_key(column, NULL_VALUE if value is None else NO_ITEMS)
-                    self._others.setdefault(key, []).append(tid)
-            self.bytes += ROW_BYTES * count + ITEM_BYTES * (len(found) - before) + ROW_BYTES * len(rows)
+                    self._add_key(category_key(column, NULL_VALUE if value is None else NO_ITEMS), tid)
+            HUB.pulse()
+        self.bytes += ENTRY_BYTES * count + ADDRESS_BYTES * len(rows)
 
-    def take(self) -> EntryRun:
-        """All entries, sorted; nothing is kept."""
-        run: EntryRun = entries_kernel.EntryRun()
-        rows_of = self._others
+    def _add_key(self, key: bytes, tid: int) -> None:
+        try:
+            self._of_key[key].append(tid)
+        except KeyError:
+            self._of_key[key] = [tid]
+            self.bytes += ITEM_BYTES + value_bytes(key)
+
+    def put(self, run: EntryRun) -> None:
+        """All entries into a run; nothing is kept."""
+        rows_of = self._of_key
         for column, found in enumerate(self._of_item):
             while found:
                 # Items of one key may differ for Python: NaN does from itself.
@@ -88,50 +89,30 @@ class _Rows:
                     rows_of[key] = tids
                 if len(found) % ITEMS_A_TURN == 0:
                     HUB.pulse()
-        for number, (key, tids) in enumerate(rows_of.items()):
-            self._put(run, key, tids)
-            if number % ITEMS_A_TURN == 0:
+        while rows_of:
+            key, tids = rows_of.popitem()
+            if len(tids) == 1:
+                run.add((key + pack_tid(tids[0]),), False)
+            else:
+                run.add(entries_of(key, np.unique(np.array(tids, dtype=np.int64))), False)
+            if len(rows_of) % ITEMS_A_TURN == 0:
                 HUB.pulse()
-        rows_of.clear()
         self.bytes = 0
-        sort_entries(run)
-        return run
-
-    @staticmethod
-    def _put(run: EntryRun, key: bytes, tids: list[int]) -> None:
-        if len(tids) == 1:
-            run.add((key + tids[0].to_bytes(6, "big"),), False)
-        else:
-            run.add(entries_of(key, np.unique(np.array(tids, dtype=np.int64))), False)
 
 
 def build_gin(index: GinIndex, txn: Txn) -> None:
     """See ``IndexAccess.build``. Entries past ``maintenance_work_mem`` are sorted in files."""
-    account = Account()
-    area = Area(account, setting_of(txn.session, "maintenance_work_mem") * KB)
-    usage = temp_usage(txn.session)
-    sorter = Sorter([(itself, False)], area, lambda: TempFile(account, usage), tuples=False)
     rows = _Rows(index)
-    try:
-        charged = 0
+    with EntrySort(txn) as sort:
         for batch in live_rows(txn, index):
             rows.add(batch)
-            full = area.add(rows.bytes - charged)
-            charged = rows.bytes
-            if full:
-                sorter.add_run(entry_batches(rows.take()))
-                area.take_back(charged)
-                charged = 0
+            if sort.is_full(rows.bytes):
+                rows.put(sort.run)
+                sort.spill()
             take_turn(txn)
-        run = rows.take()
-        more: Iterator[list[bytes]] = iter(())
-        if sorter.file_bytes:
-            sorter.add_run(entry_batches(run))
-            run.clear()
-            more = _joined(sorter.finish())
-        index.writer.load(leaves(txn, index.tree, run, more))
-    finally:
-        account.close()
+        rows.put(sort.run)
+        run, more = sort.finish()
+        index.writer.load(leaves(txn, index.tree, run, _joined(more)), sort.area)
 
 
 def _joined(batches: Iterator[list[bytes]]) -> Iterator[list[bytes]]:
@@ -149,7 +130,8 @@ def _joined(batches: Iterator[list[bytes]]) -> Iterator[list[bytes]]:
         if len(found):
             yield found
         HUB.pulse()
-    yield _together(key, held)
+    if held:
+        yield _together(key, held)
 
 
 def _together(key: bytes, entries: list[bytes]) -> list[bytes]:

@@ -13,7 +13,7 @@ Entries of one item are in the order of their first addresses; the rows of one m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import blake2b
 from typing import Final
 
@@ -31,6 +31,8 @@ ROWS_MAX: Final = 256
 ITEM_BYTES_MAX: Final = 1200
 """Bytes of an item as it is kept; doubled by escapes it leaves room for a row address and a distance."""
 _HASH_BYTES: Final = 16
+_BEGINNING_BYTES: Final = ITEM_BYTES_MAX - _HASH_BYTES
+"""Of a long item"""
 _SLOTS: Final = (1 << SLOT_BITS) - 1
 _END: Final = b"\0\0"
 _WIDTHS: Final = {1: "<u1", 2: "<u2", 4: "<u4", 8: "<u8"}
@@ -39,7 +41,7 @@ Tids = NDArray[np.int64]
 
 def shortened(item: bytes) -> bytes:
     """What stands for an item that is longer than ``ITEM_BYTES_MAX``: its beginning and a hash."""
-    return item[: ITEM_BYTES_MAX - _HASH_BYTES] + blake2b(item, digest_size=_HASH_BYTES).digest()
+    return item[:_BEGINNING_BYTES] + blake2b(item, digest_size=_HASH_BYTES).digest()
 
 
 def item_key(column: int, item: bytes) -> bytes:
@@ -50,8 +52,8 @@ def item_key(column: int, item: bytes) -> bytes:
 
 
 def item_prefix(column: int, prefix: bytes) -> bytes:
-    """What the keys of all items begin with that begin so."""
-    return bytes((column, ITEM)) + prefix.replace(b"\0", b"\0\xff")
+    """What the keys of all items begin with that begin so; of long items there is the beginning alone."""
+    return bytes((column, ITEM)) + prefix[:_BEGINNING_BYTES].replace(b"\0", b"\0\xff")
 
 
 def category_key(column: int, category: int) -> bytes:
@@ -141,27 +143,24 @@ def compacted(entries: Sequence[bytes]) -> list[bytes]:
     return found
 
 
-def without(entries: Sequence[bytes], dead: Tids, bits: dict[int, bytes]) -> tuple[list[bytes], int]:
-    """(the entries without the rows that are dead, how many these are). ``dead`` has them in order, ``bits`` by block:
-    slot s is dead if bit s & 7 of byte s >> 3 is set."""
+def without(entries: Sequence[bytes], is_dead: Callable[[int], bool]) -> tuple[list[bytes], int]:
+    """(the entries without the rows that are dead, how many these are)."""
     kept: list[bytes] = []
     removed = 0
     for entry in entries:
         end = key_bytes(entry)
         if len(entry) == end + TID_BYTES:
-            tid = first_tid(entry, end)
-            block, slot = bits.get(tid >> 16, b""), tid & 0xFFFF
-            if slot >> 3 < len(block) and block[slot >> 3] >> (slot & 7) & 1:
+            if is_dead(first_tid(entry, end)):
                 removed += 1
             else:
                 kept.append(entry)
             continue
         tids = tids_of(entry, end)
-        alive = tids[~np.isin(tids, dead, assume_unique=True)]
+        alive = [tid for tid in tids.tolist() if not is_dead(tid)]
         if len(alive) == len(tids):
             kept.append(entry)
             continue
         removed += len(tids) - len(alive)
-        if len(alive):
-            kept += entries_of(entry[:end], alive)
+        if alive:
+            kept += entries_of(entry[:end], np.array(alive, dtype=np.int64))
     return kept, removed

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,7 +38,7 @@ from compute_node.access.gin.entries import (
     shortened,
     without,
 )
-from compute_node.access.gin.search import find
+from compute_node.access.gin.search import ALL, find
 from compute_node.access.index_access import IndexAccess, ScanKey
 from compute_node.hub import HUB
 from compute_node.relations.access_methods import GIN
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from aurora.kernels.python.entries import EntryRun
     from compute_node.access.dead_rows import DeadRows
     from compute_node.access.table import Table
+    from compute_node.work.account import Area
 
 _ROW_HEADER_BYTES = 8
 _ROW_BYTES_MAX = 2712
@@ -118,21 +120,27 @@ class GinIndex(IndexAccess):
         """There is no whole key to look up."""
         raise InvariantViolation(f"look-up of a whole key in GIN index {self.desc.name}")
 
-    def tids(self, keys: Sequence[ScanKey], backward: bool = False) -> Iterator[list[int]]:
+    def tids(self, keys: Sequence[ScanKey], backward: bool = False, area: Area | None = None) -> Iterator[list[int]]:
         """See ``IndexAccess``; in the order of the table."""
+        searches = [(self.classes[key.column].search(key.strategy, key.value), key.column) for key in keys]
+        # What asks nothing would read the whole index.
+        asking = [each for each in searches if each[0] != ALL] or searches[:1]
         found: Tids | None = None
-        for key in keys:
-            search = self.classes[key.column].search(key.strategy, key.value)
-            tids = find(search, key.column, self._read)
+        for search, column in asking:
+            tids = find(search, column, partial(self._read, area))
             found = tids if found is None else np.intersect1d(found, tids, assume_unique=True)
             if not len(found):
                 return
         for start in range(0, 0 if found is None else len(found), _BATCH_TIDS):
             yield found[start : start + _BATCH_TIDS].tolist() if found is not None else []
 
-    def _read(self, key: bytes, is_prefix: bool) -> Tids:
-        """The row addresses of the entries whose key is ``key``, or begins so. May wait."""
-        parts = [gathered(entries) for entries in self._entries(key, next_prefix(key))]
+    def _read(self, area: Area | None, key: bytes) -> Tids:
+        """The row addresses of the entries that begin with ``key``, counted in ``area``. May wait."""
+        parts: list[Tids] = []
+        for entries in self._entries(key, next_prefix(key)):
+            parts.append(gathered(entries))
+            if area is not None:
+                area.add(parts[-1].nbytes)
         if not parts:
             return _NO_TIDS
         return parts[0] if len(parts) == 1 else np.unique(np.concatenate(parts))
@@ -168,15 +176,18 @@ class GinIndex(IndexAccess):
             for column, value in enumerate(key or ()):
                 for each in self.keys_of(column, value):
                     found.setdefault(each, []).append(tid)
+            HUB.pulse()
         run: EntryRun = entries_kernel.EntryRun()
         for each, those in found.items():
             run.add(entries_of(each, np.unique(np.array(those, dtype=np.int64))), False)
+            HUB.pulse()
         run.sort()
         self._insert(run)
 
     def _insert(self, run: EntryRun) -> None:
         at, total = 0, len(run)
         while at < total:
+            HUB.pulse()
             self.table.reserve_write()
             done = self.tree.insert_run(run, at, NO_CHECK)
             if done < 0:
@@ -213,14 +224,13 @@ class GinIndex(IndexAccess):
     def remove(self, dead: DeadRows, breathe: Callable[[], None]) -> int:
         """See ``IndexAccess``: leaf after leaf by their right links. Entries that come to belong further right are
         entered there before they go."""
-        gone = np.unique(np.fromiter(dead, dtype=np.int64, count=dead.count))
         removed = count = 0
         moved: set[bytes] = set()
         beyond: list[bytes] = []
 
         def alive(entries: list[bytes]) -> list[bytes] | None:
             nonlocal count, beyond
-            kept, count = without(entries, gone, dead.bits)
+            kept, count = without(entries, dead.has)
             found = _packed(kept) if count else []
             beyond = self._beyond(block, found)
             return found[: len(found) - len(beyond)] if count and moved.issuperset(beyond) else None

@@ -69,14 +69,14 @@ def either(parts: Iterable[Search]) -> Search:
     return ALL if ALL in kept else kept[0] if len(kept) == 1 else Either(tuple(kept))
 
 
-def find(search: Search, column: int, read: Callable[[bytes, bool], Tids]) -> Tids:
-    """The row addresses that a search of a column gives: in order, each once. ``read`` gives those of the keys that are
-    (begin with, if its second argument says so) its first one; it may wait."""
+def find(search: Search, column: int, read: Callable[[bytes], Tids]) -> Tids:
+    """The row addresses that a search of a column gives: in order, each once. ``read`` gives those of the entries that
+    begin so; it may wait."""
     match search:
         case Item(data, prefix):
-            return read(item_prefix(column, data), True) if prefix else read(item_key(column, data), False)
+            return read(item_prefix(column, data) if prefix else item_key(column, data))
         case Category(number):
-            return read(category_key(column, number), True)
+            return read(category_key(column, number))
         case Both(parts):
             found = find(parts[0], column, read)
             for part in parts[1:]:
@@ -88,5 +88,5 @@ def find(search: Search, column: int, read: Callable[[bytes, bool], Tids]) -> Ti
             each = [find(part, column, read) for part in parts]
             return np.unique(np.concatenate(each)) if each else np.empty(0, dtype=np.int64)
         case _:
-            kinds = [read(category_key(column, category), True) for category in range(NULL_VALUE)]
+            kinds = [read(category_key(column, category)) for category in range(NULL_VALUE)]
             return np.unique(np.concatenate(kinds))

@@ -14,52 +14,28 @@ import struct
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from aurora.kernels import entries as entries_kernel
-from compute_node.access.btree.build import entry_batches, live_rows, sort_entries, take_turn
 from compute_node.access.gist.keys import Keys
 from compute_node.access.gist.pages import ENTRY, FILL_BYTES, LEAF, entry, page_image
+from compute_node.access.index_build import BATCH_ROWS, PARENT_BYTES, EntrySort, live_rows, take_turn
 from compute_node.hub import HUB
 from compute_node.txn.transaction import Txn
-from compute_node.work.account import KB, Account, Area
-from compute_node.work.sorting import Sorter, itself
-from compute_node.work.spill import TempFile, setting_of, temp_usage
+from compute_node.work.account import Area
 
 if TYPE_CHECKING:
-    from aurora.kernels.python.entries import EntryRun
     from compute_node.access.gist.index import GistIndex
 
 _SIZE = struct.Struct(">H")
-CURVE_BYTES_MAX = 512
 
 
 def build_gist(index: GistIndex, txn: Txn) -> None:
     """See ``IndexAccess.build``. Entries past ``maintenance_work_mem`` are sorted in files."""
-    account = Account()
-    area = Area(account, setting_of(txn.session, "maintenance_work_mem") * KB)
-    usage = temp_usage(txn.session)
-    sorter = Sorter([(itself, False)], area, lambda: TempFile(account, usage), tuples=False)
-    run: EntryRun = entries_kernel.EntryRun()
-    try:
-        charged = 0
+    with EntrySort(txn) as sort:
         for rows in live_rows(txn, index):
-            run.add(_placed(index, rows), False)
-            full = area.add(run.bytes - charged)
-            charged = run.bytes
-            if full:
-                sort_entries(run)
-                sorter.add_run(entry_batches(run))
-                run.clear()
-                charged = 0
+            sort.run.add(_placed(index, rows), False)
+            if sort.is_full(sort.run.bytes) and len(sort.run) > BATCH_ROWS:
+                sort.spill()
             take_turn(txn)
-        sort_entries(run)
-        batches = entry_batches(run)
-        if sorter.file_bytes:
-            sorter.add_run(batches)
-            run.clear()
-            batches = sorter.finish()
-        _load(index, txn, (each for batch in batches for each in batch))
-    finally:
-        account.close()
+        _load(index, txn, (each for batch in sort.batches() for each in batch), sort.area)
 
 
 def _placed(index: GistIndex, rows: list[tuple[object, ...]]) -> list[bytes]:
@@ -68,14 +44,14 @@ def _placed(index: GistIndex, rows: list[tuple[object, ...]]) -> list[bytes]:
     keys = [forms.of(row[:-1]) for row in rows]
     found: list[bytes] = []
     for row, key, place in zip(rows, keys, forms.curves(keys), strict=True):
-        tid, curve = row[-1], place[:CURVE_BYTES_MAX]
+        tid, curve = row[-1], place
         found.append(curve + entry(tid >> 16, tid & 0xFFFF, encoded(key)) + _SIZE.pack(len(curve)))  # type: ignore[operator]
     return found
 
 
-def _load(index: GistIndex, txn: Txn, placed: Iterator[bytes]) -> None:
+def _load(index: GistIndex, txn: Txn, placed: Iterator[bytes], area: Area) -> None:
     """Leaves in the order of the curve, level by level up to the root, which is written last: nobody reads the tree
-    before."""
+    before. The entries of a level are counted in ``area``."""
     tree = index.tree
     tree.begin()
     entries: Iterator[bytes] = (each[_SIZE.unpack_from(each, len(each) - 2)[0] : -2] for each in placed)
@@ -87,6 +63,7 @@ def _load(index: GistIndex, txn: Txn, placed: Iterator[bytes]) -> None:
         for following in pages:
             take_turn(txn)
             above.append(_write(index, block, flags, held))
+            area.add(PARENT_BYTES + len(above[-1]))
             block, held = block + 1, following
         if not above:
             tree.put_root(page_image(index.relfile, flags, 0, 0, held))

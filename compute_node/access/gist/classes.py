@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from math import isfinite
 from typing import Final
 from zlib import crc32
 
@@ -51,8 +52,7 @@ Distance = Callable[[Key], float]
 @dataclass(frozen=True, slots=True)
 class GistClass:
     """``key``: of a value; ``test``: of a condition (strategy, value); ``distance``: of an ordering operator's right
-    side, from the nearest point that a key bounds. ``exact``: of a leaf's key that is the value's own. ``fetch``: the
-    index has the values themselves, as PostgreSQL sees it."""
+    side, from the nearest point that a key bounds. ``exact``: of a leaf's key that is the value's own."""
 
     form: Form
     key: Callable[[Datum], Key]
@@ -80,8 +80,8 @@ def _always(key: Key, leaf: bool) -> bool:
 # Geometry
 
 _SLACK: Final = 1.0e-6
-_FAR: Final = 1.2e308
-"""Distances above it are not computed."""
+FAR: Final = 1.2e308
+"""Distances from there on are not computed: of keys such a one says no more than that it is not nearer."""
 _SAME = 6
 
 
@@ -148,12 +148,13 @@ def _point_test(strategy: int, value: Datum) -> Test:
 
 def _box_distance(value: Datum) -> Distance:
     x, y = value
-    if x != x or y != y:
+    if not (isfinite(x) and isfinite(y)):
+        # The rows are measured: an infinity less itself is no number.
         return lambda key: float("nan")
 
     def far(key: Box) -> float:
         across, along = max(0.0, key[0] - x, x - key[2]), max(0.0, key[1] - y, y - key[3])
-        return float("inf") if across > _FAR or along > _FAR else hypot(across, along)
+        return FAR if across >= FAR or along >= FAR else hypot(across, along)
 
     return far
 

@@ -15,7 +15,7 @@ from aurora.errors import InvariantViolation
 from compute_node.access.gist.build import build_gist
 from compute_node.access.gist.classes import GistClass, Test, gist_class
 from compute_node.access.gist.keys import NULLS, VALUES, KeyForms, Keys
-from compute_node.access.gist.nearest import nearest_rows
+from compute_node.access.gist.nearest import nearest_tids
 from compute_node.access.gist.pages import DELETED, is_deleted
 from compute_node.access.gist.tree import GistTree, Node
 from compute_node.access.index_access import IndexAccess, ScanKey
@@ -23,13 +23,13 @@ from compute_node.access.page_reuse import find_deleted
 from compute_node.hub import HUB
 from compute_node.relations.access_methods import GIST, IS_NULL, NOT_NULL, SPGIST
 from compute_node.relations.descriptors import IndexDesc
-from compute_node.txn.serializable import SerialSnapshot
 from compute_node.txn.transaction import Txn
 
 if TYPE_CHECKING:
     from aurora.kernels.python.clog import Snapshot
     from compute_node.access.dead_rows import DeadRows
     from compute_node.access.table import Table
+    from compute_node.work.account import Area
 
 
 class GistIndex(IndexAccess):
@@ -79,7 +79,7 @@ class GistIndex(IndexAccess):
             return VALUES, None
         return VALUES, self.classes[key.column].test(key.strategy, key.value)
 
-    def tids(self, keys: Sequence[ScanKey], backward: bool = False) -> Iterator[list[int]]:
+    def tids(self, keys: Sequence[ScanKey], backward: bool = False, area: Area | None = None) -> Iterator[list[int]]:
         """See ``IndexAccess``: a batch a leaf, in no order."""
         meets = self.test(keys)
         for node in self.tree.walk(meets):
@@ -88,22 +88,11 @@ class GistIndex(IndexAccess):
             if found:
                 yield found
 
-    def scan_nearest(
-        self,
-        snapshot: Snapshot,
-        keys: Sequence[ScanKey],
-        orders: Sequence[ScanKey],
-        columns: tuple[int, ...],
-        want_tid: bool,
-    ) -> Iterator[list[Row]]:
-        """See ``IndexAccess``."""
-        if type(snapshot) is SerialSnapshot:
-            self.note_span(snapshot, keys)
-            rows = self.scan_nearest(snapshot.plain, keys, orders, columns, True)
-            yield from self.table.noting(snapshot, rows, want_tid)
-            return
-        self.counts.scans += 1
-        yield from nearest_rows(self, snapshot, self.test(keys), orders, columns, want_tid)
+    def nearest(
+        self, snapshot: Snapshot, keys: Sequence[ScanKey], orders: Sequence[ScanKey], area: Area
+    ) -> Iterator[list[int]]:
+        """See ``IndexAccess``: first a few at a time."""
+        return nearest_tids(self, snapshot, self.test(keys), orders, area)
 
     # Writing
 
@@ -131,8 +120,16 @@ class GistIndex(IndexAccess):
         tree = self.tree
         find_deleted(self._storage, self.file, is_deleted)
         start = tree.splits()
-        gone = set(dead)
         removed, empty = 0, set()
+        left: list[bytes] = []
+
+        def alive(node: Node) -> list[bytes] | None:
+            nonlocal left
+            left = node.entries
+            if node.is_leaf:
+                left = [each for at, each in enumerate(node.entries) if not dead.has(node.tid(at))]
+            return None if len(left) == len(node.entries) else left
+
         block = 1
         while block < tree.blocks:
             at = block
@@ -140,12 +137,10 @@ class GistIndex(IndexAccess):
                 breathe()
                 if not tree.is_written(at):
                     break
-                node = tree.rewrite(at, lambda node: _alive(node, gone))
-                if node.is_leaf:
-                    left = _alive(node, gone)
-                    removed += 0 if left is None else len(node.entries) - len(left)
-                    if not (node.entries if left is None else left) and not is_deleted_node(node):
-                        empty.add(at)
+                node = tree.rewrite(at, alive)
+                removed += len(node.entries) - len(left)
+                if not left and node.is_leaf and not node.flags & DELETED:
+                    empty.add(at)
                 at = node.right if node.number > start and node.right < block else 0
             block += 1
         if empty:
@@ -154,19 +149,6 @@ class GistIndex(IndexAccess):
                 tree.drop_empty(parent, empty)
         tree.keep_map()
         return removed
-
-
-def is_deleted_node(node: Node) -> bool:
-    """Whether the page has left the tree."""
-    return bool(node.flags & DELETED)
-
-
-def _alive(node: Node, gone: set[int]) -> list[bytes] | None:
-    """The entries of a leaf whose rows are not dead; None where all are alive."""
-    if not node.is_leaf:
-        return None
-    kept = [each for at, each in enumerate(node.entries) if node.tid(at) not in gone]
-    return None if len(kept) == len(node.entries) else kept
 
 
 class SpGistIndex(GistIndex):

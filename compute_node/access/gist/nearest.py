@@ -10,8 +10,8 @@ import heapq
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from aurora.datum import Row
 from aurora.errors import InvariantViolation
+from compute_node.access.gist.classes import FAR
 from compute_node.access.gist.forms import ANYWHERE
 from compute_node.access.gist.keys import VALUES, Keys
 from compute_node.access.gist.pages import ROOT
@@ -21,12 +21,15 @@ from compute_node.hub import HUB
 if TYPE_CHECKING:
     from aurora.kernels.python.clog import Snapshot
     from compute_node.access.gist.index import GistIndex
+    from compute_node.work.account import Area
 
 _NAN, _NULL = (1, 0.0), (2, 0.0)
 """The distances of what is no number, behind all numbers, and of NULL, behind all others"""
 _PAGE, _ROW, _MEASURED = 2, 1, 0
 """What is queued; of one distance, what is known best comes first"""
 Far = tuple[tuple[int, float], ...]
+QUEUED_BYTES = 320
+"""What something queued takes in memory, with one or two distances."""
 FIRST_ROWS = 8
 ROWS_MAX = 256
 
@@ -56,39 +59,39 @@ class _Distances:
             if distance != distance or key == ANYWHERE:
                 # NaN is behind all numbers, and may be anywhere.
                 distance, known = 0.0, False
-            known = known and exact
+            known = known and exact and distance < FAR
             found.append((0, distance))
         return tuple(found), known
 
 
-def nearest_rows(
+def nearest_tids(
     index: GistIndex,
     snapshot: Snapshot,
     meets: Callable[[Keys, bool], bool],
     orders: Sequence[ScanKey],
-    columns: tuple[int, ...],
-    want_tid: bool,
-) -> Iterator[list[Row]]:
-    """Visible rows in the order of the distances, some at a time: at first few. May wait."""
+    area: Area,
+) -> Iterator[list[int]]:
+    """Addresses of rows in the order of the distances, some at a time: at first few. May wait. The queue is counted in
+    ``area``."""
     distances = _Distances(index, orders)
     measured = _Measure(index, orders)
     tree = index.tree
     queue: list[tuple[Far, int, int, int, int]] = [((), _PAGE, 0, ROOT, tree.splits())]
-    number, ready, limit = 0, [], FIRST_ROWS
+    number, ready, limit, counted = 0, [], FIRST_ROWS, 0
     while queue:
         far, kind, _, place, seen = heapq.heappop(queue)
         if kind == _MEASURED:
             ready.append(place)
             if len(ready) >= limit:
-                yield from _fetched(index, snapshot, ready, columns, want_tid)
+                yield ready
                 ready, limit = [], min(2 * limit, ROWS_MAX)
             continue
+        HUB.pulse()
         if kind == _ROW:
             for own in measured.of(snapshot, place):
                 number += 1
                 heapq.heappush(queue, (own, _MEASURED, number, place, 0))
             continue
-        HUB.pulse()
         node, splits = tree.node_now(place)
         if node.right and node.number > seen:
             number += 1
@@ -102,18 +105,11 @@ def nearest_rows(
                 heapq.heappush(queue, (own, _MEASURED if known else _ROW, number, node.tid(at), 0))
             else:
                 heapq.heappush(queue, (own, _PAGE, number, node.child(at), splits))
-    yield from _fetched(index, snapshot, ready, columns, want_tid)
-
-
-def _fetched(
-    index: GistIndex, snapshot: Snapshot, tids: list[int], columns: tuple[int, ...], want_tid: bool
-) -> Iterator[list[Row]]:
-    if not tids:
-        return
-    index.counts.returned += len(tids)
-    for batch in index.table.fetch_chains(snapshot, tids, columns, want_tid):
-        index.counts.fetched += len(batch)
-        yield batch
+        if len(queue) > counted:
+            area.add((len(queue) - counted) * QUEUED_BYTES)
+            counted = len(queue)
+    if ready:
+        yield ready
 
 
 class _Measure:

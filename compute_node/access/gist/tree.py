@@ -76,12 +76,23 @@ class Node:
 
 @dataclass(slots=True)
 class _Change:
-    """Pages to be written in one mini-transaction: by block, (flags, right, number, entries). ``splits`` of them are
-    new."""
+    """Pages to be written in one mini-transaction: by block, (flags, right, number, entries). ``blocks``: those for new
+    pages, of which ``taken`` are among the pages."""
 
+    blocks: list[int]
     pages: dict[int, tuple[int, int, int, list[bytes]]] = field(default_factory=dict)
-    splits: int = 0
     taken: int = 0
+
+    def next_block(self) -> int:
+        """The block of a new page."""
+        if self.taken == len(self.blocks):
+            raise _NeedsBlock
+        self.taken += 1
+        return self.blocks[self.taken - 1]
+
+
+class _NeedsBlock(Exception):
+    """A change has more new pages than blocks were taken for it."""
 
 
 class GistTree:
@@ -189,45 +200,53 @@ class GistTree:
     def insert(self, keys: Keys, tid: int) -> None:
         """Enter a row. Errors: 54000."""
         new = entry(tid >> 16, tid & 0xFFFF, self.encoded(keys))
-        spare: list[int] = self._file.spare
-        wanted = 0
-        while True:
-            self._storage.volume.reserve(CHANGE_REDO_BYTES)
-            while len(spare) < wanted:
-                spare.append(take_block(self._storage, self._file, is_deleted))
-            pinned = self._pinned([0, *spare[len(spare) - wanted :]] if wanted else [])
-            try:
-                waits = self._cache.waits
-                path = self._descend(keys)
-                leaf = self.node(path[-1][0].child(path[-1][1]) if path else ROOT)
-                if self._cache.waits != waits or not leaf.is_leaf:
-                    continue
-                if sum(map(len, leaf.entries)) + len(new) <= ROOM:
-                    self._put(leaf, new, path, keys)
-                    return
-                change = self._split_change(path, leaf, new, keys)
-                if change.splits > wanted or change.splits > len(spare):
-                    wanted = change.splits
-                    continue
-                if self._cache.waits == waits:
-                    self._write(change)
-                    return
-            finally:
-                for frame in pinned:
-                    self._arena.unpin(frame)
-
-    def _pinned(self, blocks: list[int]) -> list[int]:
-        frames: list[int] = []
+        blocks: list[int] = []
         try:
-            for block in blocks:
-                frame = self._frame(block)
-                self._arena.pin(frame)
-                frames.append(frame)
-        except BaseException:
-            for frame in frames:
-                self._arena.unpin(frame)
-            raise
-        return frames
+            while True:
+                self._storage.volume.reserve(CHANGE_REDO_BYTES)
+                try:
+                    if self._is_inserted(keys, new, blocks):
+                        return
+                except _NeedsBlock:
+                    blocks.append(self._new_block())
+        finally:
+            self._file.spare += blocks
+
+    def _new_block(self) -> int:
+        """A block that is this change's alone: nobody else takes it before it is given back."""
+        spare: list[int] = self._file.spare
+        return spare.pop() if spare else take_block(self._storage, self._file, is_deleted)
+
+    def _is_inserted(self, keys: Keys, new: bytes, blocks: list[int]) -> bool:
+        """Enter a row, with the pages that this takes out of ``blocks``. False: something came in between, or had to be
+        done before, so it is to be looked at again."""
+        with self._cache.pinned(map(self._file.map.page_no, (0, *blocks))):
+            waits = self._cache.waits
+            path = self._descend(keys)
+            leaf = self.node(path[-1][0].child(path[-1][1]) if path else ROOT)
+            if self._cache.waits != waits or not leaf.is_leaf:
+                return False
+            # Nothing waits from here on: what was read is in memory.
+            has_room = sum(map(len, leaf.entries)) + len(new) <= ROOM
+            grown = list(self._grown(path, keys)) if has_room else []
+            full = next((at for at, each in enumerate(grown, 1) if not self._fits(*each)), 0)
+            if has_room and not full:
+                self._put(leaf, new, grown)
+                return True
+            change = _Change(blocks)
+            if full:
+                # An inner page without room for a greater key is split alone.
+                node = grown[full - 1][0]
+                self._divide(change, path[: len(path) - full], node, node.entries, node.keys)
+            else:
+                self._divide(change, path, leaf, [*leaf.entries, new], [*leaf.keys, keys])
+            self._write(change)
+            return not full
+
+    @staticmethod
+    def _fits(node: Node, at: int, found: bytes) -> bool:
+        """Whether a page has room for another entry in an entry's place."""
+        return sum(map(len, node.entries)) - len(node.entries[at]) + len(found) <= ROOM
 
     def _descend(self, keys: Keys) -> list[tuple[Node, int]]:
         """The inner pages on the way to the leaf whose key grows least, with the entry taken on each."""
@@ -255,14 +274,8 @@ class GistTree:
                 return
             yield node, at, entry(node.child(at), 0, self.encoded(self.forms.union([held, keys])))
 
-    def _put(self, leaf: Node, new: bytes, path: list[tuple[Node, int]], keys: Keys) -> None:
-        """Edit: an entry for a leaf that has room. Where a grown key does not fit its page, the page is split first."""
-        grown = list(self._grown(path, keys))
-        for node, at, found in grown:
-            if sum(map(len, node.entries)) - len(node.entries[at]) + len(found) > ROOM:
-                self._split_alone(path, node)
-                self.insert_again(keys, new)
-                return
+    def _put(self, leaf: Node, new: bytes, grown: list[tuple[Node, int, bytes]]) -> None:
+        """Edit: an entry for a leaf that has room, and the keys above it that grow."""
         lower = HEADER_BYTES + sum(map(len, leaf.entries))
         frame = self._frame(leaf.block)
         with self._mtr:
@@ -270,11 +283,17 @@ class GistTree:
             self._mtr.put_u16(frame, OFF_LOWER, lower + len(new))
             for node, at, found in grown:
                 self._replace(node, at, found)
+        self._keep_with(leaf, len(leaf.entries), new)
+        for node, at, found in grown:
+            self._keep_with(node, at, found)
 
-    def insert_again(self, keys: Keys, new: bytes) -> None:
-        """From the root, after the way has changed."""
-        _, block, slot = ENTRY.unpack_from(new)
-        self.insert(keys, block << 16 | slot)
+    def _keep_with(self, node: Node, at: int, found: bytes) -> None:
+        """Keep a page decoded that has just got another entry in a place, or behind all."""
+        entries, keys = node.entries.copy(), node.keys.copy()
+        entries[at : at + 1] = (found,)
+        keys[at : at + 1] = (self.forms.decode(found, ENTRY.size),)
+        lsn = self._arena.page_lsn(self._frame(node.block))
+        self._nodes[node.block] = Node(node.block, lsn, node.flags, node.right, node.number, entries, keys)
 
     def _replace(self, node: Node, at: int, found: bytes) -> None:
         """Part of the current MTR: another entry in an entry's place."""
@@ -287,36 +306,6 @@ class GistTree:
 
     # Splitting
 
-    def _split_alone(self, path: list[tuple[Node, int]], node: Node) -> None:
-        """Split an inner page that has no room for a greater key."""
-        spare: list[int] = self._file.spare
-        above = path[: next(at for at, (each, _) in enumerate(path) if each is node)]
-        wanted = 2 * (len(above) + 1)
-        while len(spare) < wanted:
-            spare.append(take_block(self._storage, self._file, is_deleted))
-        pinned = self._pinned([0, node.block, *(each.block for each, _ in above), *spare[len(spare) - wanted :]])
-        try:
-            # Whoever came in between has changed a page: the insert looks again.
-            if all(self.node(each.block) is each for each in (node, *(other for other, _ in above))):
-                change = _Change()
-                self._divide(change, above, node, node.entries, node.keys)
-                self._write(change)
-        finally:
-            for frame in pinned:
-                self._arena.unpin(frame)
-
-    def _split_change(self, path: list[tuple[Node, int]], leaf: Node, new: bytes, keys: Keys) -> _Change:
-        """What a full leaf's split writes, with one entry more."""
-        change = _Change()
-        self._divide(change, path, leaf, [*leaf.entries, new], [*leaf.keys, keys])
-        return change
-
-    def _next(self, change: _Change) -> int:
-        """The block of a new page; 0 when there are not enough, which ``_Change.splits`` tells."""
-        change.splits += 1
-        spare: list[int] = self._file.spare
-        return spare[-change.splits] if change.splits <= len(spare) else 0
-
     def _divide(
         self, change: _Change, path: list[tuple[Node, int]], node: Node, entries: list[bytes], keys: list[Keys]
     ) -> None:
@@ -324,10 +313,10 @@ class GistTree:
         halves = self.forms.divided(keys, [len(each) for each in entries])
         parts = [[entries[at] for at in half] for half in halves]
         unions = [self.forms.union([keys[at] for at in half]) for half in halves]
-        right = self._next(change)
+        right = change.next_block()
         number = self.splits() + 1
         if node.block == ROOT:
-            left = self._next(change)
+            left = change.next_block()
             change.pages[left] = (node.flags, right, number, parts[0])
             change.pages[right] = (node.flags, 0, 0, parts[1])
             above = [entry(block, 0, self.encoded(key)) for block, key in zip((left, right), unions, strict=True)]
@@ -355,18 +344,21 @@ class GistTree:
             change.pages[above_node.block] = (above_node.flags, above_node.right, above_node.number, others)
 
     def _write(self, change: _Change) -> None:
-        """Edit: all pages of a change."""
+        """Edit: all pages of a change, which are in memory."""
         relfile = self._file.relfile
         number = self.splits()
+        waits = self._cache.waits
         images = [
             (self._frame(block), page_image(relfile, flags, right, split, entries))
             for block, (flags, right, split, entries) in change.pages.items()
         ]
+        if self._cache.waits != waits:
+            raise InvariantViolation(f"a change of index {self._name} waited for one of its pages")
         with self._mtr:
             for frame, image in images:
                 self._mtr.image(frame, image)
             self._mtr.put(self._frame(0), OFF_SPLITS, struct.pack("<Q", number + 1))
-        del self._file.spare[len(self._file.spare) - change.splits :]
+        del change.blocks[: change.taken]
 
     # Removing
 

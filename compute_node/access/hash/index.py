@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from aurora.kernels.python.clog import Snapshot
     from compute_node.access.dead_rows import DeadRows
     from compute_node.access.table import Table
+    from compute_node.work.account import Area
 
 
 class HashIndex(IndexAccess):
@@ -57,7 +58,7 @@ class HashIndex(IndexAccess):
         self.counts.fetched += len(found)
         return found
 
-    def tids(self, keys: Sequence[ScanKey], backward: bool = False) -> Iterator[list[int]]:
+    def tids(self, keys: Sequence[ScanKey], backward: bool = False, area: Area | None = None) -> Iterator[list[int]]:
         """See ``IndexAccess``: one key, equality."""
         if len(keys) != 1 or keys[0].strategy != HASH.equality:
             raise InvariantViolation(f"scan of hash index {self.desc.name} by {keys}")

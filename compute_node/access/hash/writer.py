@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from aurora.errors import IndexCorrupted, InvariantViolation, ProgramLimitExceeded
@@ -160,41 +161,23 @@ class HashWriter:
         spare: list[int] = self._file.spare
         return spare.pop() if spare else int(self._storage.extents.new_block(self._file))
 
-    def _pinned(self, blocks: Sequence[int]) -> list[int]:
-        """The frames of blocks, pinned; may wait."""
-        frames: list[int] = []
-        try:
-            for block in blocks:
-                frame = self._frame(block)
-                self._arena.pin(frame)
-                frames.append(frame)
-        except BaseException:
-            self._unpin(frames)
-            raise
-        return frames
-
-    def _unpin(self, frames: Sequence[int]) -> None:
-        for frame in frames:
-            self._arena.unpin(frame)
+    def _pinned(self, *blocks: int) -> AbstractContextManager[list[int]]:
+        """The frames of blocks, pinned in the block; getting them may wait."""
+        return self._cache.pinned(map(self._file.map.page_no, blocks))
 
     def _add_overflow(self, bucket: int, block: int) -> None:
         """A new page behind the primary page, unless somebody else has made room meanwhile."""
         self._storage.volume.reserve(CHANGE_REDO_BYTES)
         new = self._new_block()
-        frames = self._pinned([block, new])
-        try:
+        with self._pinned(block, new) as frames:
             following = self.page(block).following
-            if following and self.page(following).room:
-                self._file.spare.append(new)
-                return
-            if self.page(block).following != following:
+            has_room = following and self.page(following).room
+            if has_room or self.page(block).following != following:
                 self._file.spare.append(new)
                 return
             with self._mtr:
                 self._mtr.image(frames[1], bucket_page(self._file.relfile, 0, following, bucket, []))
                 self._mtr.put_u32(frames[0], OFF_NEXT, new)
-        finally:
-            self._unpin(frames)
 
     # Splits
 
@@ -227,8 +210,7 @@ class HashWriter:
         map_block = self._map_block(bucket)
         new_map = 0 if map_block else self._new_block()
         taken = [new, new_map] if new_map else [new]
-        frames = self._pinned([0, map_block or new_map, parent_block, new])
-        try:
+        with self._pinned(0, map_block or new_map, parent_block, new) as frames:
             flags = self.page(parent_block).flags
             is_mine = self.last_bucket == bucket - 1 and self._map_block(bucket) == map_block
             if not is_mine or flags & (SPLITTING | POPULATING):
@@ -246,8 +228,6 @@ class HashWriter:
                 self._mtr.put_u8(frames[2], OFF_FLAGS, flags | SPLITTING)
                 self._mtr.put_u32(frames[0], OFF_LAST_BUCKET, bucket)
             return True
-        finally:
-            self._unpin(frames)
 
     def finish_split(self, bucket: int) -> None:
         """Move what belongs to ``bucket`` out of the bucket that it is split from, and clear the flags."""
@@ -260,15 +240,12 @@ class HashWriter:
                 pass
             block = self.page(block).following
         self._storage.volume.reserve(CHANGE_REDO_BYTES)
-        frames = self._pinned([parent, self.primary(bucket)])
-        try:
+        with self._pinned(parent, self.primary(bucket)) as frames:
             pages = [self._arena.page(frame) for frame in frames]
             if pages[1][OFF_FLAGS] & POPULATING:
                 with self._mtr:
                     self._mtr.put_u8(frames[0], OFF_FLAGS, pages[0][OFF_FLAGS] & ~SPLITTING)
                     self._mtr.put_u8(frames[1], OFF_FLAGS, pages[1][OFF_FLAGS] & ~POPULATING)
-        finally:
-            self._unpin(frames)
 
     def _move_some(self, bucket: int, source: int) -> bool:
         """Move entries of ``bucket`` from a page of its parent, as many as fit one page; whether there may be more."""
@@ -283,8 +260,7 @@ class HashWriter:
         if not page.room:
             self._add_overflow(bucket, self.primary(bucket))
             return True
-        frames = self._pinned([source, target])
-        try:
+        with self._pinned(source, target) as frames:
             # Nothing waits from here on.
             moved = self._leaving(bucket, source)
             old, new = self.page(source), self.page(target)
@@ -301,8 +277,6 @@ class HashWriter:
                 for frame, image in zip(frames, images, strict=True):
                     self._mtr.image(frame, image)
             return True
-        finally:
-            self._unpin(frames)
 
     def _leaving(self, bucket: int, source: int) -> list[bytes]:
         """The entries of a page of its parent that belong to ``bucket``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pglast import ast
 
-from aurora.errors import InvariantViolation, NotSupported, UndefinedColumn, WrongObjectType
+from aurora.errors import InvariantViolation, NotSupported, SqlError, UndefinedColumn, WrongObjectType
 from compute_node.catalog.ddl.context import DdlContext, cut_name
 from compute_node.catalog.ddl.expressions import predicate_text
 from compute_node.catalog.ddl.foreign_keys import add_recheck_trigger
@@ -22,6 +22,7 @@ from compute_node.catalog.reloptions import index_options
 from compute_node.relations.descriptors import Excluded, RelationDesc
 from compute_node.sql.analyze.stored import analyze_stored
 from compute_node.sql.analyze.typenames import format_type
+from compute_node.sql.deparse.expressions import quote_identifier
 from compute_node.sql.expressions import Call
 
 
@@ -85,13 +86,19 @@ def _excluded(ctx: DdlContext, desc: RelationDesc, key: KeyColumn, names: list[s
     """The operator of a column: it is its own commutator, and a member of the operator class's family."""
     kind = format_type(ctx.view, key.type)
     *schemas, name = names
-    written = ".".join([*(f'"{each}"' for each in schemas), name])
+    written = ".".join([*map(quote_identifier, schemas), name])
     text = f"NULL::{kind} OPERATOR({written}) NULL::{kind}"
-    call = analyze_stored(ctx.view, desc, text, "INDEX", session=ctx.session)
+    try:
+        call = analyze_stored(ctx.view, desc, text, "INDEX", session=ctx.session)
+    except SqlError as error:
+        error.position = None  # it would be one of this text
+        raise
     if not isinstance(call, Call) or not call.operator:
         raise InvariantViolation(f"an operator {written} that is none")
     found = ctx.view.operator(call.operator)
-    shown = f"{found.name}({format_type(ctx.view, found.left)},{format_type(ctx.view, found.right)})"
+    is_visible = any(each.oid == found.oid for each in ctx.view.operators(None, found.name))
+    prefix = "" if is_visible else f"{quote_identifier(ctx.view.namespace_name(found.namespace))}."
+    shown = f"{prefix}{found.name}({format_type(ctx.view, found.left)},{format_type(ctx.view, found.right)})"
     if found.commutator != found.oid:
         raise WrongObjectType(
             f"operator {shown} is not commutative",

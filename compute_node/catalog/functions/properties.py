@@ -12,7 +12,7 @@ from aurora.datum import Datum
 from aurora.errors import InternalError
 from compute_node.catalog.functions.call import Call
 from compute_node.catalog.rows import Record
-from compute_node.relations.access_methods import DISTANCE_CLASSES, RETURNING_CLASSES
+from compute_node.relations.access_methods import RETURNING_CLASSES
 
 
 class _Method(NamedTuple):
@@ -104,7 +104,7 @@ def column_property(call: Call, oid: int, attno: int, name: str) -> bool | None:
     kind = row.indclass[attno - 1] if is_key else 0
     if name == "distance_orderable":
         is_unknown = method.order_by_operator and not is_key
-        return None if is_unknown else method.order_by_operator and kind in DISTANCE_CLASSES
+        return None if is_unknown else method.order_by_operator and _has_distance(call, kind)
     if name == "returnable":
         if method is _METHODS[_GIST] and not is_key:
             return None
@@ -112,6 +112,26 @@ def column_property(call: Call, oid: int, attno: int, name: str) -> bool | None:
     if name in ("search_array", "search_nulls"):
         return getattr(method, name) if is_key else None
     return None
+
+
+_DISTANCE_FUNCTION = 8
+"""The support function of GiST that measures"""
+
+
+def _has_distance(call: Call, operator_class: int) -> bool:
+    """Whether an operator class orders rows by a distance."""
+    found = call.reader.one("pg_opclass", oid=operator_class)
+    if found is None:
+        return False
+    kind, family = found.opcintype, found.opcfamily
+    if found.opcmethod == _GIST:
+        functions = call.reader.find("pg_amproc", amprocfamily=family)
+        return any(
+            each.amprocnum == _DISTANCE_FUNCTION and each.amproclefttype == each.amprocrighttype == kind
+            for each in functions
+        )
+    operators = call.reader.find("pg_amop", amopfamily=family)
+    return any(each.amoppurpose == "o" and each.amoplefttype == kind for each in operators)
 
 
 _PHASES = {

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from compute_node.access.table import ColumnRows
     from compute_node.exec.builder import Builder
     from compute_node.exec.context import ExecContext
+    from compute_node.work.account import Area
 
 FETCH_TIDS = 1024
 """Row addresses looked up at a time."""
@@ -48,7 +49,7 @@ class BitmapIndexScanNode(Node):
             if isinstance(ctx.snapshot, SerialSnapshot):
                 index.note_span(ctx.snapshot, keys)
             index.counts.scans += 1
-            for tids in index.tids(keys):
+            for tids in index.tids(keys, area=ctx.area()):
                 ctx.check()
                 index.counts.returned += len(tids)
                 batch: list[Datum] = tids
@@ -80,8 +81,9 @@ class BitmapAndNode(_CombiningNode):
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """Sorted, each once. A child is not looked at when those before have nothing in common."""
         common: NDArray[np.int64] | None = None
+        area = ctx.area()
         for child in self._children:
-            tids = gathered(child, ctx)
+            tids = gathered(child, ctx, area)
             common = tids if common is None else np.intersect1d(common, tids, assume_unique=True)
             if not len(common):
                 return
@@ -89,9 +91,12 @@ class BitmapAndNode(_CombiningNode):
             yield common.tolist()
 
 
-def gathered(node: Node, ctx: ExecContext) -> NDArray[np.int64]:
-    """All row addresses of a bitmap node, sorted, each once."""
-    parts = [np.array(tids, dtype=np.int64) for tids in node.batches(ctx)]
+def gathered(node: Node, ctx: ExecContext, area: Area) -> NDArray[np.int64]:
+    """All row addresses of a bitmap node, sorted, each once; counted in ``area`` with what puts them together."""
+    parts: list[NDArray[np.int64]] = []
+    for tids in node.batches(ctx):
+        parts.append(np.array(tids, dtype=np.int64))
+        area.add(2 * parts[-1].nbytes)
     return np.unique(np.concatenate(parts)) if parts else np.empty(0, dtype=np.int64)
 
 
@@ -113,7 +118,8 @@ class BitmapHeapScanNode(TableScanNode):
                 yield batch
 
     def _tids(self, ctx: ExecContext) -> Iterator[list[int]]:
-        tids = gathered(self._bitmap, ctx)
+        area = ctx.area()
+        tids = gathered(self._bitmap, ctx, area)
         for start in range(0, len(tids), FETCH_TIDS):
             yield tids[start : start + FETCH_TIDS].tolist()
 

@@ -40,7 +40,7 @@ class IndexScanNode(TableScanNode):
         for keys in self._keys.probes(ctx, self._backward):
             if self._orders is not None:
                 orders = self._orders.keys(ctx)
-                yield from index.scan_nearest(ctx.snapshot, keys, orders, self._columns, self._want_tid)
+                yield from index.scan_nearest(ctx.snapshot, keys, orders, self._columns, self._want_tid, ctx.area())
             elif is_point:
                 values = tuple([key.value for key in keys])
                 yield index.lookup(ctx.snapshot, values, self._columns, self._want_tid)
