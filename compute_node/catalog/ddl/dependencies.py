@@ -115,7 +115,7 @@ def describe(ctx: DdlContext, address: Address) -> str:
     if class_oid == CLASS_REWRITE:
         record = ctx.rows.one("pg_rewrite", oid=oid)
         if record is not None:
-            return describe(ctx, (CLASS_RELATION, record.ev_class, 0))
+            return f"rule {record.rulename} on {describe(ctx, (CLASS_RELATION, record.ev_class, 0))}"
     return f"object {oid} of catalog {class_oid}"
 
 
@@ -176,7 +176,7 @@ def _dependents(ctx: DdlContext, address: Address) -> list[tuple[Address, str]]:
         dependent = (record.classid, record.objid, record.objsubid)
         if dependent[0] == CLASS_REWRITE:
             rule = ctx.rows.one("pg_rewrite", oid=record.objid)
-            if rule is not None:
+            if rule is not None and rule.ev_type == "1":
                 dependent = (CLASS_RELATION, rule.ev_class, 0)
         # A generated column depends on other columns of its table.
         if dependent[:2] != address[:2] or (address[2] and dependent[2] not in (0, address[2])):
@@ -261,7 +261,7 @@ def drop(ctx: DdlContext, targets: list[Address], *, cascade: bool, silent: bool
 def _check_not_internal(ctx: DdlContext, target: Address, named: set[Address]) -> None:
     """An index of a constraint is dropped by dropping the constraint, a range type's constructor with the type."""
     # What is a part of another index is dropped with that, or with its table.
-    if target[0] not in (CLASS_RELATION, CLASS_TYPE, CLASS_PROC, CLASS_CAST) or target[2]:
+    if target[0] not in (CLASS_RELATION, CLASS_TYPE, CLASS_PROC, CLASS_CAST, CLASS_REWRITE) or target[2]:
         return
     owners = ctx.rows.find("pg_depend", classid=target[0], objid=target[1])
     for record in sorted(owners, key=lambda each: each.deptype != "P"):
@@ -290,6 +290,11 @@ def _remove(ctx: DdlContext, address: Address) -> None:
         if policy is not None:
             ctx.changes.touch(policy.polrelid)
             ctx.rows.delete("pg_policy", policy)
+    elif class_oid == CLASS_REWRITE:
+        rule = ctx.rows.one("pg_rewrite", oid=oid)
+        if rule is not None:
+            ctx.changes.touch(rule.ev_class)
+            ctx.rows.delete("pg_rewrite", rule)
     elif class_oid == CLASS_TRIGGER:
         remove_trigger(ctx, oid)
     elif class_oid == CLASS_DEFAULT:

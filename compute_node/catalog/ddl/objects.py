@@ -36,7 +36,7 @@ from compute_node.catalog.ddl.shared_depend import record_owner
 from compute_node.catalog.layer import NEUTRAL_ENV
 from compute_node.catalog.permissions import denied, denied_relation
 from compute_node.catalog.reloptions import VIEW, options_of
-from compute_node.relations.descriptors import ColumnDesc, RelationDesc
+from compute_node.relations.descriptors import NO_QUALIFICATION, ColumnDesc, RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID, NAMESPACE_CATALOG
 from compute_node.session.acting import as_owner
 from compute_node.session.state import IDLE
@@ -211,7 +211,7 @@ def store_query(ctx: DdlContext, oid: int, query: Query, text: str) -> None:
         ev_type="1",
         ev_enabled="O",
         is_instead=True,
-        ev_qual="<>",
+        ev_qual=NO_QUALIFICATION,
         ev_action=text,
     )
     ctx.depend((CLASS_REWRITE, rule, 0), (CLASS_RELATION, oid, 0), "i")

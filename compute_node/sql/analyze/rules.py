@@ -1,0 +1,140 @@
+"""Rules: a qualification and actions over OLD and NEW → expressions and queries (PostgreSQL manual, ch. 41, CREATE RULE).
+
+OLD and NEW are the two range entries of a level around each action: there they are ``Var``s of range entry ``OLD`` or
+``NEW``, as many levels up as the action is deep. The qualification is at that level itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+from pglast import ast
+
+from aurora.errors import NotSupported
+from compute_node.relations.descriptors import RelationDesc, RuleDesc
+from compute_node.sql.analyze import analyze_in
+from compute_node.sql.analyze.collations import collate_query
+from compute_node.sql.analyze.context import Analysis, NameItem, Scope, session_env, stored_env
+from compute_node.sql.analyze.expressions import transform_where
+from compute_node.sql.analyze.from_clause import entry_columns
+from compute_node.sql.catalog_view import CatalogView
+from compute_node.sql.expressions import Expr, Var
+from compute_node.sql.parse import parse
+from compute_node.sql.query import Query, RangeEntry
+from compute_node.sql.rewrite import deep_walk, query_expressions
+
+OLD: Final = 0
+NEW: Final = 1
+"""their range entries"""
+EVENTS: Final = {"select": "1", "update": "2", "insert": "3", "delete": "4"}
+"""pg_rewrite.ev_type by the command"""
+
+
+class AnalyzedRule(NamedTuple):
+    """A rule's condition and actions; ``around`` is the level of OLD and NEW. ``relations``: OIDs of what it reads."""
+
+    qualification: Expr | None
+    actions: list[Query]
+    around: Query
+    relations: frozenset[int]
+    momentary: bool
+
+
+def around_rule(relation: RelationDesc) -> Query:
+    """The level of OLD and NEW."""
+    query = Query("select")
+    for name in ("old", "new"):
+        query.range_table.append(
+            RangeEntry(
+                "relation",
+                name,
+                tuple("" if column.dropped else column.name for column in relation.columns),
+                tuple(column.type for column in relation.columns),
+                tuple(column.typmod for column in relation.columns),
+                relation=relation,
+                written=ast.Alias(aliasname=name),
+            )
+        )
+    return query
+
+
+def analyze_rule(
+    catalog: CatalogView,
+    relation: RelationDesc,
+    event: str,
+    where: ast.Node | None,
+    actions: Sequence[ast.Node],
+    source: str,
+    session: object,
+) -> AnalyzedRule:
+    """Analyze a rule on ``event`` (insert, update, delete, select) of a relation. Raises what its parts raise, and
+    42P17 for what a rule may not be."""
+    env = session_env(session)
+    analysis = Analysis(
+        catalog, [], source, stored_env(env) if catalog.reads_stored_text else env, allow_params=False
+    )  # fmt: skip
+    around = around_rule(relation)
+    scope = Scope(analysis, around)
+    scope.items = [item for item in _items(relation, around) if _is_seen(item.alias, event)]
+    condition = transform_where(scope, where, "WHERE")
+    made = []
+    for node in actions:
+        inner = scope.child()
+        made.append(analyze_in(inner, node))
+    if analysis.collated:
+        for query in made:
+            collate_query(Scope(analysis, query, parent=scope), query)
+    return AnalyzedRule(condition, made, around, frozenset(analysis.relations), analysis.momentary)
+
+
+def _is_seen(name: str, event: str) -> bool:
+    return event == "update" or name == ("new" if event == "insert" else "old")
+
+
+def _items(relation: RelationDesc, around: Query) -> Iterator[NameItem]:
+    dropped = frozenset(index for index, column in enumerate(relation.columns) if column.dropped)
+    for rte, entry in enumerate(around.range_table):
+        item = NameItem(
+            rte, entry.alias, entry.column_names, entry_columns(rte, entry), relation, relation.schema, dropped=dropped
+        )
+        item.columns_visible = False
+        item.system_columns = relation.kind != "v"
+        yield item
+
+
+def stored_rule(catalog: CatalogView, relation: RelationDesc, rule: RuleDesc, session: object) -> AnalyzedRule:
+    """A rule that the catalog keeps."""
+    where = None
+    if rule.qualification is not None:
+        where = parse(f"SELECT {rule.qualification}")[0].node.targetList[0].val
+    event = next(name for name, code in EVENTS.items() if code == rule.event)
+    nodes = [raw.node for raw in parse(rule.actions)] if rule.actions else []
+    return analyze_rule(catalog.of_stored_text(), relation, event, where, nodes, rule.actions, session)
+
+
+def references(query: Query) -> set[int]:
+    """Which of OLD and NEW an action names."""
+    found: set[int] = set()
+    for top, level in query_expressions(query, 0):
+        for node, depth in deep_walk(top, level):
+            if isinstance(node, Var) and node.levels_up == depth + 1:
+                found.add(node.rte)
+    return found
+
+
+def references_of(condition: Expr | None) -> set[int]:
+    """Which of OLD and NEW a qualification names."""
+    if condition is None:
+        return set()
+    return {node.rte for node, depth in deep_walk(condition) if isinstance(node, Var) and node.levels_up == depth}
+
+
+def refuse_in_with(query: Query) -> None:
+    """0A000 where a WITH item names OLD or NEW."""
+    for item in query.ctes:
+        for top, level in query_expressions(item.query, 1):
+            for node, depth in deep_walk(top, level):
+                if isinstance(node, Var) and node.levels_up == depth + 1:
+                    name = "NEW" if node.rte == NEW else "OLD"
+                    raise NotSupported(f"cannot refer to {name} within WITH query")

@@ -1,0 +1,186 @@
+"""INSERT, UPDATE, DELETE and rules as text, laid out as ``pg_get_ruledef`` shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pglast.enums import OverridingKind
+
+from aurora.errors import InvariantViolation
+from compute_node.relations.descriptors import RelationDesc, RuleDesc
+from compute_node.sql.analyze.context import DEFAULT_ENV
+from compute_node.sql.catalog_view import CatalogView
+from compute_node.sql.deparse.expressions import quote_identifier
+from compute_node.sql.deparse.layout import STANDARD, Layout, finished
+from compute_node.sql.deparse.names import OuterReferences, alias_of
+from compute_node.sql.deparse.pretty import PrettyDeparser
+from compute_node.sql.deparse.queries import QueryDeparser, leaf
+from compute_node.sql.expressions import Expr, SetDefault
+from compute_node.sql.query import OnConflict, Query
+from compute_node.types.registry import TypeEnv
+
+_EVENTS = {"1": "SELECT", "2": "UPDATE", "3": "INSERT", "4": "DELETE"}
+
+
+class ChangeDeparser(QueryDeparser):
+    """Text of a query of any kind."""
+
+    def select(self, query: Query, names: Sequence[str], visible: bool) -> str:
+        """The query, whose level is the innermost."""
+        if query.command == "select":
+            return super().select(query, names, visible)
+        text = self.with_clause(query)
+        if self.layout.lines:
+            self.layout.level += STANDARD
+            text += " "
+        text += {"insert": self._insert, "update": self._update, "delete": self._delete}[query.command](query)
+        if query.returning:
+            text += self.layout.clause(" RETURNING", 1) + self.targets(query.returning, (), True)
+        return text
+
+    def _changed(self, query: Query, keyword: str = "") -> str:
+        """What is changed, and its alias."""
+        entry = query.range_table[query.result_rte]
+        relation = None if query.target is None else self.catalog.relation(query.target.oid)
+        if relation is None:
+            raise InvariantViolation("a change without a target")
+        found = self.catalog.find_relation(None, relation.name)
+        name = quote_identifier(relation.name)
+        if found is None or found.oid != relation.oid:
+            name = f"{quote_identifier(relation.schema)}.{name}"
+        if query.command != "insert" and not entry.descends:
+            name = "ONLY " + name
+        shown = self.levels[0].names[query.result_rte]
+        if alias_of(entry) is None and shown == relation.name:
+            return name
+        return f"{name} {keyword}{quote_identifier(shown)}"
+
+    def _column(self, query: Query, attno: int) -> str:
+        relation = None if query.target is None else self.catalog.relation(query.target.oid)
+        if relation is None:
+            raise InvariantViolation("a change without a target")
+        return quote_identifier(relation.columns[attno - 1].name)
+
+    def _insert(self, query: Query) -> str:
+        text = f"INSERT INTO {self._changed(query, 'AS ')} "
+        source = query.source
+        if source is None:
+            raise InvariantViolation("an INSERT without a source")
+        if query.inserted:
+            text += "(" + ", ".join(self._column(query, attno) for attno in query.inserted) + ") "
+        if query.overriding != OverridingKind.OVERRIDING_NOT_SET:
+            text += f"{query.overriding.name.replace('_', ' ')} "
+        level = self.levels[0]
+        # The target is nothing that the rows can name.
+        level.taken = self.levels[1].taken if len(self.levels) > 1 else frozenset()
+        with self.opened(source):
+            text += self._rows(query, source)
+        if query.on_conflict is not None:
+            text += self._conflict(query, query.on_conflict)
+        return text
+
+    def _rows(self, query: Query, source: Query) -> str:
+        entry = source.range_table[0] if source.range_table else None
+        if not query.inserted:
+            return "DEFAULT VALUES"
+        if entry is not None and entry.query is not None:
+            return self.query(entry.query, visible=False)
+        if entry is not None and len(entry.values) > 1:
+            rows = [", ".join(self.text(row[attno - 1]) for attno in query.inserted) for row in entry.values]
+            return "VALUES " + ", ".join(f"({row})" for row in rows)
+        row = entry.values[0] if entry is not None else [target.expression for target in source.targets]
+        text = self.layout.clause("VALUES (", 2)
+        return text + ", ".join(self.text(row[attno - 1]) for attno in query.inserted) + ")"
+
+    def _conflict(self, query: Query, conflict: OnConflict) -> str:
+        text = " ON CONFLICT"
+        inference = conflict.inference
+        if inference is not None:
+            items = [self._column(query, attno) for attno in sorted(inference.attnos)]
+            self.of_condition = True
+            items += [f"({self.text(each)})" for each in inference.expressions]
+            text += f"({', '.join(items)})"
+            if inference.where is not None:
+                text += " WHERE " + self.text(inference.where)
+            self.of_condition = False
+        elif conflict.arbiters and query.target is not None:
+            name = next(index.name for index in query.target.indexes if index.oid == conflict.arbiters[0])
+            text += f" ON CONSTRAINT {quote_identifier(name)}"
+        if conflict.action == "nothing":
+            return text + " DO NOTHING"
+        text += " DO UPDATE SET " + self._assigned(query, conflict.assignments)
+        if conflict.where is not None:
+            text += self.layout.clause(" WHERE ", 1) + self.text(conflict.where)
+        return text
+
+    def _assigned(self, query: Query, assignments: Sequence[tuple[int, Expr]]) -> str:
+        return ", ".join(f"{self._column(query, attno)} = {self.text(value)}" for attno, value in assignments)
+
+    def _update(self, query: Query) -> str:
+        text = f"UPDATE {self._changed(query)} SET {self._assigned(query, query.assignments)}"
+        return text + self._rest(query, " FROM ")
+
+    def _delete(self, query: Query) -> str:
+        return f"DELETE FROM {self._changed(query)}" + self._rest(query, " USING ")
+
+    def _rest(self, query: Query, keyword: str) -> str:
+        beside = Query("select", range_table=query.range_table, from_items=query.from_items[1:])
+        text = self.from_clause(beside, keyword) if beside.from_items else ""
+        if query.where is not None:
+            text += self.layout.clause(" WHERE ", 1) + self.text(query.where)
+        return text
+
+    def text(self, node: Expr, show_implicit: bool = False) -> str:
+        """An expression."""
+        return "DEFAULT" if isinstance(node, SetDefault) else super().text(node, show_implicit)
+
+
+class PrettyChangeDeparser(ChangeDeparser, PrettyDeparser):
+    """The same with only the parentheses that are needed."""
+
+
+def kept_action(around: Query, action: Query, catalog: CatalogView) -> str:
+    """An action of a rule as the catalog keeps it; ``around`` is the level of OLD and NEW."""
+    deparser = ChangeDeparser(catalog, leaf)
+    deparser.outer = OuterReferences()
+    with deparser.opened(around):
+        return deparser.query(action)
+
+
+def kept_qualification(around: Query, condition: Expr, catalog: CatalogView) -> str:
+    """The condition of a rule in the same way."""
+    deparser = ChangeDeparser(catalog, leaf)
+    deparser.outer = OuterReferences()
+    with deparser.opened(around):
+        return deparser.text(condition)
+
+
+def deparse_rule(
+    rule: RuleDesc,
+    relation: RelationDesc,
+    name: str,
+    around: Query,
+    condition: Expr | None,
+    actions: Sequence[Query],
+    catalog: CatalogView,
+    env: TypeEnv = DEFAULT_ENV,
+    *,
+    pretty: bool = False,
+) -> str:
+    """The statement that makes a rule; ``name`` is the relation's."""
+    kind = PrettyChangeDeparser if pretty else ChangeDeparser
+    deparser = kind(catalog, leaf, env, Layout(True))
+    text = f"CREATE RULE {quote_identifier(rule.name)} AS\n    ON {_EVENTS[rule.event]} TO {name}"
+    with deparser.opened(around):
+        if condition is not None:
+            text += "\n   WHERE " + finished(deparser.text(condition))
+        text += " DO " + ("INSTEAD " if rule.instead else "")
+        if not actions:
+            return text + "NOTHING;"
+        written = []
+        for action in actions:
+            deparser.layout.level = 0
+            written.append(finished(deparser.query(action)))
+    if len(written) == 1:
+        return f"{text}{written[0]};"
+    return text + "(" + "".join(f"{each};\n" for each in written) + ");"
