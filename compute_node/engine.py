@@ -35,7 +35,7 @@ from compute_node.catalog.view import CatalogView, Trace, still_true
 from compute_node.exec.context import ExecContext
 from compute_node.exec.copy_target import CopyTarget, input_columns
 from compute_node.exec.executable import Executable
-from compute_node.exec.explain import Explanation
+from compute_node.exec.explain import Explanation, SeveralExplanations
 from compute_node.exec.explain.instrument import timed
 from compute_node.exec.row_expressions import RowExpressions
 from compute_node.exec.several import executable_of
@@ -290,13 +290,14 @@ class Engine:
         param_types: list[int],
         source: str,
         values: KnownValues | None = None,
-    ) -> Explanation:
+    ) -> Explanation | SeveralExplanations:
         """A statement to be explained, and with ANALYZE to be run."""
         (planned, view), planning_s = timed(
             lambda: self._plan(statement.node, session, param_types, source, None, values=values)
         )
         check_required(view, session.user_oid, planned.privileges)
-        return Explanation(planned, options, view, session.env, planning_s, self._changed_settings(session))
+        shown = SeveralExplanations if planned.shape else Explanation
+        return shown(planned, options, view, session.env, planning_s, self._changed_settings(session))
 
     @staticmethod
     def _changed_settings(session: SessionState) -> dict[str, str]:

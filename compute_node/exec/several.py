@@ -71,45 +71,53 @@ class SeveralQueries(Executable):
         """The main query's rows, when all queries have run."""
         store = ctx.tuplestore()
         try:
-            self._run(ctx, params, store.append, None)
+            self._run_steps(ctx, params, store.append, None)
             yield from store.batches()
         finally:
             ctx.finish()
 
     def run_showing(self, ctx: ExecContext, params: Params, show: Show) -> int:
         """Run all; the rows of the queries beside the main one go to ``show``."""
-        return self._run(ctx, params, None, show)
+        return self._run_steps(ctx, params, None, show)
 
     def _run_all(self, ctx: ExecContext, params: Params) -> int:
-        return self._run(ctx, params, None, None)
+        return self._run_steps(ctx, params, None, None)
 
     def _fetch_rows(self, ctx: ExecContext, params: Params) -> Batch:
         found: Batch = []
-        self._run(ctx, params, found.extend, None)
+        self._run_steps(ctx, params, found.extend, None)
         return found
 
-    def _run(
+    def _run_steps(
         self, ctx: ExecContext, params: Params, keep: Callable[[list[Row]], object] | None, show: Show | None
     ) -> int:
         count = 0
         for at, step in enumerate(self.steps):
             ctx.check()
             inner = ctx.next_query(at == 0)
-            if at == self.planned.main and step.columns is not None and keep is not None:
-                for batch in step.rows(inner, params):
-                    keep(batch)
-            elif step.columns is not None:
+            is_main = at == self.planned.main
+
+            def changed(step: Executable = step, inner: ExecContext = inner, is_main: bool = is_main) -> int:
+                if step.columns is None:
+                    return int(step.run(inner, params))
                 rows = step.rows(inner, params)
-                if show is not None and at != self.planned.main:
+                if is_main and keep is not None:
+                    for batch in rows:
+                        keep(batch)
+                elif show is not None and not is_main:
                     show(step, rows)
                 else:
-                    for _ in rows:
-                        ctx.check()
-            else:
-                changed = int(step.run(inner, params))
-                if at == self.planned.main:
-                    count = changed
+                    return sum(len(batch) for batch in rows)
+                return 0
+
+            found = self.run_step(at, changed)
+            if is_main:
+                count = found
         return count
+
+    def run_step(self, at: int, run: Callable[[], int]) -> int:
+        """Run one of the queries; how many rows it has changed."""
+        return run()
 
 
 def executable_of(planned: PlannedStmt, catalog: CatalogView, param_types: list[int]) -> Executable:

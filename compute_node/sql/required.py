@@ -206,9 +206,9 @@ def read_by(expr: Expr) -> list[RelationAccess]:
 
 
 def read_by_rule(query: Query) -> list[RelationAccess]:
-    """What an action of a rule, or its condition as a select list, reads and changes besides OLD and NEW."""
+    """What an action of a rule reads and changes besides OLD and NEW, which are of the level around it."""
     collector = _Collector()
-    collector.visit(query, [[None, None]] if query.range_table or query.source else [], _Reader(0), False)
+    collector.visit(query, [[None, None]], _Reader(0), False)
     return collector.accesses()
 
 

@@ -6,6 +6,7 @@ what it names. A rule ON SELECT is a view's query and kept as that.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Final, NoReturn
 
@@ -113,7 +114,7 @@ def create_rule(ctx: DdlContext, node: ast.RuleStmt) -> str:
         if not isinstance(each, _QUERIES):
             raise NotSupported("NOTIFY as the action of a rule is not supported")
     view = ctx.tracing()
-    analyzed = analyze_rule(view, desc, command, node.whereClause, actions, ctx.source, ctx.session)
+    analyzed = analyze_rule(view, desc, node.whereClause, actions, ctx.source, ctx.session)
     _check_actions(command, analyzed)
     if desc.kind not in _KINDS:
         raise WrongObjectType(
@@ -165,10 +166,10 @@ def create_rule(ctx: DdlContext, node: ast.RuleStmt) -> str:
 def _check_actions(command: str, analyzed: AnalyzedRule) -> None:
     """42P17 for OLD and NEW where there are none; 42P10 and 0A000 where nobody can put the original."""
     named = references_of(analyzed.qualification)
-    _check_named(command, named, "WHERE")
+    _check_named(command, named)
     for action in analyzed.actions:
         found = references(action)
-        _check_named(command, found, "")
+        _check_named(command, found)
         refuse_in_with(action)
         level = action
         source = action.source
@@ -179,7 +180,7 @@ def _check_actions(command: str, analyzed: AnalyzedRule) -> None:
             _refuse_in_members(action)
 
 
-def _check_named(command: str, named: set[int], _where: str) -> None:
+def _check_named(command: str, named: set[int]) -> None:
     if command == "select":
         if OLD in named:
             raise InvalidObjectDefinition("ON SELECT rule cannot use OLD")
@@ -285,7 +286,10 @@ def _as_query(condition: Expr | None) -> list[Query]:
 def _used(desc: RelationDesc, analyzed: AnalyzedRule) -> set[tuple[int, int, int]]:
     """The relations and columns that a rule names, those of OLD and NEW among them."""
     used: set[tuple[int, int, int]] = set()
-    queries = [*analyzed.actions, *_as_query(analyzed.qualification)]
+    condition = analyzed.qualification
+    queries = list(analyzed.actions)
+    if condition is not None:
+        queries.append(dataclasses.replace(analyzed.around, targets=[Target(condition, "")]))
     for query in queries:
         for access in read_by_rule(query):
             if not access.in_view:
@@ -293,11 +297,9 @@ def _used(desc: RelationDesc, analyzed: AnalyzedRule) -> set[tuple[int, int, int
                 named = access.selected | access.inserted | access.updated
                 used |= {(CLASS_RELATION, access.relation.oid, attno) for attno in named if attno > 0}
     tops = [(top, level + 1) for action in analyzed.actions for top, level in query_expressions(action, 0)]
-    if analyzed.qualification is not None:
-        tops.append((analyzed.qualification, 0))
     for top, level in tops:
         for node, depth in deep_walk(top, level):
-            if isinstance(node, Var) and node.levels_up == depth and node.attno > 0 and depth >= level:
+            if isinstance(node, Var) and node.levels_up == depth and node.attno > 0:
                 used.add((CLASS_RELATION, desc.oid, node.attno))
     used.discard((CLASS_RELATION, desc.oid, 0))
     return used

@@ -62,13 +62,12 @@ def around_rule(relation: RelationDesc) -> Query:
 def analyze_rule(
     catalog: CatalogView,
     relation: RelationDesc,
-    event: str,
     where: ast.Node | None,
     actions: Sequence[ast.Node],
     source: str,
     session: object,
 ) -> AnalyzedRule:
-    """Analyze a rule on ``event`` (insert, update, delete, select) of a relation. Raises what its parts raise, and
+    """Analyze a rule of a relation. Raises what its parts raise, and
     42P17 for what a rule may not be."""
     env = session_env(session)
     analysis = Analysis(
@@ -76,7 +75,7 @@ def analyze_rule(
     )  # fmt: skip
     around = around_rule(relation)
     scope = Scope(analysis, around)
-    scope.items = [item for item in _items(relation, around) if _is_seen(item.alias, event)]
+    scope.items = list(_items(relation, around))
     condition = transform_where(scope, where, "WHERE")
     made = []
     for node in actions:
@@ -86,10 +85,6 @@ def analyze_rule(
         for query in made:
             collate_query(Scope(analysis, query, parent=scope), query)
     return AnalyzedRule(condition, made, around, frozenset(analysis.relations), analysis.momentary)
-
-
-def _is_seen(name: str, event: str) -> bool:
-    return event == "update" or name == ("new" if event == "insert" else "old")
 
 
 def _items(relation: RelationDesc, around: Query) -> Iterator[NameItem]:
@@ -108,9 +103,8 @@ def stored_rule(catalog: CatalogView, relation: RelationDesc, rule: RuleDesc, se
     where = None
     if rule.qualification is not None:
         where = parse(f"SELECT {rule.qualification}")[0].node.targetList[0].val
-    event = next(name for name, code in EVENTS.items() if code == rule.event)
     nodes = [raw.node for raw in parse(rule.actions)] if rule.actions else []
-    return analyze_rule(catalog.of_stored_text(), relation, event, where, nodes, rule.actions, session)
+    return analyze_rule(catalog.of_stored_text(), relation, where, nodes, rule.actions, session)
 
 
 def references(query: Query) -> set[int]:

@@ -84,7 +84,7 @@ class ChangeDeparser(QueryDeparser):
         if not query.inserted:
             return "DEFAULT VALUES"
         if entry is not None and entry.query is not None:
-            return self.query(entry.query, visible=False)
+            return self.query(entry.query, visible=self.is_read_again)
         if entry is not None and len(entry.values) > 1:
             rows = [", ".join(self.text(row[attno - 1]) for attno in query.inserted) for row in entry.values]
             return "VALUES " + ", ".join(f"({row})" for row in rows)

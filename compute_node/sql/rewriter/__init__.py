@@ -1,4 +1,4 @@
-"""What rules, views and policies make of an analyzed statement: ``Query`` → the queries that run, before they are planned.
+"""What rules, views and policies make of an analyzed statement: ``Query`` → the queries that are planned and run.
 
 Views in FROM are sub-selects since analysis. Rules make several queries of a change, or none (``rules``); a change of a
 view becomes a change of the table behind it (``views``); then the policies of all tables become conditions

@@ -119,7 +119,10 @@ class _Rewriting:
             raise NotSupported(
                 "INSERT with ON CONFLICT clause cannot be used with table that has INSERT or UPDATE rules"
             )
-        return [*own, *made] if event == "insert" else [*made, *own]
+        steps = [*own, *made] if event == "insert" else [*made, *own]
+        if query.ctes and len(steps) > 1:
+            raise NotSupported("WITH cannot be used in a query that is rewritten by rules into multiple queries")
+        return steps
 
     def _with_items(self, query: Query, active: tuple[tuple[int, str], ...]) -> Query:
         """The same with what its WITH items change."""
@@ -204,8 +207,8 @@ def _marked(condition: Expr, owner: int) -> Expr:
 
 
 class _Base:
-    """An INSERT, UPDATE or DELETE as something to read from: its range table, FROM, condition and WITH at one level, and
-    what NEW and OLD are over that."""
+    """An INSERT, UPDATE or DELETE as something to read from: its range table, FROM, condition and WITH at one level.
+    NEW and OLD are over that."""
 
     def __init__(
         self, query: Query, relation: RelationDesc, catalog: CatalogView, session: object, found: Found
@@ -486,8 +489,10 @@ class _Product:
                 raise NotSupported(
                     f'WITH query name "{item.name}" appears in both a rule action and the query being rewritten'
                 )
-        if any(item.query.command != "select" for item in read.ctes):
-            raise NotSupported("rules with actions are not supported for queries with data-modifying WITH")
+        if self.action.command == "insert" and any(item.query.command != "select" for item in read.ctes):
+            raise NotSupported(
+                "INSERT ... SELECT rule actions are not supported for queries having data-modifying statements in WITH"
+            )
         merged.ctes = [*merged.ctes, *read.ctes]
         return merged
 

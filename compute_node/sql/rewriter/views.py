@@ -26,7 +26,16 @@ from compute_node.sql.analyze.from_clause import analyze_view
 from compute_node.sql.analyze.stored import default_of
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import And, Expr, RowExpr, SetDefault, Var
-from compute_node.sql.query import ArbiterInference, FromItem, Query, RangeEntry, RowCheck, Target, is_security_barrier
+from compute_node.sql.query import (
+    ArbiterInference,
+    FromItem,
+    Query,
+    RangeEntry,
+    RowCheck,
+    Target,
+    is_security_barrier,
+    own_values,
+)
 from compute_node.sql.required import RelationAccess, change_of, read_as, reader_of, required_privileges
 from compute_node.sql.rewrite import deep_map, map_query_expressions
 from compute_node.types import oids
@@ -329,8 +338,8 @@ class _Step:
             return tuple(full)
 
         source = query.source = dataclasses.replace(source)
-        first = source.range_table[0] if source.range_table else None
-        if first is not None and first.kind == "values" and first.alias == "*VALUES*":
+        first = own_values(source)
+        if first is not None:
             rows = tuple(row(list(each)) for each in first.values)
             types = tuple(column.type for column in base.columns)
             typmods = tuple(column.typmod for column in base.columns)
