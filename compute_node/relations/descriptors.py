@@ -134,7 +134,7 @@ NO_QUALIFICATION: Final = "<>"
 @dataclass(frozen=True, slots=True)
 class RuleDesc:
     """A row of pg_rewrite that is no view's query. ``event``: ev_type, 2 update, 3 insert, 4 delete; ``enabled``: O, D,
-    R or A. ``qualification`` and ``actions`` are SQL over OLD and NEW, the statements ended by ``;``, none for NOTHING."""
+    R or A. ``qualification`` and ``actions`` are SQL over OLD and NEW: statements ended by ``;``, none for NOTHING."""
 
     name: str
     event: str

@@ -114,7 +114,7 @@ def create_rule(ctx: DdlContext, node: ast.RuleStmt) -> str:
         if not isinstance(each, _QUERIES):
             raise NotSupported("NOTIFY as the action of a rule is not supported")
     view = ctx.tracing()
-    analyzed = analyze_rule(view, desc, node.whereClause, actions, ctx.source, ctx.session)
+    analyzed = analyze_rule(view, desc, command, node.whereClause, actions, ctx.source, ctx.session)
     _check_actions(command, analyzed)
     if desc.kind not in _KINDS:
         raise WrongObjectType(
@@ -310,12 +310,10 @@ def _used(desc: RelationDesc, analyzed: AnalyzedRule) -> set[tuple[int, int, int
 
 def _select_rule(ctx: DdlContext, node: ast.RuleStmt, desc: RelationDesc, name: str, analyzed: AnalyzedRule) -> None:
     """A rule ON SELECT, which is a view's query: the query of a view that is there is another one then."""
-    if not analyzed.actions:
-        raise NotSupported("INSTEAD NOTHING rules on SELECT are not implemented", hint="Use views instead.")
     if len(analyzed.actions) > 1:
         raise NotSupported("multiple actions for rules on SELECT are not implemented")
-    action = analyzed.actions[0]
-    if not node.instead or action.command != "select":
+    action = analyzed.actions[0] if analyzed.actions else None
+    if action is None or not node.instead or action.command != "select":
         raise NotSupported("rules on SELECT must have action INSTEAD SELECT")
     if any(item.query.command != "select" for item in action.ctes):
         raise NotSupported("rules on SELECT must not contain data-modifying statements in WITH")

@@ -287,6 +287,8 @@ def _insert_from_query(
     }
     for item, column, part in zip(visible, columns, steps, strict=False):
         if converts_inside and not part and item.expression.type != oids.RECORD:
+            if item.expression.type == oids.UNKNOWN and isinstance(item.expression, Const):
+                item.written = item.expression
             item.expression = assign(child, item.expression, column, item.expression.location)
         else:
             item.expression = resolve_unknown(child, item.expression)

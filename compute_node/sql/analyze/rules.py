@@ -1,4 +1,4 @@
-"""Rules: a qualification and actions over OLD and NEW → expressions and queries (PostgreSQL manual, ch. 41, CREATE RULE).
+"""Rules: a qualification and actions over OLD and NEW → expressions and queries (PostgreSQL manual, ch. 41).
 
 OLD and NEW are the two range entries of a level around each action: there they are ``Var``s of range entry ``OLD`` or
 ``NEW``, as many levels up as the action is deep. The qualification is at that level itself.
@@ -6,6 +6,7 @@ OLD and NEW are the two range entries of a level around each action: there they 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
@@ -62,12 +63,13 @@ def around_rule(relation: RelationDesc) -> Query:
 def analyze_rule(
     catalog: CatalogView,
     relation: RelationDesc,
+    event: str,
     where: ast.Node | None,
     actions: Sequence[ast.Node],
     source: str,
     session: object,
 ) -> AnalyzedRule:
-    """Analyze a rule of a relation. Raises what its parts raise, and
+    """Analyze a rule on ``event`` (insert, update, delete, select) of a relation. Raises what its parts raise, and
     42P17 for what a rule may not be."""
     env = session_env(session)
     analysis = Analysis(
@@ -75,16 +77,46 @@ def analyze_rule(
     )  # fmt: skip
     around = around_rule(relation)
     scope = Scope(analysis, around)
-    scope.items = list(_items(relation, around))
+    items = list(_items(relation, around))
+    # The condition names columns without OLD or NEW, too, and those alone that there are for the event.
+    scope.items = [dataclasses.replace(item, columns_visible=True) for item in items if _is_there(item.alias, event)]
+    scope.unreachable = tuple((item.alias, item.names) for item in items if not _is_there(item.alias, event))
     condition = transform_where(scope, where, "WHERE")
-    made = []
-    for node in actions:
-        inner = scope.child()
-        made.append(analyze_in(inner, node))
+    scope.items, scope.unreachable = items, ()
+    made = [analyze_in(scope.child(), node) for node in actions]
+    for query in made:
+        level, up = meeting_level(query)
+        for entry in level.range_table:
+            entry.lateral = entry.lateral or (entry.kind == "function" and names_original(entry, up))
     if analysis.collated:
         for query in made:
             collate_query(Scope(analysis, query, parent=scope), query)
     return AnalyzedRule(condition, made, around, frozenset(analysis.relations), analysis.momentary)
+
+
+def _is_there(name: str, event: str) -> bool:
+    return event in ("update", "select") or name == ("new" if event == "insert" else "old")
+
+
+def meeting_level(action: Query) -> tuple[Query, int]:
+    """The level of an action that the original is put into, and how many levels up OLD and NEW are there: the action
+    itself, or for an INSERT the query that gives its rows."""
+    source = action.source
+    if source is None:
+        return action, 1
+    inner = source.range_table[0] if source.range_table else None
+    if inner is not None and inner.kind == "subquery" and inner.alias == "*SELECT*" and inner.query is not None:
+        return inner.query, 3
+    return source, 2
+
+
+def names_original(entry: RangeEntry, up: int) -> bool:
+    """Whether a range entry names OLD or NEW, which are ``up`` levels up from its own."""
+    return any(
+        isinstance(node, Var) and node.levels_up == depth + up
+        for top, level in query_expressions(Query("select", range_table=[entry]), 0)
+        for node, depth in deep_walk(top, level)
+    )
 
 
 def _items(relation: RelationDesc, around: Query) -> Iterator[NameItem]:
@@ -103,8 +135,9 @@ def stored_rule(catalog: CatalogView, relation: RelationDesc, rule: RuleDesc, se
     where = None
     if rule.qualification is not None:
         where = parse(f"SELECT {rule.qualification}")[0].node.targetList[0].val
+    event = next(name for name, code in EVENTS.items() if code == rule.event)
     nodes = [raw.node for raw in parse(rule.actions)] if rule.actions else []
-    return analyze_rule(catalog.of_stored_text(), relation, where, nodes, rule.actions, session)
+    return analyze_rule(catalog.of_stored_text(), relation, event, where, nodes, rule.actions, session)
 
 
 def references(query: Query) -> set[int]:

@@ -173,6 +173,7 @@ def deparse_rule(
     text = f"CREATE RULE {quote_identifier(rule.name)} AS\n    ON {_EVENTS[rule.event]} TO {name}"
     with deparser.opened(around):
         if condition is not None:
+            deparser.layout.level = STANDARD
             text += "\n   WHERE " + finished(deparser.text(condition))
         text += " DO " + ("INSTEAD " if rule.instead else "")
         if not actions:

@@ -26,12 +26,21 @@ from aurora.errors import (
 from compute_node.relations.descriptors import RelationDesc, RuleDesc
 from compute_node.sql.analyze.dml import refuse_catalog
 from compute_node.sql.analyze.from_clause import analyze_view
-from compute_node.sql.analyze.rules import EVENTS, NEW, OLD, references, references_of, stored_rule
+from compute_node.sql.analyze.rules import (
+    EVENTS,
+    NEW,
+    OLD,
+    meeting_level,
+    names_original,
+    references,
+    references_of,
+    stored_rule,
+)
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import AggregateCall, And, BooleanTest, Const, Expr, RowExpr, SetDefault, Var
 from compute_node.sql.query import FromItem, JoinItem, Query, RangeEntry, Target
 from compute_node.sql.required import Place, places_of, query_read_as, required_privileges
-from compute_node.sql.rewrite import deep_map, deep_walk, map_query_expressions, nested_query, query_expressions
+from compute_node.sql.rewrite import deep_map, deep_walk, map_query_expressions, nested_query
 from compute_node.sql.rewriter.views import Found, one_view, refusal
 from compute_node.types import oids
 
@@ -86,8 +95,11 @@ class _Rewriting:
         if relation is None or query.command == "select":
             return [Step(query, origin)]
         rules = self._rules(query, relation)
+        has_updates = any(rule.event == EVENTS["update"] for rule in relation.rules)
         if not rules and relation.kind != "v":
             refuse_catalog(relation)
+            if query.on_conflict is not None and has_updates:
+                raise _refused_conflict()
             return [Step(query, origin)]
         fired = self._fire(query, relation, rules) if rules else _Fired()
         event = query.command
@@ -114,11 +126,8 @@ class _Rewriting:
                 f'cannot perform {command} RETURNING on relation "{relation.name}"',
                 hint=f"You need an unconditional ON {command} DO INSTEAD rule with a RETURNING clause.",
             )
-        changes_conflicts = any(rule.event == EVENTS["update"] for rule in relation.rules)
-        if query.on_conflict is not None and not through_view and (products or (rules and changes_conflicts)):
-            raise NotSupported(
-                "INSERT with ON CONFLICT clause cannot be used with table that has INSERT or UPDATE rules"
-            )
+        if query.on_conflict is not None and not through_view and (products or has_updates):
+            raise _refused_conflict()
         steps = [*own, *made] if event == "insert" else [*made, *own]
         if query.ctes and len(steps) > 1:
             raise NotSupported("WITH cannot be used in a query that is rewritten by rules into multiple queries")
@@ -183,6 +192,10 @@ class _Rewriting:
                 self.found.functions |= needed.functions
                 fired.products.append(Step(product, origin))
         return fired
+
+
+def _refused_conflict() -> NotSupported:
+    return NotSupported("INSERT with ON CONFLICT clause cannot be used with table that has INSERT or UPDATE rules")
 
 
 def refused_shape(steps: Sequence[Step]) -> str:
@@ -422,12 +435,12 @@ class _Product:
         if action.command != "insert":
             return self._merged(action, 1)
         source = _flat(action.source)
-        entry = source.range_table[0] if source.range_table else None
-        if entry is not None and entry.kind == "subquery" and entry.alias == "*SELECT*" and entry.query is not None:
-            inner = self._merged(entry.query, 3)
+        level, up = meeting_level(dataclasses.replace(action, source=source))
+        if level is not source:
+            entry, inner = source.range_table[0], self._merged(level, up)
             source = dataclasses.replace(source, range_table=[dataclasses.replace(entry, query=inner)])
         else:
-            source = self._merged(source, 2)
+            source = self._merged(level, up)
         made = dataclasses.replace(action, source=source)
         made.returning = [
             dataclasses.replace(item, expression=self._alone(item.expression)) for item in action.returning
@@ -472,10 +485,14 @@ class _Product:
             lambda expr, depth: deep_map(expr, moves, depth - 1),
         )
         merged = map_query_expressions(level, lambda expr, depth: self._placed(expr, depth - 1, up, start))
-        lateral = _lateral(merged, level, up)
+        # What names OLD or NEW stands beside the original now.
+        beside = [
+            entry.kind in ("subquery", "function", "values") and names_original(entry, up)
+            for entry in level.range_table
+        ]
         merged.range_table = [
-            dataclasses.replace(entry, lateral=True) if number in lateral else entry
-            for number, entry in enumerate(merged.range_table)
+            dataclasses.replace(entry, lateral=True) if is_beside else entry
+            for entry, is_beside in zip(merged.range_table, beside, strict=True)
         ] + read.range_table
         joined = [_moved_item(item, start) for item in read.from_items]
         at = 1 if merged.target is not None else 0
@@ -536,16 +553,3 @@ def _moved_item(item: FromItem | JoinItem, start: int) -> FromItem | JoinItem:
     return dataclasses.replace(
         item, left=_moved_item(item.left, start), right=_moved_item(item.right, start), rte=item.rte + start
     )
-
-
-def _lateral(merged: Query, level: Query, up: int) -> set[int]:
-    """The range entries of an action that name OLD or NEW: they stand beside the original now."""
-    found: set[int] = set()
-    for number, entry in enumerate(level.range_table):
-        if entry.kind not in ("subquery", "function", "values"):
-            continue
-        alone = Query("select", range_table=[entry])
-        for top, depth in query_expressions(alone, 0):
-            if any(isinstance(node, Var) and node.levels_up == at + up for node, at in deep_walk(top, depth)):
-                found.add(number)
-    return found
