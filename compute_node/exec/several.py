@@ -42,11 +42,6 @@ class SeveralQueries(Executable):
         self.fetch_all = self._fetch_rows
 
     @property
-    def shows(self) -> bool:
-        """Whether queries beside the main one give rows."""
-        return any(step.columns is not None for at, step in enumerate(self.steps) if at != self.planned.main)
-
-    @property
     def can_go_back(self) -> bool:
         """See ``Executable``."""
         return False

@@ -301,8 +301,10 @@ def _used(desc: RelationDesc, analyzed: AnalyzedRule) -> set[tuple[int, int, int
         for node, depth in deep_walk(top, level):
             if isinstance(node, Var) and node.levels_up == depth and node.attno > 0:
                 used.add((CLASS_RELATION, desc.oid, node.attno))
-    used.discard((CLASS_RELATION, desc.oid, 0))
-    return used
+    # Who depends on a column depends on its table.
+    whole = {address for address in used if not address[2]}
+    by_column = {address[1] for address in used if address[2]}
+    return used - {address for address in whole if address[1] in by_column or address[1] == desc.oid}
 
 
 # --- ON SELECT ------------------------------------------------------------------------------------------------------

@@ -84,10 +84,6 @@ def analyze_rule(
     condition = transform_where(scope, where, "WHERE")
     scope.items, scope.unreachable = items, ()
     made = [analyze_in(scope.child(), node) for node in actions]
-    for query in made:
-        level, up = meeting_level(query)
-        for entry in level.range_table:
-            entry.lateral = entry.lateral or (entry.kind == "function" and names_original(entry, up))
     if analysis.collated:
         for query in made:
             collate_query(Scope(analysis, query, parent=scope), query)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from pglast.enums import OverridingKind
 
 from aurora.errors import InvariantViolation
 from compute_node.relations.descriptors import RelationDesc, RuleDesc
 from compute_node.sql.analyze.context import DEFAULT_ENV
+from compute_node.sql.analyze.rules import meeting_level, names_original
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.deparse.expressions import quote_identifier
 from compute_node.sql.deparse.layout import STANDARD, Layout, finished
@@ -16,7 +17,7 @@ from compute_node.sql.deparse.names import OuterReferences, alias_of
 from compute_node.sql.deparse.pretty import PrettyDeparser
 from compute_node.sql.deparse.queries import QueryDeparser, leaf
 from compute_node.sql.expressions import Expr, SetDefault
-from compute_node.sql.query import OnConflict, Query
+from compute_node.sql.query import OnConflict, Query, RangeEntry
 from compute_node.types.registry import TypeEnv
 
 _EVENTS = {"1": "SELECT", "2": "UPDATE", "3": "INSERT", "4": "DELETE"}
@@ -24,6 +25,13 @@ _EVENTS = {"1": "SELECT", "2": "UPDATE", "3": "INSERT", "4": "DELETE"}
 
 class ChangeDeparser(QueryDeparser):
     """Text of a query of any kind."""
+
+    beside: Collection[int] = ()
+    """ids of the range entries of functions that name OLD or NEW of their own level, as PostgreSQL has it"""
+
+    def is_lateral(self, entry: RangeEntry) -> bool:
+        """See ``FromDeparser``."""
+        return id(entry) in self.beside or super().is_lateral(entry)
 
     def select(self, query: Query, names: Sequence[str], visible: bool) -> str:
         """The query, whose level is the innermost."""
@@ -180,6 +188,10 @@ def deparse_rule(
             return text + "NOTHING;"
         written = []
         for action in actions:
+            level, up = meeting_level(action)
+            deparser.beside = [
+                id(entry) for entry in level.range_table if entry.kind == "function" and names_original(entry, up)
+            ]
             deparser.layout.level = 0
             written.append(finished(deparser.query(action)))
     if len(written) == 1:
