@@ -226,7 +226,7 @@ def _copy_out(session: SessionState, node: ast.Node, source: str, options: CopyO
     raw = RawStatement(_query(session, node), 0, len(source))
     statement, _ = prepare.compile_statement(session, raw, source, [])
     planned = statement.executable.planned
-    if planned.shape and len(planned.steps) != 1:
+    if planned.shape and (len(planned.steps) != 1 or planned.steps[0].command == "notify"):
         raise NotSupported(f"{planned.shape} rules are not supported for COPY")
     if statement.columns is None:
         raise NotSupported("COPY query must have a RETURNING clause")

@@ -314,6 +314,8 @@ class Query:
     """what its user must hold"""
     momentary: bool = field(default=False, compare=False)
     """a literal such as 'now' was converted: the query holds the time of its analysis"""
+    notifies: tuple[str, str] | None = None
+    """channel and message of a NOTIFY, the action of a rule; its only target does it"""
     procedure: RoutineCall | None = None
     """what a CALL, whose input arguments are the targets, calls"""
     stars: Stars = field(default_factory=dict, compare=False)

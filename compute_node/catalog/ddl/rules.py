@@ -7,8 +7,9 @@ what it names. A rule ON SELECT is a view's query and kept as that.
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Sequence
-from typing import Final, NoReturn
+from typing import Final
 
 from pglast import ast, enums
 
@@ -20,6 +21,7 @@ from aurora.errors import (
     InvariantViolation,
     NotSupported,
     ObjectNotInPrerequisiteState,
+    SqlError,
     UndefinedObject,
     UndefinedTable,
     WrongObjectType,
@@ -46,6 +48,7 @@ from compute_node.sql.analyze.rules import (
 )
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.sql.deparse.changes import kept_action, kept_qualification
+from compute_node.sql.deparse.expressions import quote_identifier
 from compute_node.sql.deparse.same import same_query
 from compute_node.sql.expressions import Expr, Var
 from compute_node.sql.query import Query, Target
@@ -53,6 +56,7 @@ from compute_node.sql.required import read_by_rule
 from compute_node.sql.rewrite import deep_walk, own_nodes, query_expressions
 from compute_node.txn.locks import ACCESS_EXCLUSIVE
 
+LOGGER = logging.getLogger(__name__)
 _T = enums.AlterTableType
 _RETURN: Final = "_RETURN"
 _COMMANDS: Final = {
@@ -110,9 +114,6 @@ def create_rule(ctx: DdlContext, node: ast.RuleStmt) -> str:
         raise InvalidObjectDefinition(
             "rules with WHERE conditions can only have SELECT, INSERT, UPDATE, or DELETE actions"
         )
-    for each in actions:
-        if not isinstance(each, _QUERIES):
-            raise NotSupported("NOTIFY as the action of a rule is not supported")
     view = ctx.tracing()
     analyzed = analyze_rule(view, desc, command, node.whereClause, actions, ctx.source, ctx.session)
     _check_actions(command, analyzed)
@@ -264,18 +265,23 @@ def _texts(
     """The condition and the actions as they are kept; 0A000 for what would not be the same when it is read again."""
     around, stored = analyzed.around, ctx.stored_view
     condition = analyzed.qualification
-    written = None if condition is None else kept_qualification(around, condition, stored)
-    actions = "".join(f"{kept_action(around, each, stored)};\n" for each in analyzed.actions).rstrip("\n")
-    rule = RuleDesc(name, EVENTS[command], "O", instead, written, actions)
-    again = stored_rule(ctx.view, desc, rule, ctx.session)
-    both = zip(
-        [*_as_query(condition), *analyzed.actions], [*_as_query(again.qualification), *again.actions], strict=True
+    refused = NotSupported(
+        "this rule cannot be kept",
+        detail="Its text, with all names written whole, would mean something else or nothing when it is read again.",
     )
-    if not all(same_query(one, other) for one, other in both):
-        raise NotSupported(
-            "this rule cannot be kept",
-            detail="Its text, with all names written whole, would mean something else when it is read again.",
-        )
+    try:
+        written = None if condition is None else kept_qualification(around, condition, stored)
+        actions = "".join(f"{kept_action(around, each, stored)};\n" for each in analyzed.actions).rstrip("\n")
+        rule = RuleDesc(name, EVENTS[command], "O", instead, written, actions)
+        again = stored_rule(ctx.view, desc, rule, ctx.session)
+    except (SqlError, InvariantViolation) as error:
+        LOGGER.info("a rule does not come back: %s", error)
+        raise refused from None
+    mine = [*_as_query(condition), *analyzed.actions]
+    others = [*_as_query(again.qualification), *again.actions]
+    if len(mine) != len(others) or not all(map(same_query, mine, others)):
+        LOGGER.info("a rule is not the same when it is read again: %s", actions)
+        raise refused
     return written, actions
 
 
@@ -328,7 +334,7 @@ def _select_rule(ctx: DdlContext, node: ast.RuleStmt, desc: RelationDesc, name: 
     if name != _RETURN:
         raise InvalidObjectDefinition(f'view rule for "{desc.name}" must be named "{_RETURN}"')
     if desc.kind != "v":
-        _refuse_conversion(desc)
+        _become_view(ctx, desc)
     select = node.actions[0]
     view = ctx.tracing()
     query = analyze(select, view, [], ctx.source, session=ctx.session, allow_params=False)
@@ -339,13 +345,52 @@ def _select_rule(ctx: DdlContext, node: ast.RuleStmt, desc: RelationDesc, name: 
     store_query(ctx, desc.oid, query, text)
 
 
-def _refuse_conversion(desc: RelationDesc) -> NoReturn:
-    """A table does not become a view."""
+def _become_view(ctx: DdlContext, desc: RelationDesc) -> None:
+    """A table without rows, indexes and relatives becomes a view. 42809, 55000."""
     if desc.kind == "p":
         raise WrongObjectType(f'cannot convert partitioned table "{desc.name}" to a view')
     if desc.is_partition:
         raise WrongObjectType(f'cannot convert partition "{desc.name}" to a view')
-    raise NotSupported("a table cannot become a view", hint="Use CREATE VIEW.")
+    record = class_record(ctx, desc.oid)
+    name = f"{quote_identifier(desc.schema)}.{quote_identifier(desc.name)}"
+    reasons = (
+        (any(True for _ in ctx.fetch_own(f"SELECT 1 FROM ONLY {name} LIMIT 1")), "it is not empty"),
+        (record.relhastriggers or bool(desc.foreign_keys or desc.referenced_by), "it has triggers"),
+        (record.relhasindex, "it has indexes"),
+        (record.relhassubclass, "it has child tables"),
+        (bool(desc.parents), "it has parent tables"),
+        (desc.row_security, "it has row security enabled"),
+        (ctx.rows.one("pg_policy", polrelid=desc.oid) is not None, "it has row security policies"),
+    )
+    for holds, why in reasons:
+        if holds:
+            hint = None
+            if why == "it has triggers":
+                hint = "In particular, the table cannot be involved in any foreign key relationships."
+            raise ObjectNotInPrerequisiteState(
+                f'could not convert table "{desc.name}" to a view because {why}', hint=hint
+            )
+    if desc.toast is not None:
+        ctx.rows.delete_where("pg_depend", classid=CLASS_RELATION, objid=desc.toast.oid, refobjid=desc.oid)
+        drop(ctx, [(CLASS_RELATION, desc.toast.oid, 0)], cascade=True, silent=True)
+    ctx.drop_storage(record.relfilenode)
+    ctx.rows.delete_where("pg_statistic", starelid=desc.oid)
+    ctx.rows.update(
+        "pg_class",
+        class_record(ctx, desc.oid),
+        relkind="v",
+        relam=0,
+        relfilenode=0,
+        reltablespace=0,
+        relpages=0,
+        reltuples=0.0,
+        relallvisible=0,
+        reltoastrelid=0,
+        relhasrules=True,
+        relreplident="n",
+        relfrozenxid=0,
+        relminmxid=0,
+    )
 
 
 # --- ALTER, DROP ----------------------------------------------------------------------------------------------------

@@ -129,6 +129,7 @@ class SeveralExplanations:
         changed: Mapping[str, str] | None = None,
     ) -> None:
         self._form = str(settings_of(options)["form"])
+        self._steps = planned.steps
         self._parts = [Explanation(step, options, catalog, env, planning_s, changed) for step in planned.steps]
         self.executable: Executable | None = None
         if settings_of(options)["analyze"]:
@@ -145,10 +146,10 @@ class SeveralExplanations:
         if not self._parts:
             return ["Query rewrites to nothing"]
         lines: list[str] = []
-        for part in self._parts:
+        for step, part in zip(self._steps, self._parts, strict=True):
             if lines:
                 lines.append("")
-            lines += part.lines()
+            lines += ["NOTIFY"] if step.command == "notify" else part.lines()
         return lines
 
 

@@ -122,6 +122,8 @@ class Scope:
     """of this level, as they are written: those of WINDOW, then those of OVER"""
     unreachable: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """aliases and columns that cannot be referenced, for hints: of INSERT's table"""
+    is_around_rule: bool = False
+    """the level of a rule's OLD and NEW: a statement within it is none within another"""
     pending_cte: tuple[str, ...] = ()
     """names of CTEs of this WITH RECURSIVE that are not analyzed yet"""
 

@@ -20,11 +20,13 @@ from compute_node.sql.analyze.context import Analysis, NameItem, Scope, session_
 from compute_node.sql.analyze.expressions import transform_where
 from compute_node.sql.analyze.from_clause import entry_columns
 from compute_node.sql.catalog_view import CatalogView
-from compute_node.sql.expressions import Expr, Var
+from compute_node.sql.expressions import Call, Const, Expr, Var
 from compute_node.sql.parse import parse
-from compute_node.sql.query import Query, RangeEntry
+from compute_node.sql.query import Query, RangeEntry, Target
 from compute_node.sql.rewrite import deep_walk, query_expressions
+from compute_node.types import oids
 
+_PG_NOTIFY: Final = 3036
 OLD: Final = 0
 NEW: Final = 1
 """their range entries"""
@@ -83,11 +85,20 @@ def analyze_rule(
     scope.unreachable = tuple((item.alias, item.names) for item in items if not _is_there(item.alias, event))
     condition = transform_where(scope, where, "WHERE")
     scope.items, scope.unreachable = items, ()
-    made = [analyze_in(scope.child(), node) for node in actions]
+    scope.is_around_rule = True
+    made = [_notify(node) if isinstance(node, ast.NotifyStmt) else analyze_in(scope.child(), node) for node in actions]
     if analysis.collated:
         for query in made:
             collate_query(Scope(analysis, query, parent=scope), query)
     return AnalyzedRule(condition, made, around, frozenset(analysis.relations), analysis.momentary)
+
+
+def _notify(node: ast.NotifyStmt) -> Query:
+    """NOTIFY as the query that does it."""
+    said = (node.conditionname, node.payload or "")
+    arguments = tuple([Const(type=oids.TEXT, value=each) for each in said])
+    call = Call(type=oids.VOID, function=_PG_NOTIFY, arguments=arguments)
+    return Query("select", targets=[Target(call, "pg_notify")], notifies=said)
 
 
 def _is_there(name: str, event: str) -> bool:

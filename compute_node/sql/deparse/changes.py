@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 
 from pglast.enums import OverridingKind
 
@@ -11,13 +12,13 @@ from compute_node.relations.descriptors import RelationDesc, RuleDesc
 from compute_node.sql.analyze.context import DEFAULT_ENV
 from compute_node.sql.analyze.rules import meeting_level, names_original
 from compute_node.sql.catalog_view import CatalogView
-from compute_node.sql.deparse.expressions import quote_identifier
+from compute_node.sql.deparse.expressions import quote_identifier, quote_literal
 from compute_node.sql.deparse.layout import STANDARD, Layout, finished
 from compute_node.sql.deparse.names import OuterReferences, alias_of
 from compute_node.sql.deparse.pretty import PrettyDeparser
 from compute_node.sql.deparse.queries import QueryDeparser, leaf
-from compute_node.sql.expressions import Expr, SetDefault
-from compute_node.sql.query import OnConflict, Query, RangeEntry
+from compute_node.sql.expressions import CoerceToDomain, ElementStore, Expr, FieldStore, SetDefault, Var
+from compute_node.sql.query import OnConflict, Query, RangeEntry, own_values
 from compute_node.types.registry import TypeEnv
 
 _EVENTS = {"1": "SELECT", "2": "UPDATE", "3": "INSERT", "4": "DELETE"}
@@ -29,12 +30,22 @@ class ChangeDeparser(QueryDeparser):
     beside: Collection[int] = ()
     """ids of the range entries of functions that name OLD or NEW of their own level, as PostgreSQL has it"""
 
+    bare_columns = False
+    """no column is qualified: there is one table"""
+
+    def column(self, node: Var) -> tuple[str, str]:
+        """See ``NamedDeparser``."""
+        text, name = super().column(node)
+        return (quote_identifier(name), name) if self.bare_columns else (text, name)
+
     def is_lateral(self, entry: RangeEntry) -> bool:
         """See ``FromDeparser``."""
         return id(entry) in self.beside or super().is_lateral(entry)
 
     def select(self, query: Query, names: Sequence[str], visible: bool) -> str:
         """The query, whose level is the innermost."""
+        if query.notifies is not None:
+            return self._notify(*query.notifies)
         if query.command == "select":
             return super().select(query, names, visible)
         text = self.with_clause(query)
@@ -45,6 +56,10 @@ class ChangeDeparser(QueryDeparser):
         if query.returning:
             text += self.layout.clause(" RETURNING", 1) + self.targets(query.returning, (), True)
         return text
+
+    def _notify(self, channel: str, message: str) -> str:
+        text = self.layout.keyword("", 0, STANDARD, 1) + f"NOTIFY {quote_identifier(channel)}"
+        return text + (f", {quote_literal(message)}" if message else "")
 
     def _changed(self, query: Query, keyword: str = "") -> str:
         """What is changed, and its alias."""
@@ -75,17 +90,31 @@ class ChangeDeparser(QueryDeparser):
         if source is None:
             raise InvariantViolation("an INSERT without a source")
         if query.inserted:
-            text += "(" + ", ".join(self._column(query, attno) for attno in query.inserted) + ") "
+            with self._in_source(source):
+                rows = self._given(query, source)
+            text += f"({', '.join(target for target, _ in rows[0])}) "
         if query.overriding != OverridingKind.OVERRIDING_NOT_SET:
             text += f"{query.overriding.name.replace('_', ' ')} "
-        level = self.levels[0]
-        # The target is nothing that the rows can name.
-        level.taken = self.levels[1].taken if len(self.levels) > 1 else frozenset()
-        with self.opened(source):
+        with self._in_source(source):
             text += self._rows(query, source)
         if query.on_conflict is not None:
             text += self._conflict(query, query.on_conflict)
         return text
+
+    @contextmanager
+    def _in_source(self, source: Query) -> Iterator[None]:
+        """The level of an INSERT's rows: its target is nothing that they can name."""
+        level = self.levels[0]
+        level.taken = self.levels[1].taken if len(self.levels) > 1 else frozenset()
+        with self.opened(source):
+            yield
+
+    def _given(self, query: Query, source: Query) -> list[list[tuple[str, Expr]]]:
+        """For each row of an INSERT, what it gives the columns and their parts."""
+        entry = own_values(source)
+        rows = [[target.expression for target in source.targets]] if entry is None else entry.values
+        names = {attno: self._column(query, attno) for attno in query.inserted}
+        return [[part for attno, name in names.items() for part in self._parts(name, row[attno - 1])] for row in rows]
 
     def _rows(self, query: Query, source: Query) -> str:
         entry = source.range_table[0] if source.range_table else None
@@ -93,24 +122,22 @@ class ChangeDeparser(QueryDeparser):
             return "DEFAULT VALUES"
         if entry is not None and entry.query is not None:
             return self.query(entry.query, visible=self.is_read_again)
-        if entry is not None and len(entry.values) > 1:
-            rows = [", ".join(self.text(row[attno - 1]) for attno in query.inserted) for row in entry.values]
+        rows = [", ".join(self.text(value) for _, value in row) for row in self._given(query, source)]
+        if len(rows) > 1:
             return "VALUES " + ", ".join(f"({row})" for row in rows)
-        row = entry.values[0] if entry is not None else [target.expression for target in source.targets]
-        text = self.layout.clause("VALUES (", 2)
-        return text + ", ".join(self.text(row[attno - 1]) for attno in query.inserted) + ")"
+        return f"{self.layout.clause('VALUES (', 2)}{rows[0]})"
 
     def _conflict(self, query: Query, conflict: OnConflict) -> str:
         text = " ON CONFLICT"
         inference = conflict.inference
         if inference is not None:
             items = [self._column(query, attno) for attno in sorted(inference.attnos)]
-            self.of_condition = True
+            self.bare_columns = True
             items += [f"({self.text(each)})" for each in inference.expressions]
             text += f"({', '.join(items)})"
             if inference.where is not None:
-                text += " WHERE " + self.text(inference.where)
-            self.of_condition = False
+                text += self.layout.clause(" WHERE ", 1) + self.text(inference.where)
+            self.bare_columns = False
         elif conflict.arbiters and query.target is not None:
             name = next(index.name for index in query.target.indexes if index.oid == conflict.arbiters[0])
             text += f" ON CONSTRAINT {quote_identifier(name)}"
@@ -122,7 +149,31 @@ class ChangeDeparser(QueryDeparser):
         return text
 
     def _assigned(self, query: Query, assignments: Sequence[tuple[int, Expr]]) -> str:
-        return ", ".join(f"{self._column(query, attno)} = {self.text(value)}" for attno, value in assignments)
+        found = [part for attno, value in assignments for part in self._parts(self._column(query, attno), value)]
+        return ", ".join(f"{target} = {self.text(value)}" for target, value in found)
+
+    def _parts(self, target: str, value: Expr) -> Iterator[tuple[str, Expr]]:
+        """What a statement gives a column: a value, or values of parts of it."""
+        inner = value.argument if isinstance(value, CoerceToDomain) else value
+        if isinstance(inner, ElementStore):
+            if isinstance(inner.container, (ElementStore, FieldStore, CoerceToDomain)):
+                yield from self._parts(target, inner.container)
+            if inner.slices is None:
+                place = "".join(f"[{self.text(each)}]" for each in inner.indexes if each is not None)
+            else:
+                place = "".join(f"[{self._bound(low)}:{self._bound(high)}]" for low, high in inner.slices)
+            yield from self._parts(target + place, inner.value)
+        elif isinstance(inner, FieldStore):
+            if isinstance(inner.argument, (ElementStore, FieldStore, CoerceToDomain)):
+                yield from self._parts(target, inner.argument)
+            fields = self.catalog.type(inner.type).root.fields
+            for index, each in zip(inner.indexes, inner.values, strict=True):
+                yield from self._parts(f"{target}.{quote_identifier(fields[index].name)}", each)
+        else:
+            yield target, value
+
+    def _bound(self, bound: Expr | None) -> str:
+        return "" if bound is None else self.text(bound)
 
     def _update(self, query: Query) -> str:
         text = f"UPDATE {self._changed(query)} SET {self._assigned(query, query.assignments)}"

@@ -73,6 +73,8 @@ def plan(
     visible = [item for item in query.targets if not item.junk] if query.command == "select" else query.returning
     command = query.command if query.procedure is None else "call"
     columns = tuple(_column(item) for item in visible) if query.command == "select" or visible else None
+    if query.notifies is not None:
+        command, columns = "notify", None
     return PlannedStmt(
         command=command,
         plan=root,

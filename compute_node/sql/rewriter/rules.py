@@ -129,7 +129,7 @@ class _Rewriting:
         if query.on_conflict is not None and not through_view and (products or has_updates):
             raise _refused_conflict()
         steps = [*own, *made] if event == "insert" else [*made, *own]
-        if query.ctes and len(steps) > 1:
+        if query.ctes and sum(step.query.notifies is None for step in steps) > 1:
             raise NotSupported("WITH cannot be used in a query that is rewritten by rules into multiple queries")
         return steps
 
@@ -146,7 +146,7 @@ class _Rewriting:
 
     @staticmethod
     def _only(steps: Sequence[Step]) -> Query:
-        if len(steps) == 1 and steps[0].origin in (ORIGINAL, INSTEAD):
+        if len(steps) == 1 and steps[0].origin in (ORIGINAL, INSTEAD) and steps[0].query.notifies is None:
             return steps[0].query
         raise NotSupported(f"{refused_shape(steps)} rules are not supported for data-modifying statements in WITH")
 
@@ -202,6 +202,8 @@ def refused_shape(steps: Sequence[Step]) -> str:
     """Which kind of rules has made of one query something else than one query."""
     if not steps:
         return "DO INSTEAD NOTHING"
+    if len(steps) == 1 and steps[0].query.notifies is not None:
+        return "DO INSTEAD NOTIFY"
     origins = {step.origin for step in steps}
     if CONDITIONAL in origins:
         return "conditional DO INSTEAD"
@@ -432,6 +434,9 @@ class _Product:
     def query(self) -> Query:
         """The action as a query of its own."""
         action = self.action
+        if action.notifies is not None:
+            # It says so whatever the rows are, and once.
+            return action
         if action.command != "insert":
             return self._merged(action, 1)
         source = _flat(action.source)
