@@ -233,7 +233,7 @@ def deparse_rule(
     with deparser.opened(around):
         if condition is not None:
             deparser.layout.level = STANDARD
-            text += "\n   WHERE " + finished(deparser.text(condition))
+            text += "\n   WHERE " + deparser.text(condition)
         text += " DO " + ("INSTEAD " if rule.instead else "")
         if not actions:
             return text + "NOTHING;"
@@ -244,7 +244,7 @@ def deparse_rule(
                 id(entry) for entry in level.range_table if entry.kind == "function" and names_original(entry, up)
             ]
             deparser.layout.level = 0
-            written.append(finished(deparser.query(action)))
+            written.append(deparser.query(action))
     if len(written) == 1:
-        return f"{text}{written[0]};"
-    return text + "(" + "".join(f"{each};\n" for each in written) + ");"
+        return finished(f"{text}{written[0]};")
+    return finished(text + "(" + "".join(f"{each};\n" for each in written) + ");")

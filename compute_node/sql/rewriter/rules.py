@@ -22,6 +22,7 @@ from aurora.errors import (
     InvalidObjectDefinition,
     InvariantViolation,
     NotSupported,
+    SqlError,
 )
 from compute_node.relations.descriptors import RelationDesc, RuleDesc
 from compute_node.sql.analyze.dml import refuse_catalog
@@ -194,7 +195,7 @@ class _Rewriting:
         return fired
 
 
-def _refused_conflict() -> NotSupported:
+def _refused_conflict() -> SqlError:
     return NotSupported("INSERT with ON CONFLICT clause cannot be used with table that has INSERT or UPDATE rules")
 
 
