@@ -280,7 +280,8 @@ def _replace_view(ctx: DdlContext, desc: RelationDesc, columns: list[ColumnDesc]
     added = columns[len(desc.columns) :]
     ctx.rows.insert_many("pg_attribute", [attribute_row(desc.oid, each, view.type(each.type)) for each in added])
     ctx.rows.update("pg_class", class_record(ctx, desc.oid), relnatts=len(columns))
-    for record in ctx.rows.find("pg_rewrite", ev_class=desc.oid):
+    record = ctx.rows.one("pg_rewrite", ev_class=desc.oid, rulename="_RETURN")
+    if record is not None:
         ctx.rows.delete_where("pg_depend", classid=CLASS_REWRITE, objid=record.oid)
         ctx.rows.delete("pg_rewrite", record)
 

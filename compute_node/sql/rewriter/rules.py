@@ -237,6 +237,7 @@ class _Base:
         self.here: dict[int, Expr]
         """the same in the original: its WITH may be one level further out"""
         places = places_of(query)
+        self._target = places.get(id(query.range_table[query.result_rte]))
         if query.command == "insert":
             source = _flat(query.source)
             self.original = dataclasses.replace(query, source=source)
@@ -319,7 +320,10 @@ class _Base:
             type=oids.BOOL, argument=deep_map(condition, place), target=True, negated=True
         )  # fmt: skip
         if query.command != "insert":
-            return dataclasses.replace(query, where=_and(query.where, rest))
+            # What the condition reads of the target nobody needs a privilege for.
+            entries = list(query.range_table)
+            entries[query.result_rte] = _as_read(entries[query.result_rte], self._target)
+            return dataclasses.replace(query, where=_and(query.where, rest), range_table=entries)
         if query.source is None:
             raise InvariantViolation("an INSERT without a source")
         source = dataclasses.replace(query.source, where=_and(query.source.where, rest))
