@@ -30,7 +30,7 @@ from compute_node.catalog.ddl.context import CLASS_RELATION, DdlContext, cut_nam
 from compute_node.catalog.ddl.expressions import attnos, check_text, range_var
 from compute_node.catalog.ddl.foreign_key_rows import add_recheck_trigger
 from compute_node.catalog.ddl.indexes import IndexOptions, KeyColumn, make_index, operator_class
-from compute_node.catalog.ddl.partitions.indexes import check_unique, spread
+from compute_node.catalog.ddl.partitions.indexes import below, check_unique, spread
 from compute_node.catalog.ddl.relation import (
     attribute_record,
     class_record,
@@ -53,8 +53,11 @@ def plain_key(ctx: DdlContext, desc: RelationDesc, name: str, position: int | No
     return KeyColumn(column.attno, column.type, kind, name=name, collation=column.collation)
 
 
-def add_key(ctx: DdlContext, desc: RelationDesc, node: ast.Constraint, columns: Sequence[str]) -> None:
-    """PRIMARY KEY or UNIQUE over named columns: the index and the constraint. 42P16, 42703, 42701, 23502, 23505."""
+def add_key(
+    ctx: DdlContext, desc: RelationDesc, node: ast.Constraint, columns: Sequence[str], *, recurse: bool = True
+) -> None:
+    """PRIMARY KEY or UNIQUE over named columns: the index and the constraint. Without ``recurse`` partitions have to be
+    given their parts, and the index is not valid before. 42P16, 42703, 42701, 23502, 23505."""
     primary = node.contype == enums.ConstrType.CONSTR_PRIMARY
     position = (node.location or 0) + 1 if node.location is not None and node.location >= 0 else None
     if node.indexname:
@@ -68,7 +71,9 @@ def add_key(ctx: DdlContext, desc: RelationDesc, node: ast.Constraint, columns: 
             what = "primary key" if primary else "unique"
             raise DuplicateColumn(f'column "{name}" appears twice in {what} constraint', position=position)
     if primary:
-        for key in keys:
+        for key, column in zip(keys, columns, strict=True):
+            if not recurse:
+                _refuse_nullable_below(ctx, desc, column)
             require_not_null(ctx, relation(ctx, desc.oid), key.attno)
         desc = relation(ctx, desc.oid)
     check_unique(desc, [key.attno for key in keys], "PRIMARY KEY" if primary else "UNIQUE")
@@ -90,6 +95,7 @@ def add_key(ctx: DdlContext, desc: RelationDesc, node: ast.Constraint, columns: 
             included=included,
             nulls_not_distinct=bool(node.nulls_not_distinct),
             immediate=not node.deferrable,
+            valid=recurse or not (desc.is_partitioned and desc.children),
             storage=index_options(BTREE, node.options),
         ),
     )
@@ -105,8 +111,20 @@ def add_key(ctx: DdlContext, desc: RelationDesc, node: ast.Constraint, columns: 
     )
     if node.deferrable:
         add_recheck_trigger(ctx, desc, constraint, index.oid, primary=primary, deferred=bool(node.initdeferred))
-    if desc.is_partitioned:
+    if desc.is_partitioned and recurse:
         spread(ctx, relation(ctx, desc.oid), replace(index, constraint=constraint))
+
+
+def _refuse_nullable_below(ctx: DdlContext, desc: RelationDesc, column: str) -> None:
+    """42P16 where a partition may have NULL in a column of a primary key of its parent ONLY."""
+    for table in below(ctx, desc):
+        mine = table.column(column)
+        if mine is not None and not mine.not_null:
+            raise InvalidTableDefinition(
+                "constraint must be added to child tables too",
+                detail=f'Column "{column}" of relation "{table.name}" is not already NOT NULL.',
+                hint="Do not specify the ONLY keyword.",
+            )
 
 
 def key_by_index(ctx: DdlContext, desc: RelationDesc, node: ast.Constraint, position: int | None) -> None:

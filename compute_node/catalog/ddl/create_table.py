@@ -325,7 +325,7 @@ def add_table_constraint(
     """A table constraint of CREATE or ALTER TABLE; ``recurse``: not of the table ONLY."""
     desc = relation(ctx, oid)
     if node.contype in _KEYS:
-        add_key(ctx, desc, node, [key.sval for key in node.keys or ()])
+        add_key(ctx, desc, node, [key.sval for key in node.keys or ()], recurse=recurse)
     elif node.contype == enums.ConstrType.CONSTR_EXCLUSION:
         add_exclusion(ctx, desc, node)
     elif node.contype == enums.ConstrType.CONSTR_CHECK:

@@ -184,7 +184,7 @@ def _set_columns(desc: RelationDesc, attnos: list[int], node: ast.Constraint) ->
 def _referenced_key(ctx: DdlContext, desc: RelationDesc, names: list[str]) -> tuple[IndexDesc, list[int]]:
     """The unique index, and its columns in the order given; without names the primary key's."""
     if not names:
-        primary = next((index for index in desc.indexes if index.primary), None)
+        primary = next((index for index in desc.indexes if index.primary and index.valid), None)
         if primary is None:
             raise UndefinedObject(f'there is no primary key for referenced table "{desc.name}"')
         _require_immediate(desc, primary, "primary key")
