@@ -350,6 +350,15 @@ COPY vr_keys_pkey FROM STDIN;
 INSERT INTO vr_keys_pkey VALUES (1);
 DROP VIEW vr_reads, vr_reads_again;
 DROP TABLE vr_child;
+-- what a view reads in its turn is that view's matter
+CREATE TABLE vr_deep (n int, m int);
+CREATE VIEW vr_deep_view WITH (security_invoker) AS SELECT n FROM vr_deep;
+CREATE VIEW vr_deep_again AS SELECT n FROM vr_deep_view;
+CREATE POLICY deep ON vr_keys USING (EXISTS (SELECT FROM vr_deep_view d WHERE d.n = vr_keys.id));
+SELECT DISTINCT classid::regclass, objid = (SELECT oid FROM pg_policy WHERE polname = 'deep') AS of_policy FROM pg_depend WHERE refobjid = 'vr_deep'::regclass AND deptype = 'n' ORDER BY 1;
+DROP TABLE vr_deep;
+DROP POLICY deep ON vr_keys;
+DROP TABLE vr_deep CASCADE;
 DROP OWNED BY vr_owner, vr_middle, vr_user CASCADE;
 DROP TABLE vr_a, vr_b, vr_rows, vr_allowed, vr_denied, vr_parts, vr_secret, vr_data, vr_closed, vr_base, vr_keys CASCADE;
 DROP ROLE vr_owner, vr_middle, vr_user;
