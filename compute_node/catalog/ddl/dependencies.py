@@ -6,6 +6,8 @@ dependents go along silently; normal ones need CASCADE. Source: PostgreSQL manua
 
 from __future__ import annotations
 
+from operator import itemgetter
+
 from aurora.errors import DependentObjectsStillExist, NotSupported
 from compute_node.catalog.ddl import shared_depend
 from compute_node.catalog.ddl.context import (
@@ -165,30 +167,27 @@ def _describe_object(ctx: DdlContext, class_oid: int, oid: int) -> str:
     return f"operator {what} {name} for access method {'' if method is None else method.amname}"
 
 
-def _newest_first(record: Record) -> tuple[int, int, int]:
-    """The order in which dependents are looked at: of several ways to an object it decides which one is told."""
-    return -record.objid, record.classid, record.objsubid
-
-
 def _dependents(ctx: DdlContext, address: Address) -> list[tuple[Address, str]]:
-    """Objects that refer to this one; for a whole relation also those that refer to one of its columns."""
+    """Objects that refer to this one; for a whole relation also those that refer to one of its columns. The newest
+    first: of several ways to an object the order decides which one is told."""
     key = {"refclassid": address[0], "refobjid": address[1]}
     found: list[Record] = ctx.rows.find("pg_depend", **key)
     if address[2]:
         found = [record for record in found if record.refobjsubid == address[2]]
-    result = []
-    for record in sorted(found, key=_newest_first):
+    result: list[tuple[tuple[int, int, int], Address, str]] = []
+    for record in found:
         dependent = (record.classid, record.objid, record.objsubid)
         if dependent[0] == CLASS_REWRITE:
             rule = ctx.rows.one("pg_rewrite", oid=record.objid)
             if rule is not None:
                 dependent = (CLASS_RELATION, rule.ev_class, 0)
+        age = -dependent[1], dependent[0], dependent[2]
         if dependent[0] == CLASS_CONSTRAINT and record.deptype != "i":
             dependent = (CLASS_CONSTRAINT, whole_key(ctx, record.objid), 0)
         # A generated column depends on other columns of its table.
         if dependent[:2] != address[:2] or (address[2] and dependent[2] not in (0, address[2])):
-            result.append((dependent, record.deptype))
-    return result
+            result.append((age, dependent, record.deptype))
+    return [(dependent, kind) for _, dependent, kind in sorted(result, key=itemgetter(0))]
 
 
 def drop(ctx: DdlContext, targets: list[Address], *, cascade: bool, silent: bool = False) -> None:
