@@ -28,17 +28,29 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from aurora.errors import InvariantViolation
+from aurora.lazy import lazy
 from aurora.medium import is_unreadable
 from aurora.seams import Buffer, Disk
+
+if TYPE_CHECKING:
+    from cryptography import exceptions
+    from cryptography.hazmat.primitives import ciphers, hashes
+    from cryptography.hazmat.primitives.ciphers import aead, algorithms, modes
+    from cryptography.hazmat.primitives.kdf import hkdf
+else:
+    # Not where nothing is encrypted.
+    exceptions = lazy("cryptography.exceptions")
+    ciphers = lazy("cryptography.hazmat.primitives.ciphers")
+    hashes = lazy("cryptography.hazmat.primitives.hashes")
+    aead = lazy("cryptography.hazmat.primitives.ciphers.aead")
+    algorithms = lazy("cryptography.hazmat.primitives.ciphers.algorithms")
+    modes = lazy("cryptography.hazmat.primitives.ciphers.modes")
+    hkdf = lazy("cryptography.hazmat.primitives.kdf.hkdf")
 
 DATA_KEY_BYTES = 32
 UNIT_BYTES = 8192
@@ -75,11 +87,11 @@ class Sealer:
         try:
             bound = raw[: len(SEALED_HEAD)] + name.encode()
             return self._gcm(name).decrypt(raw[len(SEALED_HEAD) : body], raw[body:], bound)
-        except (InvalidTag, ValueError) as error:  # ValueError: not even a nonce is left
+        except (exceptions.InvalidTag, ValueError) as error:  # ValueError: not even a nonce is left
             raise SealBroken(f"{name} is damaged: it does not match its authentication tag") from error
 
-    def _gcm(self, name: str) -> AESGCM:
-        return AESGCM(derive(self._data_key, b"whole", name, DATA_KEY_BYTES))
+    def _gcm(self, name: str) -> aead.AESGCM:
+        return aead.AESGCM(derive(self._data_key, b"whole", name, DATA_KEY_BYTES))
 
 
 class EncryptedDisk:
@@ -157,7 +169,7 @@ class EncryptedDisk:
         """Both in whole blocks."""
         cipher = self._cipher(name)
         return _by_unit(
-            offset, data, lambda unit, part: Cipher(cipher, modes.XTS(_tweak(unit))).encryptor().update(part)
+            offset, data, lambda unit, part: ciphers.Cipher(cipher, modes.XTS(_tweak(unit))).encryptor().update(part)
         )
 
     def _decrypt(self, name: str, offset: int, data: bytes) -> bytes:
@@ -165,7 +177,7 @@ class EncryptedDisk:
         cipher = self._cipher(name)
 
         def decrypt(unit: int, part: Buffer) -> bytes:
-            return Cipher(cipher, modes.XTS(_tweak(unit))).decryptor().update(part)
+            return ciphers.Cipher(cipher, modes.XTS(_tweak(unit))).decryptor().update(part)
 
         if _HOLE not in data:
             return _by_unit(offset, data, decrypt)
@@ -325,7 +337,7 @@ class EncryptedDisk:
 
 def derive(data_key: bytes, use: bytes, name: str, key_bytes: int) -> bytes:
     """The key of one file for one use."""
-    return HKDFExpand(hashes.SHA256(), key_bytes, b"aurora " + use + b"\0" + name.encode()).derive(data_key)
+    return hkdf.HKDFExpand(hashes.SHA256(), key_bytes, b"aurora " + use + b"\0" + name.encode()).derive(data_key)
 
 
 def _floor(position: int) -> int:

@@ -30,16 +30,24 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import google_crc32c
-from cryptography.hazmat.primitives import hashes, keywrap
-from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from aurora.encryption import DATA_KEY_BYTES, EncryptedDisk, derive
 from aurora.errors import InvariantViolation
+from aurora.lazy import lazy
 from aurora.medium import read_around
 from aurora.seams import RESERVE_BYTES, Disk, FolderDisk
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives import hashes, keywrap
+    from cryptography.hazmat.primitives.kdf import hkdf
+else:
+    # Not where nothing is encrypted.
+    hashes = lazy("cryptography.hazmat.primitives.hashes")
+    keywrap = lazy("cryptography.hazmat.primitives.keywrap")
+    hkdf = lazy("cryptography.hazmat.primitives.kdf.hkdf")
 
 MASTER_KEY_BYTES = 32
 NAMES = ("key", "key-copy")
@@ -187,7 +195,7 @@ def decode(data: bytes) -> WrappedKey:
 
 def check_of(data_key: bytes) -> bytes:
     """What a data key is known by; it says nothing about the key."""
-    return HKDFExpand(hashes.SHA256(), CHECK_BYTES, b"aurora check").derive(data_key)
+    return hkdf.HKDFExpand(hashes.SHA256(), CHECK_BYTES, b"aurora check").derive(data_key)
 
 
 def _wrap(provider: KeyProvider, data_key: bytes) -> WrappedKey:

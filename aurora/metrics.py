@@ -17,19 +17,30 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from http import HTTPStatus
-from typing import Final, Generic, Literal, TypeVar
-
-from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-from prometheus_client.core import Metric as Family
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
-from prometheus_client.registry import Collector
+from typing import TYPE_CHECKING, Final, Generic, Literal, TypeVar
 
 from aurora.addresses import parse_listen
 from aurora.errors import InvariantViolation
 from aurora.histogram import Histogram
+from aurora.lazy import lazy
 from aurora.stalls import Stalls
+
+if TYPE_CHECKING:
+    import prometheus_client as prometheus
+    from prometheus_client import core, exposition
+    from prometheus_client.core import Metric as Family
+    from prometheus_client.registry import Collector
+else:
+    # Not before the first scrape.
+    prometheus = lazy("prometheus_client")
+    core = lazy("prometheus_client.core")
+    exposition = lazy("prometheus_client.exposition")
+
+    class Collector:
+        """Theirs asks for nothing but ``collect``."""
+
 
 Source = TypeVar("Source")
 Scalar = int | float | Histogram
@@ -75,14 +86,14 @@ class Metric(Generic[Source]):
             raise InvariantViolation(f"{self.name} has labels {self.labels}, its value is {value!r}")
         values = value if isinstance(value, Mapping) else {(): value}
         if self.kind == "histogram":
-            histogram = HistogramMetricFamily(self.name, self.help, labels=self.labels)
+            histogram = core.HistogramMetricFamily(self.name, self.help, labels=self.labels)
             for labels, found in values.items():
                 if not isinstance(found, Histogram):
                     raise InvariantViolation(f"{self.name} is a histogram, its value is {found!r}")
                 buckets = [("+Inf" if bound == float("inf") else repr(bound), n) for bound, n in found.cumulative()]
                 histogram.add_metric(labels, buckets, found.sum)
             return histogram
-        made = CounterMetricFamily if self.kind == "counter" else GaugeMetricFamily
+        made = core.CounterMetricFamily if self.kind == "counter" else core.GaugeMetricFamily
         family = made(self.name, self.help, labels=self.labels)
         for labels, found in values.items():
             if isinstance(found, Histogram):
@@ -154,9 +165,9 @@ def pieces(family: Family) -> Iterator[bytes]:
     """The family's text in pieces of at most ``PIECE_SAMPLES``; its two lines of head come with the first alone."""
     samples = family.samples
     for start in range(0, max(1, len(samples)), PIECE_SAMPLES):
-        part = Family(family.name, family.documentation, family.type, family.unit)
+        part = core.Metric(family.name, family.documentation, family.type, family.unit)
         part.samples = samples[start : start + PIECE_SAMPLES]
-        text = generate_latest(_Alone(part))
+        text = exposition.generate_latest(_Alone(part))
         yield text if not start else text.split(b"\n", 2)[2]
 
 
@@ -168,16 +179,25 @@ class MetricsServer:
     """
 
     def __init__(self, health: Callable[[], str]) -> None:
-        self.registry = CollectorRegistry()
         self.address = ""
         self._health = health
         self._server: asyncio.Server | None = None
-        ProcessCollector(registry=self.registry)
-        GCCollector(registry=self.registry)
+        self._exporters: list[Collector] = []
 
     def add(self, metrics: Sequence[Metric[Source]], source: Source) -> None:
         """Export these metrics of ``source`` from now on."""
-        self.registry.register(Exporter(metrics, source))
+        self._exporters.append(Exporter(metrics, source))
+
+    def _families(self) -> Iterator[Family]:
+        """Each metric as it stands when it is its turn."""
+        for each in (*self._process, *self._exporters):
+            yield from each.collect()
+
+    @cached_property
+    def _process(self) -> tuple[Collector, ...]:
+        """The process's own figures."""
+        registry = prometheus.CollectorRegistry()
+        return prometheus.ProcessCollector(registry=registry), prometheus.GCCollector(registry=registry)
 
     async def start(self, listen: str) -> None:
         """Listen at ``HOST:PORT`` (port 0: a free one); nowhere when it is empty.
@@ -226,11 +246,11 @@ class MetricsServer:
             return status, _TEXT, f"{problem or 'ok'}\n".encode()
         if path != "/metrics":
             return HTTPStatus.NOT_FOUND, _TEXT, b"/metrics and /healthz\n"
-        return HTTPStatus.OK, CONTENT_TYPE_PLAIN_0_0_4, await self._text()
+        return HTTPStatus.OK, exposition.CONTENT_TYPE_PLAIN_0_0_4, await self._text()
 
     async def _text(self) -> bytes:
         parts = []
-        for family in self.registry.collect():
+        for family in self._families():
             for piece in pieces(family):
                 parts.append(piece)
                 await asyncio.sleep(0)

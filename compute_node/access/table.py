@@ -19,7 +19,7 @@ from aurora.kernels import columns as columns_kernel
 from aurora.kernels import heap_pages as heap_kernel
 from aurora.kernels import tuples as tuples_kernel
 from aurora.kernels.python.columns import FETCH_ROWS_MAX
-from aurora.kernels.python.heap import BUSY, GONE, NEEDS_TOAST, OK, RETRY, SELF
+from aurora.kernels.python.heap import AWAY, BUSY, GONE, NEEDS_TOAST, OK, RETRY, SELF
 from aurora.page import PAGE_BYTES
 from compute_node.access import free_space
 from compute_node.access.index_access import BATCH_VALUES, HeapReader, IndexAccess
@@ -63,6 +63,12 @@ FIRST_BATCH_ROWS = 128
 OWN_ROWS = 64
 """Rows whose pages are in the cache at the same time."""
 STRENGTHS = {"key share": 0, "share": 1, "no key update": 2, "update": 3}
+
+
+class RowMoved(SqlError):
+    """The row has left the table for another partition since the snapshot."""
+
+    sqlstate = "40001"
 
 
 class UpdatePlan:
@@ -518,6 +524,8 @@ class Table:
                         what = "delete" if code == GONE and not locking else "update"
                         raise SerializationFailure(f"could not serialize access due to concurrent {what}")
                     txn.depend(lsn)
+                if code == AWAY:
+                    raise RowMoved("tuple to be locked was already moved to another partition due to concurrent update")
                 if code in (GONE, SELF):
                     return None, turn
                 blockers = None
@@ -788,11 +796,17 @@ class Table:
         return self.update_columns(txn, snapshot, tid, changed, compute, self._every)
 
     def delete(
-        self, txn: Txn, snapshot: Snapshot, tid: int, recheck: Callable[[Row, int], bool], needed: tuple[int, ...]
+        self,
+        txn: Txn,
+        snapshot: Snapshot,
+        tid: int,
+        recheck: Callable[[Row, int], bool],
+        needed: tuple[int, ...],
+        away: bool = False,
     ) -> int:
         """Delete the row whose version ``tid`` the snapshot sees; ``recheck`` gets the columns ``needed`` and the tid
-        of a version newer than that. The tid of the version that was deleted, 0 when none was. Errors: 40001, 40P01,
-        55P03."""
+        of a version newer than that. ``away``: the row goes to another partition, and who waits for it learns that.
+        The tid of the version that was deleted, 0 when none was. Errors: 40001, 40P01, 55P03."""
         proj = self.projection(needed, False)
         self._reserve(WRITE_REDO_BYTES)
         if not txn.write_xid:
@@ -809,7 +823,7 @@ class Table:
                         return 0
                     if self._locks.rows and self._locks.row_blockers(txn, self.relfile, at, FOR_UPDATE):
                         continue  # locked meanwhile
-                outcome = self.heap.delete(at, txn.write_xid, txn.cid)
+                outcome = self.heap.delete(at, txn.write_xid, txn.cid, away)
                 if outcome == 1:
                     self.file.dead_rows += 1
                     txn.levels[-1].changed(self.counts)[DELETED] += 1

@@ -187,11 +187,17 @@ class WatchedTable(Table):
                 events_of(txn).now.append(NewReferences(key, self.desc, array("Q", (tid,))))
 
     def delete(
-        self, txn: Txn, snapshot: Snapshot, tid: int, recheck: Callable[[Row, int], bool], needed: tuple[int, ...]
+        self,
+        txn: Txn,
+        snapshot: Snapshot,
+        tid: int,
+        recheck: Callable[[Row, int], bool],
+        needed: tuple[int, ...],
+        away: bool = False,
     ) -> int:
         """As ``Table.delete``."""
         self._check_seen(txn, tid)
-        at = super().delete(txn, snapshot, tid, recheck, needed)
+        at = super().delete(txn, snapshot, tid, recheck, needed, away)
         if at and self._referenced:
             row = self.fetch(self.storage.txns.last_snapshot_before(txn), at, self._referenced)
             old = dict(zip(self._referenced, row or (), strict=True))

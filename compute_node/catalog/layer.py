@@ -581,6 +581,9 @@ _LOADERS: dict[str, Callable[..., Datum]] = {
     "column statistics": lambda layer, relation, attno, tree: column_statistics.read(
         layer.reader, layer.known_type, relation, attno, tree
     ),
+    "extended statistics": lambda layer, relation, tree: column_statistics.read_extended(
+        layer.reader, layer.known_type, relation, tree, NEUTRAL_ENV
+    ),
     "estimators": _estimators,
     "key constraint": _by("pg_constraint", "conrelid", oid="oid"),
     "leakproof": _by("pg_proc", "proleakproof", oid="oid"),
@@ -630,6 +633,7 @@ _STALE: dict[str, Callable[[Question, Any, Change], bool]] = {
     "database": _of_catalog("pg_database"),
     "role graph": _of_catalog("pg_authid", "pg_auth_members", "pg_database"),
     "column statistics": lambda question, answer, change: question[1] in change.relations,
+    "extended statistics": _of_catalog("pg_statistic_ext", "pg_statistic_ext_data"),
     "estimators": _of_row("pg_operator"),
     "key constraint": _of_row("pg_constraint"),
     "leakproof": _of_row("pg_proc"),

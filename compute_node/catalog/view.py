@@ -18,6 +18,7 @@ from compute_node.catalog.layer import CatalogLayer, Question, Role
 from compute_node.catalog.rights import Rights
 from compute_node.relations.column_statistics import ColumnStatistics
 from compute_node.relations.descriptors import RelationDesc
+from compute_node.relations.extended_statistics import ExtendedStatistics
 from compute_node.relations.schema import FIRST_NORMAL_OID, NAMESPACE_CATALOG
 from compute_node.types import oids
 from compute_node.types.acl import SELECT, USAGE
@@ -296,6 +297,10 @@ class CatalogView:
     def column_statistics(self, relation: int, attno: int, tree: bool = False) -> ColumnStatistics | None:
         """See ``sql.catalog_view``."""
         return self._ask("column statistics", relation, attno, tree)  # type: ignore[no-any-return]
+
+    def extended_statistics(self, relation: int, tree: bool = False) -> tuple[ExtendedStatistics, ...]:
+        """See ``sql.catalog_view``."""
+        return self._ask("extended statistics", relation, tree)  # type: ignore[no-any-return]
 
     def cast(self, source: int, target: int) -> Cast | None:
         """The pg_cast row."""

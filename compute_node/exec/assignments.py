@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from aurora.datum import Datum, Row
 from aurora.errors import InvariantViolation, NotSupported
+from compute_node.access.table import RowMoved
 from compute_node.exec.compile.compiler import Compiler, tuple_text
 from compute_node.exec.compile.rows import batch_function
 from compute_node.exec.compile.unit import Code, Scope, Unit
@@ -309,7 +310,7 @@ class RowChange:
             raise InvariantViolation("a row moves that may not")
         if not mover.may_leave:
             raise mover.test.violation(ctx, move.row)
-        gone = table.delete(ctx.txn, ctx.snapshot, tid, lambda row, at: tuple(row) == move.old, self.needed)
+        gone = table.delete(ctx.txn, ctx.snapshot, tid, lambda row, at: tuple(row) == move.old, self.needed, away=True)
         return mover.store(ctx, move.row) if gone else None
 
     def computer(self, ctx: ExecContext) -> Callable[[Row], Row | None]:
@@ -334,6 +335,9 @@ class RowChange:
             self._ask_views(ctx, new_tid, keep)
         except RowViolation as failure:
             raise self.explain(ctx, table, tid, failure) from None
+        except RowMoved:
+            # As if it had been deleted: what was to be inserted is looked at anew.
+            return Outcome(None, gone=True)
         except _RowMoves:
             raise NotSupported(
                 "invalid ON UPDATE specification",

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from compute_node.relations.column_statistics import ColumnStatistics
 from compute_node.relations.descriptors import RelationDesc
+from compute_node.relations.extended_statistics import ExtendedStatistics
 from compute_node.types.collation import Collation
 from compute_node.types.registry import Aggregate, Cast, Function, Operator, OperatorClass, PgType
 
@@ -101,6 +102,9 @@ class CatalogView(Protocol):
     def column_statistics(self, relation: int, attno: int, tree: bool = False) -> ColumnStatistics | None:
         """What ANALYZE has found about a column (of an index: about an expression); ``tree``: of the rows of the
         table and of all that inherit from it."""
+
+    def extended_statistics(self, relation: int, tree: bool = False) -> tuple[ExtendedStatistics, ...]:
+        """What ANALYZE has found about several columns together, in the order of the statistics objects' OIDs."""
 
     def cast(self, source: int, target: int) -> Cast | None:
         """The pg_cast row."""

@@ -42,11 +42,12 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class OneOf:
-    """``key column = ANY (value)``: a list, or one expression for each element."""
+    """``key column = ANY (value)``, ``negated`` ``<> ALL (value)``: a list, or one expression for each element."""
 
     place: int
     value: Expr | None
     elements: tuple[Expr, ...] = ()
+    negated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,12 +168,16 @@ class _Known:
         self._null[place] = null
 
     def _one_of(self, clause: OneOf, value_of: ValueOf) -> None:
-        self._is_null(clause.place, False)
+        if not clause.negated:
+            self._is_null(clause.place, False)
         if clause.value is not None:
             whole = value_of(clause.value)
             if isinstance(whole, Unknown):
                 return
-            values: list[Datum] = [] if whole is None else list(_flat(whole))
+            if whole is None:
+                self._nothing = True
+                return
+            values: list[Datum] = list(_flat(whole))
         else:
             values = []
             for element in clause.elements:
@@ -180,7 +185,13 @@ class _Known:
                 if isinstance(value, Unknown):
                     return
                 values.append(value)
-        self._among(clause.place, [value for value in values if value is not None])
+        if not clause.negated:
+            self._among(clause.place, [value for value in values if value is not None])
+        elif values:
+            # Beside a NULL nothing is known to be other than all; of an empty list even NULL is.
+            self._is_null(clause.place, False)
+            self._nothing = self._nothing or None in values
+            self._not += values
 
     def _among(self, place: int, values: list[Datum]) -> None:
         before = self._equal[place]

@@ -25,7 +25,8 @@ WHOLE_ROW: Final = 0
 
 class RelationAccess(NamedTuple):
     """One use of a relation. ``check_as``: the role that must hold the privileges, 0 for the current user. Columns are
-    attnos, ``WHOLE_ROW`` among them; a mode without columns is content with the privilege on any one."""
+    attnos, ``WHOLE_ROW`` among them; a mode without columns is content with the privilege on any one. ``in_view``: not
+    the statement names it, but a view that it reads."""
 
     relation: RelationDesc
     modes: int
@@ -33,6 +34,7 @@ class RelationAccess(NamedTuple):
     inserted: frozenset[int] = frozenset()
     updated: frozenset[int] = frozenset()
     check_as: int = 0
+    in_view: bool = False
 
 
 class Required(NamedTuple):
@@ -52,11 +54,18 @@ def both(one: Required, other: Required) -> Required:
     return Required(tuple(dict.fromkeys(one.relations + other.relations)), one.functions | other.functions)
 
 
+class _Reader(NamedTuple):
+    """Who reads: the role that must hold the privileges, for a view or by itself."""
+
+    role: int
+    in_view: bool = False
+
+
 @dataclass(slots=True)
 class _Use:
     relation: RelationDesc
     modes: int
-    check_as: int
+    reader: _Reader
     selected: set[int] = field(default_factory=set)
     inserted: set[int] = field(default_factory=set)
     updated: set[int] = field(default_factory=set)
@@ -69,7 +78,7 @@ def required_privileges(query: Query, reader: int = 0) -> Required:
     """The privileges that running a statement needs; ``reader``: the role that must hold them, 0 for the current user.
     Of a table that stands for a view they are not among them: the rewriter has noted them."""
     collector = _Collector()
-    collector.visit(query, [], reader, False)
+    collector.visit(query, [], _Reader(reader), False)
     return Required(tuple(collector.accesses()), frozenset(collector.functions))
 
 
@@ -125,7 +134,7 @@ def change_of(query: Query) -> RelationAccess:
     """What an INSERT, UPDATE or DELETE needs of its target; SELECT where it reads it, without the columns."""
     if query.target is None:
         raise InvariantViolation("a data change without a target")
-    use = _Use(query.target, 0, 0)
+    use = _Use(query.target, 0, _Reader(0))
     _note_change(query, use)
     modes = places_of(query)[id(query.range_table[query.result_rte])].modes
     return RelationAccess(use.relation, modes, inserted=frozenset(use.inserted), updated=frozenset(use.updated))
@@ -170,21 +179,21 @@ class Place(NamedTuple):
 def places_of(query: Query, reader: int = 0) -> dict[int, Place]:
     """Every range entry of a relation in a statement, by the entry's id. ``reader``: see ``required_privileges``."""
     collector = _Collector(with_copies=True)
-    collector.visit(query, [], reader, False)
+    collector.visit(query, [], _Reader(reader), False)
     return collector.places()
 
 
 def places_in(expr: Expr) -> dict[int, Place]:
     """The same of the sub-selects of a policy's expression."""
     collector = _Collector(with_copies=True)
-    collector._expression(expr, [[None]], 0)
+    collector._expression(expr, [[None]], _Reader(0))
     return collector.places()
 
 
 def read_by(expr: Expr) -> list[RelationAccess]:
     """What the sub-selects of a policy's expression read."""
     collector = _Collector()
-    collector._expression(expr, [[None]], 0)
+    collector._expression(expr, [[None]], _Reader(0))
     return collector.accesses()
 
 
@@ -208,7 +217,7 @@ class _Collector:
                 frozenset(use.selected),
                 frozenset(use.inserted),
                 frozenset(use.updated),
-                use.check_as,
+                *use.reader,
             )
             for query, number, use in self._entries
             if use.modes and query.range_table[number].modes is None
@@ -221,11 +230,11 @@ class _Collector:
             entry = query.range_table[number]
             modes = use.modes if entry.modes is None else entry.modes
             is_target = query.target is not None and number == query.result_rte
-            place = Place(use.relation, entry.descends, number, query.command, is_target, modes, use.check_as)
+            place = Place(use.relation, entry.descends, number, query.command, is_target, modes, use.reader.role)
             found[id(entry)] = place
         return found
 
-    def visit(self, query: Query, outer: list[_Level], check_as: int, locked: bool) -> None:
+    def visit(self, query: Query, outer: list[_Level], reader: _Reader, locked: bool) -> None:
         """One query level. ``outer``: the levels around it, innermost last; ``locked``: a FOR UPDATE outside means its
         tables too."""
         level: _Level = []
@@ -240,7 +249,8 @@ class _Collector:
                 modes = 0 if number == query.result_rte or entry.alias == "excluded" else SELECT
             if locked or number in locked_here:
                 modes |= UPDATE
-            used = _Use(entry.relation, modes, check_as if entry.check_as is None else entry.check_as)
+            role = reader.role if entry.check_as is None else entry.check_as
+            used = _Use(entry.relation, modes, _Reader(role, reader.in_view))
             level.append(used)
             self._entries.append((query, number, used))
         levels = [*outer, level]
@@ -248,28 +258,33 @@ class _Collector:
         if use is not None:
             _note_change(query, use)
         for expr in _expressions(query):
-            self._expression(expr, levels, check_as)
-        unseen: list[_Level] = [[None] * len(each) for each in levels]
-        for expr in _tests(query):
-            # Who may see or change a row may have it tested, whatever columns that reads.
-            self._expression(expr, unseen, check_as)
-        for expr in _copies(query) if self._with_copies else ():
-            copies = _Collector(with_copies=True)
-            copies._expression(expr, unseen, check_as)
-            self._copied += (*copies._copied, *copies._entries)
+            self._expression(expr, levels, reader)
+        tests = _tests(query)
+        if tests or self._with_copies:
+            self._unseen(query, tests, [[None] * len(each) for each in levels], reader)
         for cte in query.ctes:
-            self.visit(cte.query, levels, check_as, False)
+            self.visit(cte.query, levels, reader, False)
         for number, entry in enumerate(query.range_table):
             if entry.query is not None:
-                inner = check_as if entry.relation is None else reader_of(entry.relation)
+                inner = reader if entry.relation is None else _Reader(reader_of(entry.relation), True)
                 self.visit(entry.query, levels, inner, locked or number in locked_here)
         if query.set_op is not None:
-            self.visit(query.set_op[2], levels, check_as, locked)
-            self.visit(query.set_op[3], levels, check_as, locked)
+            self.visit(query.set_op[2], levels, reader, locked)
+            self.visit(query.set_op[3], levels, reader, locked)
         if query.source is not None:
-            self.visit(query.source, levels, check_as, False)
+            self.visit(query.source, levels, reader, False)
 
-    def _expression(self, expr: Expr, levels: list[_Level], check_as: int) -> None:
+    def _unseen(self, query: Query, tests: list[Expr], levels: list[_Level], reader: _Reader) -> None:
+        """What a query has besides what its statement says. ``levels`` note nothing: who may see or change a row may
+        have it tested, whatever columns that reads."""
+        for expr in tests:
+            self._expression(expr, levels, reader)
+        for expr in _copies(query) if self._with_copies else ():
+            copies = _Collector(with_copies=True)
+            copies._expression(expr, levels, reader)
+            self._copied += (*copies._copied, *copies._entries)
+
+    def _expression(self, expr: Expr, levels: list[_Level], reader: _Reader) -> None:
         for node in walk(expr):
             if isinstance(node, Var):
                 use = levels[-1 - node.levels_up][node.rte]
@@ -277,7 +292,7 @@ class _Collector:
                     use.modes |= SELECT
                     use.selected.add(node.attno)
             elif isinstance(node, SubLink):
-                self.visit(node.query, levels, check_as, False)
+                self.visit(node.query, levels, reader, False)
             else:
                 function = getattr(node, "function", 0)
                 if function:

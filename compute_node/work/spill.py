@@ -20,17 +20,23 @@ import pickle
 import tempfile
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from itertools import count
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from weakref import WeakKeyDictionary
 
 import lz4.block
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from aurora.datum import Datum, Row
 from aurora.errors import ConfigurationLimitExceeded, DiskFull
+from aurora.lazy import lazy
 from compute_node.hub import HUB
 from compute_node.work.account import KB, Account, Area, batch_bytes
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers import aead
+else:
+    aead = lazy("cryptography.hazmat.primitives.ciphers.aead")
 
 LOGGER = logging.getLogger(__name__)
 
@@ -43,8 +49,13 @@ LEVELS_MAX: Final = 5
 
 Batch = list[Row]
 
-_cipher = AESGCM(AESGCM.generate_key(bit_length=256))
 _nonces = count()
+
+
+@cache
+def _cipher() -> aead.AESGCM:
+    """This process's own key, gone with it."""
+    return aead.AESGCM(aead.AESGCM.generate_key(bit_length=256))
 
 
 class TempCounts(Protocol):
@@ -136,7 +147,7 @@ class TempFile:
     def write(self, rows: Sequence[Row]) -> int:
         """Append a block; returns its number."""
         number = next(_nonces)
-        data = _cipher.encrypt(number.to_bytes(12, "big"), lz4.block.compress(_dump(rows)), None)
+        data = _cipher().encrypt(number.to_bytes(12, "big"), lz4.block.compress(_dump(rows)), None)
         usage = self._usage
         if usage.limit_kb >= 0 and usage.bytes + len(data) > usage.limit_kb * KB:
             raise ConfigurationLimitExceeded(f"temporary file size exceeds temp_file_limit ({usage.limit_kb}kB)")
@@ -162,7 +173,7 @@ class TempFile:
         offset, length, number = self._places[block]
         data = os.pread(self._fd, length, offset)
         HUB.pulse()
-        return _load(lz4.block.decompress(_cipher.decrypt(number.to_bytes(12, "big"), data, None)))
+        return _load(lz4.block.decompress(_cipher().decrypt(number.to_bytes(12, "big"), data, None)))
 
     def batches(self) -> Iterator[Batch]:
         """All rows, block by block."""

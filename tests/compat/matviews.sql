@@ -198,7 +198,7 @@ DROP SCHEMA ms CASCADE;
 -- privileges
 CREATE ROLE mv_one;
 CREATE ROLE mv_two;
-GRANT CREATE, USAGE ON SCHEMA public TO mv_one, mv_two;
+GRANT CREATE, USAGE ON SCHEMA compat_matviews TO mv_one, mv_two;
 SET ROLE mv_one;
 CREATE MATERIALIZED VIEW mo AS SELECT * FROM mt;
 CREATE MATERIALIZED VIEW mo AS SELECT * FROM mt WITH NO DATA;
@@ -232,7 +232,7 @@ CREATE MATERIALIZED VIEW tricks AS SELECT set_config('role', 'mv_two', false) AS
 REFRESH MATERIALIZED VIEW tricks;
 DROP MATERIALIZED VIEW tricks;
 DROP MATERIALIZED VIEW mo, who;
-REVOKE CREATE, USAGE ON SCHEMA public FROM mv_one, mv_two;
+REVOKE CREATE, USAGE ON SCHEMA compat_matviews FROM mv_one, mv_two;
 DROP ROLE mv_one;
 DROP ROLE mv_two;
 -- kinds of columns

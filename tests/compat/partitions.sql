@@ -648,3 +648,47 @@ INSERT INTO mc VALUES (1, 2) ON CONFLICT (a) DO UPDATE SET a = 2 RETURNING table
 DROP TABLE mc;
 SELECT count(*) FROM pg_partitioned_table WHERE partrelid >= 16384;
 SELECT count(*) FROM pg_inherits;
+-- satisfies_hash_partition asks of its values what types they are
+CREATE TABLE sh_one (a text) PARTITION BY HASH (a);
+CREATE TABLE sh_two (a text, b int) PARTITION BY HASH (a, b);
+CREATE TABLE sh_arr (a int[]) PARTITION BY HASH (a);
+SELECT satisfies_hash_partition('sh_one'::regclass, 5, 3, 'abc'::text), satisfies_hash_partition('sh_one'::regclass, 5, 3, 'abc'::varchar), satisfies_hash_partition('sh_arr'::regclass, 5, 3, '{1,2}'::int[]);
+SELECT satisfies_hash_partition('sh_one'::regclass, 5, 3, 4);
+SELECT satisfies_hash_partition('sh_two'::regclass, 5, 3, 'abc'::text, 'x'::text);
+SELECT satisfies_hash_partition('sh_two'::regclass, 5, 3, VARIADIC ARRAY['a','b']);
+SELECT satisfies_hash_partition('sh_one'::regclass, 5, 3, VARIADIC ARRAY['a']), satisfies_hash_partition('sh_one'::regclass, 5, 3, 'a'::text);
+SELECT satisfies_hash_partition('sh_two'::regclass, 5, 3, 'a'::text);
+SELECT satisfies_hash_partition(0, 5, 3, 4);
+SELECT satisfies_hash_partition(NULL, 5, 3, 4);
+DROP TABLE sh_one, sh_two, sh_arr;
+-- who is named when the default partition is partitioned itself
+CREATE TABLE dd (a int, b int) PARTITION BY LIST (a);
+CREATE TABLE ddd PARTITION OF dd DEFAULT PARTITION BY LIST (b);
+CREATE TABLE ddd1 PARTITION OF ddd FOR VALUES IN (1);
+INSERT INTO dd VALUES (5, 1);
+CREATE TABLE dd5 PARTITION OF dd FOR VALUES IN (5);
+CREATE TABLE dd5 (a int, b int);
+ALTER TABLE dd ATTACH PARTITION dd5 FOR VALUES IN (5);
+DROP TABLE dd, dd5;
+-- partitions that a list of other values leaves out
+CREATE TABLE na (a text) PARTITION BY LIST (a);
+CREATE TABLE na1 PARTITION OF na FOR VALUES IN ('a', 'b');
+CREATE TABLE na2 PARTITION OF na FOR VALUES IN ('c', NULL);
+CREATE TABLE na3 PARTITION OF na FOR VALUES IN ('d');
+INSERT INTO na VALUES ('a'), ('b'), ('c'), (NULL), ('d');
+EXPLAIN (COSTS OFF) SELECT * FROM na WHERE a <> ALL ('{a,b}');
+EXPLAIN (COSTS OFF) SELECT * FROM na WHERE NOT (a = ANY ('{d}'));
+EXPLAIN (COSTS OFF) SELECT * FROM na WHERE a NOT IN ('a', 'b', 'd');
+SELECT * FROM na WHERE a <> ALL ('{a,b}') ORDER BY 1;
+SELECT * FROM na WHERE a NOT IN ('a', NULL);
+SELECT * FROM na WHERE a <> ALL ('{}') ORDER BY 1;
+SELECT * FROM na WHERE a <> ALL (NULL::text[]) ORDER BY 1;
+SELECT * FROM na WHERE NOT (a = ANY ('{d,c}')) ORDER BY 1;
+PREPARE na_p (text[]) AS SELECT * FROM na WHERE a <> ALL ($1) ORDER BY 1;
+SET plan_cache_mode = force_generic_plan;
+EXECUTE na_p ('{a,b}');
+EXECUTE na_p ('{}');
+EXECUTE na_p (NULL);
+EXECUTE na_p ('{a,NULL}');
+RESET plan_cache_mode;
+DROP TABLE na;

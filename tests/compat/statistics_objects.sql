@@ -75,7 +75,7 @@ SELECT '{}'::pg_ndistinct;
 SELECT ''::pg_dependencies;
 SELECT ''::pg_mcv_list;
 CREATE ROLE so_role;
-GRANT USAGE, CREATE ON SCHEMA public TO so_role;
+GRANT USAGE, CREATE ON SCHEMA compat_statistics_objects TO so_role;
 SET ROLE so_role;
 ALTER STATISTICS so2 RENAME TO x;
 ALTER STATISTICS so2 SET STATISTICS 1;

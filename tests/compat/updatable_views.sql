@@ -279,7 +279,7 @@ DROP TABLE uv_key;
 -- privileges: the view's owner, its user, columns
 CREATE ROLE uv_owner;
 CREATE ROLE uv_user;
-GRANT CREATE, USAGE ON SCHEMA public TO uv_owner, uv_user;
+GRANT CREATE, USAGE ON SCHEMA compat_updatable_views TO uv_owner, uv_user;
 CREATE TABLE up_base (a int PRIMARY KEY, b text, c int);
 INSERT INTO up_base VALUES (1, 'one', 1), (2, 'two', 2), (3, 'three', 3);
 SET ROLE uv_owner;
@@ -357,7 +357,7 @@ SELECT a, b, c FROM up_base ORDER BY a;
 DROP VIEW up_view;
 DROP VIEW up_view CASCADE;
 DROP TABLE up_base;
-REVOKE CREATE, USAGE ON SCHEMA public FROM uv_owner, uv_user;
+REVOKE CREATE, USAGE ON SCHEMA compat_updatable_views FROM uv_owner, uv_user;
 DROP ROLE uv_owner;
 DROP ROLE uv_user;
 -- domains, arrays, parts of values

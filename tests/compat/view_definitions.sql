@@ -94,6 +94,14 @@ SELECT * FROM shown_sides_4 ORDER BY x;
 DROP TABLE shown_sides CASCADE;
 DROP VIEW shown_sides_2, shown_sides_4;
 -- A minus before a number, and what only the text with its own syntax says.
+CREATE DOMAIN shown_domain AS int CHECK (value > 0);
+CREATE TABLE shown_domains (d shown_domain);
+INSERT INTO shown_domains VALUES (1), (2);
+CREATE VIEW shown_list AS SELECT d, substring('abc' FROM 2) FROM shown_domains WHERE d IN ('1'::shown_domain, '3'::shown_domain);
+SELECT pg_get_viewdef('shown_list');
+SELECT * FROM shown_list;
+DROP TABLE shown_domains CASCADE;
+DROP DOMAIN shown_domain;
 CREATE VIEW shown_minus AS SELECT - '2.5'::numeric AS a, - '3'::int AS b, -4 AS c, substring('abc'::text FROM 2) AS d, - (- '7'::int) AS e, - '1'::float8 AS f;
 SELECT pg_get_viewdef('shown_minus');
 SELECT * FROM shown_minus;

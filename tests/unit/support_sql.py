@@ -14,6 +14,7 @@ from compute_node.catalog.facts import fact_rows
 from compute_node.catalog.views import view_sql
 from compute_node.relations.column_statistics import ColumnStatistics
 from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc
+from compute_node.relations.extended_statistics import ExtendedStatistics
 from compute_node.relations.schema import CATALOGS, SYSTEM_VIEWS
 from compute_node.sql.parse import literal_location
 from compute_node.types.collation import Collation
@@ -219,6 +220,9 @@ class FakeCatalog:
 
     def column_statistics(self, relation: int, attno: int, tree: bool = False) -> ColumnStatistics | None:
         return self.statistics.get((relation, attno))
+
+    def extended_statistics(self, relation: int, tree: bool = False) -> tuple[ExtendedStatistics, ...]:
+        return ()
 
     def cast(self, source: int, target: int) -> Cast | None:
         return REGISTRY.casts.get((source, target))

@@ -144,7 +144,7 @@ def test_heap(operations: list[tuple[Any, ...]]) -> None:
                 tid = tids[args[0] % len(tids)]
                 answers.append(heap.update(tid, (1,), ("y" * args[1],), xid, number, args[3], not args[3], args[2]))
             elif kind == "delete":
-                answers.append(heap.delete(tids[args[0] % len(tids)], xid, number))
+                answers.append(heap.delete(tids[args[0] % len(tids)], xid, number, bool(args[0] & 1)))
             elif kind == "delete_many":
                 some = sorted(set(tids))
                 answers.append(heap.delete_many(some, args[0] % len(some), xid, number))

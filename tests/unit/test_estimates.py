@@ -124,10 +124,68 @@ QUERIES: list[tuple[str, int]] = [
 ]
 
 
+EXTENDED = (
+    "CREATE TABLE ext (a int, b int, c int, d text, e int, f bool)",
+    "INSERT INTO ext SELECT i % 100, i % 100 / 10, i % 7, 'd' || i % 50, CASE WHEN i % 5 > 0 THEN i % 40 "
+    "END, i % 20 = 0 FROM generate_series(1, 20000) i",
+    "CREATE TABLE extn AS SELECT * FROM ext",
+    "CREATE TABLE extm (a int, b int, c int, d text, f bool)",
+    "INSERT INTO extm SELECT k, k % 10, i % 7, CASE WHEN k % 3 > 0 THEN 'd' || k % 4 END, k % 2 = 0 FROM "
+    "generate_series(1, 400) i, generate_series(1, 50) k WHERE i < 100 + 5 * k",
+    "CREATE STATISTICS ext_d (dependencies) ON a, b, d, f FROM ext",
+    "CREATE STATISTICS extn_n (ndistinct) ON a, b, d FROM extn",
+    "CREATE STATISTICS extn_2 (ndistinct) ON b, c, e FROM extn",
+    "CREATE STATISTICS extm_m (mcv) ON a, b, d, f FROM extm",
+    "CREATE STATISTICS extm_2 ON b, c FROM extm",
+    "ANALYZE ext, extn, extm",
+)
+"""Tables that statistics objects know more of: dependencies, numbers of different combinations, common ones"""
+EXTENDED_QUERIES: list[tuple[str, int]] = [
+    ("SELECT * FROM ext WHERE a = 5 and b = 0", 200),
+    ("SELECT * FROM ext WHERE a = 5 and b = 3", 200),
+    ("SELECT * FROM ext WHERE a = 5 and b = 0 and c = 2", 29),
+    ("SELECT * FROM ext WHERE a = 5 and b = 0 and d = 'd5'", 40),
+    ("SELECT * FROM ext WHERE b = 0 and d = 'd5'", 40),
+    ("SELECT * FROM ext WHERE a in (5, 6) and b = 0", 400),
+    ("SELECT * FROM ext WHERE a = any ('{5,6,7}') and b in (0, 1)", 600),
+    ("SELECT * FROM ext WHERE a < 5 and b = 0", 100),
+    ("SELECT * FROM ext WHERE (a = 5 or a = 6) and b = 0", 398),
+    ("SELECT * FROM ext WHERE f and a = 20", 200),
+    ("SELECT * FROM ext WHERE not f and a = 20", 200),
+    ("SELECT * FROM ext WHERE a = 5 and c = 2", 29),
+    ("SELECT * FROM ext WHERE a = 5 and b is null", 1),
+    ("SELECT * FROM ext x join ext y on x.a = y.a WHERE x.a = 5 and x.b = 0", 40000),
+    ("SELECT a, b FROM extn group by a, b", 100),
+    ("SELECT a, b, c FROM extn group by a, b, c", 700),
+    ("SELECT a, b, d FROM extn group by a, b, d", 100),
+    ("SELECT a, d FROM extn group by a, d", 100),
+    ("SELECT distinct b, d FROM extn WHERE c = 2", 100),
+    ("SELECT a, c FROM extn group by a, c", 700),
+    ("SELECT b, c, e FROM extn group by b, c, e", 1190),
+    ("SELECT a, b, c, d, e FROM extn group by a, b, c, d, e", 2000),
+    ("SELECT x.a, x.b, y.c FROM extn x, extn y WHERE x.a = y.a group by x.a, x.b, y.c", 700),
+    ("SELECT * FROM extm WHERE a = 5 and b = 5", 124),
+    ("SELECT * FROM extm WHERE a = 5 and b = 3", 1),
+    ("SELECT * FROM extm WHERE a = 5 and b = 5 and c = 2", 2),
+    ("SELECT * FROM extm WHERE a < 15 and b = 0", 149),
+    ("SELECT * FROM extm WHERE a in (5, 10, 99) and b = 0", 149),
+    ("SELECT * FROM extm WHERE a = 6 and d is null", 129),
+    ("SELECT * FROM extm WHERE d = 'd1' and b > 4", 1404),
+    ("SELECT * FROM extm WHERE d <> 'd1' and b > 4 and f", 1404),
+    ("SELECT * FROM extm WHERE not f and a > 30", 2990),
+    ("SELECT * FROM extm WHERE (a = 5 or a = 15) and b = 5", 298),
+    ("SELECT * FROM extm WHERE (a = 5 or b = 5) and d is not null", 622),
+    ("SELECT * FROM extm WHERE not (a = 5) and b = 5", 996),
+    ("SELECT * FROM extm WHERE b = 3 and c = 2", 155),
+    ("SELECT * FROM extm WHERE b in (3, 4) and c > 2 and a > 40", 355),
+    ("SELECT * FROM extm WHERE not (d = 'd1' and b = 5) and 10 > a", 992),
+]
+
+
 @pytest.fixture(scope="module")
 def connection() -> Iterator[psycopg.Connection[Any]]:
     with aurora.cluster() as cluster, psycopg.connect(cluster.dsn, autocommit=True) as opened:
-        for statement in TABLES:
+        for statement in (*TABLES, *EXTENDED):
             opened.execute(statement)
         yield opened
 
@@ -146,6 +204,24 @@ def test_conditions(connection: psycopg.Connection[Any], condition: str, expecte
 @pytest.mark.parametrize(("sql", "expected"), QUERIES)
 def test_groups_and_joins(connection: psycopg.Connection[Any], sql: str, expected: int) -> None:
     assert rows(connection, sql) == expected
+
+
+@pytest.mark.parametrize(("sql", "expected"), EXTENDED_QUERIES)
+def test_statistics_objects(connection: psycopg.Connection[Any], sql: str, expected: int) -> None:
+    assert rows(connection, sql) == expected
+
+
+def test_a_plan_ends_when_a_statistics_object_does(connection: psycopg.Connection[Any]) -> None:
+    with connection.transaction():
+        connection.execute("CREATE TABLE gone (a int, b int)")
+        connection.execute("INSERT INTO gone SELECT i % 100, i % 100 FROM generate_series(1, 10000) i")
+        connection.execute("CREATE STATISTICS gone_s ON a, b FROM gone; ANALYZE gone")
+        assert rows(connection, "SELECT * FROM gone WHERE a = 1 AND b = 1") == 100
+        assert rows(connection, "SELECT a, b FROM gone GROUP BY a, b") == 100
+        connection.execute("DROP STATISTICS gone_s")
+        assert rows(connection, "SELECT * FROM gone WHERE a = 1 AND b = 1") == 1
+        assert rows(connection, "SELECT a, b FROM gone GROUP BY a, b") == 1000
+        connection.execute("DROP TABLE gone")
 
 
 def test_who_may_not_read_a_column_is_not_told_of_its_values(connection: psycopg.Connection[Any]) -> None:

@@ -24,6 +24,7 @@ cdef enum:
     C_HEAP_KIND = 3
     C_ABORTED = 1
     C_FROZEN = 2
+    C_AWAY_BLOCK = 1
 
 
 cdef inline unsigned short get16(const unsigned char* at) noexcept:

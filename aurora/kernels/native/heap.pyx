@@ -34,9 +34,10 @@ if HEAP_KIND != C_HEAP_KIND:
 
 UNUSED, NORMAL, REDIRECT, DEAD = 0, 1, 2, 3
 RETRY = -1
-OK, SELF, BUSY, MOVED, GONE = 0, 1, 2, 3, 4
+OK, SELF, BUSY, MOVED, GONE, AWAY = 0, 1, 2, 3, 4, 5
 LIVE, NOT_LIVE, UNDECIDED = 0, 1, 2
 NEEDS_TOAST = -(1 << 62)
+AWAY_BLOCK = C_AWAY_BLOCK
 
 
 cdef struct Line:
@@ -386,7 +387,7 @@ cdef class HeapFile:
             if state > lsn:
                 lsn = state
             if not get16(tup + O_NEXT_SLOT):
-                return 4, tid, lsn, None
+                return 5 if get32(tup + O_NEXT_BLOCK) == C_AWAY_BLOCK else 4, tid, lsn, None
             if not follow:
                 return 3, tid, lsn, None
             expected = xmax
@@ -663,15 +664,15 @@ cdef class HeapFile:
         memcpy(out + 18, &infomask, 2)
         return put_diff_c(self.mtr, frame, offset, out, 20)
 
-    def delete(self, unsigned long long tid, unsigned long long xid, unsigned int cid):
-        """Mark version ``tid`` deleted: 1, RETRY, or minus a missing page."""
+    def delete(self, unsigned long long tid, unsigned long long xid, unsigned int cid, bint away=False):
+        """Mark version ``tid`` deleted, or moved to another relation: 1, RETRY, or minus a missing page."""
         cdef Py_ssize_t frame
         cdef int offset, length
         cdef long long found = self.open_c(tid, &frame, &offset, &length)
         if found < 0:
             return found
         try:
-            self.supersede_c(frame, offset, xid, cid, 0, 0, False, True)
+            self.supersede_c(frame, offset, xid, cid, C_AWAY_BLOCK if away else 0, 0, False, True)
             self.mtr.commit_c()
         except BaseException:
             self.mtr.rollback()

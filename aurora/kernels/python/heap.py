@@ -49,10 +49,12 @@ RETRY = -1
 NEEDS_TOAST = -(1 << 62)
 """The new version is longer than the codec's limit."""
 
-OK, SELF, BUSY, MOVED, GONE = 0, 1, 2, 3, 4
+OK, SELF, BUSY, MOVED, GONE, AWAY = 0, 1, 2, 3, 4, 5
 """Outcomes of ``probe``."""
 LIVE, NOT_LIVE, UNDECIDED = 0, 1, 2
 """Outcomes of ``conflict``."""
+AWAY_BLOCK = 1
+"""The next version's block, without a slot, where the row went to another relation."""
 
 _GAP = 4
 """Equal bytes that a PUT carries along rather than starting another one."""
@@ -313,8 +315,9 @@ class HeapFile:
         """What an update or lock of version ``tid`` meets: ``(outcome, tid, lsn, extra)``, or a missing page.
 
         ``OK``: not superseded, ``extra`` its row. ``SELF``: this transaction superseded it. ``BUSY``: ``extra`` is the
-        xid in progress that supersedes it. ``GONE``: deleted. ``MOVED``: updated. With ``follow`` the successors are
-        followed instead of ``MOVED``; ``lsn`` is the highest commit LSN of those who superseded (0: nobody).
+        xid in progress that supersedes it. ``GONE``: deleted. ``AWAY``: moved to another relation. ``MOVED``: updated.
+        With ``follow`` the successors are followed instead of ``MOVED``; ``lsn`` is the highest commit LSN of those who
+        superseded (0: nobody).
         """
         lsn, expected = NO_LSN, 0
         while True:
@@ -338,7 +341,7 @@ class HeapFile:
                 return (SELF, tid, lsn, None) if xmax in snap.own else (BUSY, tid, lsn, xmax)
             lsn = max(lsn, Lsn(state))
             if not next_slot:
-                return GONE, tid, lsn, None
+                return AWAY if next_block == AWAY_BLOCK else GONE, tid, lsn, None
             if not follow:
                 return MOVED, tid, lsn, None
             tid, expected = next_block << 16 | next_slot, xmax
@@ -578,8 +581,8 @@ class HeapFile:
         infomask |= (HOT_UPDATED if hot else 0) | (KEY_CHANGED if key_changed else 0)
         put_diff(self.mtr, frame, page, offset, struct.pack("<QIHIH", xid, next_block, next_slot, cid, infomask))
 
-    def delete(self, tid: int, xid: int, cid: int) -> int:
-        """Mark version ``tid`` deleted: 1, RETRY, or minus a missing page."""
+    def delete(self, tid: int, xid: int, cid: int, away: bool = False) -> int:
+        """Mark version ``tid`` deleted, or (``away``) moved to another relation: 1, RETRY, or minus a missing page."""
         page_no = self.blocks.page_no(tid >> 16)
         frame = self.arena.lookup(page_no)
         if frame == MISSING:
@@ -596,7 +599,7 @@ class HeapFile:
             if state != ABORTED:
                 return RETRY
         try:
-            self._supersede(frame, page, offset, xid, cid, 0, 0, False, True)
+            self._supersede(frame, page, offset, xid, cid, AWAY_BLOCK if away else 0, 0, False, True)
             self.mtr.commit()
         except BaseException:
             self.mtr.rollback()

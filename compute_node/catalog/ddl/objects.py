@@ -247,7 +247,7 @@ def used_columns(ctx: DdlContext, query: Query) -> set[tuple[int, int, int]]:
     required = query.privileges or NOTHING
     used: set[tuple[int, int, int]] = set()
     for access in required.relations:
-        if not access.check_as:
+        if not access.in_view:
             used.add((CLASS_RELATION, access.relation.oid, 0))
             used |= {(CLASS_RELATION, access.relation.oid, attno) for attno in access.selected if attno > 0}
     for node in own_nodes(query):

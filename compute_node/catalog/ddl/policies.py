@@ -235,7 +235,7 @@ def _named(desc: RelationDesc, expr: Expr) -> set[tuple[int, int, int]]:
     }
     if any(isinstance(node, SubLink) for node in walk(expr)):
         for access in read_by(expr):
-            if not access.check_as:
+            if not access.in_view:
                 found.add((CLASS_RELATION, access.relation.oid, 0))
                 found |= {(CLASS_RELATION, access.relation.oid, attno) for attno in access.selected if attno > 0}
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from aurora.datum import Datum, Row
-from aurora.errors import InvalidParameterValue, NotSupported
+from aurora.errors import InternalError, InvalidParameterValue, NotSupported
 from compute_node.catalog.functions.call import Call, quote_identifier
 from compute_node.relations.access_methods import BTREE, HASH
 from compute_node.relations.descriptors import RelationDesc
@@ -17,6 +17,7 @@ from compute_node.relations.partitions import (
     PartitionBound,
     PartitionKey,
 )
+from compute_node.sql.analyze.coercion import is_binary_coercible
 from compute_node.sql.analyze.collations import collation_of_expression
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.deparse.expressions import deparse_stored, quote_literal
@@ -24,6 +25,7 @@ from compute_node.sql.expressions import And
 from compute_node.sql.expressions import Call as FunctionCall
 from compute_node.sql.partitioning import hash_function, key_expressions, key_names, key_of, partition_constraint
 from compute_node.types import oids
+from compute_node.types.collation.collation import plain
 from compute_node.types.registry import TypeEnv
 
 _BARE = frozenset("0123456789.")
@@ -161,14 +163,20 @@ def partition_root(call: Call, oid: int) -> int | None:
 
 
 def satisfies_hash_partition(
-    call: Call, oid: int | None, modulus: int | None, remainder: int | None, *values: Datum
+    call: Call,
+    kinds: Sequence[int],
+    oid: int | None,
+    modulus: int | None,
+    remainder: int | None,
+    *values: Datum,
 ) -> bool | None:
-    """satisfies_hash_partition: whether a row with these key values belongs to that remainder. 22023."""
+    """satisfies_hash_partition: whether a row with these key values belongs to that remainder. ``kinds``: the types of
+    all arguments. 22023, XX000."""
     if oid is None or modulus is None or remainder is None:
         return False
     desc: RelationDesc | None = call.view.relation(oid)
     if desc is None:
-        return None
+        raise InternalError(f"could not open relation with OID {oid}")
     if modulus <= 0:
         raise InvalidParameterValue("modulus for hash partition must be an integer value greater than zero")
     if remainder < 0:
@@ -180,13 +188,22 @@ def satisfies_hash_partition(
     key = desc.partition_key
     if key is None or key.strategy != BY_HASH:
         raise InvalidParameterValue(f'"{desc.name}" is not a hash partitioned table')
-    if len(values) == 1 and isinstance(values[0], list) and len(key.columns) != 1:
-        values = tuple(values[0])
+    given = [plain(kind) for kind in kinds[3:]]
+    is_array = len(given) == 1 and len(values) != 1
+    if is_array:
+        given *= len(values)
     if len(values) != len(key.columns):
         raise InvalidParameterValue(
             f"number of partitioning columns ({len(key.columns)}) does not match number of partition keys provided"
             f" ({len(values)})"
         )
+    quote = '"' if is_array else ""
+    for place, (kind, wanted) in enumerate(zip(given, key.types, strict=True), 1):
+        if kind != wanted and (is_array or not is_binary_coercible(call.view, kind, wanted)):
+            raise InvalidParameterValue(
+                f"column {place} of the partition key has type {quote}{call.type_name(wanted)}{quote}, but supplied"
+                f" value is of type {quote}{call.type_name(kind)}{quote}"
+            )
     hash_of = hash_function(call.view, key)
     if hash_of is None:
         raise NotSupported("satisfies_hash_partition with an operator class of a user's is not supported")

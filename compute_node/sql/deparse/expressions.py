@@ -160,6 +160,9 @@ class Deparser:
             text = self.bare(argument)
         else:
             text = self.cast_argument(argument, type_oid)
+        if self.is_read_again and isinstance(argument, ArrayExpr):
+            # The elements of ARRAY[…] take the type that it is cast to.
+            text += f"::{self.type(argument.type)}"
         return f"{text}::{self.type(type_oid, typmod)}"
 
     def cast_argument(self, argument: Expr, type_oid: int) -> str:

@@ -21,6 +21,7 @@ from compute_node.sql.expressions import (
     And,
     ArrayCoerce,
     ArrayExpr,
+    ArrayOp,
     BooleanTest,
     Call,
     Case,
@@ -245,6 +246,9 @@ def _not(catalog: CatalogView, node: Not) -> Expr:
         if negator:
             other = catalog.operator(negator)
             return dataclasses.replace(argument, function=other.function, operator=other.oid, display=other.name)
+    if isinstance(argument, ArrayOp) and (negator := catalog.operator(argument.operator).negator):
+        function = catalog.operator(negator).function
+        return dataclasses.replace(argument, function=function, operator=negator, use_or=not argument.use_or)
     return node
 
 

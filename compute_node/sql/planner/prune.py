@@ -103,7 +103,7 @@ class _Matcher:
             return [] if place is None else [NullOrNot(place, node.negated)]
         if isinstance(node, Call) and node.operator and len(node.arguments) == 2:
             return self._comparison(node)
-        if isinstance(node, ArrayOp) and node.use_or:
+        if isinstance(node, ArrayOp):
             return self._one_of(node)
         if isinstance(node, Const) and node.value is not True:
             # Nothing is true of no row.
@@ -148,11 +148,12 @@ class _Matcher:
         if place is None or not self._is_value(node.right):
             return []
         array = self._catalog.type(node.right.type)
-        if not self._fits(place, node.left, array.element) or self._strategy(place, node.operator) != EQUAL:
+        wanted = EQUAL if node.use_or else NOT_EQUAL
+        if not self._fits(place, node.left, array.element) or self._strategy(place, node.operator) != wanted:
             return []
         if isinstance(node.right, ArrayExpr) and not node.right.nested:
-            return [OneOf(place, None, node.right.elements)]
-        return [OneOf(place, node.right)]
+            return [OneOf(place, None, node.right.elements, not node.use_or)]
+        return [OneOf(place, node.right, (), not node.use_or)]
 
     def _boolean(self, node: Expr) -> list[Clause]:
         """A Boolean key column as a condition: itself, NOT, IS [NOT] TRUE, FALSE, UNKNOWN."""
@@ -216,7 +217,7 @@ def _bound(pruning: Pruning, bind: Callable[[Expr], Expr]) -> Pruning:
             return Comparison(clause.place, clause.strategy, bind(clause.value))
         if isinstance(clause, OneOf):
             value = None if clause.value is None else bind(clause.value)
-            return OneOf(clause.place, value, tuple([bind(item) for item in clause.elements]))
+            return OneOf(clause.place, value, tuple([bind(item) for item in clause.elements]), clause.negated)
         if isinstance(clause, AnyOf):
             return AnyOf(tuple([tuple([of(item) for item in arm]) for arm in clause.arms]))
         return clause

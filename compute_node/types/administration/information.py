@@ -4,7 +4,27 @@
 
 from __future__ import annotations
 
-from compute_node.types.forwards import forwards
+from collections.abc import Callable
+
+from aurora.datum import Datum
+from compute_node.types.forwards import declare, forwards
+from compute_node.types.registry import PgType
+
+
+def _with_types(name: str) -> Callable[[tuple[PgType, ...], PgType], Callable[..., Datum]]:
+    """Of a function that asks which types its arguments have: the catalog gets their OIDs first."""
+
+    def specialized(kinds: tuple[PgType, ...], _result: PgType) -> Callable[..., Datum]:
+        found = tuple([kind.oid for kind in kinds])
+        return lambda context, *arguments: context.session.catalog_function(name, found, *arguments)
+
+    return specialized
+
+
+declare(
+    "5028 satisfies_hash_partition(oid, int4, int4, variadic any) bool nullable",
+    specialize=_with_types("satisfies_hash_partition"),
+)
 
 forwards("""
 638 pg_index_column_has_property(regclass, int4, text) bool stable
@@ -53,7 +73,6 @@ oid
 3800 pg_current_logfile() text volatile nullable
 3801 pg_current_logfile(text) text volatile nullable
 4543 pg_log_backend_memory_contexts(int4) bool volatile
-5028 satisfies_hash_partition(oid, int4, int4, variadic any) bool nullable
 4014 brin_desummarize_range(regclass, int8) void volatile
 3952 brin_summarize_new_values(regclass) int4 volatile
 3999 brin_summarize_range(regclass, int8) int4 volatile

@@ -68,7 +68,7 @@ def attach_partition(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTabl
     inherit_indexes(ctx, table, relation(ctx, desc.oid))
     check_partition(ctx, relation(ctx, table.oid))
     if default is not None:
-        check_default(ctx, relation(ctx, desc.oid), relation(ctx, default.oid))
+        check_default(ctx, relation(ctx, desc.oid), relation(ctx, default.oid), attached=True)
 
 
 def _check_fit(ctx: DdlContext, desc: RelationDesc, table: RelationDesc) -> None:

@@ -43,19 +43,22 @@ def check_partition(ctx: DdlContext, table: RelationDesc) -> None:
     constraint = [fold(ctx.view, item) for item in partition_constraint(ctx.view, table)]
     for leaf in leaves_of(ctx.view, table) if table.is_partitioned else [table]:
         if not _follows(ctx, leaf, [moved(item, table, leaf) for item in constraint]):
-            _check_leaf(ctx, leaf, steps, f'partition constraint of relation "{leaf.name}" is violated by some row')
+            message = f'partition constraint of relation "{leaf.name}" is violated by some row'
+            _check_leaf(ctx, leaf, steps, message, leaf)
 
 
-def check_default(ctx: DdlContext, parent: RelationDesc, default: RelationDesc) -> None:
-    """The parent has a new partition: 23514 for a row of the default one that belongs there."""
+def check_default(ctx: DdlContext, parent: RelationDesc, default: RelationDesc, *, attached: bool = False) -> None:
+    """The parent has a new partition: 23514 for a row of the default one that belongs there. The error names the
+    default partition, of one that was attached the table that has the row."""
     bound = default.bound
     if bound is None:
         raise InvariantViolation(f"default partition {default.oid} has no bound")
     constraint = [moved(fold(ctx.view, each), parent, default) for each in bound_constraint(ctx.view, parent, bound)]
     for leaf in leaves_of(ctx.view, default) if default.is_partitioned else [default]:
         if not _follows(ctx, leaf, [moved(item, default, leaf) for item in constraint]):
-            message = f'updated partition constraint for default partition "{leaf.name}" would be violated by some row'
-            _check_leaf(ctx, leaf, [(parent, default.oid)], message)
+            named = leaf if attached else default
+            message = f'updated partition constraint for default partition "{named.name}" would be violated by some row'
+            _check_leaf(ctx, leaf, [(parent, default.oid)], message, named)
 
 
 def _relation(ctx: DdlContext, oid: int) -> RelationDesc:
@@ -83,7 +86,9 @@ def _follows(ctx: DdlContext, leaf: RelationDesc, constraint: Sequence[Expr]) ->
     return Proof(ctx.view, known, []).implies(constraint)
 
 
-def _check_leaf(ctx: DdlContext, leaf: RelationDesc, steps: Sequence[tuple[RelationDesc, int]], message: str) -> None:
+def _check_leaf(
+    ctx: DdlContext, leaf: RelationDesc, steps: Sequence[tuple[RelationDesc, int]], message: str, named: RelationDesc
+) -> None:
     every = tuple(column.attno for column in leaf.columns)
     with running(ctx) as (run, builder):
         tests = []
@@ -95,4 +100,4 @@ def _check_leaf(ctx: DdlContext, leaf: RelationDesc, steps: Sequence[tuple[Relat
             for placer, lay, wanted in tests:
                 numbers = placer.numbers(run, batch if lay is None else lay(batch))
                 if numbers.count(wanted) < len(numbers):
-                    raise CheckViolation(message, schema=leaf.schema, table=leaf.name)
+                    raise CheckViolation(message, schema=named.schema, table=named.name)

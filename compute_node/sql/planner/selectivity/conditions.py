@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from compute_node.hub import HUB
 from compute_node.relations.descriptors import RelationDesc
+from compute_node.relations.extended_statistics import ExtendedStatistics
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import (
     And,
@@ -28,8 +30,9 @@ from compute_node.sql.expressions import (
     walk,
 )
 from compute_node.sql.planner.fold import fold
-from compute_node.sql.planner.quals import relids, strip_relabel
+from compute_node.sql.planner.quals import local_vars, relids, strip_relabel
 from compute_node.sql.planner.selectivity import containment, joins, patterns, scalars
+from compute_node.sql.planner.selectivity.extended import by_combinations, by_dependencies
 from compute_node.sql.planner.selectivity.groups import count_groups
 from compute_node.sql.planner.selectivity.variable import Untestable, Variable, clamp, examine, sorts_as
 from compute_node.sql.planner.values import Peeking
@@ -83,10 +86,55 @@ class Estimator:
 
     def groups(self, keys: Sequence[Expr], rows: float, left_of: Callable[[int], float]) -> float:
         """See ``count_groups``."""
-        return count_groups(keys, rows, self.variable, left_of)
+        return count_groups(keys, rows, self.variable, left_of, self._together)
+
+    def _together(self, rte: int) -> Sequence[ExtendedStatistics]:
+        """What is known of several columns of a range entry."""
+        entry = self._entries[rte]
+        if entry.kind != "relation" or entry.relation is None:
+            return ()
+        return self.catalog.extended_statistics(entry.relation.oid, entry.has_family)
 
     def of_all(self, conditions: Sequence[Expr]) -> float:
-        """All of them together: independent of each other, but for the two ends of a range."""
+        """All of them together: independent of each other, but for what statistics objects know, and for the two ends
+        of a range."""
+        entries = {rte for node in conditions for rte in relids(node)}
+        known = self._together(next(iter(entries))) if len(conditions) > 1 and len(entries) == 1 else ()
+        if not known:
+            return self._independent(conditions)
+        (rte,) = entries
+        found = 1.0
+        if any(each.common for each in known) and self._may_test(rte, conditions):
+            outer, self._asked = self._asked, {}
+            whole = conditions
+            found, conditions = by_combinations(
+                self.catalog, conditions, known, self._independent, partial(self._constant, rte)
+            )
+            for relation in self._asked.values():
+                self._peeking.note(self._entries, whole, frozenset(self._asked), relation)
+                break
+            self._asked = outer
+        share, conditions = by_dependencies(self.catalog, conditions, known, self._independent)
+        return clamp(found * share * self._independent(conditions))
+
+    def _may_test(self, rte: int, conditions: Sequence[Expr]) -> bool:
+        """Whether any operator may be tried on the values of these columns."""
+        columns = {part for node in conditions for part in local_vars(node) if part.rte == rte}
+        return all(self.variable(each).may_test for each in columns)
+
+    def _constant(self, rte: int, node: Expr) -> Const | None:
+        """The value of an expression without columns, if it is known."""
+        node = strip_relabel(node)
+        if isinstance(node, Const):
+            return node
+        relation = self._entries[rte].relation
+        value_of = self._peeking.value_of
+        if relation is None or not isinstance(node, Param):
+            return None
+        self._asked[node.number] = relation
+        return None if value_of is None else value_of(node)
+
+    def _independent(self, conditions: Sequence[Expr]) -> float:
         found = 1.0
         ends: dict[Expr, dict[bool, float]] = {}
         ranges: dict[Expr, list[Expr]] = {}
