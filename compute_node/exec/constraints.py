@@ -185,9 +185,10 @@ def _verifier(
     compiler = Compiler(unit, row_scope([not column.not_null for column in relation.columns]), builder)
     failure = unit.bind(fail, "g")
     body = ["for r in b:"]
-
+    # Policies are asked before NOT NULL is.
+    untested = Compiler(unit, row_scope(None), builder)
     for check in row_checks:
-        met = compiler.truth(check.condition).text
+        met = untested.truth(check.condition).text
         body.append(f"    if not ({met}): {failure}(c, r, {unit.bind(check)})")
     if attnos:
         body.append(f"    if {' or '.join(f'r[{attno - 1}] is None' for attno in attnos)}:")

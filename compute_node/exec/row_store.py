@@ -117,14 +117,36 @@ class RowStore:
                 return adopted(batch, self._stored, toast)
         return (batch,)
 
-    def first_wrong(self, ctx: ExecContext, batch: Batch) -> int | None:
-        """The index of the first row that the table's constraints refuse."""
+    def in_order(self, ctx: ExecContext, batch: Batch) -> Iterable[Batch]:
+        """The same, and the error of a row that is refused when those before it have been stored: an index may refuse
+        one of them."""
+        try:
+            return self.checked(ctx, batch)
+        except SqlError:
+            found = self._first_wrong(ctx, batch) if len(batch) > 1 else None
+            if found is None:
+                raise
+            at, error = found
+            return self._up_to(ctx, batch[:at], error)
+
+    def _up_to(self, ctx: ExecContext, batch: Batch, error: SqlError) -> Iterator[Batch]:
+        if batch:
+            yield from self.checked(ctx, batch)
+        raise error
+
+    def _first_wrong(self, ctx: ExecContext, batch: Batch) -> tuple[int, SqlError] | None:
+        """The first row that the table's constraints refuse, by its index, and why."""
         for number, row in enumerate(batch):
             try:
                 self.checked(ctx, [row])
-            except SqlError:
-                return number
+            except SqlError as error:
+                return number, error
         return None
+
+    def first_wrong(self, ctx: ExecContext, batch: Batch) -> int | None:
+        """The index of the first row that the table's constraints refuse."""
+        found = self._first_wrong(ctx, batch)
+        return None if found is None else found[0]
 
     def run(self, ctx: ExecContext, batches: Iterable[Batch], touched: set[int]) -> int:
         """Store checked rows; the number of rows inserted (or updated by ON CONFLICT). ``touched``: the rows that the

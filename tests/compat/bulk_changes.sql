@@ -47,3 +47,17 @@ delete from t where k = 1;
 select count(*), sum(length(v)) from t;
 delete from t;
 select count(*) from t;
+-- of several rows the first that is wrong is refused, by a constraint or an index
+CREATE TABLE bc_order (id int PRIMARY KEY, n int CHECK (n > 0));
+INSERT INTO bc_order VALUES (1, 1);
+INSERT INTO bc_order VALUES (1, 2), (2, -1);
+INSERT INTO bc_order VALUES (2, 2), (2, 3), (3, -1);
+INSERT INTO bc_order VALUES (2, -2), (1, 3);
+INSERT INTO bc_order VALUES (1, 2), (NULL, 1);
+INSERT INTO bc_order VALUES (2, 2), (NULL, 1), (3, -1) RETURNING id;
+INSERT INTO bc_order VALUES (2, 2), (3, -1), (NULL, 1) RETURNING id;
+INSERT INTO bc_order SELECT i, 5 - i FROM generate_series(1, 10) i;
+INSERT INTO bc_order SELECT i, 5 - i FROM generate_series(2, 10) i;
+INSERT INTO bc_order VALUES (2, 2), (1, 3), (4, -1) ON CONFLICT (id) DO UPDATE SET n = -2;
+SELECT * FROM bc_order;
+DROP TABLE bc_order;

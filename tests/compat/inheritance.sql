@@ -208,8 +208,8 @@ create table cc7 () inherits (cc, cc6);
 drop table cc, cc4, cc6 cascade;
 -- Plans and estimates
 drop table if exists an cascade;
-create table an (a int, b int);
-create table an1 (c int) inherits (an);
+create table an (a int, b int) with (autovacuum_enabled = off);
+create table an1 (c int) inherits (an) with (autovacuum_enabled = off);
 insert into an select i%7, i from generate_series(1,300) i;
 insert into an1 select i%11, i+1000, i from generate_series(1,900) i;
 select starelid::regclass, staattnum, stainherit, stadistinct, stanullfrac, stanumbers1[1:3], stanumbers2 from pg_statistic where starelid = 'an'::regclass order by 1,2,3;

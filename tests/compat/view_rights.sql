@@ -96,6 +96,23 @@ UPDATE vr_parts SET part = 2 WHERE id = 1;
 UPDATE vr_parts SET part = 0 WHERE id = 1;
 SELECT * FROM vr_parts ORDER BY id;
 RESET ROLE;
+-- a policy sees what NOT NULL has not refused yet
+CREATE TABLE vr_nulls (id int PRIMARY KEY, n int NOT NULL, m int NOT NULL GENERATED ALWAYS AS (n + 1) STORED);
+ALTER TABLE vr_nulls ENABLE ROW LEVEL SECURITY;
+CREATE POLICY few ON vr_nulls USING (id < 10 AND n > 0 AND m > 0 OR n = 7);
+GRANT ALL ON vr_nulls TO vr_user;
+SET ROLE vr_user;
+INSERT INTO vr_nulls VALUES (NULL, 1);
+INSERT INTO vr_nulls VALUES (NULL, 7);
+INSERT INTO vr_nulls VALUES (1, NULL);
+INSERT INTO vr_nulls VALUES (1, 1);
+INSERT INTO vr_nulls VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET n = NULL;
+UPDATE vr_nulls SET n = NULL;
+UPDATE vr_nulls SET id = NULL;
+UPDATE vr_nulls SET id = NULL, n = 7;
+MERGE INTO vr_nulls USING (VALUES (NULL::int)) v (i) ON id = i WHEN NOT MATCHED THEN INSERT VALUES (i, i);
+RESET ROLE;
+DROP TABLE vr_nulls;
 -- a view's condition with a sub-select over a table with policies
 CREATE TABLE vr_secret (id int, level int);
 INSERT INTO vr_secret VALUES (1, 1), (2, 9);

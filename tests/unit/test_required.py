@@ -8,7 +8,11 @@ import pytest
 from support_sql import TABLES, FakeCatalog
 
 from compute_node.sql.analyze import analyze
+from compute_node.sql.expressions import Expr
 from compute_node.sql.parse import parse
+from compute_node.sql.query import RangeEntry
+from compute_node.sql.required import places_of
+from compute_node.sql.rewrite import deep_map, map_query_expressions
 from compute_node.types.acl import DELETE, INSERT, SELECT, UPDATE
 
 _LETTERS = ((SELECT, "r"), (INSERT, "a"), (UPDATE, "w"), (DELETE, "d"))
@@ -78,3 +82,44 @@ def needs(sql: str) -> list[str]:
 )
 def test_what_a_statement_needs(sql: str, expected: list[str]) -> None:
     assert needs(sql) == expected
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT (SELECT max({a}) FROM {t}), 'x' FROM {t} WHERE EXISTS (SELECT FROM seen)",
+        "SELECT (SELECT 'x' FROM {t} LIMIT 1) UNION SELECT {a}::text FROM {t} EXCEPT SELECT NULL FROM seen",
+        "SELECT * FROM {t} x JOIN {t} y USING ({a}) LEFT JOIN seen z ON z.{a} = (SELECT min({b}) FROM {t})",
+        "SELECT * FROM (SELECT {a} FROM {t}) x NATURAL FULL JOIN (SELECT (SELECT {a} FROM seen LIMIT 1) AS {a}) y",
+        "WITH w AS (SELECT (SELECT 1 FROM {t}) q) SELECT q FROM w, LATERAL (SELECT {b} FROM {t} WHERE {a} = q) v",
+        "WITH RECURSIVE r AS (SELECT 1 n UNION ALL SELECT n + 1 FROM r WHERE EXISTS (SELECT FROM {t})) SELECT n FROM r",
+        "SELECT sum({a}) OVER (ROWS (SELECT count(*) FROM seen) PRECEDING) FROM {t} LIMIT (SELECT 1 FROM {t})",
+        "SELECT g FROM generate_series(1, (SELECT max({a}) FROM {t})) g ORDER BY (SELECT {b} FROM {t} WHERE {a} = g)",
+        "VALUES ((SELECT max({a}) FROM {t})), (1)",
+        "INSERT INTO {t} SELECT {a}, (SELECT {b} FROM seen, {t} LIMIT 1) FROM {t} RETURNING (SELECT 1 FROM seen)",
+        "UPDATE {t} SET {b} = (SELECT {b} FROM {t} LIMIT 1) FROM seen WHERE EXISTS (SELECT FROM seen)",
+        "DELETE FROM {t} USING invoked WHERE {t}.{a} IN (SELECT {a} FROM seen)",
+        "MERGE INTO {t} x USING seen y ON x.{a} = y.{a} AND EXISTS (SELECT FROM {t}) WHEN MATCHED AND EXISTS"
+        " (SELECT FROM seen) THEN UPDATE SET {b} = (SELECT {b} FROM {t} LIMIT 1) WHEN NOT MATCHED THEN INSERT ({a})"
+        " VALUES ((SELECT {a} FROM invoked LIMIT 1))",
+    ],
+)
+def test_every_use_of_a_relation_is_found(sql: str) -> None:
+    """What rewriting goes over has a place: no policy is passed over."""
+    source = sql.format(t=_NAME, a=_COLUMNS[0], b=_COLUMNS[1])
+    query = analyze(parse(source)[0].node, FakeCatalog((_VIEW, _INVOKED)), [], source)
+    seen: list[RangeEntry] = []
+
+    def note(entry: RangeEntry, _depth: int) -> RangeEntry:
+        seen.append(entry)
+        return entry
+
+    def same(node: Expr, _depth: int) -> Expr:
+        return node
+
+    # A copy has other entries than what it was made of, also where the query keeps one expression twice.
+    copy = map_query_expressions(query, lambda expr, depth: deep_map(expr, same, depth - 1))
+    map_query_expressions(copy, lambda expr, depth: deep_map(expr, same, depth - 1, note), entry_hook=note)
+    places = places_of(copy)
+    assert any(entry.relation is not None for entry in seen)
+    assert all(id(entry) in places for entry in seen if entry.relation is not None)

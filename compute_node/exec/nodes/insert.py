@@ -47,7 +47,7 @@ class InsertNode(Node):
 
     def _checked(self, ctx: ExecContext, store: RowStore) -> Iterator[Batch]:
         for batch in self._source(ctx):
-            yield from store.checked(ctx, batch)
+            yield from store.in_order(ctx, batch)
 
     def run(self, ctx: ExecContext) -> int:
         """Inserts everything; the number of rows inserted (or updated by ON CONFLICT)."""
