@@ -85,9 +85,7 @@ def measure(connection: Connection, rows: int, rounds: int) -> dict[str, tuple[f
                 run(connection)
                 connection.commit()
                 taken.setdefault(name, {}).setdefault(table, []).append(perf_counter() - began)
-    return {
-        name: (statistics.median(of["plain"]), statistics.median(of["parted"])) for name, of in taken.items()
-    }
+    return {name: (statistics.median(of["plain"]), statistics.median(of["parted"])) for name, of in taken.items()}
 
 
 def main() -> int:
