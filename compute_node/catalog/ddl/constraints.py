@@ -30,13 +30,14 @@ from compute_node.catalog.ddl.context import CLASS_RELATION, DdlContext, cut_nam
 from compute_node.catalog.ddl.expressions import attnos, check_text, range_var
 from compute_node.catalog.ddl.foreign_key_rows import add_recheck_trigger
 from compute_node.catalog.ddl.indexes import IndexOptions, KeyColumn, make_index, operator_class
-from compute_node.catalog.ddl.partitions.indexes import below, check_unique, spread
+from compute_node.catalog.ddl.partitions.indexes import check_unique, spread
 from compute_node.catalog.ddl.relation import (
     attribute_record,
     class_record,
     create_constraint,
     relation,
 )
+from compute_node.catalog.inheritance import children_of
 from compute_node.catalog.reloptions import index_options
 from compute_node.catalog.rows import Record
 from compute_node.relations.access_methods import BTREE
@@ -54,10 +55,10 @@ def plain_key(ctx: DdlContext, desc: RelationDesc, name: str, position: int | No
 
 
 def add_key(
-    ctx: DdlContext, desc: RelationDesc, node: ast.Constraint, columns: Sequence[str], *, recurse: bool = True
+    ctx: DdlContext, desc: RelationDesc, node: ast.Constraint, columns: Sequence[str], recurse: bool = True
 ) -> None:
-    """PRIMARY KEY or UNIQUE over named columns: the index and the constraint. Without ``recurse`` partitions have to be
-    given their parts, and the index is not valid before. 42P16, 42703, 42701, 23502, 23505."""
+    """PRIMARY KEY or UNIQUE over named columns: the index and the constraint, of a partitioned table also its
+    partitions' unless not to ``recurse``. 42P16, 42703, 42701, 23502, 23505."""
     primary = node.contype == enums.ConstrType.CONSTR_PRIMARY
     position = (node.location or 0) + 1 if node.location is not None and node.location >= 0 else None
     if node.indexname:
@@ -71,9 +72,9 @@ def add_key(
             what = "primary key" if primary else "unique"
             raise DuplicateColumn(f'column "{name}" appears twice in {what} constraint', position=position)
     if primary:
-        for key, column in zip(keys, columns, strict=True):
-            if not recurse:
-                _refuse_nullable_below(ctx, desc, column)
+        if not recurse:
+            check_children(ctx, desc, columns)
+        for key in keys:
             require_not_null(ctx, relation(ctx, desc.oid), key.attno)
         desc = relation(ctx, desc.oid)
     check_unique(desc, [key.attno for key in keys], "PRIMARY KEY" if primary else "UNIQUE")
@@ -115,16 +116,18 @@ def add_key(
         spread(ctx, relation(ctx, desc.oid), replace(index, constraint=constraint))
 
 
-def _refuse_nullable_below(ctx: DdlContext, desc: RelationDesc, column: str) -> None:
-    """42P16 where a partition may have NULL in a column of a primary key of its parent ONLY."""
-    for table in below(ctx, desc):
-        mine = table.column(column)
-        if mine is not None and not mine.not_null:
-            raise InvalidTableDefinition(
-                "constraint must be added to child tables too",
-                detail=f'Column "{column}" of relation "{table.name}" is not already NOT NULL.',
-                hint="Do not specify the ONLY keyword.",
-            )
+def check_children(ctx: DdlContext, desc: RelationDesc, columns: Sequence[str]) -> None:
+    """Columns that are to be NOT NULL in a partitioned table ONLY are so in its partitions; 42P16."""
+    for oid in children_of(ctx.rows, desc.oid) if desc.is_partitioned else ():
+        child = relation(ctx, oid)
+        for name in columns:
+            column = child.column(name)
+            if column is not None and not column.not_null:
+                raise InvalidTableDefinition(
+                    "constraint must be added to child tables too",
+                    detail=f'Column "{name}" of relation "{child.name}" is not already NOT NULL.',
+                    hint="Do not specify the ONLY keyword.",
+                )
 
 
 def key_by_index(ctx: DdlContext, desc: RelationDesc, node: ast.Constraint, position: int | None) -> None:
