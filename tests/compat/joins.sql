@@ -154,4 +154,9 @@ select * from semi_a a where i in (select c.i from semi_b b right join semi_b c 
 select * from semi_a a where exists (select from semi_b b right join semi_b c on b.i = c.m where a.i = c.i and b.i > 0) order by i;
 select * from semi_a a where exists (select from semi_b b left join semi_b c on b.m = c.i where a.i = b.i and c.i is null) order by i;
 explain (costs off) select * from semi_a a where exists (select from semi_b b left join semi_b c on b.m = c.i where a.i = b.i and c.m > 0);
+select a.i, b.i as bi from semi_a a full join semi_b b on a.i = b.i and a.i <= b.m where a.i in (select c.i from semi_b c where c.m > 0) order by 1, 2;
+select a.i, b.i as bi from semi_a a full join semi_b b on a.i < b.i where exists (select from semi_b c where c.m = a.i);
+select a.i, b.i as bi from semi_a a full join semi_b b on a.i < b.i where not exists (select from semi_b c where c.m = a.i);
+select a.i, b.i as bi from semi_a a left join semi_b b on a.i = b.i where exists (select from semi_b c where c.m = b.m and c.i <> a.i) order by 1, 2;
+select a.i, b.i as bi from semi_a a left join semi_b b on a.i = b.i where not exists (select from semi_b c where c.m = b.m and c.i <> a.i) order by 1, 2;
 drop table semi_a, semi_b;

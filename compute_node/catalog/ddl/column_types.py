@@ -24,7 +24,7 @@ from aurora.errors import (
     SqlError,
 )
 from compute_node.catalog.builders import type_layout
-from compute_node.catalog.ddl.column_specs import live_column
+from compute_node.catalog.ddl.column_specs import altered_column
 from compute_node.catalog.ddl.context import CLASS_COLLATION, CLASS_RELATION, CLASS_REWRITE, CLASS_TYPE, DdlContext
 from compute_node.catalog.ddl.create_table import check_column_type, check_type_usage
 from compute_node.catalog.ddl.dependencies import describe
@@ -43,7 +43,6 @@ from compute_node.exec.context import ExecContext, ExecSession
 from compute_node.hub import HUB
 from compute_node.relations.access_methods import METHODS
 from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc
-from compute_node.sql.analyze.names import SYSTEM_COLUMNS
 from compute_node.sql.analyze.stored import analyze_assigned, analyze_stored, assigned_default
 from compute_node.sql.analyze.typenames import find_collation, format_type, resolve_type_name
 from compute_node.sql.deparse.expressions import deparse_stored, quote_identifier
@@ -130,9 +129,7 @@ def alter_column_types(ctx: DdlContext, old: RelationDesc, changes: Sequence[Typ
 
 def _prepared(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> TypeChange:
     name, node = command.name, command.def_
-    if name in SYSTEM_COLUMNS:
-        raise NotSupported(f'cannot alter system column "{name}"')
-    column = live_column(desc, name)
+    column = altered_column(desc, name)
     refuse_type(ctx, desc, column, node.raw_default)
     node.typeName.location = -1
     kind, typmod = resolve_type_name(ctx.view, node.typeName)

@@ -37,6 +37,7 @@ from compute_node.catalog.ddl.relation import (
     create_constraint,
     relation,
 )
+from compute_node.catalog.inheritance import children_of
 from compute_node.catalog.reloptions import index_options
 from compute_node.catalog.rows import Record
 from compute_node.relations.access_methods import BTREE
@@ -53,8 +54,11 @@ def plain_key(ctx: DdlContext, desc: RelationDesc, name: str, position: int | No
     return KeyColumn(column.attno, column.type, kind, name=name, collation=column.collation)
 
 
-def add_key(ctx: DdlContext, desc: RelationDesc, node: ast.Constraint, columns: Sequence[str]) -> None:
-    """PRIMARY KEY or UNIQUE over named columns: the index and the constraint. 42P16, 42703, 42701, 23502, 23505."""
+def add_key(
+    ctx: DdlContext, desc: RelationDesc, node: ast.Constraint, columns: Sequence[str], recurse: bool = True
+) -> None:
+    """PRIMARY KEY or UNIQUE over named columns: the index and the constraint, of a partitioned table also its
+    partitions' unless not to ``recurse``. 42P16, 42703, 42701, 23502, 23505."""
     primary = node.contype == enums.ConstrType.CONSTR_PRIMARY
     position = (node.location or 0) + 1 if node.location is not None and node.location >= 0 else None
     if node.indexname:
@@ -68,6 +72,8 @@ def add_key(ctx: DdlContext, desc: RelationDesc, node: ast.Constraint, columns: 
             what = "primary key" if primary else "unique"
             raise DuplicateColumn(f'column "{name}" appears twice in {what} constraint', position=position)
     if primary:
+        if not recurse:
+            check_children(ctx, desc, columns)
         for key in keys:
             require_not_null(ctx, relation(ctx, desc.oid), key.attno)
         desc = relation(ctx, desc.oid)
@@ -90,6 +96,7 @@ def add_key(ctx: DdlContext, desc: RelationDesc, node: ast.Constraint, columns: 
             included=included,
             nulls_not_distinct=bool(node.nulls_not_distinct),
             immediate=not node.deferrable,
+            valid=recurse or not (desc.is_partitioned and desc.children),
             storage=index_options(BTREE, node.options),
         ),
     )
@@ -105,8 +112,22 @@ def add_key(ctx: DdlContext, desc: RelationDesc, node: ast.Constraint, columns: 
     )
     if node.deferrable:
         add_recheck_trigger(ctx, desc, constraint, index.oid, primary=primary, deferred=bool(node.initdeferred))
-    if desc.is_partitioned:
+    if desc.is_partitioned and recurse:
         spread(ctx, relation(ctx, desc.oid), replace(index, constraint=constraint))
+
+
+def check_children(ctx: DdlContext, desc: RelationDesc, columns: Sequence[str]) -> None:
+    """Columns that are to be NOT NULL in a partitioned table ONLY are so in its partitions; 42P16."""
+    for oid in children_of(ctx.rows, desc.oid) if desc.is_partitioned else ():
+        child = relation(ctx, oid)
+        for name in columns:
+            column = child.column(name)
+            if column is not None and not column.not_null:
+                raise InvalidTableDefinition(
+                    "constraint must be added to child tables too",
+                    detail=f'Column "{name}" of relation "{child.name}" is not already NOT NULL.',
+                    hint="Do not specify the ONLY keyword.",
+                )
 
 
 def key_by_index(ctx: DdlContext, desc: RelationDesc, node: ast.Constraint, position: int | None) -> None:

@@ -37,6 +37,7 @@ from compute_node.catalog.ddl.on_commit import check_on_commit, remember
 from compute_node.catalog.ddl.partitions.create import apply_options, bind, inherited_columns, open_partitioned
 from compute_node.catalog.ddl.partitions.indexes import inherit_indexes
 from compute_node.catalog.ddl.partitions.key import check_strategy, store_key
+from compute_node.catalog.ddl.persistence import persistence_of
 from compute_node.catalog.ddl.relation import create_constraint, create_relation, relation, set_default
 from compute_node.catalog.ddl.sequence import SERIAL_TYPES, create_owned_sequence
 from compute_node.catalog.ddl.toast import compression_letter, ensure_toast
@@ -242,7 +243,7 @@ def check_tablespace(ctx: DdlContext, name: str | None) -> None:
 
 
 def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
-    """CREATE [TEMP|UNLOGGED] TABLE. An unlogged table is logged like any other."""
+    """CREATE [TEMP|UNLOGGED] TABLE."""
     name = cut_name(node.relation.relname)
     if node.partspec is not None:
         check_strategy(node.partspec)
@@ -259,7 +260,7 @@ def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
         ctx.notice(f'relation "{name}" already exists, skipping', sqlstate="42P07")
         return "CREATE TABLE"
     check_tablespace(ctx, node.tablespacename)
-    persistence = "t" if schema[0].startswith("pg_temp_") else "p"
+    persistence = persistence_of(schema, node.relation)
     composite = None if node.ofTypename is None else composite_of(ctx, node.ofTypename)
     inherited, parent = None, None
     likes: list[tuple[RelationDesc, int]] = []
@@ -317,11 +318,13 @@ def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
     return "CREATE TABLE"
 
 
-def add_table_constraint(ctx: DdlContext, oid: int, node: ast.Constraint, *, validate: bool) -> None:
+def add_table_constraint(
+    ctx: DdlContext, oid: int, node: ast.Constraint, *, validate: bool, recurse: bool = True
+) -> None:
     """A table constraint of CREATE or ALTER TABLE."""
     desc = relation(ctx, oid)
     if node.contype in _KEYS:
-        add_key(ctx, desc, node, [key.sval for key in node.keys or ()])
+        add_key(ctx, desc, node, [key.sval for key in node.keys or ()], recurse)
     elif node.contype == enums.ConstrType.CONSTR_EXCLUSION:
         add_exclusion(ctx, desc, node)
     elif node.contype == enums.ConstrType.CONSTR_CHECK:

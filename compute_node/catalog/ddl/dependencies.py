@@ -77,6 +77,8 @@ def describe(ctx: DdlContext, address: Address) -> str:
         return f"language {oid if record is None else record.lanname}"
     if class_oid == CLASS_TYPE:
         return f"type {format_type(ctx.view, oid)}"
+    if class_oid in (CLASS_AMOP, CLASS_AMPROC):
+        return _describe_member(ctx, class_oid, oid)
     if class_oid in (CLASS_PROC, CLASS_OPERATOR, CLASS_CAST, CLASS_OPCLASS, CLASS_OPFAMILY):
         return _describe_object(ctx, class_oid, oid)
     if class_oid == CLASSES["large object"]:
@@ -163,6 +165,23 @@ def _describe_object(ctx: DdlContext, class_oid: int, oid: int) -> str:
     what = "class" if class_oid == CLASS_OPCLASS else "family"
     name = dot(getattr(record, f"{prefix}namespace")) + quote_identifier(getattr(record, f"{prefix}name"))
     return f"operator {what} {name} for access method {'' if method is None else method.amname}"
+
+
+def _describe_member(ctx: DdlContext, class_oid: int, oid: int) -> str:
+    """An operator or function of an operator family."""
+    prefix, noun, number, of = (
+        ("amop", "operator", "strategy", CLASS_OPERATOR)
+        if class_oid == CLASS_AMOP
+        else ("amproc", "function", "num", CLASS_PROC)
+    )
+    record = ctx.rows.one(f"pg_{prefix}", oid=oid)
+    if record is None:
+        return f"{noun} {oid}"
+    types = [format_type(ctx.view, getattr(record, f"{prefix}{side}type")) for side in ("left", "right")]
+    member = record.amopopr if class_oid == CLASS_AMOP else record.amproc
+    family = describe(ctx, (CLASS_OPFAMILY, getattr(record, f"{prefix}family"), 0))
+    itself = describe(ctx, (of, member, 0)).removeprefix(f"{noun} ")
+    return f"{noun} {getattr(record, prefix + number)} ({', '.join(types)}) of {family}: {itself}"
 
 
 def _dependents(ctx: DdlContext, address: Address) -> list[tuple[Address, str]]:
@@ -258,10 +277,14 @@ def drop(ctx: DdlContext, targets: list[Address], *, cascade: bool, silent: bool
         _remove(ctx, address)
 
 
+_PARTS = (CLASS_RELATION, CLASS_TYPE, CLASS_PROC, CLASS_CAST, CLASS_AMOP, CLASS_AMPROC)
+"""what may be a part of something else"""
+
+
 def _check_not_internal(ctx: DdlContext, target: Address, named: set[Address]) -> None:
     """An index of a constraint is dropped by dropping the constraint, a range type's constructor with the type."""
     # What is a part of another index is dropped with that, or with its table.
-    if target[0] not in (CLASS_RELATION, CLASS_TYPE, CLASS_PROC, CLASS_CAST) or target[2]:
+    if target[0] not in _PARTS or target[2]:
         return
     owners = ctx.rows.find("pg_depend", classid=target[0], objid=target[1])
     for record in sorted(owners, key=lambda each: each.deptype != "P"):
@@ -300,9 +323,7 @@ def _remove(ctx: DdlContext, address: Address) -> None:
         ctx.rows.delete_where("pg_type", oid=oid)
     elif class_oid == CLASS_OPERATOR:
         _remove_operator(ctx, oid)
-    elif class_oid in (CLASS_OPCLASS, CLASS_OPFAMILY):
-        _remove_members(ctx, class_oid, oid)
-    elif class_oid in (CLASS_PROC, CLASS_CAST, CLASS_AMOP, CLASS_AMPROC, *_NAMED):
+    elif class_oid in (CLASS_PROC, CLASS_CAST, CLASS_OPCLASS, CLASS_OPFAMILY, CLASS_AMOP, CLASS_AMPROC, *_NAMED):
         if class_oid == CLASS_STATISTIC_EXT:
             ctx.rows.delete_where("pg_statistic_ext_data", stxoid=oid)
         if class_oid == CLASS_TS_CONFIGURATION:
@@ -371,26 +392,6 @@ def _remove_operator(ctx: DdlContext, oid: int) -> None:
             ctx.rows.update("pg_operator", other, **{column: 0})
             ctx.changes.touch(other.oid)
     ctx.rows.delete("pg_operator", record)
-
-
-def _remove_members(ctx: DdlContext, class_oid: int, oid: int) -> None:
-    """An operator class takes the members of its own type along, a family all that are left."""
-    if class_oid == CLASS_OPFAMILY:
-        ctx.rows.delete_where("pg_amop", amopfamily=oid)
-        ctx.rows.delete_where("pg_amproc", amprocfamily=oid)
-        ctx.rows.delete_where("pg_opfamily", oid=oid)
-        return
-    record = ctx.rows.one("pg_opclass", oid=oid)
-    if record is None:
-        return
-    kind = record.opcintype
-    for row in ctx.rows.find("pg_amop", amopfamily=record.opcfamily):
-        if row.amoplefttype == row.amoprighttype == kind:
-            ctx.rows.delete("pg_amop", row)
-    for row in ctx.rows.find("pg_amproc", amprocfamily=record.opcfamily):
-        if row.amproclefttype == row.amprocrighttype == kind:
-            ctx.rows.delete("pg_amproc", row)
-    ctx.rows.delete("pg_opclass", record)
 
 
 def _remove_constraint(ctx: DdlContext, oid: int) -> None:

@@ -151,6 +151,8 @@ def _referenced_table(ctx: DdlContext, desc: RelationDesc, node: ast.Constraint)
     found = relation(ctx, found.oid)
     if desc.persistence == "p" and found.persistence != "p":
         raise InvalidTableDefinition("constraints on permanent tables may reference only permanent tables")
+    if desc.persistence == "u" and found.persistence == "t":
+        raise InvalidTableDefinition("constraints on unlogged tables may reference only permanent or unlogged tables")
     if desc.persistence == "t" and found.persistence != "t":
         raise InvalidTableDefinition("constraints on temporary tables may reference only temporary tables")
     return found

@@ -39,6 +39,7 @@ from compute_node.catalog.ddl.context import (
 from compute_node.catalog.ddl.database import rename_database
 from compute_node.catalog.ddl.domains import domain_constraint, rename_domain_constraint
 from compute_node.catalog.ddl.drop import range_var_of
+from compute_node.catalog.ddl.drop_objects import owned_cast
 from compute_node.catalog.ddl.kept_texts import texts_follow
 from compute_node.catalog.ddl.object_kinds import KINDS as KINDS_IN_SCHEMAS
 from compute_node.catalog.ddl.policies import find_policy, rename_policy
@@ -356,6 +357,8 @@ def comment(ctx: DdlContext, node: ast.CommentStmt) -> str:
             raise UndefinedObject(f'role "{node.object.sval}" does not exist')
         _check_comment(ctx, record, node.object.sval, kind == _O.OBJECT_ROLE)
         class_oid, oid, shared = CATALOGS[catalog].desc.oid, record.oid, True
+    elif kind == _O.OBJECT_CAST and (cast := owned_cast(ctx, node.object)) is not None:
+        class_oid, oid, _ = cast
     elif (plain := KINDS_IN_SCHEMAS.get(kind)) is not None:
         class_oid, oid = plain.class_oid, schema_objects.owned(ctx, plain, node.object).oid
     else:
