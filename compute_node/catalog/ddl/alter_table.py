@@ -155,8 +155,7 @@ def _in_order(ctx: DdlContext, desc: RelationDesc, commands: Sequence[Any], recu
     first = [command for command in others if _drops(command)]
     for command in first:
         _run(ctx, relation(ctx, desc.oid), command, recurse, ACCESS_EXCLUSIVE)
-    for table, mine in changes:
-        alter_column_types(ctx, table, mine)
+    alter_column_types(ctx, changes)
     return [command for command in others if not _drops(command)]
 
 

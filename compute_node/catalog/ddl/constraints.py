@@ -28,7 +28,7 @@ from aurora.errors import (
 )
 from compute_node.catalog.ddl.context import CLASS_RELATION, DdlContext, cut_name
 from compute_node.catalog.ddl.expressions import attnos, check_text, range_var
-from compute_node.catalog.ddl.foreign_keys import add_recheck_trigger
+from compute_node.catalog.ddl.foreign_key_rows import add_recheck_trigger
 from compute_node.catalog.ddl.indexes import IndexOptions, KeyColumn, make_index, operator_class
 from compute_node.catalog.ddl.partitions.indexes import check_unique, spread
 from compute_node.catalog.ddl.relation import (

@@ -35,6 +35,7 @@ from compute_node.catalog.ddl.indexes import copy_index
 from compute_node.catalog.ddl.inheritance import merge_parents, open_parents, store_inheritance
 from compute_node.catalog.ddl.on_commit import check_on_commit, remember
 from compute_node.catalog.ddl.partitions.create import apply_options, bind, inherited_columns, open_partitioned
+from compute_node.catalog.ddl.partitions.foreign_keys import inherit_foreign_keys
 from compute_node.catalog.ddl.partitions.indexes import inherit_indexes
 from compute_node.catalog.ddl.partitions.key import check_strategy, store_key
 from compute_node.catalog.ddl.persistence import persistence_of
@@ -311,6 +312,7 @@ def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
         add_foreign_key(ctx, relation(ctx, desc.oid), foreign, columns, validate=False)
     if parent is not None:
         inherit_indexes(ctx, desc, relation(ctx, parent.oid))
+        inherit_foreign_keys(ctx, desc.oid, relation(ctx, parent.oid), validate=False)
     for source, options in likes:
         _copy_like_extras(ctx, desc.oid, source, options)
     ensure_toast(ctx, desc.oid, options_of(TOAST, node.options))
@@ -321,7 +323,7 @@ def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
 def add_table_constraint(
     ctx: DdlContext, oid: int, node: ast.Constraint, *, validate: bool, recurse: bool = True
 ) -> None:
-    """A table constraint of CREATE or ALTER TABLE."""
+    """A table constraint of CREATE or ALTER TABLE; without ``recurse`` of the table ONLY."""
     desc = relation(ctx, oid)
     if node.contype in _KEYS:
         add_key(ctx, desc, node, [key.sval for key in node.keys or ()], recurse)
@@ -330,7 +332,8 @@ def add_table_constraint(
     elif node.contype == enums.ConstrType.CONSTR_CHECK:
         add_check(ctx, desc, node, None, validate=validate)
     elif _is_foreign(node):
-        add_foreign_key(ctx, desc, node, [item.sval for item in node.fk_attrs or ()], validate=validate)
+        columns = [item.sval for item in node.fk_attrs or ()]
+        add_foreign_key(ctx, desc, node, columns, validate=validate, recurse=recurse)
     else:
         raise NotSupported("this table constraint is not supported", position=(node.location or 0) + 1)
 

@@ -6,6 +6,8 @@ dependents go along silently; normal ones need CASCADE. Source: PostgreSQL manua
 
 from __future__ import annotations
 
+from operator import itemgetter
+
 from aurora.errors import DependentObjectsStillExist, NotSupported
 from compute_node.catalog.ddl import shared_depend
 from compute_node.catalog.ddl.context import (
@@ -36,7 +38,7 @@ from compute_node.catalog.ddl.context import (
     CLASS_TYPE,
     DdlContext,
 )
-from compute_node.catalog.ddl.foreign_keys import remove_trigger
+from compute_node.catalog.ddl.foreign_key_rows import remove_trigger, whole_key
 from compute_node.catalog.ddl.relation import class_record, touch_family
 from compute_node.catalog.rights import CLASSES
 from compute_node.catalog.rows import Record
@@ -185,28 +187,26 @@ def _describe_member(ctx: DdlContext, class_oid: int, oid: int) -> str:
 
 
 def _dependents(ctx: DdlContext, address: Address) -> list[tuple[Address, str]]:
-    """Objects that refer to this one; for a whole relation also those that refer to one of its columns."""
+    """Objects that refer to this one; for a whole relation also those that refer to one of its columns. The newest
+    first: of several ways to an object the order decides which one is told."""
     key = {"refclassid": address[0], "refobjid": address[1]}
     found: list[Record] = ctx.rows.find("pg_depend", **key)
     if address[2]:
         found = [record for record in found if record.refobjsubid == address[2]]
-    result = []
+    result: list[tuple[tuple[int, int, int], Address, str]] = []
     for record in found:
         dependent = (record.classid, record.objid, record.objsubid)
         if dependent[0] == CLASS_REWRITE:
             rule = ctx.rows.one("pg_rewrite", oid=record.objid)
             if rule is not None:
                 dependent = (CLASS_RELATION, rule.ev_class, 0)
+        age = -dependent[1], dependent[0], dependent[2]
+        if dependent[0] == CLASS_CONSTRAINT and record.deptype != "i":
+            dependent = (CLASS_CONSTRAINT, whole_key(ctx, record.objid), 0)
         # A generated column depends on other columns of its table.
         if dependent[:2] != address[:2] or (address[2] and dependent[2] not in (0, address[2])):
-            result.append((dependent, record.deptype))
-    return result
-
-
-def _newest_first(entry: tuple[Address, str]) -> tuple[int, int, int]:
-    """The order in which dependents are looked at: of several ways to an object it decides which one is told."""
-    (class_oid, oid, column), _ = entry
-    return -oid, class_oid, column
+            result.append((age, dependent, record.deptype))
+    return [(dependent, kind) for _, dependent, kind in sorted(result, key=itemgetter(0))]
 
 
 def drop(ctx: DdlContext, targets: list[Address], *, cascade: bool, silent: bool = False) -> None:
@@ -226,7 +226,7 @@ def drop(ctx: DdlContext, targets: list[Address], *, cascade: bool, silent: bool
         if address in seen or whole in seen:
             return
         seen.add(address)
-        for dependent, dependency in sorted(_dependents(ctx, address), key=_newest_first):
+        for dependent, dependency in _dependents(ctx, address):
             visit(dependent, address, dependency)
         # What depends on an object goes before it.
         order.append(address)

@@ -125,12 +125,12 @@ def rename_relation(ctx: DdlContext, desc: RelationDesc, new: str) -> None:
             ctx.rows.update("pg_type", record, typname=new)
             for array in ctx.rows.find("pg_type", oid=record.typarray):
                 ctx.rows.update("pg_type", array, typname=f"_{new}"[:63])
-    if desc.kind == "i":
+    if desc.kind in "iI":
         index = ctx.rows.one("pg_index", indexrelid=desc.oid)
         if index is not None:
             ctx.changes.touch(index.indrelid)
             for record in ctx.rows.find("pg_constraint", conrelid=index.indrelid):
-                if record.conindid == desc.oid:
+                if record.conindid == desc.oid and record.contype != "f":
                     ctx.rows.update("pg_constraint", record, conname=new)
     ctx.changes.touch(desc.oid)
 
@@ -211,7 +211,8 @@ def _rename_constraint(ctx: DdlContext, desc: RelationDesc, old: str, new: str) 
     if new in found:
         raise DuplicateObject(f'constraint "{new}" for relation "{desc.name}" already exists')
     record = found[old]
-    index = ctx.view.relation(record.conindid) if record.conindid else None
+    # A foreign key's index is that of the table it refers to.
+    index = ctx.view.relation(record.conindid) if record.conindid and record.contype != "f" else None
     # ON CONFLICT ON CONSTRAINT names it.
     with texts_follow(ctx, [old], (CLASS_RELATION, desc.oid)):
         if index is not None:
