@@ -225,7 +225,6 @@ INSERT INTO tmp_par VALUES (1);
 DROP TABLE tmp_par;
 CREATE UNLOGGED TABLE unlogged_par (a int) PARTITION BY LIST (a);
 CREATE TABLE unlogged1 PARTITION OF unlogged_par FOR VALUES IN (1);
---differs: unlogged tables are logged
 SELECT relname, relpersistence FROM pg_class WHERE relname LIKE 'unlogged%' ORDER BY 1;
 CREATE TABLE like_par (LIKE par INCLUDING ALL) PARTITION BY LIST (b);
 SELECT pg_get_partkeydef('like_par'::regclass);

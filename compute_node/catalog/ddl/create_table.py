@@ -35,8 +35,10 @@ from compute_node.catalog.ddl.indexes import copy_index
 from compute_node.catalog.ddl.inheritance import merge_parents, open_parents, store_inheritance
 from compute_node.catalog.ddl.on_commit import check_on_commit, remember
 from compute_node.catalog.ddl.partitions.create import apply_options, bind, inherited_columns, open_partitioned
+from compute_node.catalog.ddl.partitions.foreign_keys import inherit_foreign_keys
 from compute_node.catalog.ddl.partitions.indexes import inherit_indexes
 from compute_node.catalog.ddl.partitions.key import check_strategy, store_key
+from compute_node.catalog.ddl.persistence import persistence_of
 from compute_node.catalog.ddl.relation import create_constraint, create_relation, relation, set_default
 from compute_node.catalog.ddl.sequence import SERIAL_TYPES, create_owned_sequence
 from compute_node.catalog.ddl.toast import compression_letter, ensure_toast
@@ -242,7 +244,7 @@ def check_tablespace(ctx: DdlContext, name: str | None) -> None:
 
 
 def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
-    """CREATE [TEMP|UNLOGGED] TABLE. An unlogged table is logged like any other."""
+    """CREATE [TEMP|UNLOGGED] TABLE."""
     name = cut_name(node.relation.relname)
     if node.partspec is not None:
         check_strategy(node.partspec)
@@ -259,7 +261,7 @@ def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
         ctx.notice(f'relation "{name}" already exists, skipping', sqlstate="42P07")
         return "CREATE TABLE"
     check_tablespace(ctx, node.tablespacename)
-    persistence = "t" if schema[0].startswith("pg_temp_") else "p"
+    persistence = persistence_of(schema, node.relation)
     composite = None if node.ofTypename is None else composite_of(ctx, node.ofTypename)
     inherited, parent = None, None
     likes: list[tuple[RelationDesc, int]] = []
@@ -310,6 +312,7 @@ def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
         add_foreign_key(ctx, relation(ctx, desc.oid), foreign, columns, validate=False)
     if parent is not None:
         inherit_indexes(ctx, desc, relation(ctx, parent.oid))
+        inherit_foreign_keys(ctx, desc.oid, relation(ctx, parent.oid), validate=False)
     for source, options in likes:
         _copy_like_extras(ctx, desc.oid, source, options)
     ensure_toast(ctx, desc.oid, options_of(TOAST, node.options))
@@ -317,17 +320,20 @@ def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
     return "CREATE TABLE"
 
 
-def add_table_constraint(ctx: DdlContext, oid: int, node: ast.Constraint, *, validate: bool) -> None:
-    """A table constraint of CREATE or ALTER TABLE."""
+def add_table_constraint(
+    ctx: DdlContext, oid: int, node: ast.Constraint, *, validate: bool, recurse: bool = True
+) -> None:
+    """A table constraint of CREATE or ALTER TABLE; without ``recurse`` of the table ONLY."""
     desc = relation(ctx, oid)
     if node.contype in _KEYS:
-        add_key(ctx, desc, node, [key.sval for key in node.keys or ()])
+        add_key(ctx, desc, node, [key.sval for key in node.keys or ()], recurse)
     elif node.contype == enums.ConstrType.CONSTR_EXCLUSION:
         add_exclusion(ctx, desc, node)
     elif node.contype == enums.ConstrType.CONSTR_CHECK:
         add_check(ctx, desc, node, None, validate=validate)
     elif _is_foreign(node):
-        add_foreign_key(ctx, desc, node, [item.sval for item in node.fk_attrs or ()], validate=validate)
+        columns = [item.sval for item in node.fk_attrs or ()]
+        add_foreign_key(ctx, desc, node, columns, validate=validate, recurse=recurse)
     else:
         raise NotSupported("this table constraint is not supported", position=(node.location or 0) + 1)
 

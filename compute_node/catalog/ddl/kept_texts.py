@@ -255,7 +255,9 @@ class _Finder:
     def domain(self, row: Record) -> Iterator[Kept]:
         """A domain's default."""
         if row.typtype == "d" and row.typdefault is not None:
-            yield Kept(row, "typdefault", row.oid, self._expression(row.typdefault, "DEFAULT"))
+            text = self._expression(row.typdefault, "DEFAULT")
+            yield Kept(row, "typdefault", row.oid, text)
+            yield Kept(row, "typdefaultbin", row.oid, text)
 
     def routine(self, row: Record) -> Iterator[Kept]:
         """Defaults of arguments, and an SQL-standard body."""
@@ -318,7 +320,7 @@ _WHERE: dict[int, tuple[str, str, tuple[str, ...], Callable[[_Finder, Record], I
     CLASS_DEFAULT: ("pg_attrdef", "oid", ("adbin",), _Finder.default),
     CLASS_CONSTRAINT: ("pg_constraint", "oid", ("conbin",), _Finder.constraint),
     CLASS_RELATION: ("pg_index", "indexrelid", ("indexprs", "indpred"), _Finder.index),
-    CLASS_TYPE: ("pg_type", "oid", ("typdefault",), _Finder.domain),
+    CLASS_TYPE: ("pg_type", "oid", ("typdefault", "typdefaultbin"), _Finder.domain),
     CLASS_POLICY: ("pg_policy", "oid", ("polqual", "polwithcheck"), _Finder.policy),
     CLASS_STATISTIC_EXT: ("pg_statistic_ext", "oid", ("stxexprs",), _Finder.statistics),
     CLASS_PROC: ("pg_proc", "oid", ("proargdefaults", "prosqlbody"), _Finder.routine),
