@@ -160,3 +160,17 @@ select a.i, b.i as bi from semi_a a full join semi_b b on a.i < b.i where not ex
 select a.i, b.i as bi from semi_a a left join semi_b b on a.i = b.i where exists (select from semi_b c where c.m = b.m and c.i <> a.i) order by 1, 2;
 select a.i, b.i as bi from semi_a a left join semi_b b on a.i = b.i where not exists (select from semi_b c where c.m = b.m and c.i <> a.i) order by 1, 2;
 drop table semi_a, semi_b;
+-- An anti join whose output calls for whole rows.
+create table semi_a (i int, x text);
+insert into semi_a values (7, 'c'), (0, 'a'), (1, 'b');
+create table semi_b (i int, m int);
+insert into semi_b values (0, 5), (1, 5), (2, 6);
+analyze semi_a, semi_b;
+select case when (a.x, 0) >= ('b', 0) then a.i else -a.i end as x from semi_a a where not exists (select from semi_b b where b.i = a.i) order by 1;
+set enable_hashjoin = off;
+select case when (a.x, 0) >= ('b', 0) then a.i else -a.i end as x from semi_a a where not exists (select from semi_b b where b.i = a.i) order by 1;
+set enable_nestloop = off;
+select case when (a.x, 0) >= ('b', 0) then a.i else -a.i end as x from semi_a a where not exists (select from semi_b b where b.i = a.i) order by 1;
+reset enable_hashjoin;
+reset enable_nestloop;
+drop table semi_a, semi_b;

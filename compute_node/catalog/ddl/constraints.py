@@ -41,17 +41,22 @@ from compute_node.catalog.inheritance import children_of
 from compute_node.catalog.reloptions import index_options
 from compute_node.catalog.rows import Record
 from compute_node.relations.access_methods import BTREE
-from compute_node.relations.descriptors import IndexDesc, RelationDesc
+from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc
 from compute_node.sql.parse import parse
 
 
 def plain_key(ctx: DdlContext, desc: RelationDesc, name: str, position: int | None) -> KeyColumn:
     """A key column of a constraint by name; 42703."""
+    column = _named(desc, name, position)
+    kind = operator_class(ctx, column.type)
+    return KeyColumn(column.attno, column.type, kind, name=name, collation=column.collation)
+
+
+def _named(desc: RelationDesc, name: str, position: int | None) -> ColumnDesc:
     column = desc.column(name)
     if column is None:
         raise UndefinedColumn(f'column "{name}" named in key does not exist', position=position)
-    kind = operator_class(ctx, column.type)
-    return KeyColumn(column.attno, column.type, kind, name=name, collation=column.collation)
+    return column
 
 
 def add_key(
@@ -78,7 +83,7 @@ def add_key(
             require_not_null(ctx, relation(ctx, desc.oid), key.attno)
         desc = relation(ctx, desc.oid)
     check_unique(desc, [key.attno for key in keys], "PRIMARY KEY" if primary else "UNIQUE")
-    included = tuple(plain_key(ctx, desc, item.sval, position).attno for item in node.including or ())
+    included = tuple(_named(desc, item.sval, None).attno for item in node.including or ())
     if node.conname:
         name = cut_name(node.conname)
     else:

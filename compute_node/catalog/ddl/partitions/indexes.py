@@ -55,10 +55,17 @@ def below(ctx: DdlContext, desc: RelationDesc) -> Iterator[RelationDesc]:
         yield from below(ctx, child)
 
 
-def spread(ctx: DdlContext, table: RelationDesc, index: IndexDesc) -> None:
-    """A new index of a partitioned table: each partition gets its part."""
-    for oid in table.children:
-        ensure(ctx, relation(ctx, oid), table, index)
+def spread(ctx: DdlContext, table: RelationDesc, index: IndexDesc) -> bool:
+    """A new index of a partitioned table: each partition gets its part. Whether it is valid: it is not where a part is
+    an index ON ONLY a partition."""
+    parts = [ensure(ctx, relation(ctx, oid), table, index, also_invalid=True) for oid in table.children]
+    if not all(parts):
+        record = ctx.rows.one("pg_index", indexrelid=index.oid)
+        if record is None:
+            raise InvariantViolation(f"pg_index has no row {index.oid}")
+        ctx.rows.update("pg_index", record, indisvalid=False)
+        ctx.changes.touch(index.oid, table.oid)
+    return all(parts)
 
 
 def inherit_indexes(ctx: DdlContext, child: RelationDesc, parent: RelationDesc) -> None:
@@ -67,18 +74,21 @@ def inherit_indexes(ctx: DdlContext, child: RelationDesc, parent: RelationDesc) 
         ensure(ctx, relation(ctx, child.oid), parent, index)
 
 
-def ensure(ctx: DdlContext, child: RelationDesc, parent: RelationDesc, index: IndexDesc) -> None:
-    """The part of a parent's index that is for one partition: an index of its own that is alike, or a new one."""
+def ensure(
+    ctx: DdlContext, child: RelationDesc, parent: RelationDesc, index: IndexDesc, *, also_invalid: bool = False
+) -> bool:
+    """The part of a parent's index that is for one partition: an index of its own that is alike, or a new one. Whether
+    it is valid."""
     for own in child.indexes:
-        if _is_free(ctx, own) and is_alike(child, own, parent, index) and (own.constraint or not index.constraint):
+        usable = (own.valid or also_invalid) and (own.constraint or not index.constraint)
+        if usable and _is_free(ctx, own) and is_alike(child, own, parent, index):
             attach(ctx, child, own, index)
-            return
+            return own.valid
     made = copy_index(ctx, child, parent, index)
     if made.constraint:
         ctx.rows.update("pg_constraint", _constraint(ctx, made.constraint), connoinherit=False)
     attach(ctx, relation(ctx, child.oid), made, index)
-    if child.is_partitioned:
-        spread(ctx, relation(ctx, child.oid), made)
+    return spread(ctx, relation(ctx, child.oid), made) if child.is_partitioned else True
 
 
 def _is_free(ctx: DdlContext, index: IndexDesc) -> bool:
@@ -97,7 +107,6 @@ def is_alike(child: RelationDesc, own: IndexDesc, parent: RelationDesc, index: I
         and names(child, own.columns) == names(parent, index.columns)
         and names(child, own.included) == names(parent, index.included)
         and (own.expressions, own.predicate) == (index.expressions, index.predicate)
-        and own.valid
     )
 
 
