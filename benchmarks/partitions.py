@@ -44,7 +44,7 @@ def _copy(table: str, rows: int) -> Callable[[Connection], object]:
 def _single(table: str, rows: int) -> Callable[[Connection], object]:
     def run(connection: Connection) -> None:
         text = f"INSERT INTO {table} VALUES (%s, %s, 'one row')".encode()
-        for g in range(rows // 50):
+        for g in range(rows // 10):
             connection.execute(text, (g * 7919 % rows, g), prepare=True)
 
     return run
@@ -85,9 +85,7 @@ def measure(connection: Connection, rows: int, rounds: int) -> dict[str, tuple[f
                 run(connection)
                 connection.commit()
                 taken.setdefault(name, {}).setdefault(table, []).append(perf_counter() - began)
-    return {
-        name: (statistics.median(of["plain"]), statistics.median(of["parted"])) for name, of in taken.items()
-    }
+    return {name: (statistics.median(of["plain"]), statistics.median(of["parted"])) for name, of in taken.items()}
 
 
 def main() -> int:

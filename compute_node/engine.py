@@ -389,7 +389,7 @@ def _refuse_unreadable(planned: PlannedStmt, view: CatalogView) -> None:
     """0A000 on a reader for temporary tables: they are their session's, on the writer."""
     for oid in planned.relations:
         desc = view.relation(oid)
-        if desc is not None and desc.persistence != "p":
+        if desc is not None and desc.persistence == "t":
             raise NotSupported("cannot access temporary or unlogged relations during recovery")
 
 

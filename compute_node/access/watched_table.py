@@ -36,6 +36,16 @@ def _other_key(old: Datum, new: Datum) -> bool:
     return bool(old != new) or repr(old) != repr(new)
 
 
+def note_move(txn: Txn, root: RelationDesc, old: Row, new: Row) -> None:
+    """A row of a partitioned table has moved to another partition: to keys that refer to the whole it has changed.
+    ``old`` and ``new`` as ``root`` lays them out."""
+    for key in root.referenced_by:
+        before = tuple([old[attno - 1] for attno in key.referenced_columns])
+        after = tuple([new[attno - 1] for attno in key.referenced_columns])
+        if None not in before and any(map(_other_key, before, after)):
+            events_of(txn).now.append(LostKey(key, root, before, after))
+
+
 class _Watch:
     """What an update of certain columns means for the foreign keys: those that it touches, the columns that they
     need of the old row (after those that the update itself needs), and which of the new values are whose."""
@@ -202,6 +212,8 @@ class WatchedTable(Table):
             row = self.fetch(self.storage.txns.last_snapshot_before(txn), at, self._referenced)
             old = dict(zip(self._referenced, row or (), strict=True))
             for key in self.desc.referenced_by:
+                if away and key.parent:
+                    continue  # of the whole table, where the row only changes: see ``note_move``
                 before = tuple(old[attno] for attno in key.referenced_columns)
                 if None not in before:
                     events_of(txn).now.append(LostKey(key, self.desc, before, None))

@@ -288,6 +288,7 @@ def domain_type_row(
             "typndims": dimensions,
             "typcollation": collation,
             "typdefault": default,
+            "typdefaultbin": default,
         },
     )
 

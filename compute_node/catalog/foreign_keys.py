@@ -14,6 +14,7 @@ def foreign_key(row: Record) -> ForeignKeyDesc:
     """The descriptor of one pg_constraint row of contype f."""
     return ForeignKeyDesc(
         oid=row.oid,
+        parent=row.conparentid,
         name=row.conname,
         table=row.conrelid,
         columns=tuple(row.conkey),
@@ -45,3 +46,11 @@ def foreign_keys_of(
             found[oid] = foreign_key(row)
     own = tuple(key for key in found.values() if key.table == relation)
     return own, tuple(key for key in found.values() if key.referenced == relation)
+
+
+def parts_of(reader: CatalogReader, oid: int) -> list[int]:
+    """The constraints that are parts of one, for partitions, on all levels."""
+    found = [oid]
+    for each in found:
+        found += [row.oid for row in reader.find("pg_constraint", conparentid=each)]
+    return found[1:]

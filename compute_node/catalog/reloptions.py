@@ -4,6 +4,7 @@ TABLE and CREATE INDEX, "Storage Parameters"; CREATE VIEW.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -17,6 +18,7 @@ TABLE: Final = "table"
 PARTITIONED: Final = "partitioned table"
 TOAST: Final = "TOAST table"
 VIEW: Final = "view"
+COLUMN: Final = "column"
 """Indexes go by the names of their access methods."""
 
 _INT_MAX: Final = 2**31 - 1
@@ -77,6 +79,7 @@ _OPTIONS: Final[dict[str, dict[str, _Option]]] = {
     "gist": {**_FILLED, "buffering": _Option("enum", words=_BUFFERING_WORDS, valid='"on", "off", and "auto"')},
     "spgist": _FILLED,
     "brin": {"pages_per_range": _Option("integer", 1, 131_072), "autosummarize": _BOOLEAN},
+    COLUMN: dict.fromkeys(("n_distinct", "n_distinct_inherited"), _Option("floating point", -1, sys.float_info.max)),
     VIEW: {"security_barrier": _BOOLEAN, "security_invoker": _BOOLEAN, "check_option": _CHECK_OPTION},
 }
 _OF_CLASSES: Final[dict[int, dict[str, _Option]]] = {

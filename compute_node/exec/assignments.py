@@ -311,7 +311,7 @@ class RowChange:
         if not mover.may_leave:
             raise mover.test.violation(ctx, move.row)
         gone = table.delete(ctx.txn, ctx.snapshot, tid, lambda row, at: tuple(row) == move.old, self.needed, away=True)
-        return mover.store(ctx, move.row) if gone else None
+        return mover.store(ctx, move.old, move.row) if gone else None
 
     def computer(self, ctx: ExecContext) -> Callable[[Row], Row | None]:
         """One ``compute`` for all rows of an execution, when no joined columns and no RETURNING take part."""

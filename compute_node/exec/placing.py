@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from aurora.datum import Row
-from aurora.errors import CheckViolation, SqlError
+from aurora.errors import CheckViolation, NotSupported, SqlError
+from compute_node.access.watched_table import note_move
 from compute_node.exec.compile.compiler import Compiler
 from compute_node.exec.compile.rows import BatchFunction
 from compute_node.exec.compile.unit import Code, Scope, Unit, row_scope
@@ -197,12 +199,15 @@ class Mover:
     """What becomes of a row that an UPDATE has changed so that its partition does not take it any more: it is stored
     where it belongs. Of one partition ``leaf``, whose rows are tested."""
 
-    __slots__ = ("_lay", "_router", "test")
+    __slots__ = ("_between", "_lay", "_root", "_router", "test")
 
     def __init__(self, moves: Moves, leaf: RelationDesc, router: Router | None, builder: Builder) -> None:
         self.test = PartitionTest(builder, leaf)
         self._router = router
+        self._root = moves.root
         self._lay = layout(places_of(leaf, moves.root))
+        above = [] if router is None else ancestors_of(builder.catalog, leaf)
+        self._between = list(takewhile(lambda table: table.oid != moves.root.oid, above))
 
     def is_at_home(self, ctx: ExecContext, row: Row) -> bool:
         """Whether the partition takes the row."""
@@ -213,8 +218,21 @@ class Mover:
         """Whether the statement names a table above the partition; else the row is refused (23514)."""
         return self._router is not None
 
-    def store(self, ctx: ExecContext, row: Row) -> tuple[Table, int]:
-        """Store a row that the partition does not take: the table that has it, and its tid there. 23514."""
+    def store(self, ctx: ExecContext, old: Row, row: Row) -> tuple[Table, int]:
+        """Store what has become of the ``old`` row, which the partition does not take: the table that has it, and its
+        tid there. 0A000, 23514."""
         if self._router is None:
             raise self.test.violation(ctx, row)
-        return self._router.store_one(ctx, row if self._lay is None else self._lay([row])[0])
+        rows = [old, row] if self._lay is None else self._lay([old, row])
+        stored = self._router.store_one(ctx, rows[1])
+        for table in self._between:
+            if any(not key.parent for key in table.referenced_by):
+                raise NotSupported(
+                    "cannot move tuple across partitions when a non-root ancestor of the source partition is directly"
+                    " referenced in a foreign key",
+                    detail=f'A foreign key points to ancestor "{table.name}" but not the root ancestor'
+                    f' "{self._root.name}".',
+                    hint=f'Consider defining the foreign key on table "{self._root.name}".',
+                )
+        note_move(ctx.txn, self._root, *rows)
+        return stored

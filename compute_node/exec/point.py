@@ -20,6 +20,7 @@ from compute_node.exec.constraints import RowViolation, row_verifier
 from compute_node.exec.index_keys import key_types, narrowing, scan_condition
 from compute_node.exec.nodes.base import scan_nullable
 from compute_node.exec.plan_walk import plan_expressions, plan_nodes
+from compute_node.exec.routing import Router
 from compute_node.exec.stored_values import scan_columns
 from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
@@ -70,7 +71,7 @@ def point_modify(planned: pl.PlannedStmt, builder: Builder) -> Link | None:
         return None
     if isinstance(plan, (pl.Insert, pl.Update)) and (plan.generated or plan.row_checks):
         return None
-    if isinstance(plan, pl.Insert) and (plan.route is not None or plan.relation.is_partition):
+    if isinstance(plan, pl.Insert) and plan.route is None and plan.relation.is_partition:
         return None
     if isinstance(plan, pl.Update) and plan.moves is not None:
         return None
@@ -179,6 +180,11 @@ def _insert(plan: pl.Insert, row: tuple[ex.Expr, ...], builder: Builder) -> Link
     compiler = Compiler(unit, Scope(), builder)
     codes = [compiler.value(node) for node in row]
     text = tuple_text([code.text for code in codes])
+    if plan.route is not None:
+        # The partition that takes the row is another one each time.
+        router = Router(plan, plan.route, builder)
+        routed = unit.function("c, p", ["c.params = p", f"{unit.bind(router.store_one, 'g')}(c, {text})", "return 1"])
+        return lambda storage: unit.link(routed)
     verify = row_verifier(builder, plan.relation, plan.checks)
     must = [column.attno - 1 for column in plan.relation.columns if column.not_null and not column.dropped]
     suspects = [index for index in must if codes[index].nullable]

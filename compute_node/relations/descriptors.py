@@ -112,6 +112,8 @@ class ForeignKeyDesc:
     operators: tuple[int, ...]
     referenced_operators: tuple[int, ...]
     referencing_operators: tuple[int, ...]
+    parent: int = 0
+    """OID of the constraint that this one is a part of, for a partition of one of the tables"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -307,6 +307,18 @@ def missing_key(
     )  # fmt: skip
 
 
+def still_referenced(
+    session: SessionState, part: RelationDesc, table: RelationDesc, key: ForeignKeyDesc, values: Params
+) -> SqlError:
+    """The error for a partition that is to leave, of which some row is referenced."""
+    what = f'is still referenced from table "{table.name}".'
+    return ForeignKeyViolation(
+        f'removing partition "{part.name}" violates foreign key constraint "{key.name}"',
+        detail=_detail(session, part, key.referenced_columns, values, what),
+        schema=table.schema, table=table.name, constraint=key.name,
+    )  # fmt: skip
+
+
 def _detail(session: SessionState, relation: RelationDesc, columns: Sequence[int], values: Params, what: str) -> str:
     """``Key (a)=(1) …``; without the values where the user may not read them."""
     readable = session.catalog_function("readable_columns", relation.oid)

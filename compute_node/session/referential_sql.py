@@ -33,6 +33,11 @@ def table_name(desc: RelationDesc) -> str:
     return f"{quote_identifier(desc.schema)}.{quote_identifier(desc.name)}"
 
 
+def source_name(desc: RelationDesc) -> str:
+    """A table in FROM, UPDATE or DELETE: without those that inherit from it, but with its partitions."""
+    return table_name(desc) if desc.is_partitioned else f"ONLY {table_name(desc)}"
+
+
 def column_names(desc: RelationDesc, columns: Sequence[int]) -> list[str]:
     """Columns as SQL names them."""
     return [quote_identifier(desc.columns[attno - 1].name) for attno in columns]
@@ -81,25 +86,25 @@ def statement_text(view: CatalogView, key: ForeignKeyDesc, purpose: str) -> SqlT
         operators = key.operators if purpose == CHECK else key.referenced_operators
         types = tuple(table.columns[attno - 1].type for attno in key.columns) if purpose == CHECK else old_types
         condition = _equal(view, of_key, operators, params)
-        return f"SELECT 1 FROM ONLY {table_name(referenced)} x WHERE {condition} FOR KEY SHARE OF x", types
+        return f"SELECT 1 FROM {source_name(referenced)} x WHERE {condition} FOR KEY SHARE OF x", types
     if purpose == REFERENCING:
         condition = _equal(view, params, key.operators, _under_key(view, key, [f"x.{name}" for name in names]))
-        return f"SELECT 1 FROM ONLY {table_name(table)} x WHERE {condition} FOR KEY SHARE OF x", old_types
+        return f"SELECT 1 FROM {source_name(table)} x WHERE {condition} FOR KEY SHARE OF x", old_types
     if purpose == CASCADE_DELETE:
         condition = _equal(view, params, key.operators, _under_key(view, key, list(names)))
-        return f"DELETE FROM ONLY {table_name(table)} WHERE {condition}", old_types
+        return f"DELETE FROM {source_name(table)} WHERE {condition}", old_types
     if purpose == CASCADE_UPDATE:
         values = ", ".join(f"{name} = {param}" for name, param in zip(names, params, strict=True))
         old = [f"${number}" for number in range(count + 1, 2 * count + 1)]
         condition = _equal(view, old, key.operators, _under_key(view, key, list(names)))
-        return f"UPDATE ONLY {table_name(table)} SET {values} WHERE {condition}", (*old_types, *old_types)
+        return f"UPDATE {source_name(table)} SET {values} WHERE {condition}", (*old_types, *old_types)
     word = "NULL" if purpose in (NULL_DELETE, NULL_UPDATE) else "DEFAULT"
     columns = key.columns
     if key.set_columns and purpose in (NULL_DELETE, DEFAULT_DELETE):
         columns = key.set_columns
     values = ", ".join(f"{name} = {word}" for name in column_names(table, columns))
     condition = _equal(view, params, key.operators, _under_key(view, key, list(names)))
-    return f"UPDATE ONLY {table_name(table)} SET {values} WHERE {condition}", old_types
+    return f"UPDATE {source_name(table)} SET {values} WHERE {condition}", old_types
 
 
 def violations_text(view: CatalogView, key: ForeignKeyDesc) -> str:
@@ -111,6 +116,17 @@ def violations_text(view: CatalogView, key: ForeignKeyDesc) -> str:
     # MATCH FULL: one that is NULL in part is wrong whatever is there.
     filled = (" OR " if key.match_full else " AND ").join(f"{name} IS NOT NULL" for name in mine)
     return (
-        f"SELECT {', '.join(mine)} FROM ONLY {table_name(table)} fk LEFT OUTER JOIN ONLY {table_name(referenced)} pk"
+        f"SELECT {', '.join(mine)} FROM {source_name(table)} fk LEFT OUTER JOIN {source_name(referenced)} pk"
         f" ON ({on}) WHERE {theirs[0]} IS NULL AND ({filled})"
+    )
+
+
+def referenced_text(view: CatalogView, key: ForeignKeyDesc) -> str:
+    """The query for referenced rows that some row refers to: their keys."""
+    table, referenced = relation_of(view, key.table), relation_of(view, key.referenced)
+    mine = [f"fk.{name}" for name in column_names(table, key.columns)]
+    theirs = [f"pk.{name}" for name in column_names(referenced, key.referenced_columns)]
+    on = _equal(view, theirs, key.operators, _under_key(view, key, mine, always=True))
+    return (
+        f"SELECT {', '.join(theirs)} FROM {source_name(table)} fk JOIN {source_name(referenced)} pk ON ({on}) LIMIT 1"
     )

@@ -154,4 +154,23 @@ select * from semi_a a where i in (select c.i from semi_b b right join semi_b c 
 select * from semi_a a where exists (select from semi_b b right join semi_b c on b.i = c.m where a.i = c.i and b.i > 0) order by i;
 select * from semi_a a where exists (select from semi_b b left join semi_b c on b.m = c.i where a.i = b.i and c.i is null) order by i;
 explain (costs off) select * from semi_a a where exists (select from semi_b b left join semi_b c on b.m = c.i where a.i = b.i and c.m > 0);
+select a.i, b.i as bi from semi_a a full join semi_b b on a.i = b.i and a.i <= b.m where a.i in (select c.i from semi_b c where c.m > 0) order by 1, 2;
+select a.i, b.i as bi from semi_a a full join semi_b b on a.i < b.i where exists (select from semi_b c where c.m = a.i);
+select a.i, b.i as bi from semi_a a full join semi_b b on a.i < b.i where not exists (select from semi_b c where c.m = a.i);
+select a.i, b.i as bi from semi_a a left join semi_b b on a.i = b.i where exists (select from semi_b c where c.m = b.m and c.i <> a.i) order by 1, 2;
+select a.i, b.i as bi from semi_a a left join semi_b b on a.i = b.i where not exists (select from semi_b c where c.m = b.m and c.i <> a.i) order by 1, 2;
+drop table semi_a, semi_b;
+-- An anti join whose output calls for whole rows.
+create table semi_a (i int, x text);
+insert into semi_a values (7, 'c'), (0, 'a'), (1, 'b');
+create table semi_b (i int, m int);
+insert into semi_b values (0, 5), (1, 5), (2, 6);
+analyze semi_a, semi_b;
+select case when (a.x, 0) >= ('b', 0) then a.i else -a.i end as x from semi_a a where not exists (select from semi_b b where b.i = a.i) order by 1;
+set enable_hashjoin = off;
+select case when (a.x, 0) >= ('b', 0) then a.i else -a.i end as x from semi_a a where not exists (select from semi_b b where b.i = a.i) order by 1;
+set enable_nestloop = off;
+select case when (a.x, 0) >= ('b', 0) then a.i else -a.i end as x from semi_a a where not exists (select from semi_b b where b.i = a.i) order by 1;
+reset enable_hashjoin;
+reset enable_nestloop;
 drop table semi_a, semi_b;

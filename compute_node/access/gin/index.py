@@ -134,8 +134,16 @@ class GinIndex(IndexAccess):
         for start in range(0, 0 if found is None else len(found), _BATCH_TIDS):
             yield found[start : start + _BATCH_TIDS].tolist() if found is not None else []
 
-    def _read(self, area: Area | None, key: bytes) -> Tids:
-        """The row addresses of the entries that begin with ``key``, counted in ``area``. May wait."""
+    def _read(self, area: Area | None, key: bytes, of_one_leaf: bool) -> Tids | None:
+        """The row addresses of the entries that begin with ``key``, counted in ``area``; None if they should be
+        ``of_one_leaf`` and are not. May wait."""
+        if of_one_leaf:
+            upper = next_prefix(key)
+            _, _, _, high, entries = self.writer.page(self.writer.leaf_of(key))
+            if high and (upper is None or high < upper):
+                return None
+            end = len(entries) if upper is None else bisect_left(entries, upper)
+            return gathered(entries[bisect_left(entries, key) : end])
         parts: list[Tids] = []
         for entries in self._entries(key, next_prefix(key)):
             parts.append(gathered(entries))

@@ -69,24 +69,49 @@ def either(parts: Iterable[Search]) -> Search:
     return ALL if ALL in kept else kept[0] if len(kept) == 1 else Either(tuple(kept))
 
 
-def find(search: Search, column: int, read: Callable[[bytes], Tids]) -> Tids:
-    """The row addresses that a search of a column gives: in order, each once. ``read`` gives those of the entries that
-    begin so; it may wait."""
+FEW_ROWS = 64
+"""So few rows are rather fetched than looked for under further items."""
+Reader = Callable[[bytes, bool], Tids | None]
+"""Gives the row addresses of the entries that begin so, in order, each once; told to look at one leaf alone, None when
+there are more. May wait."""
+
+
+def find(search: Search, column: int, reader: Reader) -> Tids:
+    """The row addresses that a search of a column gives: in order, each once."""
+
+    def read(key: bytes) -> Tids:
+        found = reader(key, False)
+        return np.empty(0, dtype=np.int64) if found is None else found
+
     match search:
         case Item(data, prefix):
             return read(item_prefix(column, data) if prefix else item_key(column, data))
         case Category(number):
             return read(category_key(column, number))
         case Both(parts):
-            found = find(parts[0], column, read)
-            for part in parts[1:]:
-                if not len(found):
-                    break
-                found = np.intersect1d(found, find(part, column, read), assume_unique=True)
-            return found
+            return _find_both(parts, column, reader)
         case Either(parts):
-            each = [find(part, column, read) for part in parts]
+            each = [find(part, column, reader) for part in parts]
             return np.unique(np.concatenate(each)) if each else np.empty(0, dtype=np.int64)
         case _:
             kinds = [read(category_key(column, category)) for category in range(NULL_VALUE)]
             return np.unique(np.concatenate(kinds))
+
+
+def _find_both(parts: tuple[Search, ...], column: int, reader: Reader) -> Tids:
+    """What all parts give, or, if that is few rows without the items that many rows have, what the others give: items
+    of few rows come first."""
+    found: Tids | None = None
+    left: list[Search] = []
+    for part in parts:
+        few = reader(item_key(column, part.data), True) if isinstance(part, Item) and not part.prefix else None
+        if few is None:
+            left.append(part)
+        else:
+            found = few if found is None else np.intersect1d(found, few, assume_unique=True)
+    for part in left:
+        if found is not None and len(found) <= FEW_ROWS:
+            break
+        more = find(part, column, reader)
+        found = more if found is None else np.intersect1d(found, more, assume_unique=True)
+    return np.empty(0, dtype=np.int64) if found is None else found

@@ -14,7 +14,6 @@ import struct
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from compute_node.access.gist.keys import Keys
 from compute_node.access.gist.pages import ENTRY, FILL_BYTES, LEAF, entry, page_image
 from compute_node.access.index_build import BATCH_ROWS, PARENT_BYTES, EntrySort, live_rows, take_turn
 from compute_node.hub import HUB
@@ -89,6 +88,5 @@ def _write(index: GistIndex, block: int, flags: int, entries: list[bytes]) -> by
     """A page; the entry for the page above it."""
     tree, forms = index.tree, index.forms
     tree.append(block, page_image(index.relfile, flags, 0, 0, entries))
-    keys: list[Keys] = [forms.decode(each, ENTRY.size) for each in entries]
     HUB.pulse()
-    return entry(block, 0, tree.encoded(forms.union(keys)))
+    return entry(block, 0, tree.encoded(forms.union_of_stored(entries, ENTRY.size)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -35,6 +36,10 @@ class Form(ABC):
     @abstractmethod
     def union(self, keys: Sequence[Key]) -> Key:
         """The smallest key that holds all; at least one."""
+
+    def union_of_stored(self, stored: Sequence[bytes]) -> Key:
+        """``union`` of keys that are stored so."""
+        return self.union(list(map(self.decode, stored)))
 
     @abstractmethod
     def holds(self, outer: Key, inner: Key) -> bool:
@@ -97,6 +102,11 @@ class BoxForm(Form):
         x1, y1, x2, y2 = zip(*keys, strict=True)
         return Box(min(x1), min(y1), max(x2), max(y2))
 
+    def union_of_stored(self, stored: Sequence[bytes]) -> Box:
+        """See ``Form``."""
+        boxes = np.frombuffer(b"".join(stored), dtype="<f8").reshape(-1, 4)
+        return Box(*boxes[:, :2].min(axis=0).tolist(), *boxes[:, 2:].max(axis=0).tolist())
+
     def holds(self, outer: Box, inner: Box) -> bool:
         """See ``Form``."""
         return outer[0] <= inner[0] and outer[1] <= inner[1] and outer[2] >= inner[2] and outer[3] >= inner[3]
@@ -121,7 +131,8 @@ class BoxForm(Form):
         """See ``Form``: the centres' places on a Z curve (Morton 1966)."""
         if not keys:
             return []
-        x1, y1, x2, y2 = np.array(keys, dtype=np.float64).T
+        edges = np.fromiter(chain.from_iterable(keys), dtype=np.float64, count=4 * len(keys))
+        x1, y1, x2, y2 = edges.reshape(-1, 4).T
         places = _spread_bits(x1, x2) << np.uint64(1) | _spread_bits(y1, y2)
         data = places.astype(">u8").tobytes()
         return [data[at : at + 8] for at in range(0, len(data), 8)]

@@ -14,6 +14,7 @@ from compute_node.access.gist.forms import Key
 
 NULLS, VALUES = 1, 2
 _SIZE = struct.Struct("<H")
+_HEAD = struct.Struct("<BH")
 
 
 class Part(NamedTuple):
@@ -46,6 +47,10 @@ class KeyForms:
 
     def encode(self, keys: Keys) -> bytes:
         """The stored bytes."""
+        if len(keys) == 1 and keys[0][0] & VALUES:
+            ((flags, key),) = keys
+            data = self._forms[0].encode(key)
+            return _HEAD.pack(flags, len(data)) + data
         parts: list[bytes] = []
         for (flags, key), form in zip(keys, self._forms, strict=True):
             parts.append(bytes((flags,)))
@@ -56,6 +61,12 @@ class KeyForms:
 
     def decode(self, data: bytes, at: int) -> Keys:
         """The key whose bytes begin at ``at``. Errors: XX002."""
+        if len(self._forms) == 1 and data[at] & VALUES:
+            flags, size = _HEAD.unpack_from(data, at)
+            at += _HEAD.size
+            if at + size == len(data):
+                return (Part(flags, self._forms[0].decode(data[at:])),)
+            raise IndexCorrupted(f"a key of {len(data)} bytes ends at {at + size}")
         found: list[Part] = []
         for form in self._forms:
             flags = data[at]
@@ -69,6 +80,25 @@ class KeyForms:
         if at != len(data):
             raise IndexCorrupted(f"a key of {len(data)} bytes ends at {at}")
         return tuple(found)
+
+    def union_of_stored(self, stored: Sequence[bytes], at: int) -> Keys:
+        """``union`` of keys whose bytes begin at ``at``."""
+        all_flags = [0] * len(self._forms)
+        values: list[list[bytes]] = [[] for _ in self._forms]
+        for data in stored:
+            place = at
+            for column, those in enumerate(values):
+                flags = data[place]
+                all_flags[column] |= flags
+                place += 1
+                if flags & VALUES:
+                    end = place + 2 + (data[place] | data[place + 1] << 8)
+                    those.append(data[place + 2 : end])
+                    place = end
+        return tuple(
+            Part(flags, form.union_of_stored(those) if those else None)
+            for form, flags, those in zip(self._forms, all_flags, values, strict=True)
+        )
 
     def union(self, keys: Sequence[Keys]) -> Keys:
         """The smallest key that holds all; at least one."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from aurora.errors import InvariantViolation
@@ -12,6 +12,7 @@ from compute_node.catalog.column_statistics import store
 from compute_node.catalog.column_statistics.collect import analyze_column
 from compute_node.catalog.column_statistics.extended import analyze_extended, target_of
 from compute_node.catalog.column_statistics.sample import ROWS_A_TARGET, Sample, take, together
+from compute_node.catalog.reloptions import option_number
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.sql.family_tables import matching_attnos, tables_of
 from compute_node.work.account import Account, Area
@@ -55,11 +56,16 @@ def _gather(
 ) -> None:
     """From a sample of the tables' rows, which each gives as much of as it has pages."""
     rows, lookup = by.changes.rows, by.view.type
-    targets = {
-        record.attnum: by.default_target if record.attstattarget < 0 else int(record.attstattarget)
+    records = {
+        record.attnum: record
         for record in rows.find("pg_attribute", attrelid=desc.oid)
         if record.attnum > 0 and not record.attisdropped and record.attstattarget
     }
+    targets = {
+        attno: by.default_target if record.attstattarget < 0 else int(record.attstattarget)
+        for attno, record in records.items()
+    }
+    options = {attno: record.attoptions or () for attno, record in records.items()}
     columns = [desc.columns[attno - 1] for attno in sorted(targets) if not named or attno in named]
     wanted = [targets[column.attno] for column in columns]
     wanted += [
@@ -72,6 +78,10 @@ def _gather(
         if sample.rows:
             for position, column in enumerate(columns):
                 facts = analyze_column(by.view, column, sample, position, targets[column.attno])
+                if distinct := option_number(
+                    options[column.attno], "n_distinct_inherited" if tree else "n_distinct", 0
+                ):
+                    facts = replace(facts, distinct=distinct)
                 store.write(rows, lookup, desc.oid, column.attno, facts, tree)
             analyze_extended(
                 by.view,

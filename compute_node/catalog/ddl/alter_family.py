@@ -256,7 +256,7 @@ def add_constraint(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableC
         if is_check:
             add_checks(ctx, desc, command.def_, recurse)
         else:
-            add_table_constraint(ctx, desc.oid, command.def_, validate=True)
+            add_table_constraint(ctx, desc.oid, command.def_, validate=True, recurse=recurse)
 
 
 def add_checks(

@@ -26,6 +26,8 @@ _ALLOWED: Final[dict[Any, str]] = {
     _T.AT_SetRelOptions: "rpvmi",
     _T.AT_ResetRelOptions: "rpvmi",
     _T.AT_SetStatistics: "rpmiI",
+    _T.AT_SetOptions: "rpm",
+    _T.AT_ResetOptions: "rpm",
     _T.AT_SetStorage: "rpm",
     _T.AT_SetCompression: "rpm",
     _T.AT_ClusterOn: "rm",
@@ -33,8 +35,8 @@ _ALLOWED: Final[dict[Any, str]] = {
     _T.AT_ReplicaIdentity: "rpm",
     _T.AT_AttachPartition: "rpI",
     _T.AT_DetachPartition: "rp",
-    _T.AT_SetLogged: "rS",
-    _T.AT_SetUnLogged: "rS",
+    _T.AT_SetLogged: "rpS",
+    _T.AT_SetUnLogged: "rpS",
 }
 """relkinds; of all others, tables alone"""
 _SHOWN: Final[dict[Any, str]] = {
@@ -54,6 +56,8 @@ _SHOWN: Final[dict[Any, str]] = {
     _T.AT_SetRelOptions: "SET",
     _T.AT_ResetRelOptions: "RESET",
     _T.AT_SetStatistics: "ALTER COLUMN ... SET STATISTICS",
+    _T.AT_SetOptions: "ALTER COLUMN ... SET",
+    _T.AT_ResetOptions: "ALTER COLUMN ... RESET",
     _T.AT_SetStorage: "ALTER COLUMN ... SET STORAGE",
     _T.AT_SetCompression: "ALTER COLUMN ... SET COMPRESSION",
     _T.AT_AddOf: "OF",

@@ -29,10 +29,10 @@ from compute_node.catalog.ddl.alter_family import (
 )
 from compute_node.catalog.ddl.alter_kinds import refuse_kind, require_kind
 from compute_node.catalog.ddl.cluster import checked_index, mark_clustered
-from compute_node.catalog.ddl.column_specs import live_column
+from compute_node.catalog.ddl.column_specs import altered_column
 from compute_node.catalog.ddl.column_types import alter_column_types
 from compute_node.catalog.ddl.composites import alter_composite
-from compute_node.catalog.ddl.constraints import require_not_null
+from compute_node.catalog.ddl.constraints import check_children, require_not_null
 from compute_node.catalog.ddl.context import DdlContext
 from compute_node.catalog.ddl.expressions import default_text, without_place
 from compute_node.catalog.ddl.foreign_keys import alter_constraint
@@ -43,6 +43,7 @@ from compute_node.catalog.ddl.objects import refuse_check_option
 from compute_node.catalog.ddl.ownership import change_relation_owner
 from compute_node.catalog.ddl.partitions.attach import attach_partition, detach_partition, finalize_partition
 from compute_node.catalog.ddl.partitions.indexes import attach_index
+from compute_node.catalog.ddl.persistence import set_logged
 from compute_node.catalog.ddl.policies import set_row_security
 from compute_node.catalog.ddl.relation import (
     attribute_record,
@@ -55,6 +56,7 @@ from compute_node.catalog.ddl.rules import enable_rule
 from compute_node.catalog.ddl.toast import compression_letter, ensure_toast, storage_letter
 from compute_node.catalog.ddl.typed_tables import add_of, drop_of
 from compute_node.catalog.reloptions import (
+    COLUMN,
     PARTITIONED,
     TABLE,
     TOAST,
@@ -131,6 +133,8 @@ def _run(ctx: DdlContext, desc: RelationDesc, command: Any, recurse: bool, level
         of_family(ctx, desc, command, recurse)
         return
     alike = command.subtype in ALIKE and desc.kind in "rp"
+    if command.subtype == _T.AT_SetNotNull and not recurse:
+        check_children(ctx, desc, [command.name])
     for table in family(ctx, desc, recurse and alike, level):
         _COMMANDS[command.subtype](ctx, relation(ctx, table.oid), command)
 
@@ -152,8 +156,7 @@ def _in_order(ctx: DdlContext, desc: RelationDesc, commands: Sequence[Any], recu
     first = [command for command in others if _drops(command)]
     for command in first:
         _run(ctx, relation(ctx, desc.oid), command, recurse, ACCESS_EXCLUSIVE)
-    for table, mine in changes:
-        alter_column_types(ctx, table, mine)
+    alter_column_types(ctx, changes)
     return [command for command in others if not _drops(command)]
 
 
@@ -192,7 +195,7 @@ def _attach_partition(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTab
 
 
 def _column_default(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
-    column = live_column(desc, command.name)
+    column = altered_column(desc, command.name)
     if column.identity:
         message = f'column "{column.name}" of relation "{desc.name}" is an identity column'
         hint = "Use ALTER TABLE ... ALTER COLUMN ... DROP IDENTITY instead." if command.def_ is None else None
@@ -204,23 +207,23 @@ def _column_default(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTable
 
 
 def _add_identity(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
-    add_identity(ctx, desc, live_column(desc, command.name), command.def_)
+    add_identity(ctx, desc, altered_column(desc, command.name), command.def_)
 
 
 def _set_identity(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
-    set_identity(ctx, desc, live_column(desc, command.name), command.def_)
+    set_identity(ctx, desc, altered_column(desc, command.name), command.def_)
 
 
 def _drop_identity(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
-    drop_identity(ctx, desc, live_column(desc, command.name), bool(command.missing_ok))
+    drop_identity(ctx, desc, altered_column(desc, command.name), bool(command.missing_ok))
 
 
 def _set_not_null(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
-    require_not_null(ctx, desc, live_column(desc, command.name).attno)
+    require_not_null(ctx, desc, altered_column(desc, command.name).attno)
 
 
 def _drop_not_null(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
-    column = live_column(desc, command.name)
+    column = altered_column(desc, command.name)
     if any(index.primary and column.attno in index.columns for index in desc.indexes):
         raise InvalidTableDefinition(f'column "{column.name}" is in a primary key')
     if desc.is_partition:
@@ -273,9 +276,19 @@ def _store_options(ctx: DdlContext, desc: RelationDesc, options: list[str]) -> N
 
 
 def _set_statistics(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
-    attno = _index_column(ctx, desc, command.num or 0) if desc.kind == "i" else live_column(desc, command.name).attno
+    attno = _index_column(ctx, desc, command.num or 0) if desc.kind == "i" else altered_column(desc, command.name).attno
     target = command.def_.ival or 0
     ctx.rows.update("pg_attribute", attribute_record(ctx, desc.oid, attno), attstattarget=target)
+
+
+def _set_column_options(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
+    record = attribute_record(ctx, desc.oid, altered_column(desc, command.name).attno)
+    held = list(record.attoptions or ())
+    if command.subtype == _T.AT_SetOptions:
+        found = changed(held, options_of(COLUMN, command.def_))
+    else:
+        found = reset(held, command.def_, None)
+    ctx.rows.update("pg_attribute", record, attoptions=found or None)
 
 
 def _index_column(ctx: DdlContext, desc: RelationDesc, number: int) -> int:
@@ -293,21 +306,17 @@ def _index_column(ctx: DdlContext, desc: RelationDesc, number: int) -> int:
 
 
 def _set_storage(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
-    column = live_column(desc, command.name)
+    column = altered_column(desc, command.name)
     letter = storage_letter(option_text(ast.DefElem(arg=command.def_)), ctx.view.type(column.type))
     ctx.rows.update("pg_attribute", attribute_record(ctx, desc.oid, column.attno), attstorage=letter)
     ctx.changes.touch(desc.oid)
 
 
 def _set_compression(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
-    column = live_column(desc, command.name)
+    column = altered_column(desc, command.name)
     letter = compression_letter(command.def_.sval, ctx.view.type(column.type))
     ctx.rows.update("pg_attribute", attribute_record(ctx, desc.oid, column.attno), attcompression=letter)
     ctx.changes.touch(desc.oid)
-
-
-def _nothing(_ctx: DdlContext, _desc: RelationDesc, _command: ast.AlterTableCmd) -> None:
-    """SET LOGGED / UNLOGGED: everything is logged."""
 
 
 def _cluster_on(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
@@ -333,12 +342,14 @@ _COMMANDS: dict[Any, Callable[[DdlContext, RelationDesc, Any], None]] = {
     _T.AT_SetRelOptions: _set_options,
     _T.AT_ResetRelOptions: _reset_options,
     _T.AT_SetStatistics: _set_statistics,
+    _T.AT_SetOptions: _set_column_options,
+    _T.AT_ResetOptions: _set_column_options,
     _T.AT_SetStorage: _set_storage,
     _T.AT_SetCompression: _set_compression,
     _T.AT_AddOf: add_of,
     _T.AT_DropOf: drop_of,
-    _T.AT_SetLogged: _nothing,
-    _T.AT_SetUnLogged: _nothing,
+    _T.AT_SetLogged: set_logged,
+    _T.AT_SetUnLogged: set_logged,
     _T.AT_ClusterOn: _cluster_on,
     _T.AT_DropCluster: _drop_cluster,
     _T.AT_ReplicaIdentity: set_replica_identity,
@@ -367,6 +378,8 @@ _OF_FAMILIES: dict[Any, Handler] = {
 _LOCK_LEVELS = {
     _T.AT_ValidateConstraint: SHARE_UPDATE_EXCLUSIVE,
     _T.AT_SetStatistics: SHARE_UPDATE_EXCLUSIVE,
+    _T.AT_SetOptions: SHARE_UPDATE_EXCLUSIVE,
+    _T.AT_ResetOptions: SHARE_UPDATE_EXCLUSIVE,
     _T.AT_SetRelOptions: SHARE_UPDATE_EXCLUSIVE,
     _T.AT_ResetRelOptions: SHARE_UPDATE_EXCLUSIVE,
     _T.AT_ClusterOn: SHARE_UPDATE_EXCLUSIVE,

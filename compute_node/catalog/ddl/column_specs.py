@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 from pglast import ast
 
-from aurora.errors import UndefinedColumn
+from aurora.errors import NotSupported, UndefinedColumn
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
+from compute_node.sql.analyze.names import SYSTEM_COLUMNS
 
 
 @dataclass(slots=True)
@@ -34,3 +35,10 @@ def live_column(desc: RelationDesc, name: str) -> ColumnDesc:
     if column is None:
         raise UndefinedColumn(f'column "{name}" of relation "{desc.name}" does not exist')
     return column
+
+
+def altered_column(desc: RelationDesc, name: str) -> ColumnDesc:
+    """A column that ALTER COLUMN names; 42703, 0A000."""
+    if name in SYSTEM_COLUMNS:
+        raise NotSupported(f'cannot alter system column "{name}"')
+    return live_column(desc, name)

@@ -24,12 +24,13 @@ from aurora.errors import (
     SqlError,
 )
 from compute_node.catalog.builders import type_layout
-from compute_node.catalog.ddl.column_specs import live_column
+from compute_node.catalog.ddl.column_specs import altered_column
 from compute_node.catalog.ddl.context import CLASS_COLLATION, CLASS_RELATION, CLASS_REWRITE, CLASS_TYPE, DdlContext
 from compute_node.catalog.ddl.create_table import check_column_type, check_type_usage
 from compute_node.catalog.ddl.dependencies import describe
 from compute_node.catalog.ddl.expressions import index_text, named_objects, references
-from compute_node.catalog.ddl.foreign_keys import check_rows, renew_foreign_keys
+from compute_node.catalog.ddl.foreign_key_rows import check_rows
+from compute_node.catalog.ddl.foreign_keys import renew_foreign_keys
 from compute_node.catalog.ddl.generated_columns import refuse_type
 from compute_node.catalog.ddl.indexes import operator_class
 from compute_node.catalog.ddl.relation import attribute_record, class_record, depend_on_collation, relation, set_default
@@ -42,8 +43,7 @@ from compute_node.exec.compile.unit import row_scope
 from compute_node.exec.context import ExecContext, ExecSession
 from compute_node.hub import HUB
 from compute_node.relations.access_methods import METHODS
-from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc
-from compute_node.sql.analyze.names import SYSTEM_COLUMNS
+from compute_node.relations.descriptors import ColumnDesc, ForeignKeyDesc, IndexDesc, RelationDesc
 from compute_node.sql.analyze.stored import analyze_assigned, analyze_stored, assigned_default
 from compute_node.sql.analyze.typenames import find_collation, format_type, resolve_type_name
 from compute_node.sql.deparse.expressions import deparse_stored, quote_identifier
@@ -97,9 +97,18 @@ def prepare_column_types(
     return changes
 
 
-def alter_column_types(ctx: DdlContext, old: RelationDesc, changes: Sequence[TypeChange]) -> None:
-    """All type changes of one ALTER TABLE, of a table that was ``old`` when they were prepared. 42804, and what the
-    values raise."""
+def alter_column_types(ctx: DdlContext, family: Sequence[tuple[RelationDesc, Sequence[TypeChange]]]) -> None:
+    """All type changes of one ALTER TABLE: of a family's tables, as they were when the changes were prepared. 42804,
+    23503, and what the values raise."""
+    keys: list[ForeignKeyDesc] = []
+    for table, changes in family:
+        keys += _alter(ctx, table, changes)
+    for key in keys:
+        check_rows(ctx, key)
+
+
+def _alter(ctx: DdlContext, old: RelationDesc, changes: Sequence[TypeChange]) -> list[ForeignKeyDesc]:
+    """Those of one table: the foreign keys whose rows are to be checked again."""
     desc = relation(ctx, old.oid)
     changes = [replace(change, column=desc.columns[change.column.attno - 1]) for change in changes]
     numbers = {change.column.attno for change in changes}
@@ -124,15 +133,12 @@ def alter_column_types(ctx: DdlContext, old: RelationDesc, changes: Sequence[Typ
         _rewrite(ctx, old, changes, checks)
     else:
         _rebuild_indexes(ctx, desc.oid, numbers)
-    for key in keys:
-        check_rows(ctx, key)
+    return keys
 
 
 def _prepared(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> TypeChange:
     name, node = command.name, command.def_
-    if name in SYSTEM_COLUMNS:
-        raise NotSupported(f'cannot alter system column "{name}"')
-    column = live_column(desc, name)
+    column = altered_column(desc, name)
     refuse_type(ctx, desc, column, node.raw_default)
     node.typeName.location = -1
     kind, typmod = resolve_type_name(ctx.view, node.typeName)

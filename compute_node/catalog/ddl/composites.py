@@ -138,5 +138,4 @@ def _alter(ctx: DdlContext, desc: RelationDesc, tables: list[RelationDesc], comm
     renew_checks(ctx, desc.oid, column.attno)
     for table in tables:
         found = relation(ctx, table.oid)
-        for each, changes in prepare_family_types(ctx, found, [command], True):
-            alter_column_types(ctx, each, changes)
+        alter_column_types(ctx, prepare_family_types(ctx, found, [command], True))

@@ -28,7 +28,7 @@ from aurora.errors import (
 )
 from compute_node.catalog.ddl.context import CLASS_RELATION, DdlContext, cut_name
 from compute_node.catalog.ddl.expressions import attnos, check_text, range_var
-from compute_node.catalog.ddl.foreign_keys import add_recheck_trigger
+from compute_node.catalog.ddl.foreign_key_rows import add_recheck_trigger
 from compute_node.catalog.ddl.indexes import IndexOptions, KeyColumn, make_index, operator_class
 from compute_node.catalog.ddl.partitions.indexes import check_unique, spread
 from compute_node.catalog.ddl.relation import (
@@ -37,24 +37,33 @@ from compute_node.catalog.ddl.relation import (
     create_constraint,
     relation,
 )
+from compute_node.catalog.inheritance import children_of
 from compute_node.catalog.reloptions import index_options
 from compute_node.catalog.rows import Record
 from compute_node.relations.access_methods import BTREE
-from compute_node.relations.descriptors import IndexDesc, RelationDesc
+from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc
 from compute_node.sql.parse import parse
 
 
 def plain_key(ctx: DdlContext, desc: RelationDesc, name: str, position: int | None) -> KeyColumn:
     """A key column of a constraint by name; 42703."""
-    column = desc.column(name)
-    if column is None:
-        raise UndefinedColumn(f'column "{name}" named in key does not exist', position=position)
+    column = _named(desc, name, position)
     kind = operator_class(ctx, column.type)
     return KeyColumn(column.attno, column.type, kind, name=name, collation=column.collation)
 
 
-def add_key(ctx: DdlContext, desc: RelationDesc, node: ast.Constraint, columns: Sequence[str]) -> None:
-    """PRIMARY KEY or UNIQUE over named columns: the index and the constraint. 42P16, 42703, 42701, 23502, 23505."""
+def _named(desc: RelationDesc, name: str, position: int | None) -> ColumnDesc:
+    column = desc.column(name)
+    if column is None:
+        raise UndefinedColumn(f'column "{name}" named in key does not exist', position=position)
+    return column
+
+
+def add_key(
+    ctx: DdlContext, desc: RelationDesc, node: ast.Constraint, columns: Sequence[str], recurse: bool = True
+) -> None:
+    """PRIMARY KEY or UNIQUE over named columns: the index and the constraint, of a partitioned table also its
+    partitions' unless not to ``recurse``. 42P16, 42703, 42701, 23502, 23505."""
     primary = node.contype == enums.ConstrType.CONSTR_PRIMARY
     position = (node.location or 0) + 1 if node.location is not None and node.location >= 0 else None
     if node.indexname:
@@ -68,11 +77,13 @@ def add_key(ctx: DdlContext, desc: RelationDesc, node: ast.Constraint, columns: 
             what = "primary key" if primary else "unique"
             raise DuplicateColumn(f'column "{name}" appears twice in {what} constraint', position=position)
     if primary:
+        if not recurse:
+            check_children(ctx, desc, columns)
         for key in keys:
             require_not_null(ctx, relation(ctx, desc.oid), key.attno)
         desc = relation(ctx, desc.oid)
     check_unique(desc, [key.attno for key in keys], "PRIMARY KEY" if primary else "UNIQUE")
-    included = tuple(plain_key(ctx, desc, item.sval, position).attno for item in node.including or ())
+    included = tuple(_named(desc, item.sval, None).attno for item in node.including or ())
     if node.conname:
         name = cut_name(node.conname)
     else:
@@ -90,6 +101,7 @@ def add_key(ctx: DdlContext, desc: RelationDesc, node: ast.Constraint, columns: 
             included=included,
             nulls_not_distinct=bool(node.nulls_not_distinct),
             immediate=not node.deferrable,
+            valid=recurse or not (desc.is_partitioned and desc.children),
             storage=index_options(BTREE, node.options),
         ),
     )
@@ -105,8 +117,22 @@ def add_key(ctx: DdlContext, desc: RelationDesc, node: ast.Constraint, columns: 
     )
     if node.deferrable:
         add_recheck_trigger(ctx, desc, constraint, index.oid, primary=primary, deferred=bool(node.initdeferred))
-    if desc.is_partitioned:
+    if desc.is_partitioned and recurse:
         spread(ctx, relation(ctx, desc.oid), replace(index, constraint=constraint))
+
+
+def check_children(ctx: DdlContext, desc: RelationDesc, columns: Sequence[str]) -> None:
+    """Columns that are to be NOT NULL in a partitioned table ONLY are so in its partitions; 42P16."""
+    for oid in children_of(ctx.rows, desc.oid) if desc.is_partitioned else ():
+        child = relation(ctx, oid)
+        for name in columns:
+            column = child.column(name)
+            if column is not None and not column.not_null:
+                raise InvalidTableDefinition(
+                    "constraint must be added to child tables too",
+                    detail=f'Column "{name}" of relation "{child.name}" is not already NOT NULL.',
+                    hint="Do not specify the ONLY keyword.",
+                )
 
 
 def key_by_index(ctx: DdlContext, desc: RelationDesc, node: ast.Constraint, position: int | None) -> None:
@@ -234,6 +260,8 @@ def _merge_check(
         )
     ctx.notice(f'merging constraint "{record.conname}" with inherited definition')
     values: dict[str, Datum] = {"coninhcount": record.coninhcount + 1} if inherited else {"conislocal": True}
+    if desc.is_partition:
+        values["conislocal"] = False  # a partition has nothing of its own that its parent has, too
     ctx.rows.update("pg_constraint", record, **values)
     ctx.changes.touch(desc.oid)
 

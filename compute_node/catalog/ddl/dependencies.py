@@ -6,6 +6,8 @@ dependents go along silently; normal ones need CASCADE. Source: PostgreSQL manua
 
 from __future__ import annotations
 
+from operator import itemgetter
+
 from aurora.errors import DependentObjectsStillExist, NotSupported
 from compute_node.catalog.ddl import shared_depend
 from compute_node.catalog.ddl.context import (
@@ -36,7 +38,7 @@ from compute_node.catalog.ddl.context import (
     CLASS_TYPE,
     DdlContext,
 )
-from compute_node.catalog.ddl.foreign_keys import remove_trigger
+from compute_node.catalog.ddl.foreign_key_rows import remove_trigger, whole_key
 from compute_node.catalog.ddl.relation import class_record, touch_family
 from compute_node.catalog.rights import CLASSES
 from compute_node.catalog.rows import Record
@@ -77,6 +79,8 @@ def describe(ctx: DdlContext, address: Address) -> str:
         return f"language {oid if record is None else record.lanname}"
     if class_oid == CLASS_TYPE:
         return f"type {format_type(ctx.view, oid)}"
+    if class_oid in (CLASS_AMOP, CLASS_AMPROC):
+        return _describe_member(ctx, class_oid, oid)
     if class_oid in (CLASS_PROC, CLASS_OPERATOR, CLASS_CAST, CLASS_OPCLASS, CLASS_OPFAMILY):
         return _describe_object(ctx, class_oid, oid)
     if class_oid == CLASSES["large object"]:
@@ -165,29 +169,44 @@ def _describe_object(ctx: DdlContext, class_oid: int, oid: int) -> str:
     return f"operator {what} {name} for access method {'' if method is None else method.amname}"
 
 
+def _describe_member(ctx: DdlContext, class_oid: int, oid: int) -> str:
+    """An operator or function of an operator family."""
+    prefix, noun, number, of = (
+        ("amop", "operator", "strategy", CLASS_OPERATOR)
+        if class_oid == CLASS_AMOP
+        else ("amproc", "function", "num", CLASS_PROC)
+    )
+    record = ctx.rows.one(f"pg_{prefix}", oid=oid)
+    if record is None:
+        return f"{noun} {oid}"
+    types = [format_type(ctx.view, getattr(record, f"{prefix}{side}type")) for side in ("left", "right")]
+    member = record.amopopr if class_oid == CLASS_AMOP else record.amproc
+    family = describe(ctx, (CLASS_OPFAMILY, getattr(record, f"{prefix}family"), 0))
+    itself = describe(ctx, (of, member, 0)).removeprefix(f"{noun} ")
+    return f"{noun} {getattr(record, prefix + number)} ({', '.join(types)}) of {family}: {itself}"
+
+
 def _dependents(ctx: DdlContext, address: Address) -> list[tuple[Address, str]]:
-    """Objects that refer to this one; for a whole relation also those that refer to one of its columns."""
+    """Objects that refer to this one; for a whole relation also those that refer to one of its columns. The newest
+    first: of several ways to an object the order decides which one is told."""
     key = {"refclassid": address[0], "refobjid": address[1]}
     found: list[Record] = ctx.rows.find("pg_depend", **key)
     if address[2]:
         found = [record for record in found if record.refobjsubid == address[2]]
-    result = []
+    result: list[tuple[tuple[int, int, int], Address, str]] = []
     for record in found:
         dependent = (record.classid, record.objid, record.objsubid)
         if dependent[0] == CLASS_REWRITE:
             rule = ctx.rows.one("pg_rewrite", oid=record.objid)
             if rule is not None and rule.ev_type == "1":
                 dependent = (CLASS_RELATION, rule.ev_class, 0)
+        age = -dependent[1], dependent[0], dependent[2]
+        if dependent[0] == CLASS_CONSTRAINT and record.deptype != "i":
+            dependent = (CLASS_CONSTRAINT, whole_key(ctx, record.objid), 0)
         # A generated column depends on other columns of its table.
         if dependent[:2] != address[:2] or (address[2] and dependent[2] not in (0, address[2])):
-            result.append((dependent, record.deptype))
-    return result
-
-
-def _newest_first(entry: tuple[Address, str]) -> tuple[int, int, int]:
-    """The order in which dependents are looked at: of several ways to an object it decides which one is told."""
-    (class_oid, oid, column), _ = entry
-    return -oid, class_oid, column
+            result.append((age, dependent, record.deptype))
+    return [(dependent, kind) for _, dependent, kind in sorted(result, key=itemgetter(0))]
 
 
 def drop(ctx: DdlContext, targets: list[Address], *, cascade: bool, silent: bool = False) -> None:
@@ -201,13 +220,17 @@ def drop(ctx: DdlContext, targets: list[Address], *, cascade: bool, silent: bool
     taken_along: set[Address] = set()
 
     def visit(address: Address, via: Address | None, kind: str) -> None:
+        whole_of = _operator_class_of(ctx, address)
+        if via is not None and whole_of not in (None, via):
+            visit(whole_of, via, kind)
+            return
         if via is not None and kind in _TAKEN_ALONG:
             taken_along.add(address)
         whole = (address[0], address[1], 0)
         if address in seen or whole in seen:
             return
         seen.add(address)
-        for dependent, dependency in sorted(_dependents(ctx, address), key=_newest_first):
+        for dependent, dependency in _dependents(ctx, address):
             visit(dependent, address, dependency)
         # What depends on an object goes before it.
         order.append(address)
@@ -258,10 +281,22 @@ def drop(ctx: DdlContext, targets: list[Address], *, cascade: bool, silent: bool
         _remove(ctx, address)
 
 
+def _operator_class_of(ctx: DdlContext, member: Address) -> Address | None:
+    """The class that a member of an operator family came with, and goes with."""
+    if member[0] not in (CLASS_AMOP, CLASS_AMPROC):
+        return None
+    records = ctx.rows.find("pg_depend", classid=member[0], objid=member[1])
+    return next(((each.refclassid, each.refobjid, 0) for each in records if each.deptype == "i"), None)
+
+
+_PARTS = (CLASS_RELATION, CLASS_TYPE, CLASS_PROC, CLASS_CAST, CLASS_REWRITE, CLASS_AMOP, CLASS_AMPROC)
+"""what may be a part of something else"""
+
+
 def _check_not_internal(ctx: DdlContext, target: Address, named: set[Address]) -> None:
     """An index of a constraint is dropped by dropping the constraint, a range type's constructor with the type."""
     # What is a part of another index is dropped with that, or with its table.
-    if target[0] not in (CLASS_RELATION, CLASS_TYPE, CLASS_PROC, CLASS_CAST, CLASS_REWRITE) or target[2]:
+    if target[0] not in _PARTS or target[2]:
         return
     owners = ctx.rows.find("pg_depend", classid=target[0], objid=target[1])
     for record in sorted(owners, key=lambda each: each.deptype != "P"):
@@ -305,9 +340,7 @@ def _remove(ctx: DdlContext, address: Address) -> None:
         ctx.rows.delete_where("pg_type", oid=oid)
     elif class_oid == CLASS_OPERATOR:
         _remove_operator(ctx, oid)
-    elif class_oid in (CLASS_OPCLASS, CLASS_OPFAMILY):
-        _remove_members(ctx, class_oid, oid)
-    elif class_oid in (CLASS_PROC, CLASS_CAST, CLASS_AMOP, CLASS_AMPROC, *_NAMED):
+    elif class_oid in (CLASS_PROC, CLASS_CAST, CLASS_OPCLASS, CLASS_OPFAMILY, CLASS_AMOP, CLASS_AMPROC, *_NAMED):
         if class_oid == CLASS_STATISTIC_EXT:
             ctx.rows.delete_where("pg_statistic_ext_data", stxoid=oid)
         if class_oid == CLASS_TS_CONFIGURATION:
@@ -376,26 +409,6 @@ def _remove_operator(ctx: DdlContext, oid: int) -> None:
             ctx.rows.update("pg_operator", other, **{column: 0})
             ctx.changes.touch(other.oid)
     ctx.rows.delete("pg_operator", record)
-
-
-def _remove_members(ctx: DdlContext, class_oid: int, oid: int) -> None:
-    """An operator class takes the members of its own type along, a family all that are left."""
-    if class_oid == CLASS_OPFAMILY:
-        ctx.rows.delete_where("pg_amop", amopfamily=oid)
-        ctx.rows.delete_where("pg_amproc", amprocfamily=oid)
-        ctx.rows.delete_where("pg_opfamily", oid=oid)
-        return
-    record = ctx.rows.one("pg_opclass", oid=oid)
-    if record is None:
-        return
-    kind = record.opcintype
-    for row in ctx.rows.find("pg_amop", amopfamily=record.opcfamily):
-        if row.amoplefttype == row.amoprighttype == kind:
-            ctx.rows.delete("pg_amop", row)
-    for row in ctx.rows.find("pg_amproc", amprocfamily=record.opcfamily):
-        if row.amproclefttype == row.amprocrighttype == kind:
-            ctx.rows.delete("pg_amproc", row)
-    ctx.rows.delete("pg_opclass", record)
 
 
 def _remove_constraint(ctx: DdlContext, oid: int) -> None:

@@ -251,7 +251,7 @@ def _set_default(ctx: DdlContext, record: Record, node: ast.Node) -> None:
     if node is not None:
         column = ColumnDesc(1, record.typname, record.typbasetype, record.typtypmod, False)
         text = _default(ctx, node, column)
-    ctx.rows.update("pg_type", record, typdefault=text)
+    ctx.rows.update("pg_type", record, typdefault=text, typdefaultbin=text)
     if text is not None:
         ctx.depend_on_text((CLASS_TYPE, record.oid, 0), text)
 

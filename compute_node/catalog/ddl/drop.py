@@ -20,6 +20,7 @@ from compute_node.catalog.ddl.context import CLASS_NAMESPACE, CLASS_RELATION, Dd
 from compute_node.catalog.ddl.dependencies import Address, drop, refresh_has_index
 from compute_node.catalog.ddl.drop_objects import OBJECTS
 from compute_node.catalog.ddl.policies import drop_policies
+from compute_node.catalog.ddl.relation import class_record
 from compute_node.catalog.ddl.rules import drop_rules
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID, NAMESPACE_TOAST
@@ -85,6 +86,8 @@ def drop_statement(ctx: DdlContext, node: ast.DropStmt) -> str:
     for names in node.objects:
         desc = _relation(ctx, range_var_of(names), noun, kind, bool(node.missing_ok))
         if desc is not None:
+            if node.concurrent and class_record(ctx, desc.oid).relkind == "I":
+                raise NotSupported(f'cannot drop partitioned index "{desc.name}" concurrently')
             targets.append((CLASS_RELATION, desc.oid, 0))
             if kind == "i":
                 tables.append(_table_of(ctx, desc.oid))

@@ -113,7 +113,9 @@ def _operator(ctx: DdlContext, node: ast.ObjectWithArgs, missing_ok: bool) -> Ad
     return CLASS_OPERATOR, found.oid, 0
 
 
-def _cast(ctx: DdlContext, names: Sequence[ast.TypeName], missing_ok: bool) -> Address | None:
+def owned_cast(ctx: DdlContext, names: Sequence[ast.TypeName], missing_ok: bool = False) -> Address | None:
+    """A cast by its types, of which the current role owns one. None: it is not there, which ``missing_ok`` allows.
+    Errors: 42501, 42704."""
     if missing_ok and _skips_types(ctx, names):
         return None
     source, target = (type_of(ctx, each) for each in names)
@@ -184,7 +186,7 @@ OBJECTS: dict[enums.ObjectType, Callable[[DdlContext, ast.Node, bool], Address |
     enums.ObjectType.OBJECT_DOMAIN: _domain,
     **{kind: _routine(kind) for kind in NOUNS},
     enums.ObjectType.OBJECT_OPERATOR: _operator,
-    enums.ObjectType.OBJECT_CAST: _cast,
+    enums.ObjectType.OBJECT_CAST: owned_cast,
     enums.ObjectType.OBJECT_OPCLASS: _class,
     enums.ObjectType.OBJECT_OPFAMILY: _family,
 }

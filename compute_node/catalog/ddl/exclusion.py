@@ -7,7 +7,7 @@ from pglast import ast
 from aurora.errors import InvariantViolation, NotSupported, SqlError, UndefinedColumn, WrongObjectType
 from compute_node.catalog.ddl.context import DdlContext, cut_name
 from compute_node.catalog.ddl.expressions import predicate_text
-from compute_node.catalog.ddl.foreign_keys import add_recheck_trigger
+from compute_node.catalog.ddl.foreign_key_rows import add_recheck_trigger
 from compute_node.catalog.ddl.indexes import (
     IndexOptions,
     KeyColumn,

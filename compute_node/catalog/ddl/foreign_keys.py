@@ -12,12 +12,11 @@ from typing import NamedTuple
 
 from pglast import ast
 
-from aurora.datum import Row
 from aurora.errors import (
     DatatypeMismatch,
     DuplicateObject,
-    ForeignKeyViolation,
     InsufficientPrivilege,
+    InternalError,
     InvalidColumnReference,
     InvalidForeignKey,
     InvalidTableDefinition,
@@ -31,20 +30,25 @@ from aurora.errors import (
     WrongObjectType,
 )
 from compute_node.catalog.ddl.context import (
-    CLASS_CONSTRAINT,
-    CLASS_RELATION,
-    CLASS_TRIGGER,
     DdlContext,
     cut_name,
-    object_name,
 )
-from compute_node.catalog.ddl.relation import class_record, relation
-from compute_node.catalog.foreign_keys import foreign_key
+from compute_node.catalog.ddl.foreign_key_rows import (
+    MAY_WAIT,
+    check_rows,
+    free_name,
+    has_constraint,
+    record_of,
+    store,
+)
+from compute_node.catalog.ddl.partitions.foreign_keys import add_actions, add_checks
+from compute_node.catalog.ddl.partitions.indexes import below
+from compute_node.catalog.ddl.relation import relation
+from compute_node.catalog.foreign_keys import foreign_key, parts_of
 from compute_node.catalog.permissions import denied_relation
-from compute_node.catalog.rows import Record, make_row
+from compute_node.catalog.rows import Record
 from compute_node.relations.descriptors import ForeignKeyDesc, IndexDesc, RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID
-from compute_node.session import referential, referential_sql
 from compute_node.sql.analyze.coercion import find_pathway
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.txn.locks import ACCESS_EXCLUSIVE, ROW_SHARE, SHARE_ROW_EXCLUSIVE
@@ -53,11 +57,6 @@ from compute_node.types.acl import REFERENCES
 COLUMNS_MAX = 32
 _EQUAL = 3
 """the B-tree strategy"""
-_ROW, _INSERT, _DELETE, _UPDATE = 1, 4, 8, 16
-"""bits of pg_trigger.tgtype"""
-_DELETE_FUNCTIONS = {"a": 1654, "r": 1648, "c": 1646, "n": 1650, "d": 1652}
-_UPDATE_FUNCTIONS = {"a": 1655, "r": 1649, "c": 1647, "n": 1651, "d": 1653}
-_CHECK_INSERT, _CHECK_UPDATE, _RECHECK = 1644, 1645, 1250
 
 
 class _Operators(NamedTuple):
@@ -69,12 +68,19 @@ class _Operators(NamedTuple):
 
 
 def add_foreign_key(
-    ctx: DdlContext, desc: RelationDesc, node: ast.Constraint, columns: Sequence[str], *, validate: bool
+    ctx: DdlContext,
+    desc: RelationDesc,
+    node: ast.Constraint,
+    columns: Sequence[str],
+    *,
+    validate: bool,
+    recurse: bool = True,
 ) -> None:
-    """Add one; ``validate``: the table may have rows. 23503, 42501, 42703, 42704, 42710, 42804, 42809, 42830, 42P16."""
-    if desc.is_partitioned:
-        raise NotSupported("foreign keys of partitioned tables are not supported")
+    """Add one; ``validate``: the table may have rows; ``recurse``: its partitions are meant, too. 23503, 42501, 42703,
+    42704, 42710, 42804, 42809, 42830, 42P16."""
     referenced = _referenced_table(ctx, desc, node)
+    if desc.is_partitioned:
+        _refuse_partitioned(desc, referenced, node, recurse)
     attnos = [_key_column(desc, name) for name in columns]
     if len(attnos) > COLUMNS_MAX:
         raise TooManyColumns(f"cannot have more than {COLUMNS_MAX} keys in a foreign key")
@@ -89,9 +95,7 @@ def add_foreign_key(
         _operators(ctx, name, (desc, mine), (referenced, theirs), _class_of(index, theirs))
         for mine, theirs in zip(attnos, key, strict=True)
     ]
-    oid = ctx.next_oid()
     values = {
-        "oid": oid,
         "conname": name,
         "connamespace": desc.namespace,
         "contype": "f",
@@ -105,7 +109,7 @@ def add_foreign_key(
         "confdeltype": node.fk_del_action,
         "confmatchtype": node.fk_matchtype,
         "conislocal": True,
-        "connoinherit": True,
+        "connoinherit": not desc.is_partitioned,
         "conkey": attnos,
         "confkey": key,
         "conpfeqop": [each.between for each in operators],
@@ -113,17 +117,20 @@ def add_foreign_key(
         "conffeqop": [each.referencing for each in operators],
         "confdelsetcols": set_columns or None,
     }
-    ctx.rows.insert_many("pg_constraint", [make_row("pg_constraint", values)])
-    address = (CLASS_CONSTRAINT, oid, 0)
-    for attno in attnos:
-        ctx.depend(address, (CLASS_RELATION, desc.oid, attno), "a")
-    for attno in key:
-        ctx.depend(address, (CLASS_RELATION, referenced.oid, attno), "n")
-    ctx.depend(address, (CLASS_RELATION, index.oid, 0), "n")
-    record = _record(ctx, oid)
-    _add_triggers(ctx, foreign_key(record))
-    if validate and not node.skip_validation:
-        check_rows(ctx, foreign_key(record))
+    record = store(ctx, values)
+    add_actions(ctx, record)
+    add_checks(ctx, record, validate=validate and not node.skip_validation)
+
+
+def _refuse_partitioned(desc: RelationDesc, referenced: RelationDesc, node: ast.Constraint, recurse: bool) -> None:
+    """42809 for what a partitioned table's key may not be: without its partitions, NOT VALID."""
+    tables = f'foreign key on partitioned table "{desc.name}" referencing relation "{referenced.name}"'
+    if not recurse:
+        raise WrongObjectType(f"cannot use ONLY for {tables}")
+    if node.skip_validation and not node.initially_valid:
+        raise WrongObjectType(
+            f"cannot add NOT VALID {tables}", detail="This feature is not yet supported on partitioned tables."
+        )
 
 
 def _refuse_generated(desc: RelationDesc, attnos: Sequence[int], node: ast.Constraint) -> None:
@@ -141,9 +148,7 @@ def _referenced_table(ctx: DdlContext, desc: RelationDesc, node: ast.Constraint)
     found = ctx.find(node.pktable)
     if found is None:
         raise InvariantViolation("a referenced table that is not there")
-    if found.is_partitioned:
-        raise NotSupported("foreign keys that reference partitioned tables are not supported")
-    if found.kind != "r":
+    if found.kind not in "rp":
         raise WrongObjectType(f'referenced relation "{found.name}" is not a table')
     if found.oid < FIRST_NORMAL_OID:
         raise InsufficientPrivilege(f'permission denied: "{found.name}" is a system catalog')
@@ -151,6 +156,8 @@ def _referenced_table(ctx: DdlContext, desc: RelationDesc, node: ast.Constraint)
     found = relation(ctx, found.oid)
     if desc.persistence == "p" and found.persistence != "p":
         raise InvalidTableDefinition("constraints on permanent tables may reference only permanent tables")
+    if desc.persistence == "u" and found.persistence == "t":
+        raise InvalidTableDefinition("constraints on unlogged tables may reference only permanent or unlogged tables")
     if desc.persistence == "t" and found.persistence != "t":
         raise InvalidTableDefinition("constraints on temporary tables may reference only temporary tables")
     return found
@@ -179,7 +186,7 @@ def _set_columns(desc: RelationDesc, attnos: list[int], node: ast.Constraint) ->
 def _referenced_key(ctx: DdlContext, desc: RelationDesc, names: list[str]) -> tuple[IndexDesc, list[int]]:
     """The unique index, and its columns in the order given; without names the primary key's."""
     if not names:
-        primary = next((index for index in desc.indexes if index.primary), None)
+        primary = next((index for index in desc.indexes if index.primary and index.valid), None)
         if primary is None:
             raise UndefinedObject(f'there is no primary key for referenced table "{desc.name}"')
         _require_immediate(desc, primary, "primary key")
@@ -210,15 +217,10 @@ def _check_permission(ctx: DdlContext, desc: RelationDesc, columns: list[int]) -
 def _constraint_name(ctx: DdlContext, desc: RelationDesc, given: str | None, columns: Sequence[str]) -> str:
     if given:
         name = cut_name(given)
-        if any(record.conname == name for record in ctx.rows.find("pg_constraint", conrelid=desc.oid)):
+        if has_constraint(ctx, desc, name):
             raise DuplicateObject(f'constraint "{name}" for relation "{desc.name}" already exists')
         return name
-    number = 0
-    while True:
-        name = object_name(desc.name, "_".join(columns), "fkey" + (str(number) if number else ""))
-        if not ctx.rows.find("pg_constraint", conname=name, connamespace=desc.namespace):
-            return name
-        number += 1
+    return free_name(ctx, desc, columns)
 
 
 def _class_of(index: IndexDesc, attno: int) -> int:
@@ -253,111 +255,9 @@ def _operators(
     return _Operators(between, equal, referencing)
 
 
-def _record(ctx: DdlContext, oid: int) -> Record:
-    record = ctx.rows.one("pg_constraint", oid=oid)
-    if record is None:
-        raise InvariantViolation(f"pg_constraint has no row {oid}")
-    return record
-
-
-def _add_triggers(ctx: DdlContext, key: ForeignKeyDesc) -> None:
-    """Two on either table; of the referenced one's only NO ACTION can be deferred."""
-    plans = (
-        (key.referenced, "a", _DELETE_FUNCTIONS[key.on_delete], _DELETE, key.on_delete == "a"),
-        (key.referenced, "a", _UPDATE_FUNCTIONS[key.on_update], _UPDATE, key.on_update == "a"),
-        (key.table, "c", _CHECK_INSERT, _INSERT, True),
-        (key.table, "c", _CHECK_UPDATE, _UPDATE, True),
-    )
-    for table, letter, function, event, deferrable in plans:
-        oid = ctx.next_oid()
-        ctx.rows.insert(
-            "pg_trigger",
-            oid=oid,
-            tgrelid=table,
-            tgname=f"RI_ConstraintTrigger_{letter}_{oid}",
-            tgfoid=function,
-            tgtype=_ROW | event,
-            tgenabled="O",
-            tgisinternal=True,
-            tgconstrrelid=key.table if letter == "a" else key.referenced,
-            tgconstrindid=key.index,
-            tgconstraint=key.oid,
-            tgdeferrable=deferrable and key.deferrable,
-            tginitdeferred=deferrable and key.deferred,
-            tgargs=b"",
-        )
-        ctx.depend((CLASS_TRIGGER, oid, 0), (CLASS_CONSTRAINT, key.oid, 0), "i")
-    for table in {key.table, key.referenced}:
-        record = class_record(ctx, table)
-        if not record.relhastriggers:
-            ctx.rows.update("pg_class", record, relhastriggers=True)
-        ctx.changes.touch(table)
-
-
-def add_recheck_trigger(
-    ctx: DdlContext, desc: RelationDesc, constraint: int, index: int, *, primary: bool, deferred: bool
-) -> None:
-    """The row in pg_trigger of a unique constraint that can be deferred."""
-    oid = ctx.next_oid()
-    ctx.rows.insert(
-        "pg_trigger",
-        oid=oid,
-        tgrelid=desc.oid,
-        tgname=f"{'PK' if primary else 'Unique'}_ConstraintTrigger_{oid}",
-        tgfoid=_RECHECK,
-        tgtype=_ROW | _INSERT | _UPDATE,
-        tgenabled="O",
-        tgisinternal=True,
-        tgconstrindid=index,
-        tgconstraint=constraint,
-        tgdeferrable=True,
-        tginitdeferred=deferred,
-        tgargs=b"",
-    )
-    ctx.depend((CLASS_TRIGGER, oid, 0), (CLASS_CONSTRAINT, constraint, 0), "i")
-    record = class_record(ctx, desc.oid)
-    if not record.relhastriggers:
-        ctx.rows.update("pg_class", record, relhastriggers=True)
-    ctx.changes.touch(desc.oid)
-
-
-def remove_trigger(ctx: DdlContext, oid: int) -> None:
-    """Part of dropping a foreign key: its table is locked and forgets it."""
-    record = ctx.rows.one("pg_trigger", oid=oid)
-    if record is None:
-        return
-    desc = ctx.view.relation(record.tgrelid)
-    if desc is not None:
-        ctx.lock(desc, ACCESS_EXCLUSIVE)
-        ctx.check_unused(desc, "DROP TABLE")
-    ctx.changes.touch(record.tgrelid)
-    ctx.rows.delete("pg_trigger", record)
-
-
-def check_rows(ctx: DdlContext, key: ForeignKeyDesc) -> None:
-    """23503 unless every row has its referenced row: one query over both tables, by whatever plan is best."""
-    session = ctx.session
-    table, referenced = relation(ctx, key.table), relation(ctx, key.referenced)
-    text = referential_sql.violations_text(ctx.view, key)
-    # Whoever owns the one table need not be able to read the other.
-    rows: list[Row] = next((batch for batch in ctx.fetch_own(text) if batch), [])
-    if not rows:
-        return
-    values = tuple(rows[0])
-    if None in values:
-        raise ForeignKeyViolation(
-            f'insert or update on table "{table.name}" violates foreign key constraint "{key.name}"',
-            detail="MATCH FULL does not allow mixing of null and nonnull key values.",
-            schema=table.schema,
-            table=table.name,
-            constraint=key.name,
-        )
-    raise referential.missing_key(session, table, referenced, key, values)
-
-
 def renew_foreign_keys(ctx: DdlContext, oid: int, changed: set[int]) -> list[ForeignKeyDesc]:
     """Columns of a table have other types: its keys, and those that refer to it, compare by other operators. Returns
-    those whose rows are to be checked again. 42804."""
+    those whose rows are to be checked again, without parts of others. 42804."""
     desc = relation(ctx, oid)
     found = []
     for key in dict.fromkeys((*desc.foreign_keys, *desc.referenced_by)):
@@ -372,16 +272,17 @@ def renew_foreign_keys(ctx: DdlContext, oid: int, changed: set[int]) -> list[For
             _operators(ctx, key.name, (table, attno), (referenced, other), _class_of(index, other))
             for attno, other in zip(key.columns, key.referenced_columns, strict=True)
         ]
-        ctx.rows.update(
-            "pg_constraint",
-            _record(ctx, key.oid),
-            conpfeqop=[each.between for each in operators],
-            conppeqop=[each.referenced for each in operators],
-            conffeqop=[each.referencing for each in operators],
-        )
+        for each in (key.oid, *parts_of(ctx.rows, key.oid)):
+            ctx.rows.update(
+                "pg_constraint",
+                record_of(ctx, each),
+                conpfeqop=[each.between for each in operators],
+                conppeqop=[each.referenced for each in operators],
+                conffeqop=[each.referencing for each in operators],
+            )
         ctx.changes.touch(key.table, key.referenced)
-        if key.validated:
-            found.append(foreign_key(_record(ctx, key.oid)))
+        if key.validated and not key.parent:
+            found.append(foreign_key(record_of(ctx, key.oid)))
     return found
 
 
@@ -403,20 +304,31 @@ def validate_foreign_key(ctx: DdlContext, record: Record) -> None:
 
 
 def alter_constraint(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
-    """ALTER CONSTRAINT … [NOT] DEFERRABLE, INITIALLY …"""
+    """ALTER CONSTRAINT … [NOT] DEFERRABLE, INITIALLY …, of a key and its parts. 42704, 42809, XX000 for a part."""
     node = command.def_
     record = find_constraint(ctx, desc, node.conname)
     if record.contype != "f":
         raise WrongObjectType(
             f'constraint "{record.conname}" of relation "{desc.name}" is not a foreign key constraint'
         )
+    if record.conparentid:
+        origin = record
+        while origin.conparentid:
+            origin = record_of(ctx, origin.conparentid)
+        name = relation(ctx, origin.conrelid).name
+        raise InternalError(
+            f'cannot alter constraint "{record.conname}" on relation "{desc.name}"',
+            detail=f'Constraint "{record.conname}" is derived from constraint "{origin.conname}" of relation "{name}".',
+            hint="You may alter the constraint it derives from, instead.",
+        )
     deferrable, deferred = bool(node.deferrable), bool(node.initdeferred)
-    ctx.rows.update("pg_constraint", record, condeferrable=deferrable, condeferred=deferred)
-    waits = {_DELETE_FUNCTIONS["a"], _UPDATE_FUNCTIONS["a"], _CHECK_INSERT, _CHECK_UPDATE}
-    for trigger in ctx.rows.find("pg_trigger", tgconstraint=record.oid):
-        if trigger.tgfoid in waits:
-            ctx.rows.update("pg_trigger", trigger, tgdeferrable=deferrable, tginitdeferred=deferred)
-    ctx.changes.touch(record.conrelid, record.confrelid)
+    for oid in (record.oid, *parts_of(ctx.rows, record.oid)):
+        each = record_of(ctx, oid)
+        ctx.rows.update("pg_constraint", each, condeferrable=deferrable, condeferred=deferred)
+        for trigger in ctx.rows.find("pg_trigger", tgconstraint=oid):
+            if trigger.tgfoid in MAY_WAIT:
+                ctx.rows.update("pg_trigger", trigger, tgdeferrable=deferrable, tginitdeferred=deferred)
+        ctx.changes.touch(each.conrelid, each.confrelid)
 
 
 def truncation(ctx: DdlContext, tables: list[RelationDesc], cascade: bool) -> list[RelationDesc]:
@@ -433,8 +345,11 @@ def truncation(ctx: DdlContext, tables: list[RelationDesc], cascade: bool) -> li
                     detail=f'Table "{other.name}" references "{desc.name}".',
                     hint=f'Truncate table "{other.name}" at the same time, or use TRUNCATE ... CASCADE.',
                 )
-            ctx.notice(f'truncate cascades to table "{other.name}"')
-            name = ast.RangeVar(schemaname=other.schema, relname=other.name, inh=True, relpersistence="p")
-            found[key.table] = ctx.truncatable(name)
-            waiting.append(found[key.table])
+            for each in (other, *below(ctx, other)):
+                if each.oid in found:
+                    continue
+                ctx.notice(f'truncate cascades to table "{each.name}"')
+                name = ast.RangeVar(schemaname=each.schema, relname=each.name, inh=True, relpersistence="p")
+                found[each.oid] = ctx.truncatable(name)
+                waiting.append(found[each.oid])
     return list(found.values())

@@ -26,7 +26,7 @@ from aurora.errors import (
 from aurora.ids import Oid, RelFile
 from compute_node.catalog.ddl.context import CLASS_RELATION, DdlContext, cut_name
 from compute_node.catalog.ddl.expressions import StoredIndexExpression, index_expression, predicate_text, uses
-from compute_node.catalog.ddl.foreign_keys import add_recheck_trigger
+from compute_node.catalog.ddl.foreign_key_rows import add_recheck_trigger
 from compute_node.catalog.ddl.relation import create_constraint, create_index
 from compute_node.catalog.layer import class_code, stored_key_type
 from compute_node.catalog.reloptions import class_options, index_options

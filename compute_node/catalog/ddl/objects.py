@@ -29,6 +29,7 @@ from compute_node.catalog.ddl.expressions import expression_text, named_objects,
 from compute_node.catalog.ddl.foreign_keys import truncation
 from compute_node.catalog.ddl.kept_texts import checked_text, read_view
 from compute_node.catalog.ddl.ownership import check_new_owner
+from compute_node.catalog.ddl.persistence import UNLOGGED, persistence_of
 from compute_node.catalog.ddl.relation import class_record, create_relation
 from compute_node.catalog.ddl.rewrite import truncate
 from compute_node.catalog.ddl.role_names import role_oid
@@ -164,6 +165,8 @@ def create_view(ctx: DdlContext, node: ast.ViewStmt) -> str:
     """CREATE [OR REPLACE] VIEW; the query's text is kept, with the names of its relations made complete."""
     if getattr(node.query, "intoClause", None) is not None:
         raise NotSupported("views must not contain SELECT INTO")
+    if node.view.relpersistence == UNLOGGED:
+        raise SqlSyntaxError("views cannot be unlogged because they do not have storage")
     name = cut_name(node.view.relname)
     analyzing = ctx.tracing()
     query = analyze(node.query, analyzing, [], ctx.source, session=ctx.session, allow_params=False)
@@ -194,7 +197,7 @@ def create_view(ctx: DdlContext, node: ast.ViewStmt) -> str:
         ctx.rows.update("pg_class", class_record(ctx, desc.oid), reloptions=options or None)
         oid = existing
     else:
-        persistence = "t" if schema[0].startswith("pg_temp_") else "p"
+        persistence = persistence_of(schema, node.view)
         oid = create_relation(ctx, schema, name, "v", columns, persistence=persistence, options=options or None).oid
     store_query(ctx, oid, query, text)
     return "CREATE VIEW"

@@ -15,6 +15,8 @@ from aurora.errors import (
     UndefinedObject,
 )
 from compute_node.catalog.ddl.context import (
+    CLASS_AMOP,
+    CLASS_AMPROC,
     CLASS_NAMESPACE,
     CLASS_OPCLASS,
     CLASS_OPERATOR,
@@ -107,17 +109,21 @@ def create_operator_class(ctx: DdlContext, node: ast.CreateOpClassStmt) -> str:
         opcfamily=family, opcintype=kind, opcdefault=bool(node.isDefault),
     )  # fmt: skip
     for strategy, operator, left, right in operators:
+        member = ctx.next_oid()
         ctx.rows.insert(
-            "pg_amop", oid=ctx.next_oid(), amopfamily=family, amoplefttype=left, amoprighttype=right,
+            "pg_amop", oid=member, amopfamily=family, amoplefttype=left, amoprighttype=right,
             amopstrategy=strategy, amoppurpose="s", amopopr=operator, amopmethod=method,
         )  # fmt: skip
-        ctx.depend((CLASS_OPCLASS, oid, 0), (CLASS_OPERATOR, operator, 0), "n")
+        ctx.depend((CLASS_AMOP, member, 0), (CLASS_OPERATOR, operator, 0), "n")
+        ctx.depend((CLASS_AMOP, member, 0), (CLASS_OPCLASS, oid, 0), "i")
     for number, function, left, right in functions:
+        member = ctx.next_oid()
         ctx.rows.insert(
-            "pg_amproc", oid=ctx.next_oid(), amprocfamily=family, amproclefttype=left, amprocrighttype=right,
+            "pg_amproc", oid=member, amprocfamily=family, amproclefttype=left, amprocrighttype=right,
             amprocnum=number, amproc=function,
         )  # fmt: skip
-        ctx.depend((CLASS_OPCLASS, oid, 0), (CLASS_PROC, function, 0), "n")
+        ctx.depend((CLASS_AMPROC, member, 0), (CLASS_PROC, function, 0), "n")
+        ctx.depend((CLASS_AMPROC, member, 0), (CLASS_OPCLASS, oid, 0), "i")
     record_owner(ctx, CLASS_OPCLASS, oid, ctx.user_oid)
     ctx.depend((CLASS_OPCLASS, oid, 0), (CLASS_NAMESPACE, namespace, 0), "n")
     ctx.depend((CLASS_OPCLASS, oid, 0), (CLASS_TYPE, kind, 0), "n")

@@ -24,6 +24,7 @@ from compute_node.catalog.ddl.context import (
     CLASS_PROC,
     DdlContext,
 )
+from compute_node.catalog.ddl.dependencies import drop
 from compute_node.catalog.ddl.functions import need_function
 from compute_node.catalog.ddl.operator_classes import (
     FUNCTION,
@@ -219,5 +220,4 @@ def _drop(ctx: DdlContext, family: Record, written: str, kind: int, number: int,
     if row is None:
         shown = _shown(ctx, number, left, right)
         raise UndefinedObject(f'{what} {shown} does not exist in operator family "{written}"')
-    ctx.rows.delete(catalog, row)
-    ctx.rows.delete_where("pg_depend", classid=class_oid, objid=row.oid)
+    drop(ctx, [(class_oid, row.oid, 0)], cascade=False)

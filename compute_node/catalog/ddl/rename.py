@@ -40,6 +40,7 @@ from compute_node.catalog.ddl.context import (
 from compute_node.catalog.ddl.database import rename_database
 from compute_node.catalog.ddl.domains import domain_constraint, rename_domain_constraint
 from compute_node.catalog.ddl.drop import range_var_of
+from compute_node.catalog.ddl.drop_objects import owned_cast
 from compute_node.catalog.ddl.kept_texts import texts_follow
 from compute_node.catalog.ddl.object_kinds import KINDS as KINDS_IN_SCHEMAS
 from compute_node.catalog.ddl.policies import find_policy, rename_policy
@@ -128,12 +129,12 @@ def rename_relation(ctx: DdlContext, desc: RelationDesc, new: str) -> None:
             ctx.rows.update("pg_type", record, typname=new)
             for array in ctx.rows.find("pg_type", oid=record.typarray):
                 ctx.rows.update("pg_type", array, typname=f"_{new}"[:63])
-    if desc.kind == "i":
+    if desc.kind in "iI":
         index = ctx.rows.one("pg_index", indexrelid=desc.oid)
         if index is not None:
             ctx.changes.touch(index.indrelid)
             for record in ctx.rows.find("pg_constraint", conrelid=index.indrelid):
-                if record.conindid == desc.oid:
+                if record.conindid == desc.oid and record.contype != "f":
                     ctx.rows.update("pg_constraint", record, conname=new)
     ctx.changes.touch(desc.oid)
 
@@ -214,7 +215,8 @@ def _rename_constraint(ctx: DdlContext, desc: RelationDesc, old: str, new: str) 
     if new in found:
         raise DuplicateObject(f'constraint "{new}" for relation "{desc.name}" already exists')
     record = found[old]
-    index = ctx.view.relation(record.conindid) if record.conindid else None
+    # A foreign key's index is that of the table it refers to.
+    index = ctx.view.relation(record.conindid) if record.conindid and record.contype != "f" else None
     # ON CONFLICT ON CONSTRAINT names it.
     with texts_follow(ctx, [old], (CLASS_RELATION, desc.oid)):
         if index is not None:
@@ -363,6 +365,8 @@ def comment(ctx: DdlContext, node: ast.CommentStmt) -> str:
             raise UndefinedObject(f'role "{node.object.sval}" does not exist')
         _check_comment(ctx, record, node.object.sval, kind == _O.OBJECT_ROLE)
         class_oid, oid, shared = CATALOGS[catalog].desc.oid, record.oid, True
+    elif kind == _O.OBJECT_CAST and (cast := owned_cast(ctx, node.object)) is not None:
+        class_oid, oid, _ = cast
     elif (plain := KINDS_IN_SCHEMAS.get(kind)) is not None:
         class_oid, oid = plain.class_oid, schema_objects.owned(ctx, plain, node.object).oid
     else:

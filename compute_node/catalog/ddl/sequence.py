@@ -27,6 +27,7 @@ from aurora.errors import (
 )
 from compute_node.catalog.ddl.context import CLASS_RELATION, DdlContext, cut_name
 from compute_node.catalog.ddl.ownership import give_relation
+from compute_node.catalog.ddl.persistence import persistence_of
 from compute_node.catalog.ddl.relation import create_relation
 from compute_node.catalog.rows import CatalogReader, Record
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
@@ -131,9 +132,10 @@ def parameters(
     return result
 
 
-def make_sequence(ctx: DdlContext, schema: tuple[str, int], name: str, wanted: Parameters) -> RelationDesc:
+def make_sequence(
+    ctx: DdlContext, schema: tuple[str, int], name: str, wanted: Parameters, persistence: str
+) -> RelationDesc:
     """The relation, its row and its pg_sequence row."""
-    persistence = "t" if schema[0].startswith("pg_temp_") else "p"
     desc = create_relation(ctx, schema, name, "S", _COLUMNS, persistence=persistence)
     ctx.storage.table(desc).insert(ctx.txn, (wanted.start, 0, False))
     ctx.txn.cid += 1
@@ -160,7 +162,7 @@ def create_owned_sequence(
     serial = f'serial column "{table.name}.{column.name}"'
     ctx.notice(f'{statement} will create implicit sequence "{name}" for {serial}', severity="DEBUG1")
     wanted = parameters(ctx, options, column.type, None)
-    made = make_sequence(ctx, (table.schema, table.namespace), name, wanted)
+    made = make_sequence(ctx, (table.schema, table.namespace), name, wanted, table.persistence)
     ctx.depend((CLASS_RELATION, made.oid, 0), (CLASS_RELATION, table.oid, column.attno), "i" if identity else "a")
     if made.owner != table.owner:
         give_relation(ctx, made, table.owner)
@@ -197,7 +199,8 @@ def create_sequence(ctx: DdlContext, node: ast.CreateSeqStmt) -> str:
     if node.if_not_exists and ctx.view.layer.relation_oid(schema[1], name) is not None:
         ctx.notice(f'relation "{name}" already exists, skipping', sqlstate="42P07")
         return "CREATE SEQUENCE"
-    desc = make_sequence(ctx, schema, name, parameters(ctx, node.options, None, None))
+    wanted = parameters(ctx, node.options, None, None)
+    desc = make_sequence(ctx, schema, name, wanted, persistence_of(schema, node.sequence))
     _owner(ctx, desc, next((option for option in node.options or () if option.defname == "owned_by"), None))
     return "CREATE SEQUENCE"
 

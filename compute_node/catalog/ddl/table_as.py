@@ -18,6 +18,7 @@ from compute_node.catalog.ddl.create_table import check_tablespace
 from compute_node.catalog.ddl.expressions import named_objects
 from compute_node.catalog.ddl.objects import query_columns, store_query, view_text
 from compute_node.catalog.ddl.on_commit import check_on_commit, remember
+from compute_node.catalog.ddl.persistence import persistence_of
 from compute_node.catalog.ddl.relation import class_record, create_relation, relation
 from compute_node.catalog.ddl.toast import ensure_toast
 from compute_node.catalog.permissions import check_required
@@ -85,7 +86,7 @@ def create_table_as(ctx: DdlContext, node: ast.CreateTableAsStmt) -> str:
         name,
         "m" if is_view else "r",
         columns,
-        persistence="t" if schema[0].startswith("pg_temp_") else "p",
+        persistence=persistence_of(schema, into.rel),
         options=options_of(TABLE, into.options) or None,
     )
     desc = ensure_toast(ctx, desc.oid, options_of(TOAST, into.options))

@@ -9,7 +9,7 @@ from aurora.datum import Datum
 from aurora.errors import UndefinedColumn, UndefinedTable
 from compute_node.catalog.functions import routines
 from compute_node.catalog.functions.call import Call, quote_identifier
-from compute_node.catalog.functions.names import regclass_in
+from compute_node.catalog.functions.names import class_name, regclass_in
 from compute_node.catalog.functions.partitions import shown_bound
 from compute_node.catalog.routines import split_texts
 from compute_node.catalog.rows import Record
@@ -149,7 +149,7 @@ def _class_text(call: Call, table: RelationDesc, index: IndexDesc, place: int) -
     if default is not None and default.oid == index.operator_classes[place] and not given:
         return ""
     found = call.view.operator_class(index.operator_classes[place])
-    return "" if found is None else f" {quote_identifier(found.name)}{shown}"
+    return "" if found is None else f" {class_name(call.view, found)}{shown}"
 
 
 def get_indexdef(call: Call, oid: int, column: int = 0, pretty: bool = False) -> str | None:
@@ -311,10 +311,10 @@ def statistics_columns(call: Call, oid: int) -> str | None:
 
 def _statistics_text(call: Call, desc: RelationDesc, text: str) -> str:
     """An expression: a function's call alone needs no parentheses."""
-    shown = _shown(call, desc, text)
     node = analyze_stored(call.view, desc, text, "STATISTICS", session=call.session)
+    shown = deparse_pretty(node, call.view, desc, call.session.env)
     is_call = isinstance(node, Expressed) and not node.operator and node.display not in ("cast", "coercion")
-    return shown if is_call or shown.startswith("(") else f"({shown})"
+    return shown if is_call else f"({shown})"
 
 
 def statistics_definition(call: Call, oid: int) -> str | None:
@@ -336,7 +336,7 @@ def statistics_expressions(call: Call, oid: int) -> list[str] | None:
     desc = None if row is None else call.view.relation(row.stxrelid)
     if row is None or desc is None or row.stxexprs is None:
         return None
-    return [_shown(call, desc, text) for text in split_texts(row.stxexprs)]
+    return [_shown(call, desc, text, True) for text in split_texts(row.stxexprs)]
 
 
 def obj_description(call: Call, oid: int, catalog: str | None = None) -> str | None:

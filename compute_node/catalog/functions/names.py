@@ -30,9 +30,10 @@ from compute_node.catalog.functions.signatures import split_signature
 from compute_node.catalog.rows import Record
 from compute_node.hub import HUB
 from compute_node.sql.analyze.typenames import resolve_type_name
+from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.parse import parse
 from compute_node.types.collation.icu_ import actual_version
-from compute_node.types.registry import Function, Operator
+from compute_node.types.registry import Function, Operator, OperatorClass
 
 _PART = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^\s".][^\s.]*))\s*')
 _UPPER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
@@ -428,6 +429,12 @@ def _in_path(catalog: str, column: str) -> Callable[[Call, int], bool | None]:
         return call.view.layer.namespace_name(getattr(record, column)) in call.view.search_path
 
     return visible
+
+
+def class_name(view: CatalogView, found: OperatorClass) -> str:
+    """An operator class, with its schema where that is not on the search path."""
+    name, schema = quote_identifier(found.name), view.namespace_name(found.namespace)
+    return name if schema in view.search_path else f"{quote_identifier(schema)}.{name}"
 
 
 def search_path_schemas(call: Call, include_implicit: bool) -> list[str]:

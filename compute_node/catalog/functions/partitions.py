@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from aurora.datum import Datum, Row
 from aurora.errors import InternalError, InvalidParameterValue, NotSupported
 from compute_node.catalog.functions.call import Call, quote_identifier
+from compute_node.catalog.functions.names import class_name
 from compute_node.relations.access_methods import BTREE, HASH
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.partitions import HASH as BY_HASH
@@ -100,7 +101,7 @@ def key_column_texts(view: CatalogView, env: TypeEnv, desc: RelationDesc) -> lis
         default = view.default_operator_class(kind, method.oid)
         chosen = view.operator_class(key.operator_classes[place])
         if chosen is not None and (default is None or default.oid != chosen.oid):
-            text += f" {quote_identifier(chosen.name)}"
+            text += f" {class_name(view, chosen)}"
         found.append(text)
     return found
 

@@ -17,6 +17,7 @@ from aurora.errors import (
     WrongObjectType,
 )
 from aurora.ids import RelFile
+from compute_node.catalog.foreign_keys import parts_of
 from compute_node.catalog.functions import addresses, advisory
 from compute_node.catalog.functions.advisory import TWO_NUMBERS
 from compute_node.catalog.functions.call import Call
@@ -112,7 +113,7 @@ def filenode_relation(call: Call, tablespace: int, relfile: int) -> int | None:
     if tablespace not in (0, _DEFAULT_TABLESPACE) or not relfile:
         return None
     record = call.reader.one("pg_class", relfilenode=relfile)
-    return None if record is None else int(record.oid)
+    return None if record is None or record.relpersistence == "t" else int(record.oid)
 
 
 def filepath(call: Call, oid: int) -> str | None:
@@ -467,7 +468,8 @@ def deferrable_constraints(call: Call, names: list[tuple[str | None, str]]) -> l
             if wrong is not None:
                 raise WrongObjectType(f'constraint "{name}" is not deferrable')
             if rows:
-                found += [row.oid for row in rows]
+                for row in rows:
+                    found += [row.oid, *parts_of(call.reader, row.oid)]
                 break
         else:
             shown = f"{schema}.{name}" if schema else name

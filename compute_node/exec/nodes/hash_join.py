@@ -155,8 +155,9 @@ class HashJoinNode(JoinNode):
         nulls = unit.bind((None,) * inner_width)
         tester = unit.bind(_has_null, "g")
         body = _probe_source(plan.kind, key, row, condition, self._null_aware)
-        if plan.kind in ("left", "full"):
-            body.insert(0, f"nulls = {nulls}")
+        if plan.kind in ("left", "full", "anti"):
+            # An anti join's output names no inner row, but what it calls is given one.
+            body[0:0] = [f"nulls = {nulls}", "s = nulls"]
         body.insert(0, f"paced = {unit.bind(_paced, 'g')}")
         if self._null_aware:
             body.insert(0, f"has_null = {tester}")

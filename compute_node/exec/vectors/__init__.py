@@ -12,7 +12,7 @@ that batch, with its answer or its error. Only sums of floats raise their 22003 
 | ``expressions`` | expressions to functions of a batch |
 | ``keys`` | columns to numbers of groups |
 | ``scan`` | what a scan reads, filters and gives |
-| ``project`` | filters and output over a child's batches |
+| ``project`` | conditions and output over batches |
 | ``files`` | batches in temporary files, by a hash of their keys |
 | ``states`` | aggregates over groups |
 | ``aggregate`` | one run of an aggregation |

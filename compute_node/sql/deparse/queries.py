@@ -137,7 +137,9 @@ class QueryDeparser(FromDeparser):
         if written is not None and written.terms is not None and query.set_op is not None:
             # Without what SEARCH and CYCLE add to it.
             query = Query("select", ctes=query.ctes, set_op=(*query.set_op[:2], *written.terms))
-        text += self.query(query, () if written is None else written.names) + layout.keyword("") + ")"
+        # The sides of a set operation have kept their own.
+        names = () if written is None or query.set_op is not None else written.names
+        text += self.query(query, names) + layout.keyword("") + ")"
         return text + self._search_and_cycle(item)
 
     def _search_and_cycle(self, item: CommonTable) -> str:

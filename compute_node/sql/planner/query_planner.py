@@ -381,7 +381,9 @@ class QueryPlanner:
         query = self.query
         prepared = [_decided(part) for item in where for part in self.conditions(item)]
         self.where_quals = prepared
-        trees = self._reduced(query.from_items, prepared)
+        # What a semi join asks of a row holds for each that is left.
+        asked = [part for kind, parts, _ in extra_items if kind == "semi" for part in parts]
+        trees = self._reduced(query.from_items, [*prepared, *asked])
         for strength, _, entries in query.locking:
             if any(nullable(tree) & frozenset(entries) for tree in trees):
                 shown = f"FOR {strength.upper()}"
@@ -400,8 +402,10 @@ class QueryPlanner:
         else:
             self._widths = self._needed([*needs, *rest])
         self._order = order
-        items, placed = self._flatten(trees, [*rest, *volatile] if single else rest, [item for item, _ in extra_items])
-        for _, make in extra_items:
+        items, placed = self._flatten(
+            trees, [*rest, *volatile] if single else rest, [parts for _, parts, _ in extra_items]
+        )
+        for _, _, make in extra_items:
             items.append(make())
         if not single:
             everywhere = frozenset[int]().union(*(item.relids for item in items))
@@ -771,11 +775,13 @@ class QueryPlanner:
 
     # --- sub-selects of WHERE as joins ------------------------------------------------------------------------------
 
-    def _pull_up_sublinks(self, where: list[Expr]) -> tuple[list[Expr], list[tuple[list[Expr], Callable[[], Item]]]]:
-        """The conditions that are left, and for EXISTS, NOT EXISTS and IN (their conditions, what makes a semi or anti
-        join of them)."""
+    def _pull_up_sublinks(
+        self, where: list[Expr]
+    ) -> tuple[list[Expr], list[tuple[str, list[Expr], Callable[[], Item]]]]:
+        """The conditions that are left, and for EXISTS, NOT EXISTS and IN (the kind of join that they become, its
+        conditions, what makes it)."""
         kept: list[Expr] = []
-        makers: list[tuple[list[Expr], Callable[[], Item]]] = []
+        makers: list[tuple[str, list[Expr], Callable[[], Item]]] = []
         for item in where:
             kind, link = "semi", item
             if isinstance(item, Not) and isinstance(item.argument, SubLink) and item.argument.kind == "EXISTS":
@@ -802,7 +808,7 @@ class QueryPlanner:
             trees = self._reduced(trees, parts)
             if len(trees) == 1 and isinstance(trees[0], FromItem):
                 parts += self._restrictions(parts, [trees[0].rte])
-            makers.append((parts, partial(self._semi_item, kind, trees, parts)))
+            makers.append((kind, parts, partial(self._semi_item, kind, trees, parts)))
         return kept, makers
 
     def _semi_item(self, kind: str, trees: list[FromTree], prepared: list[Expr]) -> Item:

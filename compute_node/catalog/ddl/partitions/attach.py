@@ -25,6 +25,11 @@ from compute_node.catalog.ddl.partitions.create import (
     store_bound,
     touch_below,
 )
+from compute_node.catalog.ddl.partitions.foreign_keys import (
+    inherit_foreign_keys,
+    refuse_referenced,
+    release_foreign_keys,
+)
 from compute_node.catalog.ddl.partitions.indexes import below, inherit_indexes, release_indexes
 from compute_node.catalog.ddl.relation import attribute_record, class_record, relation
 from compute_node.catalog.inheritance import descendants_of
@@ -66,6 +71,7 @@ def attach_partition(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTabl
     _as_parents(ctx, relation(ctx, table.oid))
     store_bound(ctx, relation(ctx, table.oid), desc, bound)
     inherit_indexes(ctx, table, relation(ctx, desc.oid))
+    inherit_foreign_keys(ctx, table.oid, relation(ctx, desc.oid), validate=True)
     check_partition(ctx, relation(ctx, table.oid))
     if default is not None:
         check_default(ctx, relation(ctx, desc.oid), relation(ctx, default.oid), attached=True)
@@ -121,12 +127,14 @@ def detach_partition(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTabl
     table = _named(ctx, node.name)
     if table.oid not in desc.children:
         raise UndefinedTable(f'relation "{table.name}" is not a partition of relation "{desc.name}"')
+    refuse_referenced(ctx, table)
     is_default = table.bound is not None and table.bound.is_default
     unlink(ctx, table, desc)
     leave_parent(ctx, table, desc)
     ctx.rows.update("pg_class", class_record(ctx, table.oid), relispartition=False, relpartbound=None)
     if is_default:
         set_default_partition(ctx, desc, 0)
+    release_foreign_keys(ctx, relation(ctx, table.oid))
     release_indexes(ctx, table)
     touch_below(ctx, table)
 

@@ -20,9 +20,9 @@ from aurora.errors import (
     UndefinedTable,
 )
 from compute_node.catalog.ddl.context import CLASS_CONSTRAINT, CLASS_RELATION, DdlContext
+from compute_node.catalog.ddl.foreign_key_rows import record_of
 from compute_node.catalog.ddl.indexes import copy_index
 from compute_node.catalog.ddl.relation import class_record, relation
-from compute_node.catalog.rows import Record
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.sql.partitioning import key_of
 from compute_node.txn.locks import ACCESS_EXCLUSIVE
@@ -55,10 +55,17 @@ def below(ctx: DdlContext, desc: RelationDesc) -> Iterator[RelationDesc]:
         yield from below(ctx, child)
 
 
-def spread(ctx: DdlContext, table: RelationDesc, index: IndexDesc) -> None:
-    """A new index of a partitioned table: each partition gets its part."""
-    for oid in table.children:
-        ensure(ctx, relation(ctx, oid), table, index)
+def spread(ctx: DdlContext, table: RelationDesc, index: IndexDesc) -> bool:
+    """A new index of a partitioned table: each partition gets its part. Whether it is valid: it is not where a part is
+    an index ON ONLY a partition."""
+    parts = [ensure(ctx, relation(ctx, oid), table, index, also_invalid=True) for oid in table.children]
+    if not all(parts):
+        record = ctx.rows.one("pg_index", indexrelid=index.oid)
+        if record is None:
+            raise InvariantViolation(f"pg_index has no row {index.oid}")
+        ctx.rows.update("pg_index", record, indisvalid=False)
+        ctx.changes.touch(index.oid, table.oid)
+    return all(parts)
 
 
 def inherit_indexes(ctx: DdlContext, child: RelationDesc, parent: RelationDesc) -> None:
@@ -67,18 +74,21 @@ def inherit_indexes(ctx: DdlContext, child: RelationDesc, parent: RelationDesc) 
         ensure(ctx, relation(ctx, child.oid), parent, index)
 
 
-def ensure(ctx: DdlContext, child: RelationDesc, parent: RelationDesc, index: IndexDesc) -> None:
-    """The part of a parent's index that is for one partition: an index of its own that is alike, or a new one."""
+def ensure(
+    ctx: DdlContext, child: RelationDesc, parent: RelationDesc, index: IndexDesc, *, also_invalid: bool = False
+) -> bool:
+    """The part of a parent's index that is for one partition: an index of its own that is alike, or a new one. Whether
+    it is valid."""
     for own in child.indexes:
-        if _is_free(ctx, own) and is_alike(child, own, parent, index) and (own.constraint or not index.constraint):
+        usable = (own.valid or also_invalid) and (own.constraint or not index.constraint)
+        if usable and _is_free(ctx, own) and is_alike(child, own, parent, index):
             attach(ctx, child, own, index)
-            return
+            return own.valid
     made = copy_index(ctx, child, parent, index)
     if made.constraint:
-        ctx.rows.update("pg_constraint", _constraint(ctx, made.constraint), connoinherit=False)
+        ctx.rows.update("pg_constraint", record_of(ctx, made.constraint), connoinherit=False)
     attach(ctx, relation(ctx, child.oid), made, index)
-    if child.is_partitioned:
-        spread(ctx, relation(ctx, child.oid), made)
+    return spread(ctx, relation(ctx, child.oid), made) if child.is_partitioned else True
 
 
 def _is_free(ctx: DdlContext, index: IndexDesc) -> bool:
@@ -97,7 +107,6 @@ def is_alike(child: RelationDesc, own: IndexDesc, parent: RelationDesc, index: I
         and names(child, own.columns) == names(parent, index.columns)
         and names(child, own.included) == names(parent, index.included)
         and (own.expressions, own.predicate) == (index.expressions, index.predicate)
-        and own.valid
     )
 
 
@@ -110,7 +119,7 @@ def attach(ctx: DdlContext, table: RelationDesc, own: IndexDesc, index: IndexDes
         ctx.rows.update("pg_class", record, relhassubclass=True)
     _tie(ctx, (CLASS_RELATION, own.oid, 0), (CLASS_RELATION, index.oid, 0), table)
     if index.constraint and own.constraint:
-        found = _constraint(ctx, own.constraint)
+        found = record_of(ctx, own.constraint)
         ctx.rows.update(
             "pg_constraint", found, conislocal=False, coninhcount=found.coninhcount + 1, conparentid=index.constraint
         )
@@ -121,13 +130,6 @@ def attach(ctx: DdlContext, table: RelationDesc, own: IndexDesc, index: IndexDes
 def _tie(ctx: DdlContext, own: tuple[int, int, int], above: tuple[int, int, int], table: RelationDesc) -> None:
     ctx.depend(own, above, "P")
     ctx.depend(own, (CLASS_RELATION, table.oid, 0), "S")
-
-
-def _constraint(ctx: DdlContext, oid: int) -> Record:
-    found = ctx.rows.one("pg_constraint", oid=oid)
-    if found is None:
-        raise InvariantViolation(f"pg_constraint has no row {oid}")
-    return found
 
 
 def release_indexes(ctx: DdlContext, table: RelationDesc) -> None:
@@ -142,7 +144,7 @@ def release_indexes(ctx: DdlContext, table: RelationDesc) -> None:
         ctx.rows.update("pg_class", class_record(ctx, own.oid), relispartition=False)
         _untie(ctx, CLASS_RELATION, own.oid)
         if own.constraint:
-            found = _constraint(ctx, own.constraint)
+            found = record_of(ctx, own.constraint)
             if found.conparentid:
                 ctx.rows.update("pg_constraint", found, conislocal=True, coninhcount=0, conparentid=0)
                 _untie(ctx, CLASS_CONSTRAINT, own.constraint)
