@@ -439,7 +439,7 @@ def drop_rules(ctx: DdlContext, node: ast.DropStmt) -> str:
             ctx.notice(f'rule "{names[-1]}" for relation "{desc.name}" does not exist, skipping')
             continue
         find_rule(ctx, desc, names[-1])
-        ctx.check_owner(desc, "relation" if desc.kind not in "rpv" else None)
+        ctx.check_owner(desc, "relation")
         ctx.lock(desc, ACCESS_EXCLUSIVE)
         record = find_rule(ctx, desc, names[-1])
         if desc.oid < FIRST_NORMAL_OID:
