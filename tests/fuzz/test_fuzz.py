@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -57,6 +60,13 @@ def test_each_job_has_all_kinds(jobs: int) -> None:
     for share in shares:
         assert len(share) >= len(cases) // jobs - len(KINDS)
         assert {number % len(KINDS) for number in share} == set(range(len(KINDS)))
+
+
+def test_jobs_are_processes_of_the_command() -> None:
+    command = [sys.executable, "-m", "tests.fuzz", "--queries", "1", "--seed", "7", "--case", "1", "--jobs", "2"]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=Path(__file__).parents[2])
+    assert told.returncode == 0, told.stderr
+    assert told.stdout.startswith("50 queries over 1 sets of tables")
 
 
 def test_answers_are_compared() -> None:
