@@ -27,6 +27,7 @@ from tests.fuzz.oracles import (
     counted,
     parts,
     same_rows,
+    with_flags_of_nulls,
 )
 from tests.fuzz.queries import Queries, Select, ViewQueries
 from tests.fuzz.scalars import SCALARS, TYPES_MADE, quoted
@@ -206,6 +207,8 @@ def _query(choice: Choice, case: Case) -> Outcome:
     sets = case.settings(choice) if choice.chance(60 if case.kind is BULK else 30) else []
     own = _with_settings(case.servers.own, sets, query.text, binary)
     other = _elsewhere(case, own, lambda server: ask(server, query.text, binary))
+    if binary:
+        other = with_flags_of_nulls(other)
     return Outcome([*sets, query.text], _ordered("PostgreSQL", query.is_ordered), own, other)
 
 
