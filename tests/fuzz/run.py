@@ -146,24 +146,32 @@ class Servers:
 
 
 @contextmanager
+def _unhurried(connections: Sequence[Connection]) -> Iterator[None]:
+    """Statements of the body have no timeout: one that ends while it commits closes the connection (08007)."""
+    for connection in connections:
+        connection.execute("SET statement_timeout = 0")
+    yield
+    for connection in connections:
+        connection.execute("RESET statement_timeout")
+
+
+@contextmanager
 def made(servers: Servers, tables: Sequence[Table]) -> Iterator[Outcome | None]:
     """The tables on each server, as long as it lasts; a statement that one of them refuses is a difference."""
     refused: Outcome | None = None
     try:
-        for connection in servers.both():
-            connection.execute("SET statement_timeout = 0")
-        for table in tables:
-            for each in table.statements:
-                answers = [ask(connection, each) for connection in servers.both()]
-                if refused is None and not same_rows(answers[0], answers[-1], True):
-                    refused = Outcome([each], "tables", answers[0], answers[-1])
-        for connection in servers.both():
-            connection.execute("RESET statement_timeout")
+        with _unhurried(servers.both()):
+            for table in tables:
+                for each in table.statements:
+                    answers = [ask(connection, each) for connection in servers.both()]
+                    if refused is None and not same_rows(answers[0], answers[-1], True):
+                        refused = Outcome([each], "tables", answers[0], answers[-1])
         yield refused
     finally:
-        for connection in servers.both():
-            for table in tables:
-                connection.execute(f"DROP TABLE IF EXISTS {table.name}")
+        with _unhurried(servers.both()):
+            for connection in servers.both():
+                for table in tables:
+                    connection.execute(f"DROP TABLE IF EXISTS {table.name}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,16 +364,16 @@ def _view(choice: Choice, case: Case) -> Outcome:
     told = ask(servers.own, f"EXPLAIN (VERBOSE) {text}")
     if told.error and not own.error:
         return Outcome([f"EXPLAIN (VERBOSE) {text}"], way, told, replace(own, rows=[]))
-    made_view = ask(servers.own, f"CREATE VIEW v AS {text}")
-    if own.error or made_view.error:
-        ask(servers.own, "DROP VIEW IF EXISTS v")
-        refused = own if made_view.is_late else replace(made_view, rows=own.rows, columns=own.columns)
-        return Outcome([text, f"CREATE VIEW v AS {text}"], way, own, refused)
+    with _unhurried([servers.own]):
+        made_view = ask(servers.own, f"CREATE VIEW v AS {text}")
+    if made_view.error:
+        return Outcome([text, f"CREATE VIEW v AS {text}"], way, own, made_view)
     try:
         definition = ask(servers.own, "SELECT pg_get_viewdef('v'::regclass)").rows[0][0].decode().rstrip(";")
         other = ask(servers.own, definition)
     finally:
-        servers.own.execute("DROP VIEW v")
+        with _unhurried([servers.own]):
+            servers.own.execute("DROP VIEW v")
     return Outcome([text, f"-- the view's definition\n{definition}"], way, own, other)
 
 
