@@ -17,6 +17,7 @@ from tests.fuzz.bulk import BULK_SETTINGS, BulkQueries, bulk_tables
 from tests.fuzz.changes import change
 from tests.fuzz.choice import Choice, drawn_again, drawn_from
 from tests.fuzz.composed import ordered, statement
+from tests.fuzz.documented import documented
 from tests.fuzz.oracles import (
     OWN_SETTINGS,
     Answer,
@@ -110,6 +111,8 @@ class Tally:
     late_at: list[str] = field(default_factory=list)
     """Where both kinds of late ones are: seed, case, query"""
     told: dict[str, int] = field(default_factory=dict)
+    documented: dict[str, int] = field(default_factory=dict)
+    """Differences that are lines of docs/differences.md: how many of each"""
     differences: int = 0
     known: set[str] = field(default_factory=set)
     """Messages of differences"""
@@ -121,8 +124,9 @@ class Tally:
             if isinstance(one, int):
                 setattr(self, each.name, one + more)
         self.late_at += other.late_at
-        for told, count in other.told.items():
-            self.told[told] = self.told.get(told, 0) + count
+        for own, more in ((self.told, other.told), (self.documented, other.documented)):
+            for told, count in more.items():
+                own[told] = own.get(told, 0) + count
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +208,10 @@ def check(choice: Choice, case: Case, tally: Tally) -> Outcome | None:
     tally.late_elsewhere += outcome.other.is_late and not outcome.own.is_late
     internal = outcome.own.error.startswith("XX")
     if internal or not same_rows(outcome.own, outcome.other, outcome.way.endswith(": in order")):
-        return outcome
+        reason = documented(outcome.own, outcome.other)
+        if reason is None:
+            return outcome
+        tally.documented[reason] = tally.documented.get(reason, 0) + 1
     return None
 
 

@@ -14,6 +14,7 @@ import aurora
 from tests.fuzz import run
 from tests.fuzz.choice import Choice, drawn_again, drawn_from
 from tests.fuzz.composed import statement
+from tests.fuzz.documented import documented
 from tests.fuzz.oracles import Answer, same_rows, with_flags_of_nulls
 from tests.fuzz.queries import Queries
 from tests.fuzz.run import KINDS, Case, Difference, Outcome, Servers, Tally, cases_of, connect, fuzz
@@ -91,6 +92,17 @@ def test_an_array_has_nulls_if_one_is_in_it() -> None:
     assert told.rows == [(head + whole, head), (without + elements, None), (None, None)]
     unsaid = Answer([(without + whole, None)], columns)
     assert with_flags_of_nulls(unsaid) == unsaid
+
+
+def test_only_what_the_docs_list_is_documented() -> None:
+    rows = Answer([(b"1",)])
+    long_key = Answer([], error='54000 index row size 31528 exceeds btree version 4 maximum 2704 for index "t1_i0"')
+    line = documented(long_key, rows)
+    assert line is not None
+    assert f"| {line} |" in (Path(__file__).parents[2] / "docs" / "differences.md").read_text()
+    assert documented(long_key, Answer([], error="22012 division by zero")) is None
+    assert documented(rows, long_key) is None
+    assert documented(Answer([], error="54000 too many"), rows) is None
 
 
 @pytest.mark.parametrize("drawn", [0, 99])
