@@ -223,7 +223,7 @@ def _query(choice: Choice, case: Case) -> Outcome:
     own = _with_settings(case.servers.own, sets, query.text, binary)
     other = _elsewhere(case, own, lambda server: ask(server, query.text, binary))
     if binary:
-        other = with_flags_of_nulls(other)
+        other = with_flags_of_nulls(other, query.types)
     return Outcome([*sets, query.text], _ordered("PostgreSQL", query.is_ordered), own, other)
 
 
@@ -303,9 +303,15 @@ _COPY_FORMS += (" (FORMAT binary)", " (DELIMITER '|', NULL '')")
 
 def _copy(choice: Choice, case: Case) -> Outcome:
     query = case.statement(choice)
-    text = f"COPY ({query.text}) TO STDOUT{choice.of(_COPY_FORMS)}"
+    form = choice.of(_COPY_FORMS)
+    if "binary" in form and "pair[]" in query.types:
+        # See ``_query``.
+        form = ""
+    text = f"COPY ({query.text}) TO STDOUT{form}"
     own = copied(case.servers.own, text)
     other = _elsewhere(case, own, lambda server: copied(server, text))
+    if "binary" in form:
+        other = with_flags_of_nulls(other, query.types)
     return Outcome([text], _ordered("copy", query.is_ordered), own, other)
 
 
