@@ -33,6 +33,7 @@ STAGES = (
     "access",
     "replica",
     "exec",
+    "extensions",
     "session",
     "catalog",
     "wire",
