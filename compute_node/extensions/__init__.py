@@ -14,6 +14,7 @@ from typing import Final
 _MODULES: Final = (
     "uuid_ossp",
     "pgcrypto",
+    "citext",
 )
 """the modules of the folders, by their names below this package"""
 

@@ -17,6 +17,8 @@ LIBRARY: Final[dict[tuple[str, int], Function]] = {}
 """(symbol, number of arguments) → its code"""
 BASE_TYPES: Final[dict[str, PgType]] = {}
 """symbol of an input function → the type that it reads: its codec, order and forms, whatever its name and OID"""
+ORDERS: Final[dict[str, str]] = {}
+"""symbol of a B-tree's comparison → the one that has the same order and is the default class's"""
 
 _ANY: Final = 0
 

@@ -8,6 +8,7 @@ from typing import Any
 from pglast import ast, enums
 
 from aurora.errors import (
+    InsufficientPrivilege,
     InvalidObjectDefinition,
     InvalidParameterValue,
     NotSupported,
@@ -190,6 +191,9 @@ def _move(ctx: DdlContext, extension_row: Record, class_oid: int, oid: int, name
     record = ctx.rows.one(catalog, oid=oid)
     if record is None:
         raise UndefinedObject(f"object {oid} of {catalog} does not exist")
+    if not ctx.owns(getattr(record, column.replace("namespace", "owner"))):
+        noun, _, name = describe(ctx, (class_oid, oid, 0)).partition(" ")
+        raise InsufficientPrivilege(f"must be owner of {noun} {name.partition('(')[0]}")
     if getattr(record, column) != extension_row.extnamespace:
         raise NotSupported(
             f'extension "{extension_row.extname}" does not support SET SCHEMA',
