@@ -15,6 +15,8 @@ _MODULES: Final = (
     "uuid_ossp",
     "pgcrypto",
     "citext",
+    "fuzzystrmatch",
+    "unaccent",
 )
 """the modules of the folders, by their names below this package"""
 

@@ -12,6 +12,8 @@ from typing import Any, Final
 from aurora.datum import Datum
 from aurora.errors import InvariantViolation, NotSupported
 from compute_node.types.registry import Function, FunctionContext, PgType
+from compute_node.types.textsearch.dictionaries import Dictionary, Find
+from compute_node.types.textsearch.templates import Options
 
 LIBRARY: Final[dict[tuple[str, int], Function]] = {}
 """(symbol, number of arguments) → its code"""
@@ -19,6 +21,8 @@ BASE_TYPES: Final[dict[str, PgType]] = {}
 """symbol of an input function → the type that it reads: its codec, order and forms, whatever its name and OID"""
 ORDERS: Final[dict[str, str]] = {}
 """symbol of a B-tree's comparison → the one that has the same order and is the default class's"""
+TEMPLATES: Final[dict[str, Callable[[Options, Find], Dictionary]]] = {}
+"""symbol of a text search template's LEXIZE function → what makes a dictionary of its options"""
 
 _ANY: Final = 0
 
