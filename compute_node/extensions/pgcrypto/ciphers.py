@@ -61,7 +61,7 @@ def _parsed(text: str) -> _Wanted:
     return _Wanted(algorithm, mode or "cbc", padding == "pkcs")
 
 
-def _cipher(wanted: _Wanted, key: bytes, iv: bytes, what: str) -> Cipher[modes.Mode]:
+def _cipher(wanted: _Wanted, key: bytes, iv: bytes, what: str) -> Cipher[modes.CBC] | Cipher[modes.ECB]:
     algorithm = wanted.algorithm
     if algorithm is _BLOWFISH and len(key) > _BLOWFISH_KEY_BYTES_MAX:
         raise _failed(what, "Key was too big")
@@ -70,8 +70,8 @@ def _cipher(wanted: _Wanted, key: bytes, iv: bytes, what: str) -> Cipher[modes.M
     length = next((each for each in algorithm.key_bytes if len(key) <= each), algorithm.key_bytes[-1])
     whole = key[:length].ljust(length, b"\0")
     start = iv[: algorithm.block_bytes].ljust(algorithm.block_bytes, b"\0")
-    mode: modes.Mode = modes.CBC(start) if wanted.mode == "cbc" else modes.ECB()
-    return Cipher(AES(whole) if algorithm is _AES else TripleDES(whole), mode)
+    block = AES(whole) if algorithm is _AES else TripleDES(whole)
+    return Cipher(block, modes.CBC(start)) if wanted.mode == "cbc" else Cipher(block, modes.ECB())
 
 
 def _failed(what: str, why: str) -> SqlError:

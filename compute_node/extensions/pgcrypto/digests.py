@@ -24,7 +24,7 @@ _RANDOM_BYTES_MAX: Final = 1024
 _PIECE_BYTES: Final = 1 << 22
 
 
-def _algorithm(name: str) -> Callable[[bytes], Any]:
+def _algorithm(name: str) -> Callable[..., Any]:
     lowered = name.lower()
     if lowered in _OLD:
         raise InvalidParameterValue(f'Cannot use "{lowered}": Cipher cannot be initialized')
