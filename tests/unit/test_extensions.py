@@ -250,7 +250,6 @@ def test_plpgsql_of_a_dump_is_passed_over_with_a_warning() -> None:
 
 
 def test_hashes_of_blowfish_are_bcrypts() -> None:
-    pytest.importorskip("bcrypt")
 
     async def test(db: Db, other: Db, server: Server) -> None:
         await db.execute("create extension pgcrypto")
