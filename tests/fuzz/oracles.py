@@ -8,9 +8,10 @@ column, is true (NoREC, Rigger and Su, ESEC/FSE 2020).
 
 from __future__ import annotations
 
+import struct
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
@@ -47,6 +48,7 @@ OWN_SETTINGS = (
 TOO_LONG = ("57014",)
 """SQLSTATEs of a query that was cut short"""
 FIRST_USER_OID = 16384
+_ARRAYS = {each.array_oid for each in psycopg.adapters.types}
 _COPY_SIGNATURE = b"PGCOPY"
 _COPY_HEADER_BYTES = 19
 Connection = psycopg.Connection[Any]
@@ -129,6 +131,30 @@ def _answer(found: psycopg.pq.abc.PGresult | None) -> Answer:
         return Answer([(found.command_status,)])
     columns = tuple((found.fname(at), min(found.ftype(at), FIRST_USER_OID)) for at in range(found.nfields))
     return Answer(rows, columns)
+
+
+def with_flags_of_nulls(answer: Answer) -> Answer:
+    """A binary answer of PostgreSQL whose arrays say only then that they have NULLs when they have: a slice of an array
+    with NULLs says so though none of them is in it (docs/differences.md)."""
+    at = [number for number, (_, kind) in enumerate(answer.columns) if kind in _ARRAYS]
+    if not at:
+        return answer
+    rows = [tuple(_told(value) if column in at else value for column, value in enumerate(row)) for row in answer.rows]
+    return replace(answer, rows=rows)
+
+
+def _told(value: bytes | None) -> bytes | None:
+    """An array in binary: dimensions, whether there are NULLs, the elements' type, two numbers a dimension; then each
+    element's length, -1 of NULL, and its bytes."""
+    if not value:
+        return value
+    dimensions, told = struct.unpack_from("!ii", value)
+    at, has_nulls = 12 + 8 * dimensions, 0
+    while at < len(value):
+        (length,) = struct.unpack_from("!i", value, at)
+        has_nulls |= length < 0
+        at += 4 + max(0, length)
+    return value[:4] + struct.pack("!i", told & has_nulls) + value[8:]
 
 
 def same_rows(one: Answer, other: Answer, is_ordered: bool) -> bool:

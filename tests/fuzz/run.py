@@ -27,6 +27,7 @@ from tests.fuzz.oracles import (
     counted,
     parts,
     same_rows,
+    with_flags_of_nulls,
 )
 from tests.fuzz.queries import Queries, Select, ViewQueries
 from tests.fuzz.scalars import SCALARS, TYPES_MADE, quoted
@@ -103,6 +104,11 @@ class Tally:
     queries: int = 0
     errors: int = 0
     late: int = 0
+    """Cut short here, and so not compared"""
+    late_elsewhere: int = 0
+    """Cut short by PostgreSQL alone: not compared either"""
+    late_at: list[str] = field(default_factory=list)
+    """Where both kinds of late ones are: seed, case, query"""
     told: dict[str, int] = field(default_factory=dict)
     differences: int = 0
     known: set[str] = field(default_factory=set)
@@ -114,6 +120,7 @@ class Tally:
             one, more = getattr(self, each.name), getattr(other, each.name)
             if isinstance(one, int):
                 setattr(self, each.name, one + more)
+        self.late_at += other.late_at
         for told, count in other.told.items():
             self.told[told] = self.told.get(told, 0) + count
 
@@ -186,6 +193,7 @@ def check(choice: Choice, case: Case, tally: Tally) -> Outcome | None:
         tally.errors += 1
         tally.late += outcome.own.is_late
         tally.told[outcome.own.error] = tally.told.get(outcome.own.error, 0) + 1
+    tally.late_elsewhere += outcome.other.is_late and not outcome.own.is_late
     internal = outcome.own.error.startswith("XX")
     if internal or not same_rows(outcome.own, outcome.other, outcome.way.endswith(": in order")):
         return outcome
@@ -199,6 +207,8 @@ def _query(choice: Choice, case: Case) -> Outcome:
     sets = case.settings(choice) if choice.chance(60 if case.kind is BULK else 30) else []
     own = _with_settings(case.servers.own, sets, query.text, binary)
     other = _elsewhere(case, own, lambda server: ask(server, query.text, binary))
+    if binary:
+        other = with_flags_of_nulls(other)
     return Outcome([*sets, query.text], _ordered("PostgreSQL", query.is_ordered), own, other)
 
 
@@ -402,7 +412,10 @@ def one_case(
             failed.append(([], refused, -1))
         for query in range(0 if refused else queries):
             choice = Choice(drawn_from(first, number, query))
+            late = tally.late + tally.late_elsewhere
             outcome = check(choice, case, tally)
+            if tally.late + tally.late_elsewhere > late:
+                tally.late_at.append(f"{kind.name}, seed {first}, case {number}, query {query}")
             if outcome is not None and outcome.message not in tally.known:
                 tally.known.add(outcome.message)
                 failed.append((_simpler_query(case, choice.made, outcome), outcome, query))
