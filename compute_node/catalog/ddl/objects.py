@@ -26,6 +26,7 @@ from compute_node.catalog.builders import attribute_row
 from compute_node.catalog.ddl.context import CLASS_NAMESPACE, CLASS_RELATION, CLASS_REWRITE, DdlContext, cut_name
 from compute_node.catalog.ddl.create_table import check_column_type, check_type_usage
 from compute_node.catalog.ddl.expressions import expression_text, named_objects, walk
+from compute_node.catalog.ddl.extensions.members import check_replaceable
 from compute_node.catalog.ddl.foreign_keys import truncation
 from compute_node.catalog.ddl.kept_texts import checked_text, read_view
 from compute_node.catalog.ddl.ownership import check_new_owner
@@ -193,6 +194,7 @@ def create_view(ctx: DdlContext, node: ast.ViewStmt) -> str:
         desc = view.relation(existing)
         if desc is None:
             raise InvariantViolation("desc is not there")
+        check_replaceable(ctx, (CLASS_RELATION, desc.oid, 0))
         _replace_view(ctx, desc, columns)
         ctx.rows.update("pg_class", class_record(ctx, desc.oid), reloptions=options or None)
         oid = existing

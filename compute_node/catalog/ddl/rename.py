@@ -28,6 +28,7 @@ from compute_node.catalog.ddl.alter_kinds import require_kind
 from compute_node.catalog.ddl.composites import find_composite
 from compute_node.catalog.ddl.context import (
     CLASS_CONSTRAINT,
+    CLASS_EXTENSION,
     CLASS_NAMESPACE,
     CLASS_POLICY,
     CLASS_PROC,
@@ -41,6 +42,8 @@ from compute_node.catalog.ddl.database import rename_database
 from compute_node.catalog.ddl.domains import domain_constraint, rename_domain_constraint
 from compute_node.catalog.ddl.drop import range_var_of
 from compute_node.catalog.ddl.drop_objects import owned_cast
+from compute_node.catalog.ddl.extensions import alter as alter_extension
+from compute_node.catalog.ddl.extensions.find import owned_extension
 from compute_node.catalog.ddl.kept_texts import texts_follow
 from compute_node.catalog.ddl.object_kinds import KINDS as KINDS_IN_SCHEMAS
 from compute_node.catalog.ddl.policies import find_policy, rename_policy
@@ -259,6 +262,8 @@ def set_schema(ctx: DdlContext, node: ast.AlterObjectSchemaStmt) -> str:
         return set_routine_schema(ctx, node.object, node.objectType, node.newschema)
     if (plain := KINDS_IN_SCHEMAS.get(node.objectType)) is not None:
         return schema_objects.set_schema(ctx, plain, node.object, node.newschema)
+    if node.objectType == _O.OBJECT_EXTENSION:
+        return alter_extension.set_schema(ctx, node.object.sval, node.newschema)
     if node.objectType not in _RELATIONS:
         raise NotSupported("this form of ALTER ... SET SCHEMA is not supported")
     return _move_relation(ctx, node)
@@ -352,6 +357,8 @@ def comment(ctx: DdlContext, node: ast.CommentStmt) -> str:
     elif kind == _O.OBJECT_LARGEOBJECT:
         large = large_objects.lock_existing(ctx, large_objects.number_of(node.object), True)
         class_oid, oid = large_objects.CLASS, large.oid
+    elif kind == _O.OBJECT_EXTENSION:
+        class_oid, oid = CLASS_EXTENSION, owned_extension(ctx, node.object.sval).oid
     elif kind in ROUTINES:
         class_oid, oid = CLASS_PROC, owned_routine(ctx, node.object, kind).oid
     elif kind in (_O.OBJECT_DATABASE, _O.OBJECT_ROLE):
