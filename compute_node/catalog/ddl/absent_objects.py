@@ -24,7 +24,6 @@ ABSENT = {
     _T.OBJECT_TRIGGER: "trigger",
     _T.OBJECT_FOREIGN_SERVER: "server",
     _T.OBJECT_FDW: "foreign-data wrapper",
-    _T.OBJECT_PUBLICATION: "publication",
     _T.OBJECT_EVENT_TRIGGER: "event trigger",
     _T.OBJECT_FOREIGN_TABLE: "foreign table",
     _T.OBJECT_LANGUAGE: "language",

@@ -464,6 +464,10 @@ CLASS_STATISTIC_EXT: int = CATALOGS["pg_statistic_ext"].desc.oid
 CLASS_DEFAULT_ACL: int = CATALOGS["pg_default_acl"].desc.oid
 CLASS_PARAMETER_ACL: int = CATALOGS["pg_parameter_acl"].desc.oid
 CLASS_AMPROC: int = CATALOGS["pg_amproc"].desc.oid
+CLASS_PUBLICATION: int = CATALOGS["pg_publication"].desc.oid
+CLASS_PUBLICATION_REL: int = CATALOGS["pg_publication_rel"].desc.oid
+CLASS_PUBLICATION_NAMESPACE: int = CATALOGS["pg_publication_namespace"].desc.oid
+CLASS_SUBSCRIPTION: int = CATALOGS["pg_subscription"].desc.oid
 CLASS_EXTENSION: int = CATALOGS["pg_extension"].desc.oid
 
 
