@@ -99,9 +99,7 @@ def _table(reader: CatalogReader, oid: int, member: Record | None, schemas: set[
     if member is not None and member.prattrs is not None:
         return PublishedTable(oid, tuple(member.prattrs), row_filter)
     columns = sorted(
-        each.attnum
-        for each in reader.find("pg_attribute", attrelid=oid)
-        if each.attnum > 0 and not each.attisdropped and not each.attgenerated
+        each.attnum for each in reader.find("pg_attribute", attrelid=oid) if each.attnum > 0 and not each.attisdropped
     )
     return PublishedTable(oid, tuple(columns), row_filter)
 

@@ -122,11 +122,11 @@ def _options(options: Sequence[ast.DefElem] | None) -> dict[str, Datum]:
     def publish(item: ast.DefElem) -> None:
         names = split_names(option_text(item))
         if names is None:
-            raise SqlSyntaxError('invalid list syntax for "publish" option')
+            raise SqlSyntaxError('invalid list syntax in parameter "publish"')
         values.update({f"pub{change}": False for change in _CHANGES})
         for name in names:
             if name not in _CHANGES:
-                raise SqlSyntaxError(f'unrecognized "publish" value: "{name}"')
+                raise SqlSyntaxError(f'unrecognized value for publication option "publish": "{name}"')
             values[f"pub{name}"] = True
 
     def via_root(item: ast.DefElem) -> None:
@@ -146,7 +146,7 @@ def _set_options(ctx: DdlContext, publication: Record, values: dict[str, Datum])
                 continue
             for kept, what in ((member.prqual, "WHERE clause"), (member.prattrs, "column list")):
                 if kept is not None:
-                    raise ObjectNotInPrerequisiteState(
+                    raise InvalidParameterValue(
                         'cannot set parameter "publish_via_partition_root" to false for publication'
                         f' "{publication.pubname}"',
                         detail=f'The publication contains a {what} for partitioned table "{row.relname}", which is not'
@@ -349,8 +349,8 @@ def rename_publication(ctx: DdlContext, name: str, new: str) -> str:
 
 def alter_publication_owner(ctx: DdlContext, name: str, spec: ast.RoleSpec) -> str:
     """ALTER PUBLICATION … OWNER TO."""
-    found = _found(ctx, name)
-    give_publication(ctx, found, role_oid(ctx, spec))
+    owner = role_oid(ctx, spec)
+    give_publication(ctx, _found(ctx, name), owner)
     return "ALTER PUBLICATION"
 
 

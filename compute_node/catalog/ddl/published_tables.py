@@ -53,6 +53,7 @@ from compute_node.sql.expressions import (
     Relabel,
     RowCompare,
     RowExpr,
+    SubLink,
     Var,
     XmlExpr,
     children,
@@ -60,8 +61,7 @@ from compute_node.sql.expressions import (
 from compute_node.txn.locks import SHARE_UPDATE_EXCLUSIVE
 
 _PLURALS = {
-    "i": "indexes", "I": "partitioned indexes", "S": "sequences", "t": "TOAST tables", "v": "views",
-    "m": "materialized views", "c": "composite types", "f": "foreign tables",
+    "S": "sequences", "t": "TOAST tables", "v": "views", "m": "materialized views", "f": "foreign tables",
 }  # fmt: skip
 _ALLOWED = (
     And, ArrayExpr, ArrayOp, BooleanTest, Call, Case, Coalesce, CoerceTypmod, Collate, Const, DistinctTest,
@@ -101,7 +101,7 @@ class Member:
             )
         view = ctx.tracing()
         found = analyze_expression(view, self.desc, self._where, ctx.source, "PUBLICATION", ctx.session)
-        _check_filter(ctx.view, found)
+        _check_filter(ctx.view, self.desc, found)
         self._filter = found
         self.row_filter = ctx.keep(deparse_stored(found, ctx.stored_view, self.desc), view)
 
@@ -164,10 +164,7 @@ def named_tables(ctx: DdlContext, tables: Sequence[ast.PublicationTable]) -> lis
         if desc is None:
             raise InvariantViolation("a relation that is not there")
         if desc.kind in "iIc":
-            raise WrongObjectType(
-                f'cannot open relation "{desc.name}"',
-                detail=f"This operation is not supported for {_PLURALS[desc.kind]}.",
-            )
+            raise WrongObjectType(f'"{desc.name}" is {"a composite type" if desc.kind == "c" else "an index"}')
         ctx.lock(desc, SHARE_UPDATE_EXCLUSIVE)
         locked = ctx.view.relation(desc.oid)
         if locked is None:
@@ -214,18 +211,31 @@ def check_lists(publication: Record, members: Sequence[Member], has_schemas: boo
 # --- row filters ------------------------------------------------------------------------------------------------------
 
 
-def _check_filter(catalog: CatalogView, top: Expr) -> None:
+def _check_filter(catalog: CatalogView, desc: RelationDesc, top: Expr) -> None:
     """0A000 for the first part, from outside to inside, that a row filter may not have."""
     waiting = [top]
     while waiting:
         node = waiting.pop()
+        parts = list(children(node))
         detail = next((text for is_wrong, text in _RULES if is_wrong(catalog, node)), None)
+        if detail is None and any(_collation(desc, each) >= FIRST_NORMAL_OID for each in (node, *parts)):
+            # What compares by it is told of before it.
+            detail = "User-defined collations are not allowed."
         if detail is not None:
-            location = start_of(node)
+            # A sub-select begins where what is compared with it does.
+            places = [start_of(each) for each in (node, *(parts if isinstance(node, SubLink) else ()))]
+            location = min((each for each in places if each >= 0), default=-1)
             raise NotSupported(
                 "invalid publication WHERE expression", detail=detail, position=location + 1 if location >= 0 else None
             )
-        waiting += reversed(list(children(node)))
+        waiting += reversed(parts)
+
+
+def _collation(desc: RelationDesc, node: Expr) -> int:
+    """A column's, or the one that COLLATE says; 0 of anything else."""
+    if isinstance(node, Collate):
+        return node.collation
+    return desc.columns[node.attno - 1].collation if isinstance(node, Var) and node.attno > 0 else 0
 
 
 def _operators(node: Expr) -> tuple[int, ...]:
@@ -261,9 +271,5 @@ _RULES: tuple[tuple[Callable[[CatalogView, Expr], bool], str], ...] = (
     (
         lambda catalog, node: any(_is_mutable(catalog, oid) for oid in _functions(node)),
         "User-defined or built-in mutable functions are not allowed.",
-    ),
-    (
-        lambda catalog, node: isinstance(node, Collate) and node.collation >= FIRST_NORMAL_OID,
-        "User-defined collations are not allowed.",
     ),
 )

@@ -18,6 +18,7 @@ from aurora.errors import (
     DuplicateObject,
     InsufficientPrivilege,
     InvalidName,
+    InvalidObjectDefinition,
     InvalidParameterValue,
     NameTooLong,
     NotSupported,
@@ -260,11 +261,11 @@ def _merged(before: list[str], names: list[str], node: ast.AlterSubscriptionStmt
         if adds:
             before.append(name)
         elif name not in before:
-            raise SqlSyntaxError(f'publication "{name}" is not in subscription "{node.subname}"')
+            raise InvalidObjectDefinition(f'publication "{name}" is not in subscription "{node.subname}"')
         else:
             before.remove(name)
     if not before:
-        raise InvalidParameterValue("cannot drop all the publications from a subscription")
+        raise InvalidObjectDefinition("cannot drop all the publications from a subscription")
     return before
 
 
