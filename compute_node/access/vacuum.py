@@ -91,6 +91,8 @@ class Vacuum:
         finally:
             ahead.close()
         self._clean()
+        for index in table.indexes:
+            index.summarize(self._breathe, partial=False)
         free_space.write(storage, file)
         return self.stats
 
@@ -193,12 +195,13 @@ def vacuum(table: Table, freeze_all: bool = False, nap_s: float = 0.0) -> Vacuum
 
 def is_off(options: Sequence[str]) -> bool:
     """Whether ``autovacuum_enabled`` of a table's options says no."""
-    for option in options:
-        name, _, value = option.partition("=")
-        if name == "autovacuum_enabled":
-            word = value.strip().lower()
-            return word == "0" or any(len(word) >= least and full.startswith(word) for full, least in OFF_WORDS)
-    return False
+    return any(is_no(option) for option in options if option.startswith("autovacuum_enabled="))
+
+
+def is_no(option: str) -> bool:
+    """Whether a storage parameter, ``name=value``, has a value that says no."""
+    word = option.partition("=")[2].strip().lower()
+    return word == "0" or any(len(word) >= least and full.startswith(word) for full, least in OFF_WORDS)
 
 
 class AutoVacuum:
@@ -227,6 +230,7 @@ class AutoVacuum:
     def step(self) -> VacuumStats | None:
         """Vacuum the table that needs it most; None when none does."""
         self.keep()
+        self._summarize()
         for relfile in self._needy():
             table = self._table(relfile)
             stats = self._vacuum_one(table) if table is not None else None
@@ -244,6 +248,27 @@ class AutoVacuum:
                     extents.note_counters(file)
             if file.free.changed:
                 free_space.write(storage, file)
+
+    def _summarize(self) -> None:
+        """The ranges of BRIN indexes that inserts have filled, as far as nobody holds their table."""
+        storage = self._storage
+        wanted, storage.unsummarized = storage.unsummarized, {}
+        for relfile, places in wanted.items():
+            table = self._table(relfile)
+            if table is None:
+                continue
+            txn = storage.txns.begin()
+            try:
+                if not storage.locks.lock_relation(
+                    txn, table.desc.lock_id, SHARE_UPDATE_EXCLUSIVE, table.name, SKIP_LOCKED
+                ):
+                    storage.unsummarized.setdefault(relfile, set()).update(places)
+                    continue
+                for index in table.indexes:
+                    for block in sorted(block for oid, block in places if oid == index.desc.oid):
+                        index.summarize(HUB.pulse, block)
+            finally:
+                storage.txns.abort(txn)
 
     def _needy(self) -> list[int]:
         """Relation files past their threshold, those with the most dead rows first."""

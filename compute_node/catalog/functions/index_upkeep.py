@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from aurora.datum import Datum
-from aurora.errors import InsufficientPrivilege, InternalError, WrongObjectType
+from aurora.errors import (
+    InsufficientPrivilege,
+    InternalError,
+    InvariantViolation,
+    NumericValueOutOfRange,
+    ObjectNotInPrerequisiteState,
+    WrongObjectType,
+)
+from compute_node.access.brin.index import BrinIndex
 from compute_node.catalog.functions.call import Call
-from compute_node.relations.access_methods import GIN, AccessMethod
+from compute_node.relations.access_methods import BRIN, GIN, AccessMethod
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
+from compute_node.session.acting import restricted
+from compute_node.txn.locks import SHARE_UPDATE_EXCLUSIVE
 
 
 def _index(call: Call, oid: int, method: AccessMethod, shown: str) -> tuple[RelationDesc, IndexDesc]:
@@ -34,6 +45,55 @@ def clean_pending_list(call: Call, oid: int) -> int:
     return 0
 
 
+_BLOCK_MAX: Final = 2**32 - 2
+_ALL_RANGES: Final = 2**32 - 1
+
+
+def _brin_index(call: Call, oid: int) -> tuple[RelationDesc, BrinIndex]:
+    """The table, which nobody else vacuums now, and its BRIN index. Errors: 55000, XX000, 42809, 42501."""
+    if call.engine.in_recovery:
+        raise ObjectNotInPrerequisiteState(
+            "recovery is in progress", hint="BRIN control functions cannot be executed during recovery."
+        )
+    table, _ = _index(call, oid, BRIN, "BRIN")
+    storage = call.engine.storage
+    storage.locks.lock_relation(call.txn, table.lock_id, SHARE_UPDATE_EXCLUSIVE, table.name)
+    # It may have changed while the lock was waited for.
+    table, desc = _index(call, oid, BRIN, "BRIN")
+    index = storage.table(table).index(desc)
+    if not isinstance(index, BrinIndex):
+        raise InvariantViolation(f"index {desc.name} of method {desc.method} is none of BRIN")
+    return table, index
+
+
+def summarize_new_values(call: Call, oid: int) -> int:
+    """brin_summarize_new_values: how many ranges have got a summary."""
+    return summarize_range(call, oid, _ALL_RANGES)
+
+
+def summarize_range(call: Call, oid: int, block: int) -> int:
+    """brin_summarize_range: of the range with that block, if it has none. Errors: 22003."""
+    if not 0 <= block <= _ALL_RANGES:
+        raise NumericValueOutOfRange(f"block number out of range: {block}")
+    table, index = _brin_index(call, oid)
+    if not index.desc.valid:
+        return 0
+    with restricted(call.session, table.owner):
+        return index.summarize(call.session.check_interrupts, None if block == _ALL_RANGES else block)
+
+
+def desummarize_range(call: Call, oid: int, block: int) -> None:
+    """brin_desummarize_range: forget the summary of the range with that block. Errors: 22003."""
+    if not 0 <= block <= _BLOCK_MAX:
+        raise NumericValueOutOfRange(f"block number out of range: {block}")
+    _, index = _brin_index(call, oid)
+    if index.desc.valid:
+        index.desummarize(block)
+
+
 FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "gin_clean_pending_list": clean_pending_list,
+    "brin_summarize_new_values": summarize_new_values,
+    "brin_summarize_range": summarize_range,
+    "brin_desummarize_range": desummarize_range,
 }

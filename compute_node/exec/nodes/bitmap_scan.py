@@ -1,7 +1,8 @@
 """Bitmap scans: row addresses from one or several indexes, then the rows in the order of their pages.
 
 ``BitmapIndexScan``, ``BitmapAnd`` and ``BitmapOr`` hand on batches of row addresses, not rows; ``BitmapHeapScan``
-gathers them, sorts them and fetches. Where an index promises less than its condition, the condition is tested again.
+gathers them, sorts them and fetches. Slot 0 stands for all rows of a page (``compute_node/access/lossy_pages.py``).
+Where an index promises less than its condition, the condition is tested again.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aurora.datum import Datum
+from compute_node.access.lossy_pages import intersected, parts_of
 from compute_node.exec.index_keys import IndexKeys, scan_condition
 from compute_node.exec.nodes.base import Batch, Node, executes
 from compute_node.exec.nodes.table_scan import TableScanNode
@@ -21,7 +23,7 @@ from compute_node.sql import plan as pl
 from compute_node.txn.serializable import SerialSnapshot
 
 if TYPE_CHECKING:
-    from compute_node.access.table import ColumnRows
+    from compute_node.access.table import ColumnRows, Table
     from compute_node.exec.builder import Builder
     from compute_node.exec.context import ExecContext
     from compute_node.work.account import Area
@@ -84,7 +86,7 @@ class BitmapAndNode(_CombiningNode):
         area = ctx.area()
         for child in self._children:
             tids = gathered(child, ctx, area)
-            common = tids if common is None else np.intersect1d(common, tids, assume_unique=True)
+            common = tids if common is None else intersected(common, tids)
             if not len(common):
                 return
         if common is not None:
@@ -112,19 +114,32 @@ class BitmapHeapScanNode(TableScanNode):
 
     def _source(self, ctx: ExecContext) -> Iterator[Batch]:
         table = ctx.storage.table(self._relation)
-        for part in self._tids(ctx):
-            for batch in table.fetch_chains(ctx.snapshot, part, self._columns, self._want_tid):
+        for lossy, tids in parts_of(gathered(self._bitmap, ctx, ctx.area())):
+            if lossy:
+                found = table.scan_pages(ctx.snapshot, (tids >> 16).tolist(), self._columns, self._want_tid)
+            else:
+                found = self._fetched(ctx, table, tids)
+            for batch in found:
                 table.counts.fetched += len(batch)
                 yield batch
 
-    def _tids(self, ctx: ExecContext) -> Iterator[list[int]]:
-        area = ctx.area()
-        tids = gathered(self._bitmap, ctx, area)
-        for start in range(0, len(tids), FETCH_TIDS):
-            yield tids[start : start + FETCH_TIDS].tolist()
+    def _fetched(self, ctx: ExecContext, table: Table, tids: NDArray[np.int64]) -> Iterator[Batch]:
+        for part in _some(tids):
+            yield from table.fetch_chains(ctx.snapshot, part, self._columns, self._want_tid)
 
     def _column_source(self, ctx: ExecContext, attnos: tuple[int, ...], kinds: str) -> Iterator[ColumnRows]:
         table = ctx.storage.table(self._relation)
-        for found in table.fetch_columns(ctx.snapshot, self._tids(ctx), attnos, kinds):
-            table.counts.fetched += found[0]
-            yield found
+        for lossy, tids in parts_of(gathered(self._bitmap, ctx, ctx.area())):
+            if lossy:
+                found = table.page_columns(ctx.snapshot, (tids >> 16).tolist(), attnos, kinds)
+            else:
+                found = table.fetch_columns(ctx.snapshot, _some(tids), attnos, kinds)
+            for each in found:
+                table.counts.fetched += each[0]
+                yield each
+
+
+def _some(tids: NDArray[np.int64]) -> Iterator[list[int]]:
+    """Row addresses, a few at a time."""
+    for start in range(0, len(tids), FETCH_TIDS):
+        yield tids[start : start + FETCH_TIDS].tolist()
