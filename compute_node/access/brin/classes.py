@@ -145,14 +145,11 @@ def _float(key: bytes) -> float:
 
 
 def _cut_low(key: bytes) -> bytes:
-    return key if len(key) <= EDGE_BYTES_MAX else key[:EDGE_BYTES_MAX]
+    return key[:EDGE_BYTES_MAX]
 
 
 def _cut_high(key: bytes) -> bytes:
-    if len(key) <= EDGE_BYTES_MAX:
-        return key
-    following: bytes | None = next_prefix(key[:EDGE_BYTES_MAX])
-    return following or _HIGHEST
+    return key if len(key) <= EDGE_BYTES_MAX else next_prefix(key[:EDGE_BYTES_MAX]) or _HIGHEST
 
 
 def _range_test(strategy: int, low: bytes, high: bytes) -> Callable[[bytes, bytes], bool]:
@@ -193,8 +190,8 @@ class Minmax(BrinClass):
 
     def encode(self, part: Part) -> bytes:
         """See ``BrinClass``: u16 bytes of the lower edge, the edges."""
-        low, high = part
-        return _SIZE.pack(len(low)) + low + high
+        edges: tuple[bytes, bytes] = part
+        return _SIZE.pack(len(edges[0])) + edges[0] + edges[1]
 
     def decode(self, data: bytes) -> Part:
         """See ``BrinClass``."""

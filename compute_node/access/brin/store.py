@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from aurora.errors import IndexCorrupted, InvariantViolation, ProgramLimitExceeded
-from aurora.page import HEADER_BYTES, OFF_KIND, OFF_LOWER, PAGE_BYTES, PageKind
+from aurora.page import HEADER_BYTES, OFF_LOWER, PAGE_BYTES
 from compute_node.access import free_space
 from compute_node.access.brin.pages import (
     DIRECT_MAPS,
@@ -131,8 +131,13 @@ class BrinStore:
 
     # Reading
 
-    def _entries(self, block: int) -> dict[int, tuple[int, bytes]]:
-        """The entries of a summary page. May wait."""
+    def block_of(self, number: int) -> int:
+        """The page that has a range's summary, as the map says; 0: none. May wait."""
+        map_block = self._map_block(number)
+        return block_at(self._bytes(map_block), _map_offset(number)) if map_block else 0
+
+    def entries(self, block: int) -> dict[int, tuple[int, bytes]]:
+        """Of a summary page: range → (where its entry begins, its summary). May wait."""
         frame = self._frame(block)
         lsn = int(self._arena.page_lsn(frame))
         if self._page[:2] != (block, lsn):
@@ -143,11 +148,10 @@ class BrinStore:
         """A range's summary; None: it has none. May wait."""
         while True:
             waits = self._cache.waits
-            map_block = self._map_block(number)
-            block = block_at(self._bytes(map_block), _map_offset(number)) if map_block else 0
+            block = self.block_of(number)
             if not block:
                 return None
-            found = self._entries(block).get(number)
+            found = self.entries(block).get(number)
             if found is not None:
                 return found[1]
             if self._cache.waits == waits:
@@ -186,10 +190,12 @@ class BrinStore:
                 # Nothing waits from here on.
                 if block_at(self._arena.page(frames[0]), _map_offset(number)) != block:
                     continue
-                old = self._entries(block)[number] if block else None
+                old = self.entries(block)[number] if block else None
                 data = change(None if old is None else old[1])
                 if data is None:
                     return False
+                if old is not None and data == old[1]:
+                    return True
                 if len(data) + ENTRY.size > SUMMARY_BYTES_MAX:
                     raise ProgramLimitExceeded(
                         f"index row size {len(data) + ENTRY.size} exceeds maximum {SUMMARY_BYTES_MAX}"
@@ -222,7 +228,7 @@ class BrinStore:
             with self._cache.pinned(map(self._file.map.page_no, (map_block, block))) as frames:
                 if block_at(self._arena.page(frames[0]), _map_offset(number)) != block:
                     continue
-                at, data = self._entries(block)[number]
+                at, data = self.entries(block)[number]
                 with self._mtr:
                     self._replace(frames[1], at, ENTRY.size + len(data), b"")
                     self._mtr.put_u32(frames[0], _map_offset(number), 0)
@@ -281,13 +287,6 @@ class BrinStore:
         """Let the space map know of pages with room."""
         if self._file.free.loaded:
             free_space.write(self._storage, self._file)
-
-    def blocks(self) -> Iterator[tuple[int, bytes]]:
-        """The written pages, each as it is when it is read. May wait."""
-        for block in range(self._file.map.blocks):
-            page = bytes(self._bytes(block))
-            if page[OFF_KIND] != PageKind.FREE:
-                yield block, page
 
 
 def _map_offset(number: int) -> int:

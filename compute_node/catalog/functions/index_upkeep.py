@@ -27,12 +27,12 @@ def _index(call: Call, oid: int, method: AccessMethod, shown: str) -> tuple[Rela
     desc = call.view.relation(oid)
     if desc is None:
         raise InternalError(f"could not open relation with OID {oid}")
-    if desc.kind != "i":
+    if desc.kind not in ("i", "I"):
         raise WrongObjectType(f'"{desc.name}" is not an index')
     row = call.reader.one("pg_index", indexrelid=oid)
     table = None if row is None else call.view.relation(row.indrelid)
     index = None if table is None else next((each for each in table.indexes if each.oid == oid), None)
-    if table is None or index is None or index.method != method.name:
+    if desc.kind != "i" or table is None or index is None or index.method != method.name:
         raise WrongObjectType(f'"{desc.name}" is not a {shown} index')
     if not call.view.layer.rights(call.session.user_oid).owns(desc.owner):
         raise InsufficientPrivilege(f"must be owner of index {desc.name}")
@@ -82,13 +82,14 @@ def summarize_range(call: Call, oid: int, block: int) -> int:
         return index.summarize(call.session.check_interrupts, None if block == _ALL_RANGES else block)
 
 
-def desummarize_range(call: Call, oid: int, block: int) -> None:
+def desummarize_range(call: Call, oid: int, block: int) -> str:
     """brin_desummarize_range: forget the summary of the range with that block. Errors: 22003."""
     if not 0 <= block <= _BLOCK_MAX:
         raise NumericValueOutOfRange(f"block number out of range: {block}")
     _, index = _brin_index(call, oid)
     if index.desc.valid:
         index.desummarize(block)
+    return ""  # void, which is not NULL
 
 
 FUNCTIONS: dict[str, Callable[..., Datum]] = {
