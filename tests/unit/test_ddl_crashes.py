@@ -47,6 +47,8 @@ STATEMENTS = [
     "create index on t using gin ((array[n, n % 7, n % 50]))",
     "create index on t using gist (box(point(n, n % 30), point(n % 90, n)))",
     "create index on t using spgist (k)",
+    "create index on t using brin (id, k text_bloom_ops (n_distinct_per_range = 60)) with (pages_per_range = 1)",
+    "create index on t using brin (n int4_minmax_multi_ops) with (pages_per_range = 1); reindex table t",
     "alter table t add column span int4range default null, add exclude using gist (int4range(n, n + 1) with &&)",
     "alter table t add column extra int not null default (random() * 100)::int",
     "alter table t alter column n type text using n::text || 'x'",
