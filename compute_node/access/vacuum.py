@@ -58,10 +58,12 @@ class VacuumStats:
 class Vacuum:
     """One vacuum of one table; ``freeze_all`` freezes whatever is old enough to be, not only what is very old.
     ``nap_s`` is slept every few pages, so that a vacuum nobody asked for leaves the processor to those who wait; while
-    somebody waits for the table it makes haste."""
+    somebody waits for the table it makes haste. ``in_session``: the functions of indexes have a session to run in;
+    without one BRIN indexes over expressions get no summaries."""
 
-    def __init__(self, table: Table, freeze_all: bool = False, nap_s: float = 0.0) -> None:
+    def __init__(self, table: Table, freeze_all: bool = False, nap_s: float = 0.0, in_session: bool = True) -> None:
         self._nap_s = nap_s
+        self._in_session = in_session
         self._table = table
         self._storage = table.storage
         self._load = table.storage.cache.load
@@ -92,7 +94,8 @@ class Vacuum:
             ahead.close()
         self._clean()
         for index in table.indexes:
-            index.summarize(self._breathe, partial=False)
+            if self._in_session or index.keys.is_plain:
+                index.summarize(self._breathe, partial=False)
         free_space.write(storage, file)
         return self.stats
 
@@ -179,11 +182,11 @@ class Vacuum:
         self._dead = DeadRows()
 
 
-def vacuum(table: Table, freeze_all: bool = False, nap_s: float = 0.0) -> VacuumStats:
+def vacuum(table: Table, freeze_all: bool = False, nap_s: float = 0.0, in_session: bool = True) -> VacuumStats:
     """Vacuum a table; see ``Vacuum``."""
     file, storage = table.file, table.storage
     before = file.dead_rows
-    stats = Vacuum(table, freeze_all, nap_s).run()
+    stats = Vacuum(table, freeze_all, nap_s, in_session).run()
     # Those that died meanwhile are the next one's.
     file.dead_rows = max(0, file.dead_rows - before)
     file.rows = stats.rows
@@ -295,7 +298,7 @@ class AutoVacuum:
                 txn, table.desc.lock_id, SHARE_UPDATE_EXCLUSIVE, table.name, SKIP_LOCKED
             ):
                 return None
-            stats = vacuum(table, nap_s=AUTOVACUUM_NAP_S)
+            stats = vacuum(table, nap_s=AUTOVACUUM_NAP_S, in_session=False)
             stats.truncated = truncate_tail(txn, table)
             self.runs += 1
             logger.debug("autovacuum of %s: %s", table.name, stats)

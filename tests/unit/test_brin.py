@@ -280,6 +280,42 @@ def test_rows_that_come_while_a_range_is_summarized(monkeypatch: pytest.MonkeyPa
         asyncio.run(bound(seed))
 
 
+def test_a_row_that_comes_after_its_page_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is like no other: only its own entry makes the summary hold it."""
+    read, rng = brin_index.versions_of, random.Random(8)
+
+    def body() -> None:
+        table = create(make_storage(), described())
+        work(table, rng, 10, 0)
+        storage = table.storage
+        entered: list[tuple[int, int]] = []
+
+        def entering(*args: Any) -> Any:
+            rows = read(*args)
+            txn, number = storage.txns.begin(), len(entered) + 1
+            box = Box(Point(-100.0 * number, -9.0), Point(-100.0 * number - 1, -10.0))
+            entered.append((number, table.insert(txn, (-number, 50_000 + 100 * number, box, None)) >> 16))
+            storage.txns.commit(txn)
+            return rows
+
+        with monkeypatch.context() as patched:
+            patched.setattr(brin_index, "versions_of", entering)
+            for index in table.indexes:
+                size, last = index.store.pages_per_range, table.file.fresh - 1
+                index.desummarize(last)
+                assert index.summarize(HUB.pulse, last) == 1
+                assert any(block // size == last // size for _, block in entered)
+        for number, block in entered:
+            value = 50_000 + 100 * number
+            assert block in pages(table, 0, [ScanKey(0, EQUAL, -number, kind=oids.INT4)])
+            assert block in pages(table, 1, [ScanKey(0, EQUAL, value, kind=oids.INT4)])
+            assert block in pages(table, 2, [ScanKey(0, EQUAL, value, kind=oids.INT4)])
+            area = Box(Point(-100.0 * number - 0.2, -9.5), Point(-100.0 * number - 0.8, -9.8))
+            assert block in pages(table, 3, [ScanKey(0, OVERLAPS, area, kind=BOX)])
+
+    run_greenlets(body)
+
+
 def test_summaries_of_many_ranges_have_maps_and_pages_of_their_own() -> None:
     def body() -> None:
         storage = make_storage()

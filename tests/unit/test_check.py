@@ -232,7 +232,7 @@ def narrow_summary(damage: Damage) -> None:
     page[low : low + 8] = (2**63 + 3).to_bytes(8, "big")
 
 
-def forgotten_nulls(damage: Damage) -> None:
+def forgotten_values(damage: Damage) -> None:
     """The first range has no values in its first column, as far as its flags tell."""
     page, at = _summary(damage)
     page[at] = 0
@@ -317,7 +317,7 @@ DAMAGES: list[tuple[Callable[[Damage], None], str, str]] = [
     (short_item, "public.by_tags", "has an item that makes no sense"),
     (lost_place, "public.by_place", "has no entry for this row"),
     (narrow_summary, "public.g", "is not held by its range's summary in by_size"),
-    (forgotten_nulls, "public.by_size", "makes no sense"),
+    (forgotten_values, "public.by_size", "a summary of 39 bytes ends at"),
     (torn_summary, "public.by_size", "has an entry of 60000 bytes"),
     (unmapped_summary, "public.by_size", "to which the map does not lead"),
     (wrong_map, "public.g", "its range cannot be read"),

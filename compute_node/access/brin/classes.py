@@ -72,6 +72,15 @@ def _never(part: Part) -> bool:
 
 _INTEGERS: Final = frozenset((oids.INT2, oids.INT4, oids.INT8))
 _TIMES: Final = frozenset((oids.DATE, oids.TIMESTAMP, oids.TIMESTAMPTZ))
+_ALIKE: Final = (
+    _INTEGERS,
+    _TIMES,
+    frozenset((oids.FLOAT4, oids.FLOAT8)),
+    frozenset((oids.TEXT, oids.VARCHAR)),
+    frozenset((oids.TYPE_OIDS["inet"], oids.TYPE_OIDS["cidr"])),
+    frozenset((oids.BIT, oids.TYPE_OIDS["varbit"])),
+)
+"""Types whose values have keys in one order"""
 _DAY_US: Final = 86_400_000_000
 _INT8_MAX: Final = 2**63 - 1
 _DATE_ENDS: Final = (-(2**31), 2**31 - 1)
@@ -79,6 +88,10 @@ _DATE_ENDS: Final = (-(2**31), 2**31 - 1)
 
 def _integer_key(value: int) -> bytes:
     return (value + 2**63).to_bytes(8, "big")
+
+
+def _are_alike(one: int, other: int) -> bool:
+    return one == other or any(one in group and other in group for group in _ALIKE)
 
 
 class Order:
@@ -100,7 +113,10 @@ class Order:
     def condition(self, value: Datum, kind: int) -> tuple[bytes, bytes]:
         """Where a value of type ``kind`` is among the column's: between these two. A date is a moment in some time
         zone, and so is a timestamp: which, a day more to each side leaves open."""
-        if kind == self._kind or not {kind, self._kind} <= _TIMES:
+        if not _are_alike(kind, self._kind):
+            # An operator that somebody has added to the family: anything may meet it.
+            return b"", _HIGHEST
+        if kind == self._kind or kind not in _TIMES:
             key = self.key(value)
             return key, key
         low, high = (value, value) if kind != oids.DATE else self._moments(value)
@@ -310,6 +326,7 @@ class Bloom(BrinClass):
     """A Bloom filter (Bloom 1970) of the values' hashes, of the size that the class's options make it."""
 
     def __init__(self, kind: PgType, distinct: float, rate: float, pages_per_range: int) -> None:
+        self._kind = kind.root.oid
         self._hash = value_hash(kind)
         rows = ROWS_A_PAGE * pages_per_range
         wanted = -distinct * rows if distinct < 0 else distinct
@@ -339,6 +356,8 @@ class Bloom(BrinClass):
 
     def test(self, strategy: int, value: Datum, kind: int) -> Test:
         """See ``BrinClass``: equality alone."""
+        if not _are_alike(kind, self._kind):
+            return _always
         places = [(place >> 3, 1 << (place & 7)) for place in self._places(value)]
         return lambda part: all(part[at] & bit for at, bit in places)
 

@@ -183,7 +183,7 @@ class BrinIndex(IndexAccess):
 
     def _ask_for_summary(self, tid: int) -> None:
         """The first row of a range: the range before it is full, and to be summarized where that is wanted."""
-        if not self._summarizes or tid & 0xFFFF != 1:
+        if tid & 0xFFFF != 1 or not self._summarizes or not self.keys.is_plain:
             return
         block, pages = tid >> 16, self.store.pages_per_range
         if block and block % pages == 0 and self.store.find(block // pages - 1) is None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from aurora.datum import Datum
@@ -49,21 +50,30 @@ _BLOCK_MAX: Final = 2**32 - 2
 _ALL_RANGES: Final = 2**32 - 1
 
 
-def _brin_index(call: Call, oid: int) -> tuple[RelationDesc, BrinIndex]:
-    """The table, which nobody else vacuums now, and its BRIN index. Errors: 55000, XX000, 42809, 42501."""
+@contextmanager
+def _brin_index(call: Call, oid: int) -> Iterator[BrinIndex]:
+    """A BRIN index, whose table nobody else vacuums meanwhile; functions run as the table's owner. Errors: 55000,
+    XX000, 42809, 42501."""
     if call.engine.in_recovery:
         raise ObjectNotInPrerequisiteState(
             "recovery is in progress", hint="BRIN control functions cannot be executed during recovery."
         )
-    table, _ = _index(call, oid, BRIN, "BRIN")
-    storage = call.engine.storage
-    storage.locks.lock_relation(call.txn, table.lock_id, SHARE_UPDATE_EXCLUSIVE, table.name)
-    # It may have changed while the lock was waited for.
-    table, desc = _index(call, oid, BRIN, "BRIN")
-    index = storage.table(table).index(desc)
-    if not isinstance(index, BrinIndex):
-        raise InvariantViolation(f"index {desc.name} of method {desc.method} is none of BRIN")
-    return table, index
+    found, _ = _index(call, oid, BRIN, "BRIN")
+    lock_id = found.lock_id
+    storage, txn = call.engine.storage, call.txn
+    had = txn.table_locks.get(lock_id, 0) >> SHARE_UPDATE_EXCLUSIVE & 1
+    storage.locks.lock_relation(txn, lock_id, SHARE_UPDATE_EXCLUSIVE, found.name)
+    try:
+        # They may have changed while the lock was waited for.
+        table, desc = _index(call, oid, BRIN, "BRIN")
+        index = storage.table(table).index(desc)
+        if not isinstance(index, BrinIndex):
+            raise InvariantViolation(f"index {desc.name} of method {desc.method} is none of BRIN")
+        with restricted(call.session, table.owner):
+            yield index
+    finally:
+        if not had:
+            storage.locks.release_mode(txn, lock_id, SHARE_UPDATE_EXCLUSIVE)
 
 
 def summarize_new_values(call: Call, oid: int) -> int:
@@ -75,20 +85,18 @@ def summarize_range(call: Call, oid: int, block: int) -> int:
     """brin_summarize_range: of the range with that block, if it has none. Errors: 22003."""
     if not 0 <= block <= _ALL_RANGES:
         raise NumericValueOutOfRange(f"block number out of range: {block}")
-    table, index = _brin_index(call, oid)
-    if not index.desc.valid:
-        return 0
-    with restricted(call.session, table.owner):
-        return index.summarize(call.session.check_interrupts, None if block == _ALL_RANGES else block)
+    with _brin_index(call, oid) as index:
+        only = None if block == _ALL_RANGES else block
+        return index.summarize(call.session.check_interrupts, only) if index.desc.valid else 0
 
 
 def desummarize_range(call: Call, oid: int, block: int) -> str:
     """brin_desummarize_range: forget the summary of the range with that block. Errors: 22003."""
     if not 0 <= block <= _BLOCK_MAX:
         raise NumericValueOutOfRange(f"block number out of range: {block}")
-    _, index = _brin_index(call, oid)
-    if index.desc.valid:
-        index.desummarize(block)
+    with _brin_index(call, oid) as index:
+        if index.desc.valid:
+            index.desummarize(block)
     return ""  # void, which is not NULL
 
 
