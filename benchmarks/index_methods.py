@@ -1,5 +1,5 @@
-"""Builds of, inserts into and searches by GIN, GiST and SP-GiST indexes and exclusion constraints, beside PostgreSQL's:
-``python -m benchmarks.index_methods [--rows 50000] [--rounds 3] [--postgres DSN]``.
+"""Builds of, inserts into and searches by GIN, GiST, SP-GiST and BRIN indexes and exclusion constraints, beside
+PostgreSQL's: ``python -m benchmarks.index_methods [--rows 50000] [--rounds 3] [--postgres DSN]``.
 
 Ours is a cluster of processes (six storage nodes and a writer, on loopback); PostgreSQL is started too, unless ``DSN``
 names one (a table of it, ``index_methods``, is dropped). Each step runs on one server and then on the other, round
@@ -70,6 +70,8 @@ CASES = (
         "v <@ box(point({0}, {0}), point({0} + 90, {0} + 90))",
     ),
     Case("SP-GiST, texts", "text", "md5(n::text)", "spgist (v)", "v = md5('{0}')"),
+    Case("BRIN, minmax", "int", "n", "brin (v) with (pages_per_range = 8)", "v = {0}"),
+    Case("BRIN, bloom", "int", "n * 7", "brin (v int4_bloom_ops) with (pages_per_range = 8)", "v = {0} * 7"),
     Case(
         "EXCLUDE, ranges", "int4range", "int4range(n * 10, n * 10 + 10)", "gist (v WITH &&)", "v && '[{0},{0}]'", True
     ),

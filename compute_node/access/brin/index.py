@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from compute_node.work.account import Area
 
 _AUTOSUMMARIZE: Final = "autosummarize="
+KEYS_A_TURN: Final = 512
 _BATCH_PAGES = 4096
 _ADDRESS_BYTES = 8
 
@@ -154,11 +155,12 @@ class BrinIndex(IndexAccess):
                 self._ask_for_summary(tid)
                 found.setdefault(self.range_of(tid >> 16), []).append(key)
         for number, those in found.items():
-            self._widen(number, those)
-            HUB.pulse()
+            for start in range(0, len(those), KEYS_A_TURN):
+                self._widen(number, those[start : start + KEYS_A_TURN])
+                HUB.pulse()
 
     def _widen(self, number: int, keys: list[Row]) -> None:
-        """A range has more rows: its summary holds them when this returns, if it has one. May wait."""
+        """A range has more rows, a few: its summary holds them when this returns, if it has one. May wait."""
         while True:
             data = self.store.find(number)
             unfinished = self.file.unfinished.get(number)
@@ -222,6 +224,10 @@ class BrinIndex(IndexAccess):
                 found = [row if self.keys.is_plain else self.keys.of(row) for row in rows]
                 summary = self.summaries.extended(summary, [key for key in found if key is not None])
                 block += 1
+            while len(added := unfinished[number]) > KEYS_A_TURN:
+                unfinished[number] = added[KEYS_A_TURN:]
+                summary = self.summaries.extended(summary, added[:KEYS_A_TURN])
+                HUB.pulse()
 
             def finished(data: bytes | None) -> bytes | None:
                 return self.summaries.encode(self.summaries.extended(summary, unfinished[number]))
