@@ -30,7 +30,7 @@ from compute_node.catalog.ddl.foreign_key_rows import add_recheck_trigger
 from compute_node.catalog.ddl.relation import create_constraint, create_index
 from compute_node.catalog.layer import class_code, stored_key_type
 from compute_node.catalog.reloptions import class_options, index_options
-from compute_node.relations.access_methods import BRIN, BTREE, HASH, METHODS, AccessMethod
+from compute_node.relations.access_methods import BTREE, HASH, METHODS, AccessMethod
 from compute_node.relations.descriptors import Excluded, IndexDesc, RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql.analyze.coercion import is_binary_coercible
@@ -40,7 +40,7 @@ from compute_node.sql.analyze.typenames import find_collation, format_type
 from compute_node.txn.locks import SHARE
 from compute_node.types import oids
 from compute_node.types.collation import INDETERMINATE
-from compute_node.types.registry import REGISTRY, OperatorClass
+from compute_node.types.registry import OperatorClass
 
 if TYPE_CHECKING:
     from compute_node.catalog.rows import Record
@@ -115,10 +115,6 @@ def operator_class(
 def _has_code(ctx: DdlContext, kind: int, found: OperatorClass, method: AccessMethod) -> bool:
     """Whether a user's class is one that this program knows: its support functions are those of a built-in class; for
     an order (a hash), those of the type's default class, for indexes go by the type itself."""
-    if method is BRIN:
-        # Summaries of different types have the same support functions, and are in the order of the type.
-        alike = (each for each in REGISTRY.operator_classes.values() if each.method == BRIN.oid)
-        return any((each.support, each.operators) == (found.support, found.operators) for each in alike)
     if not method.strategies:
         return bool(class_code(ctx.view.layer, found.oid))
     default = ctx.view.default_operator_class(kind, method.oid)
