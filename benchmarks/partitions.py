@@ -44,7 +44,7 @@ def _copy(table: str, rows: int) -> Callable[[Connection], object]:
 def _single(table: str, rows: int) -> Callable[[Connection], object]:
     def run(connection: Connection) -> None:
         text = f"INSERT INTO {table} VALUES (%s, %s, 'one row')".encode()
-        for g in range(rows // 50):
+        for g in range(rows // 10):
             connection.execute(text, (g * 7919 % rows, g), prepare=True)
 
     return run

@@ -47,6 +47,7 @@ class ExecContext(FunctionContext):
 
     __slots__ = (
         "_account",
+        "_volatile",
         "exec_params",
         "params",
         "scratch",
@@ -72,6 +73,7 @@ class ExecContext(FunctionContext):
         self.params = params
         self.exec_params = _NO_PARAMS
         self._account: Account | None = None
+        self._volatile: VolatileContext | None = None
 
     def start(self, params: Row, exec_params: int) -> None:
         """Begin a statement that is more than a point access: fresh scratch state and execution parameters."""
@@ -129,9 +131,12 @@ class ExecContext(FunctionContext):
 
     @property
     def volatile(self) -> VolatileContext:
-        """What volatile functions with ``needs_context`` get. It is not kept: an execution that led back to itself
-        would wait for the collector, with all that hangs on it."""
-        return VolatileContext(self)
+        """What volatile functions with ``needs_context`` get, made at first need. It knows the snapshot alone: an
+        execution that led back to itself would wait for the collector, with all that hangs on it."""
+        found = self._volatile
+        if found is None or found._seen is not self.snapshot:
+            found = self._volatile = VolatileContext(self.env, self.session, self.snapshot)
+        return found
 
     def check(self) -> None:
         """At batch boundaries: raises what a cancel, a timeout or a shutdown has left for the session; lets the loop
@@ -143,13 +148,13 @@ class ExecContext(FunctionContext):
 class VolatileContext(FunctionContext):
     """What an execution passes to its volatile functions: they see the database as of each of their statements."""
 
-    __slots__ = ("_execution",)
+    __slots__ = ("_seen",)
 
-    def __init__(self, execution: ExecContext) -> None:
-        super().__init__(execution.env, execution.session)
-        self._execution = execution
+    def __init__(self, env: TypeEnv, session: SessionView, seen: Snapshot) -> None:
+        super().__init__(env, session)
+        self._seen = seen
 
     @property
     def called_with(self) -> Snapshot:
         """See ``FunctionContext``."""
-        return self._execution.snapshot
+        return self._seen

@@ -79,6 +79,12 @@ def _units(value: Interval) -> tuple[int, int, int, int, int, int, int]:
     )
 
 
+def _clock(us: int) -> str:
+    """Hours, minutes and seconds without their sign; it need not fit where the signed ones do."""
+    hours, rest = divmod(abs(us), HOUR_US)
+    return f"{hours:02}{moments.clock_text(rest)[2:]}"
+
+
 def _postgres(value: Interval) -> str:
     years, months, days, *_ = _units(value)
     parts: list[str] = []
@@ -90,7 +96,7 @@ def _postgres(value: Interval) -> str:
             negative_before = amount < 0
     if value.us or not parts:
         sign = "-" if value.us < 0 else "+" if negative_before else ""
-        parts.append(sign + moments.clock_text(abs(value.us)))
+        parts.append(sign + _clock(value.us))
     return " ".join(parts)
 
 
@@ -129,7 +135,7 @@ def _verbose(value: Interval) -> str:
 def _sql_standard(value: Interval) -> str:
     if not any(value):
         return "0"
-    clock = moments.clock_text(abs(value.us)).lstrip("0")
+    clock = _clock(value.us).lstrip("0")
     clock = clock if not clock.startswith(":") else "0" + clock
     signs = {amount > 0 for amount in value if amount}
     whole, rest = divmod(abs(value.months), 12)

@@ -1,5 +1,5 @@
 -- What statistics count of tables, indexes and functions. A flush is asked for before each look.
-create table cnt_t (a int primary key, b text);
+create table cnt_t (a int primary key, b text) with (autovacuum_enabled = off);
 create table cnt_u (a int);
 select pg_stat_force_next_flush();
 select pg_stat_reset_single_table_counters('cnt_t'::regclass), pg_stat_reset_single_table_counters('cnt_t_pkey'::regclass), pg_stat_reset_single_table_counters('cnt_u'::regclass);

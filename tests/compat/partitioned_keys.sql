@@ -295,3 +295,17 @@ select indexrelid::regclass, indisvalid from pg_index where indrelid::regclass::
 create table of_ok (a int, b int, foreign key (a, b) references ok);
 insert into of_ok values (0, 1);
 drop table of_ok, ok;
+-- TRUNCATE CASCADE empties partitions of what refers to the table, not what inherits from that
+create table tc_p (a int primary key);
+create table tc_f (a int references tc_p, b int) partition by list (b);
+create table tc_f1 partition of tc_f for values in (1) partition by list (b);
+create table tc_f11 partition of tc_f1 for values in (1);
+create table tc_i (a int references tc_p);
+create table tc_j () inherits (tc_i);
+insert into tc_p values (1);
+insert into tc_f values (1, 1);
+insert into tc_i values (1);
+insert into tc_j values (7);
+truncate tc_p cascade;
+select (select count(*) from tc_p), (select count(*) from tc_f), (select count(*) from only tc_i), (select count(*) from tc_j);
+drop table tc_p, tc_f, tc_i, tc_j;

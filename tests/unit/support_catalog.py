@@ -49,6 +49,10 @@ class Settings:
     def show(self, name: str) -> str:
         return self.values[name]
 
+    def overridden(self) -> dict[str, Any]:
+        """None was set."""
+        return {}
+
     def mark(self) -> int:
         """Nobody changes a setting here, so there is nothing to go back to."""
         return 0
@@ -78,6 +82,7 @@ class Session:
         self.several_statements = False
         self.query, self.query_start, self.statements_in_txn, self.depth, self.restricted = "", 0, 0, 0, 0
         self.plans = PlanCache()
+        self.superuser, self.space, self.statements = True, None, {}
         self.portals: dict[bytes, Any] = {}
         self.interrupt_error = None
         self.read_after_lsn = 0

@@ -269,7 +269,7 @@ class FakeIndex:
         found.sort(key=lambda version: [(item is None, item) for item in self._key(version)], reverse=backward)
         return found
 
-    def tids(self, keys: list[ScanKey], backward: bool = False) -> Iterator[list[int]]:
+    def tids(self, keys: list[ScanKey], backward: bool = False, area: Any = None) -> Iterator[list[int]]:
         found = self._found(keys, backward)
         for start in range(0, len(found), BATCH):
             yield [version.tid for version in found[start : start + BATCH]]

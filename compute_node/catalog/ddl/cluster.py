@@ -54,6 +54,8 @@ def _table(ctx: DdlContext, name: ast.RangeVar) -> RelationDesc:
     desc = ctx.find(name)
     if desc is None:
         raise InvariantViolation("desc is not there")
+    if desc.is_partitioned:
+        raise NotSupported("clustering partitioned tables is not supported")
     if desc.kind not in "rmt":
         raise WrongObjectType(f'"{desc.name}" is not a table or materialized view')
     if desc.oid in CATALOGS_BY_OID or desc.kind == "t":

@@ -260,6 +260,8 @@ def _merge_check(
         )
     ctx.notice(f'merging constraint "{record.conname}" with inherited definition')
     values: dict[str, Datum] = {"coninhcount": record.coninhcount + 1} if inherited else {"conislocal": True}
+    if desc.is_partition:
+        values["conislocal"] = False  # a partition has nothing of its own that its parent has, too
     ctx.rows.update("pg_constraint", record, **values)
     ctx.changes.touch(desc.oid)
 

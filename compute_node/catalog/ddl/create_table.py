@@ -27,7 +27,7 @@ from compute_node.catalog.ddl.column_specs import ColumnSpec
 from compute_node.catalog.ddl.constraints import add_check, add_key
 from compute_node.catalog.ddl.context import DdlContext, cut_name
 from compute_node.catalog.ddl.exclusion import add_exclusion
-from compute_node.catalog.ddl.expressions import attnos, check_text, default_text
+from compute_node.catalog.ddl.expressions import default_text
 from compute_node.catalog.ddl.foreign_keys import add_foreign_key
 from compute_node.catalog.ddl.generated_columns import depend_on_columns, generate_column
 from compute_node.catalog.ddl.identity import like_identity
@@ -39,7 +39,7 @@ from compute_node.catalog.ddl.partitions.foreign_keys import inherit_foreign_key
 from compute_node.catalog.ddl.partitions.indexes import inherit_indexes
 from compute_node.catalog.ddl.partitions.key import check_strategy, store_key
 from compute_node.catalog.ddl.persistence import persistence_of
-from compute_node.catalog.ddl.relation import create_constraint, create_relation, relation, set_default
+from compute_node.catalog.ddl.relation import create_relation, relation, set_default
 from compute_node.catalog.ddl.sequence import SERIAL_TYPES, create_owned_sequence
 from compute_node.catalog.ddl.toast import compression_letter, ensure_toast
 from compute_node.catalog.ddl.typed_tables import composite_of, set_type
@@ -305,6 +305,8 @@ def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
             add_table_constraint(ctx, desc.oid, constraint, validate=False)
     for check, column in checks:
         add_check(ctx, relation(ctx, desc.oid), check, column, validate=False)
+    for source, options in likes:
+        _copy_like_extras(ctx, desc.oid, source, options)
     for foreign, columns in [
         *((each, [spec.column.name]) for spec in specs for each in spec.foreign),
         *((each, [item.sval for item in each.fk_attrs or ()]) for each in constraints if _is_foreign(each)),
@@ -313,8 +315,6 @@ def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
     if parent is not None:
         inherit_indexes(ctx, desc, relation(ctx, parent.oid))
         inherit_foreign_keys(ctx, desc.oid, relation(ctx, parent.oid), validate=False)
-    for source, options in likes:
-        _copy_like_extras(ctx, desc.oid, source, options)
     ensure_toast(ctx, desc.oid, options_of(TOAST, node.options))
     remember(ctx, desc, node.oncommit)
     return "CREATE TABLE"
@@ -457,9 +457,15 @@ def _like_columns(ctx: DdlContext, source: RelationDesc, options: int, count: in
 def _copy_like_extras(ctx: DdlContext, oid: int, source: RelationDesc, options: int) -> None:
     """Checks and indexes of LIKE … INCLUDING; columns are matched by name."""
     if options & enums.TableLikeOption.CREATE_TABLE_LIKE_CONSTRAINTS:
+        own = {row.conname for row in ctx.rows.find("pg_constraint", conrelid=source.oid) if row.connoinherit}
         for name, text in source.checks:
-            table, node = relation(ctx, oid), parse(f"SELECT {text}")[0].node.targetList[0].val
-            create_constraint(ctx, table, name, "c", attnos(table, node), check=check_text(ctx, node, table))
+            check = ast.Constraint(
+                contype=enums.ConstrType.CONSTR_CHECK,
+                conname=name,
+                raw_expr=parse(f"SELECT {text}")[0].node.targetList[0].val,
+                is_no_inherit=name in own,
+            )
+            add_check(ctx, relation(ctx, oid), check, None, validate=False)
     if not options & enums.TableLikeOption.CREATE_TABLE_LIKE_INDEXES:
         return
     for index in source.indexes:

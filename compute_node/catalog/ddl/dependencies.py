@@ -220,6 +220,10 @@ def drop(ctx: DdlContext, targets: list[Address], *, cascade: bool, silent: bool
     taken_along: set[Address] = set()
 
     def visit(address: Address, via: Address | None, kind: str) -> None:
+        whole_of = _operator_class_of(ctx, address)
+        if via is not None and whole_of not in (None, via):
+            visit(whole_of, via, kind)
+            return
         if via is not None and kind in _TAKEN_ALONG:
             taken_along.add(address)
         whole = (address[0], address[1], 0)
@@ -275,6 +279,14 @@ def drop(ctx: DdlContext, targets: list[Address], *, cascade: bool, silent: bool
             ctx.lock(table, ACCESS_EXCLUSIVE)
     for address in order:
         _remove(ctx, address)
+
+
+def _operator_class_of(ctx: DdlContext, member: Address) -> Address | None:
+    """The class that a member of an operator family came with, and goes with."""
+    if member[0] not in (CLASS_AMOP, CLASS_AMPROC):
+        return None
+    records = ctx.rows.find("pg_depend", classid=member[0], objid=member[1])
+    return next(((each.refclassid, each.refobjid, 0) for each in records if each.deptype == "i"), None)
 
 
 _PARTS = (CLASS_RELATION, CLASS_TYPE, CLASS_PROC, CLASS_CAST, CLASS_AMOP, CLASS_AMPROC)

@@ -53,6 +53,7 @@ from compute_node.sql.expressions import (
     XmlExpr,
 )
 from compute_node.sql.expressions import walk as walk_expression
+from compute_node.sql.planner.inline import Inliner
 from compute_node.sql.required import functions_of
 from compute_node.types import oids
 from compute_node.types.oids import TYPE_OIDS
@@ -277,8 +278,9 @@ _STABLE_OUTPUT = _STABLE_INPUT - {142, oids.TIME, oids.INTERVAL, oids.TIMETZ}
 
 
 def is_immutable(view: CatalogView, node: Expr) -> bool:
-    """Whether the expression gives the same value for the same row at any time, whatever the settings."""
-    for item in walk_expression(node):
+    """Whether the expression gives the same value for the same row at any time, whatever the settings. Of a function in
+    SQL that the planner puts in its place counts what it does, not what was said of it."""
+    for item in walk_expression(Inliner(view, None).expression(node)):
         if isinstance(item, SqlValue):
             return False
         if isinstance(item, CoerceViaIO) and (item.argument.type in _STABLE_OUTPUT or item.type in _STABLE_INPUT):

@@ -8,7 +8,6 @@ ALTER TABLE, chapter 5.4.5.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import NamedTuple
 
 from pglast import ast
@@ -43,6 +42,7 @@ from compute_node.catalog.ddl.foreign_key_rows import (
     store,
 )
 from compute_node.catalog.ddl.partitions.foreign_keys import add_actions, add_checks
+from compute_node.catalog.ddl.partitions.indexes import below
 from compute_node.catalog.ddl.relation import relation
 from compute_node.catalog.foreign_keys import foreign_key, parts_of
 from compute_node.catalog.permissions import denied_relation
@@ -345,13 +345,11 @@ def truncation(ctx: DdlContext, tables: list[RelationDesc], cascade: bool) -> li
                     detail=f'Table "{other.name}" references "{desc.name}".',
                     hint=f'Truncate table "{other.name}" at the same time, or use TRUNCATE ... CASCADE.',
                 )
-            ctx.notice(f'truncate cascades to table "{other.name}"')
-            name = ast.RangeVar(schemaname=other.schema, relname=other.name, inh=True, relpersistence="p")
-            found[key.table] = ctx.truncatable(name)
-            waiting.append(found[key.table])
-            for part in ctx.lock_descendants(other, partial(ctx.lock, mode=ACCESS_EXCLUSIVE)):
-                if part.oid not in found:
-                    ctx.notice(f'truncate cascades to table "{part.name}"')
-                    found[part.oid] = part
-                    waiting.append(part)
+            for each in (other, *below(ctx, other)):
+                if each.oid in found:
+                    continue
+                ctx.notice(f'truncate cascades to table "{each.name}"')
+                name = ast.RangeVar(schemaname=each.schema, relname=each.name, inh=True, relpersistence="p")
+                found[each.oid] = ctx.truncatable(name)
+                waiting.append(found[each.oid])
     return list(found.values())

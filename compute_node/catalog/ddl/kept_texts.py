@@ -1,11 +1,12 @@
 """What the catalog keeps as text calls things by their names: when a name changes, the texts follow.
 
 Such texts are the queries of views, defaults (of columns, domains and arguments), generated columns, constraints,
-expressions and predicates of indexes, and the SQL-standard bodies of functions.
+expressions and predicates of indexes, expressions of partition keys, and the SQL-standard bodies of functions.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
@@ -171,11 +172,11 @@ class _Finder:
         for class_oid, oid in sorted(self._users(objects)):
             if class_oid not in _WHERE or class_oid not in self._classes:
                 continue
-            catalog, name, columns, read = _WHERE[class_oid]
-            key = {name: oid}
-            for row in self._ctx.rows.find(catalog, **key):
-                if any(self._mentions(getattr(row, column) or "") for column in columns):
-                    yield from ((catalog, key, kept) for kept in read(self, row))
+            for catalog, name, columns, read in _WHERE[class_oid]:
+                key = {name: oid}
+                for row in self._ctx.rows.find(catalog, **key):
+                    if not columns or any(self._mentions(getattr(row, column) or "") for column in columns):
+                        yield from ((catalog, key, kept) for kept in read(self, row))
 
     def _users(self, objects: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
         found = set(objects)
@@ -252,6 +253,18 @@ class _Finder:
         if row.indpred is not None:
             yield Kept(row, "indpred", row.indrelid, self._expression(row.indpred, "INDEX", row.indrelid))
 
+    def partition_key(self, row: Record) -> Iterator[Kept]:
+        """Expressions of a partition key."""
+        if row.partexprs is None:
+            return
+        parts = json.loads(row.partexprs)
+        texts = [self._expression(text, "INDEX", row.partrelid) for text, _, _ in parts]
+
+        def again() -> str:
+            return json.dumps([[write(), kind, typmod] for write, (_, kind, typmod) in zip(texts, parts, strict=True)])
+
+        yield Kept(row, "partexprs", row.partrelid, again)
+
     def domain(self, row: Record) -> Iterator[Kept]:
         """A domain's default."""
         if row.typtype == "d" and row.typdefault is not None:
@@ -315,14 +328,19 @@ class _Finder:
         return Kept(row, "prosqlbody", row.oid, again, read, queries)
 
 
-_WHERE: dict[int, tuple[str, str, tuple[str, ...], Callable[[_Finder, Record], Iterator[Kept]]]] = {
-    CLASS_REWRITE: ("pg_rewrite", "oid", ("ev_action",), _Finder.rule),
-    CLASS_DEFAULT: ("pg_attrdef", "oid", ("adbin",), _Finder.default),
-    CLASS_CONSTRAINT: ("pg_constraint", "oid", ("conbin",), _Finder.constraint),
-    CLASS_RELATION: ("pg_index", "indexrelid", ("indexprs", "indpred"), _Finder.index),
-    CLASS_TYPE: ("pg_type", "oid", ("typdefault", "typdefaultbin"), _Finder.domain),
-    CLASS_POLICY: ("pg_policy", "oid", ("polqual", "polwithcheck"), _Finder.policy),
-    CLASS_STATISTIC_EXT: ("pg_statistic_ext", "oid", ("stxexprs",), _Finder.statistics),
-    CLASS_PROC: ("pg_proc", "oid", ("proargdefaults", "prosqlbody"), _Finder.routine),
+_Source = tuple[str, str, tuple[str, ...], Callable[[_Finder, Record], Iterator[Kept]]]
+_WHERE: dict[int, tuple[_Source, ...]] = {
+    CLASS_REWRITE: (("pg_rewrite", "oid", ("ev_action",), _Finder.rule),),
+    CLASS_DEFAULT: (("pg_attrdef", "oid", ("adbin",), _Finder.default),),
+    CLASS_CONSTRAINT: (("pg_constraint", "oid", ("conbin",), _Finder.constraint),),
+    CLASS_RELATION: (
+        ("pg_index", "indexrelid", ("indexprs", "indpred"), _Finder.index),
+        ("pg_partitioned_table", "partrelid", (), _Finder.partition_key),
+    ),
+    CLASS_TYPE: (("pg_type", "oid", ("typdefault", "typdefaultbin"), _Finder.domain),),
+    CLASS_POLICY: (("pg_policy", "oid", ("polqual", "polwithcheck"), _Finder.policy),),
+    CLASS_STATISTIC_EXT: (("pg_statistic_ext", "oid", ("stxexprs",), _Finder.statistics),),
+    CLASS_PROC: (("pg_proc", "oid", ("proargdefaults", "prosqlbody"), _Finder.routine),),
 }
-"""Catalogs with texts: the name of each, its key, the columns, and what reads them."""
+"""Catalogs with texts: the name of each, its key, the columns (none: what they say is not looked at), and what reads
+them."""

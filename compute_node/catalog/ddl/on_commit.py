@@ -44,7 +44,7 @@ def before_commit(ctx: DdlContext, actions: dict[int, bool]) -> None:
             continue
         if goes:
             dropped.append(oid)
-        else:
+        elif not desc.is_partitioned:  # it has no rows of its own
             emptied.append(desc)
     for desc in emptied:
         for key in desc.referenced_by:

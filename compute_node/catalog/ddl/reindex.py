@@ -14,17 +14,21 @@ from aurora.errors import (
     InsufficientPrivilege,
     InvariantViolation,
     NotSupported,
+    SqlError,
     SqlSyntaxError,
     UndefinedObject,
     UndefinedTable,
     WrongObjectType,
 )
 from compute_node.catalog.ddl.context import DdlContext
+from compute_node.catalog.ddl.partitions.indexes import below
 from compute_node.catalog.ddl.relation import class_record, relation
+from compute_node.catalog.inheritance import descendants_of
 from compute_node.catalog.reloptions import option_text
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.relations.schema import CATALOGS_BY_OID, FIRST_NORMAL_OID, NAMESPACE_CATALOG
-from compute_node.txn.locks import ACCESS_EXCLUSIVE
+from compute_node.session.transactions import forbid_in_block
+from compute_node.txn.locks import ACCESS_EXCLUSIVE, SHARE
 
 _T = enums.ReindexObjectType
 _BOOLEANS = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
@@ -34,7 +38,10 @@ def reindex_statement(ctx: DdlContext, node: ast.ReindexStmt) -> str:
     """REINDEX [(options)] INDEX | TABLE | SCHEMA | DATABASE | SYSTEM [CONCURRENTLY] name."""
     options = _options(ctx, node)
     concurrently, verbose = options.get("concurrently", False), options.get("verbose", False)
-    if node.kind == _T.REINDEX_OBJECT_INDEX:
+    named = None if node.relation is None else ctx.find(node.relation)
+    if named is not None and named.kind == {_T.REINDEX_OBJECT_INDEX: "I", _T.REINDEX_OBJECT_TABLE: "p"}.get(node.kind):
+        _reindex_partitions(ctx, named, concurrently, verbose)
+    elif node.kind == _T.REINDEX_OBJECT_INDEX:
         table, index = _find_index(ctx, node, concurrently)
         _rebuild(ctx, table, [index], verbose)
     elif node.kind == _T.REINDEX_OBJECT_TABLE:
@@ -126,6 +133,32 @@ def _reindex_table(ctx: DdlContext, desc: RelationDesc, concurrently: bool, verb
     if desc.toast is not None:
         _rebuild(ctx, desc.toast, list(desc.toast.indexes), verbose)
         ctx.changes.touch(desc.oid)
+
+
+def _reindex_partitions(ctx: DdlContext, desc: RelationDesc, concurrently: bool, verbose: bool) -> None:
+    """Of a partitioned table the indexes of its partitions, of a partitioned index its parts. 25001, 42501."""
+    _refuse_catalogs(ctx, desc, concurrently)
+    kind, what = ("table", "TABLE") if desc.is_partitioned else ("index", "INDEX")
+    try:
+        forbid_in_block(ctx.session, f"REINDEX {what}")
+    except SqlError as error:
+        error.where = f'while reindexing partitioned {kind} "{desc.schema}.{desc.name}"'
+        raise
+    record = None if desc.is_partitioned else ctx.rows.one("pg_index", indexrelid=desc.oid)
+    root = desc if record is None else relation(ctx, record.indrelid)
+    ctx.lock(root, SHARE)
+    parts = None if desc.is_partitioned else set(descendants_of(ctx.rows, desc.oid))
+    for table in below(ctx, relation(ctx, root.oid)):
+        if table.is_partitioned:
+            continue
+        ctx.lock(table, ACCESS_EXCLUSIVE)
+        now = ctx.view.relation(table.oid)
+        if now is None:
+            continue
+        _rebuild(ctx, now, [index for index in now.indexes if parts is None or index.oid in parts], verbose)
+        if parts is None and now.toast is not None:
+            _rebuild(ctx, now.toast, list(now.toast.indexes), verbose)
+            ctx.changes.touch(now.oid)
 
 
 def _tables(ctx: DdlContext, node: ast.ReindexStmt, concurrently: bool) -> list[RelationDesc]:

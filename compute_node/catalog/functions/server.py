@@ -113,7 +113,7 @@ def filenode_relation(call: Call, tablespace: int, relfile: int) -> int | None:
     if tablespace not in (0, _DEFAULT_TABLESPACE) or not relfile:
         return None
     record = call.reader.one("pg_class", relfilenode=relfile)
-    return None if record is None else int(record.oid)
+    return None if record is None or record.relpersistence == "t" else int(record.oid)
 
 
 def filepath(call: Call, oid: int) -> str | None:

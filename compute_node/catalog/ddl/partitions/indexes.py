@@ -20,9 +20,9 @@ from aurora.errors import (
     UndefinedTable,
 )
 from compute_node.catalog.ddl.context import CLASS_CONSTRAINT, CLASS_RELATION, DdlContext
+from compute_node.catalog.ddl.foreign_key_rows import record_of
 from compute_node.catalog.ddl.indexes import copy_index
 from compute_node.catalog.ddl.relation import class_record, relation
-from compute_node.catalog.rows import Record
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.sql.partitioning import key_of
 from compute_node.txn.locks import ACCESS_EXCLUSIVE
@@ -86,7 +86,7 @@ def ensure(
             return own.valid
     made = copy_index(ctx, child, parent, index)
     if made.constraint:
-        ctx.rows.update("pg_constraint", _constraint(ctx, made.constraint), connoinherit=False)
+        ctx.rows.update("pg_constraint", record_of(ctx, made.constraint), connoinherit=False)
     attach(ctx, relation(ctx, child.oid), made, index)
     return spread(ctx, relation(ctx, child.oid), made) if child.is_partitioned else True
 
@@ -119,7 +119,7 @@ def attach(ctx: DdlContext, table: RelationDesc, own: IndexDesc, index: IndexDes
         ctx.rows.update("pg_class", record, relhassubclass=True)
     _tie(ctx, (CLASS_RELATION, own.oid, 0), (CLASS_RELATION, index.oid, 0), table)
     if index.constraint and own.constraint:
-        found = _constraint(ctx, own.constraint)
+        found = record_of(ctx, own.constraint)
         ctx.rows.update(
             "pg_constraint", found, conislocal=False, coninhcount=found.coninhcount + 1, conparentid=index.constraint
         )
@@ -130,13 +130,6 @@ def attach(ctx: DdlContext, table: RelationDesc, own: IndexDesc, index: IndexDes
 def _tie(ctx: DdlContext, own: tuple[int, int, int], above: tuple[int, int, int], table: RelationDesc) -> None:
     ctx.depend(own, above, "P")
     ctx.depend(own, (CLASS_RELATION, table.oid, 0), "S")
-
-
-def _constraint(ctx: DdlContext, oid: int) -> Record:
-    found = ctx.rows.one("pg_constraint", oid=oid)
-    if found is None:
-        raise InvariantViolation(f"pg_constraint has no row {oid}")
-    return found
 
 
 def release_indexes(ctx: DdlContext, table: RelationDesc) -> None:
@@ -151,7 +144,7 @@ def release_indexes(ctx: DdlContext, table: RelationDesc) -> None:
         ctx.rows.update("pg_class", class_record(ctx, own.oid), relispartition=False)
         _untie(ctx, CLASS_RELATION, own.oid)
         if own.constraint:
-            found = _constraint(ctx, own.constraint)
+            found = record_of(ctx, own.constraint)
             if found.conparentid:
                 ctx.rows.update("pg_constraint", found, conislocal=True, coninhcount=0, conparentid=0)
                 _untie(ctx, CLASS_CONSTRAINT, own.constraint)
