@@ -229,6 +229,11 @@ class IndexAccess(ABC):
         all of them have a visible row. What a method gathers is counted in ``area``. May wait between batches. Of a
         method for bitmaps alone slot 0 stands for all rows of a page."""
 
+    def entered(self) -> Iterator[list[int]]:
+        """The row addresses of all entries, some at a time, in no order and some more than once. Those that are entered
+        meanwhile may be left out. Of a method without entries of rows: none. May wait between batches."""
+        yield from self.tids(())
+
     def scan(
         self, snapshot: Snapshot, keys: Sequence[ScanKey], backward: bool, columns: tuple[int, ...], want_tid: bool
     ) -> Iterator[list[Row]]:

@@ -22,7 +22,7 @@ from aurora.kernels.python.columns import FETCH_ROWS_MAX
 from aurora.kernels.python.heap import AWAY, BUSY, GONE, NEEDS_TOAST, OK, RETRY, SELF
 from aurora.page import PAGE_BYTES
 from compute_node.access import free_space
-from compute_node.access.index_access import BATCH_VALUES, HeapReader, IndexAccess
+from compute_node.access.index_access import BATCH_VALUES, HeapReader, IndexAccess, RowKeys
 from compute_node.access.keys import row_codec
 from compute_node.access.lossy_pages import runs
 from compute_node.access.methods import open_index
@@ -92,7 +92,7 @@ class UpdatePlan:
         self.projection = table.projection(needed, False)
         touched = set(changed)
         affected = {index for index in table.indexes if index.keys.depends_on(touched)}
-        self.hot = not affected
+        self.hot = not affected and not any(keys.depends_on(touched) for keys in table.coming)
         keys = {attno for index in affected if index.is_row_key for attno in index.desc.columns if attno in touched}
         named = [(place, attno) for place, attno in enumerate(changed) if attno in keys]
         self.key_positions = tuple(place for place, _ in named)
@@ -143,6 +143,9 @@ class Table:
         self._insert = self.heap.insert
         self._chains = HeapReader(self)
         self.indexes = [open_index(self, each) for each in desc.indexes if each.ready]
+        self.coming = [RowKeys(storage, desc, each) for each in desc.indexes if each.live and not each.ready]
+        """Of the indexes that rows are not entered into yet (CREATE INDEX CONCURRENTLY): whoever builds them finds one
+        key a chain of versions."""
         self._by_oid = {each.desc.oid: each for each in self.indexes}
         self._keyed = self._every
         """every column, those that no index needs as they are stored"""

@@ -361,6 +361,7 @@ class CatalogLayer:
             pages=entry.relpages,
             valid=row.indisvalid,
             ready=row.indisready,
+            live=row.indislive,
             descending=tuple(bool(option & _DESC_FLAG) for option in row.indoption),
             nulls_first=tuple(bool(option & _NULLS_FIRST_FLAG) for option in row.indoption),
             key_types=tuple(

@@ -136,6 +136,10 @@ class BrinIndex(IndexAccess):
         if found:
             yield found
 
+    def entered(self) -> Iterator[list[int]]:
+        """See ``IndexAccess``: no entry is a row's."""
+        return iter(())
+
     # Writing
 
     def add(self, txn: Txn, values: Sequence[Datum], tid: int, check: bool = True) -> int:

@@ -134,6 +134,11 @@ class GinIndex(IndexAccess):
         for start in range(0, 0 if found is None else len(found), _BATCH_TIDS):
             yield found[start : start + _BATCH_TIDS].tolist() if found is not None else []
 
+    def entered(self) -> Iterator[list[int]]:
+        """See ``IndexAccess``."""
+        for entries in self._entries(b"", None):
+            yield gathered(entries).tolist()
+
     def _read(self, area: Area | None, key: bytes, of_one_leaf: bool) -> Tids | None:
         """The row addresses of the entries that begin with ``key``, counted in ``area``; None if they should be
         ``of_one_leaf`` and are not. May wait."""
