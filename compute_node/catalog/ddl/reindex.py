@@ -276,7 +276,12 @@ def _tables(ctx: DdlContext, node: ast.ReindexStmt, concurrently: bool) -> list[
     elif not ctx.owns(ctx.rights.graph.database_owner):
         raise InsufficientPrivilege(f"must be owner of database {ctx.session.database}")
     elif node.kind == _T.REINDEX_OBJECT_SYSTEM:
+        if concurrently:
+            raise NotSupported("cannot reindex system catalogs concurrently")
         raise NotSupported("reindexing system catalogs is not supported")
+    elif concurrently:
+        skipped = "cannot reindex system catalogs concurrently, skipping all"
+        ctx.notice(skipped, severity="WARNING", sqlstate="0A000")
     found = []
     for record in ctx.rows.find("pg_class"):
         if record.relkind not in "rm" or record.oid < FIRST_NORMAL_OID:
