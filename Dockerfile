@@ -5,7 +5,7 @@ WORKDIR /src
 COPY . .
 RUN python -m venv /opt/aurora \
  && /opt/aurora/bin/pip install --no-cache-dir "setuptools>=77" "Cython>=3.1" wheel \
- && /opt/aurora/bin/pip install --no-cache-dir --no-build-isolation . \
+ && /opt/aurora/bin/pip install --no-cache-dir --no-build-isolation ".[bcrypt]" \
  && /opt/aurora/bin/python -m compute_node.catalog.bootstrap
 
 FROM python:3.11-slim-bookworm

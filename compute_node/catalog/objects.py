@@ -15,9 +15,17 @@ from aurora.errors import InternalError, NotSupported
 from compute_node.catalog.aggregates import aggregate
 from compute_node.catalog.builders import ARRAY_SUBSCRIPT
 from compute_node.catalog.domains import domain_type
-from compute_node.catalog.routines import split_texts, sql_function
+from compute_node.catalog.routines import (
+    INPUT_MODES,
+    OUTPUT_MODES,
+    output_columns,
+    parameters_of,
+    split_texts,
+    sql_function,
+)
 from compute_node.catalog.rows import Record
 from compute_node.catalog.uncoded import SQL_LANGUAGE, builtin_function, builtin_type
+from compute_node.extensions.library import BASE_TYPES, LIBRARY
 from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.types.array import make_array_type
 from compute_node.types.collation import (
@@ -32,6 +40,7 @@ from compute_node.types.collation import (
 )
 from compute_node.types.composite import make_composite_type
 from compute_node.types.enum import Label, make_enum_type
+from compute_node.types.oids import RECORD
 from compute_node.types.pseudo import make_shell_type
 from compute_node.types.ranges.types import CANONICAL, make_multirange_type, make_range_type
 from compute_node.types.registry import (
@@ -104,10 +113,13 @@ def _collated(layer: CatalogLayer, oid: int, collation: int) -> PgType | None:
 
 
 def model_of_base_type(layer: CatalogLayer, input_function: int) -> PgType | None:
-    """The built-in type whose input function that is, under whatever name; None when it is none's."""
+    """The type whose input function that is, under whatever name, a built-in one or an extension's; None when it is
+    none's."""
     entry = REGISTRY.functions.get(input_function)
     if entry is None:
         row = layer.reader.one("pg_proc", oid=input_function)
+        if row is not None and (own := BASE_TYPES.get(row.prosrc)) is not None:
+            return own
         entry = None if row is None else internal_function(row.prosrc, len(row.proargtypes))
     model = None if entry is None else REGISTRY.types.get(entry.result)
     return model if model is not None and model.kind == "b" and not model.element_type else None
@@ -210,7 +222,10 @@ def _composite(layer: CatalogLayer, row: Record) -> PgType:
 
 
 def internal_function(symbol: str, arguments: int) -> Function | None:
-    """The built-in function behind a symbol (pg_proc.prosrc of LANGUAGE internal)."""
+    """The function behind a symbol (pg_proc.prosrc of LANGUAGE internal), a built-in one or an extension's."""
+    of_extension = LIBRARY.get((symbol, arguments))
+    if of_extension is not None:
+        return of_extension
     candidates = [
         item
         for item in (*REGISTRY.functions_by_name.get(symbol, ()), *_by_symbol().get(symbol, ()))
@@ -243,6 +258,7 @@ def _function(row: Record) -> Function:
     arguments = tuple(row.proargtypes)
     base = internal_function(row.prosrc, len(arguments)) if row.prolang == INTERNAL_LANGUAGE else None
     defaults = split_texts(row.proargdefaults)
+    parameters = parameters_of(row)
     values: dict[str, Datum] = {
         "oid": row.oid,
         "name": row.proname,
@@ -255,13 +271,20 @@ def _function(row: Record) -> Function:
         "kind": row.prokind,
         "returns_set": row.proretset,
         "variadic": row.provariadic,
-        "argument_names": tuple(row.proargnames or ()),
+        "argument_names": tuple([item.name for item in parameters if item.mode in INPUT_MODES]),
+        "parameters": parameters,
         "source": row.prosrc,
         "namespace": row.pronamespace,
     }
     if base is None:
         return Function(implementation=_no_code(row.proname), **values)
-    return replace(base, out_columns=(), **values)
+    outputs = [item for item in parameters if item.mode in OUTPUT_MODES]
+    return replace(
+        base,
+        out_columns=tuple(output_columns(outputs)) if row.prorettype == RECORD else (),
+        output_name=outputs[0].name if len(outputs) == 1 and row.prorettype != RECORD else "",
+        **values,
+    )
 
 
 def functions(layer: CatalogLayer, name: str) -> tuple[Function, ...]:

@@ -18,15 +18,15 @@ from compute_node.types.registry import Function, Parameter, PgType, Routine, Ro
 RETURN = "RETURN "
 ATOMIC = "BEGIN ATOMIC\n"
 END = "\nEND"
-_INPUT = "ibv"
-_OUTPUT = "obt"
+INPUT_MODES = "ibv"
+OUTPUT_MODES = "obt"
 
 
 def sql_function(row: Record) -> Function:
     """The function of a row."""
     arguments = tuple(row.proargtypes)
     parameters = parameters_of(row)
-    outputs = [item for item in parameters if item.mode in _OUTPUT]
+    outputs = [item for item in parameters if item.mode in OUTPUT_MODES]
     defaults = split_texts(row.proargdefaults)
     values: dict[str, Datum] = {
         "oid": row.oid,
@@ -39,7 +39,7 @@ def sql_function(row: Record) -> Function:
         "returns_set": row.proretset,
         "variadic": row.provariadic,
         "needs_context": True,
-        "argument_names": tuple([item.name for item in parameters if item.mode in _INPUT]),
+        "argument_names": tuple([item.name for item in parameters if item.mode in INPUT_MODES]),
         "out_columns": tuple(output_columns(outputs)) if row.prorettype == RECORD else (),
         "output_name": outputs[0].name if len(outputs) == 1 and row.prorettype != RECORD else "",
         "defaults": (None,) * len(defaults),

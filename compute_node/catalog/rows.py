@@ -144,6 +144,8 @@ class CatalogRows(CatalogReader):
         self.txn = txn
         self.written: dict[str, set[int]] = {}
         """by catalog, the OIDs of the rows written (of a part's row: of the object that it is a part of)"""
+        self.made: list[tuple[str, int]] | None = None
+        """(catalog, OID) of the rows that are added, while somebody wants to know (``catalog/ddl/extensions``)"""
 
     def snapshot(self) -> Snapshot:
         """The committed state now, and this transaction's own changes; the transaction holds it."""
@@ -160,6 +162,8 @@ class CatalogRows(CatalogReader):
         """Add whole rows."""
         if rows:
             self._note(catalog, rows)
+            if self.made is not None and (place := self.catalogs.tables[catalog].position.get("oid")) is not None:
+                self.made += [(catalog, row[place]) for row in rows]
             table = self.storage.table(self.catalogs.tables[catalog].desc)
             if len(rows) < 8:
                 for row in rows:

@@ -62,6 +62,14 @@ _USER = " AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')"
 _SYSTEM = " AND n.nspname IN ('pg_catalog', 'information_schema', 'pg_toast')"
 
 SERVER_VIEWS: dict[str, str] = {
+    "pg_catalog.pg_available_extensions": """
+SELECT e.name, e.default_version, x.extversion AS installed_version, e.comment
+FROM pg_catalog.pg_available_extensions() e LEFT JOIN pg_catalog.pg_extension x ON e.name = x.extname""",
+    "pg_catalog.pg_available_extension_versions": """
+SELECT e.name, e.version, x.extname IS NOT NULL AS installed, e.superuser, e.trusted, e.relocatable, e.schema,
+ e.requires, e.comment
+FROM pg_catalog.pg_available_extension_versions() e
+ LEFT JOIN pg_catalog.pg_extension x ON e.name = x.extname AND e.version = x.extversion""",
     "pg_catalog.pg_config": _all_of("pg_config", "name setting"),
     "pg_catalog.pg_file_settings": _all_of(
         "pg_show_all_file_settings", "sourcefile sourceline seqno name setting applied error"

@@ -7,10 +7,13 @@ dictionaries are read anew, too. Source: PostgreSQL manual, ch. 12.6 and 12.7.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from aurora.datum import Datum
 from aurora.errors import InternalError, UndefinedObject
+from compute_node.extensions.library import TEMPLATES
+from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.types.textsearch.configurations import Configuration
 from compute_node.types.textsearch.dictionaries import Dictionary
 from compute_node.types.textsearch.templates import make, read_options
@@ -41,7 +44,10 @@ def made(layer: CatalogLayer, template: int, options: list[tuple[str, str]]) -> 
     row = layer.reader.one("pg_ts_template", oid=template)
     if row is None:
         raise InternalError(f"cache lookup failed for text search template {template}")
-    return make(row.tmpllexize, options, lambda name: named_dictionary(layer, name))
+    find = partial(named_dictionary, layer)
+    lexize = layer.reader.one("pg_proc", oid=row.tmpllexize) if row.tmpllexize >= FIRST_NORMAL_OID else None
+    of_extension = None if lexize is None else TEMPLATES.get(lexize.prosrc)
+    return make(row.tmpllexize, options, find) if of_extension is None else of_extension(options, find)
 
 
 def _dictionary(layer: CatalogLayer, oid: int) -> Dictionary:

@@ -131,6 +131,7 @@ class SessionState:
         "clock",
         "commit_at_once",
         "commit_waits",
+        "creating_extension",
         "database",
         "default_deferrable",
         "default_isolation",
@@ -255,6 +256,8 @@ class SessionState:
         """how long functions took that the running one has called, while that is counted"""
         self.running_functions: set[int] = set()
         """those whose time is counted"""
+        self.creating_extension = 0
+        """the OID of the extension whose script runs"""
         self.depth = 0
         """how many functions deep the statement is that runs (``nested``)"""
         self.several_statements = False

@@ -48,5 +48,9 @@ SELECT count(*) FROM em_b WHERE c LIKE 'v12%' AND b = 3;
 RESET enable_indexscan;
 RESET enable_indexonlyscan;
 RESET enable_seqscan;
+-- a sub-select in an aggregate's argument refers to the rows below it
+CREATE TABLE em_w (a int, b int, c int, d int, e int);
+EXPLAIN (VERBOSE, COSTS OFF) SELECT sum((SELECT max(i.b) FROM em_w i WHERE i.a = o.e)) FROM em_w o;
+DROP TABLE em_w;
 DROP TABLE em_b;
 DROP TABLE em_t;

@@ -106,3 +106,12 @@ CREATE VIEW shown_minus AS SELECT - '2.5'::numeric AS a, - '3'::int AS b, -4 AS 
 SELECT pg_get_viewdef('shown_minus');
 SELECT * FROM shown_minus;
 DROP VIEW shown_minus;
+-- A row's IS NULL stays one of a row; beside what SQL has words of its own for.
+CREATE TYPE shown_pair AS (i int, t text);
+CREATE VIEW shown_rows AS SELECT ROW(g, 'a'::text)::shown_pair IS NULL AS a, ROW(g, ROW(2)) IS NOT NULL AS b, ROW(g) IS NULL AS c, now() AT TIME ZONE 'UTC' IS NULL AS d FROM generate_series(1, 2) g WHERE (ROW(g, 'a'::text)::shown_pair IS NULL) IS NOT TRUE;
+SELECT pg_get_viewdef('shown_rows');
+SELECT * FROM shown_rows;
+EXPLAIN (COSTS OFF) SELECT g FROM generate_series(1, 2) g WHERE ROW(g, g + 1) IS NOT NULL;
+EXPLAIN (COSTS OFF) SELECT g FROM generate_series(1, 2) g WHERE NOT ROW(g, g + 1) IS NULL;
+DROP VIEW shown_rows;
+DROP TYPE shown_pair;

@@ -231,3 +231,5 @@ DROP AGGREGATE e_logs_init(anyelement);
 DROP AGGREGATE e_sum_restart(int4);
 DROP FUNCTION e_msf(text, anyelement), e_inv(text, anyelement), e_sf(text, anyelement), e_msfs(text, anyelement), e_invs(text, anyelement), e_sfs(text, anyelement), e_bad_inv(int4, int4), e_f(int), e_g(int), unbounded(int), e_nth(anyelement, int);
 DROP VIEW e_v, e_nums;
+-- An array that begins at another number than 1 keeps it where an aggregate gives one of its rows' values.
+SELECT min(a) OVER (), max(a) OVER (ORDER BY n ROWS 1 PRECEDING), n FROM (SELECT '[0:1]={3,4}'::int[] AS a, n FROM generate_series(1, 3) n) s;

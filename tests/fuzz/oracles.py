@@ -8,9 +8,10 @@ column, is true (NoREC, Rigger and Su, ESEC/FSE 2020).
 
 from __future__ import annotations
 
+import struct
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
@@ -80,7 +81,7 @@ def ask(connection: Connection, sql: str, binary: bool = False) -> Answer:
 
 
 def copied(connection: Connection, sql: str) -> Answer:
-    """What COPY … TO STDOUT sends, a row a message."""
+    """What COPY … TO STDOUT sends, a row a message; of the binary form its values, and an empty row for the trailer."""
     rows: list[tuple[Any, ...]] = []
     try:
         with connection.cursor() as cursor, cursor.copy(sql) as copy:
@@ -88,11 +89,25 @@ def copied(connection: Connection, sql: str) -> Answer:
         if rows and rows[0][0].startswith(_COPY_SIGNATURE):
             # The header of the binary form comes with the first row.
             rows[0] = (rows[0][0][_COPY_HEADER_BYTES:],)
+            rows = [tuple(_fields(each)) for (each,) in rows]
         return Answer(rows)
     except psycopg.Error as error:
         if error.sqlstate is None:
             raise
         return Answer([], error=f"{error.sqlstate} {error.diag.message_primary}")
+
+
+def _fields(row: bytes) -> Iterator[bytes | None]:
+    """Of a row of COPY's binary form: how many there are, then each one's length, -1 of NULL, and its bytes."""
+    (count,) = struct.unpack_from("!h", row)
+    at = 2
+    for _ in range(count):
+        (length,) = struct.unpack_from("!i", row, at)
+        at += 4
+        yield None if length < 0 else row[at : at + length]
+        at += max(0, length)
+    if at != len(row):
+        raise ValueError(f"bytes behind a row's values: {row!r}")
 
 
 def ask_with(connection: Connection, sql: str, values: Sequence[Sequence[str]]) -> Answer:
@@ -129,6 +144,30 @@ def _answer(found: psycopg.pq.abc.PGresult | None) -> Answer:
         return Answer([(found.command_status,)])
     columns = tuple((found.fname(at), min(found.ftype(at), FIRST_USER_OID)) for at in range(found.nfields))
     return Answer(rows, columns)
+
+
+def with_flags_of_nulls(answer: Answer, types: Sequence[str]) -> Answer:
+    """A binary answer of PostgreSQL whose arrays say only then that they have NULLs when they have: a slice of an array
+    with NULLs says so though none of them is in it (docs/differences.md). ``types``: of its columns."""
+    at = [number for number, kind in enumerate(types) if kind.endswith("[]")]
+    if not at:
+        return answer
+    rows = [tuple(_told(value) if column in at else value for column, value in enumerate(row)) for row in answer.rows]
+    return replace(answer, rows=rows)
+
+
+def _told(value: bytes | None) -> bytes | None:
+    """An array in binary: dimensions, whether there are NULLs, the elements' type, two numbers a dimension; then each
+    element's length, -1 of NULL, and its bytes."""
+    if not value:
+        return value
+    dimensions, told = struct.unpack_from("!ii", value)
+    at, has_nulls = 12 + 8 * dimensions, 0
+    while at < len(value):
+        (length,) = struct.unpack_from("!i", value, at)
+        has_nulls |= length < 0
+        at += 4 + max(0, length)
+    return value[:4] + struct.pack("!i", told & has_nulls) + value[8:]
 
 
 def same_rows(one: Answer, other: Answer, is_ordered: bool) -> bool:

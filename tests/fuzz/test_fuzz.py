@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import struct
+import subprocess
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +14,8 @@ import aurora
 from tests.fuzz import run
 from tests.fuzz.choice import Choice, drawn_again, drawn_from
 from tests.fuzz.composed import statement
-from tests.fuzz.oracles import Answer, same_rows
+from tests.fuzz.documented import documented
+from tests.fuzz.oracles import Answer, same_rows, with_flags_of_nulls
 from tests.fuzz.queries import Queries
 from tests.fuzz.run import KINDS, Case, Difference, Outcome, Servers, Tally, cases_of, connect, fuzz
 from tests.fuzz.shrink import shrunk
@@ -59,6 +64,13 @@ def test_each_job_has_all_kinds(jobs: int) -> None:
         assert {number % len(KINDS) for number in share} == set(range(len(KINDS)))
 
 
+def test_jobs_are_processes_of_the_command() -> None:
+    command = [sys.executable, "-m", "tests.fuzz", "--queries", "1", "--seed", "7", "--case", "1", "--jobs", "2"]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=Path(__file__).parents[2])
+    assert told.returncode == 0, told.stderr
+    assert told.stdout.startswith("50 queries over 1 sets of tables")
+
+
 def test_answers_are_compared() -> None:
     one, other = Answer([(b"1",), (b"2",)]), Answer([(b"2",), (b"1",)])
     assert same_rows(one, other, False)
@@ -68,6 +80,34 @@ def test_answers_are_compared() -> None:
     assert not same_rows(one, failed, False)
     assert same_rows(failed, Answer([], error="22012 Division durch Null"), False)
     assert not same_rows(Answer([], ((b"a", 23),)), Answer([], ((b"a", 20),)), False)
+
+
+def test_an_array_has_nulls_if_one_is_in_it() -> None:
+    head = struct.pack("!iiiii", 1, 1, 23, 2, 1)
+    whole = struct.pack("!iii", 4, 5, -1)
+    types = ["int[]", "int"]
+    without = head[:4] + struct.pack("!i", 0) + head[8:]
+    elements = struct.pack("!iiii", 4, -1, 4, 6)
+    told = with_flags_of_nulls(Answer([(head + whole, head), (head + elements, None), (None, None)]), types)
+    assert told.rows == [(head + whole, head), (without + elements, None), (None, None)]
+    unsaid = Answer([(without + whole, None), ()])
+    assert with_flags_of_nulls(unsaid, types) == unsaid
+
+
+def test_only_what_the_docs_list_is_documented() -> None:
+    rows = Answer([(b"1",)])
+    long_key = Answer([], error='54000 index row size 31528 exceeds btree version 4 maximum 2704 for index "t1_i0"')
+    line = documented(long_key, rows)
+    assert line is not None
+    assert f"| {line} |" in (Path(__file__).parents[2] / "docs" / "differences.md").read_text()
+    assert documented(long_key, Answer([], error="22012 division by zero")) is None
+    assert documented(rows, long_key) is None
+    full = Answer([], error="0A000 FULL JOIN is only supported with merge-joinable or hash-joinable join conditions")
+    line = documented(rows, full)
+    assert line is not None
+    assert f"| {line} |" in (Path(__file__).parents[2] / "docs" / "differences.md").read_text()
+    assert documented(full, rows) is None
+    assert documented(Answer([], error="54000 too many"), rows) is None
 
 
 @pytest.mark.parametrize("drawn", [0, 99])

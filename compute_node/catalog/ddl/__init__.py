@@ -43,6 +43,7 @@ from compute_node.catalog.ddl import (
     reindex,
     rename,
     roles,
+    rules,
     schema_objects,
     sequence,
     statistics_objects,
@@ -51,6 +52,8 @@ from compute_node.catalog.ddl import (
     types,
 )
 from compute_node.catalog.ddl.context import DdlContext
+from compute_node.catalog.ddl.extensions import alter as alter_extension
+from compute_node.catalog.ddl.extensions.create import create_extension
 from compute_node.catalog.ddl.routines import aggregates, alter, create
 from compute_node.catalog.ddl.settings import alter_database_set, alter_role_set, alter_system
 from compute_node.session import audit, read_only
@@ -96,6 +99,7 @@ _HANDLERS: dict[type, Handler] = {
     ast.CreateStatsStmt: statistics_objects.create_statistics,
     ast.AlterStatsStmt: statistics_objects.alter_statistics,
     ast.CreatePolicyStmt: policies.create_policy,
+    ast.RuleStmt: rules.create_rule,
     ast.AlterPolicyStmt: policies.alter_policy,
     ast.DropStmt: drop.drop_statement,
     ast.AlterTableStmt: alter_table.alter_table,
@@ -127,6 +131,9 @@ _HANDLERS: dict[type, Handler] = {
     ast.AlterEnumStmt: types.alter_enum,
     ast.AlterTypeStmt: base_types.alter_type,
     ast.CreateRangeStmt: range_types.create_range,
+    ast.CreateExtensionStmt: create_extension,
+    ast.AlterExtensionStmt: alter_extension.update,
+    ast.AlterExtensionContentsStmt: alter_extension.change_contents,
     ast.CreateFunctionStmt: create.create_function,
     ast.AlterFunctionStmt: alter.alter_function,
     ast.AlterObjectDependsStmt: alter.alter_depends,
@@ -174,7 +181,6 @@ _NAMES = {
     "CreateRangeStmt": "CREATE TYPE",
     "CreateDomainStmt": "CREATE DOMAIN",
     "AlterDomainStmt": "ALTER DOMAIN",
-    "CreateExtensionStmt": "CREATE EXTENSION",
     "RuleStmt": "CREATE RULE",
     "RefreshMatViewStmt": "REFRESH MATERIALIZED VIEW",
     "CreatePolicyStmt": "CREATE POLICY",

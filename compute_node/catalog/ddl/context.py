@@ -470,6 +470,7 @@ CLASS_STATISTIC_EXT: int = CATALOGS["pg_statistic_ext"].desc.oid
 CLASS_DEFAULT_ACL: int = CATALOGS["pg_default_acl"].desc.oid
 CLASS_PARAMETER_ACL: int = CATALOGS["pg_parameter_acl"].desc.oid
 CLASS_AMPROC: int = CATALOGS["pg_amproc"].desc.oid
+CLASS_EXTENSION: int = CATALOGS["pg_extension"].desc.oid
 
 
 def uses(trace: Trace) -> set[tuple[int, int, int]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from operator import itemgetter
 
-from aurora.errors import DependentObjectsStillExist, NotSupported
+from aurora.errors import DependentObjectsStillExist, NotSupported, SqlError
 from compute_node.catalog.ddl import shared_depend
 from compute_node.catalog.ddl.context import (
     CLASS_AMOP,
@@ -20,6 +20,7 @@ from compute_node.catalog.ddl.context import (
     CLASS_DATABASE,
     CLASS_DEFAULT,
     CLASS_DEFAULT_ACL,
+    CLASS_EXTENSION,
     CLASS_NAMESPACE,
     CLASS_OPCLASS,
     CLASS_OPERATOR,
@@ -49,8 +50,9 @@ from compute_node.types import oids
 from compute_node.types.string_functions import quote_identifier
 
 Address = tuple[int, int, int]
-_TAKEN_ALONG = "aiPS"
-"""Kinds of pg_depend.deptype whose dependent goes with what it depends on: auto, internal, partition."""
+_TAKEN_ALONG = "aiPSex"
+"""Kinds of pg_depend.deptype whose dependent goes with what it depends on: auto, internal, partition, a member of an
+extension, what is said to depend on one."""
 _STORED_ALIKE = {1: oids.BOOL, 2: oids.INT2, 4: oids.OID, 8: oids.INT8}
 """By length: the type that stands for a dropped column's."""
 _CLASS_LANGUAGE = CATALOGS["pg_language"].desc.oid
@@ -71,6 +73,9 @@ def describe(ctx: DdlContext, address: Address) -> str:
     if class_oid == CLASS_DATABASE:
         record = ctx.rows.one("pg_database", oid=oid)
         return f"database {oid if record is None else record.datname}"
+    if class_oid == CLASS_EXTENSION:
+        record = ctx.rows.one("pg_extension", oid=oid)
+        return f"extension {oid if record is None else record.extname}"
     if class_oid == shared_depend.CLASS_TABLESPACE:
         record = ctx.rows.one("pg_tablespace", oid=oid)
         return f"tablespace {oid if record is None else record.spcname}"
@@ -119,7 +124,7 @@ def describe(ctx: DdlContext, address: Address) -> str:
     if class_oid == CLASS_REWRITE:
         record = ctx.rows.one("pg_rewrite", oid=oid)
         if record is not None:
-            return describe(ctx, (CLASS_RELATION, record.ev_class, 0))
+            return f"rule {record.rulename} on {describe(ctx, (CLASS_RELATION, record.ev_class, 0))}"
     return f"object {oid} of catalog {class_oid}"
 
 
@@ -198,7 +203,7 @@ def _dependents(ctx: DdlContext, address: Address) -> list[tuple[Address, str]]:
         dependent = (record.classid, record.objid, record.objsubid)
         if dependent[0] == CLASS_REWRITE:
             rule = ctx.rows.one("pg_rewrite", oid=record.objid)
-            if rule is not None:
+            if rule is not None and rule.ev_type == "1":
                 dependent = (CLASS_RELATION, rule.ev_class, 0)
         age = -dependent[1], dependent[0], dependent[2]
         if dependent[0] == CLASS_CONSTRAINT and record.deptype != "i":
@@ -207,6 +212,14 @@ def _dependents(ctx: DdlContext, address: Address) -> list[tuple[Address, str]]:
         if dependent[:2] != address[:2] or (address[2] and dependent[2] not in (0, address[2])):
             result.append((age, dependent, record.deptype))
     return [(dependent, kind) for _, dependent, kind in sorted(result, key=itemgetter(0))]
+
+
+def extension_of(ctx: DdlContext, address: Address) -> int | None:
+    """The OID of the extension that an object belongs to."""
+    for record in ctx.rows.find("pg_depend", classid=address[0], objid=address[1]):
+        if record.deptype == "e" and record.refclassid == CLASS_EXTENSION:
+            return int(record.refobjid)
+    return None
 
 
 def drop(ctx: DdlContext, targets: list[Address], *, cascade: bool, silent: bool = False) -> None:
@@ -229,6 +242,7 @@ def dropped_with(ctx: DdlContext, targets: list[Address], *, cascade: bool, sile
     named = set(targets)
     normal: list[tuple[Address, Address]] = []
     taken_along: set[Address] = set()
+    has_extensions = bool(ctx.rows.all("pg_extension"))
 
     def visit(address: Address, via: Address | None, kind: str) -> None:
         whole_of = _operator_class_of(ctx, address)
@@ -240,6 +254,13 @@ def dropped_with(ctx: DdlContext, targets: list[Address], *, cascade: bool, sile
         whole = (address[0], address[1], 0)
         if address in seen or whole in seen:
             return
+        if has_extensions and via is not None and address[0] != CLASS_EXTENSION:
+            owner = extension_of(ctx, address)
+            extension = (CLASS_EXTENSION, owner or 0, 0)
+            if owner is not None and owner != ctx.session.creating_extension and extension not in seen:
+                # A member does not go without its extension.
+                visit(extension, via, kind)
+                return
         seen.add(address)
         for dependent, dependency in _dependents(ctx, address):
             visit(dependent, address, dependency)
@@ -294,24 +315,33 @@ def _operator_class_of(ctx: DdlContext, member: Address) -> Address | None:
     return next(((each.refclassid, each.refobjid, 0) for each in records if each.deptype == "i"), None)
 
 
-_PARTS = (CLASS_RELATION, CLASS_TYPE, CLASS_PROC, CLASS_CAST, CLASS_AMOP, CLASS_AMPROC)
+_PARTS = (CLASS_RELATION, CLASS_TYPE, CLASS_PROC, CLASS_CAST, CLASS_REWRITE, CLASS_AMOP, CLASS_AMPROC)
 """what may be a part of something else"""
 
 
 def _check_not_internal(ctx: DdlContext, target: Address, named: set[Address]) -> None:
     """An index of a constraint is dropped by dropping the constraint, a range type's constructor with the type."""
     # What is a part of another index is dropped with that, or with its table.
-    if target[0] not in _PARTS or target[2]:
+    if target[2]:
         return
     owners = ctx.rows.find("pg_depend", classid=target[0], objid=target[1])
+    for record in owners:
+        owner = (record.refclassid, record.refobjid, 0)
+        if record.deptype == "e" and owner not in named and record.refobjid != ctx.session.creating_extension:
+            raise _required_by(ctx, target, owner)
+    if target[0] not in _PARTS:
+        return
     for record in sorted(owners, key=lambda each: each.deptype != "P"):
         owner = (record.refclassid, record.refobjid, record.refobjsubid)
         if record.deptype in "iP" and owner not in named:
-            shown = describe(ctx, owner)
-            raise DependentObjectsStillExist(
-                f"cannot drop {describe(ctx, target)} because {shown} requires it",
-                hint=f"You can drop {shown} instead.",
-            )
+            raise _required_by(ctx, target, owner)
+
+
+def _required_by(ctx: DdlContext, target: Address, owner: Address) -> SqlError:
+    shown = describe(ctx, owner)
+    return DependentObjectsStillExist(
+        f"cannot drop {describe(ctx, target)} because {shown} requires it", hint=f"You can drop {shown} instead."
+    )
 
 
 def _remove(ctx: DdlContext, address: Address) -> None:
@@ -330,6 +360,11 @@ def _remove(ctx: DdlContext, address: Address) -> None:
         if policy is not None:
             ctx.changes.touch(policy.polrelid)
             ctx.rows.delete("pg_policy", policy)
+    elif class_oid == CLASS_REWRITE:
+        rule = ctx.rows.one("pg_rewrite", oid=oid)
+        if rule is not None:
+            ctx.changes.touch(rule.ev_class)
+            ctx.rows.delete("pg_rewrite", rule)
     elif class_oid == CLASS_TRIGGER:
         remove_trigger(ctx, oid)
     elif class_oid == CLASS_DEFAULT:
@@ -350,8 +385,8 @@ def _remove(ctx: DdlContext, address: Address) -> None:
             counts, database = ctx.storage.counts, ctx.view.layer.database_oid
             ctx.txn.on_commit(lambda lsn: counts.function_dropped(database, oid))
         ctx.rows.delete_where(CATALOGS_BY_OID[class_oid].desc.name, oid=oid)
-    elif class_oid == CLASS_NAMESPACE:
-        ctx.rows.delete_where("pg_namespace", oid=oid)
+    elif class_oid in (CLASS_NAMESPACE, CLASS_EXTENSION):
+        ctx.rows.delete_where(CATALOGS_BY_OID[class_oid].desc.name, oid=oid)
     else:
         raise NotSupported(f"dropping objects of catalog {class_oid} is not supported")
     shared_depend.forget(ctx, class_oid, oid)

@@ -30,6 +30,7 @@ from compute_node.catalog.ddl.foreign_key_rows import add_recheck_trigger
 from compute_node.catalog.ddl.relation import create_constraint, create_index
 from compute_node.catalog.layer import class_code, stored_key_type
 from compute_node.catalog.reloptions import class_options, index_options
+from compute_node.extensions.library import ORDERS
 from compute_node.relations.access_methods import BTREE, HASH, METHODS, AccessMethod
 from compute_node.relations.descriptors import Excluded, IndexDesc, RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID
@@ -39,7 +40,7 @@ from compute_node.sql.analyze.stored import analyze_stored
 from compute_node.sql.analyze.typenames import find_collation, format_type
 from compute_node.txn.locks import SHARE, SHARE_UPDATE_EXCLUSIVE
 from compute_node.types import oids
-from compute_node.types.collation import INDETERMINATE
+from compute_node.types.collation import CODE_POINTS, INDETERMINATE
 from compute_node.types.registry import OperatorClass
 
 if TYPE_CHECKING:
@@ -119,7 +120,16 @@ def _has_code(ctx: DdlContext, kind: int, found: OperatorClass, method: AccessMe
     if not method.strategies:
         return bool(class_code(ctx.view.layer, found.oid))
     default = ctx.view.default_operator_class(kind, method.oid)
-    return default is not None and found.support[:1] == default.support[:1]
+    if default is None:
+        return False
+    return found.support[:1] == default.support[:1] or _orders_as(ctx, found) == _orders_as(ctx, default) != ""
+
+
+def _orders_as(ctx: DdlContext, item: OperatorClass) -> str:
+    """The symbol of the comparison that an extension's class goes by, of several with one order the first; empty of
+    another class."""
+    row = ctx.rows.one("pg_proc", oid=item.support[0]) if item.support else None
+    return "" if row is None else ORDERS.get(row.prosrc, "")
 
 
 def make_index(
@@ -451,6 +461,9 @@ def _check_pattern_class(ctx: DdlContext, operator_class: int, collation: int) -
             named = ctx.view.operator_class(operator_class)
             name = operator_class if named is None else "text_pattern_ops" if named.oid == 4218 else named.name
             raise NotSupported(f'nondeterministic collations are not supported for operator class "{name}"')
+    made = ctx.view.operator_class(operator_class) if operator_class >= FIRST_NORMAL_OID else None
+    if made is not None and not made.default and _orders_as(ctx, made) and collation not in CODE_POINTS:
+        raise NotSupported(f'operator class "{made.name}" is not supported under collations of ICU')
 
 
 def _collation(ctx: DdlContext, names: Sequence[ast.String], kind: int) -> int:

@@ -21,6 +21,7 @@ from compute_node.catalog.ddl import default_privileges, parameter_grants, polic
 from compute_node.catalog.ddl.context import (
     CLASS_DATABASE,
     CLASS_DEFAULT_ACL,
+    CLASS_EXTENSION,
     CLASS_NAMESPACE,
     CLASS_PARAMETER_ACL,
     CLASS_PROC,
@@ -44,7 +45,7 @@ from compute_node.types.acl import CREATE, Acl, decode_all
 _O = enums.ObjectType
 _WITHOUT_LIST = {kind.class_oid: kind for kind in KINDS.values() if kind.has_owner}
 """Objects that have an owner and no privileges, by their catalog"""
-_DROPPED = (CLASS_RELATION, CLASS_NAMESPACE, CLASS_TYPE, CLASS_PROC, *_WITHOUT_LIST)
+_DROPPED = (CLASS_RELATION, CLASS_NAMESPACE, CLASS_TYPE, CLASS_PROC, CLASS_EXTENSION, *_WITHOUT_LIST)
 _KIND_OF: dict[int, str] = {class_oid: kind for kind, class_oid in CLASSES.items()}
 
 
@@ -130,6 +131,13 @@ def _give_plain(ctx: DdlContext, class_oid: int, oid: int, owner: int) -> None:
         shared_depend.change_owner(ctx, class_oid, oid, owner)
 
 
+def _give_extension(ctx: DdlContext, oid: int, owner: int) -> None:
+    record = ctx.rows.one("pg_extension", oid=oid)
+    if record is not None:
+        ctx.rows.update("pg_extension", record, extowner=owner)
+        shared_depend.change_owner(ctx, CLASS_EXTENSION, oid, owner)
+
+
 def _owned_roles(ctx: DdlContext, specs: Any, what: str) -> list[int]:
     """The roles of DROP OWNED and REASSIGN OWNED, whose privileges the user must have."""
     roles = [role_oid(ctx, spec) for spec in specs]
@@ -167,6 +175,8 @@ def reassign_owned(ctx: DdlContext, node: ast.ReassignOwnedStmt) -> str:
             give_object(ctx, _KIND_OF[row.classid], row.objid, owner)
         elif row.classid in _WITHOUT_LIST:
             _give_plain(ctx, row.classid, row.objid, owner)
+        elif row.classid == CLASS_EXTENSION:
+            _give_extension(ctx, row.objid, owner)
         else:
             raise NotSupported(f"REASSIGN OWNED of objects of catalog {row.classid} is not supported")
     ctx.changes.touch()

@@ -28,10 +28,12 @@ from compute_node.catalog.ddl.alter_kinds import require_kind
 from compute_node.catalog.ddl.composites import find_composite
 from compute_node.catalog.ddl.context import (
     CLASS_CONSTRAINT,
+    CLASS_EXTENSION,
     CLASS_NAMESPACE,
     CLASS_POLICY,
     CLASS_PROC,
     CLASS_RELATION,
+    CLASS_REWRITE,
     CLASS_TYPE,
     DdlContext,
     cut_name,
@@ -40,6 +42,8 @@ from compute_node.catalog.ddl.database import rename_database
 from compute_node.catalog.ddl.domains import domain_constraint, rename_domain_constraint
 from compute_node.catalog.ddl.drop import range_var_of
 from compute_node.catalog.ddl.drop_objects import owned_cast
+from compute_node.catalog.ddl.extensions import alter as alter_extension
+from compute_node.catalog.ddl.extensions.find import owned_extension
 from compute_node.catalog.ddl.kept_texts import texts_follow
 from compute_node.catalog.ddl.object_kinds import KINDS as KINDS_IN_SCHEMAS
 from compute_node.catalog.ddl.policies import find_policy, rename_policy
@@ -47,6 +51,7 @@ from compute_node.catalog.ddl.relation import attribute_record, class_record
 from compute_node.catalog.ddl.roles import may_create_roles, rename_role
 from compute_node.catalog.ddl.routines.alter import rename_routine, set_routine_schema
 from compute_node.catalog.ddl.routines.find import ROUTINES, owned_routine
+from compute_node.catalog.ddl.rules import find_rule, rename_rule
 from compute_node.catalog.ddl.typed_tables import tables_of
 from compute_node.catalog.ddl.types import check_type_owner, find_type, rename_type, set_type_schema, type_record
 from compute_node.catalog.inheritance import children_of
@@ -79,6 +84,8 @@ def rename(ctx: DdlContext, node: ast.RenameStmt) -> str:
         return rename_database(ctx, node.subname, new)
     if node.renameType == _O.OBJECT_POLICY:
         return rename_policy(ctx, node, new)
+    if node.renameType == _O.OBJECT_RULE:
+        return rename_rule(ctx, node, new)
     if node.renameType in (_O.OBJECT_TYPE, _O.OBJECT_DOMAIN):
         return rename_type(ctx, node.object, new, domain=node.renameType == _O.OBJECT_DOMAIN)
     if node.renameType == _O.OBJECT_DOMCONSTRAINT:
@@ -255,6 +262,8 @@ def set_schema(ctx: DdlContext, node: ast.AlterObjectSchemaStmt) -> str:
         return set_routine_schema(ctx, node.object, node.objectType, node.newschema)
     if (plain := KINDS_IN_SCHEMAS.get(node.objectType)) is not None:
         return schema_objects.set_schema(ctx, plain, node.object, node.newschema)
+    if node.objectType == _O.OBJECT_EXTENSION:
+        return alter_extension.set_schema(ctx, node.object.sval, node.newschema)
     if node.objectType not in _RELATIONS:
         raise NotSupported("this form of ALTER ... SET SCHEMA is not supported")
     return _move_relation(ctx, node)
@@ -326,6 +335,9 @@ def comment(ctx: DdlContext, node: ast.CommentStmt) -> str:
     elif kind == _O.OBJECT_POLICY:
         desc = _commented(ctx, range_var_of(node.object[:-1]), "relation")
         class_oid, oid = CLASS_POLICY, find_policy(ctx, desc, node.object[-1].sval).oid
+    elif kind == _O.OBJECT_RULE:
+        desc = _commented(ctx, range_var_of(node.object[:-1]), "relation")
+        class_oid, oid = CLASS_REWRITE, find_rule(ctx, desc, node.object[-1].sval).oid
     elif kind == _O.OBJECT_TABCONSTRAINT:
         desc = _commented(ctx, range_var_of(node.object[:-1]), "relation")
         name = node.object[-1].sval
@@ -345,6 +357,8 @@ def comment(ctx: DdlContext, node: ast.CommentStmt) -> str:
     elif kind == _O.OBJECT_LARGEOBJECT:
         large = large_objects.lock_existing(ctx, large_objects.number_of(node.object), True)
         class_oid, oid = large_objects.CLASS, large.oid
+    elif kind == _O.OBJECT_EXTENSION:
+        class_oid, oid = CLASS_EXTENSION, owned_extension(ctx, node.object.sval).oid
     elif kind in ROUTINES:
         class_oid, oid = CLASS_PROC, owned_routine(ctx, node.object, kind).oid
     elif kind in (_O.OBJECT_DATABASE, _O.OBJECT_ROLE):

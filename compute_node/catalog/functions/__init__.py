@@ -4,9 +4,9 @@ Declared in ``compute_node/types/system.py`` and ``catalog/system_functions.py``
 what they do: ``names`` (reg* types, visibility), ``definitions`` (pg_get_…def, descriptions), ``privileges``
 (has_…_privilege), ``server`` (sizes, settings, sessions, sequences), ``advisory`` (locks), ``xids``, ``recovery`` (the
 log and its replay), ``information``, ``properties`` (of access methods and indexes), ``statistics``,
-``counters``, ``replication``, ``partitions``, ``files`` (of the machine), ``control`` (facts of the volume, memory),
-``typed_inputs`` (of a type's OID), ``aurora``, ``check`` (is all well) and ``faults``. Source: PostgreSQL manual, ch.
-9.26 and 9.27.
+``counters``, ``replication``, ``partitions``, ``files`` (of the machine), ``extensions``, ``control`` (facts of the
+volume, memory), ``typed_inputs`` (of a type's OID), ``aurora``, ``check`` (is all well) and ``faults``.
+Source: PostgreSQL manual, ch. 9.26 and 9.27.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from compute_node.catalog.functions import (
     control,
     counters,
     definitions,
+    extensions,
     faults,
     files,
     index_upkeep,
@@ -55,6 +56,7 @@ _FUNCTIONS: dict[str, Callable[..., Datum]] = {
     **server.FUNCTIONS,
     **index_upkeep.FUNCTIONS,
     **information.FUNCTIONS,
+    **extensions.FUNCTIONS,
     **properties.FUNCTIONS,
     **replication.FUNCTIONS,
     **statistics.FUNCTIONS,

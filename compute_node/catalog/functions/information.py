@@ -1,5 +1,5 @@
 """What the catalog and the server say of themselves: keywords, foreign keys of the catalogs, flags of settings,
-parameters of a sequence, files and extensions that are there (manual, 9.26)."""
+parameters of a sequence, files that are there (manual, 9.26)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from aurora.errors import (
     InsufficientPrivilege,
     InternalError,
     InvalidParameterValue,
-    NotSupported,
     ObjectNotInPrerequisiteState,
     UndefinedFunction,
     UndefinedTable,
@@ -120,7 +119,7 @@ def _events(call: Call, oid: int, attno: int | None) -> int:
 
 
 def nothing(call: Call, *_: Datum) -> Iterator[Row]:
-    """No rows, where what they would tell of is not there: extensions, files of settings and of user name
+    """No rows, where what they would tell of is not there: files of settings and of user name
     maps, prepared transactions."""
     return iter(())
 
@@ -164,14 +163,6 @@ def tablespace_databases(call: Call, oid: int) -> Iterator[int]:
         call.session.notice(Warning_("global tablespace never has databases"), "WARNING")
     else:
         call.session.notice(Warning_(f"{oid} is not a tablespace OID"), "WARNING")
-
-
-def extension_paths(call: Call, name: str) -> Iterator[Row]:
-    """pg_extension_update_paths: there are no extensions. 0A000."""
-    raise NotSupported(
-        f'extension "{name}" is not available',
-        hint="The extension must first be installed on the system where PostgreSQL is running.",
-    )
 
 
 # validators of languages
@@ -286,9 +277,6 @@ FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "oidvectortypes": vector_types,
     "current_query": lambda call: call.session.query,
     "pg_show_all_file_settings": nothing,
-    "pg_available_extension_versions": nothing,
-    "pg_available_extensions": nothing,
-    "pg_extension_update_paths": extension_paths,
     "pg_ident_file_mappings": nothing,
     "pg_prepared_xact": nothing,
     "fmgr_internal_validator": _validator(2246, INTERNAL_LANGUAGE),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -338,13 +338,14 @@ class Describer:
 
     def _add_subplans(self, plan: pl.Plan, shown: Shown) -> None:
         extra = []
+        names_of = self._expression_names(plan)
         for top in plan_expressions(plan):
             for item in ex.walk(top):
                 if not isinstance(item, ex.SubPlan) or item.plan in self._wording.returned:
                     continue
                 if item.plan not in self._shown_subplans:
                     self._shown_subplans.add(item.plan)
-                    names = self._input_names(plan)
+                    names = names_of(top)
                     self._wording.given |= {number: self._wording.text(node, names) for number, node in item.parameters}
                     child = self._level(self._planned.subplans[item.plan])
                     child.label = f"SubPlan {item.plan + 1}"
@@ -352,6 +353,14 @@ class Describer:
         # New values of an UPDATE are computed where its rows are found.
         below = isinstance(plan, pl.Update) and isinstance(plan.child, _LEAVES)
         (shown.children[-1] if below else shown).children += extra
+
+    def _expression_names(self, plan: pl.Plan) -> Callable[[ex.Expr], Names]:
+        """Names of what each of the node's expressions refers to: the node below an aggregate, if not its result."""
+        own = self._input_names(plan)
+        if not isinstance(plan, pl.AggregatePlan):
+            return lambda _: own
+        below, inputs = self._names(plan.child), {id(item) for item in (*plan.keys, *plan.aggregates)}
+        return lambda item: below if id(item) in inputs else own
 
     def _conditions(self, plan: Any, conditions: Sequence[ex.Expr], joined: str = " AND ") -> str:
         """Conditions over the columns of a scan's table, joined."""

@@ -70,7 +70,8 @@ class Run:
     def value(self, state: Datum) -> Datum:
         """The result, which later steps do not change."""
         result = self.final(state)
-        return list(result) if result is state and isinstance(result, list) else result
+        # A state that grows is a plain list; an array with bounds of its own is a row's value, which no step changes.
+        return list(result) if result is state and type(result) is list else result
 
 
 class FrameAggregate:

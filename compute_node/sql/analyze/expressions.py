@@ -470,12 +470,6 @@ def _boolean(scope: Scope, node: ast.BoolExpr) -> Expr:
 def _null_test(scope: Scope, node: ast.NullTest) -> Expr:
     negated = node.nulltesttype.name == "IS_NOT_NULL"
     argument = transform(scope, node.arg)
-    if isinstance(argument, RowExpr) and argument.arguments:
-        tests = tuple(
-            NullTest(type=oids.BOOL, argument=item, negated=negated, as_value=True, location=_location(node))
-            for item in argument.arguments
-        )
-        return tests[0] if len(tests) == 1 else And(type=oids.BOOL, arguments=tests, location=_location(node))
     return NullTest(type=oids.BOOL, argument=argument, negated=negated, location=_location(node))
 
 

@@ -62,6 +62,7 @@ setting text, applied bool, error text
 3083 pg_available_extension_versions() setof record stable -> name name, version text, superuser bool, trusted bool, \
 relocatable bool, schema name, requires name[], comment text
 3084 pg_extension_update_paths(name name) setof record stable -> source text, target text, path text
+3086 pg_extension_config_dump(regclass, text) void volatile
 6250 pg_ident_file_mappings() setof record volatile -> line_number int4, map_name text, sys_name text, pg_username \
 text, error text
 1065 pg_prepared_xact() setof record volatile -> transaction xid, gid text, prepared timestamptz, ownerid oid, dbid \

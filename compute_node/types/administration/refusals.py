@@ -1,4 +1,4 @@
-"""Functions that PostgreSQL lets nobody call but its own machinery: triggers, event triggers, pg_upgrade, extensions;
+"""Functions that PostgreSQL lets nobody call but its own machinery: triggers, event triggers, pg_upgrade;
 and small ones of that machinery that SQL may call.
 
 Called by SQL they have one answer, an error. What the trigger functions of foreign keys do is in
@@ -94,14 +94,6 @@ for _line, _where in _EVENTS:
            output_name="oid")  # fmt: skip
     else:
         declare(_line, _raises(EventTriggerProtocolViolated, _message))
-fn(
-    3086,
-    "pg_extension_config_dump(regclass, text) void volatile",
-    _raises(
-        NotSupported,
-        "pg_extension_config_dump() can only be called from an SQL script executed by CREATE EXTENSION",
-    ),
-)
 fn(5051, "btequalimage(oid) bool", lambda kind: True)
 fn(
     5050,

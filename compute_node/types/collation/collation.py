@@ -146,4 +146,14 @@ def collated_type(kind: PgType, collation: Collation) -> PgType:
             sort_key=lambda text: index_key(text.rstrip(" ")),
             collated=collation,
         )
+    folded = root.sort_value
+    if root.oid >= 16384 and folded is not None:
+        # An extension's, which looks at a form of the text.
+        by_form = order or (lambda text: text)
+        return replace(
+            kind,
+            sort_value=lambda text: by_form(folded(text)),
+            sort_key=lambda text: index_key(folded(text)),
+            collated=collation,
+        )
     return replace(kind, sort_value=order, sort_key=index_key, collated=collation)

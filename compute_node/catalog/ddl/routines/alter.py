@@ -5,12 +5,13 @@ from __future__ import annotations
 from pglast import ast, enums
 
 from aurora.datum import Datum
-from aurora.errors import DuplicateFunction, InvalidParameterValue, NotSupported, UndefinedObject, WrongObjectType
+from aurora.errors import DuplicateFunction, InvalidParameterValue, NotSupported, WrongObjectType
 from compute_node.catalog.ddl.context import (
     CLASS_NAMESPACE,
     CLASS_PROC,
     DdlContext,
 )
+from compute_node.catalog.ddl.extensions.find import depends_on_extension
 from compute_node.catalog.ddl.kept_texts import texts_follow
 from compute_node.catalog.ddl.routines.attributes import Attributes, configuration
 from compute_node.catalog.ddl.routines.find import find_routine, owned_as_object, owned_routine, shown_routine
@@ -75,11 +76,12 @@ def set_routine_schema(ctx: DdlContext, node: ast.ObjectWithArgs, kind: enums.Ob
 
 
 def alter_depends(ctx: DdlContext, node: ast.AlterObjectDependsStmt) -> str:
-    """ALTER … DEPENDS ON EXTENSION: there are no extensions."""
-    if node.objectType in (_O.OBJECT_FUNCTION, _O.OBJECT_PROCEDURE, _O.OBJECT_ROUTINE):
-        owned_routine(ctx, node.object, node.objectType)
-        raise UndefinedObject(f'extension "{node.extname.sval}" does not exist')
-    raise NotSupported("ALTER ... DEPENDS ON EXTENSION is not supported")
+    """ALTER … [NO] DEPENDS ON EXTENSION of routines."""
+    if node.objectType not in (_O.OBJECT_FUNCTION, _O.OBJECT_PROCEDURE, _O.OBJECT_ROUTINE):
+        raise NotSupported("ALTER ... DEPENDS ON EXTENSION is not supported")
+    row = owned_routine(ctx, node.object, node.objectType)
+    depends_on_extension(ctx, (CLASS_PROC, row.oid, 0), node.extname.sval, bool(node.remove))
+    return _tag(node.objectType)
 
 
 def _check_create(ctx: DdlContext, namespace: int) -> None:

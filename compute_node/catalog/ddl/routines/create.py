@@ -19,6 +19,7 @@ from aurora.errors import (
 from compute_node.catalog.builders import function_row
 from compute_node.catalog.ddl.context import CLASS_NAMESPACE, CLASS_PROC, CLASS_TYPE, DdlContext
 from compute_node.catalog.ddl.create_table import check_type_usage
+from compute_node.catalog.ddl.extensions.members import check_replaceable
 from compute_node.catalog.ddl.routines.attributes import Attributes, configuration, require_language
 from compute_node.catalog.ddl.routines.bodies import StoredBody, check_text, check_types, stored_body
 from compute_node.catalog.ddl.routines.find import shown_routine
@@ -35,6 +36,7 @@ from compute_node.catalog.objects import INTERNAL_LANGUAGE, internal_function
 from compute_node.catalog.routines import parameters_of, split_texts, sql_function
 from compute_node.catalog.rows import Record
 from compute_node.catalog.uncoded import SQL_LANGUAGE
+from compute_node.extensions.library import LIBRARY
 from compute_node.relations.schema import CATALOGS, FIRST_NORMAL_OID
 from compute_node.session import setting_statements
 from compute_node.sql.analyze.routines import row_columns
@@ -165,6 +167,8 @@ class Definition:
         if self.language == "internal":
             symbol = texts[0].sval or self.name
             known = internal_function(symbol, len(self.parameters.inputs))
+            if (symbol, len(self.parameters.inputs)) in LIBRARY:
+                return
             if known is None and not self.ctx.rows.find("pg_proc", prosrc=symbol, prolang=INTERNAL_LANGUAGE):
                 raise UndefinedFunction(f'there is no built-in function named "{symbol}"')
             if any(item.mode != "i" for item in self.parameters.items):
@@ -235,7 +239,10 @@ def _write(definition: Definition) -> int:
     if not definition.node.replace:
         raise DuplicateFunction(f'function "{definition.name}" already exists with same argument types')
     check_replacement(definition, existing)
-    ctx.rows.delete_where("pg_depend", classid=CLASS_PROC, objid=existing.oid)
+    check_replaceable(ctx, (CLASS_PROC, existing.oid, 0))
+    for row in ctx.rows.find("pg_depend", classid=CLASS_PROC, objid=existing.oid):
+        if row.deptype not in "ex":
+            ctx.rows.delete("pg_depend", row)
     ctx.rows.update("pg_proc", existing, **definition.columns)
     return int(existing.oid)
 

@@ -1,0 +1,25 @@
+-- fuzzystrmatch
+create extension fuzzystrmatch;
+select soundex(x), difference(x,'Robert') from unnest(array['Robert','Rupert','Ashcraft','Tymczak','Pfister','Honeyman','','a','  lead','123','é','A1b2c3','Ab-cd','VanDeusen','Burroughs','Burrows','O''Hara','bb','whw','ßx','Äb','a b','zzz9zz', 'AWB','ashwcraft','x''y']) x;
+select text_soundex('hello'), soundex(null), difference('a',null);
+select levenshtein('kitten','sitting'), levenshtein('','abc'), levenshtein('abc',''), levenshtein('',''), levenshtein('GUMBO','GAMBOL'), levenshtein('äöü','aou'), levenshtein('a','a');
+select levenshtein('GUMBO','GAMBOL',2,1,1), levenshtein('abc','',3,4,5), levenshtein('','abc',3,4,5), levenshtein('abc','xyz',1,1,5), levenshtein('abc','xyz',0,0,0), levenshtein('abc','abd',-1,2,3), levenshtein('ab','ba',1,1,1);
+select levenshtein_less_equal('extensive','exhaustive',2), levenshtein_less_equal('extensive','exhaustive',4), levenshtein_less_equal('a','b',0), levenshtein_less_equal('a','b',-1), levenshtein_less_equal('abcdef','ghijkl',3),levenshtein_less_equal('abcdefghijkl','x',3),levenshtein_less_equal('x','abcdefghijkl',3),levenshtein_less_equal('','abcdefghijkl',3),levenshtein_less_equal('abc','',2);
+select levenshtein_less_equal('extensive','exhaustive',1,1,1,2), levenshtein_less_equal('extensive','exhaustive',2,1,3,4), levenshtein_less_equal('extensive','exhaustive',2,1,3,100), levenshtein_less_equal('abc','xyz',5,5,1,2);
+select a, b, n, levenshtein_less_equal(a,b,n) from unnest(array['','a','ab','abc','kitten','sitting','saturday','sunday','flaw','lawn']) a, unnest(array['','b','ba','cab','sitting','kitten','sunday','x']) b, generate_series(-1,6,1) n order by 1,2,3;
+select a, b, n, levenshtein_less_equal(a,b,2,3,4,n) from unnest(array['','ab','kitten','saturday']) a, unnest(array['','ba','sitting','sunday','xyz']) b, generate_series(0,20,3) n order by 1,2,3;
+select levenshtein(repeat('a',255),repeat('b',255));
+select levenshtein(repeat('a',256),'b');
+select levenshtein('b',repeat('ä',256));
+select levenshtein_less_equal(repeat('a',256),'b',3);
+select levenshtein(repeat('a',256),'b',1,1,1);
+select metaphone(x,10) from unnest(array['Thompson','Which','Knight','GUMBO','Xavier','Phone','Schmidt','Aeon','Wright','Whale','Wow','Czech','Judge','edge','science','cats','chaos','night','laugh','Gnome','sugar','nation','tension','ship','fish','thumb','Dodgy','Quack','Zebra','vase','Hello','ghost','sign','signed','accident','school','Bomb','comb','Michael','Scent','Thames','pneumonia','x','AE','ae','Ah','why','Yes','by','','123','a1b','é','Catch','match','tch','TIA','TIO','SIO','SIA','SCHOOL','SCHEMA','SCIENCE','hh','AHA','Ch','CIA','ck','CK','DGE','GG','GH','Gha','GN','GNED','aGNED','gi','kk','ckk','mb','MBA','Wh','W','we','wr','xx','yy','ya','ay','McDonald','MacGregor','Pfister','Bough','dumb','through','caught','high','Hugh','rough','KN','PN','AE','WR','WH','SH','SCH','vv','z']) x;
+select metaphone('Thompson',0);
+select metaphone('Thompson',-1);
+select metaphone('Thompson',256);
+select metaphone('Thompson',255), metaphone('Thompson',1), metaphone('Thompson',2), metaphone('Xavier',1), metaphone('Xavier',2), metaphone('', 0), metaphone('', 256);
+select metaphone(repeat('a',256),4);
+select metaphone(repeat('ab',100),255), metaphone(repeat('x',100),5);
+select dmetaphone(x), dmetaphone_alt(x) from unnest(array['Thompson','Smith','Schmidt','Gumbo','Jose','Michael','Caesar','Bacchus','Czerny','Focaccia','Bellocchio','Accident','Bach','Edge','Edgar','Ghislane','Hugh','Laugh','McLaughlin','Cough','Gough','Rough','Tough','Tagliaro','Gerard','biaggi','danger','ranger','manger','Yankelovich','Jankelowicz','San Jacinto','Cabrillo','Gallegos','Thumb','dumber','Campbell','Raspberry','Rogier','Hochmeier','Isle','Carlisle','Sugar','Sheim','Sholz','Sio','Sian','Snider','Schneider','School','Schooner','Schermerhorn','Schenker','Resnais','Artois','Tion','Tia','Tch','Thomas','Thames','Wasserman','Vasserman','Uomo','Womo','Arnow','Arnoff','Filipowicz','Filipowitz','Breaux','Zhao','Zzap','Xavier','Wright','Whale','Knight','Gnome','Pneumonia','Psych','Wow','a','','1','éa','Ça','ñu','Mac Caffrey','Mac Gregor','McClellan','VAN GOGH','VON GOGH','orchestra','orchid','architect','chorus','chemistry','Charac','Wachtler','Wechsler','Tichner','Cia','Cio','ce','cq','cg','dt','dd','ff','ngi','gn','ogn','agna','hh','aha','jj','ja','aja','kk','ll','illo','illa','alle','mb','umb','nn','pp','qq','rr','ss','tt','tth','vv','xx','iaux','eaux','zz','zo','zi','za','tzo','czo','witz','gier','ier','ghi','gha','aughx','brough','gyx','gex','gibx','eyr','oggi','aggi','schoox','schem','Thumm','amsterdam','xj','jx','sj','kj','lj','jl']) x;
+select metaphone('Schwarz',9), metaphone('aschwb',9), metaphone('amb',5), metaphone('axe',2), metaphone('axe',3), metaphone('tth',4), metaphone('atthe',5), difference('',''), dmetaphone('р'), dmetaphone(null);
+drop extension fuzzystrmatch;

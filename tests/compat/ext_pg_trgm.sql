@@ -1,0 +1,27 @@
+-- pg_trgm: functions, operators and thresholds
+create extension pg_trgm;
+select show_trgm(x) from unnest(array['word', 'Two Words', '', ' ', 'a', 'ab c_d', 'ÄÖü ж', '日本語', '²½']) x;
+select similarity('word', 'two words'), similarity('', 'a'), similarity('a', 'a'), similarity('Word', 'wORD!'), similarity(null, 'a'), pg_typeof(similarity('a', 'b'));
+select word_similarity('word', 'two words'), word_similarity('words', 'two words'), strict_word_similarity('word', 'two words'), strict_word_similarity('words', 'two words'), word_similarity('', 'x'), word_similarity('x', '');
+select a, b, similarity(a, b), word_similarity(a, b), strict_word_similarity(a, b), a <-> b, a <<-> b, a <->> b, a <<<-> b, a <->>> b from unnest(array['kaiser', 'Ostersee am Kai', 'o''neill x', 'wörter']) a, unnest(array['der kaiser', 'oster kai', 'neil', 'wort wörter', '']) b order by 1, 2;
+select show_limit(), 'word' % 'words', 'word' <% 'two words', 'two words' %> 'word', 'word' <<% 'two words', 'two words' %>> 'word';
+select set_limit(0.9), show_limit();
+select 'word' % 'words', 'word' % 'word';
+show pg_trgm.similarity_threshold;
+set pg_trgm.similarity_threshold = 0.1;
+select show_limit(), 'word' % 'wonder';
+set pg_trgm.word_similarity_threshold = 0.99;
+select 'word' <% 'two words', 'words' <% 'two words';
+set pg_trgm.strict_word_similarity_threshold = 0.2;
+select 'word' <<% 'two words';
+select set_limit(1.5);
+select set_limit(-0.5);
+reset pg_trgm.similarity_threshold;
+create table t (w text);
+insert into t select x || n from unnest(array['alpha', 'alphabet', 'beta', 'gamma ray', null]) x, generate_series(1, 3) n;
+select w, similarity(w, 'alphabet') s from t where w % 'alphabet' order by s desc, w;
+select w, w <-> 'beta1' d from t order by d, w limit 4;
+select w from t where 'gamma' <% w order by 1;
+select oprname, oprleft::regtype, oprright::regtype, oprresult::regtype, oprrest, oprjoin from pg_operator o join pg_depend d on d.objid = o.oid and d.classid = 'pg_operator'::regclass and d.deptype = 'e' order by 1;
+drop extension pg_trgm;
+select 'a' % 'b';
