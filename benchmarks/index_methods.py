@@ -133,10 +133,11 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=50_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--postgres", metavar="DSN")
+    parser.add_argument("--only", default="", help="cases whose name has this text")
     options = parser.parse_args()
     with servers(options.postgres) as dsns:
         connections = [psycopg.connect(dsn, autocommit=True) for dsn in dsns]
-        for case in CASES:
+        for case in (each for each in CASES if options.only in each.name):
             taken: dict[str, tuple[list[float], list[float]]] = {}
             for _ in range(options.rounds):
                 for side, connection in enumerate(connections):

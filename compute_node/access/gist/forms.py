@@ -140,13 +140,12 @@ class BoxForm(Form):
 
     def least(self, outers: NDArray[np.float64], inner: Box) -> int:
         """See ``Form``."""
-        before = outers[:, 2:] - outers[:, :2]
         lows, highs = np.minimum(outers[:, :2], inner[:2]), np.maximum(outers[:, 2:], inner[2:])
         with np.errstate(invalid="ignore", over="ignore"):
-            after = highs - lows
+            before, after = outers[:, 2:] - outers[:, :2], highs - lows
             grown = after[:, 0] * after[:, 1] - before[:, 0] * before[:, 1]
             margin = (after[:, 0] + after[:, 1] - before[:, 0] - before[:, 1]) * 1e-9
-        grown = np.where(grown > 0.0, grown, margin)
+        grown = np.where(grown > 0.0, grown, np.maximum(margin, 0.0))
         grown[np.isnan(grown)] = np.inf
         grown[((lows == outers[:, :2]) & (highs == outers[:, 2:])).all(axis=1)] = 0.0
         return int(grown.argmin())
@@ -163,7 +162,7 @@ class BoxForm(Form):
             return 0.0
         grown = (a2 - a1) * (b2 - b1) - (x2 - x1) * (y2 - y1)
         if not grown > 0.0:
-            grown = ((a2 - a1) + (b2 - b1) - (x2 - x1) - (y2 - y1)) * 1e-9
+            grown = max(((a2 - a1) + (b2 - b1) - (x2 - x1) - (y2 - y1)) * 1e-9, 0.0)
         return grown if grown == grown else float("inf")
 
     def order(self, keys: Sequence[Box]) -> list[Datum]:

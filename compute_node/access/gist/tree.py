@@ -229,7 +229,8 @@ class GistTree:
                     done += self._inserted(rows, done, blocks)
                 except _NeedsBlock:
                     blocks.append(self._new_block())
-                HUB.pulse()
+                if done < len(rows):
+                    HUB.pulse()
         finally:
             self._file.spare += blocks
 
@@ -253,11 +254,11 @@ class GistTree:
             if self._cache.waits != waits or not leaf.is_leaf:
                 return 0
             # Nothing waits from here on: what was read is in memory.
-            has_room = sum(map(len, leaf.entries)) + len(new) <= ROOM
-            grown = list(self._grown(path, keys)) if has_room else []
+            room = ROOM - sum(map(len, leaf.entries)) - len(new)
+            grown = list(self._grown(path, keys)) if room >= 0 else []
             full = next((at for at, each in enumerate(grown, 1) if not self._fits(*each)), 0)
-            if has_room and not full:
-                fresh = [new, *self._followers(rows, start, path, ROOM - sum(map(len, leaf.entries)) - len(new))]
+            if room >= 0 and not full:
+                fresh = [new, *self._followers(rows, start, path, room)]
                 self._put(leaf, fresh, grown)
                 return len(fresh)
             change = _Change(blocks)
