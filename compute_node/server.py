@@ -523,15 +523,14 @@ class ComputeServer:
         started, fleet = now_us(), FleetCommands(volume, member_at)
         databases = Databases(storage, lambda catalogs: Engine(storage, self.status, started, fleet, catalogs))
         engine: DatabaseEngine = databases.initial
-        states = PreparedStates(storage)
-        unprepared = storage.txns.prepared.restore(states.all(), databases.replayed)
+        unprepared = databases.restore_prepared()
         orphans = storage.orphans()
         current = reconcile.is_current(databases)
 
         def tidy() -> None:
             storage.reclaim(orphans)
             if unprepared:
-                states.remove(*unprepared)
+                PreparedStates(storage).remove(*unprepared)
             if not current:
                 reconcile.reconcile(databases)
 

@@ -27,7 +27,7 @@ from aurora.errors import (
     ObjectNotInPrerequisiteState,
     TooManyConnections,
 )
-from aurora.ids import Lsn, Oid, RelFile
+from aurora.ids import Lsn, Oid, RelFile, Xid
 from aurora.notes import Invalidations
 from compute_node.access.clone import pages_of, write_pages
 from compute_node.access.vacuum import VacuumStats
@@ -47,7 +47,8 @@ from compute_node.types.acl import CONNECT
 if TYPE_CHECKING:
     from aurora.kernels.python.clog import Snapshot
     from compute_node.access.index_access import RowExpression
-    from compute_node.access.storage import Storage
+    from compute_node.access.prepared_states import PreparedStates
+from compute_node.access.storage import Storage
     from compute_node.access.table import Table
     from compute_node.catalog.engine import DatabaseEngine
     from compute_node.replica.topology import TopologySource
@@ -324,6 +325,13 @@ class Databases:
             for tid in gone:
                 table.delete(txn, snapshot, tid, lambda row, at: True, ())
             txn.cid += 1
+
+    # transactions of an earlier process
+
+    def restore_prepared(self) -> list[Xid]:
+        """Make prepared transactions again, on the writer before its first session; the xids whose states are left
+        over. May wait."""
+        return self.storage.txns.prepared.restore(PreparedStates(self.storage).all(), self.replayed)
 
     # following another instance's log
 

@@ -2,7 +2,7 @@
 
 ::
 
-    IN BLOCK ── PREPARE TRANSACTION 'gid' ──► idle session + a prepared transaction ── COMMIT | ROLLBACK PREPARED ──► end
+    in a block ─ PREPARE TRANSACTION ─► an idle session, a prepared transaction ─ COMMIT or ROLLBACK PREPARED ─► end
 
 How a prepared transaction survives restarts and failovers is in ``txn/prepared.py``.
 """
@@ -30,7 +30,7 @@ GID_BYTES_MAX = 199
 
 def prepare(session: SessionState, gid: str) -> str:
     """PREPARE TRANSACTION, which ends the block whether it succeeds or not; the command's tag. Without a block, or in a
-    failed one, it is a ROLLBACK. Errors: 0A000, 22023, 40001, 42710, 53200, 55000, and those of deferred constraints."""
+    failed one, it is a ROLLBACK. Errors: 0A000, 22023, 40001, 42710, 53200, 55000, those of deferred constraints."""
     if session.block != IN_BLOCK:
         transactions.plain_rollback(session)
         return "ROLLBACK"
@@ -96,7 +96,9 @@ def _check_objects(session: SessionState, txn: Txn) -> None:
         raise NotSupported("cannot PREPARE a transaction that has executed LISTEN, UNLISTEN, or NOTIFY")
     owner = session.advisory_locks.owner if session.advisory_locks is not None else None
     if owner is not None and any(key >= FIRST_ADVISORY and key in owner.table_locks for key in txn.table_locks):
-        raise NotSupported("cannot PREPARE while holding both session-level and transaction-level locks on the same object")
+        raise NotSupported(
+            "cannot PREPARE while holding both session-level and transaction-level locks on the same object"
+        )
 
 
 def _has_used_temporary(session: SessionState, txn: Txn) -> bool:

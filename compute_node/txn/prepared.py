@@ -9,9 +9,9 @@ to the volume first, then its xids are marked in the commit log; that mark decid
     yes                      no                 aborted, as all that was cut off; the state is removed
     no                       yes                never
 
-What a state holds is what the end of the transaction needs (xids, relation files that it made or drops, catalogs that it
-changed) and what keeps others away until then (relation locks, row locks, what a SERIALIZABLE one has read). Source:
-PostgreSQL manual, PREPARE TRANSACTION, and 74.4.
+What a state holds is what the end of the transaction needs (xids, relation files that it made or drops, catalogs that
+it changed) and what keeps others away until then (relation locks, row locks, what a SERIALIZABLE one has read). Source:
+PostgreSQL manual, PREPARE TRANSACTION.
 """
 
 from __future__ import annotations

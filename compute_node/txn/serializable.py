@@ -328,7 +328,7 @@ class Serializables:
         """Those go that are concurrent with nobody who runs, nor with anybody who may begin."""
         if not self.committed:
             return
-        # Who is doomed, or safe, makes no dependencies any more; nor does who is prepared, but others make some with it.
+        # Who is doomed, or safe, makes no dependencies any more; who is prepared makes none, but others do with it.
         running = [each for each in self.running if not (each.doomed or each.safe or each.prepared)]
         if len(self.committed) > COMMITTED_MAX and running:
             running.pop(0).doomed = True

@@ -61,6 +61,7 @@ STATEMENTS = [
     "create type mood as enum ('sad', 'happy')",
     "alter table t rename to renamed; alter table renamed set schema s",
     "create database other",
+    "create rule also as on insert to t do also (insert into c values (new.n, new.k); notify said)",
 ]
 POINTS = int(os.environ.get("AURORA_DDL_CRASHES", "2"))
 """Crash points of a statement, besides those around its commit"""
@@ -74,6 +75,8 @@ select 'constraint', conname::text, conrelid::regclass::text, pg_get_constraintd
 where oid >= 16384 union all
 select 'type', typname::text, typtype::text, '' from pg_type where typname = 'mood' union all
 select 'schema', nspname::text, '', '' from pg_namespace where oid >= 16384 and nspname !~ '^pg_' union all
+select 'rule', rulename::text, ev_class::regclass::text, pg_get_ruledef(oid) from pg_rewrite where oid >= 16384
+union all
 select 'database', datname::text, '', '' from pg_database order by 1, 2, 3, 4
 """
 ROWS = "select count(*), sum(length(x::text)) from {} x"
@@ -115,8 +118,10 @@ async def served(volume: MemoryVolume, test: Any) -> Any:
 
     def open_engine() -> CountingEngine:
         storage = Storage(arena_kernel.Arena(4096), volume)
+        databases = Databases(storage, lambda catalogs: CountingEngine(storage, catalogs))
+        databases.restore_prepared()
         storage.reclaim(storage.orphans())
-        engine: CountingEngine = Databases(storage, lambda catalogs: CountingEngine(storage, catalogs)).initial
+        engine: CountingEngine = databases.initial
         engine.catalog.warm()
         return engine
 
