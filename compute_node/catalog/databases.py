@@ -30,6 +30,7 @@ from aurora.errors import (
 from aurora.ids import Lsn, Oid, RelFile, Xid
 from aurora.notes import Invalidations
 from compute_node.access.clone import pages_of, write_pages
+from compute_node.access.prepared_states import PreparedStates
 from compute_node.access.vacuum import VacuumStats
 from compute_node.catalog import bootstrap, statistics
 from compute_node.catalog.cache import Catalog
@@ -47,8 +48,7 @@ from compute_node.types.acl import CONNECT
 if TYPE_CHECKING:
     from aurora.kernels.python.clog import Snapshot
     from compute_node.access.index_access import RowExpression
-    from compute_node.access.prepared_states import PreparedStates
-from compute_node.access.storage import Storage
+    from compute_node.access.storage import Storage
     from compute_node.access.table import Table
     from compute_node.catalog.engine import DatabaseEngine
     from compute_node.replica.topology import TopologySource

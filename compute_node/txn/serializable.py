@@ -36,6 +36,7 @@ WRITES_MAX = 50_000
 COMMITTED_MAX = 10_000
 """Committed transactions whose notes are kept for those that run; then the oldest of these is ended, with 40001."""
 
+
 class Kept(TypedDict):
     """Of a prepared transaction, as JSON has it; the keys of ranges in hexadecimal. ``first_out``: commit LSN of the
     first of those that it depends on and that had committed, 0 for none."""

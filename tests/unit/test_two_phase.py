@@ -1,5 +1,4 @@
-"""Prepared transactions: a crash at any point of PREPARE TRANSACTION or COMMIT PREPARED, what is held meanwhile, and who
-may end one."""
+"""Prepared transactions: a crash at any point of PREPARE TRANSACTION or COMMIT PREPARED, and what is held meanwhile."""
 
 from __future__ import annotations
 
@@ -13,14 +12,13 @@ import pytest
 from psycopg import errors
 from test_ddl_crashes import Recording, cut, served
 
-from aurora.kernels.python.clog import PREPARED
 from compute_node.access.memory_volume import MemoryVolume
 from compute_node.catalog.bootstrap import install
 
 Db = psycopg.AsyncConnection[Any]
 
+ROOM = "alter system set max_prepared_transactions = 4"
 SETUP = """
-alter system set max_prepared_transactions = 4;
 create table t (id int primary key, k text);
 insert into t select i, 'k' || i from generate_series(1, 300) i;
 create table c (ref int references t);
@@ -44,6 +42,18 @@ WORK = [
 AFTER = (300, "changed", 7, 2)
 """rows of t, of row 1, of made; columns of c"""
 BEFORE = (300, "k1", None, 1)
+
+
+def fresh() -> Recording:
+    """A volume whose sessions may prepare transactions."""
+    volume = Recording()
+    install(volume)
+
+    async def run(db: Db) -> None:
+        await db.execute(ROOM)
+
+    asyncio.run(served(volume, run))
+    return volume
 
 
 async def one(db: Db, text: str) -> Any:
@@ -79,8 +89,7 @@ class History:
     """A volume with the work done and prepared, and its log from before the work on."""
 
     def __init__(self, last: str = "") -> None:
-        self.volume = Recording()
-        install(self.volume)
+        self.volume = fresh()
         self.base: MemoryVolume
         self.records: list[Any] = []
         self.cpls: list[int] = []
@@ -216,8 +225,7 @@ def test_what_a_prepared_transaction_holds(preparing: History, restarted: bool) 
 @pytest.mark.parametrize("restarted", [False, True])
 def test_write_skew_with_a_prepared_transaction(restarted: bool) -> None:
     """Each of two serializable transactions reads what the other changes; one is prepared when the other comes."""
-    volume = Recording()
-    install(volume)
+    volume = fresh()
 
     async def first(db: Db) -> None:
         await db.execute(SETUP)
@@ -248,22 +256,18 @@ def test_write_skew_with_a_prepared_transaction(restarted: bool) -> None:
 
 def test_nothing_is_left_of_it() -> None:
     """No transaction, no lock, no state; and a new one may have its identifier."""
-    volume = Recording()
-    install(volume)
+    volume = fresh()
 
     async def run(db: Db) -> None:
         await db.execute(SETUP)
         for _ in range(3):
             for end in ("commit", "rollback"):
-                for text in ("begin", "update t set k = k || 'x'", "prepare transaction 'again'", f"{end} prepared 'again'"):
-                    await db.execute(text)
+                await db.execute("begin")
+                await db.execute("update t set k = k || 'x'")
+                await db.execute("prepare transaction 'again'")
+                await db.execute(f"{end} prepared 'again'")
         assert await one(db, "select count(*) from pg_locks where pid is null") == 0
         assert await one(db, "select k from t where id = 1") == "k1xxx"
         await sound(db)
 
     asyncio.run(served(volume, run))
-
-
-def test_the_mark_is_no_commit_lsn() -> None:
-    """What the commit log's pages say of a prepared xid is read as in progress, never as committed at that LSN."""
-    assert PREPARED == 2
