@@ -41,7 +41,7 @@ def query(session: SessionState, sql: bytes) -> None:
         _query(session, sql)
     txn = session.txn
     if session.block == 0 and txn is not None:
-        if txn.ties is None and txn.serial is None or not session.out:
+        if (txn.ties is None and txn.serial is None) or not session.out:
             transactions.commit(session)
             return
         completed = session.out.pop()  # the last statement is not done before its transaction is
