@@ -32,6 +32,7 @@ _RELATIONS = {
     enums.ObjectType.OBJECT_MATVIEW: ("materialized view", "m"),
     enums.ObjectType.OBJECT_INDEX: ("index", "i"),
     enums.ObjectType.OBJECT_SEQUENCE: ("sequence", "S"),
+    enums.ObjectType.OBJECT_FOREIGN_TABLE: ("foreign table", "f"),
 }
 _ALSO = {("p", "r"), ("I", "i")}
 """a partitioned table is a table, a partitioned index an index"""
