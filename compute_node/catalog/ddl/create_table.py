@@ -22,6 +22,7 @@ from aurora.errors import (
     UndefinedColumn,
     UndefinedObject,
     UndefinedTable,
+    WrongObjectType,
 )
 from compute_node.catalog.ddl.column_specs import ColumnSpec
 from compute_node.catalog.ddl.constraints import add_check, add_key
@@ -245,7 +246,9 @@ def check_tablespace(ctx: DdlContext, name: str | None) -> None:
 
 def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
     """CREATE [TEMP|UNLOGGED] TABLE."""
-    create_table_of(ctx, node, "r" if node.partspec is None else "p")
+    desc = create_table_of(ctx, node, "r" if node.partspec is None else "p")
+    if desc is not None and any(isinstance(each, ast.ColumnDef) and each.fdwoptions for each in node.tableElts or ()):
+        raise WrongObjectType(f'"{desc.name}" is not a foreign table')
     return "CREATE TABLE"
 
 

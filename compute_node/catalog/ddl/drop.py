@@ -112,7 +112,7 @@ def _relation(ctx: DdlContext, name: ast.RangeVar, noun: str, kind: str, missing
     desc = ctx.find(name, missing_ok=True)
     if desc is None:
         if not missing_ok:
-            error = UndefinedObject if kind == "i" else UndefinedTable
+            error = UndefinedObject if kind in "if" else UndefinedTable
             raise error(f'{noun} "{name.relname}" does not exist')
         ctx.notice(f'{noun} "{name.relname}" does not exist, skipping')
         return None

@@ -9,11 +9,8 @@ from collections.abc import Sequence
 
 from pglast import ast, enums
 
-from aurora.errors import DuplicateObject, InvalidParameterValue, InvariantViolation, UndefinedObject
+from aurora.errors import DuplicateObject, InternalError, InvalidParameterValue, UndefinedObject
 from compute_node.catalog.ddl.context import DdlContext
-from compute_node.session import nested
-from compute_node.types import oids
-from compute_node.types.string_functions import quote_identifier
 
 _A = enums.DefElemAction
 
@@ -54,10 +51,14 @@ def _split(option: str) -> tuple[str, str]:
     return name, value
 
 
-def _validate(ctx: DdlContext, function: int, options: list[str], class_oid: int) -> None:
-    record = ctx.rows.one("pg_proc", oid=function)
-    if record is None:
-        raise InvariantViolation(f"pg_proc has no row {function}")
-    schema = quote_identifier(ctx.view.namespace_name(record.pronamespace))
-    call = f"SELECT {schema}.{quote_identifier(record.proname)}($1, $2)"
-    nested.run(ctx.session, call, (options, class_oid), (oids.TYPE_OIDS["text[]"], oids.OID), None)
+def _validate(ctx: DdlContext, validator: int, options: list[str], class_oid: int) -> None:
+    function = ctx.view.function(validator)
+    run = ctx.engine.begin_statement(ctx.session)
+    run.start((), 0)
+    try:
+        given = (run, options, class_oid) if function.needs_context else (options, class_oid)
+        result = function.implementation(*given)
+    finally:
+        run.finish()
+    if result is None:
+        raise InternalError(f"function {validator} returned NULL")
