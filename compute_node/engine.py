@@ -34,10 +34,11 @@ from compute_node.catalog.permissions import check_required
 from compute_node.catalog.view import CatalogView, Trace, still_true
 from compute_node.exec.context import ExecContext
 from compute_node.exec.copy_target import CopyTarget, input_columns
-from compute_node.exec.executable import Executable, build
-from compute_node.exec.explain import Explanation
+from compute_node.exec.executable import Executable
+from compute_node.exec.explain import Explanation, SeveralExplanations
 from compute_node.exec.explain.instrument import timed
 from compute_node.exec.row_expressions import RowExpressions
+from compute_node.exec.several import executable_of
 from compute_node.exec.statement_locks import statement_locks
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.relations.foreign import refuse_changes
@@ -56,11 +57,11 @@ from compute_node.sql.analyze.stored import default_of
 from compute_node.sql.expressions import Expr
 from compute_node.sql.parse import RawStatement
 from compute_node.sql.plan import Addressed, PlannedStmt
-from compute_node.sql.planner import plan
+from compute_node.sql.planner import combined, plan
 from compute_node.sql.planner.changed_rows import checks, copy_condition, generated
 from compute_node.sql.planner.routes import route_of
 from compute_node.sql.required import RelationAccess, Required
-from compute_node.sql.rewriter import rewrite
+from compute_node.sql.rewriter import Rewritten, rewrite
 from compute_node.sql.rewriter.policies import affected
 from compute_node.txn.locks import ROW_EXCLUSIVE, WeakLocks
 from compute_node.txn.transaction import Txn
@@ -221,9 +222,10 @@ class Engine:
             tables: tuple[Addressed, ...] = ()
             if addressed:
                 query, tables = add_addresses(view, query)
-            if routine is None or not routine.trusted:
-                query = rewrite(query, view, session)
-            planned = plan(query, view, session.settings, session, values)
+            trusted = routine is not None and routine.trusted
+            made = Rewritten((query,), 0, "") if trusted else rewrite(query, view, session)
+            steps = [plan(each, view, session.settings, session, values) for each in made.queries]
+            planned = combined(query, steps, made.main, made.shape) if made.shape else steps[0]
             planned.addressed = tables
             if found := {offset for offset, slot in slots.items() if slot in planned.decisive_slots}:
                 # Their values decide whether an index can be used: they stay literals.
@@ -254,7 +256,7 @@ class Engine:
         planned, view = self._plan(
             statement.node, session, param_types, source, lifted, routine, statement.addressed, values
         )
-        executable = build(planned, view, param_types)
+        executable = executable_of(planned, view, param_types)
         executable.told = Told(view.path, dict(view.trace or {}))
         try:
             if routine is None or not routine.trusted:
@@ -289,13 +291,14 @@ class Engine:
         param_types: list[int],
         source: str,
         values: KnownValues | None = None,
-    ) -> Explanation:
+    ) -> Explanation | SeveralExplanations:
         """A statement to be explained, and with ANALYZE to be run."""
         (planned, view), planning_s = timed(
             lambda: self._plan(statement.node, session, param_types, source, None, values=values)
         )
         check_required(view, session.user_oid, planned.privileges)
-        return Explanation(planned, options, view, session.env, planning_s, self._changed_settings(session))
+        shown = SeveralExplanations if planned.shape else Explanation
+        return shown(planned, options, view, session.env, planning_s, self._changed_settings(session))
 
     @staticmethod
     def _changed_settings(session: SessionState) -> dict[str, str]:

@@ -23,7 +23,7 @@ from compute_node.catalog.facts import fact_rows
 from compute_node.catalog.roles import PG_MONITOR, PG_READ_ALL_SETTINGS, PG_READ_ALL_STATS, PG_STAT_SCAN_TABLES
 from compute_node.catalog.rows import make_row
 from compute_node.catalog.views import view_sql
-from compute_node.relations.descriptors import ColumnDesc, RelationDesc
+from compute_node.relations.descriptors import NO_QUALIFICATION, ColumnDesc, RelationDesc
 from compute_node.relations.schema import (
     CATALOGS,
     DOMAIN_BASES,
@@ -175,7 +175,7 @@ def _add_view(out: dict[str, list[Row]], view: SystemView, namespace: int, sql: 
         ev_type="1",
         ev_enabled="O",
         is_instead=True,
-        ev_qual="<>",
+        ev_qual=NO_QUALIFICATION,
         ev_action=sql,
     )
 

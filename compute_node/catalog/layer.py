@@ -28,7 +28,15 @@ from compute_node.catalog.roles import RoleGraph, load_graph
 from compute_node.catalog.routines import split_texts
 from compute_node.catalog.rows import CatalogReader, Record
 from compute_node.relations.access_methods import BTREE, HASH, METHODS_BY_OID
-from compute_node.relations.descriptors import ColumnDesc, Excluded, IndexDesc, PolicyDesc, RelationDesc
+from compute_node.relations.descriptors import (
+    NO_QUALIFICATION,
+    ColumnDesc,
+    Excluded,
+    IndexDesc,
+    PolicyDesc,
+    RelationDesc,
+    RuleDesc,
+)
 from compute_node.relations.partitions import HASH as HASHED
 from compute_node.relations.partitions import PartitionBound, PartitionKey
 from compute_node.relations.schema import CATALOGS
@@ -212,6 +220,7 @@ class CatalogLayer:
             row_security=row.relrowsecurity,
             force_row_security=row.relforcerowsecurity,
             policies=self._load_policies(oid) if row.relrowsecurity else (),
+            rules=self._load_rules(oid) if row.relhasrules else (),
             database=self.database_oid,
             types=self._user_types(columns, indexes),
             fillfactor=fillfactor(row.reloptions or ()),
@@ -430,6 +439,21 @@ class CatalogLayer:
     def _load_view(self, oid: int) -> str | None:
         rule = next((row for row in self.reader.find("pg_rewrite", ev_class=oid) if row.rulename == "_RETURN"), None)
         return None if rule is None else rule.ev_action
+
+    def _load_rules(self, oid: int) -> tuple[RuleDesc, ...]:
+        rows = sorted(self.reader.find("pg_rewrite", ev_class=oid), key=lambda row: row.rulename.encode())
+        return tuple(
+            RuleDesc(
+                row.rulename,
+                row.ev_type,
+                row.ev_enabled,
+                row.is_instead,
+                None if row.ev_qual == NO_QUALIFICATION else row.ev_qual,
+                row.ev_action,
+            )
+            for row in rows
+            if row.ev_type != "1"
+        )
 
     # types
 

@@ -63,6 +63,12 @@ SELECT n.nspname AS schemaname, c.relname AS viewname, pg_catalog.pg_get_userbyi
  pg_catalog.pg_get_viewdef(c.oid) AS definition
 FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'v'""",
+    "pg_catalog.pg_rules": """
+SELECT n.nspname AS schemaname, c.relname AS tablename, r.rulename AS rulename,
+ pg_catalog.pg_get_ruledef(r.oid) AS definition
+FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_class c ON c.oid = r.ev_class
+ LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE r.rulename <> '_RETURN'""",
     "pg_catalog.pg_policies": """
 SELECT n.nspname AS schemaname, c.relname AS tablename, p.polname AS policyname,
  CASE WHEN p.polpermissive THEN 'PERMISSIVE' ELSE 'RESTRICTIVE' END AS permissive,
@@ -330,7 +336,7 @@ WHERE {_NOT_TEMPORARY} AND {MAY_SEE_SEQUENCE} AND NOT EXISTS (SELECT 1 FROM pg_c
 
 EMPTY = (  # noqa: SIM905
     "pg_catalog.pg_prepared_xacts pg_catalog.pg_publication_tables"
-    " pg_catalog.pg_replication_origin_status pg_catalog.pg_replication_slots pg_catalog.pg_rules"
+    " pg_catalog.pg_replication_origin_status pg_catalog.pg_replication_slots"
     " pg_catalog.pg_seclabels"
     " pg_catalog.pg_stat_replication pg_catalog.pg_stat_subscription"
     " pg_catalog.pg_stat_progress_vacuum pg_catalog.pg_stat_progress_copy"

@@ -81,6 +81,11 @@ class ExecContext(FunctionContext):
         self.exec_params = [None] * exec_params
         self.scratch: dict[object, Any] = {}
 
+    def next_query(self, first: bool) -> ExecContext:
+        """The context of the first or the next query of a statement that is several."""
+        snapshot = self.snapshot if first else self.storage.txns.next_query(self.txn, self.snapshot)
+        return ExecContext(self.session, self.txn, snapshot, self.env, self.storage)
+
     def finish(self) -> None:
         """The statement has ended, well or not: nothing of it stays in memory or in files."""
         account, self._account = self._account, None

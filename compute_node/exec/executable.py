@@ -156,6 +156,10 @@ class Executable:
             self._root = self._builder.node(self.planned.plan)
         return self._root
 
+    def take_parameters(self, catalog: CatalogView, types: Sequence[int]) -> None:
+        """What its parameters are of."""
+        self.param_kinds = tuple([catalog.type(oid or UNKNOWN) for oid in types])
+
     def check(self) -> None:
         """Raise what forbids it to run."""
         if self.refused is not None:
@@ -313,5 +317,5 @@ def build(planned: PlannedStmt, catalog: CatalogView, param_types: Sequence[int]
         executable = Executable(planned, catalog)
     except RecursionError:
         raise too_complex() from None
-    executable.param_kinds = tuple([catalog.type(oid or UNKNOWN) for oid in param_types])
+    executable.take_parameters(catalog, param_types)
     return executable

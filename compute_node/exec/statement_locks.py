@@ -25,6 +25,9 @@ def statement_locks(planned: PlannedStmt, catalog: CatalogView) -> WeakLocks:
             elif isinstance(node, LockRows):
                 for relation in (each for lock in node.locks for each in lock.relations):
                     modes[relation.lock_id] = max(modes.get(relation.lock_id, 0), ROW_SHARE)
+    for step in planned.steps:
+        for lock_id, mode in statement_locks(step, catalog).modes:
+            modes[lock_id] = max(mode, modes.get(lock_id, 0))
     return WeakLocks(tuple(sorted(modes.items())))
 
 

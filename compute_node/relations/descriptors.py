@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from aurora.datum import Datum
 from aurora.ids import Oid, RelFile
@@ -130,6 +130,23 @@ class PolicyDesc:
     check: str | None
 
 
+NO_QUALIFICATION: Final = "<>"
+"""pg_rewrite.ev_qual of a rule without a condition"""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleDesc:
+    """A row of pg_rewrite that is no view's query. ``event``: ev_type, 2 update, 3 insert, 4 delete; ``enabled``: O, D,
+    R or A. ``qualification`` and ``actions`` are SQL over OLD and NEW: statements ended by ``;``, none for NOTHING."""
+
+    name: str
+    event: str
+    enabled: str
+    instead: bool
+    qualification: str | None
+    actions: str
+
+
 RELATION_NOUNS = {
     "r": "table", "p": "table", "i": "index", "I": "index", "S": "sequence", "t": "toast table", "v": "view",
     "m": "materialized view", "c": "composite type", "f": "foreign table",
@@ -186,6 +203,8 @@ class RelationDesc:
     force_row_security: bool = False
     """also its owner"""
     policies: tuple[PolicyDesc, ...] = ()
+    rules: tuple[RuleDesc, ...] = ()
+    """what INSERT, UPDATE and DELETE become, by name; not a view's query"""
     partition_key: PartitionKey | None = None
     """of a partitioned table (kind p): how it divides its rows"""
     bound: PartitionBound | None = None

@@ -227,6 +227,9 @@ def _copy_out(session: SessionState, node: ast.Node, source: str, options: CopyO
         _check_source(session, node.relation, [item.sval for item in node.attlist] if node.attlist else None)
     raw = RawStatement(_query(session, node), 0, len(source))
     statement, _ = prepare.compile_statement(session, raw, source, [])
+    planned = statement.executable.planned
+    if planned.shape and (len(planned.steps) != 1 or planned.steps[0].command == "notify"):
+        raise NotSupported(f"{planned.shape} rules are not supported for COPY")
     if statement.columns is None:
         raise NotSupported("COPY query must have a RETURNING clause")
     is_client = node.filename is None

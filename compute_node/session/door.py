@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING
 
 from aurora.datum import Row
 from compute_node.exec.context import ExecContext
+from compute_node.exec.several import SeveralQueries, Show
 from compute_node.session import transactions
 from compute_node.session.read_only import check_write
-from compute_node.session.sinks import Sink
+from compute_node.session.sinks import NO_ROWS, Sink
 from compute_node.session.state import SessionState
 from compute_node.session.statement import Params, Statement
 
@@ -84,6 +85,15 @@ def run(
     if session.interrupt_error is not None:
         session.check_interrupts()
     return count
+
+
+def run_showing(session: SessionState, statement: Statement, params: Params, show: Show) -> int:
+    """As ``run``, for a statement without a result: what other queries give that rules have put beside it goes to
+    ``show``."""
+    running = allowed(session, statement) if statement.writes else statement
+    if not isinstance(running.executable, SeveralQueries):
+        return run(session, running, params, NO_ROWS)
+    return running.executable.run_showing(begin(session, running), params, show)
 
 
 def start(session: SessionState, statement: Statement, params: Params, snapshot: Snapshot | None = None) -> Execution:

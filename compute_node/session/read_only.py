@@ -45,6 +45,8 @@ def check_write(session: SessionState, statement: Statement) -> Statement:
 
 
 def _writes_temporary_only(planned: PlannedStmt) -> bool:
+    if planned.steps:
+        return all(_writes_temporary_only(step) for step in planned.steps)
     for plan in (planned.plan, *planned.subplans, *planned.ctes):
         for node in plan_nodes(plan):
             written = changed_tables(node)

@@ -53,6 +53,7 @@ PLAN_SETTINGS = frozenset(
         "cpu_operator_cost",
         "effective_cache_size",
         "jit",
+        "session_replication_role",
     ]
 )
 

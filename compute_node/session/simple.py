@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from aurora.errors import SqlError, UndefinedParameter
 from aurora.kernels import lifter
+from compute_node.exec.executable import Executable
+from compute_node.exec.nodes.base import Batch
+from compute_node.exec.several import SeveralQueries
 from compute_node.hub import HUB
 from compute_node.protocol import messages
 from compute_node.session import door, prepare, referential, transactions, utility
@@ -15,7 +20,7 @@ from compute_node.session.long_insert import LONG_BYTES, LongInsert, long_insert
 from compute_node.session.results import ResultFormat, decode_text
 from compute_node.session.sinks import NO_ROWS, UtilityRows, WireRows
 from compute_node.session.state import FAILED, SessionState
-from compute_node.session.statement import Params, Statement
+from compute_node.session.statement import Params, Statement, described
 
 if TYPE_CHECKING:
     from compute_node.sql.parse import RawStatement
@@ -99,6 +104,9 @@ def _run_pieces(session: SessionState, insert: LongInsert) -> None:
         for piece, moved in insert.pieces():
             try:
                 ready = _lifted(session, piece) or _unlifted(session, piece)
+                if isinstance(ready[0].executable, SeveralQueries):
+                    # Rules make of a statement so many queries, not of each of its pieces.
+                    raise AsWritten(ready[0])
                 count += door.run(session, *ready, NO_ROWS)
             except SqlError as error:
                 if error.position is not None and error.position > len(insert.head):
@@ -165,12 +173,23 @@ def _refuse_parameters(statement: RawStatement, source: str) -> None:
 
 def _run_query(session: SessionState, statement: Statement, params: Params) -> None:
     """Run a planned query and send everything of it."""
-    if statement.columns is None:
+    if statement.columns is None and isinstance(statement.executable, SeveralQueries):
+        count = door.run_showing(session, statement, params, partial(_show, session))
+    elif statement.columns is None:
         count = door.run(session, statement, params, NO_ROWS)
     else:
         result = statement.formats.get(b"") or statement.format_for(b"")
         count = door.run(session, statement, params, WireRows(session, result, described=True))
     session.out.append(messages.command_complete(statement.tag, count))
+
+
+def _show(session: SessionState, step: Executable, rows: Iterator[Batch]) -> None:
+    """The rows of a SELECT that a rule has put beside a statement."""
+    sink = WireRows(session, ResultFormat(described(step), b""), described=True)
+    sink.begin()
+    for batch in rows:
+        sink.rows(batch)
+    sink.end()
 
 
 def _run_utility(session: SessionState, statement: Statement) -> None:

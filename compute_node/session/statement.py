@@ -42,6 +42,14 @@ def _described(name: str, kind: PgType, typmod: int, table: int, column: int) ->
     return Column(name, kind, typmod, table, column)
 
 
+def described(executable: Executable) -> tuple[Column, ...]:
+    """The result columns of a query."""
+    return tuple(
+        _described(column.name, kind, column.typmod, column.table, column.column)
+        for column, kind in zip(executable.columns or (), executable.column_kinds, strict=True)
+    )
+
+
 class Tally:
     """How many statements of one kind have begun in one database."""
 
@@ -118,10 +126,7 @@ class Statement:
             if executable.columns is None:
                 self.point = executable.run if executable.sound else None
             else:
-                self.columns = tuple(
-                    _described(column.name, kind, column.typmod, column.table, column.column)
-                    for column, kind in zip(executable.columns, executable.column_kinds, strict=True)
-                )
+                self.columns = described(executable)
                 self.point = executable.fetch_all if self.is_point and executable.sound else None
 
     @property

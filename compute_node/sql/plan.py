@@ -759,3 +759,9 @@ class PlannedStmt:
     values_decide: bool = False
     """whether another plan is thinkable with constants in the places of the declared parameters, whatever their
     estimates"""
+    steps: tuple[PlannedStmt, ...] = ()
+    """of a statement that rules have made several queries of, or none, or another one: these, in their order"""
+    main: int = -1
+    """which of the steps is the statement for its client; -1: none"""
+    shape: str = ""
+    """of what kind the rules were, in words; empty for a statement without any"""

@@ -10,7 +10,7 @@ from pglast import ast
 from pglast.enums import OverridingKind
 
 from compute_node.relations.descriptors import RelationDesc
-from compute_node.sql.expressions import Expr, SortKey
+from compute_node.sql.expressions import Expr, SortKey, Var
 from compute_node.types.registry import RoutineCall
 
 if TYPE_CHECKING:
@@ -314,7 +314,23 @@ class Query:
     """what its user must hold"""
     momentary: bool = field(default=False, compare=False)
     """a literal such as 'now' was converted: the query holds the time of its analysis"""
+    notifies: tuple[str, str] | None = None
+    """channel and message of a NOTIFY, the action of a rule; its only target does it"""
     procedure: RoutineCall | None = None
     """what a CALL, whose input arguments are the targets, calls"""
     stars: Stars = field(default_factory=dict, compare=False)
     """each ``*`` of the statement itself: by its node's id, the node and (qualifier, column) of what it stands for"""
+
+
+def own_values(source: Query) -> RangeEntry | None:
+    """The VALUES whose rows an INSERT's source is, as they are; None of any other source."""
+    if len(source.range_table) != 1 or source.where is not None or source.ctes or source.order_by:
+        return None
+    entry = source.range_table[0]
+    if entry.kind != "values" or len(source.targets) != len(entry.column_names):
+        return None
+    for attno, target in enumerate(source.targets, 1):
+        column = target.expression
+        if not isinstance(column, Var) or column.levels_up or column.attno != attno:
+            return None
+    return entry

@@ -109,6 +109,14 @@ def read_as(expr: Expr, reader: int) -> Expr:
     return deep_map(expr, _same, 0, _reading(reader))
 
 
+def query_read_as(query: Query, reader: int) -> Query:
+    """The action of a rule as a query of its own: what it reads and changes, ``reader`` does."""
+    hook = _reading(reader)
+    return map_query_expressions(
+        query, lambda expr, depth: deep_map(expr, _same, depth - 1, hook), entry_hook=hook, hook_depth=0
+    )
+
+
 def _reading(reader: int) -> Callable[[RangeEntry, int], RangeEntry]:
     """What marks the range entries of a query, and of the views in it."""
 
@@ -194,6 +202,13 @@ def read_by(expr: Expr) -> list[RelationAccess]:
     """What the sub-selects of a policy's expression read."""
     collector = _Collector()
     collector._expression(expr, [[None]], _Reader(0))
+    return collector.accesses()
+
+
+def read_by_rule(query: Query) -> list[RelationAccess]:
+    """What an action of a rule reads and changes besides OLD and NEW, which are of the level around it."""
+    collector = _Collector()
+    collector.visit(query, [[None, None]], _Reader(0), False)
     return collector.accesses()
 
 

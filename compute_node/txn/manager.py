@@ -208,6 +208,15 @@ class TransactionManager:
                 return self._first_serial_snapshot(txn, lsn)
         return clog_kernel.Snapshot(lsn, txn.own, txn.cid)
 
+    def next_query(self, txn: Txn, snapshot: Snapshot) -> Snapshot:
+        """The snapshot of the next query of a statement that is several: of the same time, but for what the queries
+        before it wrote."""
+        if txn.own:
+            txn.cid += 1
+        if txn.serial is not None:
+            return serial_snapshot(txn.serial, txn.own, txn.cid)
+        return clog_kernel.Snapshot(snapshot.lsn, txn.own, txn.cid)
+
     def _first_serial_snapshot(self, txn: Txn, lsn: Lsn) -> Snapshot:
         """A READ ONLY DEFERRABLE transaction waits for a snapshot under which it cannot fail."""
         txn.serial = self.serials.begin(lsn, txn.read_only, txn.pid)

@@ -44,3 +44,10 @@ SELECT * FROM fuzzed_records;
 SELECT f.id FROM fuzzed f FULL JOIN fuzzed g ON f.id > g.id;
 SELECT f.id FROM fuzzed f FULL JOIN fuzzed g ON f.id > g.id WHERE false;
 SELECT f.id FROM fuzzed f FULL JOIN (VALUES (1, timestamp '2024-01-01')) g(id, at) ON g.at = date '2024-01-01' AND f.id > g.id WHERE NULL AND f.id > 0;
+-- An aggregate that a sub-select takes from the query around it, beside a column that a sub-select groups by.
+SELECT count(*), (SELECT count(f.id)) FROM fuzzed f GROUP BY (SELECT f.id % 2) ORDER BY 1, 2;
+SELECT count(*), (SELECT count(f.id) LIMIT 1) FROM fuzzed f WHERE f.id = 77 GROUP BY ROLLUP ((SELECT f.id LIMIT 1));
+SELECT count(*), (SELECT max(g.id) + max(f.id) FROM fuzzed g) FROM fuzzed f GROUP BY CUBE ((SELECT f.id % 2)) ORDER BY 1, 2;
+-- What is false is false before anything is joined.
+--differs: no join is needed
+SELECT f.id FROM fuzzed f FULL JOIN fuzzed g ON f.id > g.id WHERE EXISTS (SELECT 1 FROM fuzzed h WHERE h.id = f.id AND false);

@@ -12,8 +12,9 @@
 | ``bulk`` | tables of thousands of rows and queries over them |
 | ``changes`` | INSERT, UPDATE, DELETE, MERGE |
 | ``oracles`` | how else the rows may be had: PostgreSQL, other settings, the parts of a condition … |
+| ``documented`` | which differences are in the docs |
 | ``shrink`` | decisions made simpler as long as the difference stays |
-| ``run`` | cases |
+| ``run``, ``jobs`` | cases, and who asks them |
 
 ``python -m tests.fuzz`` runs as many as it is told; a difference shrinks to a script of a few statements. Each query
 has exactly one answer: where SQL leaves a choice (the order of rows, which of two equal values a group keeps, the

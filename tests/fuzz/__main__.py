@@ -33,6 +33,8 @@ def main() -> int:
     asked = f"{tally.queries} queries over {tally.cases} sets of tables"
     late = f"{tally.late} too long here, {tally.late_elsewhere} in PostgreSQL alone"
     print(f"{asked}, {tally.errors} of them errors, {late}, {tally.differences} differences")
+    for line, count in tally.documented.items():
+        print(f"{count:6} by docs/differences.md: {line}")
     for place in tally.late_at:
         print(f"too long: {place}")
     for told, count in sorted(tally.told.items(), key=lambda item: -item[1])[:20]:

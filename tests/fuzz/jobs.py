@@ -73,6 +73,6 @@ def cases_in(run: Run, job: int) -> Tally:
                 cases = cases_of(job, run.jobs, range(run.case, last))
                 for _ in fuzz(Servers(own, other, schema), seed, cases, found, tally, kinds):
                     if not tally.cases % _TOLD_CASES:
-                        told = f"{tally.queries} queries, {tally.errors} errors, {tally.late} too long"
+                        told = f"{tally.queries} queries, {tally.errors} errors, too long: {tally.late_at or 'none'}"
                         print(told, file=sys.stderr, flush=True)
     return tally

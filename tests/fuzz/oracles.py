@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -48,7 +48,6 @@ OWN_SETTINGS = (
 TOO_LONG = ("57014",)
 """SQLSTATEs of a query that was cut short"""
 FIRST_USER_OID = 16384
-_ARRAYS = {each.array_oid for each in psycopg.adapters.types}
 _COPY_SIGNATURE = b"PGCOPY"
 _COPY_HEADER_BYTES = 19
 Connection = psycopg.Connection[Any]
@@ -82,7 +81,7 @@ def ask(connection: Connection, sql: str, binary: bool = False) -> Answer:
 
 
 def copied(connection: Connection, sql: str) -> Answer:
-    """What COPY … TO STDOUT sends, a row a message."""
+    """What COPY … TO STDOUT sends, a row a message; of the binary form its values, and an empty row for the trailer."""
     rows: list[tuple[Any, ...]] = []
     try:
         with connection.cursor() as cursor, cursor.copy(sql) as copy:
@@ -90,11 +89,25 @@ def copied(connection: Connection, sql: str) -> Answer:
         if rows and rows[0][0].startswith(_COPY_SIGNATURE):
             # The header of the binary form comes with the first row.
             rows[0] = (rows[0][0][_COPY_HEADER_BYTES:],)
+            rows = [tuple(_fields(each)) for (each,) in rows]
         return Answer(rows)
     except psycopg.Error as error:
         if error.sqlstate is None:
             raise
         return Answer([], error=f"{error.sqlstate} {error.diag.message_primary}")
+
+
+def _fields(row: bytes) -> Iterator[bytes | None]:
+    """Of a row of COPY's binary form: how many there are, then each one's length, -1 of NULL, and its bytes."""
+    (count,) = struct.unpack_from("!h", row)
+    at = 2
+    for _ in range(count):
+        (length,) = struct.unpack_from("!i", row, at)
+        at += 4
+        yield None if length < 0 else row[at : at + length]
+        at += max(0, length)
+    if at != len(row):
+        raise ValueError(f"bytes behind a row's values: {row!r}")
 
 
 def ask_with(connection: Connection, sql: str, values: Sequence[Sequence[str]]) -> Answer:
@@ -133,10 +146,10 @@ def _answer(found: psycopg.pq.abc.PGresult | None) -> Answer:
     return Answer(rows, columns)
 
 
-def with_flags_of_nulls(answer: Answer) -> Answer:
+def with_flags_of_nulls(answer: Answer, types: Sequence[str]) -> Answer:
     """A binary answer of PostgreSQL whose arrays say only then that they have NULLs when they have: a slice of an array
-    with NULLs says so though none of them is in it (docs/differences.md)."""
-    at = [number for number, (_, kind) in enumerate(answer.columns) if kind in _ARRAYS]
+    with NULLs says so though none of them is in it (docs/differences.md). ``types``: of its columns."""
+    at = [number for number, kind in enumerate(types) if kind.endswith("[]")]
     if not at:
         return answer
     rows = [tuple(_told(value) if column in at else value for column, value in enumerate(row)) for row in answer.rows]

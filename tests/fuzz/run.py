@@ -17,6 +17,7 @@ from tests.fuzz.bulk import BULK_SETTINGS, BulkQueries, bulk_tables
 from tests.fuzz.changes import change
 from tests.fuzz.choice import Choice, drawn_again, drawn_from
 from tests.fuzz.composed import ordered, statement
+from tests.fuzz.documented import documented
 from tests.fuzz.oracles import (
     OWN_SETTINGS,
     Answer,
@@ -110,6 +111,8 @@ class Tally:
     late_at: list[str] = field(default_factory=list)
     """Where both kinds of late ones are: seed, case, query"""
     told: dict[str, int] = field(default_factory=dict)
+    documented: dict[str, int] = field(default_factory=dict)
+    """Differences that are lines of docs/differences.md: how many of each"""
     differences: int = 0
     known: set[str] = field(default_factory=set)
     """Messages of differences"""
@@ -121,8 +124,9 @@ class Tally:
             if isinstance(one, int):
                 setattr(self, each.name, one + more)
         self.late_at += other.late_at
-        for told, count in other.told.items():
-            self.told[told] = self.told.get(told, 0) + count
+        for own, more in ((self.told, other.told), (self.documented, other.documented)):
+            for told, count in more.items():
+                own[told] = own.get(told, 0) + count
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,24 +150,32 @@ class Servers:
 
 
 @contextmanager
+def _unhurried(connections: Sequence[Connection]) -> Iterator[None]:
+    """Statements of the body have no timeout: one that ends while it commits closes the connection (08007)."""
+    for connection in connections:
+        connection.execute("SET statement_timeout = 0")
+    yield
+    for connection in connections:
+        connection.execute("RESET statement_timeout")
+
+
+@contextmanager
 def made(servers: Servers, tables: Sequence[Table]) -> Iterator[Outcome | None]:
     """The tables on each server, as long as it lasts; a statement that one of them refuses is a difference."""
     refused: Outcome | None = None
     try:
-        for connection in servers.both():
-            connection.execute("SET statement_timeout = 0")
-        for table in tables:
-            for each in table.statements:
-                answers = [ask(connection, each) for connection in servers.both()]
-                if refused is None and not same_rows(answers[0], answers[-1], True):
-                    refused = Outcome([each], "tables", answers[0], answers[-1])
-        for connection in servers.both():
-            connection.execute("RESET statement_timeout")
+        with _unhurried(servers.both()):
+            for table in tables:
+                for each in table.statements:
+                    answers = [ask(connection, each) for connection in servers.both()]
+                    if refused is None and not same_rows(answers[0], answers[-1], True):
+                        refused = Outcome([each], "tables", answers[0], answers[-1])
         yield refused
     finally:
-        for connection in servers.both():
-            for table in tables:
-                connection.execute(f"DROP TABLE IF EXISTS {table.name}")
+        with _unhurried(servers.both()):
+            for connection in servers.both():
+                for table in tables:
+                    connection.execute(f"DROP TABLE IF EXISTS {table.name}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +208,10 @@ def check(choice: Choice, case: Case, tally: Tally) -> Outcome | None:
     tally.late_elsewhere += outcome.other.is_late and not outcome.own.is_late
     internal = outcome.own.error.startswith("XX")
     if internal or not same_rows(outcome.own, outcome.other, outcome.way.endswith(": in order")):
-        return outcome
+        reason = documented(outcome.own, outcome.other)
+        if reason is None:
+            return outcome
+        tally.documented[reason] = tally.documented.get(reason, 0) + 1
     return None
 
 
@@ -208,7 +223,7 @@ def _query(choice: Choice, case: Case) -> Outcome:
     own = _with_settings(case.servers.own, sets, query.text, binary)
     other = _elsewhere(case, own, lambda server: ask(server, query.text, binary))
     if binary:
-        other = with_flags_of_nulls(other)
+        other = with_flags_of_nulls(other, query.types)
     return Outcome([*sets, query.text], _ordered("PostgreSQL", query.is_ordered), own, other)
 
 
@@ -288,9 +303,15 @@ _COPY_FORMS += (" (FORMAT binary)", " (DELIMITER '|', NULL '')")
 
 def _copy(choice: Choice, case: Case) -> Outcome:
     query = case.statement(choice)
-    text = f"COPY ({query.text}) TO STDOUT{choice.of(_COPY_FORMS)}"
+    form = choice.of(_COPY_FORMS)
+    if "binary" in form and "pair[]" in query.types:
+        # See ``_query``.
+        form = ""
+    text = f"COPY ({query.text}) TO STDOUT{form}"
     own = copied(case.servers.own, text)
     other = _elsewhere(case, own, lambda server: copied(server, text))
+    if "binary" in form:
+        other = with_flags_of_nulls(other, query.types)
     return Outcome([text], _ordered("copy", query.is_ordered), own, other)
 
 
@@ -356,16 +377,16 @@ def _view(choice: Choice, case: Case) -> Outcome:
     told = ask(servers.own, f"EXPLAIN (VERBOSE) {text}")
     if told.error and not own.error:
         return Outcome([f"EXPLAIN (VERBOSE) {text}"], way, told, replace(own, rows=[]))
-    made_view = ask(servers.own, f"CREATE VIEW v AS {text}")
-    if own.error or made_view.error:
-        ask(servers.own, "DROP VIEW IF EXISTS v")
-        refused = own if made_view.is_late else replace(made_view, rows=own.rows, columns=own.columns)
-        return Outcome([text, f"CREATE VIEW v AS {text}"], way, own, refused)
+    with _unhurried([servers.own]):
+        made_view = ask(servers.own, f"CREATE VIEW v AS {text}")
+    if made_view.error:
+        return Outcome([text, f"CREATE VIEW v AS {text}"], way, own, made_view)
     try:
         definition = ask(servers.own, "SELECT pg_get_viewdef('v'::regclass)").rows[0][0].decode().rstrip(";")
         other = ask(servers.own, definition)
     finally:
-        servers.own.execute("DROP VIEW v")
+        with _unhurried([servers.own]):
+            servers.own.execute("DROP VIEW v")
     return Outcome([text, f"-- the view's definition\n{definition}"], way, own, other)
 
 

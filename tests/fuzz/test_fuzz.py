@@ -14,6 +14,7 @@ import aurora
 from tests.fuzz import run
 from tests.fuzz.choice import Choice, drawn_again, drawn_from
 from tests.fuzz.composed import statement
+from tests.fuzz.documented import documented
 from tests.fuzz.oracles import Answer, same_rows, with_flags_of_nulls
 from tests.fuzz.queries import Queries
 from tests.fuzz.run import KINDS, Case, Difference, Outcome, Servers, Tally, cases_of, connect, fuzz
@@ -84,13 +85,29 @@ def test_answers_are_compared() -> None:
 def test_an_array_has_nulls_if_one_is_in_it() -> None:
     head = struct.pack("!iiiii", 1, 1, 23, 2, 1)
     whole = struct.pack("!iii", 4, 5, -1)
-    columns = ((b"a", 1007), (b"b", 23))
+    types = ["int[]", "int"]
     without = head[:4] + struct.pack("!i", 0) + head[8:]
     elements = struct.pack("!iiii", 4, -1, 4, 6)
-    told = with_flags_of_nulls(Answer([(head + whole, head), (head + elements, None), (None, None)], columns))
+    told = with_flags_of_nulls(Answer([(head + whole, head), (head + elements, None), (None, None)]), types)
     assert told.rows == [(head + whole, head), (without + elements, None), (None, None)]
-    unsaid = Answer([(without + whole, None)], columns)
-    assert with_flags_of_nulls(unsaid) == unsaid
+    unsaid = Answer([(without + whole, None), ()])
+    assert with_flags_of_nulls(unsaid, types) == unsaid
+
+
+def test_only_what_the_docs_list_is_documented() -> None:
+    rows = Answer([(b"1",)])
+    long_key = Answer([], error='54000 index row size 31528 exceeds btree version 4 maximum 2704 for index "t1_i0"')
+    line = documented(long_key, rows)
+    assert line is not None
+    assert f"| {line} |" in (Path(__file__).parents[2] / "docs" / "differences.md").read_text()
+    assert documented(long_key, Answer([], error="22012 division by zero")) is None
+    assert documented(rows, long_key) is None
+    full = Answer([], error="0A000 FULL JOIN is only supported with merge-joinable or hash-joinable join conditions")
+    line = documented(rows, full)
+    assert line is not None
+    assert f"| {line} |" in (Path(__file__).parents[2] / "docs" / "differences.md").read_text()
+    assert documented(full, rows) is None
+    assert documented(Answer([], error="54000 too many"), rows) is None
 
 
 @pytest.mark.parametrize("drawn", [0, 99])

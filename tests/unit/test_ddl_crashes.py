@@ -66,6 +66,7 @@ STATEMENTS = [
     "create foreign table new (id serial options (a '1') not null check (id > 0), y text) server w1 options (b '2')",
     "drop foreign data wrapper w cascade",
     "create database other",
+    "create rule also as on insert to t do also (insert into c values (new.n, new.k); notify said)",
 ]
 POINTS = int(os.environ.get("AURORA_DDL_CRASHES", "2"))
 """Crash points of a statement, besides those around its commit"""
@@ -82,6 +83,8 @@ select 'schema', nspname::text, '', '' from pg_namespace where oid >= 16384 and 
 select 'wrapper', fdwname::text, '', '' from pg_foreign_data_wrapper union all
 select 'server', srvname::text, '', '' from pg_foreign_server union all
 select 'foreign table', ftrelid::regclass::text, ftoptions::text, '' from pg_foreign_table union all
+select 'rule', rulename::text, ev_class::regclass::text, pg_get_ruledef(oid) from pg_rewrite where oid >= 16384
+union all
 select 'database', datname::text, '', '' from pg_database order by 1, 2, 3, 4
 """
 ROWS = "select count(*), sum(length(x::text)) from {} x"

@@ -1,4 +1,4 @@
-"""DROP of kinds of objects of which there are none here: rules, triggers, publications …
+"""DROP of kinds of objects of which there are none here: triggers, publications …
 
 So the object that is named does not exist, as PostgreSQL says it: with IF EXISTS in a notice.
 """
@@ -21,7 +21,6 @@ from compute_node.catalog.ddl.context import DdlContext
 
 _T = enums.ObjectType
 ABSENT = {
-    _T.OBJECT_RULE: "rule",
     _T.OBJECT_TRIGGER: "trigger",
     _T.OBJECT_PUBLICATION: "publication",
     _T.OBJECT_EVENT_TRIGGER: "event trigger",
@@ -30,7 +29,7 @@ ABSENT = {
 }
 _BUILT_IN = {_T.OBJECT_LANGUAGE: ("pg_language", "lanname"), _T.OBJECT_ACCESS_METHOD: ("pg_am", "amname")}
 """kinds of which there are none but the server's own: their catalog and its column of names"""
-_ON_TABLES = (_T.OBJECT_RULE, _T.OBJECT_TRIGGER)
+_ON_TABLES = (_T.OBJECT_TRIGGER,)
 
 
 def tell_absent(ctx: DdlContext, kind: enums.ObjectType, item: object, missing_ok: bool) -> None:
@@ -61,6 +60,6 @@ def _missing(ctx: DdlContext, kind: enums.ObjectType, names: list[str], missing_
         table = ast.RangeVar(relname=owner[-1], schemaname=owner[-2] if len(owner) > 1 else None)
         if ctx.find(table, missing_ok=True) is None:
             return UndefinedTable(f'relation "{shown}" does not exist')
-        what = "table" if kind != _T.OBJECT_RULE and not missing_ok else "relation"
+        what = "relation" if missing_ok else "table"
         return UndefinedObject(f'{noun} "{names[-1]}" for {what} "{owner[-1]}" does not exist')
     return UndefinedObject(f'{noun} "{shown}" does not exist')

@@ -53,6 +53,7 @@ from compute_node.catalog.ddl.relation import (
     set_default,
 )
 from compute_node.catalog.ddl.replica_identity import names_rows, set_replica_identity
+from compute_node.catalog.ddl.rules import enable_rule
 from compute_node.catalog.ddl.toast import compression_letter, ensure_toast, storage_letter
 from compute_node.catalog.ddl.typed_tables import add_of, drop_of
 from compute_node.catalog.reloptions import (
@@ -365,6 +366,10 @@ _COMMANDS: dict[Any, Callable[[DdlContext, RelationDesc, Any], None]] = {
     _T.AT_DisableRowSecurity: set_row_security,
     _T.AT_ForceRowSecurity: set_row_security,
     _T.AT_NoForceRowSecurity: set_row_security,
+    _T.AT_EnableRule: enable_rule,
+    _T.AT_DisableRule: enable_rule,
+    _T.AT_EnableAlwaysRule: enable_rule,
+    _T.AT_EnableReplicaRule: enable_rule,
 }
 _OF_FAMILIES: dict[Any, Handler] = {
     _T.AT_AddColumn: _add_column,

@@ -135,7 +135,7 @@ def describe(ctx: DdlContext, address: Address) -> str:
     if class_oid == CLASS_REWRITE:
         record = ctx.rows.one("pg_rewrite", oid=oid)
         if record is not None:
-            return describe(ctx, (CLASS_RELATION, record.ev_class, 0))
+            return f"rule {record.rulename} on {describe(ctx, (CLASS_RELATION, record.ev_class, 0))}"
     return f"object {oid} of catalog {class_oid}"
 
 
@@ -222,7 +222,7 @@ def _dependents(ctx: DdlContext, address: Address) -> list[tuple[Address, str]]:
         dependent = (record.classid, record.objid, record.objsubid)
         if dependent[0] == CLASS_REWRITE:
             rule = ctx.rows.one("pg_rewrite", oid=record.objid)
-            if rule is not None:
+            if rule is not None and rule.ev_type == "1":
                 dependent = (CLASS_RELATION, rule.ev_class, 0)
         age = -dependent[1], dependent[0], dependent[2]
         if dependent[0] == CLASS_CONSTRAINT and record.deptype != "i":
@@ -329,7 +329,7 @@ def _operator_class_of(ctx: DdlContext, member: Address) -> Address | None:
     return next(((each.refclassid, each.refobjid, 0) for each in records if each.deptype == "i"), None)
 
 
-_PARTS = (CLASS_RELATION, CLASS_TYPE, CLASS_PROC, CLASS_CAST, CLASS_AMOP, CLASS_AMPROC)
+_PARTS = (CLASS_RELATION, CLASS_TYPE, CLASS_PROC, CLASS_CAST, CLASS_REWRITE, CLASS_AMOP, CLASS_AMPROC)
 """what may be a part of something else"""
 
 
@@ -380,6 +380,11 @@ def _remove(ctx: DdlContext, address: Address) -> None:
         if policy is not None:
             ctx.changes.touch(policy.polrelid)
             ctx.rows.delete("pg_policy", policy)
+    elif class_oid == CLASS_REWRITE:
+        rule = ctx.rows.one("pg_rewrite", oid=oid)
+        if rule is not None:
+            ctx.changes.touch(rule.ev_class)
+            ctx.rows.delete("pg_rewrite", rule)
     elif class_oid == CLASS_TRIGGER:
         remove_trigger(ctx, oid)
     elif class_oid == CLASS_DEFAULT:

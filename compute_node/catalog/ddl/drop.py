@@ -21,6 +21,7 @@ from compute_node.catalog.ddl.dependencies import Address, drop, refresh_has_ind
 from compute_node.catalog.ddl.drop_objects import OBJECTS
 from compute_node.catalog.ddl.policies import drop_policies
 from compute_node.catalog.ddl.relation import class_record
+from compute_node.catalog.ddl.rules import drop_rules
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID, NAMESPACE_TOAST
 from compute_node.sql.command_tags import command_tag
@@ -71,6 +72,8 @@ def drop_statement(ctx: DdlContext, node: ast.DropStmt) -> str:
         raise NotSupported(f"DROP INDEX CONCURRENTLY does not support {what}")
     if node.removeType == enums.ObjectType.OBJECT_POLICY:
         return drop_policies(ctx, node)
+    if node.removeType == enums.ObjectType.OBJECT_RULE:
+        return drop_rules(ctx, node)
     if node.removeType in ABSENT:
         for item in node.objects:
             tell_absent(ctx, node.removeType, item, bool(node.missing_ok))

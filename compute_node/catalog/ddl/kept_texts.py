@@ -32,7 +32,9 @@ from compute_node.catalog.rows import Record
 from compute_node.hub import HUB
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.analyze import analyze
+from compute_node.sql.analyze.rules import around_rule, stored_rule
 from compute_node.sql.analyze.stored import analyze_domain_check, analyze_stored
+from compute_node.sql.deparse.changes import kept_action, kept_qualification
 from compute_node.sql.deparse.expressions import deparse_stored
 from compute_node.sql.deparse.queries import kept_condition, kept_query, kept_result
 from compute_node.sql.deparse.same import same_query
@@ -194,13 +196,39 @@ class _Finder:
     # --- the texts of a row -----------------------------------------------------------------------------------------
 
     def rule(self, row: Record) -> Iterator[Kept]:
-        """A view's query."""
+        """A view's query, or the condition and the actions of another rule."""
         ctx = self._ctx
+        if row.ev_type != "1":
+            yield from self._parts_of_rule(row)
+            return
         query = read_view(ctx, row.ev_action)
         yield Kept(
             row, "ev_action", row.ev_class, lambda: kept_query(query, ctx.stored_view),
             lambda text: [read_view(ctx, text)], [query],
         )  # fmt: skip
+
+    def _parts_of_rule(self, row: Record) -> Iterator[Kept]:
+        ctx = self._ctx
+        desc = ctx.view.relation(row.ev_class)
+        if desc is None:
+            raise InvariantViolation(f"relation {row.ev_class} has gone under its rules")
+        rule = next(each for each in desc.rules if each.name == row.rulename)
+        found = stored_rule(ctx.view, desc, rule, ctx.session)
+        condition = found.qualification
+
+        def around() -> Query:
+            now = ctx.view.relation(row.ev_class)
+            if now is None:
+                raise InvariantViolation(f"relation {row.ev_class} has gone under its rules")
+            return around_rule(now)
+
+        def actions() -> str:
+            return "".join(f"{kept_action(around(), each, ctx.stored_view)};\n" for each in found.actions).rstrip("\n")
+
+        if condition is not None:
+            expr = condition
+            yield Kept(row, "ev_qual", row.ev_class, lambda: kept_qualification(around(), expr, ctx.stored_view))
+        yield Kept(row, "ev_action", row.ev_class, actions)
 
     def default(self, row: Record) -> Iterator[Kept]:
         """A column's default, or what it is generated from."""
@@ -330,7 +358,7 @@ class _Finder:
 
 _Source = tuple[str, str, tuple[str, ...], Callable[[_Finder, Record], Iterator[Kept]]]
 _WHERE: dict[int, tuple[_Source, ...]] = {
-    CLASS_REWRITE: (("pg_rewrite", "oid", ("ev_action",), _Finder.rule),),
+    CLASS_REWRITE: (("pg_rewrite", "oid", ("ev_qual", "ev_action"), _Finder.rule),),
     CLASS_DEFAULT: (("pg_attrdef", "oid", ("adbin",), _Finder.default),),
     CLASS_CONSTRAINT: (("pg_constraint", "oid", ("conbin",), _Finder.constraint),),
     CLASS_RELATION: (

@@ -38,7 +38,7 @@ from compute_node.catalog.ddl.shared_depend import record_owner
 from compute_node.catalog.layer import NEUTRAL_ENV
 from compute_node.catalog.permissions import denied, denied_relation
 from compute_node.catalog.reloptions import VIEW, options_of
-from compute_node.relations.descriptors import ColumnDesc, RelationDesc
+from compute_node.relations.descriptors import NO_QUALIFICATION, ColumnDesc, RelationDesc
 from compute_node.relations.foreign import refuse_changes
 from compute_node.relations.schema import FIRST_NORMAL_OID, NAMESPACE_CATALOG
 from compute_node.session.acting import as_owner
@@ -217,7 +217,7 @@ def store_query(ctx: DdlContext, oid: int, query: Query, text: str) -> None:
         ev_type="1",
         ev_enabled="O",
         is_instead=True,
-        ev_qual="<>",
+        ev_qual=NO_QUALIFICATION,
         ev_action=text,
     )
     ctx.depend((CLASS_REWRITE, rule, 0), (CLASS_RELATION, oid, 0), "i")
@@ -286,7 +286,8 @@ def _replace_view(ctx: DdlContext, desc: RelationDesc, columns: list[ColumnDesc]
     added = columns[len(desc.columns) :]
     ctx.rows.insert_many("pg_attribute", [attribute_row(desc.oid, each, view.type(each.type)) for each in added])
     ctx.rows.update("pg_class", class_record(ctx, desc.oid), relnatts=len(columns))
-    for record in ctx.rows.find("pg_rewrite", ev_class=desc.oid):
+    record = ctx.rows.one("pg_rewrite", ev_class=desc.oid, rulename="_RETURN")
+    if record is not None:
         ctx.rows.delete_where("pg_depend", classid=CLASS_REWRITE, objid=record.oid)
         ctx.rows.delete("pg_rewrite", record)
 

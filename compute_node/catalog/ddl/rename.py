@@ -33,6 +33,7 @@ from compute_node.catalog.ddl.context import (
     CLASS_POLICY,
     CLASS_PROC,
     CLASS_RELATION,
+    CLASS_REWRITE,
     CLASS_TYPE,
     DdlContext,
     cut_name,
@@ -51,6 +52,7 @@ from compute_node.catalog.ddl.relation import attribute_record, class_record
 from compute_node.catalog.ddl.roles import may_create_roles, rename_role
 from compute_node.catalog.ddl.routines.alter import rename_routine, set_routine_schema
 from compute_node.catalog.ddl.routines.find import ROUTINES, owned_routine
+from compute_node.catalog.ddl.rules import find_rule, rename_rule
 from compute_node.catalog.ddl.typed_tables import tables_of
 from compute_node.catalog.ddl.types import check_type_owner, find_type, rename_type, set_type_schema, type_record
 from compute_node.catalog.inheritance import children_of
@@ -84,6 +86,8 @@ def rename(ctx: DdlContext, node: ast.RenameStmt) -> str:
         return rename_database(ctx, node.subname, new)
     if node.renameType == _O.OBJECT_POLICY:
         return rename_policy(ctx, node, new)
+    if node.renameType == _O.OBJECT_RULE:
+        return rename_rule(ctx, node, new)
     if node.renameType in (_O.OBJECT_TYPE, _O.OBJECT_DOMAIN):
         return rename_type(ctx, node.object, new, domain=node.renameType == _O.OBJECT_DOMAIN)
     if node.renameType == _O.OBJECT_DOMCONSTRAINT:
@@ -345,6 +349,9 @@ def comment(ctx: DdlContext, node: ast.CommentStmt) -> str:
     elif kind == _O.OBJECT_POLICY:
         desc = _commented(ctx, range_var_of(node.object[:-1]), "relation")
         class_oid, oid = CLASS_POLICY, find_policy(ctx, desc, node.object[-1].sval).oid
+    elif kind == _O.OBJECT_RULE:
+        desc = _commented(ctx, range_var_of(node.object[:-1]), "relation")
+        class_oid, oid = CLASS_REWRITE, find_rule(ctx, desc, node.object[-1].sval).oid
     elif kind == _O.OBJECT_TABCONSTRAINT:
         desc = _commented(ctx, range_var_of(node.object[:-1]), "relation")
         name = node.object[-1].sval

@@ -19,7 +19,9 @@ from compute_node.relations.partitions import PACKED
 from compute_node.relations.schema import CATALOGS
 from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.collations import collation_of_expression
+from compute_node.sql.analyze.rules import stored_rule
 from compute_node.sql.analyze.stored import analyze_domain_check, analyze_stored
+from compute_node.sql.deparse.changes import deparse_rule
 from compute_node.sql.deparse.expressions import deparse_stored, quote_literal
 from compute_node.sql.deparse.pretty import deparse_pretty
 from compute_node.sql.deparse.queries import deparse_condition, deparse_query
@@ -277,12 +279,19 @@ def view_text(call: Call, desc: RelationDesc, pretty: bool, wrap: int = 0) -> st
 
 
 def get_ruledef(call: Call, oid: int, pretty: bool = False) -> str | None:
-    """pg_get_ruledef: of the rule that makes a view."""
+    """pg_get_ruledef: the statement that makes a rule."""
     row = call.reader.one("pg_rewrite", oid=oid)
     desc = None if row is None else call.view.relation(row.ev_class)
     if row is None or desc is None:
         return None
     name = call.relation_name(desc) if pretty else f"{quote_identifier(desc.schema)}.{quote_identifier(desc.name)}"
+    if row.ev_type != "1":
+        rule = next(each for each in desc.rules if each.name == row.rulename)
+        found = stored_rule(call.view, desc, rule, call.session)
+        return deparse_rule(
+            rule, desc, name, found.around, found.qualification, found.actions, call.view, call.session.env,
+            pretty=pretty,
+        )  # fmt: skip
     text = view_text(call, desc, pretty)
     return f'CREATE RULE "{row.rulename}" AS\n    ON SELECT TO {name} DO INSTEAD {text};'
 

@@ -4,6 +4,6 @@
 a run for ANALYZE, ``render`` writes the tree out.
 """
 
-from compute_node.exec.explain.render import Explanation
+from compute_node.exec.explain.render import Explanation, SeveralExplanations
 
-__all__ = ["Explanation"]
+__all__ = ["Explanation", "SeveralExplanations"]

@@ -39,9 +39,9 @@ def _text(value: object) -> str:
     return value if isinstance(value, Number) else json.dumps(value, ensure_ascii=False)
 
 
-def as_yaml(document: Group) -> str:
-    """A list of one document."""
-    return "- " + "\n  ".join(_yaml_lines(document, 1))
+def as_yaml(documents: Sequence[Group]) -> str:
+    """A list of documents."""
+    return "\n".join("- " + "\n  ".join(_yaml_lines(document, 1)) for document in documents)
 
 
 def _yaml_lines(group: Group, depth: int) -> list[str]:
@@ -63,9 +63,10 @@ def _yaml_lines(group: Group, depth: int) -> list[str]:
     return lines
 
 
-def as_xml(document: Group) -> str:
-    """One query in an element ``explain``."""
-    return f'<explain xmlns="{_NAMESPACE}">\n{_xml_element("Query", document, 1)}\n</explain>'
+def as_xml(documents: Sequence[Group]) -> str:
+    """Each query in one element ``explain``."""
+    queries = "".join(f"{_xml_element('Query', document, 1)}\n" for document in documents)
+    return f'<explain xmlns="{_NAMESPACE}">\n{queries}</explain>'
 
 
 def _xml_element(name: str, value: Value, depth: int) -> str:
@@ -82,9 +83,5 @@ def _xml_element(name: str, value: Value, depth: int) -> str:
     return "\n".join([f"{indent}<{tag}>", *inner, f"{indent}</{tag}>"])
 
 
-WRITERS: Final[dict[str, Callable[[Group], str]]] = {
-    "json": lambda document: as_json([document]),
-    "yaml": as_yaml,
-    "xml": as_xml,
-}
-"""FORMAT → what writes the document"""
+WRITERS: Final[dict[str, Callable[[Sequence[Group]], str]]] = {"json": as_json, "yaml": as_yaml, "xml": as_xml}
+"""FORMAT → what writes the documents, one a query"""

@@ -13,6 +13,7 @@ from compute_node.exec.explain.expressions import Wording
 from compute_node.exec.explain.formats import WRITERS, Number
 from compute_node.exec.explain.instrument import MeasuredNode, Measurements, RemovedRows
 from compute_node.exec.explain.options import Settings, settings_of
+from compute_node.exec.several import SeveralQueries
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.plan import PlannedStmt
 from compute_node.types.registry import TypeEnv
@@ -64,29 +65,91 @@ class Explanation:
 
     def lines(self) -> list[str]:
         """The rows of EXPLAIN's one column."""
-        settings = self._settings
-        writer = _Writer(settings, self._measurements, self._removed)
-        summary = settings["summary"] if settings["summary"] is not None else settings["analyze"]
-        planning_ms = None if self._planning_s is None else f"{self._planning_s * 1000:.3f}"
-        execution_ms = f"{self._execution_s * 1000:.3f}"
         if self._form != "text":
-            document: JsonObject = {"Plan": writer.json(self._tree)}
-            if settings["settings"]:
-                document["Settings"] = dict(self._changed)
-            if summary and planning_ms is not None:
-                document["Planning Time"] = Number(planning_ms)
-            if settings["analyze"]:
-                document["Triggers"] = []
-            if settings["analyze"] and summary:
-                document["Execution Time"] = Number(execution_ms)
-            return [WRITERS[self._form](document)]
-        lines = writer.text(self._tree)
+            return [WRITERS[self._form]([self.document()])]
+        settings = self._settings
+        lines = self._writer().text(self._tree)
         if settings["settings"] and self._changed:
             lines.append("Settings: " + ", ".join([f"{name} = '{value}'" for name, value in self._changed.items()]))
-        if summary and planning_ms is not None:
-            lines.append(f"Planning Time: {planning_ms} ms")
-        if settings["analyze"] and summary:
-            lines.append(f"Execution Time: {execution_ms} ms")
+        if self._has_summary and self._planning_s is not None:
+            lines.append(f"Planning Time: {self._planning_s * 1000:.3f} ms")
+        if settings["analyze"] and self._has_summary:
+            lines.append(f"Execution Time: {self._execution_s * 1000:.3f} ms")
+        return lines
+
+    def document(self) -> JsonObject:
+        """What the other formats write."""
+        settings = self._settings
+        document: JsonObject = {"Plan": self._writer().json(self._tree)}
+        if settings["settings"]:
+            document["Settings"] = dict(self._changed)
+        if self._has_summary and self._planning_s is not None:
+            document["Planning Time"] = Number(f"{self._planning_s * 1000:.3f}")
+        if settings["analyze"]:
+            document["Triggers"] = []
+        if settings["analyze"] and self._has_summary:
+            document["Execution Time"] = Number(f"{self._execution_s * 1000:.3f}")
+        return document
+
+    @property
+    def _has_summary(self) -> bool:
+        given = self._settings["summary"]
+        return bool(self._settings["analyze"] if given is None else given)
+
+    def _writer(self) -> _Writer:
+        return _Writer(self._settings, self._measurements, self._removed)
+
+
+class _Measured(SeveralQueries):
+    """Several queries, each explained and measured by itself."""
+
+    __slots__ = ("parts",)
+
+    def __init__(self, planned: PlannedStmt, catalog: CatalogView, parts: list[Explanation]) -> None:
+        steps = tuple([part.executable for part in parts if part.executable is not None])
+        super().__init__(planned, catalog, steps)
+        self.parts = parts
+
+    def run_step(self, at: int, run: Callable[[], int]) -> int:
+        counts: list[int] = []
+        self.parts[at].measure(lambda: counts.append(run()))
+        return counts[0]
+
+
+class SeveralExplanations:
+    """As ``Explanation``, of a statement that rules have made several queries of, or none."""
+
+    def __init__(
+        self,
+        planned: PlannedStmt,
+        options: Mapping[str, bool | str],
+        catalog: CatalogView,
+        env: TypeEnv,
+        planning_s: float | None = None,
+        changed: Mapping[str, str] | None = None,
+    ) -> None:
+        self._form = str(settings_of(options)["form"])
+        self._steps = planned.steps
+        self._parts = [Explanation(step, options, catalog, env, planning_s, changed) for step in planned.steps]
+        self.executable: Executable | None = None
+        if settings_of(options)["analyze"]:
+            self.executable = _Measured(planned, catalog, self._parts)
+
+    def measure(self, run: Callable[[], object]) -> None:
+        """Run the statement: each query takes its own time."""
+        run()
+
+    def lines(self) -> list[str]:
+        """The rows of EXPLAIN's one column; empty ones between the plans."""
+        if self._form != "text":
+            return [WRITERS[self._form]([part.document() for part in self._parts])]
+        if not self._parts:
+            return ["Query rewrites to nothing"]
+        lines: list[str] = []
+        for step, part in zip(self._steps, self._parts, strict=True):
+            if lines:
+                lines.append("")
+            lines += ["NOTIFY"] if step.command == "notify" else part.lines()
         return lines
 
 

@@ -25,7 +25,7 @@ from compute_node.sql.query import Query
 from compute_node.sql.required import required_privileges
 from compute_node.types import oids
 
-__all__ = ["analyze"]
+__all__ = ["analyze", "analyze_in"]
 
 
 def analyze(
@@ -65,7 +65,7 @@ def analyze(
     )
     scope = Scope(analysis, Query("select"))
     try:
-        query = _dispatch(scope, statement)
+        query = analyze_in(scope, statement)
         if routine is not None and routine.shape is not None:
             query = fit_result(scope, query, routine.shape)
         if analysis.collated:
@@ -89,7 +89,8 @@ def analyze(
     return query
 
 
-def _dispatch(scope: Scope, statement: ast.Node) -> Query:
+def analyze_in(scope: Scope, statement: ast.Node) -> Query:
+    """One statement as a query of that level. 0A000 for what is none."""
     if isinstance(statement, ast.SelectStmt):
         return analyze_select(scope, statement)
     if isinstance(statement, ast.InsertStmt):

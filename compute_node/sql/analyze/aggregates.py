@@ -34,6 +34,7 @@ class _Checker:
             if sets is None or all(index in each for each in sets)
         ]
         """what is in all grouping sets"""
+        self.original = _original_of(scope)
         self.shifted: dict[int, list[Expr]] = {0: groups}
         self.determined: dict[int, bool] = {}
 
@@ -75,7 +76,9 @@ class _Checker:
             return
         if isinstance(node, Var):
             if node.levels_up == depth and not self._is_determined(node.rte):
-                self._refuse(node, depth)
+                self._refuse(self.query, node, depth)
+            elif self.original is not None and node.levels_up == depth + self.original[0]:
+                self._refuse(self.original[1], node, depth)
             return
         for child in children(node):
             self.check(child, depth)
@@ -91,8 +94,9 @@ class _Checker:
             error.detail = "Direct arguments of an ordered-set aggregate must use only grouped columns."
             raise
 
-    def _refuse(self, node: Var, depth: int) -> None:
-        entry = self.query.range_table[node.rte]
+    @staticmethod
+    def _refuse(query: Query, node: Var, depth: int) -> None:
+        entry = query.range_table[node.rte]
         if node.attno > 0:
             name = f"{entry.alias}.{entry.column_names[node.attno - 1]}"
         elif node.attno == 0:
@@ -106,3 +110,14 @@ class _Checker:
             f'column "{name}" must appear in the GROUP BY clause or be used in an aggregate function',
             node.location,
         )
+
+
+def _original_of(scope: Scope) -> tuple[int, Query] | None:
+    """OLD and NEW of a rule, where they are columns of this level: how many levels out they stand, and their query."""
+    found = scope.of_original()
+    if found is None or found[0]:
+        return None
+    levels, outer = 0, scope
+    while outer.parent is not None:
+        levels, outer = levels + 1, outer.parent
+    return levels, outer.query

@@ -122,6 +122,10 @@ class Scope:
     """of this level, as they are written: those of WINDOW, then those of OVER"""
     unreachable: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """aliases and columns that cannot be referenced, for hints: of INSERT's table"""
+    is_around_rule: bool = False
+    """the level of a rule's OLD and NEW: a statement within it is none within another"""
+    gives_rows: bool = False
+    """the query that an INSERT takes its rows from"""
     pending_cte: tuple[str, ...] = ()
     """names of CTEs of this WITH RECURSIVE that are not analyzed yet"""
 
@@ -133,6 +137,17 @@ class Scope:
     def child(self) -> Scope:
         """A scope for a sub-select of this one."""
         return Scope(self.analysis, Query("select"), parent=self)
+
+    def of_original(self) -> tuple[int, Scope] | None:
+        """In an action of a rule: the query level that OLD and NEW are columns of, the statement or what gives an
+        INSERT its rows, and how many levels out it is. None elsewhere."""
+        path = [self]
+        while (outer := path[-1].parent) is not None:
+            path.append(outer)
+        if len(path) == 1 or not path[-1].is_around_rule:
+            return None
+        level = max((number for number, scope in enumerate(path) if scope.gives_rows), default=len(path) - 2)
+        return level, path[level]
 
     def add_entry(self, entry: RangeEntry) -> int:
         """Append a range entry; returns its index."""

@@ -59,7 +59,7 @@ def _check_change(scope: Scope, item: ast.CommonTableExpr) -> None:
     location = item.location or 0
     if isinstance(item.ctequery, ast.MergeStmt):
         raise fail(NotSupported, "MERGE not supported in WITH query", location)
-    if isinstance(item.ctequery, _CHANGES) and scope.parent is not None:
+    if isinstance(item.ctequery, _CHANGES) and scope.parent is not None and not scope.parent.is_around_rule:
         message = "WITH clause containing a data-modifying statement must be at the top level"
         raise fail(NotSupported, message, location)
 

@@ -80,6 +80,7 @@ def analyze_insert(scope: Scope, node: ast.InsertStmt) -> Query:
         columns = []
     elif _is_values(node.selectStmt):
         values_scope = scope.child()
+        values_scope.gives_rows = True
         rows = transform_rows(values_scope, node.selectStmt.valuesLists, allow_default=True)
         sets = values_scope.has_srf
     else:
@@ -276,6 +277,7 @@ def _insert_from_query(
     how many columns it gives."""
     outer_scope = scope.child()
     child = outer_scope.child()
+    child.gives_rows = True
     inner = analyze_select(child, node.selectStmt, resolve_unknowns=False)
     visible = [item for item in inner.targets if not item.junk]
     _check_counts(columns, [item.expression for item in visible], node.cols)
@@ -287,6 +289,8 @@ def _insert_from_query(
     }
     for item, column, part in zip(visible, columns, steps, strict=False):
         if converts_inside and not part and item.expression.type != oids.RECORD:
+            if item.expression.type == oids.UNKNOWN and isinstance(item.expression, Const):
+                item.written = item.expression
             item.expression = assign(child, item.expression, column, item.expression.location)
         else:
             item.expression = resolve_unknown(child, item.expression)

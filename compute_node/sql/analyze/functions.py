@@ -524,19 +524,20 @@ _PLACES = {
 
 
 def check_nested(scope: Scope, arguments: tuple[Expr, ...], location: int) -> None:
-    if level_of(arguments) == 0:
+    if level_of(scope, arguments) == 0:
         raise fail(GroupingError, "aggregate function calls cannot be nested", location)
 
 
-def level_of(arguments: Sequence[Expr]) -> int:
-    """The innermost query level that the arguments' columns belong to (0 when they have none)."""
+def level_of(scope: Scope, arguments: Sequence[Expr]) -> int:
+    """How many levels out the innermost query is that the arguments' columns belong to (0 when they have none)."""
     level = None
     for argument in arguments:
         for item, depth in deep_walk(argument):
             if isinstance(item, (Var, AggregateCall)) and item.levels_up >= depth:
                 own = item.levels_up - depth
                 level = own if level is None else min(level, own)
-    return level or 0
+    found = scope.of_original() if level else None
+    return (level or 0) if found is None else min(level or 0, found[0])
 
 
 def _aggregate(
@@ -642,7 +643,7 @@ def owner_of_aggregate(
 ) -> tuple[Scope, int]:
     """The query level that an aggregate over these expressions belongs to, and how many levels out that is; 42803 where
     that level may have none."""
-    level = level_of(inner)
+    level = level_of(scope, inner)
     owner = scope
     for _ in range(level):
         if owner.parent is not None:

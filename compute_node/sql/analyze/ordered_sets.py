@@ -98,7 +98,7 @@ def _check_inside(scope: Scope, inner: list[Expr], direct: list[Expr], outer: bo
         if isinstance(item, WindowCall):
             message = "aggregate function calls cannot contain window function calls"
             raise fail(GroupingError, message, item.location)
-    level = level_of(inner)
+    level = level_of(scope, inner)
     if outer and level == 0:
         raise fail(GroupingError, "aggregate function calls cannot be nested", location)
     for each in direct:

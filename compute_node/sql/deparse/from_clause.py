@@ -47,7 +47,7 @@ class FromDeparser(NamedDeparser):
             return self._join(item)
         level = self.levels[0]
         entry = level.query.range_table[item.rte]
-        lateral = "LATERAL " if entry.lateral and (entry.kind == "subquery" or _is_correlated(entry)) else ""
+        lateral = "LATERAL " if self.is_lateral(entry) else ""
         text = lateral + self._source(entry)
         definitions = _definitions(entry)
         if self._alias_needed(entry, item.rte):
@@ -59,6 +59,10 @@ class FromDeparser(NamedDeparser):
         elif level.listed[item.rte]:
             text += _list(level.columns[item.rte])
         return text + self._sample(entry)
+
+    def is_lateral(self, entry: RangeEntry) -> bool:
+        """Whether it stands after LATERAL."""
+        return entry.lateral and (entry.kind == "subquery" or _is_correlated(entry))
 
     def _alias_needed(self, entry: RangeEntry, rte: int) -> bool:
         level = self.levels[0]

@@ -457,7 +457,8 @@ def _values_alone(query: Query, names: Sequence[str]) -> RangeEntry | None:
     return entries[0] if plain else None
 
 
-def _leaf(node: Expr) -> str:
+def leaf(node: Expr) -> str:
+    """What no query has."""
     raise InvariantViolation(f"{type(node).__name__} in a query's text")
 
 
@@ -472,7 +473,7 @@ def deparse_query(
 ) -> str:
     """A view's query, as its definition shows it; ``names`` of its columns, ``wrap``: how long its lines may be."""
     kind = PrettyQueryDeparser if pretty else QueryDeparser
-    deparser = kind(catalog, _leaf, env, Layout(True, wrap))
+    deparser = kind(catalog, leaf, env, Layout(True, wrap))
     deparser.reserved = _OF_RULES
     return finished(deparser.query(query, names))
 
@@ -481,7 +482,7 @@ def deparse_statement(
     query: Query, catalog: CatalogView, env: TypeEnv, function: str, arguments: tuple[str, ...], *, lines: bool
 ) -> str:
     """A SELECT of an SQL-standard body: laid out as one of BEGIN ATOMIC, or on one line as RETURN."""
-    deparser = RoutineDeparser(catalog, _leaf, env, Layout(lines))
+    deparser = RoutineDeparser(catalog, leaf, env, Layout(lines))
     deparser.routine = function, arguments
     deparser.layout.level = 1
     if lines:
@@ -493,7 +494,7 @@ def deparse_statement(
 def _for_keeping(catalog: CatalogView) -> QueryDeparser:
     """``catalog`` has pg_catalog alone on its path, so that all names are whole, and entries have no other names than
     they need."""
-    deparser = QueryDeparser(catalog, _leaf)
+    deparser = QueryDeparser(catalog, leaf)
     deparser.outer = OuterReferences()
     return deparser
 
@@ -526,7 +527,7 @@ def kept_condition(node: Expr, catalog: CatalogView, relation: RelationDesc) -> 
 def deparse_condition(node: Expr, catalog: CatalogView, relation: RelationDesc, env: TypeEnv, pretty: bool) -> str:
     """The same as pg_get_expr shows it."""
     kind = PrettyQueryDeparser if pretty else QueryDeparser
-    deparser = kind(catalog, _leaf, env, Layout(True))
+    deparser = kind(catalog, leaf, env, Layout(True))
     deparser.of_condition = True
     with deparser.opened(_over(node, relation)):
         return finished(deparser.text(node))

@@ -6,11 +6,12 @@ query is never changed (rules copy); the result holds no Var, SubLink or join al
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from aurora.errors import StatementTooComplex
 from compute_node.sql.catalog_view import CatalogView
-from compute_node.sql.plan import PlannedStmt, ResultColumn
+from compute_node.sql.plan import PlannedStmt, Result, ResultColumn
 from compute_node.sql.planner.inline import Inliner, names_routines
 from compute_node.sql.planner.modify import plan_modify
 from compute_node.sql.planner.query_planner import QueryPlanner
@@ -72,6 +73,8 @@ def plan(
     visible = [item for item in query.targets if not item.junk] if query.command == "select" else query.returning
     command = query.command if query.procedure is None else "call"
     columns = tuple(_column(item) for item in visible) if query.command == "select" or visible else None
+    if query.notifies is not None:
+        command, columns = "notify", None
     return PlannedStmt(
         command=command,
         plan=root,
@@ -90,6 +93,29 @@ def plan(
         range_entries=sum(statement.entries.values()),
         probes=statement.peeking.found(),
         values_decide=decided or bool(statement.decisive_literals),
+    )
+
+
+def combined(query: Query, steps: Sequence[PlannedStmt], main: int, shape: str) -> PlannedStmt:
+    """The plan of a statement that rules have made ``steps`` of. ``main``: which of them is the statement for its
+    client; -1: none."""
+    told = steps[main] if main >= 0 else None
+    return PlannedStmt(
+        command=query.command,
+        plan=Result(rows=0.0, total_cost=sum(step.plan.total_cost for step in steps)),
+        columns=None if told is None else told.columns,
+        param_types=tuple(query.param_types),
+        read_only=all(step.read_only for step in steps),
+        relations=query.relations.union(*(step.relations for step in steps)),
+        momentary=query.momentary or any(step.momentary for step in steps),
+        kept_literals=frozenset(query.kept_literals),
+        decisive_slots=frozenset[int]().union(*(step.decisive_slots for step in steps)),
+        privileges=steps[0].privileges if steps else NOTHING,
+        probes=tuple(probe for step in steps for probe in step.probes),
+        values_decide=any(step.values_decide for step in steps),
+        steps=tuple(steps),
+        main=main,
+        shape=shape,
     )
 
 

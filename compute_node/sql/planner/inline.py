@@ -229,7 +229,7 @@ class Inliner:
             shape = shape_of(catalog, function, types, result, columns)
             body = RoutineBody(function.name, function.argument_names, shape, stored=routine.stored)
             query = analyze(raws[0].node, catalog, list(types), routine.text, None, self.session, routine=body)
-            return rewrite(query, catalog, self.session)
+            return rewrite(query, catalog, self.session).only
         except SqlError as error:
             line = f'SQL function "{function.name}" during inlining'
             error.where = line if error.where is None else f"{error.where}\n{line}"

@@ -35,7 +35,7 @@ from compute_node.sql.planner.quals import conjunction, local_vars
 from compute_node.sql.planner.query_planner import QueryPlanner
 from compute_node.sql.planner.recheck import RecheckCreator, address, address_columns, carried, describe, source_of
 from compute_node.sql.planner.routes import moves_of, route_of
-from compute_node.sql.query import Query, RowCheck
+from compute_node.sql.query import Query, RowCheck, own_values
 from compute_node.types import oids
 
 _VERBS = {"update": "update", "delete": "delete from"}
@@ -110,16 +110,11 @@ def _insert(planner: QueryPlanner, relation: RelationDesc) -> Plan:
 
 def _insert_source(planner: QueryPlanner, source: Query) -> Plan:
     """VALUES directly as rows of expressions; anything else is planned as a SELECT."""
-    if (
-        len(source.range_table) == 1
-        and source.range_table[0].kind == "values"
-        and not source.order_by
-        and not source.ctes
-    ):
+    first = own_values(source)
+    if first is not None:
         inner = QueryPlanner(planner.statement, source, planner.level)
-        rows = tuple(tuple(inner.prepare(value) for value in row) for row in source.range_table[0].values)
+        rows = tuple(tuple(inner.prepare(value) for value in row) for row in first.values)
         plan = ValuesScan(values=rows, rows=float(len(rows)), total_cost=0.0125 * len(rows))
-        first = source.range_table[0]
         plan.output = tuple(
             Column(type=type_oid, typmod=typmod, index=index)
             for index, (type_oid, typmod) in enumerate(zip(first.column_types, first.column_typmods, strict=True))

@@ -23,6 +23,7 @@ from compute_node.sql.expressions import (
     SubLink,
     SubPlan,
     Var,
+    children,
     map_children,
     walk,
 )
@@ -209,14 +210,21 @@ class QueryPlanner:
 
     @staticmethod
     def _mentions(node: SubLink, expr: Expr) -> bool:
-        """Whether the sub-select refers to this column of the level around it."""
-        for top, depth in query_expressions(node.query, 1):
-            for item, level in deep_walk(top, depth):
-                if isinstance(item, Var) and item.levels_up == level and isinstance(expr, Var):
-                    if item.rte == expr.rte and item.attno in (0, expr.attno):
-                        return True
-                if isinstance(item, AggregateCall) and item.levels_up == level and isinstance(expr, AggregateCall):
+        """Whether the sub-select refers to this column, or aggregate, of the level around it. The columns in such an
+        aggregate are not the sub-select's own: it is computed where they are."""
+        waiting = list(query_expressions(node.query, 1))
+        while waiting:
+            item, level = waiting.pop()
+            if isinstance(item, AggregateCall) and item.levels_up == level:
+                if isinstance(expr, AggregateCall):
                     return True
+                continue
+            if isinstance(item, Var) and item.levels_up == level and isinstance(expr, Var):
+                if item.rte == expr.rte and item.attno in (0, expr.attno):
+                    return True
+            if isinstance(item, SubLink):
+                waiting += query_expressions(item.query, level + 1)
+            waiting += [(child, level) for child in children(item)]
         return False
 
     # --- the whole level --------------------------------------------------------------------------------------------

@@ -21,12 +21,21 @@ from aurora.errors import (
 )
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.sql.analyze.context import shift_levels
-from compute_node.sql.analyze.dml import check_generated, overridden, refuse_catalog
+from compute_node.sql.analyze.dml import check_generated, overridden
 from compute_node.sql.analyze.from_clause import analyze_view
 from compute_node.sql.analyze.stored import default_of
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import And, Expr, RowExpr, SetDefault, Var
-from compute_node.sql.query import ArbiterInference, FromItem, Query, RangeEntry, RowCheck, Target, is_security_barrier
+from compute_node.sql.query import (
+    ArbiterInference,
+    FromItem,
+    Query,
+    RangeEntry,
+    RowCheck,
+    Target,
+    is_security_barrier,
+    own_values,
+)
 from compute_node.sql.required import RelationAccess, change_of, read_as, reader_of, required_privileges
 from compute_node.sql.rewrite import deep_map, map_query_expressions
 from compute_node.types import oids
@@ -45,13 +54,9 @@ class Found:
     relations by OID."""
 
     accesses: list[RelationAccess] = field(default_factory=list)
+    functions: frozenset[int] = frozenset()
     relations: set[int] = field(default_factory=set)
     momentary: bool = False
-
-
-def is_view_change(query: Query) -> bool:
-    """Whether the statement's target is a view."""
-    return query.target is not None and query.target.kind == "v"
 
 
 # --- what can be changed --------------------------------------------------------------------------------------------
@@ -123,13 +128,20 @@ def check_option_of(view: RelationDesc) -> str:
 # --- the change -----------------------------------------------------------------------------------------------------
 
 
-def through_views(query: Query, catalog: CatalogView, session: object, found: Found) -> Query:
-    """The change of a view as that of the table behind it."""
-    while query.target is not None and query.target.kind == "v":
-        query = _Step(query, query.target, catalog, session, found).rewritten()
-    if query.target is not None:
-        refuse_catalog(query.target)
-    return query
+def one_view(query: Query, view: RelationDesc, catalog: CatalogView, session: object, found: Found) -> Query:
+    """The change of a view as that of what it selects from: a table or another view."""
+    return _Step(query, view, catalog, session, found).rewritten()
+
+
+def refusal(command: str, view: RelationDesc, detail: str | None) -> SqlError:
+    """55000 for a view that cannot be changed by itself."""
+    verb, doing, event = _VERBS[command]
+    return ObjectNotInPrerequisiteState(
+        f'cannot {verb} view "{view.name}"',
+        detail=detail,
+        hint=f"To enable {doing} the view, provide an INSTEAD OF {event} trigger or an unconditional"
+        f" ON {event} DO INSTEAD rule.",
+    )
 
 
 class _Step:
@@ -153,7 +165,7 @@ class _Step:
         detail = why_not_query(shown) if query.command == "delete" else why_not_updatable(shown)
         entry = base_entry(shown)
         if detail is not None or entry is None or entry.relation is None:
-            raise self._refusal(detail)
+            raise refusal(query.command, self.view, detail)
         base = entry.relation
         self._refuse_columns()
         rte = query.result_rte
@@ -185,15 +197,6 @@ class _Step:
         elif query.command == "update":
             query.assignments = self._assignments(query.assignments, base)
         return query
-
-    def _refusal(self, detail: str | None) -> SqlError:
-        verb, doing, event = _VERBS[self.query.command]
-        return ObjectNotInPrerequisiteState(
-            f'cannot {verb} view "{self.view.name}"',
-            detail=detail,
-            hint=f"To enable {doing} the view, provide an INSTEAD OF {event} trigger or an unconditional"
-            f" ON {event} DO INSTEAD rule.",
-        )
 
     def _attno(self, attno: int) -> int:
         """A column of the view as one of its base; 0 of any other expression."""
@@ -335,8 +338,8 @@ class _Step:
             return tuple(full)
 
         source = query.source = dataclasses.replace(source)
-        first = source.range_table[0] if source.range_table else None
-        if first is not None and first.kind == "values" and first.alias == "*VALUES*":
+        first = own_values(source)
+        if first is not None:
             rows = tuple(row(list(each)) for each in first.values)
             types = tuple(column.type for column in base.columns)
             typmods = tuple(column.typmod for column in base.columns)

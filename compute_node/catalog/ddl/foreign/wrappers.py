@@ -56,8 +56,8 @@ def alter_wrapper(ctx: DdlContext, node: ast.AlterFdwStmt) -> str:
     ctx.lock_object(CLASS_FOREIGN_DATA_WRAPPER, oid, name)
     row = find(ctx, WRAPPER, name)
     functions = _functions(ctx, node.func_options or ())
-    handler: int = functions["handler"] if "handler" in functions else row.fdwhandler
-    validator: int = functions["validator"] if "validator" in functions else row.fdwvalidator
+    changed: dict[str, int] = {"handler": row.fdwhandler, "validator": row.fdwvalidator} | functions
+    handler, validator = changed["handler"], changed["validator"]
     if "handler" in functions:
         ctx.notice(
             "changing the foreign-data wrapper handler can change behavior of existing foreign tables",
