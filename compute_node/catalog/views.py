@@ -8,6 +8,7 @@ them to show.
 from __future__ import annotations
 
 from aurora.errors import InvariantViolation
+from compute_node.catalog.foreign_views import FOREIGN_VIEWS
 from compute_node.catalog.privilege_views import (
     MAY_SEE_COLUMN,
     MAY_SEE_SEQUENCE,
@@ -341,7 +342,7 @@ EMPTY = (  # noqa: SIM905
     " pg_catalog.pg_replication_origin_status pg_catalog.pg_replication_slots"
     " pg_catalog.pg_seclabels"
     " pg_catalog.pg_stat_replication pg_catalog.pg_stat_subscription"
-    " pg_catalog.pg_user_mappings pg_catalog.pg_stat_progress_vacuum pg_catalog.pg_stat_progress_copy"
+    " pg_catalog.pg_stat_progress_vacuum pg_catalog.pg_stat_progress_copy"
     " pg_catalog.pg_stat_progress_create_index"
     " pg_catalog.pg_stats_ext_exprs"
 ).split()
@@ -364,7 +365,8 @@ def view_sql() -> dict[str, str]:
     """Each system view's SELECT. The declared types must be loaded."""
     groups = (
         _ROLES, _RELATIONS, _SESSIONS, _STATISTICS, _INFORMATION_SCHEMA, ROUTINE_VIEWS, TYPE_VIEWS, PRIVILEGE_VIEWS,
-        SERVER_VIEWS, USAGE_VIEWS, {name: _empty(name) for name in (*EMPTY, *NEVER_FILLED, *OF_ABSENT_THINGS)},
+        SERVER_VIEWS, USAGE_VIEWS, FOREIGN_VIEWS,
+        {name: _empty(name) for name in (*EMPTY, *NEVER_FILLED, *OF_ABSENT_THINGS)},
     )  # fmt: skip
     written: dict[str, str] = {}
     for group in groups:

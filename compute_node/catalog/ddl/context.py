@@ -188,7 +188,7 @@ class DdlContext:
             raise InvariantViolation("desc is not there")
         for _ in range(2):
             # Before the wait for the lock and, as things may have changed meanwhile, after it.
-            if desc.kind not in "rp":
+            if desc.kind not in "rpf":
                 raise WrongObjectType(f'"{desc.name}" is not a table')
             if desc.is_partitioned and not name.inh:
                 raise WrongObjectType(
@@ -465,6 +465,9 @@ CLASS_DEFAULT_ACL: int = CATALOGS["pg_default_acl"].desc.oid
 CLASS_PARAMETER_ACL: int = CATALOGS["pg_parameter_acl"].desc.oid
 CLASS_AMPROC: int = CATALOGS["pg_amproc"].desc.oid
 CLASS_EXTENSION: int = CATALOGS["pg_extension"].desc.oid
+CLASS_FOREIGN_DATA_WRAPPER: int = CATALOGS["pg_foreign_data_wrapper"].desc.oid
+CLASS_FOREIGN_SERVER: int = CATALOGS["pg_foreign_server"].desc.oid
+CLASS_USER_MAPPING: int = CATALOGS["pg_user_mapping"].desc.oid
 
 
 def uses(trace: Trace) -> set[tuple[int, int, int]]:

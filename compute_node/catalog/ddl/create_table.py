@@ -22,6 +22,7 @@ from aurora.errors import (
     UndefinedColumn,
     UndefinedObject,
     UndefinedTable,
+    WrongObjectType,
 )
 from compute_node.catalog.ddl.column_specs import ColumnSpec
 from compute_node.catalog.ddl.constraints import add_check, add_key
@@ -245,6 +246,14 @@ def check_tablespace(ctx: DdlContext, name: str | None) -> None:
 
 def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
     """CREATE [TEMP|UNLOGGED] TABLE."""
+    desc = create_table_of(ctx, node, "r" if node.partspec is None else "p")
+    if desc is not None and any(isinstance(each, ast.ColumnDef) and each.fdwoptions for each in node.tableElts or ()):
+        raise WrongObjectType(f'"{desc.name}" is not a foreign table')
+    return "CREATE TABLE"
+
+
+def create_table_of(ctx: DdlContext, node: ast.CreateStmt, kind: str) -> RelationDesc | None:
+    """A table of a kind: r, p or f (foreign). None where IF NOT EXISTS found it."""
     name = cut_name(node.relation.relname)
     if node.partspec is not None:
         check_strategy(node.partspec)
@@ -259,7 +268,7 @@ def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
         raise
     if ctx.view.layer.relation_oid(schema[1], name) is not None and node.if_not_exists:
         ctx.notice(f'relation "{name}" already exists, skipping', sqlstate="42P07")
-        return "CREATE TABLE"
+        return None
     check_tablespace(ctx, node.tablespacename)
     persistence = persistence_of(schema, node.relation)
     composite = None if node.ofTypename is None else composite_of(ctx, node.ofTypename)
@@ -280,7 +289,7 @@ def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
         ctx,
         schema,
         name,
-        "r" if node.partspec is None else "p",
+        kind,
         [spec.column for spec in specs],
         persistence=persistence,
         options=options_of(TABLE if node.partspec is None else PARTITIONED, node.options) or None,
@@ -295,7 +304,7 @@ def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
     if node.partspec is not None:
         store_key(ctx, relation(ctx, desc.oid), node.partspec)
     for spec in specs:
-        add_column_default(ctx, desc, spec, "CREATE TABLE")
+        add_column_default(ctx, desc, spec, "CREATE FOREIGN TABLE" if kind == "f" else "CREATE TABLE")
     for spec in specs:
         for key in spec.keys:
             add_key(ctx, relation(ctx, desc.oid), key, [spec.column.name])
@@ -317,7 +326,7 @@ def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
         inherit_foreign_keys(ctx, desc.oid, relation(ctx, parent.oid), validate=False)
     ensure_toast(ctx, desc.oid, options_of(TOAST, node.options))
     remember(ctx, desc, node.oncommit)
-    return "CREATE TABLE"
+    return relation(ctx, desc.oid)
 
 
 def add_table_constraint(

@@ -33,6 +33,7 @@ _RELATIONS = {
     enums.ObjectType.OBJECT_MATVIEW: ("materialized view", "m"),
     enums.ObjectType.OBJECT_INDEX: ("index", "i"),
     enums.ObjectType.OBJECT_SEQUENCE: ("sequence", "S"),
+    enums.ObjectType.OBJECT_FOREIGN_TABLE: ("foreign table", "f"),
 }
 _ALSO = {("p", "r"), ("I", "i")}
 """a partitioned table is a table, a partitioned index an index"""
@@ -114,7 +115,7 @@ def _relation(ctx: DdlContext, name: ast.RangeVar, noun: str, kind: str, missing
     desc = ctx.find(name, missing_ok=True)
     if desc is None:
         if not missing_ok:
-            error = UndefinedObject if kind == "i" else UndefinedTable
+            error = UndefinedObject if kind in "if" else UndefinedTable
             raise error(f'{noun} "{name.relname}" does not exist')
         ctx.notice(f'{noun} "{name.relname}" does not exist, skipping')
         return None

@@ -277,7 +277,7 @@ def _attributes(ctx: DdlContext, oid: int) -> list[Record]:
     return sorted(ctx.rows.find("pg_attribute", attrelid=oid), key=lambda record: int(record.attnum))
 
 
-_NOT_INDEXED = {"v": "views", "i": "indexes", "S": "sequences", "t": "TOAST tables"}
+_NOT_INDEXED = {"v": "views", "i": "indexes", "S": "sequences", "t": "TOAST tables", "f": "foreign tables"}
 
 
 def _refuse_other_kinds(ctx: DdlContext, name: ast.RangeVar) -> None:
@@ -295,7 +295,7 @@ def _refuse_other_kinds(ctx: DdlContext, name: ast.RangeVar) -> None:
 def create_index_statement(ctx: DdlContext, node: ast.IndexStmt) -> str:
     """CREATE [UNIQUE] INDEX; CONCURRENTLY builds it like any other, which locks the table's writers out meanwhile."""
     _refuse_other_kinds(ctx, node.relation)
-    from compute_node.catalog.ddl.partitions.indexes import below, check_unique, spread
+    from compute_node.catalog.ddl.partitions.indexes import below, check_unique, refuse_foreign, spread
 
     desc = ctx.table(node.relation, SHARE, "rmp")
     recurse = desc.is_partitioned and bool(node.relation.inh)
@@ -303,6 +303,8 @@ def create_index_statement(ctx: DdlContext, node: ast.IndexStmt) -> str:
         raise NotSupported(f'cannot create index on partitioned table "{desc.name}" concurrently')
     for each in below(ctx, desc) if recurse else ():
         ctx.lock(each, SHARE)
+    if recurse and node.unique:
+        refuse_foreign(ctx, desc)
     ctx.check_unused(desc, "CREATE INDEX")
     method = find_method(ctx, node.accessMethod or "btree")
     if node.idxname and node.if_not_exists:
