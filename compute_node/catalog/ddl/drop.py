@@ -88,7 +88,7 @@ def drop_statement(ctx: DdlContext, node: ast.DropStmt) -> str:
     for names in node.objects:
         desc = _relation(ctx, range_var_of(names), noun, kind, bool(node.missing_ok))
         if desc is not None:
-            if node.concurrent and class_record(ctx, desc.oid).relkind == "I":
+            if node.concurrent and desc.persistence != "t" and class_record(ctx, desc.oid).relkind == "I":
                 raise NotSupported(f'cannot drop partitioned index "{desc.name}" concurrently')
             targets.append((CLASS_RELATION, desc.oid, 0))
             if kind == "i":
