@@ -41,7 +41,7 @@ def class_row(
     access_method: int = BTREE_AM,
     toast: int = 0,
 ) -> Row:
-    """A pg_class row. ``kind``: r, p, m, t, i, I, v or S; ``access_method`` is an index's."""
+    """A pg_class row. ``kind``: r, p, m, f, t, i, I, v or S; ``access_method`` is an index's."""
     is_heap = kind in "rmt"
     return make_row(
         "pg_class",

@@ -21,6 +21,7 @@ from aurora.ids import Oid
 from compute_node.catalog import inheritance, objects, text_search
 from compute_node.catalog.column_statistics import store as column_statistics
 from compute_node.catalog.foreign_keys import foreign_keys_of
+from compute_node.catalog.foreign_tables import foreign_of
 from compute_node.catalog.reloptions import fillfactor
 from compute_node.catalog.rights import OBJECTS, Rights, effective
 from compute_node.catalog.roles import RoleGraph, load_graph
@@ -231,7 +232,8 @@ class CatalogLayer:
             parents=inheritance.parents_of(self.reader, oid) if row.relkind in "rpf" or row.relispartition else (),
             children=inheritance.children_of(self.reader, oid) if row.relhassubclass else (),
             partition_key=self._load_partition_key(oid, columns) if row.relkind == "p" else None,
-            bound=self._load_bound(row) if row.relispartition and row.relkind in "rp" else None,
+            bound=self._load_bound(row) if row.relispartition and row.relkind in "rpf" else None,
+            foreign=foreign_of(self.reader, oid) if row.relkind == "f" else None,
         )
 
     def _load_partition_key(self, oid: int, columns: tuple[ColumnDesc, ...]) -> PartitionKey | None:

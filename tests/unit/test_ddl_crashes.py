@@ -39,6 +39,9 @@ create sequence q;
 create schema s;
 create table s.a (x int primary key, y text);
 create table s.b (x int references s.a);
+create foreign data wrapper w;
+create server w1 foreign data wrapper w;
+create foreign table s.f (x int, y text) server w1;
 """
 STATEMENTS = [
     "create table new (id serial primary key, ref int references t, v text check (v <> ''), w text unique)",
@@ -62,6 +65,8 @@ STATEMENTS = [
     "drop schema s cascade",
     "create type mood as enum ('sad', 'happy')",
     "alter table t rename to renamed; alter table renamed set schema s",
+    "create foreign table new (id serial options (a '1') not null check (id > 0), y text) server w1 options (b '2')",
+    "drop foreign data wrapper w cascade",
     "create database other",
     "create rule also as on insert to t do also (insert into c values (new.n, new.k); notify said)",
 ]
@@ -77,6 +82,9 @@ select 'constraint', conname::text, conrelid::regclass::text, pg_get_constraintd
 where oid >= 16384 union all
 select 'type', typname::text, typtype::text, '' from pg_type where typname = 'mood' union all
 select 'schema', nspname::text, '', '' from pg_namespace where oid >= 16384 and nspname !~ '^pg_' union all
+select 'wrapper', fdwname::text, '', '' from pg_foreign_data_wrapper union all
+select 'server', srvname::text, '', '' from pg_foreign_server union all
+select 'foreign table', ftrelid::regclass::text, ftoptions::text, '' from pg_foreign_table union all
 select 'rule', rulename::text, ev_class::regclass::text, pg_get_ruledef(oid) from pg_rewrite where oid >= 16384
 union all
 select 'database', datname::text, '', '' from pg_database order by 1, 2, 3, 4
@@ -120,8 +128,10 @@ async def served(volume: MemoryVolume, test: Any) -> Any:
 
     def open_engine() -> CountingEngine:
         storage = Storage(arena_kernel.Arena(4096), volume)
+        databases = Databases(storage, lambda catalogs: CountingEngine(storage, catalogs))
+        databases.restore_prepared()
         storage.reclaim(storage.orphans())
-        engine: CountingEngine = Databases(storage, lambda catalogs: CountingEngine(storage, catalogs)).initial
+        engine: CountingEngine = databases.initial
         engine.catalog.warm()
         return engine
 

@@ -23,6 +23,7 @@ from compute_node.catalog.ddl.drop_objects import OBJECTS
 from compute_node.catalog.ddl.policies import drop_policies
 from compute_node.catalog.ddl.relation import class_record, relation
 from compute_node.catalog.ddl.rules import drop_rules
+from compute_node.catalog.inheritance import descendants_of
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID, NAMESPACE_TOAST
 from compute_node.sql.command_tags import command_tag
@@ -34,6 +35,7 @@ _RELATIONS = {
     enums.ObjectType.OBJECT_MATVIEW: ("materialized view", "m"),
     enums.ObjectType.OBJECT_INDEX: ("index", "i"),
     enums.ObjectType.OBJECT_SEQUENCE: ("sequence", "S"),
+    enums.ObjectType.OBJECT_FOREIGN_TABLE: ("foreign table", "f"),
 }
 _ALSO = {("p", "r"), ("I", "i")}
 """a partitioned table is a table, a partitioned index an index"""
@@ -90,7 +92,7 @@ def drop_statement(ctx: DdlContext, node: ast.DropStmt) -> str:
         mode = SHARE_UPDATE_EXCLUSIVE if beside else ACCESS_EXCLUSIVE
         desc = _relation(ctx, name, noun, kind, bool(node.missing_ok), mode)
         if desc is not None:
-            if node.concurrent and class_record(ctx, desc.oid).relkind == "I":
+            if node.concurrent and desc.persistence != "t" and class_record(ctx, desc.oid).relkind == "I":
                 raise NotSupported(f'cannot drop partitioned index "{desc.name}" concurrently')
             if beside:
                 with Parts(ctx, relation(ctx, _table_of(ctx, desc.oid))) as parts:
@@ -125,7 +127,7 @@ def _relation(
     desc = ctx.find(name, missing_ok=True)
     if desc is None:
         if not missing_ok:
-            error = UndefinedObject if kind == "i" else UndefinedTable
+            error = UndefinedObject if kind in "if" else UndefinedTable
             raise error(f'{noun} "{name.relname}" does not exist')
         ctx.notice(f'{noun} "{name.relname}" does not exist, skipping')
         return None
@@ -146,6 +148,12 @@ def _relation(
     ctx.lock(desc, mode)
     if ctx.view.relation(desc.oid) is None:
         raise UndefinedTable(f'{noun} "{name.relname}" does not exist')
+    if kind == "i" and class_record(ctx, desc.oid).relkind == "I":
+        # Its partitions go with it: their tables first, in the order in which everybody locks them.
+        for oid in descendants_of(ctx.rows, _table_of(ctx, desc.oid)):
+            partition = ctx.view.relation(oid)
+            if partition is not None:
+                ctx.lock(partition, ACCESS_EXCLUSIVE)
     return desc
 
 

@@ -87,9 +87,14 @@ class IndexOptions:
 
 
 def operator_class(
-    ctx: DdlContext, kind: int, named: Sequence[ast.String] | None = None, method: AccessMethod = BTREE
+    ctx: DdlContext,
+    kind: int,
+    named: Sequence[ast.String] | None = None,
+    method: AccessMethod = BTREE,
+    any_code: bool = False,
 ) -> int:
-    """The operator class of an index column: the named one, or the type's default. 42704, 42804."""
+    """The operator class of an index column: the named one, or the type's default. ``any_code``: its support functions
+    are called, so that any will do. 42704, 42804; 0A000 for functions that an index does not call."""
     view = ctx.view
     if named:
         schema = named[-2].sval if len(named) > 1 else None
@@ -100,7 +105,7 @@ def operator_class(
             raise UndefinedObject(f'operator class "{shown}" does not exist for access method "{method.name}"')
         if not is_binary_coercible(view, kind, found.input_type):
             raise DatatypeMismatch(f'operator class "{name}" does not accept data type {format_type(view, kind)}')
-        if found.oid >= FIRST_NORMAL_OID and not _has_code(ctx, kind, found, method):
+        if found.oid >= FIRST_NORMAL_OID and not any_code and not _has_code(ctx, kind, found, method):
             order = " in the order" if method.ordered else ""
             raise NotSupported(f'an index{order} of operator class "{name}" is not supported')
         return found.oid
@@ -294,7 +299,7 @@ def _attributes(ctx: DdlContext, oid: int) -> list[Record]:
     return sorted(ctx.rows.find("pg_attribute", attrelid=oid), key=lambda record: int(record.attnum))
 
 
-_NOT_INDEXED = {"v": "views", "i": "indexes", "S": "sequences", "t": "TOAST tables"}
+_NOT_INDEXED = {"v": "views", "i": "indexes", "S": "sequences", "t": "TOAST tables", "f": "foreign tables"}
 
 
 def _refuse_other_kinds(ctx: DdlContext, name: ast.RangeVar) -> None:
@@ -313,7 +318,7 @@ def create_index_statement(ctx: DdlContext, node: ast.IndexStmt) -> str:
     """CREATE [UNIQUE] INDEX; CONCURRENTLY lets the table's writers go on meanwhile, see ``concurrently``."""
     _refuse_other_kinds(ctx, node.relation)
     from compute_node.catalog.ddl.concurrently import Parts, build_beside_writers, is_concurrent, set_flags
-    from compute_node.catalog.ddl.partitions.indexes import below, check_unique, spread
+    from compute_node.catalog.ddl.partitions.indexes import below, check_unique, refuse_foreign, spread
 
     concurrent = is_concurrent(ctx, node.relation, bool(node.concurrent))
     desc = ctx.table(node.relation, SHARE_UPDATE_EXCLUSIVE if concurrent else SHARE, "rmp")
@@ -322,6 +327,8 @@ def create_index_statement(ctx: DdlContext, node: ast.IndexStmt) -> str:
         raise NotSupported(f'cannot create index on partitioned table "{desc.name}" concurrently')
     for each in below(ctx, desc) if recurse else ():
         ctx.lock(each, SHARE)
+    if recurse and node.unique:
+        refuse_foreign(ctx, desc)
     ctx.check_unused(desc, "CREATE INDEX")
     method = find_method(ctx, node.accessMethod or "btree")
     if node.idxname and node.if_not_exists:

@@ -40,15 +40,15 @@ def create_relation(
     options: list[str] | None = None,
     dimensions: dict[int, int] | None = None,
 ) -> RelationDesc:
-    """Make a table (r, p), view (v), materialized view (m), sequence (S) or composite type (c) with its row type;
-    42P07, 42710, 54011. Returns its descriptor."""
+    """Make a table (r, p), foreign table (f), view (v), materialized view (m), sequence (S) or composite type (c) with
+    its row type; 42P07, 42710, 54011. Returns its descriptor."""
     if len(columns) > COLUMNS_MAX:
         raise TooManyColumns(f"tables can have at most {COLUMNS_MAX} columns")
     namespace = schema[1]
     layer = ctx.view.layer
     if layer.relation_oid(namespace, name) is not None:
         raise DuplicateTable(f'relation "{name}" already exists')
-    has_type = kind in "rvmcp"
+    has_type = kind in "rvmcpf"
     if has_type and type_name_taken(ctx, namespace, name):
         raise DuplicateObject(
             f'type "{name}" already exists',
@@ -56,7 +56,7 @@ def create_relation(
             "with any existing type.",
         )
     oid = ctx.next_oid()
-    relfile = 0 if kind in "vcp" else ctx.new_relation_storage(oid)
+    relfile = 0 if kind in "vcpf" else ctx.new_relation_storage(oid)
     row_type = array_type = 0
     owner = ctx.user_oid
     if has_type:

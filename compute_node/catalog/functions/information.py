@@ -26,6 +26,7 @@ from compute_node.catalog.functions.definitions import statistics_expressions
 from compute_node.catalog.objects import INTERNAL_LANGUAGE, internal_function
 from compute_node.catalog.permissions import denied_relation
 from compute_node.catalog.uncoded import SQL_LANGUAGE
+from compute_node.relations.foreign import require_handler
 from compute_node.session.settings import DEFINITIONS
 from compute_node.sql.analyze.from_clause import analyze_view
 from compute_node.sql.rewriter.views import assignable_column, base_entry, why_not_query
@@ -100,6 +101,8 @@ def column_is_updatable(call: Call, oid: int, attno: int, with_triggers: bool) -
 def _events(call: Call, oid: int, attno: int | None) -> int:
     """What a relation takes; of a view, so far as one column (None: any) is concerned."""
     desc = call.view.relation(oid)
+    if desc is not None and desc.kind == "f":
+        require_handler(desc)  # no wrapper that is here takes changes
     if desc is None or desc.kind not in "rpv":
         return 0
     if desc.kind != "v":
@@ -278,7 +281,6 @@ FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "current_query": lambda call: call.session.query,
     "pg_show_all_file_settings": nothing,
     "pg_ident_file_mappings": nothing,
-    "pg_prepared_xact": nothing,
     "fmgr_internal_validator": _validator(2246, INTERNAL_LANGUAGE),
     "fmgr_sql_validator": _validator(2248, SQL_LANGUAGE),
     "pg_rotate_logfile": rotate_logfile,
