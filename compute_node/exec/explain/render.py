@@ -176,9 +176,14 @@ class _Writer:
         self._removed = removed
 
     def _properties(self, shown: Shown) -> Iterator[tuple[str, object]]:
-        """The node's properties, and how many rows its filter has removed in a run."""
+        """The node's properties, and how many rows its filter has removed in a run. What is not so is not told as text,
+        and what is so only if asked (VERBOSE)."""
+        as_text, verbose = self._settings["form"] == "text", self._settings["verbose"]
         for name, value in shown.properties:
-            yield name, value
+            if not (as_text and isinstance(value, bool)):
+                yield name, value
+            elif value and verbose:
+                yield name, "true"
             if name == "Filter" and self._measurements is not None:
                 plan = shown.plan
                 measured = self._measurements.get(id(plan))
