@@ -11,8 +11,6 @@ EXPLAIN (COSTS OFF, FORMAT XML) SELECT * FROM xu_s FULL JOIN xu_t USING (id);
 EXPLAIN (COSTS OFF, VERBOSE) SELECT * FROM xu_s FULL JOIN xu_t USING (id);
 EXPLAIN (COSTS OFF) SELECT * FROM xu_s FULL JOIN xu_t USING (id);
 EXPLAIN (COSTS OFF, VERBOSE) SELECT * FROM xu_s WHERE val IN (SELECT id FROM xu_t);
-EXPLAIN (COSTS OFF, VERBOSE) SELECT * FROM xu_s JOIN (SELECT DISTINCT val FROM xu_t) x ON x.val = xu_s.id;
-EXPLAIN (COSTS OFF, VERBOSE) SELECT * FROM xu_s JOIN (SELECT val, count(*) FROM xu_t GROUP BY val) x ON x.val = xu_s.id;
 SET enable_hashjoin = off;
 EXPLAIN (COSTS OFF, VERBOSE) SELECT * FROM xu_s a JOIN xu_t b USING (id) WHERE a.id < 5;
 SET enable_mergejoin = off;
