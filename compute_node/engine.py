@@ -42,6 +42,7 @@ from compute_node.exec.row_expressions import RowExpressions
 from compute_node.exec.several import executable_of
 from compute_node.exec.statement_locks import statement_locks
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
+from compute_node.relations.foreign import refuse_changes
 from compute_node.relations.schema import INITIAL, ROLE_POSTGRES, SystemCatalogs
 from compute_node.session import read_only
 from compute_node.session.exported_snapshots import ExportedSnapshots
@@ -330,6 +331,7 @@ class Engine:
         desc = view.find_relation(relation.schemaname, relation.relname)
         if desc is None:
             raise UndefinedTable(f'relation "{relation.relname}" does not exist')
+        refuse_changes(desc, "insert into")
         if desc.kind not in "rp":
             hint = "To enable copying to a view, provide an INSTEAD OF INSERT trigger." if desc.kind == "v" else None
             noun = desc.noun

@@ -41,7 +41,7 @@ def class_row(
     access_method: int = BTREE_AM,
     toast: int = 0,
 ) -> Row:
-    """A pg_class row. ``kind``: r, p, m, t, i, I, v or S; ``access_method`` is an index's."""
+    """A pg_class row. ``kind``: r, p, m, f, t, i, I, v or S; ``access_method`` is an index's."""
     is_heap = kind in "rmt"
     return make_row(
         "pg_class",
@@ -134,7 +134,7 @@ def index_row(table: int, index: IndexDesc, collations: Iterable[int]) -> Row:
             "indimmediate": index.immediate,
             "indisvalid": index.valid,
             "indisready": index.ready,
-            "indislive": True,
+            "indislive": index.live,
             "indkey": [*index.columns, *index.included],
             "indcollation": list(collations),
             "indclass": list(index.operator_classes),

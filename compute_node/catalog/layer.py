@@ -21,12 +21,13 @@ from aurora.ids import Oid
 from compute_node.catalog import inheritance, objects, publications, text_search
 from compute_node.catalog.column_statistics import store as column_statistics
 from compute_node.catalog.foreign_keys import foreign_keys_of
+from compute_node.catalog.foreign_tables import foreign_of
 from compute_node.catalog.reloptions import fillfactor
 from compute_node.catalog.rights import OBJECTS, Rights, effective
 from compute_node.catalog.roles import RoleGraph, load_graph
 from compute_node.catalog.routines import split_texts
 from compute_node.catalog.rows import CatalogReader, Record
-from compute_node.relations.access_methods import BTREE, HASH, METHODS_BY_OID
+from compute_node.relations.access_methods import BRIN, BTREE, HASH, METHODS_BY_OID
 from compute_node.relations.descriptors import (
     NO_QUALIFICATION,
     ColumnDesc,
@@ -231,7 +232,8 @@ class CatalogLayer:
             parents=inheritance.parents_of(self.reader, oid) if row.relkind in "rpf" or row.relispartition else (),
             children=inheritance.children_of(self.reader, oid) if row.relhassubclass else (),
             partition_key=self._load_partition_key(oid, columns) if row.relkind == "p" else None,
-            bound=self._load_bound(row) if row.relispartition and row.relkind in "rp" else None,
+            bound=self._load_bound(row) if row.relispartition and row.relkind in "rpf" else None,
+            foreign=foreign_of(self.reader, oid) if row.relkind == "f" else None,
         )
 
     def _load_partition_key(self, oid: int, columns: tuple[ColumnDesc, ...]) -> PartitionKey | None:
@@ -370,6 +372,7 @@ class CatalogLayer:
             pages=entry.relpages,
             valid=row.indisvalid,
             ready=row.indisready,
+            live=row.indislive,
             descending=tuple(bool(option & _DESC_FLAG) for option in row.indoption),
             nulls_first=tuple(bool(option & _NULLS_FIRST_FLAG) for option in row.indoption),
             key_types=tuple(
@@ -513,14 +516,17 @@ _BY_BYTES = frozenset({4217, 4218, 4219})
 
 def class_code(layer: CatalogLayer, operator_class: int) -> int:
     """The built-in operator class whose code an operator class has: itself, or of a user's the one with the same
-    support functions; 0 without one."""
+    support functions; 0 without one. BRIN's classes of all types share theirs, and their summaries are in the order of
+    the type: its operators must be the same, too."""
     if operator_class in REGISTRY.operator_classes:
         return operator_class
     made = next((each for each in objects.operator_classes(layer) if each.oid == operator_class), None)
     if made is None or not any(made.support):
         return 0
-    alike = (each.oid for each in REGISTRY.operator_classes.values() if each.support == made.support)
-    return next((oid for oid in alike if REGISTRY.operator_classes[oid].method == made.method), 0)
+    alike = (each for each in REGISTRY.operator_classes.values() if each.support == made.support)
+    if made.method == BRIN.oid:
+        alike = (each for each in alike if each.operators == made.operators)
+    return next((each.oid for each in alike if each.method == made.method), 0)
 
 
 def stored_key_type(layer: CatalogLayer, operator_class: int, column_type: int, collation: int) -> int:

@@ -65,6 +65,19 @@ _DOMAINS = _listed("pg_type", "typ", "T", where="typtype = 'd'")
 _SEQUENCES = _listed("pg_class", "rel", "r", where="relkind = 'S'")
 
 
+def _usage_alone(kind: str, catalog: str, prefix: str, letter: str) -> str:
+    """The same of objects that are in no schema."""
+    return f"""
+SELECT r.rolname AS grantor, e.rolname AS grantee, {_CATALOG} AS object_catalog, ''::name AS object_schema,
+ o.name AS object_name, '{kind}'::varchar AS object_type, 'USAGE'::varchar AS privilege_type,
+ {_GRANTABLE} AS is_grantable
+FROM (SELECT {prefix}name AS name, {prefix}owner AS owner,
+  coalesce({prefix}acl, pg_catalog.acldefault('{letter}', {prefix}owner)) AS items FROM pg_catalog.{catalog}) o
+ CROSS JOIN LATERAL pg_catalog.aclexplode(o.items) x
+ JOIN pg_catalog.pg_authid r ON r.oid = x.grantor JOIN {_GRANTEES} e (oid, rolname) ON e.oid = x.grantee
+WHERE x.privilege_type = 'USAGE' AND {_CONCERNS}"""
+
+
 def _column_privileges() -> str:
     return f"""
 SELECT r.rolname AS grantor, e.rolname AS grantee, {_CATALOG} AS table_catalog, n.nspname AS table_schema,
@@ -121,6 +134,8 @@ SELECT u.rolname AS grantor, 'PUBLIC'::name AS grantee, {_CATALOG} AS object_cat
 FROM pg_catalog.pg_collation c JOIN pg_catalog.pg_authid u ON u.oid = c.collowner
  JOIN pg_catalog.pg_namespace n ON n.oid = c.collnamespace WHERE c.collencoding IN (-1, 6)
 UNION ALL {_usage("DOMAIN", _DOMAINS)}
+UNION ALL {_usage_alone("FOREIGN DATA WRAPPER", "pg_foreign_data_wrapper", "fdw", "F")}
+UNION ALL {_usage_alone("FOREIGN SERVER", "pg_foreign_server", "srv", "S")}
 UNION ALL {_usage("SEQUENCE", _SEQUENCES)}""",
     "information_schema.role_table_grants": _of_roles("table_privileges"),
     "information_schema.role_column_grants": _of_roles("column_privileges"),

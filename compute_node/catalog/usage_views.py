@@ -216,10 +216,7 @@ USAGE_VIEWS = _CONSTRAINTS | _VIEWS | _ELEMENTS | _CHARACTERS
 OF_ABSENT_THINGS = tuple(
     f"information_schema.{name}"
     for name in (
-        "_pg_foreign_data_wrappers", "_pg_foreign_servers", "_pg_foreign_table_columns", "_pg_foreign_tables",
-        "_pg_user_mappings",  "column_options", "foreign_data_wrapper_options",
-        "foreign_data_wrappers", "foreign_server_options", "foreign_servers", "foreign_table_options", "foreign_tables",
-        "transforms", "triggered_update_columns", "triggers", "user_mapping_options", "user_mappings",
+        "transforms", "triggered_update_columns", "triggers",
     )
 )  # fmt: skip
-"""Views about foreign data, transforms and triggers: there is nothing for them to show."""
+"""Views about transforms and triggers: there is nothing for them to show."""

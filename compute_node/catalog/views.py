@@ -8,6 +8,7 @@ them to show.
 from __future__ import annotations
 
 from aurora.errors import InvariantViolation
+from compute_node.catalog.foreign_views import FOREIGN_VIEWS
 from compute_node.catalog.privilege_views import (
     MAY_SEE_COLUMN,
     MAY_SEE_SEQUENCE,
@@ -117,6 +118,9 @@ _SESSIONS = {
     "pg_catalog.pg_locks": "SELECT * FROM pg_catalog.pg_lock_status()",
     "pg_catalog.pg_prepared_statements": "SELECT * FROM pg_catalog.pg_prepared_statement()",
     "pg_catalog.pg_cursors": "SELECT * FROM pg_catalog.pg_cursor()",
+    "pg_catalog.pg_prepared_xacts": """
+SELECT p.transaction, p.gid, p.prepared, u.rolname AS owner, d.datname AS database FROM pg_catalog.pg_prepared_xact() p
+ LEFT JOIN pg_catalog.pg_authid u ON p.ownerid = u.oid LEFT JOIN pg_catalog.pg_database d ON p.dbid = d.oid""",
     "pg_catalog.pg_stat_activity": """
 SELECT s.datid, d.datname, s.pid, s.leader_pid, s.usesysid, u.rolname AS usename, s.application_name, s.client_addr,
  s.client_hostname, s.client_port, s.backend_start, s.xact_start, s.query_start, s.state_change, s.wait_event_type,
@@ -341,11 +345,10 @@ WHERE {_NOT_TEMPORARY} AND {MAY_SEE_SEQUENCE} AND NOT EXISTS (SELECT 1 FROM pg_c
 }
 
 EMPTY = (  # noqa: SIM905
-    "pg_catalog.pg_prepared_xacts"
     " pg_catalog.pg_replication_origin_status pg_catalog.pg_replication_slots"
     " pg_catalog.pg_seclabels"
     " pg_catalog.pg_stat_replication pg_catalog.pg_stat_subscription"
-    " pg_catalog.pg_user_mappings pg_catalog.pg_stat_progress_vacuum pg_catalog.pg_stat_progress_copy"
+    " pg_catalog.pg_stat_progress_vacuum pg_catalog.pg_stat_progress_copy"
     " pg_catalog.pg_stat_progress_create_index"
     " pg_catalog.pg_stats_ext_exprs"
 ).split()
@@ -368,7 +371,8 @@ def view_sql() -> dict[str, str]:
     """Each system view's SELECT. The declared types must be loaded."""
     groups = (
         _ROLES, _RELATIONS, _SESSIONS, _STATISTICS, _INFORMATION_SCHEMA, ROUTINE_VIEWS, TYPE_VIEWS, PRIVILEGE_VIEWS,
-        SERVER_VIEWS, USAGE_VIEWS, {name: _empty(name) for name in (*EMPTY, *NEVER_FILLED, *OF_ABSENT_THINGS)},
+        SERVER_VIEWS, USAGE_VIEWS, FOREIGN_VIEWS,
+        {name: _empty(name) for name in (*EMPTY, *NEVER_FILLED, *OF_ABSENT_THINGS)},
     )  # fmt: skip
     written: dict[str, str] = {}
     for group in groups:

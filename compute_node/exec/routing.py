@@ -20,6 +20,7 @@ from aurora.errors import InvariantViolation, SqlError
 from compute_node.exec.nodes.base import Batch
 from compute_node.exec.placing import PartitionTest, Placer, layout, no_partition
 from compute_node.exec.row_store import RowStore
+from compute_node.relations.foreign import refuse_changes
 from compute_node.relations.partitions import NONE
 from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
@@ -117,6 +118,7 @@ class Router:
     def _leaf(self, route: pl.Route) -> _Leaf:
         found = self._leaves.get(route.relation.oid)
         if found is None:
+            refuse_changes(route.relation, "insert into")
             found = self._leaves[route.relation.oid] = _Leaf(self._plan, route, self._builder)
         return found
 

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from aurora.datum import Datum
 from aurora.ids import Oid, RelFile
+from compute_node.relations.foreign import ForeignDesc
 from compute_node.relations.partitions import PartitionBound, PartitionKey
 from compute_node.types.acl import Acl
 from compute_node.types.registry import PgType
@@ -59,7 +60,11 @@ class IndexDesc:
     pages: int = 0
     """as of the last VACUUM or ANALYZE"""
     valid: bool = True
+    """queries may use it"""
     ready: bool = True
+    """new rows are entered"""
+    live: bool = True
+    """it has a say in which updates may stay on their page; not so of one that is about to be dropped"""
     descending: tuple[bool, ...] = ()
     nulls_first: tuple[bool, ...] = ()
     key_types: tuple[int, ...] = ()
@@ -208,6 +213,8 @@ class RelationDesc:
     """of a partitioned table (kind p): how it divides its rows"""
     bound: PartitionBound | None = None
     """of a partition: the rows of its parent that it takes"""
+    foreign: ForeignDesc | None = None
+    """of a foreign table (kind f): what stands behind it"""
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -230,6 +237,12 @@ class RelationDesc:
     def is_partitioned(self) -> bool:
         """Whether it has no rows of its own: all are its partitions'."""
         return self.kind == "p"
+
+    @property
+    def has_rows_here(self) -> bool:
+        """Whether what it has of rows is stored: those of a partitioned table are its partitions', those of a foreign
+        one its wrapper's."""
+        return self.kind not in "pf"
 
     def column(self, name: str) -> ColumnDesc | None:
         """The live column of that name."""

@@ -205,8 +205,10 @@ def _check_source(session: SessionState, name: ast.RangeVar, columns: list[str] 
     if relation is None:
         shown = f"{name.schemaname}.{name.relname}" if name.schemaname else name.relname
         raise UndefinedTable(f'relation "{shown}" does not exist')
-    if relation.kind == "v":
-        raise WrongObjectType(f'cannot copy from view "{relation.name}"', hint="Try the COPY (SELECT ...) TO variant.")
+    if relation.kind in "vf":
+        raise WrongObjectType(
+            f'cannot copy from {relation.noun} "{relation.name}"', hint="Try the COPY (SELECT ...) TO variant."
+        )
     if relation.is_partitioned and view.policies_hold(relation, session.user_oid):
         pass  # a SELECT of ONLY the table by its policies, which has no rows of its own
     elif relation.is_partitioned:

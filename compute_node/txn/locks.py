@@ -239,6 +239,18 @@ class LockManager:
             self._manager.log_lock(txn, oid)
         return taken
 
+    def holders(self, txn: Txn, oid: int, mode: int) -> list[Txn]:
+        """The transactions of others that hold a relation in a mode that conflicts with ``mode``."""
+        mask = CONFLICT_MASK[mode]
+        lock = self.relations.get(oid)
+        found: dict[Txn, int] = {} if lock is None else dict(lock.holders)
+        for each in self._manager.active:
+            for locks in each.weak_locks:
+                for held, weak in locks.modes:
+                    if held == oid:
+                        found[each] = found.get(each, 0) | 1 << weak
+        return [each for each, modes in found.items() if modes & mask and each.session is not txn.session]
+
     def is_awaited(self, oid: int) -> bool:
         """Whether somebody waits for a lock on the relation."""
         lock = self.relations.get(oid)
@@ -502,6 +514,27 @@ class LockManager:
                     locked.keys.append(key)
         return locked
 
+    def rows_of(self, txn: Txn) -> list[tuple[int, list[int], int]]:
+        """The rows that it holds with SELECT … FOR: relation file, versions, strength."""
+        found = []
+        for locked in () if txn.ties is None else txn.ties.row_locks:
+            tids = sorted({version for _, version in locked.keys})
+            found.append((locked.keys[0][0], tids, max(strength for strength, _ in locked.holders[txn])))
+        return found
+
+    def hold_again(self, txn: Txn, relations: list[tuple[int, int]], rows: list[tuple[int, list[int], int]]) -> None:
+        """What a transaction of an earlier process held, before anybody else asks for a lock: relations with their
+        masks of modes, and ``rows_of`` it."""
+        for oid, modes in relations:
+            for mode in range(ACCESS_SHARE, ACCESS_EXCLUSIVE + 1):
+                if modes >> mode & 1:
+                    lock = self._mark_strong(oid) if mode >= FIRST_STRONG else self.relations.get(oid)
+                    self._grant(lock or self.relations.setdefault(oid, RelationLock(oid)), txn, mode)
+        for relfile, versions, strength in rows:
+            if versions == [WHOLE]:
+                self.whole.add(relfile)
+            self.hold_row(txn, relfile, versions, strength)
+
     def _release_row(self, txn: Txn, locked: RowHolders, commit_lsn: Lsn = NO_LSN) -> None:
         del locked.holders[txn]
         if commit_lsn:
@@ -525,16 +558,27 @@ class LockManager:
             return
         if holder is None:
             raise InvariantViolation(f"transaction {xid} is in progress, and nobody runs it")
+        try:
+            self._wait_for(txn, holder, f"transaction {xid}")
+        except DeadlockDetected as error:
+            error.where = f'while inserting index tuple in relation "{name}"'
+            raise
+
+    def wait_for_end(self, txn: Txn, other: Txn) -> None:
+        """Wait until another transaction has ended. Errors: 40P01, 55P03, 57014."""
+        while not other.ended and other in self._manager.active:
+            self._wait_for(txn, other, f"virtual transaction {other.pid}")
+
+    def _wait_for(self, txn: Txn, other: Txn, shown: str) -> None:
+        """Wait until another transaction wakes those who wait for it: at its end, or when it has undone something."""
         waiter = Waiter()
-        waiters = holder.tie().waiters
+        waiters = other.tie().waiters
         waiters.append(waiter)
         try:
-            self._wait(txn, Waiting(txn, holder, waiter, "ShareLock", f"transaction {xid}"))
-        except BaseException as error:
+            self._wait(txn, Waiting(txn, other, waiter, "ShareLock", shown))
+        except BaseException:
             if waiter in waiters:
                 waiters.remove(waiter)
-            if isinstance(error, DeadlockDetected):
-                error.where = f'while inserting index tuple in relation "{name}"'
             raise
 
     # Rows of INSERT … ON CONFLICT that exclusion constraints look at

@@ -56,6 +56,8 @@ from compute_node.catalog.ddl import (
 from compute_node.catalog.ddl.context import DdlContext
 from compute_node.catalog.ddl.extensions import alter as alter_extension
 from compute_node.catalog.ddl.extensions.create import create_extension
+from compute_node.catalog.ddl.foreign import servers, wrappers
+from compute_node.catalog.ddl.foreign import tables as foreign_tables
 from compute_node.catalog.ddl.routines import aggregates, alter, create
 from compute_node.catalog.ddl.settings import alter_database_set, alter_role_set, alter_system
 from compute_node.session import audit, read_only
@@ -141,6 +143,15 @@ _HANDLERS: dict[type, Handler] = {
     ast.CreateExtensionStmt: create_extension,
     ast.AlterExtensionStmt: alter_extension.update,
     ast.AlterExtensionContentsStmt: alter_extension.change_contents,
+    ast.CreateFdwStmt: wrappers.create_wrapper,
+    ast.AlterFdwStmt: wrappers.alter_wrapper,
+    ast.CreateForeignServerStmt: servers.create_server,
+    ast.AlterForeignServerStmt: servers.alter_server,
+    ast.CreateUserMappingStmt: servers.create_mapping,
+    ast.AlterUserMappingStmt: servers.alter_mapping,
+    ast.DropUserMappingStmt: servers.drop_mapping,
+    ast.CreateForeignTableStmt: foreign_tables.create_foreign_table,
+    ast.ImportForeignSchemaStmt: foreign_tables.import_schema,
     ast.CreateFunctionStmt: create.create_function,
     ast.AlterFunctionStmt: alter.alter_function,
     ast.AlterObjectDependsStmt: alter.alter_depends,

@@ -1,4 +1,4 @@
-"""DROP of kinds of objects of which there are none here: triggers, foreign data …
+"""DROP of kinds of objects of which there are none here: triggers, publications …
 
 So the object that is named does not exist, as PostgreSQL says it: with IF EXISTS in a notice.
 """
@@ -22,10 +22,7 @@ from compute_node.catalog.ddl.context import DdlContext
 _T = enums.ObjectType
 ABSENT = {
     _T.OBJECT_TRIGGER: "trigger",
-    _T.OBJECT_FOREIGN_SERVER: "server",
-    _T.OBJECT_FDW: "foreign-data wrapper",
     _T.OBJECT_EVENT_TRIGGER: "event trigger",
-    _T.OBJECT_FOREIGN_TABLE: "foreign table",
     _T.OBJECT_LANGUAGE: "language",
     _T.OBJECT_ACCESS_METHOD: "access method",
 }

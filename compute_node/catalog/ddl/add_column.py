@@ -12,6 +12,7 @@ from compute_node.catalog.ddl.column_specs import ColumnSpec
 from compute_node.catalog.ddl.context import CLASS_RELATION, CLASS_TYPE, DdlContext
 from compute_node.catalog.ddl.create_table import add_column_default, add_table_constraint, column_spec
 from compute_node.catalog.ddl.expressions import without_place
+from compute_node.catalog.ddl.foreign.tables import refuse_constraints, set_column_options
 from compute_node.catalog.ddl.kept_texts import queries_follow
 from compute_node.catalog.ddl.relation import (
     COLUMNS_MAX,
@@ -43,8 +44,12 @@ def add_column(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) 
         raise DuplicateColumn(f'column "{node.colname}" of relation "{desc.name}" already exists')
     if len(desc.columns) >= COLUMNS_MAX:
         raise TooManyColumns(f"tables can have at most {COLUMNS_MAX} columns")
+    if desc.kind == "f":
+        refuse_constraints(node.constraints or ())
     spec = column_spec(ctx, desc.name, node, len(desc.columns) + 1, desc.oid)
     column = store_column(ctx, desc, spec)
+    if node.fdwoptions:
+        set_column_options(ctx, relation(ctx, desc.oid), column.name, node.fdwoptions)
     for key in spec.keys:
         key.keys = (ast.String(sval=column.name),)
         add_table_constraint(ctx, desc.oid, key, validate=True)
@@ -75,7 +80,7 @@ def store_column(ctx: DdlContext, desc: RelationDesc, spec: ColumnSpec) -> Colum
     _fill_column(ctx, relation(ctx, desc.oid), spec)
     desc = relation(ctx, desc.oid)
     if column.not_null:
-        if not desc.is_partitioned:
+        if desc.has_rows_here:
             _require_filled(ctx, desc, column)
         ctx.rows.update("pg_attribute", attribute_record(ctx, desc.oid, column.attno), attnotnull=True)
         ctx.changes.touch(desc.oid)
@@ -91,10 +96,10 @@ def _fill_column(ctx: DdlContext, desc: RelationDesc, spec: ColumnSpec) -> None:
         column = replace(column, default=kind.domain.default or "NULL")
     elif column.default is None and kind.default is not None:
         column = replace(column, default=quote_literal(kind.default))
-    if column.default is None or desc.is_partitioned:
+    if column.default is None or not desc.has_rows_here:
         return
     if desc.row_type:
-        refuse_containers(ctx, desc.row_type, f'table "{desc.name}"')
+        refuse_containers(ctx, desc.row_type, f'{desc.noun} "{desc.name}"')
     if spec.serial is not None or spec.identity is not None or column.generated:
         rewrite_with_value(ctx, desc, column)
         return

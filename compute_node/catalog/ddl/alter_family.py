@@ -31,6 +31,7 @@ from compute_node.catalog.ddl.context import CLASS_CONSTRAINT, CLASS_RELATION, D
 from compute_node.catalog.ddl.create_table import add_table_constraint
 from compute_node.catalog.ddl.dependencies import Address, drop, refresh_has_index
 from compute_node.catalog.ddl.expressions import walk, without_place
+from compute_node.catalog.ddl.foreign.tables import refuse_constraints
 from compute_node.catalog.ddl.foreign_keys import find_constraint, validate_foreign_key
 from compute_node.catalog.ddl.generated_columns import drop_expression
 from compute_node.catalog.ddl.inheritance import sequence_of
@@ -252,6 +253,8 @@ def _check_parents(ctx: DdlContext, oids: list[int], name: str) -> None:
 def add_constraint(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd, recurse: bool) -> None:
     """ADD CONSTRAINT: CHECK is every descendant's, keys are the table's alone."""
     is_check = command.def_.contype == enums.ConstrType.CONSTR_CHECK
+    if desc.kind == "f":
+        refuse_constraints((command.def_,))
     with without_place() if is_check else nullcontext():
         if is_check:
             add_checks(ctx, desc, command.def_, recurse)

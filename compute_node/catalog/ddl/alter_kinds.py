@@ -11,6 +11,7 @@ from compute_node.relations.descriptors import RelationDesc
 
 _T = enums.AlterTableType
 _KINDS: Final = {
+    "r": "tables", "p": "tables",
     "v": "views", "m": "materialized views", "i": "indexes", "I": "partitioned indexes", "S": "sequences",
     "t": "TOAST tables", "c": "composite types", "f": "foreign tables",
 }  # fmt: skip
@@ -21,14 +22,14 @@ _MUST_BE: Final[dict[Any, tuple[str, str]]] = {
     enums.ObjectType.OBJECT_FOREIGN_TABLE: ("f", "a foreign table"),
 }
 _ALLOWED: Final[dict[Any, str]] = {
-    _T.AT_ColumnDefault: "rpv",
-    _T.AT_ChangeOwner: "rpvmiIS",
+    _T.AT_ColumnDefault: "rpvf",
+    _T.AT_ChangeOwner: "rpvmiISf",
     _T.AT_SetRelOptions: "rpvmi",
     _T.AT_ResetRelOptions: "rpvmi",
-    _T.AT_SetStatistics: "rpmiI",
-    _T.AT_SetOptions: "rpm",
-    _T.AT_ResetOptions: "rpm",
-    _T.AT_SetStorage: "rpm",
+    _T.AT_SetStatistics: "rpmiIf",
+    _T.AT_SetOptions: "rpmf",
+    _T.AT_ResetOptions: "rpmf",
+    _T.AT_SetStorage: "rpmf",
     _T.AT_SetCompression: "rpm",
     _T.AT_ClusterOn: "rm",
     _T.AT_DropCluster: "rm",
@@ -37,9 +38,41 @@ _ALLOWED: Final[dict[Any, str]] = {
     _T.AT_DetachPartition: "rp",
     _T.AT_SetLogged: "rpS",
     _T.AT_SetUnLogged: "rpS",
+    _T.AT_GenericOptions: "f",
+    _T.AT_AlterColumnGenericOptions: "f",
+    **dict.fromkeys(
+        (
+            _T.AT_AddColumn,
+            _T.AT_DropColumn,
+            _T.AT_DropExpression,
+            _T.AT_AddIdentity,
+            _T.AT_SetIdentity,
+            _T.AT_DropIdentity,
+            _T.AT_SetNotNull,
+            _T.AT_DropNotNull,
+            _T.AT_AddConstraint,
+            _T.AT_DropConstraint,
+            _T.AT_ValidateConstraint,
+            _T.AT_EnableTrig,
+            _T.AT_EnableAlwaysTrig,
+            _T.AT_EnableReplicaTrig,
+            _T.AT_DisableTrig,
+            _T.AT_EnableTrigAll,
+            _T.AT_DisableTrigAll,
+            _T.AT_EnableTrigUser,
+            _T.AT_DisableTrigUser,
+            _T.AT_AddInherit,
+            _T.AT_DropInherit,
+            _T.AT_DropOids,
+        ),
+        "rpf",
+    ),
 }
 """relkinds; of all others, tables alone"""
 _SHOWN: Final[dict[Any, str]] = {
+    _T.AT_GenericOptions: "OPTIONS",
+    _T.AT_AlterColumnGenericOptions: "ALTER COLUMN ... OPTIONS",
+    _T.AT_SetTableSpace: "SET TABLESPACE",
     _T.AT_AddColumn: "ADD COLUMN",
     _T.AT_DropColumn: "DROP COLUMN",
     _T.AT_ColumnDefault: "ALTER COLUMN ... SET DEFAULT",

@@ -18,6 +18,7 @@ from aurora.errors import (
 )
 from compute_node.catalog.ddl import schema_objects
 from compute_node.catalog.ddl.context import DdlContext
+from compute_node.catalog.ddl.foreign import servers, wrappers
 from compute_node.catalog.ddl.new_owner import check_new_owner
 from compute_node.catalog.ddl.object_kinds import KINDS
 from compute_node.catalog.ddl.ownership import give_object
@@ -115,6 +116,10 @@ def alter_owner(ctx: DdlContext, node: ast.AlterOwnerStmt) -> str:
     if node.objectType == _O.OBJECT_LARGEOBJECT:
         alter_large_object_owner(ctx, large_objects.number_of(node.object), node.newowner)
         return "ALTER LARGE OBJECT"
+    if node.objectType == _O.OBJECT_FDW:
+        return wrappers.alter_wrapper_owner(ctx, node.object.sval, node.newowner)
+    if node.objectType == _O.OBJECT_FOREIGN_SERVER:
+        return servers.alter_server_owner(ctx, node.object.sval, node.newowner)
     if node.objectType == _O.OBJECT_PUBLICATION:
         return alter_publication_owner(ctx, node.object.sval, node.newowner)
     if node.objectType == _O.OBJECT_SUBSCRIPTION:

@@ -35,6 +35,7 @@ from compute_node.catalog.ddl.composites import alter_composite
 from compute_node.catalog.ddl.constraints import check_children, require_not_null
 from compute_node.catalog.ddl.context import DdlContext
 from compute_node.catalog.ddl.expressions import default_text, without_place
+from compute_node.catalog.ddl.foreign import tables as foreign_tables
 from compute_node.catalog.ddl.foreign_keys import alter_constraint
 from compute_node.catalog.ddl.generated_columns import refuse_default
 from compute_node.catalog.ddl.identity import add_identity, drop_identity, set_identity
@@ -79,6 +80,7 @@ _NOUNS = {
     enums.ObjectType.OBJECT_VIEW: "VIEW",
     enums.ObjectType.OBJECT_MATVIEW: "MATERIALIZED VIEW",
     enums.ObjectType.OBJECT_SEQUENCE: "SEQUENCE",
+    enums.ObjectType.OBJECT_FOREIGN_TABLE: "FOREIGN TABLE",
 }
 
 
@@ -98,9 +100,9 @@ def alter_table(ctx: DdlContext, node: ast.AlterTableStmt) -> str:
     if node.objtype == enums.ObjectType.OBJECT_INDEX and found.kind not in "iI":
         raise WrongObjectType(f'"{found.name}" is not an index')
     require_kind(found, node.objtype)
-    if found.kind in "rp":
+    if found.kind in "rpf":
         level = max(_lock_level(command) for command in node.cmds)
-        found = ctx.table(node.relation, level)
+        found = ctx.table(node.relation, level, "rpf")
         ctx.check_unused(found, "ALTER TABLE")
     else:
         level = ACCESS_EXCLUSIVE
@@ -132,7 +134,7 @@ def _run(ctx: DdlContext, desc: RelationDesc, command: Any, recurse: bool, level
     if of_family is not None:
         of_family(ctx, desc, command, recurse)
         return
-    alike = command.subtype in ALIKE and desc.kind in "rp"
+    alike = command.subtype in ALIKE and desc.kind in "rpf"
     if command.subtype == _T.AT_SetNotNull and not recurse:
         check_children(ctx, desc, [command.name])
     for table in family(ctx, desc, recurse and alike, level):
@@ -145,7 +147,7 @@ def _in_order(ctx: DdlContext, desc: RelationDesc, commands: Sequence[Any], recu
     typed = [command for command in commands if command.subtype == _T.AT_AlterColumnType]
     if not typed:
         return commands
-    if desc.kind not in "rp":
+    if desc.kind not in "rpf":
         raise WrongObjectType(
             f'ALTER action ALTER COLUMN ... SET DATA TYPE cannot be performed on relation "{desc.name}"',
             detail=f"This operation is not supported for {desc.noun}s.".replace("xs.", "xes."),
@@ -330,6 +332,10 @@ def _drop_cluster(ctx: DdlContext, desc: RelationDesc, _command: ast.AlterTableC
     mark_clustered(ctx, desc, 0)
 
 
+def _drop_oids(_ctx: DdlContext, _desc: RelationDesc, _command: ast.AlterTableCmd) -> None:
+    """SET WITHOUT OIDS: there are none."""
+
+
 _COMMANDS: dict[Any, Callable[[DdlContext, RelationDesc, Any], None]] = {
     _T.AT_ColumnDefault: _column_default,
     _T.AT_AddIdentity: _add_identity,
@@ -346,6 +352,9 @@ _COMMANDS: dict[Any, Callable[[DdlContext, RelationDesc, Any], None]] = {
     _T.AT_ResetOptions: _set_column_options,
     _T.AT_SetStorage: _set_storage,
     _T.AT_SetCompression: _set_compression,
+    _T.AT_GenericOptions: foreign_tables.set_options,
+    _T.AT_AlterColumnGenericOptions: foreign_tables.alter_column_options,
+    _T.AT_DropOids: _drop_oids,
     _T.AT_AddOf: add_of,
     _T.AT_DropOf: drop_of,
     _T.AT_SetLogged: set_logged,

@@ -22,6 +22,7 @@ from aurora.errors import (
     NotNullViolation,
     NotSupported,
     SqlError,
+    WrongObjectType,
 )
 from compute_node.catalog.builders import type_layout
 from compute_node.catalog.ddl.column_specs import altered_column
@@ -100,7 +101,7 @@ def prepare_column_types(
     for change in changes:
         _refuse_views(ctx, desc, change.column)
     if desc.row_type:
-        refuse_containers(ctx, desc.row_type, f'table "{desc.name}"')
+        refuse_containers(ctx, desc.row_type, f'{desc.noun} "{desc.name}"')
     return changes
 
 
@@ -134,8 +135,8 @@ def _alter(ctx: DdlContext, old: RelationDesc, changes: Sequence[TypeChange]) ->
     except SqlError as error:
         error.position = None
         raise
-    if desc.is_partitioned:
-        pass  # its partitions have the rows
+    if not desc.has_rows_here:
+        pass  # others have the rows
     elif rewritten:
         _rewrite(ctx, old, changes, checks)
     else:
@@ -146,6 +147,8 @@ def _alter(ctx: DdlContext, old: RelationDesc, changes: Sequence[TypeChange]) ->
 def _prepared(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> TypeChange:
     name, node = command.name, command.def_
     column = altered_column(desc, name)
+    if desc.kind == "f" and node.raw_default is not None:
+        raise WrongObjectType(f'"{desc.name}" is not a table')
     refuse_type(ctx, desc, column, node.raw_default)
     node.typeName.location = -1
     kind, typmod = resolve_type_name(ctx.view, node.typeName)

@@ -30,7 +30,7 @@ from compute_node.catalog.ddl.context import CLASS_RELATION, DdlContext, cut_nam
 from compute_node.catalog.ddl.expressions import attnos, check_text, range_var
 from compute_node.catalog.ddl.foreign_key_rows import add_recheck_trigger
 from compute_node.catalog.ddl.indexes import IndexOptions, KeyColumn, make_index, operator_class
-from compute_node.catalog.ddl.partitions.indexes import check_unique, spread
+from compute_node.catalog.ddl.partitions.indexes import check_unique, refuse_foreign, spread
 from compute_node.catalog.ddl.relation import (
     attribute_record,
     class_record,
@@ -83,6 +83,8 @@ def add_key(
             require_not_null(ctx, relation(ctx, desc.oid), key.attno)
         desc = relation(ctx, desc.oid)
     check_unique(desc, [key.attno for key in keys], "PRIMARY KEY" if primary else "UNIQUE")
+    if recurse:
+        refuse_foreign(ctx, desc)
     included = tuple(_named(desc, item.sval, None).attno for item in node.including or ())
     if node.conname:
         name = cut_name(node.conname)
@@ -267,8 +269,8 @@ def _merge_check(
 
 
 def _check_rows(ctx: DdlContext, desc: RelationDesc, name: str, condition: ast.Node) -> None:
-    """23514 when a row breaks the condition. A partitioned table has none of its own."""
-    if not desc.is_partitioned and _any_row(ctx, desc, _not(condition)):
+    """23514 when a row breaks the condition. A table that has none of its own is not asked."""
+    if desc.has_rows_here and _any_row(ctx, desc, _not(condition)):
         raise CheckViolation(
             f'check constraint "{name}" of relation "{desc.name}" is violated by some row',
             schema=desc.schema,
@@ -313,7 +315,8 @@ def require_not_null(ctx: DdlContext, desc: RelationDesc, attno: int) -> None:
         for oid in desc.children:
             child = relation(ctx, oid)
             require_not_null(ctx, child, next(each.attno for each in child.columns if each.name == column.name))
-    for batch in () if desc.is_partitioned else ctx.storage.table(desc).scan(ctx.rows.snapshot(), (attno,), False):
+    rows = ctx.storage.table(desc).scan(ctx.rows.snapshot(), (attno,), False) if desc.has_rows_here else ()
+    for batch in rows:
         for row in batch:
             if row[0] is None:
                 raise NotNullViolation(

@@ -21,6 +21,8 @@ from compute_node.catalog.ddl.context import (
     CLASS_DEFAULT,
     CLASS_DEFAULT_ACL,
     CLASS_EXTENSION,
+    CLASS_FOREIGN_DATA_WRAPPER,
+    CLASS_FOREIGN_SERVER,
     CLASS_NAMESPACE,
     CLASS_OPCLASS,
     CLASS_OPERATOR,
@@ -41,6 +43,7 @@ from compute_node.catalog.ddl.context import (
     CLASS_TS_PARSER,
     CLASS_TS_TEMPLATE,
     CLASS_TYPE,
+    CLASS_USER_MAPPING,
     DdlContext,
 )
 from compute_node.catalog.ddl.foreign_key_rows import remove_trigger, whole_key
@@ -88,6 +91,14 @@ def describe(ctx: DdlContext, address: Address) -> str:
         return f"language {oid if record is None else record.lanname}"
     if class_oid in _REPLICATED:
         return _describe_replicated(ctx, class_oid, oid)
+    if class_oid == CLASS_FOREIGN_DATA_WRAPPER:
+        record = ctx.rows.one("pg_foreign_data_wrapper", oid=oid)
+        return f"foreign-data wrapper {oid if record is None else record.fdwname}"
+    if class_oid == CLASS_FOREIGN_SERVER:
+        record = ctx.rows.one("pg_foreign_server", oid=oid)
+        return f"server {oid if record is None else record.srvname}"
+    if class_oid == CLASS_USER_MAPPING:
+        return _describe_mapping(ctx, oid)
     if class_oid == CLASS_TYPE:
         return f"type {format_type(ctx.view, oid)}"
     if class_oid in (CLASS_AMOP, CLASS_AMPROC):
@@ -150,6 +161,14 @@ def _describe_replicated(ctx: DdlContext, class_oid: int, oid: int) -> str:
         part, publication = (CLASS_NAMESPACE, record.pnnspid, 0), record.pnpubid
     whole = _describe_replicated(ctx, CLASS_PUBLICATION, publication)
     return f"publication of {describe(ctx, part)} in {whole}"
+
+
+def _describe_mapping(ctx: DdlContext, oid: int) -> str:
+    record = ctx.rows.one("pg_user_mapping", oid=oid)
+    if record is None:
+        return f"user mapping {oid}"
+    role = (ctx.view.layer.role_name(record.umuser) or str(record.umuser)) if record.umuser else "public"
+    return f"user mapping for {role} on {describe(ctx, (CLASS_FOREIGN_SERVER, record.umserver, 0))}"
 
 
 _NAMED = {
@@ -248,8 +267,19 @@ def extension_of(ctx: DdlContext, address: Address) -> int | None:
 
 def drop(ctx: DdlContext, targets: list[Address], *, cascade: bool, silent: bool = False) -> None:
     """Drop the objects with what depends on them; 2BP01 when that needs CASCADE and it was not said. ``silent``: no
-    notice of
-    what else went."""
+    notice of what else went."""
+    order = dropped_with(ctx, targets, cascade=cascade, silent=silent)
+    for class_oid, oid, column in reversed(order):
+        # Before a row of any of them is touched: who holds a table may wait for such a row.
+        table = ctx.view.relation(oid) if class_oid == CLASS_RELATION and not column else None
+        if table is not None and table.kind in "rpmf":
+            ctx.lock(table, ACCESS_EXCLUSIVE)
+    for address in order:
+        _remove(ctx, address)
+
+
+def dropped_with(ctx: DdlContext, targets: list[Address], *, cascade: bool, silent: bool = False) -> list[Address]:
+    """What goes when the objects are dropped, in the order in which it goes; see ``drop``."""
     order: list[Address] = []
     seen: set[Address] = set()
     named = set(targets)
@@ -317,13 +347,7 @@ def drop(ctx: DdlContext, targets: list[Address], *, cascade: bool, silent: bool
             f"drop cascades to {len(cascaded)} other objects",
             detail="\n".join(f"drop cascades to {describe(ctx, address)}" for address in cascaded),
         )
-    for class_oid, oid, column in reversed(order):
-        # Before a row of any of them is touched: who holds a table may wait for such a row.
-        table = ctx.view.relation(oid) if class_oid == CLASS_RELATION and not column else None
-        if table is not None and table.kind in "rpm":
-            ctx.lock(table, ACCESS_EXCLUSIVE)
-    for address in order:
-        _remove(ctx, address)
+    return order
 
 
 def _operator_class_of(ctx: DdlContext, member: Address) -> Address | None:
@@ -361,6 +385,12 @@ def _required_by(ctx: DdlContext, target: Address, owner: Address) -> SqlError:
     return DependentObjectsStillExist(
         f"cannot drop {describe(ctx, target)} because {shown} requires it", hint=f"You can drop {shown} instead."
     )
+
+
+_ROWS_ALONE = (
+    CLASS_NAMESPACE, CLASS_EXTENSION, CLASS_FOREIGN_DATA_WRAPPER, CLASS_FOREIGN_SERVER, CLASS_USER_MAPPING,
+)  # fmt: skip
+"""what is one row of its catalog and nothing else"""
 
 
 def _remove(ctx: DdlContext, address: Address) -> None:
@@ -404,7 +434,7 @@ def _remove(ctx: DdlContext, address: Address) -> None:
             counts, database = ctx.storage.counts, ctx.view.layer.database_oid
             ctx.txn.on_commit(lambda lsn: counts.function_dropped(database, oid))
         ctx.rows.delete_where(CATALOGS_BY_OID[class_oid].desc.name, oid=oid)
-    elif class_oid in (CLASS_NAMESPACE, CLASS_EXTENSION, *_REPLICATED):
+    elif class_oid in (*_ROWS_ALONE, *_REPLICATED):
         ctx.rows.delete_where(CATALOGS_BY_OID[class_oid].desc.name, oid=oid)
     else:
         raise NotSupported(f"dropping objects of catalog {class_oid} is not supported")
@@ -422,10 +452,12 @@ def _remove_relation(ctx: DdlContext, oid: int) -> None:
     desc = ctx.view.relation(oid)
     if desc is not None:
         ctx.lock(desc, ACCESS_EXCLUSIVE)
-        if desc.kind in "rpm":
+        if desc.kind in "rpmf":
             ctx.check_unused(desc, f"DROP {desc.noun.upper()}")
     if record.relkind == "p":
         ctx.rows.delete_where("pg_partitioned_table", partrelid=oid)
+    if record.relkind == "f":
+        ctx.rows.delete_where("pg_foreign_table", ftrelid=oid)
     if record.relkind in "iI":
         index = ctx.rows.one("pg_index", indexrelid=oid)
         if index is not None:

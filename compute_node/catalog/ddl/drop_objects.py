@@ -19,6 +19,7 @@ from compute_node.catalog.ddl.context import (
 )
 from compute_node.catalog.ddl.dependencies import Address
 from compute_node.catalog.ddl.extensions.find import dropped_extension
+from compute_node.catalog.ddl.foreign import find as foreign
 from compute_node.catalog.ddl.functions import argument_types
 from compute_node.catalog.ddl.object_kinds import KINDS, SchemaObject
 from compute_node.catalog.ddl.operator_classes import find_family
@@ -184,6 +185,7 @@ def _in_schema(kind: SchemaObject, ctx: DdlContext, names: Sequence[ast.String],
 
 OBJECTS: dict[enums.ObjectType, Callable[[DdlContext, ast.Node, bool], Address | None]] = {
     **{kind: partial(_in_schema, item) for kind, item in KINDS.items()},
+    **{kind: partial(foreign.dropped, item) for kind, item in foreign.KINDS.items()},
     enums.ObjectType.OBJECT_EXTENSION: dropped_extension,
     enums.ObjectType.OBJECT_PUBLICATION: find_publication,
     enums.ObjectType.OBJECT_TYPE: _type,

@@ -82,7 +82,7 @@ def open_parents(ctx: DdlContext, names: Sequence[ast.RangeVar], persistence: st
 
 def check_parent(ctx: DdlContext, desc: RelationDesc, persistence: str, altering: bool = False) -> None:
     """Whether a table may be a parent of one of this persistence, in CREATE or ``altering``; 42809, 42501."""
-    if altering and desc.kind in "rp":
+    if altering and desc.kind in "rpf":
         ctx.check_owner(desc)
     if desc.is_partitioned:
         raise WrongObjectType(f'cannot inherit from partitioned table "{desc.name}"')
@@ -90,12 +90,12 @@ def check_parent(ctx: DdlContext, desc: RelationDesc, persistence: str, altering
         raise WrongObjectType(
             "cannot inherit from a partition" if altering else f'cannot inherit from partition "{desc.name}"'
         )
-    if desc.kind != "r" and altering:
+    if desc.kind not in "rf" and altering:
         raise WrongObjectType(
             f'ALTER action INHERIT cannot be performed on relation "{desc.name}"',
             detail=f"This operation is not supported for {desc.noun}s.".replace("xs.", "xes."),
         )
-    if desc.kind != "r":
+    if desc.kind not in "rf":
         raise WrongObjectType(f'inherited relation "{desc.name}" is not a table or foreign table')
     if persistence != "t" and desc.persistence == "t":
         raise WrongObjectType(f'cannot inherit from temporary relation "{desc.name}"')

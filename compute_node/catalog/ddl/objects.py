@@ -39,6 +39,7 @@ from compute_node.catalog.layer import NEUTRAL_ENV
 from compute_node.catalog.permissions import denied, denied_relation
 from compute_node.catalog.reloptions import VIEW, options_of
 from compute_node.relations.descriptors import NO_QUALIFICATION, ColumnDesc, RelationDesc
+from compute_node.relations.foreign import refuse_changes
 from compute_node.relations.schema import FIRST_NORMAL_OID, NAMESPACE_CATALOG
 from compute_node.session.acting import as_owner
 from compute_node.session.state import IDLE
@@ -384,6 +385,7 @@ def truncate_statement(ctx: DdlContext, node: ast.TruncateStmt) -> str:
             if not ctx.is_of_other_session(child):
                 tables.setdefault(child.oid, child)
     for desc in truncation(ctx, list(tables.values()), node.behavior == enums.DropBehavior.DROP_CASCADE):
+        refuse_changes(desc, "truncate")
         ctx.check_unused(desc, "TRUNCATE")
         if node.restart_seqs:
             _restart_sequences(ctx, desc)
@@ -423,7 +425,14 @@ def _check_lock(ctx: DdlContext, desc: RelationDesc, mode: int, role: int) -> No
         raise denied_relation(desc)
 
 
-LOCKED_NOT = {"m": "materialized views", "i": "indexes", "S": "sequences", "c": "composite types", "t": "TOAST tables"}
+LOCKED_NOT = {
+    "m": "materialized views",
+    "i": "indexes",
+    "S": "sequences",
+    "c": "composite types",
+    "t": "TOAST tables",
+    "f": "foreign tables",
+}
 
 
 def lock_statement(ctx: DdlContext, node: ast.LockStmt) -> str:

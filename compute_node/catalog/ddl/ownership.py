@@ -22,6 +22,8 @@ from compute_node.catalog.ddl.context import (
     CLASS_DATABASE,
     CLASS_DEFAULT_ACL,
     CLASS_EXTENSION,
+    CLASS_FOREIGN_DATA_WRAPPER,
+    CLASS_FOREIGN_SERVER,
     CLASS_NAMESPACE,
     CLASS_PARAMETER_ACL,
     CLASS_PROC,
@@ -29,6 +31,7 @@ from compute_node.catalog.ddl.context import (
     CLASS_RELATION,
     CLASS_SUBSCRIPTION,
     CLASS_TYPE,
+    CLASS_USER_MAPPING,
     DdlContext,
 )
 from compute_node.catalog.ddl.dependencies import Address, drop
@@ -49,7 +52,10 @@ from compute_node.types.acl import Acl, decode_all
 _O = enums.ObjectType
 _WITHOUT_LIST = {kind.class_oid: kind for kind in KINDS.values() if kind.has_owner}
 """Objects that have an owner and no privileges, by their catalog"""
-_DROPPED = (CLASS_RELATION, CLASS_NAMESPACE, CLASS_TYPE, CLASS_PROC, CLASS_EXTENSION, CLASS_PUBLICATION, *_WITHOUT_LIST)
+_DROPPED = (
+    CLASS_RELATION, CLASS_NAMESPACE, CLASS_TYPE, CLASS_PROC, CLASS_EXTENSION, CLASS_FOREIGN_DATA_WRAPPER,
+    CLASS_FOREIGN_SERVER, CLASS_USER_MAPPING, CLASS_PUBLICATION, *_WITHOUT_LIST,
+)  # fmt: skip
 _KIND_OF: dict[int, str] = {class_oid: kind for kind, class_oid in CLASSES.items()}
 
 
@@ -156,7 +162,7 @@ def reassign_owned(ctx: DdlContext, node: ast.ReassignOwnedStmt) -> str:
     for row in shared_depend.dependents(ctx, roles):
         if row.deptype != OWNER or row.dbid not in (0, ctx.view.layer.database_oid):
             continue
-        if row.classid == CLASS_DEFAULT_ACL:
+        if row.classid in (CLASS_DEFAULT_ACL, CLASS_USER_MAPPING):
             continue  # they are the role's own
         if row.classid == CLASS_RELATION:
             desc = ctx.view.relation(row.objid)
@@ -166,7 +172,7 @@ def reassign_owned(ctx: DdlContext, node: ast.ReassignOwnedStmt) -> str:
             if _locked_large_object(ctx, row) is not None:
                 give_object(ctx, large_objects.KIND, row.objid, owner)
         elif row.classid in _KIND_OF:
-            give_object(ctx, _KIND_OF[row.classid], row.objid, owner)
+            _reassign_object(ctx, _KIND_OF[row.classid], row.objid, owner)
         elif row.classid in _WITHOUT_LIST:
             _give_plain(ctx, row.classid, row.objid, owner)
         elif row.classid == CLASS_EXTENSION:
@@ -182,6 +188,18 @@ def reassign_owned(ctx: DdlContext, node: ast.ReassignOwnedStmt) -> str:
             raise NotSupported(f"REASSIGN OWNED of objects of catalog {row.classid} is not supported")
     ctx.changes.touch()
     return "REASSIGN OWNED"
+
+
+def _reassign_object(ctx: DdlContext, kind: str, oid: int, owner: int) -> None:
+    """An object with privileges; 42501 for a wrapper, which superusers alone own."""
+    if kind == "foreign-data wrapper" and not ctx.view.rights(owner).superuser:
+        record = ctx.rows.one("pg_foreign_data_wrapper", oid=oid)
+        name = oid if record is None else record.fdwname
+        raise InsufficientPrivilege(
+            f'permission denied to change owner of foreign-data wrapper "{name}"',
+            hint="The owner of a foreign-data wrapper must be a superuser.",
+        )
+    give_object(ctx, kind, oid, owner)
 
 
 def _locked_large_object(ctx: DdlContext, row: Record) -> Record | None:

@@ -40,15 +40,15 @@ def create_relation(
     options: list[str] | None = None,
     dimensions: dict[int, int] | None = None,
 ) -> RelationDesc:
-    """Make a table (r, p), view (v), materialized view (m), sequence (S) or composite type (c) with its row type;
-    42P07, 42710, 54011. Returns its descriptor."""
+    """Make a table (r, p), foreign table (f), view (v), materialized view (m), sequence (S) or composite type (c) with
+    its row type; 42P07, 42710, 54011. Returns its descriptor."""
     if len(columns) > COLUMNS_MAX:
         raise TooManyColumns(f"tables can have at most {COLUMNS_MAX} columns")
     namespace = schema[1]
     layer = ctx.view.layer
     if layer.relation_oid(namespace, name) is not None:
         raise DuplicateTable(f'relation "{name}" already exists')
-    has_type = kind in "rvmcp"
+    has_type = kind in "rvmcpf"
     if has_type and type_name_taken(ctx, namespace, name):
         raise DuplicateObject(
             f'type "{name}" already exists',
@@ -56,7 +56,7 @@ def create_relation(
             "with any existing type.",
         )
     oid = ctx.next_oid()
-    relfile = 0 if kind in "vcp" else ctx.new_relation_storage(oid)
+    relfile = 0 if kind in "vcpf" else ctx.new_relation_storage(oid)
     row_type = array_type = 0
     owner = ctx.user_oid
     if has_type:
@@ -185,7 +185,8 @@ def create_index(
     column_types: list[int],
     options: list[str],
 ) -> IndexDesc:
-    """Make and fill an index. ``index`` comes without OID and relfile; 42P07, 23505. Returns it complete."""
+    """Make an index, and fill it if it is ``ready``. ``index`` comes without OID and relfile; 42P07, 23505. Returns it
+    complete."""
     if ctx.view.layer.relation_oid(table.namespace, index.name) is not None:
         raise DuplicateTable(f'relation "{index.name}" already exists')
     oid = ctx.next_oid()
@@ -233,7 +234,7 @@ def create_index(
     if not record.relhasindex:
         ctx.rows.update("pg_class", record, relhasindex=True)
     ctx.changes.touch(table.oid, oid)
-    if not table.is_partitioned:
+    if not table.is_partitioned and made.ready:
         ctx.build_index(relation(ctx, table.oid), made)
     return made
 

@@ -46,6 +46,7 @@ from compute_node.catalog.ddl.drop import range_var_of
 from compute_node.catalog.ddl.drop_objects import owned_cast
 from compute_node.catalog.ddl.extensions import alter as alter_extension
 from compute_node.catalog.ddl.extensions.find import owned_extension
+from compute_node.catalog.ddl.foreign import find as foreign
 from compute_node.catalog.ddl.kept_texts import texts_follow
 from compute_node.catalog.ddl.object_kinds import KINDS as KINDS_IN_SCHEMAS
 from compute_node.catalog.ddl.policies import find_policy, rename_policy
@@ -74,6 +75,7 @@ _RELATIONS = {
     _O.OBJECT_MATVIEW: "MATERIALIZED VIEW",
     _O.OBJECT_INDEX: "INDEX",
     _O.OBJECT_SEQUENCE: "SEQUENCE",
+    _O.OBJECT_FOREIGN_TABLE: "FOREIGN TABLE",
 }
 
 
@@ -104,6 +106,8 @@ def rename(ctx: DdlContext, node: ast.RenameStmt) -> str:
         return rename_routine(ctx, node.object, node.renameType, new)
     if (plain := KINDS_IN_SCHEMAS.get(node.renameType)) is not None:
         return schema_objects.rename(ctx, plain, node.object, new)
+    if (named := foreign.KINDS.get(node.renameType)) is not None:
+        return _rename_foreign(ctx, named, node.object.sval, new)
     kinds = (*_RELATIONS, _O.OBJECT_COLUMN, _O.OBJECT_TABCONSTRAINT)
     if node.renameType not in kinds:
         what = node.renameType.name.removeprefix("OBJECT_").replace("_", " ")
@@ -128,6 +132,16 @@ def rename(ctx: DdlContext, node: ast.RenameStmt) -> str:
         with texts_follow(ctx, [desc.name], (CLASS_RELATION, desc.oid)):
             rename_relation(ctx, desc, new)
     return f"ALTER {noun}"
+
+
+def _rename_foreign(ctx: DdlContext, kind: foreign.ForeignKind, old: str, new: str) -> str:
+    """A wrapper or a server gets another name; 42704, 42501, 42710."""
+    row = foreign.owned(ctx, kind, old)
+    if ctx.rows.one(kind.catalog, **{f"{kind.prefix}name": new}) is not None:
+        raise DuplicateObject(f'{kind.noun} "{new}" already exists')
+    ctx.rows.update(kind.catalog, row, **{f"{kind.prefix}name": new})
+    foreign.touch(ctx, kind, row.oid)
+    return kind.tag
 
 
 def rename_relation(ctx: DdlContext, desc: RelationDesc, new: str) -> None:
@@ -371,6 +385,8 @@ def comment(ctx: DdlContext, node: ast.CommentStmt) -> str:
         class_oid, oid = CLASS_SUBSCRIPTION, owned_subscription(ctx, node.object.sval).oid
     elif kind == _O.OBJECT_EXTENSION:
         class_oid, oid = CLASS_EXTENSION, owned_extension(ctx, node.object.sval).oid
+    elif (named := foreign.KINDS.get(kind)) is not None:
+        class_oid, oid = named.class_oid, foreign.owned(ctx, named, node.object.sval).oid
     elif kind in ROUTINES:
         class_oid, oid = CLASS_PROC, owned_routine(ctx, node.object, kind).oid
     elif kind in (_O.OBJECT_DATABASE, _O.OBJECT_ROLE):

@@ -45,7 +45,7 @@ def refuse_containers(ctx: DdlContext, oid: int, shown: str) -> None:
         if column.dropped or column.type != oid:
             continue
         if desc.kind in "rmp":
-            what = "its row type" if shown.startswith("table") else "it"
+            what = "its row type" if shown.startswith(("table", "foreign table")) else "it"
             raise NotSupported(f'cannot alter {shown} because column "{desc.name}.{column.name}" uses {what}')
         if desc.row_type and desc.kind == "c":
             refuse_containers(ctx, desc.row_type, shown)

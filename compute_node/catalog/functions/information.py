@@ -19,7 +19,6 @@ from aurora.errors import (
     UndefinedFunction,
     UndefinedTable,
     Warning_,
-    WrongObjectType,
 )
 from compute_node.catalog.facts import answer_rows
 from compute_node.catalog.functions.call import Call
@@ -27,6 +26,7 @@ from compute_node.catalog.functions.definitions import statistics_expressions
 from compute_node.catalog.objects import INTERNAL_LANGUAGE, internal_function
 from compute_node.catalog.permissions import denied_relation
 from compute_node.catalog.uncoded import SQL_LANGUAGE
+from compute_node.relations.foreign import require_handler
 from compute_node.session.settings import DEFINITIONS
 from compute_node.sql.analyze.from_clause import analyze_view
 from compute_node.sql.rewriter.views import assignable_column, base_entry, why_not_query
@@ -101,6 +101,8 @@ def column_is_updatable(call: Call, oid: int, attno: int, with_triggers: bool) -
 def _events(call: Call, oid: int, attno: int | None) -> int:
     """What a relation takes; of a view, so far as one column (None: any) is concerned."""
     desc = call.view.relation(oid)
+    if desc is not None and desc.kind == "f":
+        require_handler(desc)  # no wrapper that is here takes changes
     if desc is None or desc.kind not in "rpv":
         return 0
     if desc.kind != "v":
@@ -260,21 +262,6 @@ def multixact_members(call: Call, multixact: int) -> Iterator[Row]:
     raise InternalError(f"MultiXactId {multixact} has not been created yet -- apparent wraparound")
 
 
-# index methods that are not here
-
-
-def _of_index(method: str) -> Callable[..., Datum]:
-    def refuse(call: Call, oid: int, *_: Datum) -> Datum:
-        desc = call.view.relation(oid)
-        if desc is None:
-            raise InternalError(f"could not open relation with OID {oid}")
-        if desc.kind != "i":
-            raise WrongObjectType(f'"{desc.name}" is not an index')
-        raise WrongObjectType(f'"{desc.name}" is not a {method} index')
-
-    return refuse
-
-
 def vector_types(call: Call, types: list[int]) -> str:
     """oidvectortypes: their names, with commas."""
     return ", ".join([call.type_name(oid) for oid in types])
@@ -294,16 +281,12 @@ FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "current_query": lambda call: call.session.query,
     "pg_show_all_file_settings": nothing,
     "pg_ident_file_mappings": nothing,
-    "pg_prepared_xact": nothing,
     "fmgr_internal_validator": _validator(2246, INTERNAL_LANGUAGE),
     "fmgr_sql_validator": _validator(2248, SQL_LANGUAGE),
     "pg_rotate_logfile": rotate_logfile,
     "pg_rotate_logfile_old": rotate_logfile,
     "pg_current_logfile": current_logfile,
     "pg_log_backend_memory_contexts": log_memory,
-    "brin_summarize_new_values": _of_index("BRIN"),
-    "brin_summarize_range": _of_index("BRIN"),
-    "brin_desummarize_range": _of_index("BRIN"),
     "pg_get_statisticsobjdef_expressions": statistics_expressions,
     "pg_get_multixact_members": multixact_members,
     "pg_xact_commit_timestamp": _no_commit_times,

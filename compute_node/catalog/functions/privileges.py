@@ -152,9 +152,9 @@ def _has_object(kind: str) -> Callable[..., bool | None]:
 
     def has(call: Call, *args: Datum) -> bool | None:
         *who, what, text = args
+        rights = _rights(call, who)
         oid = _by_name(call, kind, what) if isinstance(what, str) else what
         wanted = _wanted(kind, text)
-        rights = _rights(call, who)
         if not isinstance(what, str) and call.reader.one(catalog, oid=oid) is None:
             return None
         return any(rights.object(kind, oid, bit, option) for bit, option in wanted)

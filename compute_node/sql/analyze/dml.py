@@ -42,7 +42,7 @@ def _target(scope: Scope, node: ast.RangeVar) -> RelationDesc:
     location = -1
     if relation.kind == "v":
         return relation  # whether it can be changed is seen when it is rewritten
-    if relation.kind not in ("r", "p"):
+    if relation.kind not in ("r", "p", "f"):
         if relation.kind == "c":
             raise fail(WrongObjectType, f'"{relation.name}" is a composite type', node.location or 0)
         if relation.kind in "iI":

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
+from compute_node.relations.foreign import require_handler
 from compute_node.sql.expressions import CurrentOf, Expr, SortKey
 from compute_node.sql.planner.bitmap_paths import BitmapPaths
 from compute_node.sql.planner.classes import Classes, Order, begins
@@ -70,6 +71,8 @@ class Access:
     def seq_path(self, rte: int, entry: RangeEntry, quals: Sequence[Expr]) -> ScanPath:
         """The whole table, filtered."""
         relation = entry.relation
+        if relation is not None and relation.kind == "f":
+            require_handler(relation)
         pages, total = table_size(self.catalog, relation) if relation is not None else (1.0, 1000.0)
         rows = total * self.estimator.of_all(quals)
         cost = pages * SEQ_PAGE_COST + total * (CPU_TUPLE_COST + test_cost(quals))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from aurora.errors import InvariantViolation
 from compute_node.relations.descriptors import RelationDesc
+from compute_node.relations.foreign import refuse_changes
 from compute_node.sql.expressions import Column, Const, Expr, Var
 from compute_node.sql.plan import (
     BitmapHeapScan,
@@ -37,6 +38,8 @@ from compute_node.sql.planner.routes import moves_of, route_of
 from compute_node.sql.query import Query, RowCheck, own_values
 from compute_node.types import oids
 
+_VERBS = {"update": "update", "delete": "delete from"}
+
 
 def plan_modify(planner: QueryPlanner) -> Plan:
     """The plan of an INSERT, UPDATE or DELETE."""
@@ -66,6 +69,7 @@ def _insert(planner: QueryPlanner, relation: RelationDesc) -> Plan:
     query = planner.query
     if query.source is None:
         raise InvariantViolation("an INSERT without a source")
+    refuse_changes(relation, "insert into")
     child = _insert_source(planner, query.source)
     rte = query.result_rte
     system: list[int] = []
@@ -144,10 +148,13 @@ def _change(planner: QueryPlanner, relation: RelationDesc) -> Plan:
         returning, where = [member.down(item) for item in returning], [member.down(item) for item in where]
         asked = [(check, member.down(condition)) for check, condition in asked]
     if family is not None:
+        for each in family.members:
+            refuse_changes(each.relation, _VERBS[query.command])
         changed_family = plan_change(planner, path, family, assignments, returning, asked)
         if isinstance(changed_family, FamilyUpdate):
             changed_family.moves = moves
         return _gated(planner, changed_family, bool(returning))
+    refuse_changes(relation, _VERBS[query.command])
     single = path.relids == frozenset({rte})
     own: list[Expr] = [
         Const(type=column.type, value=None)

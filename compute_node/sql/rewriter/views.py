@@ -87,7 +87,7 @@ def why_not_query(view: Query) -> str | None:
         if holds:
             return f"Views {what} are not automatically updatable."
     entry = base_entry(view)
-    if entry is None or entry.relation is None or entry.relation.kind not in "rvp":
+    if entry is None or entry.relation is None or entry.relation.kind not in "rvpf":
         return "Views that do not select from a single table or view are not automatically updatable."
     if entry.sample is not None:
         return "Views containing TABLESAMPLE are not automatically updatable."

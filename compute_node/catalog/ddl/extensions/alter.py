@@ -44,6 +44,7 @@ _RELATIONS = {
     _O.OBJECT_VIEW: ("v", "a view"),
     _O.OBJECT_MATVIEW: ("m", "a materialized view"),
     _O.OBJECT_SEQUENCE: ("S", "a sequence"),
+    _O.OBJECT_FOREIGN_TABLE: ("f", "a foreign table"),
 }
 _NEVER = (_O.OBJECT_EXTENSION, _O.OBJECT_INDEX, _O.OBJECT_DATABASE, _O.OBJECT_ROLE, _O.OBJECT_TABLESPACE)
 """kinds that the grammar takes and no extension has"""

@@ -15,6 +15,8 @@ from compute_node.catalog.ddl.context import (
     CLASS_COLLATION,
     CLASS_CONVERSION,
     CLASS_EXTENSION,
+    CLASS_FOREIGN_DATA_WRAPPER,
+    CLASS_FOREIGN_SERVER,
     CLASS_NAMESPACE,
     CLASS_OPCLASS,
     CLASS_OPERATOR,
@@ -26,6 +28,7 @@ from compute_node.catalog.ddl.context import (
     CLASS_TS_PARSER,
     CLASS_TS_TEMPLATE,
     CLASS_TYPE,
+    CLASS_USER_MAPPING,
     DdlContext,
 )
 from compute_node.catalog.ddl.dependencies import Address, describe, extension_of
@@ -34,6 +37,7 @@ from compute_node.relations.schema import CATALOGS_BY_OID, NAMESPACE_TOAST
 _MADE_ALONE: Final = (
     CLASS_RELATION, CLASS_TYPE, CLASS_PROC, CLASS_OPERATOR, CLASS_CAST, CLASS_OPCLASS, CLASS_OPFAMILY, CLASS_NAMESPACE,
     CLASS_COLLATION, CLASS_CONVERSION, CLASS_TS_CONFIGURATION, CLASS_TS_DICTIONARY, CLASS_TS_PARSER, CLASS_TS_TEMPLATE,
+    CLASS_FOREIGN_DATA_WRAPPER, CLASS_FOREIGN_SERVER, CLASS_USER_MAPPING,
 )  # fmt: skip
 CLASSES: Final = {CATALOGS_BY_OID[class_oid].desc.name: class_oid for class_oid in _MADE_ALONE}
 """Catalog of what can be a member → its class"""

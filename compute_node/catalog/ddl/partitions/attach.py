@@ -70,7 +70,7 @@ def attach_partition(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTabl
     match_checks(ctx, relation(ctx, table.oid), desc)
     _as_parents(ctx, relation(ctx, table.oid))
     store_bound(ctx, relation(ctx, table.oid), desc, bound)
-    inherit_indexes(ctx, table, relation(ctx, desc.oid))
+    inherit_indexes(ctx, table, relation(ctx, desc.oid), "attach")
     inherit_foreign_keys(ctx, table.oid, relation(ctx, desc.oid), validate=True)
     check_partition(ctx, relation(ctx, table.oid))
     if default is not None:
@@ -79,7 +79,7 @@ def attach_partition(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTabl
 
 def _check_fit(ctx: DdlContext, desc: RelationDesc, table: RelationDesc) -> None:
     """Whether a table may be a partition at all."""
-    if table.kind not in "rp":
+    if table.kind not in "rpf":
         raise WrongObjectType(f'"{table.name}" is not a table or foreign table')
     ctx.check_owner(table)
     record = class_record(ctx, table.oid)

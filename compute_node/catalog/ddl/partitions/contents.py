@@ -42,7 +42,8 @@ def check_partition(ctx: DdlContext, table: RelationDesc) -> None:
         child = parent
     constraint = [fold(ctx.view, item) for item in partition_constraint(ctx.view, table)]
     for leaf in leaves_of(ctx.view, table) if table.is_partitioned else [table]:
-        if not _follows(ctx, leaf, [moved(item, table, leaf) for item in constraint]):
+        # What a foreign table has is not ours to look at.
+        if leaf.kind != "f" and not _follows(ctx, leaf, [moved(item, table, leaf) for item in constraint]):
             message = f'partition constraint of relation "{leaf.name}" is violated by some row'
             _check_leaf(ctx, leaf, steps, message, leaf)
 
@@ -55,6 +56,13 @@ def check_default(ctx: DdlContext, parent: RelationDesc, default: RelationDesc, 
         raise InvariantViolation(f"default partition {default.oid} has no bound")
     constraint = [moved(fold(ctx.view, each), parent, default) for each in bound_constraint(ctx.view, parent, bound)]
     for leaf in leaves_of(ctx.view, default) if default.is_partitioned else [default]:
+        if leaf.kind == "f":
+            ctx.notice(
+                f'skipped scanning foreign table "{leaf.name}" which is a partition of default partition '
+                f'"{default.name}"',
+                severity="WARNING", sqlstate="23514",
+            )  # fmt: skip
+            continue
         if not _follows(ctx, leaf, [moved(item, default, leaf) for item in constraint]):
             named = leaf if attached else default
             message = f'updated partition constraint for default partition "{named.name}" would be violated by some row'

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from aurora.errors import InternalError
+from aurora.errors import InternalError, WrongObjectType
 from compute_node.catalog.ddl.context import CLASS_CONSTRAINT, CLASS_RELATION, CLASS_TRIGGER, DdlContext
 from compute_node.catalog.ddl.dependencies import drop
 from compute_node.catalog.ddl.foreign_key_rows import (
@@ -179,7 +179,10 @@ def _records(ctx: DdlContext, keys: Iterable[ForeignKeyDesc]) -> list[Record]:
 
 def inherit_foreign_keys(ctx: DdlContext, oid: int, parent: RelationDesc, *, validate: bool) -> None:
     """A new partition gets its part of each key of its parent, and of each that refers to it. 23503."""
-    for record in _records(ctx, relation(ctx, parent.oid).foreign_keys):
+    above_keys = relation(ctx, parent.oid).foreign_keys
+    if above_keys and relation(ctx, oid).kind == "f":
+        raise WrongObjectType("foreign key constraints are not supported on foreign tables")
+    for record in _records(ctx, above_keys):
         ctx.lock(relation(ctx, record.confrelid), SHARE_ROW_EXCLUSIVE)
         above = triggers_of(ctx, record, checks=True)
         _refer_from(ctx, record, parent, relation(ctx, oid), above, validate=validate)

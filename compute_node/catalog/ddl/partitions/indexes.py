@@ -18,6 +18,7 @@ from aurora.errors import (
     ObjectNotInPrerequisiteState,
     SqlError,
     UndefinedTable,
+    WrongObjectType,
 )
 from compute_node.catalog.ddl.context import CLASS_CONSTRAINT, CLASS_RELATION, DdlContext
 from compute_node.catalog.ddl.foreign_key_rows import record_of
@@ -47,6 +48,15 @@ def check_unique(desc: RelationDesc, columns: Iterable[int], what: str) -> None:
             )
 
 
+def refuse_foreign(ctx: DdlContext, desc: RelationDesc) -> None:
+    """42809 for a unique index of a partitioned table that foreign tables are partitions of."""
+    if any(each.kind == "f" for each in below(ctx, desc)):
+        raise WrongObjectType(
+            f'cannot create unique index on partitioned table "{desc.name}"',
+            detail=f'Table "{desc.name}" contains partitions that are foreign tables.',
+        )
+
+
 def below(ctx: DdlContext, desc: RelationDesc) -> Iterator[RelationDesc]:
     """All tables that a partitioned one is made of, however deep, from the top."""
     for oid in desc.children if desc.is_partitioned else ():
@@ -58,7 +68,8 @@ def below(ctx: DdlContext, desc: RelationDesc) -> Iterator[RelationDesc]:
 def spread(ctx: DdlContext, table: RelationDesc, index: IndexDesc) -> bool:
     """A new index of a partitioned table: each partition gets its part. Whether it is valid: it is not where a part is
     an index ON ONLY a partition."""
-    parts = [ensure(ctx, relation(ctx, oid), table, index, also_invalid=True) for oid in table.children]
+    children = [relation(ctx, oid) for oid in table.children]
+    parts = [ensure(ctx, child, table, index, also_invalid=True) for child in children if child.kind != "f"]
     if not all(parts):
         record = ctx.rows.one("pg_index", indexrelid=index.oid)
         if record is None:
@@ -68,8 +79,21 @@ def spread(ctx: DdlContext, table: RelationDesc, index: IndexDesc) -> bool:
     return all(parts)
 
 
-def inherit_indexes(ctx: DdlContext, child: RelationDesc, parent: RelationDesc) -> None:
-    """A new partition gets its part of each index of its parent."""
+def inherit_indexes(ctx: DdlContext, child: RelationDesc, parent: RelationDesc, verb: str = "create") -> None:
+    """A new partition gets its part of each index of its parent; a foreign one has none, and 42809 of a unique one.
+    ``verb``: create or attach."""
+    if child.kind == "f":
+        if any(index.unique for index in parent.indexes):
+            if verb == "create":
+                message = f'cannot create foreign partition of partitioned table "{parent.name}"'
+                detail = f'Table "{parent.name}" contains indexes that are unique.'
+            else:
+                message = (
+                    f'cannot attach foreign table "{child.name}" as partition of partitioned table "{parent.name}"'
+                )
+                detail = f'Partitioned table "{parent.name}" contains unique indexes.'
+            raise WrongObjectType(message, detail=detail)
+        return
     for index in parent.indexes:
         ensure(ctx, relation(ctx, child.oid), parent, index)
 

@@ -305,6 +305,14 @@ def _large_object(call: Call, parts: Names, rest: Names) -> Found:
 
 
 def _user_mapping(call: Call, parts: Names, rest: Names) -> Found:
+    role = None if parts[0] == "public" else call.view.role(parts[0])
+    if role is not None or parts[0] == "public":
+        server = call.reader.one("pg_foreign_server", srvname=rest[0])
+        if server is None:
+            raise UndefinedObject(f'server "{rest[0]}" does not exist')
+        found = call.reader.one("pg_user_mapping", umuser=0 if role is None else role.oid, umserver=server.oid)
+        if found is not None:
+            return "pg_user_mapping", found.oid, 0
     raise UndefinedObject(f'user mapping for user "{parts[0]}" on server "{rest[0]}" does not exist')
 
 

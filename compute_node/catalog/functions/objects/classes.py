@@ -317,6 +317,21 @@ def _describe_published_schema(call: Call, row: Record, _column: int) -> str:
     return f"publication of schema {schema} in publication {_publication_name(call, row.pnpubid)}"
 
 
+def _mapped(call: Call, row: Record) -> str:
+    """Whom a user mapping is for."""
+    return (call.view.layer.role_name(row.umuser) or str(row.umuser)) if row.umuser else "public"
+
+
+def _server_name(call: Call, row: Record) -> str:
+    server = call.reader.one("pg_foreign_server", oid=row.umserver)
+    return str(row.umserver if server is None else server.srvname)
+
+
+def _identify_mapping(call: Call, row: Record, _column: int) -> Identity:
+    role, server = _mapped(call, row), _server_name(call, row)
+    return Identity(f"{quote_identifier(role)} on server {server}", [role], [server])
+
+
 def _never(catalog: str, word: str) -> ObjectClass:
     """A catalog of what is not here, which has no rows."""
     return ObjectClass(
@@ -394,7 +409,11 @@ _ALL = (
     _named("pg_event_trigger", "event trigger", "evtname"),
     _named("pg_publication", "publication", "pubname"),
     _named("pg_subscription", "subscription", "subname"),
-    _never("pg_user_mapping", "user mapping"),
+    ObjectClass(
+        "pg_user_mapping", _words("user mapping"),
+        lambda call, row, column: f"user mapping for {_mapped(call, row)} on server {_server_name(call, row)}",
+        _identify_mapping, missing="user mapping",
+    ),
     ObjectClass(
         "pg_default_acl", _words("default acl"), _describe_default_acl, _identify_default_acl, missing="default acl"
     ),
