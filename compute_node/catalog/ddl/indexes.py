@@ -268,7 +268,10 @@ def copy_index(ctx: DdlContext, desc: RelationDesc, source: RelationDesc, index:
     """An index of ``source``, with its constraint, for a table with columns of the same names. Returns it complete."""
     keys, options = _shape(ctx, desc, source, index)
     label = "pkey" if index.primary else "excl" if index.exclusion else "key" if index.constraint else "idx"
-    parts = [desc.name] if index.primary else [desc.name, *(key.name for key in keys)]
+    parts = [desc.name]
+    if not index.primary:
+        # Of INCLUDE columns, too.
+        parts += [record.attname for record in _attributes(ctx, index.oid)]
     made = make_index(ctx, desc, ctx.free_name(desc.namespace, parts, label), keys, options)
     if index.constraint:
         columns = tuple(key.attno for key in keys)

@@ -178,18 +178,22 @@ class _Writer:
 
     def _properties(self, shown: Shown) -> Iterator[tuple[str, object]]:
         """The node's properties, and how many rows its filter has removed in a run, and how many were found by an index
-        and did not meet its condition."""
+        and did not meet its condition. What is not so is not told as text, and what is so only if asked (VERBOSE)."""
+        as_text, verbose = self._settings["form"] == "text", self._settings["verbose"]
         plan = shown.plan
         rechecked = self._removed.get(id(plan.child), 0) if isinstance(plan, BitmapHeapScan) else 0
         for name, value in shown.properties:
-            yield name, value
+            if not (as_text and isinstance(value, bool)):
+                yield name, value
+            elif value and verbose:
+                yield name, "true"
             if self._measurements is None or name not in _REMOVING:
                 continue
             measured = self._measurements.get(id(plan))
             loops = measured.loops if measured is not None else 0
             # What was checked again is counted among all that the node has left out.
             removed = rechecked if name == "Recheck Cond" else self._removed.get(id(plan), 0) - rechecked
-            if removed or self._settings["form"] != "text":
+            if removed or not as_text:
                 yield _REMOVING[name], round(removed / loops) if loops else 0
 
     def text(self, tree: Shown) -> list[str]:
