@@ -22,6 +22,7 @@ from aurora.kernels import arena as arena_kernel
 from aurora.metrics import MetricsServer
 from aurora.rpc import compute_pb2 as cpb
 from aurora.stalls import Heartbeat, stalls_of_running_loop
+from compute_node.access.prepared_states import PreparedStates
 from compute_node.access.storage import Storage
 from compute_node.access.vacuum import AUTOVACUUM_NAP_S, AutoVacuum
 from compute_node.catalog import bootstrap, reading, reconcile
@@ -522,17 +523,20 @@ class ComputeServer:
         started, fleet = now_us(), FleetCommands(volume, member_at)
         databases = Databases(storage, lambda catalogs: Engine(storage, self.status, started, fleet, catalogs))
         engine: DatabaseEngine = databases.initial
+        unprepared = databases.restore_prepared()
         orphans = storage.orphans()
         current = reconcile.is_current(databases)
 
         def tidy() -> None:
             storage.reclaim(orphans)
+            if unprepared:
+                PreparedStates(storage).remove(*unprepared)
             if not current:
                 reconcile.reconcile(databases)
 
         if not volume.read_only:
             tidy()
-        elif orphans or not current:
+        elif orphans or unprepared or not current:
             if not current:
                 LOGGER.warning("the volume's built-in catalog rows are another program's until it can be written")
 

@@ -27,9 +27,10 @@ from aurora.errors import (
     ObjectNotInPrerequisiteState,
     TooManyConnections,
 )
-from aurora.ids import Lsn, Oid, RelFile
+from aurora.ids import Lsn, Oid, RelFile, Xid
 from aurora.notes import Invalidations
 from compute_node.access.clone import pages_of, write_pages
+from compute_node.access.prepared_states import PreparedStates
 from compute_node.access.vacuum import VacuumStats
 from compute_node.catalog import bootstrap, statistics
 from compute_node.catalog.cache import Catalog
@@ -324,6 +325,13 @@ class Databases:
             for tid in gone:
                 table.delete(txn, snapshot, tid, lambda row, at: True, ())
             txn.cid += 1
+
+    # transactions of an earlier process
+
+    def restore_prepared(self) -> list[Xid]:
+        """Make prepared transactions again, on the writer before its first session; the xids whose states are left
+        over. May wait."""
+        return self.storage.txns.prepared.restore(PreparedStates(self.storage).all(), self.replayed)
 
     # following another instance's log
 

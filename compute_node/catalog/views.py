@@ -111,6 +111,9 @@ _SESSIONS = {
     "pg_catalog.pg_locks": "SELECT * FROM pg_catalog.pg_lock_status()",
     "pg_catalog.pg_prepared_statements": "SELECT * FROM pg_catalog.pg_prepared_statement()",
     "pg_catalog.pg_cursors": "SELECT * FROM pg_catalog.pg_cursor()",
+    "pg_catalog.pg_prepared_xacts": """
+SELECT p.transaction, p.gid, p.prepared, u.rolname AS owner, d.datname AS database FROM pg_catalog.pg_prepared_xact() p
+ LEFT JOIN pg_catalog.pg_authid u ON p.ownerid = u.oid LEFT JOIN pg_catalog.pg_database d ON p.dbid = d.oid""",
     "pg_catalog.pg_stat_activity": """
 SELECT s.datid, d.datname, s.pid, s.leader_pid, s.usesysid, u.rolname AS usename, s.application_name, s.client_addr,
  s.client_hostname, s.client_port, s.backend_start, s.xact_start, s.query_start, s.state_change, s.wait_event_type,
@@ -335,7 +338,7 @@ WHERE {_NOT_TEMPORARY} AND {MAY_SEE_SEQUENCE} AND NOT EXISTS (SELECT 1 FROM pg_c
 }
 
 EMPTY = (  # noqa: SIM905
-    "pg_catalog.pg_prepared_xacts pg_catalog.pg_publication_tables"
+    "pg_catalog.pg_publication_tables"
     " pg_catalog.pg_replication_origin_status pg_catalog.pg_replication_slots"
     " pg_catalog.pg_seclabels"
     " pg_catalog.pg_stat_replication pg_catalog.pg_stat_subscription"

@@ -39,8 +39,14 @@ def query(session: SessionState, sql: bytes) -> None:
             session.disarm_timeout()
     else:
         _query(session, sql)
-    if session.block == 0 and session.txn is not None:
+    txn = session.txn
+    if session.block == 0 and txn is not None:
+        if (txn.ties is None and txn.serial is None) or not session.out:
+            transactions.commit(session)
+            return
+        completed = session.out.pop()  # the last statement is not done before its transaction is
         transactions.commit(session)
+        session.out.append(completed)
 
 
 def _query(session: SessionState, sql: bytes) -> None:

@@ -17,7 +17,6 @@ from aurora.errors import (
     InvalidSavepoint,
     NoActiveSqlTransaction,
     NotSupported,
-    ObjectNotInPrerequisiteState,
 )
 from compute_node.protocol import messages
 from compute_node.session import forwarding
@@ -58,7 +57,7 @@ def commit(session: SessionState) -> None:
     session.block = IDLE
     if txn is None:
         if session.portals:
-            _close_portals(session, committed=True)
+            close_portals(session, committed=True)
         return
     session.engine.counts.commits += 1
     if not session.portals and session.engine.txns.retire(txn):
@@ -71,11 +70,9 @@ def commit(session: SessionState) -> None:
         return
     try:
         if txn.ties is not None and txn.ties.events is not None:
-            from compute_node.session import referential
-
-            referential.fire_deferred(session)
+            fire_deferred(session)
         if session.portals:
-            _close_portals(session, committed=True)
+            close_portals(session, committed=True)
         if session.on_commit is not None:
             session.engine.ddl.before_commit(session, txn)
         notifying = session.notifying
@@ -105,7 +102,14 @@ def commit(session: SessionState) -> None:
         session.dependency.committed(lsn, before_lsn, session.sync_commit)
 
 
-def _close_portals(session: SessionState, committed: bool) -> None:
+def fire_deferred(session: SessionState) -> None:
+    """Constraints that wait for the transaction's end are looked at."""
+    from compute_node.session import referential
+
+    referential.fire_deferred(session)
+
+
+def close_portals(session: SessionState, committed: bool) -> None:
     """Portals end; cursors WITH HOLD of a committed transaction stay, materialized before."""
     for name, portal in list(session.portals.items()):
         if not (portal.held or (committed and portal.hold_rows(session))):
@@ -121,7 +125,7 @@ def abort(session: SessionState) -> None:
     session.savepoints = None
     session.statements_in_txn = 0
     if session.portals:
-        _close_portals(session, committed=False)
+        close_portals(session, committed=False)
     if session.settings.undo:
         session.settings.end_transaction(False)
     if txn is not None:
@@ -152,7 +156,7 @@ def statement_failed(session: SessionState) -> None:
         session.engine.txns.rollback_to(ensure(session), name)
         return
     if session.portals:
-        _close_portals(session, committed=False)
+        close_portals(session, committed=False)
     if session.settings.undo:
         session.settings.end_transaction(False)
     session.txn = session.notifying = None
@@ -295,17 +299,14 @@ def end(session: SessionState, committing: bool, chain: bool) -> bytes:
     return tag
 
 
-def prepare(session: SessionState) -> bytes:
-    """PREPARE TRANSACTION, which ends the block whether it succeeds or not. Without one, or in a failed one, it is a
-    ROLLBACK. 55000 as long as ``max_prepared_transactions`` is 0; 0A000 with any other value."""
-    if session.block != IN_BLOCK:
-        return plain_rollback(session)
-    abort(session)
-    if session.settings.get("max_prepared_transactions"):
-        raise NotSupported("prepared transactions are not supported")
-    raise ObjectNotInPrerequisiteState(
-        "prepared transactions are disabled", hint="Set max_prepared_transactions to a nonzero value."
-    )
+def taken_away(session: SessionState) -> None:
+    """The transaction is prepared, and the session has none."""
+    session.block = IDLE
+    session.txn = None
+    session.savepoints = None
+    session.statements_in_txn = 0
+    if session.settings.undo:
+        session.settings.end_transaction(True)
 
 
 def _require_block(session: SessionState, what: str) -> None:

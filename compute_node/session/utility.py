@@ -18,7 +18,6 @@ from aurora.errors import (
     InvalidParameterValue,
     NoActiveSqlTransaction,
     SqlSyntaxError,
-    UndefinedObject,
 )
 from compute_node.protocol import messages
 from compute_node.protocol.messages import Column
@@ -34,6 +33,7 @@ from compute_node.session import (
     referential,
     setting_statements,
     transactions,
+    two_phase,
 )
 from compute_node.session.prepared import known_values, to_run
 from compute_node.session.settings import DEFINITIONS, define_or_raise
@@ -123,12 +123,8 @@ def _transaction(session: SessionState, call: Call) -> str:
     if kind == kinds.TRANS_STMT_ROLLBACK_TO:
         return transactions.rollback_to(session, node.savepoint_name)
     if kind == kinds.TRANS_STMT_PREPARE:
-        transactions.prepare(session)
-        return "ROLLBACK"
-    transactions.forbid_in_block(
-        session, "COMMIT PREPARED" if kind == kinds.TRANS_STMT_COMMIT_PREPARED else "ROLLBACK PREPARED"
-    )
-    raise UndefinedObject(f'prepared transaction with identifier "{node.gid}" does not exist')
+        return two_phase.prepare(session, node.gid)
+    return two_phase.finish(session, node.gid, kind == kinds.TRANS_STMT_COMMIT_PREPARED)
 
 
 def _set(session: SessionState, call: Call) -> str:

@@ -45,7 +45,7 @@ from compute_node.sql.expressions import (
     walk,
 )
 from compute_node.types import oids
-from compute_node.types.registry import TypeEnv
+from compute_node.types.registry import RoutineCall, TypeEnv
 
 _SATISFIES_HASH_PARTITION = 5028
 _SEED = HASH_SEED - (1 << 64) if HASH_SEED >> 63 else HASH_SEED
@@ -77,16 +77,28 @@ def partitions_of(catalog: CatalogView, relation: RelationDesc) -> PartitionInde
     return known
 
 
-def hash_function(catalog: CatalogView, key: PartitionKey) -> Callable[[Sequence[Datum]], int] | None:
-    """Key values → the hash of a row that has them; None where a function of a user's computes it."""
+def _calling(
+    routine: Callable[[RoutineCall, tuple[Datum, Datum]], Datum], site: RoutineCall
+) -> Callable[[Datum, int], Datum]:
+    return lambda value, seed: routine(site, (value, seed))
+
+
+def hash_function(
+    catalog: CatalogView, key: PartitionKey, routine: Callable[[RoutineCall, tuple[Datum, Datum]], Datum] | None = None
+) -> Callable[[Sequence[Datum]], int] | None:
+    """Key values → the hash of a row that has them. Functions of users' are run by ``routine``; without it None where
+    there are any."""
     wide = catalog.type(oids.INT8)
-    runs: list[Callable[..., Datum]] = []
+    runs: list[Callable[[Datum, int], Datum]] = []
     for oid, kind in zip(key.hashes, key.types, strict=True):
         function = catalog.function(oid)
-        if function.routine is not None:
+        if function.routine is None:
+            special = function.specialize
+            runs.append(function.implementation if special is None else special((catalog.type(kind), wide), wide))
+        elif routine is None:
             return None
-        special = function.specialize
-        runs.append(function.implementation if special is None else special((catalog.type(kind), wide), wide))
+        else:
+            runs.append(_calling(routine, RoutineCall(function, (kind, oids.INT8), oids.INT8)))
 
     def run(values: Sequence[Datum]) -> int:
         pairs = zip(runs, values, strict=True)

@@ -502,6 +502,27 @@ class LockManager:
                     locked.keys.append(key)
         return locked
 
+    def rows_of(self, txn: Txn) -> list[tuple[int, list[int], int]]:
+        """The rows that it holds with SELECT … FOR: relation file, versions, strength."""
+        found = []
+        for locked in () if txn.ties is None else txn.ties.row_locks:
+            tids = sorted({version for _, version in locked.keys})
+            found.append((locked.keys[0][0], tids, max(strength for strength, _ in locked.holders[txn])))
+        return found
+
+    def hold_again(self, txn: Txn, relations: list[tuple[int, int]], rows: list[tuple[int, list[int], int]]) -> None:
+        """What a transaction of an earlier process held, before anybody else asks for a lock: relations with their
+        masks of modes, and ``rows_of`` it."""
+        for oid, modes in relations:
+            for mode in range(ACCESS_SHARE, ACCESS_EXCLUSIVE + 1):
+                if modes >> mode & 1:
+                    lock = self._mark_strong(oid) if mode >= FIRST_STRONG else self.relations.get(oid)
+                    self._grant(lock or self.relations.setdefault(oid, RelationLock(oid)), txn, mode)
+        for relfile, versions, strength in rows:
+            if versions == [WHOLE]:
+                self.whole.add(relfile)
+            self.hold_row(txn, relfile, versions, strength)
+
     def _release_row(self, txn: Txn, locked: RowHolders, commit_lsn: Lsn = NO_LSN) -> None:
         del locked.holders[txn]
         if commit_lsn:

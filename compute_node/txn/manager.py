@@ -15,11 +15,12 @@ from aurora import notes
 from aurora.errors import InvalidSavepoint, InvariantViolation, NotSupported
 from aurora.ids import FIRST_NORMAL_XID, NO_LSN, NO_XID, Lsn, RelFile, Xid
 from aurora.kernels import clog as clog_kernel
-from aurora.kernels.python.clog import ABORTED, XIDS_PER_PAGE
+from aurora.kernels.python.clog import ABORTED, PREPARED, XIDS_PER_PAGE
 from compute_node.hub import HUB, Waiter
 from compute_node.txn import counts
 from compute_node.txn.horizon import Hold, Holds
 from compute_node.txn.locks import LockManager
+from compute_node.txn.prepared import Prepared, PreparedTransactions, detach
 from compute_node.txn.recovery import Recovery
 from compute_node.txn.serializable import Serializables, serial_snapshot
 from compute_node.txn.transaction import READ_COMMITTED, SERIALIZABLE, Level, ReadingTxn, Txn
@@ -66,6 +67,7 @@ class TransactionManager:
         """A reader instance: the transactions that write are another's, whose log this one applies."""
         self.serials = Serializables(self)
         self.locks = LockManager(self)
+        self.prepared = PreparedTransactions(self)
         self.reader = False
         """every transaction is read-only: ``recovery`` sets it"""
         self.recovery = Recovery(self)
@@ -316,7 +318,7 @@ class TransactionManager:
         if txn.ended:
             raise InvariantViolation("commit of a transaction that has ended")
         serial = txn.serial
-        if serial is not None:
+        if serial is not None and not serial.prepared:
             self.serials.before_commit(serial)
         lsn = self._write_commit(txn) if txn.own else NO_LSN
         if lsn:
@@ -356,6 +358,42 @@ class TransactionManager:
                 self._storage.extents.committed(relfile)
             for relfile in dropped:
                 self._storage.release_storage(relfile, lsn)
+        return lsn
+
+    # Two-phase commit
+
+    def check_commit(self, txn: Txn) -> None:
+        """What a SERIALIZABLE transaction is asked before it is prepared, and not again: 40001."""
+        if txn.serial is not None:
+            self.serials.before_commit(txn.serial)
+
+    def prepare(self, prepared: Prepared, save: Callable[[Xid, bytes], None]) -> Lsn:
+        """Make a transaction that writes nothing any more outlive its session and this process; ``save`` keeps its
+        state. The LSN from which on that holds. An exception means that the transaction goes on, to be aborted."""
+        txn = prepared.txn
+        while len(txn.levels) > 1:
+            self.release(txn, txn.levels[1].name)
+        if not txn.write_xid:
+            self.assign(txn)
+        save(prepared.xid, self.prepared.state(prepared))
+        self._volume.reserve(COMMIT_REDO_BYTES + 24 * len(txn.own))
+        self._load_states(txn.own)
+        with self._mtr:
+            for xid in sorted(txn.own):
+                self._clog.set(xid, PREPARED)
+        detach(txn)
+        self.prepared.add(prepared)
+        self._volume.flush_soon("commit")
+        return self._log.last_lsn
+
+    def finish(self, prepared: Prepared, committing: bool) -> Lsn:
+        """Commit or roll back a prepared transaction; the commit LSN."""
+        lsn = NO_LSN
+        if committing:
+            lsn = self.commit(prepared.txn)
+        else:
+            self.abort(prepared.txn)
+        self.prepared.remove(prepared)
         return lsn
 
     def _ended(self, kind: int, txn: Txn, xids: Collection[Xid], changed: notes.Invalidations | None = None) -> bytes:

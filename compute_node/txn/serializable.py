@@ -8,14 +8,15 @@ ended with 40001. Nobody waits for anybody, and only serializable transactions t
 
 Notes stay after the commit as long as somebody runs who was there before it. They grow coarse when there are many:
 rows → page → table, ranges → index. All of it is in the writer's memory: a restart ends the transactions that it is
-about, and one that runs for very long is ended before the notes of those after it fill the memory.
+about, but for prepared ones (``kept``), and one that runs for very long is ended before the notes of those after it
+fill the memory.
 Sources: Ports and Grittner 2012 (SSI in PostgreSQL); Cahill, Röhm and Fekete 2008; PostgreSQL manual, 13.2.3.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from aurora.errors import InvariantViolation, SerializationFailure, SqlError
 from aurora.ids import Xid
@@ -34,6 +35,21 @@ WRITES_MAX = 50_000
 
 COMMITTED_MAX = 10_000
 """Committed transactions whose notes are kept for those that run; then the oldest of these is ended, with 40001."""
+
+
+class Kept(TypedDict):
+    """Of a prepared transaction, as JSON has it; the keys of ranges in hexadecimal. ``first_out``: commit LSN of the
+    first of those that it depends on and that had committed, 0 for none."""
+
+    lsn: int
+    first_out: int
+    tables: list[int]
+    places: list[tuple[int, list[tuple[int, int]]]]
+    spans: list[tuple[int, list[tuple[str, str | None]]]]
+    written: list[int]
+    replaced: bool
+    entered: list[int]
+
 
 Span = tuple[bytes, bytes | None]
 """A range of index keys: lower ≤ key < upper, None is no bound."""
@@ -313,8 +329,8 @@ class Serializables:
         """Those go that are concurrent with nobody who runs, nor with anybody who may begin."""
         if not self.committed:
             return
-        # Who is doomed, or safe, makes no dependencies any more.
-        running = [each for each in self.running if not each.doomed and not each.safe]
+        # Who is doomed, or safe, makes no dependencies any more; who is prepared makes none, but others do with it.
+        running = [each for each in self.running if not (each.doomed or each.safe or each.prepared)]
         if len(self.committed) > COMMITTED_MAX and running:
             running.pop(0).doomed = True
         began = running[0].began if running else self._count + 1
@@ -327,7 +343,16 @@ class Serializables:
                 gone.append(each)
         for each in gone:
             del self.committed[each]
+            prepared = [
+                reader
+                for reader in each.into
+                if reader.prepared
+                and not reader.ended
+                and not any(other.is_committed and other.prepared < each.prepared for other in reader.out)
+            ]
             self._drop(each)
+            for reader in prepared:
+                reader.out.add(each)  # whoever is to depend on the reader must know that one had committed before
 
     def _drop(self, serial: SerialTxn) -> None:
         """Its notes and dependencies go."""
@@ -351,6 +376,59 @@ class Serializables:
             self.writers_of_index.remove((index, 0), serial)
         serial.tables, serial.places, serial.spans = set(), {}, {}
         serial.written, serial.replaced, serial.entries = set(), [], {}
+
+    # Two-phase commit
+
+    def kept(self, serial: SerialTxn) -> Kept:
+        """What must be known of a prepared transaction after a restart. What it wrote is kept by table and index: more
+        fail with 40001 than would have to, and none too few."""
+        firsts = [each.commit_lsn for each in serial.out if each.is_committed]
+        return {
+            "lsn": serial.lsn,
+            "first_out": min(firsts, default=0),
+            "tables": sorted(serial.tables),
+            "places": [(table, sorted(places)) for table, places in serial.places.items()],
+            "spans": [
+                (index, [(low.hex(), None if high is None else high.hex()) for low, high in spans])
+                for index, spans in serial.spans.items()
+            ],
+            "written": sorted(serial.written),
+            "replaced": bool(serial.replaced),
+            "entered": sorted(serial.entries),
+        }
+
+    def restored(self, kept: Kept) -> SerialTxn:
+        """A prepared transaction of an earlier process."""
+        made = SerialTxn(self, kept["lsn"], self._next(), False, 0)
+        if kept["first_out"]:
+            before = SerialTxn(self, kept["lsn"], made.began, False, 0)
+            before.prepared = before.ended = made.began
+            before.commit_lsn = kept["first_out"]
+            made.out.add(before)
+            before.into.add(made)
+        made.prepared = self._next()
+        for table in kept["tables"]:
+            self.note_table(made, table)
+        for table, places in kept["places"]:
+            made.places[table] = {(relfile, at) for relfile, at in places}
+            for place in made.places[table]:
+                self.readers_of_rows.add(place, made)
+        for index, spans in kept["spans"]:
+            made.spans[index] = [
+                (bytes.fromhex(low), None if high is None else bytes.fromhex(high)) for low, high in spans
+            ]
+            self.readers_of_index.add((index, 0), made)
+        for table in kept["written"]:
+            made.written.add(table)
+            self.writers.add((table, 0), made)
+            if kept["replaced"]:
+                made.replaced.append((table, -1))
+                self.replacers.add((table, -1), made)
+        for index in kept["entered"]:
+            made.entries[index] = None
+            self.writers_of_index.add((index, 0), made)
+        self.running[made] = None
+        return made
 
     # Tables as a whole
 

@@ -27,3 +27,9 @@ ROLLBACK;
 SELECT gid FROM pg_prepared_xacts;
 SELECT * FROM tp_t;
 DROP TABLE tp_t;
+-- What a commit refuses was not done
+CREATE TABLE tp_p (id int PRIMARY KEY);
+CREATE TABLE tp_c (id int REFERENCES tp_p DEFERRABLE INITIALLY DEFERRED);
+INSERT INTO tp_c VALUES (1) RETURNING id;
+INSERT INTO tp_c VALUES (1);
+DROP TABLE tp_c, tp_p;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 
 import aurora
@@ -19,6 +20,8 @@ ALL = [(family, script) for family in families() for script in scripts(family)]
 @pytest.fixture(scope="module")
 def player() -> Iterator[Player]:
     with aurora.cluster() as cluster:
+        with psycopg.connect(cluster.dsn, autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM SET max_prepared_transactions = 10")
         player = Player(cluster.dsn)
         yield player
         player.close()

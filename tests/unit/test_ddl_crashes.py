@@ -126,8 +126,10 @@ async def served(volume: MemoryVolume, test: Any) -> Any:
 
     def open_engine() -> CountingEngine:
         storage = Storage(arena_kernel.Arena(4096), volume)
+        databases = Databases(storage, lambda catalogs: CountingEngine(storage, catalogs))
+        databases.restore_prepared()
         storage.reclaim(storage.orphans())
-        engine: CountingEngine = Databases(storage, lambda catalogs: CountingEngine(storage, catalogs)).initial
+        engine: CountingEngine = databases.initial
         engine.catalog.warm()
         return engine
 

@@ -76,11 +76,7 @@ def _random_ranges(rng: random.Random, columns: int) -> list[PartitionBound]:
         ends.insert(0, (MINVALUE,) * columns)
     if rng.random() < 0.5:
         ends.append((MAXVALUE,) * columns)
-    found = [
-        PartitionBound(RANGE, lower=low, upper=high)
-        for low, high in pairwise(ends)
-        if rng.random() < 0.7
-    ]
+    found = [PartitionBound(RANGE, lower=low, upper=high) for low, high in pairwise(ends) if rng.random() < 0.7]
     return [*found, *([PartitionBound(RANGE, is_default=True)] if rng.random() < 0.5 else [])]
 
 

@@ -75,6 +75,7 @@ class FakeTxns:
     ) -> Any:
         return SimpleNamespace(
             ties=None,
+            serial=None,
             on_undo=lambda undo: None,
             isolation=isolation,
             deferrable=deferrable,

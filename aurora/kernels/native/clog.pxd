@@ -6,6 +6,7 @@ from aurora.kernels.native.mtr cimport Mtr
 cdef enum:
     XIDS = 1021
     C_ABORTED = 1
+    C_PREPARED = 2
 
 
 cdef class BlockMap:

@@ -17,7 +17,7 @@ cdef enum:
 
 cdef int CLOG_KIND = PageKind.CLOG
 
-IN_PROGRESS, ABORTED = 0, 1
+IN_PROGRESS, ABORTED, PREPARED = 0, 1, 2
 
 
 cdef class BlockMap:
@@ -142,9 +142,9 @@ cdef class Clog:
             raise MemoryError()
         memcpy(chunk, self.arena.base + frame * PAGE_BYTES + PAGE_HEADER, XIDS * sizeof(long long))
         for i in range(XIDS):
-            if block * XIDS + <unsigned long long>i >= self.recovered_below:
-                break
-            if chunk[i] == 0:
+            if chunk[i] == C_PREPARED:
+                chunk[i] = 0
+            elif chunk[i] == 0 and block * XIDS + <unsigned long long>i < self.recovered_below:
                 chunk[i] = C_ABORTED
         self.chunks[block] = chunk
         return 0
@@ -167,5 +167,5 @@ cdef class Clog:
         if self.arena.base[frame * PAGE_BYTES + OFF_KIND] != CLOG_KIND:
             raise InvariantViolation(f"page {page_no} is not a page of the commit log")
         self.mtr.put_u64_c(frame, PAGE_HEADER + 8 * (xid - block * XIDS), state)
-        self.chunks[block][xid - block * XIDS] = state
+        self.chunks[block][xid - block * XIDS] = 0 if state == C_PREPARED else state
         return 0

@@ -1,11 +1,12 @@
 """Who sees what: block maps, the commit log's window, snapshots.
 
 xid → state → visible or not. The commit log is a relation of pages with one u64 per xid: 0 in progress, 1 aborted,
-else the LSN at which the xid committed::
+2 in progress and prepared for two-phase commit, else the LSN at which the xid committed::
 
     24 + 8 * (xid % 1021)    u64  state of xid, in block xid // 1021
 
-In memory a chunk of 1021 states is kept per page once it was looked at. A kernel that finds a chunk absent fills it
+In memory a chunk of 1021 states is kept per page once it was looked at; a prepared one is in progress there, also below
+``recovered_below``. A kernel that finds a chunk absent fills it
 from the resident page, else reports the page as missing. Invariant: chunk and page change together.
 """
 
@@ -20,9 +21,9 @@ from aurora.kernels.python.mtr import Mtr
 from aurora.page import HEADER_BYTES, PAGE_BYTES, PageKind
 
 XIDS_PER_PAGE = (PAGE_BYTES - HEADER_BYTES) // 8
-IN_PROGRESS, ABORTED = 0, 1
+IN_PROGRESS, ABORTED, PREPARED = 0, 1, 2
 BOOTSTRAP_LSN = 2
-"""Commit LSN of the bootstrap and frozen xids: below every snapshot."""
+"""Commit LSN of the bootstrap and frozen xids, which have no place on a page: below every snapshot."""
 FIRST_NORMAL_XID = 3
 
 
@@ -111,6 +112,7 @@ class Clog:
             chunk = list(struct.unpack_from(f"<{XIDS_PER_PAGE}Q", self.arena.page(frame), HEADER_BYTES))
             for i in range(min(XIDS_PER_PAGE, max(0, self.recovered_below - block * XIDS_PER_PAGE))):
                 chunk[i] = chunk[i] or ABORTED
+            chunk = [IN_PROGRESS if state == PREPARED else state for state in chunk]
             self._chunks[block] = chunk
         return chunk[index]
 
@@ -127,5 +129,5 @@ class Clog:
         if self.arena.page(frame)[12] != PageKind.CLOG:
             raise InvariantViolation(f"page {page_no} is not a page of the commit log")
         self.mtr.put_u64(frame, HEADER_BYTES + 8 * index, state)
-        self._chunks[block][index] = state
+        self._chunks[block][index] = IN_PROGRESS if state == PREPARED else state
         return 0

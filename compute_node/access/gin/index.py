@@ -7,6 +7,7 @@ the search says. It gives row addresses alone, for bitmaps. The pending list tha
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -38,7 +39,7 @@ from compute_node.access.gin.entries import (
     shortened,
     without,
 )
-from compute_node.access.gin.search import ALL, find
+from compute_node.access.gin.search import ALL, find, places
 from compute_node.access.index_access import IndexAccess, ScanKey
 from compute_node.hub import HUB
 from compute_node.relations.access_methods import GIN
@@ -51,8 +52,10 @@ if TYPE_CHECKING:
     from aurora.kernels.python.entries import EntryRun
     from compute_node.access.dead_rows import DeadRows
     from compute_node.access.table import Table
+    from compute_node.txn.serializable import SerialSnapshot, SerialTxn
     from compute_node.work.account import Area
 
+_NO_LIST = re.compile(r"fastupdate=(f|n|0|of)", re.IGNORECASE).match
 _ROW_HEADER_BYTES = 8
 _ROW_BYTES_MAX = 2712
 """PostgreSQL's."""
@@ -133,6 +136,26 @@ class GinIndex(IndexAccess):
                 return
         for start in range(0, 0 if found is None else len(found), _BATCH_TIDS):
             yield found[start : start + _BATCH_TIDS].tolist() if found is not None else []
+
+    # Serializable transactions
+
+    def note_span(self, snapshot: SerialSnapshot, keys: Sequence[ScanKey]) -> None:
+        """See ``IndexAccess``. With ``fastupdate``, which is on by default, a read is one of the whole index: in
+        PostgreSQL new entries may stand in a list that has no order."""
+        if not any(map(_NO_LIST, self.desc.options)):
+            super().note_span(snapshot, keys)
+        elif self.serial_id:
+            searches = [(self.classes[key.column].search(key.strategy, key.value), key.column) for key in keys]
+            column, search = next(((column, each) for each, column in searches if each != ALL), (0, ALL))
+            for place in places(search, column):
+                snapshot.reader.reads_span(self.serial_id, (place, next_prefix(place)))
+
+    def note_entry(self, serial: SerialTxn, values: Sequence[Datum]) -> None:
+        """See ``IndexAccess``: one for each item."""
+        key = self.keys.of(values) if self.serial_id else None
+        for column, value in enumerate(key or ()):
+            for each in self.keys_of(column, value):
+                serial.enters(self.serial_id, each)
 
     def _read(self, area: Area | None, key: bytes, of_one_leaf: bool) -> Tids | None:
         """The row addresses of the entries that begin with ``key``, counted in ``area``; None if they should be

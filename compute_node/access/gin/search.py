@@ -69,6 +69,21 @@ def either(parts: Iterable[Search]) -> Search:
     return ALL if ALL in kept else kept[0] if len(kept) == 1 else Either(tuple(kept))
 
 
+def places(search: Search, column: int) -> list[bytes]:
+    """Beginnings of keys: a value that the search comes to give has an entry that begins with one of them."""
+    match search:
+        case Item(data, prefix):
+            return [item_prefix(column, data) if prefix else item_key(column, data)]
+        case Category(number):
+            return [category_key(column, number)]
+        case Both(parts):
+            return min((places(part, column) for part in parts), key=len)
+        case Either(parts):
+            return [each for part in parts for each in places(part, column)]
+        case _:
+            return [category_key(column, category) for category in range(NULL_VALUE)]
+
+
 FEW_ROWS = 64
 """So few rows are rather fetched than looked for under further items."""
 Reader = Callable[[bytes, bool], Tids | None]

@@ -221,6 +221,7 @@ class DdlContext:
                 raise InsufficientPrivilege("cannot create temporary table within security-restricted operation")
             if name.schemaname not in (None, "pg_temp", self.session.temp_schema):
                 raise InvalidTableDefinition("cannot create temporary relation in non-temporary schema")
+            self._check_temporary(name)
             return self.temp_schema()
         if name.schemaname is not None:
             schema = name.schemaname
@@ -229,6 +230,7 @@ class DdlContext:
         else:
             raise InvalidSchemaName("no schema has been selected to create in")
         if schema == self.session.temp_schema:
+            self._check_temporary(name)
             return self.temp_schema()
         oid = view.schema_oid(schema)
         if not self.rights.schema(oid, CREATE):
@@ -256,6 +258,14 @@ class DdlContext:
         if checked and not self.rights.schema(namespace, CREATE):
             raise InsufficientPrivilege(f"permission denied for schema {self.view.namespace_name(namespace)}")
         return namespace, cut_name(parts[-1])
+
+    @staticmethod
+    def _check_temporary(name: ast.RangeVar) -> None:
+        """42P16 for an unlogged relation in a temporary schema; without a word it is a temporary one there."""
+        if name.relpersistence == "u":
+            raise InvalidTableDefinition(
+                "only temporary relations may be created in temporary schemas", position=(name.location or 0) + 1
+            )
 
     def temp_schema(self) -> tuple[str, int]:
         """The session's schema for temporary tables, made when first needed; it goes when the session ends."""

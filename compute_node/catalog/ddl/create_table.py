@@ -15,15 +15,14 @@ from aurora.errors import (
     InvalidObjectDefinition,
     InvalidSchemaName,
     InvalidTableDefinition,
-    InvariantViolation,
     NotSupported,
     SqlError,
     SqlSyntaxError,
     UndefinedColumn,
     UndefinedObject,
-    UndefinedTable,
     WrongObjectType,
 )
+from compute_node.catalog.ddl import like
 from compute_node.catalog.ddl.column_specs import ColumnSpec
 from compute_node.catalog.ddl.constraints import add_check, add_key
 from compute_node.catalog.ddl.context import DdlContext, cut_name
@@ -31,8 +30,6 @@ from compute_node.catalog.ddl.exclusion import add_exclusion
 from compute_node.catalog.ddl.expressions import default_text
 from compute_node.catalog.ddl.foreign_keys import add_foreign_key
 from compute_node.catalog.ddl.generated_columns import depend_on_columns, generate_column
-from compute_node.catalog.ddl.identity import like_identity
-from compute_node.catalog.ddl.indexes import copy_index
 from compute_node.catalog.ddl.inheritance import merge_parents, open_parents, store_inheritance
 from compute_node.catalog.ddl.on_commit import check_on_commit, remember
 from compute_node.catalog.ddl.partitions.create import apply_options, bind, inherited_columns, open_partitioned
@@ -44,12 +41,11 @@ from compute_node.catalog.ddl.relation import create_relation, relation, set_def
 from compute_node.catalog.ddl.sequence import SERIAL_TYPES, create_owned_sequence
 from compute_node.catalog.ddl.toast import compression_letter, ensure_toast
 from compute_node.catalog.ddl.typed_tables import composite_of, set_type
-from compute_node.catalog.permissions import denied, denied_relation
+from compute_node.catalog.permissions import denied
 from compute_node.catalog.reloptions import PARTITIONED, TABLE, TOAST, options_of
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.sql.analyze.typenames import find_collation, format_type, resolve_type_name
-from compute_node.sql.parse import parse
-from compute_node.types.acl import SELECT, USAGE
+from compute_node.types.acl import USAGE
 from compute_node.types.registry import PgType
 
 SYSTEM_COLUMNS = ("ctid", "xmin", "cmin", "xmax", "cmax", "tableoid")
@@ -315,7 +311,7 @@ def create_table_of(ctx: DdlContext, node: ast.CreateStmt, kind: str) -> Relatio
     for check, column in checks:
         add_check(ctx, relation(ctx, desc.oid), check, column, validate=False)
     for source, options in likes:
-        _copy_like_extras(ctx, desc.oid, source, options)
+        like.copy_extras(ctx, desc.oid, source, options)
     for foreign, columns in [
         *((each, [spec.column.name]) for spec in specs for each in spec.foreign),
         *((each, [item.sval for item in each.fk_attrs or ()]) for each in constraints if _is_foreign(each)),
@@ -379,17 +375,9 @@ def _elements(
         if isinstance(element, ast.ColumnDef):
             added = [column_spec(ctx, table, element, len(specs) + 1)]
         elif isinstance(element, ast.TableLikeClause):
-            try:
-                source = ctx.find(element.relation)
-            except (UndefinedTable, InvalidSchemaName) as error:
-                error.position = (element.relation.location or 0) + 1
-                raise
-            if source is None:
-                raise InvariantViolation("source is not there")
-            if not ctx.rights.relation(source, SELECT):
-                raise denied_relation(source)
+            source = like.source(ctx, element)
             likes.append((source, element.options))
-            added = _like_columns(ctx, source, element.options, len(specs))
+            added = like.columns(ctx, source, element.options, len(specs))
         else:
             constraints.append(element)
             continue
@@ -435,47 +423,3 @@ def _typed_elements(
         if nullable is False:
             spec.column = replace(spec.column, not_null=True)
     return list(specs.values()), constraints
-
-
-def _like_columns(ctx: DdlContext, source: RelationDesc, options: int, count: int) -> list[ColumnSpec]:
-    result = []
-    for column in source.columns:
-        if column.dropped:
-            continue
-        count += 1
-        spec = ColumnSpec(
-            ColumnDesc(count, column.name, column.type, column.typmod, column.not_null, collation=column.collation)
-        )
-        if options & enums.TableLikeOption.CREATE_TABLE_LIKE_STORAGE:
-            spec.column = replace(spec.column, storage=column.storage)
-        if options & enums.TableLikeOption.CREATE_TABLE_LIKE_COMPRESSION:
-            spec.column = replace(spec.column, compression=column.compression)
-        if column.identity and options & enums.TableLikeOption.CREATE_TABLE_LIKE_IDENTITY:
-            spec.identity = like_identity(ctx, source, column)
-            spec.column = replace(spec.column, identity=column.identity)
-        wanted = enums.TableLikeOption.CREATE_TABLE_LIKE_DEFAULTS
-        if column.generated:
-            wanted = enums.TableLikeOption.CREATE_TABLE_LIKE_GENERATED
-        if options & wanted and not column.identity:
-            spec.default_text = column.default
-            spec.column = replace(spec.column, generated=column.generated)
-        result.append(spec)
-    return result
-
-
-def _copy_like_extras(ctx: DdlContext, oid: int, source: RelationDesc, options: int) -> None:
-    """Checks and indexes of LIKE … INCLUDING; columns are matched by name."""
-    if options & enums.TableLikeOption.CREATE_TABLE_LIKE_CONSTRAINTS:
-        own = {row.conname for row in ctx.rows.find("pg_constraint", conrelid=source.oid) if row.connoinherit}
-        for name, text in source.checks:
-            check = ast.Constraint(
-                contype=enums.ConstrType.CONSTR_CHECK,
-                conname=name,
-                raw_expr=parse(f"SELECT {text}")[0].node.targetList[0].val,
-                is_no_inherit=name in own,
-            )
-            add_check(ctx, relation(ctx, oid), check, None, validate=False)
-    if not options & enums.TableLikeOption.CREATE_TABLE_LIKE_INDEXES:
-        return
-    for index in source.indexes:
-        copy_index(ctx, relation(ctx, oid), source, index)

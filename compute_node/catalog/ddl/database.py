@@ -103,11 +103,24 @@ def _find(ctx: DdlContext, name: str) -> Record | None:
 
 
 def _others(ctx: DdlContext, name: str) -> str:
-    """The detail that counts a database's other sessions; empty when there is none."""
+    """The detail that counts a database's other sessions and prepared transactions; empty when there are none."""
     count = ctx.engine.databases.connected(name, ctx.session)
+    prepared = _prepared(ctx, name)
+    if count and prepared:
+        return f"There are {count} other session(s) and {prepared} prepared transaction(s) using the database."
+    return _using(count, "other session") if count else _using(prepared, "prepared transaction")
+
+
+def _prepared(ctx: DdlContext, name: str) -> int:
+    """How many transactions are prepared in a database."""
+    found = _find(ctx, name)
+    return 0 if found is None else sum(each.database == found.oid for each in ctx.engine.txns.prepared)
+
+
+def _using(count: int, what: str) -> str:
     if not count:
         return ""
-    return f"There {'is' if count == 1 else 'are'} {count} other session{'' if count == 1 else 's'} using the database."
+    return f"There {'is' if count == 1 else 'are'} {count} {what}{'' if count == 1 else 's'} using the database."
 
 
 _CREATE = (
@@ -352,6 +365,8 @@ def drop_database(ctx: DdlContext, node: ast.DropdbStmt) -> str:
     databases = ctx.engine.databases
     ctx.storage.locks.lock_relation(ctx.txn, record.oid, ACCESS_EXCLUSIVE, name)
     if force:
+        if using := _using(_prepared(ctx, name), "prepared transaction"):
+            raise ObjectInUse(f'database "{name}" is being used by prepared transactions', detail=using)
         for session in databases.sessions():
             if session.database == name and session is not ctx.session:
                 ctx.session.catalog_function("signal_backend", session.pid, True)

@@ -22,6 +22,7 @@ from compute_node.catalog.ddl.drop_objects import OBJECTS
 from compute_node.catalog.ddl.policies import drop_policies
 from compute_node.catalog.ddl.relation import class_record
 from compute_node.catalog.ddl.rules import drop_rules
+from compute_node.catalog.inheritance import descendants_of
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID, NAMESPACE_TOAST
 from compute_node.sql.command_tags import command_tag
@@ -87,7 +88,7 @@ def drop_statement(ctx: DdlContext, node: ast.DropStmt) -> str:
     for names in node.objects:
         desc = _relation(ctx, range_var_of(names), noun, kind, bool(node.missing_ok))
         if desc is not None:
-            if node.concurrent and class_record(ctx, desc.oid).relkind == "I":
+            if node.concurrent and desc.persistence != "t" and class_record(ctx, desc.oid).relkind == "I":
                 raise NotSupported(f'cannot drop partitioned index "{desc.name}" concurrently')
             targets.append((CLASS_RELATION, desc.oid, 0))
             if kind == "i":
@@ -136,6 +137,12 @@ def _relation(ctx: DdlContext, name: ast.RangeVar, noun: str, kind: str, missing
     ctx.lock(desc, ACCESS_EXCLUSIVE)
     if ctx.view.relation(desc.oid) is None:
         raise UndefinedTable(f'{noun} "{name.relname}" does not exist')
+    if kind == "i" and class_record(ctx, desc.oid).relkind == "I":
+        # Its partitions go with it: their tables first, in the order in which everybody locks them.
+        for oid in descendants_of(ctx.rows, _table_of(ctx, desc.oid)):
+            partition = ctx.view.relation(oid)
+            if partition is not None:
+                ctx.lock(partition, ACCESS_EXCLUSIVE)
     return desc
 
 

@@ -86,9 +86,14 @@ class IndexOptions:
 
 
 def operator_class(
-    ctx: DdlContext, kind: int, named: Sequence[ast.String] | None = None, method: AccessMethod = BTREE
+    ctx: DdlContext,
+    kind: int,
+    named: Sequence[ast.String] | None = None,
+    method: AccessMethod = BTREE,
+    any_code: bool = False,
 ) -> int:
-    """The operator class of an index column: the named one, or the type's default. 42704, 42804."""
+    """The operator class of an index column: the named one, or the type's default. ``any_code``: its support functions
+    are called, so that any will do. 42704, 42804; 0A000 for functions that an index does not call."""
     view = ctx.view
     if named:
         schema = named[-2].sval if len(named) > 1 else None
@@ -99,7 +104,7 @@ def operator_class(
             raise UndefinedObject(f'operator class "{shown}" does not exist for access method "{method.name}"')
         if not is_binary_coercible(view, kind, found.input_type):
             raise DatatypeMismatch(f'operator class "{name}" does not accept data type {format_type(view, kind)}')
-        if found.oid >= FIRST_NORMAL_OID and not _has_code(ctx, kind, found, method):
+        if found.oid >= FIRST_NORMAL_OID and not any_code and not _has_code(ctx, kind, found, method):
             order = " in the order" if method.ordered else ""
             raise NotSupported(f'an index{order} of operator class "{name}" is not supported')
         return found.oid

@@ -25,17 +25,21 @@ from compute_node.catalog.ddl.context import (
     CLASS_TYPE,
     DdlContext,
 )
+from compute_node.catalog.ddl.dependencies import Address
 from compute_node.catalog.ddl.functions import argument_types, need_function
 from compute_node.catalog.ddl.operators import find_operator, shown_operator
 from compute_node.catalog.ddl.shared_depend import record_owner
 from compute_node.catalog.ddl.types import type_of
 from compute_node.catalog.rows import Record
-from compute_node.relations.schema import BTREE_AM
+from compute_node.relations.schema import BTREE_AM, HASH_AM
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.types import oids
 
 LIMITS = {403: (5, 5), 405: (1, 3), 2742: (32767, 7), 783: (32767, 11), 4000: (32767, 7), 3580: (32767, 15)}
 """(strategies, support functions) of an access method"""
+_NEEDED = {403: (1,), 405: (1,), 2742: (2, 3), 783: (1, 2, 5, 6, 7), 4000: (1, 2, 3, 4, 5), 3580: (1, 2, 3, 4)}
+"""The support functions without which an access method has no use of a class. What else a class is made with goes when
+its function or operator goes, and belongs to the family."""
 OPERATOR, FUNCTION, STORAGE = 1, 2, 3
 
 
@@ -114,22 +118,30 @@ def create_operator_class(ctx: DdlContext, node: ast.CreateOpClassStmt) -> str:
             "pg_amop", oid=member, amopfamily=family, amoplefttype=left, amoprighttype=right,
             amopstrategy=strategy, amoppurpose="s", amopopr=operator, amopmethod=method,
         )  # fmt: skip
-        ctx.depend((CLASS_AMOP, member, 0), (CLASS_OPERATOR, operator, 0), "n")
-        ctx.depend((CLASS_AMOP, member, 0), (CLASS_OPCLASS, oid, 0), "i")
+        needed = method in (BTREE_AM, HASH_AM) and left == right
+        _depends(ctx, (CLASS_AMOP, member, 0), (CLASS_OPERATOR, operator, 0), oid, family, needed)
     for number, function, left, right in functions:
         member = ctx.next_oid()
         ctx.rows.insert(
             "pg_amproc", oid=member, amprocfamily=family, amproclefttype=left, amprocrighttype=right,
             amprocnum=number, amproc=function,
         )  # fmt: skip
-        ctx.depend((CLASS_AMPROC, member, 0), (CLASS_PROC, function, 0), "n")
-        ctx.depend((CLASS_AMPROC, member, 0), (CLASS_OPCLASS, oid, 0), "i")
+        needed = number in _NEEDED[method] and (left == right or method not in (BTREE_AM, HASH_AM))
+        _depends(ctx, (CLASS_AMPROC, member, 0), (CLASS_PROC, function, 0), oid, family, needed)
     record_owner(ctx, CLASS_OPCLASS, oid, ctx.user_oid)
     ctx.depend((CLASS_OPCLASS, oid, 0), (CLASS_NAMESPACE, namespace, 0), "n")
     ctx.depend((CLASS_OPCLASS, oid, 0), (CLASS_TYPE, kind, 0), "n")
     ctx.depend((CLASS_OPCLASS, oid, 0), (CLASS_OPFAMILY, family, 0), "a")
     ctx.changes.touch(oid)
     return "CREATE OPERATOR CLASS"
+
+
+def _depends(ctx: DdlContext, member: Address, on: Address, of_class: int, family: int, needed: bool) -> None:
+    ctx.depend(member, on, "n" if needed else "a")
+    if needed:
+        ctx.depend(member, (CLASS_OPCLASS, of_class, 0), "i")
+    else:
+        ctx.depend(member, (CLASS_OPFAMILY, family, 0), "a")
 
 
 def _check_default(ctx: DdlContext, name: str, kind: int, method: int, written: str) -> None:

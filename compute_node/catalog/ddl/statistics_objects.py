@@ -22,12 +22,13 @@ from aurora.errors import (
 )
 from compute_node.catalog.ddl import schema_objects
 from compute_node.catalog.ddl.context import CLASS_NAMESPACE, CLASS_RELATION, CLASS_STATISTIC_EXT, DdlContext
-from compute_node.catalog.ddl.expressions import statistics_expression
+from compute_node.catalog.ddl.expressions import statistics_expression, uses
 from compute_node.catalog.ddl.object_kinds import STATISTICS
 from compute_node.catalog.ddl.shared_depend import record_owner
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql.analyze.names import SYSTEM_COLUMNS
+from compute_node.sql.analyze.stored import analyze_stored
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.txn.locks import SHARE_UPDATE_EXCLUSIVE
 
@@ -52,12 +53,27 @@ def create_statistics(ctx: DdlContext, node: ast.CreateStatsStmt) -> str:
         return "CREATE STATISTICS"
     if len(node.exprs) > _COLUMNS_MAX:
         raise TooManyColumns(f"cannot have more than {_COLUMNS_MAX} columns in statistics")
-    attnos, texts, uses = _columns(ctx, desc, node)
+    attnos, texts, used = _columns(ctx, desc, node)
     kinds = _kinds(node, len(attnos) + len(texts), bool(texts))
     if len(set(attnos)) < len(attnos):
         raise DuplicateColumn("duplicate column name in statistics definition")
     if len(set(texts)) < len(texts):
         raise DuplicateColumn("duplicate expression in statistics definition")
+    _store(ctx, desc, (namespace, name), sorted(attnos), kinds, texts, used)
+    return "CREATE STATISTICS"
+
+
+def _store(
+    ctx: DdlContext,
+    desc: RelationDesc,
+    place: tuple[int, str],
+    attnos: list[int],
+    kinds: list[str],
+    texts: list[str],
+    used: list[int],
+) -> int:
+    """The rows of a new object of that schema and name; its OID."""
+    namespace, name = place
     oid = ctx.next_oid()
     ctx.rows.insert(
         "pg_statistic_ext",
@@ -67,12 +83,12 @@ def create_statistics(ctx: DdlContext, node: ast.CreateStatsStmt) -> str:
         stxnamespace=namespace,
         stxowner=ctx.user_oid,
         stxstattarget=-1,
-        stxkeys=sorted(attnos),
+        stxkeys=attnos,
         stxkind=kinds,
         stxexprs="\n".join(texts) if texts else None,
     )
     address = (CLASS_STATISTIC_EXT, oid, 0)
-    for attno in [*sorted(attnos), *uses]:
+    for attno in [*attnos, *used]:
         ctx.depend(address, (CLASS_RELATION, desc.oid, attno), "a")
     if not attnos:
         ctx.depend(address, (CLASS_RELATION, desc.oid, 0), "a")
@@ -81,7 +97,27 @@ def create_statistics(ctx: DdlContext, node: ast.CreateStatsStmt) -> str:
     ctx.depend(address, (CLASS_NAMESPACE, namespace, 0), "n")
     record_owner(ctx, CLASS_STATISTIC_EXT, oid, ctx.user_oid)
     ctx.changes.touch(desc.oid)
-    return "CREATE STATISTICS"
+    return oid
+
+
+def copy_statistics(ctx: DdlContext, desc: RelationDesc, model: RelationDesc) -> list[tuple[int, int]]:
+    """The statistics objects of ``model`` for a table with columns of the same names: (OID there, OID here)."""
+    made = []
+    for row in sorted(ctx.rows.find("pg_statistic_ext", stxrelid=model.oid), key=lambda row: int(row.oid)):
+        names = [model.columns[attno - 1].name for attno in row.stxkeys]
+        attnos = [column.attno for name in names if (column := desc.column(name)) is not None]
+        texts = row.stxexprs.split("\n") if row.stxexprs else []
+        used: list[int] = []
+        for text in texts:
+            used += [attno for attno in uses(analyze_stored(ctx.view, desc, text, "STATISTICS")) if attno]
+        parts = [desc.name, *names, *("expr" for _ in texts)]
+        name = ctx.free_name(desc.namespace, parts, "stat", _names(ctx, desc.namespace))
+        made.append((int(row.oid), _store(ctx, desc, (desc.namespace, name), sorted(attnos), row.stxkind, texts, used)))
+    return made
+
+
+def _names(ctx: DdlContext, namespace: int) -> set[str]:
+    return {row.stxname for row in ctx.rows.find("pg_statistic_ext", stxnamespace=namespace)}
 
 
 def _table(ctx: DdlContext, name: ast.RangeVar) -> RelationDesc:
@@ -106,17 +142,17 @@ def _columns(ctx: DdlContext, desc: RelationDesc, node: ast.CreateStatsStmt) -> 
     """Columns, the texts of expressions, and the columns that these use."""
     attnos: list[int] = []
     texts: list[str] = []
-    uses: list[int] = []
+    used: list[int] = []
     for element in node.exprs:
         name = element.name
         if name is None and isinstance(element.expr, ast.ColumnRef) and len(element.expr.fields) == 1:
             name = element.expr.fields[0].sval
         if name is None:
-            text, kind, used = statistics_expression(ctx, element.expr, desc)
+            text, kind, reads = statistics_expression(ctx, element.expr, desc)
             if len(node.exprs) > 1:
                 _check_order(ctx, kind, None)
             texts.append(text)
-            uses += used
+            used += reads
             continue
         column = desc.column(name)
         if column is None:
@@ -125,7 +161,7 @@ def _columns(ctx: DdlContext, desc: RelationDesc, node: ast.CreateStatsStmt) -> 
             raise UndefinedColumn(f'column "{name}" does not exist')
         _check_order(ctx, column.type, name)
         attnos.append(column.attno)
-    return attnos, texts, uses
+    return attnos, texts, used
 
 
 def _check_order(ctx: DdlContext, kind: int, name: str | None) -> None:

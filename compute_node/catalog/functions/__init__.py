@@ -37,6 +37,7 @@ from compute_node.catalog.functions import (
     replication,
     server,
     statistics,
+    two_phase,
     typed_inputs,
     xids,
 )
@@ -54,6 +55,7 @@ _FUNCTIONS: dict[str, Callable[..., Datum]] = {
     **definitions.FUNCTIONS,
     **privileges.FUNCTIONS,
     **server.FUNCTIONS,
+    **two_phase.FUNCTIONS,
     **index_upkeep.FUNCTIONS,
     **information.FUNCTIONS,
     **extensions.FUNCTIONS,

@@ -24,6 +24,7 @@ from aurora.datum import Datum, Row
 from aurora.errors import InsufficientPrivilege, InvariantViolation, SqlError, UndefinedTable, WrongObjectType
 from compute_node.access.check import Fault, check_relation
 from compute_node.access.check.findings import NONSENSE, TOLD_MAX, is_of_the_data
+from compute_node.access.prepared_states import PREPARED_RELFILE
 from compute_node.access.storage import CLOG_RELFILE
 from compute_node.catalog.databases import MAP_RELFILE
 from compute_node.catalog.facts import answer_rows
@@ -135,7 +136,8 @@ def _lost_files(call: Call, query: Query) -> Iterator[Row]:
     """Relation files of the volume that no database has. One whose maker has not committed is nobody's yet."""
     databases, extents = call.engine.databases, call.engine.storage.extents
     before = {relfile for relfile, file in extents.files.items() if not file.creator}
-    known = {CLOG_RELFILE, MAP_RELFILE, *(each.desc.relfile for each in CATALOGS.values() if each.desc.is_shared)}
+    known = {CLOG_RELFILE, MAP_RELFILE, PREPARED_RELFILE}
+    known.update(each.desc.relfile for each in CATALOGS.values() if each.desc.is_shared)
     for (oid,) in query("SELECT oid FROM pg_catalog.pg_database").rows:
         known.update(databases.files(oid))
     known.update(relfile for (relfile,) in query(_SHARED_FILES).rows)

@@ -297,7 +297,6 @@ FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "current_query": lambda call: call.session.query,
     "pg_show_all_file_settings": nothing,
     "pg_ident_file_mappings": nothing,
-    "pg_prepared_xact": nothing,
     "fmgr_internal_validator": _validator(2246, INTERNAL_LANGUAGE),
     "fmgr_sql_validator": _validator(2248, SQL_LANGUAGE),
     "pg_rotate_logfile": rotate_logfile,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from aurora.datum import Datum, Row
-from aurora.errors import InternalError, InvalidParameterValue, NotSupported
+from aurora.errors import InternalError, InvalidParameterValue
 from compute_node.catalog.functions.call import Call, quote_identifier
 from compute_node.catalog.functions.names import class_name
 from compute_node.relations.access_methods import BTREE, HASH
@@ -18,6 +18,7 @@ from compute_node.relations.partitions import (
     PartitionBound,
     PartitionKey,
 )
+from compute_node.session import routines
 from compute_node.sql.analyze.coercion import is_binary_coercible
 from compute_node.sql.analyze.collations import collation_of_expression
 from compute_node.sql.catalog_view import CatalogView
@@ -205,10 +206,8 @@ def satisfies_hash_partition(
                 f"column {place} of the partition key has type {quote}{call.type_name(wanted)}{quote}, but supplied"
                 f" value is of type {quote}{call.type_name(kind)}{quote}"
             )
-    hash_of = hash_function(call.view, key)
-    if hash_of is None:
-        raise NotSupported("satisfies_hash_partition with an operator class of a user's is not supported")
-    return hash_of(values) % modulus == remainder
+    hash_of = hash_function(call.view, key, lambda site, given: routines.call(call.session, site, given, None))
+    return hash_of is not None and hash_of(values) % modulus == remainder
 
 
 FUNCTIONS: dict[str, Callable[..., Datum]] = {

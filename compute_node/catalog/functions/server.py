@@ -312,8 +312,8 @@ def _lock_row(txn: Txn, key: int, mode: str, granted: bool) -> Row:
         classid,
         objid,
         part,
-        f"{txn.pid}/{txn.xid or 0}",
-        txn.pid,
+        f"{txn.pid or -1}/{txn.xid or 0}",
+        txn.pid or None,  # a prepared transaction's is nobody's
         mode,
         granted,
         False,

@@ -32,6 +32,7 @@ INITIAL_DATABASE: Final = 5
 """The database whose catalogs' relation files are their OIDs: postgres, which every volume begins with."""
 HEAP_AM: Final = 2
 BTREE_AM: Final = 403
+HASH_AM: Final = 405
 
 USUAL_ACL: Final = ["10=arwdDxt/10", "=r/10"]
 """access control list of most system catalogs and views; ``acls.json`` has the others, empty for those without one"""

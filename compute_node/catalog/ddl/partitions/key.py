@@ -162,4 +162,4 @@ def _operator_class(ctx: DdlContext, kind: int, element: ast.PartitionElem, lett
             hint=f"You must specify a {method.name} operator class or define a default {method.name} operator class"
             " for the data type.",
         )
-    return operator_class(ctx, kind, element.opclass, method)
+    return operator_class(ctx, kind, element.opclass, method, any_code=letter == BY_HASH)
