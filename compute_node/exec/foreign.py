@@ -5,7 +5,7 @@ A wrapper that needs stages above this one is declared there (``session/foreign_
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
 from aurora.errors import InvariantViolation, NotSupported
@@ -15,14 +15,18 @@ from compute_node.relations.foreign import require_handler
 if TYPE_CHECKING:
     from compute_node.exec.context import ExecContext
     from compute_node.exec.nodes.base import Batch
+    from compute_node.types.registry import PgType
 
 
 class ForeignWrapper(Protocol):
     """The code of one wrapper. What it raises goes to the client as it is."""
 
-    def rows(self, ctx: ExecContext, relation: RelationDesc, columns: Sequence[int]) -> Iterator[Batch]:
+    def rows(
+        self, ctx: ExecContext, relation: RelationDesc, columns: Sequence[int], types: Mapping[int, PgType]
+    ) -> Iterator[Batch]:
         """All rows of a foreign table, in batches of some thousand at most: of each these columns (attnos, not
-        negative). What it holds open it lets go when the iterator is closed."""
+        negative). ``types``: those of the table's columns, by OID. What it holds open it lets go when the iterator is
+        closed."""
 
     def explained(self, relation: RelationDesc) -> list[tuple[str, str]]:
         """What EXPLAIN tells of a scan: (label, value)."""

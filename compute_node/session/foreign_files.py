@@ -37,7 +37,7 @@ from compute_node.session.encoded import received_in
 from compute_node.session.results import decode_text
 from compute_node.types.charsets.charset import charset
 from compute_node.types.charsets.names import SQL_ASCII, UTF8
-from compute_node.types.registry import REGISTRY, FunctionContext, PgType
+from compute_node.types.registry import FunctionContext, PgType
 from compute_node.work.account import Account
 from compute_node.work.copy_streams import CopyFile, Program
 
@@ -128,7 +128,9 @@ def _handler() -> Datum:
 class Files:
     """The wrapper; see ``ForeignWrapper``."""
 
-    def rows(self, ctx: ExecContext, relation: RelationDesc, columns: Sequence[int]) -> Iterator[Batch]:
+    def rows(
+        self, ctx: ExecContext, relation: RelationDesc, columns: Sequence[int], types: Mapping[int, PgType]
+    ) -> Iterator[Batch]:
         """22P02, 22P04 with the file's line, 58P01, 38000 …: what COPY FROM raises."""
         foreign = require_handler(relation)
         forced = {
@@ -143,7 +145,7 @@ class Files:
         account = Account()
         stream = _stream(foreign.options)
         try:
-            reader = _reader(ctx, relation, options, account)
+            reader = _reader(ctx, relation, types, options, account)
             places = {column.attno: at for at, column in enumerate(input_columns(relation, None))}
             # A generated column has no place in the file, and no value.
             wanted = [places.get(attno, -1) for attno in columns]
@@ -168,13 +170,12 @@ def _stream(options: Mapping[str, str]) -> CopyFile | Program:
 
 
 def _reader(
-    ctx: ExecContext, relation: RelationDesc, options: CopyOptions, account: Account
+    ctx: ExecContext, relation: RelationDesc, types: Mapping[int, PgType], options: CopyOptions, account: Account
 ) -> LineReader | BinaryReader:
     encoding = options.encoding or str(ctx.session.get_setting("client_encoding", False))
     found = None if encoding in (UTF8, SQL_ASCII) else charset(encoding)
-    type_of = relation.type_lookup(lambda oid: REGISTRY.types[oid])
     read: list[tuple[str, PgType, int]] = [
-        (column.name, type_of(column.type), column.typmod) for column in input_columns(relation, None)
+        (column.name, types[column.type], column.typmod) for column in input_columns(relation, None)
     ]
     if options.format == "binary":
         if found is not None:

@@ -25,7 +25,7 @@ class ForeignScanNode(Node):
     """In the wrapper's order. Of the system columns there is ``tableoid``, and a ``ctid`` that is none; 0A000 for the
     others."""
 
-    __slots__ = ("_asked", "_constants", "_order", "_relation", "_shape", "_wrapper")
+    __slots__ = ("_asked", "_constants", "_order", "_relation", "_shape", "_types", "_wrapper")
 
     def __init__(self, plan: pl.ForeignScan, builder: Builder) -> None:
         system = {_TABLE_OID: plan.relation.oid, _CTID: _NO_ADDRESS}
@@ -33,6 +33,9 @@ class ForeignScanNode(Node):
             raise NotSupported("cannot retrieve a system column in this context")
         self._relation = plan.relation
         self._wrapper = wrapper_of(plan.relation)
+        self._types = {
+            column.type: builder.type(column.type) for column in plan.relation.columns if not column.dropped
+        }
         self._asked = tuple([attno for attno in plan.columns if attno > 0])
         # The wrapper's columns come first, then those that are the same for all rows.
         places, own = iter(range(len(self._asked))), len(self._asked)
@@ -45,7 +48,7 @@ class ForeignScanNode(Node):
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """See ``Node``."""
         shape, order, constants = self._shape, self._order, self._constants
-        for rows in self._wrapper.rows(ctx, self._relation, self._asked):
+        for rows in self._wrapper.rows(ctx, self._relation, self._asked, self._types):
             ctx.check()
             if constants:
                 rows = [tuple([whole[at] for at in order]) for whole in [(*row, *constants) for row in rows]]
