@@ -33,9 +33,7 @@ class ForeignScanNode(Node):
             raise NotSupported("cannot retrieve a system column in this context")
         self._relation = plan.relation
         self._wrapper = wrapper_of(plan.relation)
-        self._types = {
-            column.type: builder.type(column.type) for column in plan.relation.columns if not column.dropped
-        }
+        self._types = {column.type: builder.type(column.type) for column in plan.relation.columns if not column.dropped}
         self._asked = tuple([attno for attno in plan.columns if attno > 0])
         # The wrapper's columns come first, then those that are the same for all rows.
         places, own = iter(range(len(self._asked))), len(self._asked)
