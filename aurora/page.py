@@ -45,3 +45,4 @@ class PageKind(IntEnum):
     HASH = 6
     SPACE_MAP = 7
     GIST = 8
+    BRIN = 9

@@ -1,5 +1,5 @@
-"""Builds of, inserts into and searches by GIN, GiST and SP-GiST indexes and exclusion constraints, beside PostgreSQL's:
-``python -m benchmarks.index_methods [--rows 50000] [--rounds 3] [--postgres DSN]``.
+"""Builds of, inserts into and searches by GIN, GiST, SP-GiST and BRIN indexes and exclusion constraints, beside
+PostgreSQL's: ``python -m benchmarks.index_methods [--rows 50000] [--rounds 3] [--postgres DSN]``.
 
 Ours is a cluster of processes (six storage nodes and a writer, on loopback); PostgreSQL is started too, unless ``DSN``
 names one (a table of it, ``index_methods``, is dropped). Each step runs on one server and then on the other, round
@@ -70,6 +70,8 @@ CASES = (
         "v <@ box(point({0}, {0}), point({0} + 90, {0} + 90))",
     ),
     Case("SP-GiST, texts", "text", "md5(n::text)", "spgist (v)", "v = md5('{0}')"),
+    Case("BRIN, minmax", "int", "n", "brin (v) with (pages_per_range = 8)", "v = {0}"),
+    Case("BRIN, bloom", "int", "n * 7", "brin (v int4_bloom_ops) with (pages_per_range = 8)", "v = {0} * 7"),
     Case(
         "EXCLUDE, ranges", "int4range", "int4range(n * 10, n * 10 + 10)", "gist (v WITH &&)", "v && '[{0},{0}]'", True
     ),
@@ -131,10 +133,11 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=50_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--postgres", metavar="DSN")
+    parser.add_argument("--only", default="", help="cases whose name has this text")
     options = parser.parse_args()
     with servers(options.postgres) as dsns:
         connections = [psycopg.connect(dsn, autocommit=True) for dsn in dsns]
-        for case in CASES:
+        for case in (each for each in CASES if options.only in each.name):
             taken: dict[str, tuple[list[float], list[float]]] = {}
             for _ in range(options.rounds):
                 for side, connection in enumerate(connections):

@@ -31,6 +31,7 @@ import struct
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from aurora.datum import Row
 from aurora.errors import DataCorrupted, InvariantViolation
 from aurora.ids import RelFile
 from aurora.kernels import clog as clog_kernel
@@ -92,6 +93,8 @@ class RelationFile:
         """blocks with room"""
         self.space_map: RelationFile | None = None
         """the fork that keeps ``free`` over a restart"""
+        self.unfinished: dict[int, list[Row]] = {}
+        """of a BRIN index: ranges that are being summarized, with the keys that have come since that began"""
         self.next_value_id = 0
         """of a TOAST table: the id of its next value, 0 not known yet"""
         self.value_ids_wrapped = False

@@ -50,13 +50,15 @@ BATCH_VALUES = 1 << 18
 class ScanKey(NamedTuple):
     """One condition on key columns: ``column`` (from 0) ``strategy`` of its operator class ``value``, or
     ``IS_NULL``/``NOT_NULL``. A comparison of rows covers ``width`` columns from there on, and ``value`` is a tuple.
-    Of an ordering operator ``measure`` is its function."""
+    Of an ordering operator ``measure`` is its function. ``kind``: the value's type, where each class has its own
+    strategies."""
 
     column: int
     strategy: int
     value: Datum = None
     width: int = 1
     measure: Callable[..., float] | None = None
+    kind: int = 0
 
 
 def equality_keys(values: Sequence[Datum], strategy: int = 3) -> list[ScanKey]:
@@ -224,7 +226,13 @@ class IndexAccess(ABC):
     @abstractmethod
     def tids(self, keys: Sequence[ScanKey], backward: bool = False, area: Area | None = None) -> Iterator[list[int]]:
         """Row addresses of the entries that meet the keys, some at a time; in key order if the method is ordered. Not
-        all of them have a visible row. What a method gathers is counted in ``area``. May wait between batches."""
+        all of them have a visible row. What a method gathers is counted in ``area``. May wait between batches. Of a
+        method for bitmaps alone slot 0 stands for all rows of a page."""
+
+    def entered(self) -> Iterator[list[int]]:
+        """The row addresses of all entries, some at a time, in no order and some more than once. Those that are entered
+        meanwhile may be left out. Of a method without entries of rows: none. May wait between batches."""
+        yield from self.tids(())
 
     def scan(
         self, snapshot: Snapshot, keys: Sequence[ScanKey], backward: bool, columns: tuple[int, ...], want_tid: bool
@@ -359,6 +367,11 @@ class IndexAccess(ABC):
     @abstractmethod
     def remove(self, dead: DeadRows, breathe: Callable[[], None]) -> int:
         """Remove the entries of dead row addresses; how many. ``breathe`` is called at each page and may wait."""
+
+    def summarize(self, breathe: Callable[[], None], only: int | None = None, partial: bool = True) -> int:
+        """Of a method with summaries of the table's pages (``BrinIndex``) make those that are missing; how many.
+        ``breathe`` as for ``remove``."""
+        return 0
 
     # Errors
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from aurora.errors import NotSupported
+from compute_node.access.brin.index import BrinIndex
 from compute_node.access.btree.index import BTreeIndex
 from compute_node.access.exclusion import EXCLUDING
 from compute_node.access.gin.index import GinIndex
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 IMPLEMENTATIONS: Mapping[str, type[IndexAccess]] = {
-    each.method.name: each for each in (BTreeIndex, HashIndex, GinIndex, GistIndex, SpGistIndex)
+    each.method.name: each for each in (BTreeIndex, HashIndex, GinIndex, GistIndex, SpGistIndex, BrinIndex)
 }
 
 

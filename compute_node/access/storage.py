@@ -82,6 +82,8 @@ class Storage:
         self.txns = TransactionManager(self)
         self.locks = self.txns.locks
         self.counts = Counts()
+        self.unsummarized: dict[RelFile, set[tuple[Oid, int]]] = {}
+        """by table: (BRIN index, block) whose range the autovacuum daemon is to summarize"""
         self._tables: dict[int, tuple[RelationDesc, Table]] = {}
         volume.flush_soon("opened")
 

@@ -22,8 +22,9 @@ from aurora.kernels.python.columns import FETCH_ROWS_MAX
 from aurora.kernels.python.heap import AWAY, BUSY, GONE, NEEDS_TOAST, OK, RETRY, SELF
 from aurora.page import PAGE_BYTES
 from compute_node.access import free_space
-from compute_node.access.index_access import BATCH_VALUES, HeapReader, IndexAccess
+from compute_node.access.index_access import BATCH_VALUES, HeapReader, IndexAccess, RowKeys
 from compute_node.access.keys import row_codec
+from compute_node.access.lossy_pages import runs
 from compute_node.access.methods import open_index
 from compute_node.access.page_updates import ComputeMany, PageUpdates
 from compute_node.access.read_ahead import ReadAhead
@@ -33,7 +34,7 @@ from compute_node.access.vacuum_truncate import is_empty
 from compute_node.hub import HUB
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID
-from compute_node.txn.counts import DELETED, HOT, INSERTED, UPDATED
+from compute_node.txn.counts import DELETED, HOT, INSERTED, UPDATED, RelationCounts
 from compute_node.txn.locks import FOR_KEY_SHARE, FOR_NO_KEY_UPDATE, FOR_UPDATE, NOWAIT, SKIP_LOCKED, WAIT, RowQueue
 from compute_node.txn.serializable import SerialSnapshot
 from compute_node.txn.transaction import Txn
@@ -91,7 +92,7 @@ class UpdatePlan:
         self.projection = table.projection(needed, False)
         touched = set(changed)
         affected = {index for index in table.indexes if index.keys.depends_on(touched)}
-        self.hot = not affected
+        self.hot = not affected and not any(keys.depends_on(touched) for keys in table.coming)
         keys = {attno for index in affected if index.is_row_key for attno in index.desc.columns if attno in touched}
         named = [(place, attno) for place, attno in enumerate(changed) if attno in keys]
         self.key_positions = tuple(place for place, _ in named)
@@ -142,6 +143,9 @@ class Table:
         self._insert = self.heap.insert
         self._chains = HeapReader(self)
         self.indexes = [open_index(self, each) for each in desc.indexes if each.ready]
+        self.coming = [RowKeys(storage, desc, each) for each in desc.indexes if each.live and not each.ready]
+        """Of the indexes that rows are not entered into yet (CREATE INDEX CONCURRENTLY): whoever builds them finds one
+        key a chain of versions."""
         self._by_oid = {each.desc.oid: each for each in self.indexes}
         self._keyed = self._every
         """every column, those that no index needs as they are stored"""
@@ -195,13 +199,33 @@ class Table:
         the chains' roots. ``counted``: statistics count it as a scan of the table."""
         if type(snapshot) is SerialSnapshot and self.serial_id:
             snapshot.reader.reads_table(self.serial_id)
+        blocks = range(start, self.file.map.blocks if end is None else min(end, self.file.map.blocks), step)
+        counts = self.counts if counted else self.storage.counts.uncounted
+        counts.scans += 1
+        return self._blocks(snapshot, blocks, columns, want_tid, roots, counts)
+
+    def scan_pages(
+        self, snapshot: Snapshot, blocks: Sequence[int], columns: tuple[int, ...], want_tid: bool
+    ) -> Iterator[list[Row]]:
+        """The visible rows of some blocks, which a bitmap has; a batch a page. Statistics count no scan and no rows."""
+        counts = self.storage.counts.uncounted
+        if type(snapshot) is SerialSnapshot:
+            return self.noting(snapshot, self._blocks(snapshot.plain, blocks, columns, True, False, counts), want_tid)
+        return self._blocks(snapshot, blocks, columns, want_tid, False, counts)
+
+    def _blocks(
+        self,
+        snapshot: Snapshot,
+        blocks: Sequence[int],
+        columns: tuple[int, ...],
+        want_tid: bool,
+        roots: bool,
+        counts: RelationCounts,
+    ) -> Iterator[list[Row]]:
         proj = self.projection(columns, want_tid)
         codec, toast = self.codec, self.toast
         scan_page, page_no = self.heap.scan_page, self.file.map.page_no
-        blocks = range(start, self.file.map.blocks if end is None else min(end, self.file.map.blocks), step)
         ahead = ReadAhead(self._cache, lambda at: page_no(blocks[at]), len(blocks))
-        counts = self.counts if counted else self.storage.counts.uncounted
-        counts.scans += 1
         try:
             for at, block in enumerate(blocks):
                 if at >= ahead.mark:
@@ -222,23 +246,42 @@ class Table:
     def scan_columns(self, snapshot: Snapshot, columns: tuple[int, ...], kinds: str) -> Iterator[ColumnRows]:
         """The rows of ``scan`` by column, each column in the form of its letter in ``kinds`` (see the columns kernel).
         The first batches are small. Not for serializable transactions."""
+        self.counts.scans += 1
+        return self._run_columns(snapshot, (0, self.file.map.blocks), columns, kinds, self.counts)
+
+    def page_columns(
+        self, snapshot: Snapshot, blocks: Sequence[int], columns: tuple[int, ...], kinds: str
+    ) -> Iterator[ColumnRows]:
+        """The rows of ``scan_pages`` by column, as ``scan_columns``; ``blocks`` are in order."""
+        counts = self.storage.counts.uncounted
+        for run in runs(blocks):
+            yield from self._run_columns(snapshot, run, columns, kinds, counts)
+
+    def _run_columns(
+        self,
+        snapshot: Snapshot,
+        run: tuple[int, int],
+        columns: tuple[int, ...],
+        kinds: str,
+        counts: RelationCounts,
+    ) -> Iterator[ColumnRows]:
+        """Of the blocks from the first to before the second."""
         codec, scan_pages, page_no = self.codec, self.heap.scan_columns, self.file.map.page_no
         gathered = columns_kernel.Columns(self.projection(columns, False), kinds)
         most = max(FIRST_BATCH_ROWS, min(columns_kernel.BATCH_ROWS, BATCH_VALUES // max(len(columns), 1)))
-        blocks = self.file.map.blocks
-        ahead = ReadAhead(self._cache, page_no, blocks)
-        self.counts.scans += 1
-        enough, handles, first, block = FIRST_BATCH_ROWS, codec.handles, 0, 0
+        start, blocks = run
+        ahead = ReadAhead(self._cache, lambda at: page_no(start + at), blocks - start)
+        enough, handles, first, block = FIRST_BATCH_ROWS, codec.handles, start, start
         try:
             while block < blocks:
-                if block >= ahead.mark:
-                    ahead.advance(block)
+                if block - start >= ahead.mark:
+                    ahead.advance(block - start)
                 # ``advance`` is asked for at its block, and a batch has the rows of so many pages at most.
-                until = min(blocks, max(ahead.mark, block + 1), first + BATCH_PAGES)
+                until = min(blocks, max(start + ahead.mark, block + 1), first + BATCH_PAGES)
                 block, missing = scan_pages(snapshot, block, until, gathered, enough)
                 if missing:
                     if missing == page_no(block):
-                        ahead.missed(block)
+                        ahead.missed(block - start)
                     self._load(missing)
                     continue
                 count = gathered.count
@@ -248,7 +291,7 @@ class Table:
                         HUB.pulse()
                         continue
                     enough = min(4 * enough, most)
-                    self.counts.returned += count
+                    counts.returned += count
                     found = gathered.take()
                     yield count, found, codec.handles != handles
                     handles = codec.handles

@@ -58,10 +58,12 @@ class VacuumStats:
 class Vacuum:
     """One vacuum of one table; ``freeze_all`` freezes whatever is old enough to be, not only what is very old.
     ``nap_s`` is slept every few pages, so that a vacuum nobody asked for leaves the processor to those who wait; while
-    somebody waits for the table it makes haste."""
+    somebody waits for the table it makes haste. ``in_session``: the functions of indexes have a session to run in;
+    without one BRIN indexes over expressions get no summaries."""
 
-    def __init__(self, table: Table, freeze_all: bool = False, nap_s: float = 0.0) -> None:
+    def __init__(self, table: Table, freeze_all: bool = False, nap_s: float = 0.0, in_session: bool = True) -> None:
         self._nap_s = nap_s
+        self._in_session = in_session
         self._table = table
         self._storage = table.storage
         self._load = table.storage.cache.load
@@ -91,6 +93,9 @@ class Vacuum:
         finally:
             ahead.close()
         self._clean()
+        for index in table.indexes:
+            if self._in_session or index.keys.is_plain:
+                index.summarize(self._breathe, partial=False)
         free_space.write(storage, file)
         return self.stats
 
@@ -177,11 +182,11 @@ class Vacuum:
         self._dead = DeadRows()
 
 
-def vacuum(table: Table, freeze_all: bool = False, nap_s: float = 0.0) -> VacuumStats:
+def vacuum(table: Table, freeze_all: bool = False, nap_s: float = 0.0, in_session: bool = True) -> VacuumStats:
     """Vacuum a table; see ``Vacuum``."""
     file, storage = table.file, table.storage
     before = file.dead_rows
-    stats = Vacuum(table, freeze_all, nap_s).run()
+    stats = Vacuum(table, freeze_all, nap_s, in_session).run()
     # Those that died meanwhile are the next one's.
     file.dead_rows = max(0, file.dead_rows - before)
     file.rows = stats.rows
@@ -193,12 +198,13 @@ def vacuum(table: Table, freeze_all: bool = False, nap_s: float = 0.0) -> Vacuum
 
 def is_off(options: Sequence[str]) -> bool:
     """Whether ``autovacuum_enabled`` of a table's options says no."""
-    for option in options:
-        name, _, value = option.partition("=")
-        if name == "autovacuum_enabled":
-            word = value.strip().lower()
-            return word == "0" or any(len(word) >= least and full.startswith(word) for full, least in OFF_WORDS)
-    return False
+    return any(is_no(option) for option in options if option.startswith("autovacuum_enabled="))
+
+
+def is_no(option: str) -> bool:
+    """Whether a storage parameter, ``name=value``, has a value that says no."""
+    word = option.partition("=")[2].strip().lower()
+    return word == "0" or any(len(word) >= least and full.startswith(word) for full, least in OFF_WORDS)
 
 
 class AutoVacuum:
@@ -227,6 +233,7 @@ class AutoVacuum:
     def step(self) -> VacuumStats | None:
         """Vacuum the table that needs it most; None when none does."""
         self.keep()
+        self._summarize()
         for relfile in self._needy():
             table = self._table(relfile)
             stats = self._vacuum_one(table) if table is not None else None
@@ -244,6 +251,27 @@ class AutoVacuum:
                     extents.note_counters(file)
             if file.free.changed:
                 free_space.write(storage, file)
+
+    def _summarize(self) -> None:
+        """The ranges of BRIN indexes that inserts have filled, as far as nobody holds their table."""
+        storage = self._storage
+        wanted, storage.unsummarized = storage.unsummarized, {}
+        for relfile, places in wanted.items():
+            table = self._table(relfile)
+            if table is None:
+                continue
+            txn = storage.txns.begin()
+            try:
+                if not storage.locks.lock_relation(
+                    txn, table.desc.lock_id, SHARE_UPDATE_EXCLUSIVE, table.name, SKIP_LOCKED
+                ):
+                    storage.unsummarized.setdefault(relfile, set()).update(places)
+                    continue
+                for index in table.indexes:
+                    for block in sorted(block for oid, block in places if oid == index.desc.oid):
+                        index.summarize(HUB.pulse, block)
+            finally:
+                storage.txns.abort(txn)
 
     def _needy(self) -> list[int]:
         """Relation files past their threshold, those with the most dead rows first."""
@@ -270,7 +298,7 @@ class AutoVacuum:
                 txn, table.desc.lock_id, SHARE_UPDATE_EXCLUSIVE, table.name, SKIP_LOCKED
             ):
                 return None
-            stats = vacuum(table, nap_s=AUTOVACUUM_NAP_S)
+            stats = vacuum(table, nap_s=AUTOVACUUM_NAP_S, in_session=False)
             stats.truncated = truncate_tail(txn, table)
             self.runs += 1
             logger.debug("autovacuum of %s: %s", table.name, stats)

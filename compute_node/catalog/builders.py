@@ -134,7 +134,7 @@ def index_row(table: int, index: IndexDesc, collations: Iterable[int]) -> Row:
             "indimmediate": index.immediate,
             "indisvalid": index.valid,
             "indisready": index.ready,
-            "indislive": True,
+            "indislive": index.live,
             "indkey": [*index.columns, *index.included],
             "indcollation": list(collations),
             "indclass": list(index.operator_classes),

@@ -27,7 +27,7 @@ from compute_node.catalog.rights import OBJECTS, Rights, effective
 from compute_node.catalog.roles import RoleGraph, load_graph
 from compute_node.catalog.routines import split_texts
 from compute_node.catalog.rows import CatalogReader, Record
-from compute_node.relations.access_methods import BTREE, HASH, METHODS_BY_OID
+from compute_node.relations.access_methods import BRIN, BTREE, HASH, METHODS_BY_OID
 from compute_node.relations.descriptors import (
     NO_QUALIFICATION,
     ColumnDesc,
@@ -372,6 +372,7 @@ class CatalogLayer:
             pages=entry.relpages,
             valid=row.indisvalid,
             ready=row.indisready,
+            live=row.indislive,
             descending=tuple(bool(option & _DESC_FLAG) for option in row.indoption),
             nulls_first=tuple(bool(option & _NULLS_FIRST_FLAG) for option in row.indoption),
             key_types=tuple(
@@ -515,14 +516,17 @@ _BY_BYTES = frozenset({4217, 4218, 4219})
 
 def class_code(layer: CatalogLayer, operator_class: int) -> int:
     """The built-in operator class whose code an operator class has: itself, or of a user's the one with the same
-    support functions; 0 without one."""
+    support functions; 0 without one. BRIN's classes of all types share theirs, and their summaries are in the order of
+    the type: its operators must be the same, too."""
     if operator_class in REGISTRY.operator_classes:
         return operator_class
     made = next((each for each in objects.operator_classes(layer) if each.oid == operator_class), None)
     if made is None or not any(made.support):
         return 0
-    alike = (each.oid for each in REGISTRY.operator_classes.values() if each.support == made.support)
-    return next((oid for oid in alike if REGISTRY.operator_classes[oid].method == made.method), 0)
+    alike = (each for each in REGISTRY.operator_classes.values() if each.support == made.support)
+    if made.method == BRIN.oid:
+        alike = (each for each in alike if each.operators == made.operators)
+    return next((each.oid for each in alike if each.method == made.method), 0)
 
 
 def stored_key_type(layer: CatalogLayer, operator_class: int, column_type: int, collation: int) -> int:

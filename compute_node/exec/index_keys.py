@@ -69,25 +69,40 @@ class IndexKeys:
     """The compiled keys of one index scan: ``probes`` are the scans to make for them. ``is_lookup``: one value for each
     key column, so a single ``lookup`` of ``lookup_key`` will do."""
 
-    __slots__ = ("_descending", "_equality", "_keys", "_limits", "_sort_values", "_values", "is_lookup", "is_point")
+    __slots__ = (
+        "_descending",
+        "_equality",
+        "_keys",
+        "_kinds",
+        "_limits",
+        "_sort_values",
+        "_values",
+        "is_lookup",
+        "is_point",
+    )
 
     def __init__(
         self, relation: RelationDesc, index: IndexDesc, keys: tuple[IndexKey, ...], point: bool, builder: Builder
     ) -> None:
         types = key_types(relation, index)
         self._keys = keys
-        self._equality = METHODS[index.method].equality
+        method = METHODS[index.method]
+        self._equality = method.equality
         self.is_point = point
         self.is_lookup = point and not any(key.array for key in keys)
         null = ex.Const(type=types[0], value=None)
         values = [null if key.value is None else key.value for key in keys]
         self._values: Callable[..., Row] = row_function(builder, values)
         self._limits: list[Limits] = []
+        self._kinds: list[int] = []
         self._sort_values = [builder.type(types[key.column]).sort_value for key in keys]
         self._descending = [bool(index.descending) and index.descending[key.column] for key in keys]
         for key, node in zip(keys, values, strict=True):
             source = builder.type(node.type).element if key.array else node.type
-            self._limits.append(narrowing(source, types[key.column]) if key.width == 1 else None)
+            self._kinds.append(0 if method.strategies else builder.type(source).root.oid)
+            # A class with strategies of its own knows the types of their values.
+            fits = key.width != 1 or not method.strategies
+            self._limits.append(None if fits else narrowing(source, types[key.column]))
 
     def lookup_key(self, ctx: ExecContext) -> Row | None:
         """The full key; None when nothing can match."""
@@ -116,7 +131,7 @@ class IndexKeys:
             return []
         limits = self._limits[at]
         if limits is None or limits[0] <= value <= limits[1]:
-            return [ScanKey(key.column, key.strategy, value, key.width)]
+            return [ScanKey(key.column, key.strategy, value, key.width, kind=self._kinds[at])]
         if key.strategy == self._equality:
             return []
         is_above = value > limits[1]
@@ -132,5 +147,5 @@ class IndexKeys:
         found: list[ScanKey] = []
         for value in values:
             if not found or value != found[-1].value:
-                found.append(ScanKey(key.column, key.strategy, value))
+                found.append(ScanKey(key.column, key.strategy, value, kind=self._kinds[at]))
         return found

@@ -6,6 +6,7 @@ planner, which matches conditions with operator class strategies, and DDL, which
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 IS_NULL, NOT_NULL = -1, -2
@@ -102,8 +103,32 @@ SPGIST = AccessMethod(
     distances=True,
 )
 
+BRIN = AccessMethod(
+    oid=3580,
+    name="brin",
+    handler=335,
+    equality=0,
+    strategies=0,
+    multi_column=True,
+    search_null=True,
+    lossy=True,
+    bitmap_only=True,
+    any_column=True,
+    class_options=True,
+)
+
+PAGES_PER_RANGE = 128
+"""Of a BRIN index, unless its storage parameter says otherwise"""
+
+
+def pages_per_range(options: Sequence[str]) -> int:
+    """What a BRIN index's storage parameters (``name=value``) say."""
+    given = dict(each.split("=", 1) for each in options)
+    return int(given.get("pages_per_range", PAGES_PER_RANGE))
+
+
 RETURNING_CLASSES = frozenset((10017, 10060, 10061, 10078, 10018, 10079, 10083, 10084, 10085, 10086))
 """Operator classes whose indexes have the values themselves, as PostgreSQL's do"""
 
-METHODS: dict[str, AccessMethod] = {method.name: method for method in (BTREE, HASH, GIN, GIST, SPGIST)}
+METHODS: dict[str, AccessMethod] = {method.name: method for method in (BTREE, HASH, GIN, GIST, SPGIST, BRIN)}
 METHODS_BY_OID: dict[int, AccessMethod] = {method.oid: method for method in METHODS.values()}

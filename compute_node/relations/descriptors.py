@@ -60,7 +60,11 @@ class IndexDesc:
     pages: int = 0
     """as of the last VACUUM or ANALYZE"""
     valid: bool = True
+    """queries may use it"""
     ready: bool = True
+    """new rows are entered"""
+    live: bool = True
+    """it has a say in which updates may stay on their page; not so of one that is about to be dropped"""
     descending: tuple[bool, ...] = ()
     nulls_first: tuple[bool, ...] = ()
     key_types: tuple[int, ...] = ()

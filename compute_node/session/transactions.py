@@ -21,7 +21,7 @@ from aurora.errors import (
 from compute_node.protocol import messages
 from compute_node.session import forwarding
 from compute_node.session.state import FAILED, IDLE, IN_BLOCK, SessionState
-from compute_node.txn.transaction import SERIALIZABLE, ReadingTxn, Txn
+from compute_node.txn.transaction import READ_COMMITTED, SERIALIZABLE, ReadingTxn, Txn
 
 if TYPE_CHECKING:
     from compute_node.session.engine import OptionValue
@@ -100,6 +100,22 @@ def commit(session: SessionState) -> None:
     if lsn:
         session.gated = True
         session.dependency.committed(lsn, before_lsn, session.sync_commit)
+
+
+def next_part(session: SessionState) -> Txn:
+    """Commit what a statement that is several transactions has done so far; its next transaction. Portals stay, its own
+    among them."""
+    if session.txn is not None:
+        before_lsn = session.dependency.gate_lsn
+        lsn = session.engine.txns.commit(session.txn)
+        session.engine.counts.commits += 1
+        session.txn = None
+        if lsn:
+            session.gated = True
+            session.dependency.committed(lsn, before_lsn, session.sync_commit)
+    session.env.transaction_timestamp = session.clock()
+    session.txn = session.engine.txns.begin(READ_COMMITTED, False, False, session)
+    return session.txn
 
 
 def fire_deferred(session: SessionState) -> None:

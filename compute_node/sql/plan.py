@@ -270,11 +270,13 @@ class ProjectSet(Plan):
 
 @dataclass(slots=True, kw_only=True)
 class NestLoop(Plan):
-    """``kind`` inner, left, semi, anti. Before each inner run ``parameters`` sets ExecParams from the outer row."""
+    """``kind`` inner, left, semi, anti. Before each inner run ``parameters`` sets ExecParams from the outer row.
+    ``inner_unique``: the planner knows that no outer row has two matches."""
 
     kind: str
     outer: Plan
     inner: Plan
+    inner_unique: bool = False
     condition: Expr | None = None
     parameters: tuple[tuple[int, Expr], ...] = ()
 
@@ -287,6 +289,7 @@ class HashJoin(Plan):
     kind: str
     outer: Plan
     inner: Plan
+    inner_unique: bool = False
     outer_keys: tuple[Expr, ...] = ()
     inner_keys: tuple[Expr, ...] = ()
     condition: Expr | None = None
@@ -301,6 +304,7 @@ class MergeJoin(Plan):
     kind: str
     outer: Plan
     inner: Plan
+    inner_unique: bool = False
     outer_keys: tuple[Expr, ...] = ()
     inner_keys: tuple[Expr, ...] = ()
     descending: tuple[bool, ...] = ()

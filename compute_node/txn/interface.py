@@ -121,6 +121,14 @@ class TxnSession(Protocol):
     def lock_timeout_ms(self) -> int:
         """0: it waits for a lock without limit."""
 
+    @property
+    def database(self) -> str:
+        """The one that it is connected to."""
+
+    @property
+    def state(self) -> str:
+        """As in pg_stat_activity: "active" while it runs a statement."""
+
     def catalog_function(self, name: str, *args: Datum) -> Datum:
         """A function that asks the catalog, by its name."""
 

@@ -239,6 +239,18 @@ class LockManager:
             self._manager.log_lock(txn, oid)
         return taken
 
+    def holders(self, txn: Txn, oid: int, mode: int) -> list[Txn]:
+        """The transactions of others that hold a relation in a mode that conflicts with ``mode``."""
+        mask = CONFLICT_MASK[mode]
+        lock = self.relations.get(oid)
+        found: dict[Txn, int] = {} if lock is None else dict(lock.holders)
+        for each in self._manager.active:
+            for locks in each.weak_locks:
+                for held, weak in locks.modes:
+                    if held == oid:
+                        found[each] = found.get(each, 0) | 1 << weak
+        return [each for each, modes in found.items() if modes & mask and each.session is not txn.session]
+
     def is_awaited(self, oid: int) -> bool:
         """Whether somebody waits for a lock on the relation."""
         lock = self.relations.get(oid)
@@ -546,16 +558,27 @@ class LockManager:
             return
         if holder is None:
             raise InvariantViolation(f"transaction {xid} is in progress, and nobody runs it")
+        try:
+            self._wait_for(txn, holder, f"transaction {xid}")
+        except DeadlockDetected as error:
+            error.where = f'while inserting index tuple in relation "{name}"'
+            raise
+
+    def wait_for_end(self, txn: Txn, other: Txn) -> None:
+        """Wait until another transaction has ended. Errors: 40P01, 55P03, 57014."""
+        while not other.ended and other in self._manager.active:
+            self._wait_for(txn, other, f"virtual transaction {other.pid}")
+
+    def _wait_for(self, txn: Txn, other: Txn, shown: str) -> None:
+        """Wait until another transaction wakes those who wait for it: at its end, or when it has undone something."""
         waiter = Waiter()
-        waiters = holder.tie().waiters
+        waiters = other.tie().waiters
         waiters.append(waiter)
         try:
-            self._wait(txn, Waiting(txn, holder, waiter, "ShareLock", f"transaction {xid}"))
-        except BaseException as error:
+            self._wait(txn, Waiting(txn, other, waiter, "ShareLock", shown))
+        except BaseException:
             if waiter in waiters:
                 waiters.remove(waiter)
-            if isinstance(error, DeadlockDetected):
-                error.where = f'while inserting index tuple in relation "{name}"'
             raise
 
     # Rows of INSERT … ON CONFLICT that exclusion constraints look at

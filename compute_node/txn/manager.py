@@ -280,6 +280,21 @@ class TransactionManager:
                 horizon = txn.oldest_lsn
         return self.holds.oldest(horizon)
 
+    def looking_back(self, txn: Txn, lsn: Lsn) -> list[Txn]:
+        """The transactions of other sessions of ``txn``'s database that look at a snapshot of ``lsn`` or before, now or
+        later: their own, their statement's, a cursor's."""
+        session = txn.session
+        if session is None:
+            return []
+        return [
+            each
+            for each in self.active
+            if each.session is not None
+            and each.session is not session
+            and each.session.database == session.database
+            and 0 < _oldest_in_use(each, each.session) <= lsn
+        ]
+
     def recent_horizon(self) -> Lsn:
         """A row horizon of a moment ago, which is never above the one of now: to look at every transaction for each
         page that is pruned would cost more than the pruning."""
@@ -509,3 +524,14 @@ class TransactionManager:
         txn.undone(index)
         self.locks.release_rows_of_level(txn, index)
         self.locks.release_tables(txn, before.table_locks, before.weak_locks)
+
+
+def _oldest_in_use(txn: Txn, session: TxnSession) -> int:
+    """The LSN of the oldest snapshot that a transaction may still read under; 0: none. One of READ COMMITTED that is
+    idle has none but its cursors'."""
+    held = [] if txn.ties is None else [hold.lsn for hold in txn.ties.holds]
+    if txn.snapshot_lsn:
+        held.append(txn.snapshot_lsn)
+    elif txn.oldest_lsn and session.state == "active":
+        held.append(txn.oldest_lsn)
+    return min(held, default=0)

@@ -1,5 +1,5 @@
-"""SIGKILL of the writer while GIN, GiST and SP-GiST indexes and an exclusion constraint grow: afterwards they agree
-with the table, and ``aurora check`` finds nothing."""
+"""SIGKILL of the writer while GIN, GiST, SP-GiST and BRIN indexes and an exclusion constraint grow: afterwards they
+agree with the table, and ``aurora check`` finds nothing."""
 
 from __future__ import annotations
 
@@ -26,9 +26,12 @@ CONDITIONS = (
     "place << '(9,0)'::point",
     "span && '[250,700)'::int4range",
     "span -|- '[90,100)'::int4range",
+    "size BETWEEN 300 AND 700",
+    "size = 777",
+    "size IS NULL",
 )
 TABLE = (
-    "CREATE TABLE t (id int PRIMARY KEY, tags int[], doc jsonb, words tsvector, place point, span int4range,"
+    "CREATE TABLE t (id int PRIMARY KEY, tags int[], doc jsonb, words tsvector, place point, span int4range, size int,"
     " EXCLUDE USING gist (span WITH &&))",
     "CREATE INDEX t_tags ON t USING gin (tags)",
     "CREATE INDEX t_doc ON t USING gin (doc jsonb_path_ops)",
@@ -36,10 +39,13 @@ TABLE = (
     "CREATE INDEX t_words_tree ON t USING gist (words)",
     "CREATE INDEX t_place ON t USING gist (place)",
     "CREATE INDEX t_place_parts ON t USING spgist (place)",
+    "CREATE INDEX t_size ON t USING brin (size) WITH (pages_per_range = 1, autosummarize = on)",
+    "CREATE INDEX t_sizes ON t USING brin (size int4_bloom_ops (n_distinct_per_range = 99)) WITH (pages_per_range = 2)",
 )
 ROW = (
     "n, ARRAY[n % 7, n % 11, NULL], jsonb_build_object('k', n % 13, 'n', n),"
-    " to_tsvector('simple', 'w' || n % 9 || ' w' || n % 17), point(n % 101, n % 89), int4range(n * 10, n * 10 + 10)"
+    " to_tsvector('simple', 'w' || n % 9 || ' w' || n % 17), point(n % 101, n % 89), int4range(n * 10, n * 10 + 10),"
+    " nullif(n, 5)"
 )
 
 
@@ -51,7 +57,10 @@ def test_tree_indexes_agree_with_the_table_after_kills(make_cluster: Callable[..
 
     def write(client: psycopg.Connection[Any], first: int) -> None:
         client.execute(f"INSERT INTO t SELECT {ROW} FROM generate_series({first}, {first + ROWS - 1}) n")
-        client.execute(f"UPDATE t SET place = point(1, 1), tags = '{{3}}' WHERE id = {first}")
+        client.execute(f"UPDATE t SET place = point(1, 1), tags = '{{3}}', size = 777 WHERE id = {first}")
+        client.execute(
+            f"SELECT brin_desummarize_range('t_sizes', {first // ROWS}), brin_summarize_new_values('t_sizes')"
+        )
 
     kill_while_writing(cluster, SEED, ROWS, write, partial(check, cluster))
 

@@ -48,7 +48,8 @@ _ERROR_FIELDS = {
 }
 _REPEATABLE = re.compile(r"\s*(SELECT|VALUES|TABLE|WITH)\b", re.IGNORECASE)
 _STATEFUL = re.compile(
-    r"nextval|setval|set_config|for update|for share|insert|update|delete|\binto\b|\blo_|loread|lowrite|cursor_to",
+    r"nextval|setval|set_config|for update|for share|insert|update|delete|\binto\b|\blo_|loread|lowrite|cursor_to"
+    r"|\bbrin_",
     re.IGNORECASE,
 )
 

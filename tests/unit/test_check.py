@@ -14,7 +14,9 @@ from test_session_protocol import connect
 
 from aurora.kernels.python.btree import META_ROOT, OFF_RIGHT
 from aurora.kernels.python.tuples import OFF_XMIN, TUPLE_HEADER_BYTES
-from aurora.page import HEADER_BYTES, OFF_FLAGS, OFF_LOWER, OFF_UPPER
+from aurora.page import HEADER_BYTES, OFF_FLAGS, OFF_KIND, OFF_LOWER, OFF_UPPER, PageKind
+from compute_node.access.brin.pages import ENTRY as SUMMARY
+from compute_node.access.brin.pages import OFF_BLOCKS
 from compute_node.access.gist.pages import ENTRY, LEAF, ROOT
 from compute_node.access.hash.pages import MAP, META
 from compute_node.catalog.view import CatalogView
@@ -37,6 +39,7 @@ insert into g select i, array[i % 10, i % 7, i], int4range(i, i + 5), point(i % 
 create index by_tags on g using gin (tags);
 create index by_span on g using gist (span);
 create index by_place on g using spgist (at);
+create index by_size on g using brin (id, span) with (pages_per_range = 2);
 """
 ALL = "select relation, place, problem from aurora_check()"
 OWN = (
@@ -214,6 +217,47 @@ def lost_place(damage: Damage) -> None:
     struct.pack_into("<H", leaf, OFF_LOWER, lower - size)
 
 
+def _summary(damage: Damage) -> tuple[memoryview, int]:
+    """The page with the summaries of the BRIN index, and where the first range's begins."""
+    page = damage.page(damage.index("by_size", "g"), 2)
+    assert page[OFF_KIND] == PageKind.BRIN and not page[OFF_FLAGS]
+    return page, HEADER_BYTES + SUMMARY.size
+
+
+def narrow_summary(damage: Damage) -> None:
+    """The first range's least value is one that comes later."""
+    page, at = _summary(damage)
+    low = at + 5  # flags, length of the column's part, length of its lower edge
+    assert int.from_bytes(page[low : low + 8], "big") == 2**63 + 1
+    page[low : low + 8] = (2**63 + 3).to_bytes(8, "big")
+
+
+def forgotten_values(damage: Damage) -> None:
+    """The first range has no values in its first column, as far as its flags tell."""
+    page, at = _summary(damage)
+    page[at] = 0
+
+
+def torn_summary(damage: Damage) -> None:
+    page, _ = _summary(damage)
+    struct.pack_into("<H", page, HEADER_BYTES, 60_000)
+
+
+def unmapped_summary(damage: Damage) -> None:
+    """The map leads to the summary of range 0 for range 1, too."""
+    meta = damage.page(damage.index("by_size", "g"), 0)
+    ranges = damage.page(damage.index("by_size", "g"), struct.unpack_from("<I", meta, OFF_BLOCKS)[0])
+    struct.pack_into("<I", ranges, HEADER_BYTES + 4, 0)
+
+
+def wrong_map(damage: Damage) -> None:
+    """The map leads to itself."""
+    meta = damage.page(damage.index("by_size", "g"), 0)
+    block = struct.unpack_from("<I", meta, OFF_BLOCKS)[0]
+    ranges = damage.page(damage.index("by_size", "g"), block)
+    struct.pack_into("<I", ranges, HEADER_BYTES, block)
+
+
 def lost_chunk(damage: Damage) -> None:
     toast = damage.relation("t").toast
     assert toast is not None
@@ -272,6 +316,11 @@ DAMAGES: list[tuple[Callable[[Damage], None], str, str]] = [
     (torn_key, "public.by_span", "a key of 26 bytes ends at 60011"),
     (short_item, "public.by_tags", "has an item that makes no sense"),
     (lost_place, "public.by_place", "has no entry for this row"),
+    (narrow_summary, "public.g", "is not held by its range's summary in by_size"),
+    (forgotten_values, "public.by_size", "a summary of 39 bytes ends at"),
+    (torn_summary, "public.by_size", "has an entry of 60000 bytes"),
+    (unmapped_summary, "public.by_size", "to which the map does not lead"),
+    (wrong_map, "public.g", "its range cannot be read"),
     (lost_chunk, "public.t", "column long cannot be read"),
     (second_key, "public.t_pkey", "has the key of the row at (0,1)"),
     (broken_check, "public.t", 'breaks the constraint "t_n_check"'),
@@ -314,8 +363,8 @@ def test_damage_is_found(plant: Callable[[Damage], None], relation: str, problem
         found = await _found(db, OWN if relation else ALL)
         assert any(problem in text and (not relation or where == relation) for where, _, text in found), found
         toast = f"pg_toast.pg_toast_{_oid(engine)}"
-        indexes = {f"public.{name}" for name in ("t_pkey", "by_h", "by_n", "by_tags", "by_span", "by_place")}
-        around = {"public.t", "public.c", *indexes, toast, f"{toast}_index"}
+        indexes = {f"public.{name}" for name in ("t_pkey", "by_h", "by_n", "by_tags", "by_span", "by_place", "by_size")}
+        around = {"public.t", "public.c", "public.g", *indexes, toast, f"{toast}_index"}
         assert not relation or {where for where, _, _ in found} <= around, found
 
     serve_engine(test)

@@ -50,6 +50,8 @@ STATEMENTS = [
     "create index on t using gin ((array[n, n % 7, n % 50]))",
     "create index on t using gist (box(point(n, n % 30), point(n % 90, n)))",
     "create index on t using spgist (k)",
+    "create index on t using brin (id, k text_bloom_ops (n_distinct_per_range = 60)) with (pages_per_range = 1)",
+    "create index on t using brin (n int4_minmax_multi_ops) with (pages_per_range = 1); reindex table t",
     "alter table t add column span int4range default null, add exclude using gist (int4range(n, n + 1) with &&)",
     "alter table t add column extra int not null default (random() * 100)::int",
     "alter table t alter column n type text using n::text || 'x'",
@@ -190,3 +192,69 @@ def test_a_crash_leaves_all_or_nothing(statement: str) -> None:
         asyncio.run(served(cut(base, records, upto), look))
     assert seen == sorted(seen), "what was durable is gone later"
     assert seen[-1]
+
+
+CONCURRENT = [
+    "create unique index concurrently made on t (n)",
+    "create index concurrently made on t using hash (k)",
+    "create index concurrently made on t using gin ((array[n, n % 7]))",
+    "create index concurrently made on t using gist (box(point(n, n % 30), point(n % 90, n)))",
+    "create index concurrently made on t using brin (n) with (pages_per_range = 1)",
+    "reindex index concurrently t_pkey",
+    "reindex table concurrently s.a",
+    "drop index concurrently old",
+]
+FLAGS = """
+select relname::text, indisvalid, indisready, indislive from pg_index join pg_class c on c.oid = indexrelid
+where c.oid >= 16384 and indrelid in ('t'::regclass, 's.a'::regclass) order by 1
+"""
+USED = "select count(*) from t where n between 100 and 199"
+
+
+@pytest.mark.parametrize("statement", CONCURRENT)
+def test_a_crash_of_one_beside_writers_leaves_an_index_that_can_be_mended(statement: str) -> None:
+    """Between its parts, and within them: the table and its other indexes are whole, what is not valid is not used,
+    takes new rows if it is ready, and goes by DROP INDEX or becomes valid by REINDEX."""
+    volume = Recording()
+    install(volume)
+
+    async def run(db: psycopg.AsyncConnection[Any]) -> tuple[Any, ...]:
+        await db.execute(SETUP)
+        await db.execute("create index old on t (n); insert into s.a select i, i from generate_series(1, 300) i")
+        await db.execute("vacuum analyze")
+        volume.advance()
+        base = copy.copy(volume)
+        base.pages, base.pg_last = copy.deepcopy(volume.pages), dict(volume.pg_last)
+        at, records = volume.vdl, len(volume.records)
+        await db.execute(statement)
+        volume.advance()
+        return base, at, volume.records[records:], await (await db.execute(FLAGS)).fetchall()
+
+    base, at, records, after = asyncio.run(served(volume, run))
+    assert all(valid and ready and live for _, valid, ready, live in after)
+    cpls = sorted(lsn for lsn in volume.cpls if lsn > at)
+    rng = random.Random(statement)
+    points = sorted({*rng.sample(cpls[:-1], min(POINTS + 2, len(cpls) - 1)), cpls[-1]})
+    states: set[tuple[Any, ...]] = set()
+
+    async def look(db: psycopg.AsyncConnection[Any]) -> None:
+        found = await (await db.execute(FLAGS)).fetchall()
+        states.add(tuple(each for each in found if not all(each[1:])))
+        assert await (await db.execute(CHECK)).fetchall() == []
+        await db.execute("update t set n = n + 1000 where n = 150; insert into t values (901, 'k', 150)")
+        await db.execute("set enable_seqscan = off")
+        assert await (await db.execute(USED)).fetchone() == (100,)
+        for number, (name, *flags) in enumerate(found):
+            if all(flags):
+                continue
+            schema = "s" if name.startswith("a_") else "public"
+            verb = "drop" if (upto + number) % 2 or name.endswith("ccnew") or not flags[2] else "reindex"
+            await db.execute(f"{verb} index {schema}.{name}")
+        assert all(all(each[1:]) for each in await (await db.execute(FLAGS)).fetchall())
+        assert await (await db.execute(USED)).fetchone() == (100,)
+        if upto == points[len(points) // 2]:
+            assert await (await db.execute("select * from aurora_check()")).fetchall() == []
+
+    for upto in points:
+        asyncio.run(served(cut(base, records, upto), look))
+    assert any(states), "no crash was between the parts"

@@ -76,7 +76,7 @@ def test_single_row_insert() -> None:
         ("select * from t where a = 1 order by b limit 1", "Limit(IndexScan[t_a_b_idx])"),
         ("select * from t order by c", "Sort(SeqScan[t])"),
         ("select a, count(*) from t group by a", "AggregatePlan(SeqScan[t])"),
-        ("select * from t where id in (select t_id from u)", "HashJoin[inner](Unique(SeqScan[u]), SeqScan[t])"),
+        ("select * from t where id in (select t_id from u)", "HashJoin[inner](SeqScan[t], Unique(SeqScan[u]))"),
         (
             "select * from t where not exists (select 1 from u where u.t_id = t.id)",
             "HashJoin[anti](SeqScan[t], SeqScan[u])",

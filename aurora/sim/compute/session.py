@@ -79,6 +79,7 @@ class SimSession:
         self.pid = number
         self.dependency = Dependency()
         self.lock_timeout_ms = 0
+        self.database, self.state = "postgres", "active"
         self.txn: Txn | None = None
         self.rng = rng
         self.greenlet: greenlet.greenlet | None = None

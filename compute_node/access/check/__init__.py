@@ -15,6 +15,7 @@ a ``Fault``; a page that makes no sense is one too, and the check goes on with t
 | ``hash`` | buckets and their overflow pages |
 | ``gin`` | a B-tree's, for each item of a value |
 | ``gist`` | keys within the keys above them |
+| ``brin`` | the map and the summaries, and that they hold the visible rows |
 | ``relation`` | all of one table together |
 """
 

@@ -88,6 +88,10 @@ class IndexCheck(ABC):
         """The entries that a row at this address has, and what no two rows of a unique index have in common (empty: it
         may share it)."""
 
+    def fault_of(self, values: Sequence[Datum], tid: int) -> str:
+        """What is wrong with how the index holds a visible row that has no entry of its own there; empty: nothing."""
+        return ""
+
     def keep(self, items: Sequence[tuple[bytes, int]]) -> None:
         """A page's entries with their row addresses."""
         self.entries.add(number_of(item) for item, _ in items)

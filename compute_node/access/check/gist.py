@@ -50,16 +50,17 @@ class GistCheck(IndexCheck):
             seen.add(block)
             try:
                 node, number, bound = self._node(block, parent)
+                keys = node.keys
             except (*NONSENSE, InvariantViolation, struct.error) as error:
                 yield f"block {block}", str(error)
                 continue
             if node.right and node.number > splits:
                 stack.append((node.right, splits, 0))
-            if bound is not None and not all(self._index.forms.holds(bound, key) for key in node.keys):
+            if bound is not None and not all(self._index.forms.holds(bound, key) for key in keys):
                 yield f"block {block}", "has keys that the key above it does not hold"
             if node.is_leaf:
                 tids = [node.tid(at) for at in range(len(node.entries))]
-                self.keep([(self._item(key, tid), tid) for key, tid in zip(node.keys, tids, strict=True)])
+                self.keep([(self._item(key, tid), tid) for key, tid in zip(keys, tids, strict=True)])
             else:
                 stack += [(node.child(at), number, block) for at in range(len(node.entries))]
 

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from aurora.datum import Datum, Row
 from aurora.errors import InvariantViolation, SqlError
+from compute_node.access.brin.index import BrinIndex
 from compute_node.access.btree.index import BTreeIndex
+from compute_node.access.check.brin import BrinCheck
 from compute_node.access.check.btree import BTreeCheck
 from compute_node.access.check.findings import (
     NONSENSE,
@@ -56,6 +58,8 @@ def check_of(index: IndexAccess, area: Area) -> IndexCheck | None:
         return GinCheck(index, area)
     if isinstance(index, GistIndex):
         return GistCheck(index, area)
+    if isinstance(index, BrinIndex):
+        return BrinCheck(index, area)
     return None
 
 
@@ -204,6 +208,8 @@ class _TableCheck:
             key = b""
             try:
                 found, key = each.check.of_row(values, tid)
+                if text := each.check.fault_of(values, tid):
+                    yield _shown(tid), f"{text} {each.index.desc.name}"
             except SqlError as error:
                 if not is_of_the_data(error):
                     raise

@@ -137,6 +137,11 @@ class GinIndex(IndexAccess):
         for start in range(0, 0 if found is None else len(found), _BATCH_TIDS):
             yield found[start : start + _BATCH_TIDS].tolist() if found is not None else []
 
+    def entered(self) -> Iterator[list[int]]:
+        """See ``IndexAccess``."""
+        for entries in self._entries(b"", None):
+            yield gathered(entries).tolist()
+
     # Serializable transactions
 
     def note_span(self, snapshot: SerialSnapshot, keys: Sequence[ScanKey]) -> None:

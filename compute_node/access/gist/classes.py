@@ -6,12 +6,16 @@ that the key stands for may meet the condition. Geometry compares with a toleran
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from math import isfinite
 from typing import Final
 from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
 
 from aurora.datum import Datum
 from aurora.errors import InvariantViolation, NotSupported
@@ -52,13 +56,15 @@ Distance = Callable[[Key], float]
 @dataclass(frozen=True, slots=True)
 class GistClass:
     """``key``: of a value; ``test``: of a condition (strategy, value); ``distance``: of an ordering operator's right
-    side, from the nearest point that a key bounds. ``exact``: of a leaf's key that is the value's own."""
+    side, from the nearest point that a key bounds. ``exact``: of a leaf's key that is the value's own. ``boxes``: the
+    keys of many values, where they are boxes: a row is x1, y1, x2, y2."""
 
     form: Form
     key: Callable[[Datum], Key]
     test: Callable[[int, Datum], Test]
     distance: Callable[[Datum], Distance] | None = None
     exact: bool = False
+    boxes: Callable[[Sequence[Datum]], NDArray[np.float64]] | None = None
 
 
 def gist_class(code: int, kind: PgType, options: tuple[str, ...]) -> GistClass:
@@ -163,8 +169,15 @@ def _boxes(exact: bool, kind: PgType, options: tuple[str, ...]) -> GistClass:
     return GistClass(BoxForm(), box_of, _box_test, _box_distance, exact)
 
 
+def _boxes_of_points(points: Sequence[Point]) -> NDArray[np.float64]:
+    places = np.fromiter(chain.from_iterable(points), np.float64, 2 * len(points)).reshape(-1, 2)
+    found = np.concatenate((places, places), axis=1)
+    found[np.isnan(places).any(axis=1)] = ANYWHERE
+    return found
+
+
 def _points(kind: PgType, options: tuple[str, ...]) -> GistClass:
-    return GistClass(BoxForm(), box_of, _point_test, _box_distance, True)
+    return GistClass(BoxForm(), box_of, _point_test, _box_distance, True, _boxes_of_points)
 
 
 # Ranges

@@ -10,12 +10,13 @@ import struct
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import chain
-from typing import Any, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aurora.datum import Datum
+from aurora.errors import InvariantViolation
 from aurora.kernels.python.btree import next_prefix
 
 Key = Any
@@ -23,7 +24,9 @@ Key = Any
 
 
 class Form(ABC):
-    """What the tree asks of keys of one kind."""
+    """What the tree asks of keys of one kind. ``width``: the bytes of each stored key, 0: they differ."""
+
+    width: ClassVar[int] = 0
 
     @abstractmethod
     def encode(self, key: Key) -> bytes:
@@ -40,6 +43,18 @@ class Form(ABC):
     def union_of_stored(self, stored: Sequence[bytes]) -> Key:
         """``union`` of keys that are stored so."""
         return self.union(list(map(self.decode, stored)))
+
+    def union_of_rows(self, stored: NDArray[np.uint8]) -> Key:
+        """``union`` of keys of ``width`` bytes that are stored so, one a row."""
+        return self.union_of_stored([row.tobytes() for row in stored])
+
+    def together(self, keys: Sequence[Key]) -> NDArray[np.float64] | None:
+        """The keys in the form that ``least`` takes; None: there is none."""
+        return None
+
+    def least(self, outers: NDArray[np.float64], inner: Key) -> int:
+        """The place of the first of the keys that grows least by ``inner``, as ``penalty`` has it."""
+        raise InvariantViolation(f"{type(self).__name__} has no keys together")
 
     @abstractmethod
     def holds(self, outer: Key, inner: Key) -> bool:
@@ -86,8 +101,16 @@ def _spread_bits(lows: NDArray[np.float64], highs: NDArray[np.float64]) -> NDArr
     return found
 
 
+def places_on_curve(boxes: NDArray[np.float64]) -> NDArray[np.uint64]:
+    """The places of boxes' centres on a Z curve (Morton 1966); a row is x1, y1, x2, y2."""
+    x1, y1, x2, y2 = boxes.T
+    return _spread_bits(x1, x2) << np.uint64(1) | _spread_bits(y1, y2)
+
+
 class BoxForm(Form):
     """Boxes in the plane."""
+
+    width = _BOX.size
 
     def encode(self, key: Box) -> bytes:
         """See ``Form``."""
@@ -104,8 +127,28 @@ class BoxForm(Form):
 
     def union_of_stored(self, stored: Sequence[bytes]) -> Box:
         """See ``Form``."""
-        boxes = np.frombuffer(b"".join(stored), dtype="<f8").reshape(-1, 4)
+        return self.union_of_rows(np.frombuffer(b"".join(stored), dtype=np.uint8).reshape(-1, self.width))
+
+    def union_of_rows(self, stored: NDArray[np.uint8]) -> Box:
+        """See ``Form``."""
+        boxes = np.ascontiguousarray(stored).view("<f8")
         return Box(*boxes[:, :2].min(axis=0).tolist(), *boxes[:, 2:].max(axis=0).tolist())
+
+    def together(self, keys: Sequence[Box]) -> NDArray[np.float64]:
+        """See ``Form``."""
+        return np.array(keys, dtype=np.float64)
+
+    def least(self, outers: NDArray[np.float64], inner: Box) -> int:
+        """See ``Form``."""
+        lows, highs = np.minimum(outers[:, :2], inner[:2]), np.maximum(outers[:, 2:], inner[2:])
+        with np.errstate(invalid="ignore", over="ignore"):
+            before, after = outers[:, 2:] - outers[:, :2], highs - lows
+            grown = after[:, 0] * after[:, 1] - before[:, 0] * before[:, 1]
+            margin = (after[:, 0] + after[:, 1] - before[:, 0] - before[:, 1]) * 1e-9
+        grown = np.where(grown > 0.0, grown, np.maximum(margin, 0.0))
+        grown[np.isnan(grown)] = np.inf
+        grown[((lows == outers[:, :2]) & (highs == outers[:, 2:])).all(axis=1)] = 0.0
+        return int(grown.argmin())
 
     def holds(self, outer: Box, inner: Box) -> bool:
         """See ``Form``."""
@@ -119,7 +162,7 @@ class BoxForm(Form):
             return 0.0
         grown = (a2 - a1) * (b2 - b1) - (x2 - x1) * (y2 - y1)
         if not grown > 0.0:
-            grown = ((a2 - a1) + (b2 - b1) - (x2 - x1) - (y2 - y1)) * 1e-9
+            grown = max(((a2 - a1) + (b2 - b1) - (x2 - x1) - (y2 - y1)) * 1e-9, 0.0)
         return grown if grown == grown else float("inf")
 
     def order(self, keys: Sequence[Box]) -> list[Datum]:
@@ -128,13 +171,11 @@ class BoxForm(Form):
         return list(xs if max(xs) - min(xs) >= max(ys) - min(ys) else ys)
 
     def curves(self, keys: Sequence[Box]) -> list[bytes]:
-        """See ``Form``: the centres' places on a Z curve (Morton 1966)."""
+        """See ``Form``: see ``places_on_curve``."""
         if not keys:
             return []
         edges = np.fromiter(chain.from_iterable(keys), dtype=np.float64, count=4 * len(keys))
-        x1, y1, x2, y2 = edges.reshape(-1, 4).T
-        places = _spread_bits(x1, x2) << np.uint64(1) | _spread_bits(y1, y2)
-        data = places.astype(">u8").tobytes()
+        data = places_on_curve(edges.reshape(-1, 4)).astype(">u8").tobytes()
         return [data[at : at + 8] for at in range(0, len(data), 8)]
 
 

@@ -100,18 +100,16 @@ class GistIndex(IndexAccess):
         """See ``IndexAccess``."""
         key = self.keys.of(values)
         if key is not None:
-            self.tree.insert(self.forms.of(key), tid)
+            self.tree.insert([(self.forms.of(key), tid)])
         return 0
 
     def add_many(self, txn: Txn, rows: Sequence[Sequence[Datum]], tids: Sequence[int], check: bool = True) -> None:
-        """See ``IndexAccess``: neighbours one after the other."""
+        """See ``IndexAccess``: neighbours one after the other, those of a leaf together."""
         of, forms = self.keys.of, self.forms
         keyed = ((of(row), tid) for row, tid in zip(rows, tids, strict=True))
         found = [(forms.of(key), tid) for key, tid in keyed if key is not None]
         curves = forms.curves([key for key, _ in found]) if len(found) > 1 else [b""]
-        for at in sorted(range(len(found)), key=curves.__getitem__):
-            self.tree.insert(*found[at])
-            HUB.pulse()
+        self.tree.insert([found[at] for at in sorted(range(len(found)), key=curves.__getitem__)])
 
     # Vacuum
 

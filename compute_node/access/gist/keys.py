@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from aurora.datum import Datum
 from aurora.errors import IndexCorrupted
 from compute_node.access.gist.classes import GistClass
@@ -83,6 +86,12 @@ class KeyForms:
 
     def union_of_stored(self, stored: Sequence[bytes], at: int) -> Keys:
         """``union`` of keys whose bytes begin at ``at``."""
+        size = at + _HEAD.size + self._forms[0].width
+        if len(self._forms) == 1 and self._forms[0].width and set(map(len, stored)) == {size}:
+            # Each has values.
+            rows = np.frombuffer(b"".join(stored), np.uint8).reshape(-1, size)
+            flags = int(np.bitwise_or.reduce(rows[:, at]))
+            return (Part(flags, self._forms[0].union_of_rows(rows[:, at + _HEAD.size :])),)
         all_flags = [0] * len(self._forms)
         values: list[list[bytes]] = [[] for _ in self._forms]
         for data in stored:
@@ -131,6 +140,25 @@ class KeyForms:
             else:
                 found.append(0.0)
         return tuple(found)
+
+    def together(self, keys: Sequence[Keys]) -> NDArray[np.float64] | None:
+        """Many keys in the form that ``least`` takes; None: there is none."""
+        if len(self._forms) > 1 or not all(each[0].flags & VALUES for each in keys):
+            return None
+        return self._forms[0].together([each[0].key for each in keys])
+
+    def least(self, outers: Sequence[Keys], together: NDArray[np.float64] | None, inner: Keys) -> int:
+        """The place of the first of the keys, at least one, that grows least by ``inner``."""
+        if together is not None and inner[0].flags == VALUES:
+            return self._forms[0].least(together, inner[0].key)
+        best, fewest = 0, None
+        for at, outer in enumerate(outers):
+            found = self.penalty(outer, inner)
+            if fewest is None or found < fewest:
+                best, fewest = at, found
+                if not any(found):
+                    break
+        return best
 
     def divided(self, keys: Sequence[Keys], sizes: Sequence[int]) -> tuple[list[int], list[int]]:
         """The keys' places in two parts of about the same size in bytes; at least two keys."""

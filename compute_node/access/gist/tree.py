@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import struct
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from aurora.errors import InvariantViolation, ProgramLimitExceeded
 from aurora.page import HEADER_BYTES, OFF_KIND, OFF_LOWER, PAGE_BYTES, PageKind
@@ -36,6 +39,7 @@ from compute_node.access.gist.pages import (
     splits_of,
 )
 from compute_node.access.page_reuse import take_block
+from compute_node.hub import HUB
 
 if TYPE_CHECKING:
     from compute_node.access.extents import RelationFile
@@ -49,7 +53,8 @@ NODES_KEPT = 64
 
 @dataclass(slots=True)
 class Node:
-    """A page of the tree with its keys. ``lsn`` tells whether it is what it was."""
+    """A page of the tree. ``lsn`` tells whether it is what it was. Its keys are decoded when they are asked for: a leaf
+    that gets an entry need not know those that it has."""
 
     block: int
     lsn: int
@@ -57,7 +62,24 @@ class Node:
     right: int
     number: int
     entries: list[bytes]
-    keys: list[Keys]
+    forms: KeyForms
+    decoded: list[Keys] | None = None
+    _together: NDArray[np.float64] | None = None
+    _is_looked_at: bool = False
+
+    @property
+    def keys(self) -> list[Keys]:
+        """Those of the entries. Errors: XX002."""
+        if self.decoded is None:
+            decode = self.forms.decode
+            self.decoded = [decode(each, ENTRY.size) for each in self.entries]
+        return self.decoded
+
+    def least(self, keys: Keys) -> int:
+        """The place of the entry, of at least one, whose key grows least by another."""
+        if not self._is_looked_at:
+            self._together, self._is_looked_at = self.forms.together(self.keys), True
+        return self.forms.least(self.keys, self._together, keys)
 
     @property
     def is_leaf(self) -> bool:
@@ -128,8 +150,7 @@ class GistTree:
         page = self._arena.page(frame)
         flags, right, number = links_of(page)
         entries = entries_of(page, self._file.relfile, block)
-        decode = self.forms.decode
-        found = Node(block, lsn, flags, right, number, entries, [decode(each, ENTRY.size) for each in entries])
+        found = Node(block, lsn, flags, right, number, entries, self.forms)
         self._nodes[block] = found
         if len(self._nodes) > NODES_KEPT:
             self._nodes.popitem(last=False)
@@ -197,42 +218,49 @@ class GistTree:
             )
         return data
 
-    def insert(self, keys: Keys, tid: int) -> None:
-        """Enter a row. Errors: 54000."""
-        new = entry(tid >> 16, tid & 0xFFFF, self.encoded(keys))
+    def insert(self, rows: Sequence[tuple[Keys, int]]) -> None:
+        """Enter rows, each with its address; neighbours that follow each other go to a leaf together. Errors: 54000."""
+        done = 0
         blocks: list[int] = []
         try:
-            while True:
+            while done < len(rows):
                 self._storage.volume.reserve(CHANGE_REDO_BYTES)
                 try:
-                    if self._is_inserted(keys, new, blocks):
-                        return
+                    done += self._inserted(rows, done, blocks)
                 except _NeedsBlock:
                     blocks.append(self._new_block())
+                if done < len(rows):
+                    HUB.pulse()
         finally:
             self._file.spare += blocks
+
+    def _entry(self, row: tuple[Keys, int]) -> bytes:
+        keys, tid = row
+        return entry(tid >> 16, tid & 0xFFFF, self.encoded(keys))
 
     def _new_block(self) -> int:
         """A block that is this change's alone: nobody else takes it before it is given back."""
         spare: list[int] = self._file.spare
         return spare.pop() if spare else take_block(self._storage, self._file, is_deleted)
 
-    def _is_inserted(self, keys: Keys, new: bytes, blocks: list[int]) -> bool:
-        """Enter a row, with the pages that this takes out of ``blocks``. False: something came in between, or had to be
-        done before, so it is to be looked at again."""
+    def _inserted(self, rows: Sequence[tuple[Keys, int]], start: int, blocks: list[int]) -> int:
+        """Enter the row at ``start``, and those behind it that belong to its leaf, with the pages that this takes out
+        of ``blocks``; how many. 0: something came in between, or had to be done before: it is to be looked at again."""
+        keys, new = rows[start][0], self._entry(rows[start])
         with self._cache.pinned(map(self._file.map.page_no, (0, *blocks))):
             waits = self._cache.waits
             path = self._descend(keys)
             leaf = self.node(path[-1][0].child(path[-1][1]) if path else ROOT)
             if self._cache.waits != waits or not leaf.is_leaf:
-                return False
+                return 0
             # Nothing waits from here on: what was read is in memory.
-            has_room = sum(map(len, leaf.entries)) + len(new) <= ROOM
-            grown = list(self._grown(path, keys)) if has_room else []
+            room = ROOM - sum(map(len, leaf.entries)) - len(new)
+            grown = list(self._grown(path, keys)) if room >= 0 else []
             full = next((at for at, each in enumerate(grown, 1) if not self._fits(*each)), 0)
-            if has_room and not full:
-                self._put(leaf, new, grown)
-                return True
+            if room >= 0 and not full:
+                fresh = [new, *self._followers(rows, start, path, room)]
+                self._put(leaf, fresh, grown)
+                return len(fresh)
             change = _Change(blocks)
             if full:
                 # An inner page without room for a greater key is split alone.
@@ -241,7 +269,22 @@ class GistTree:
             else:
                 self._divide(change, path, leaf, [*leaf.entries, new], [*leaf.keys, keys])
             self._write(change)
-            return not full
+            return 0 if full else 1
+
+    def _followers(
+        self, rows: Sequence[tuple[Keys, int]], start: int, path: list[tuple[Node, int]], room: int
+    ) -> Iterator[bytes]:
+        """Entries of the rows behind the one at ``start`` that the leaf's key, grown by that one, holds: up to the
+        first that it does not, or for which there is no room."""
+        whole = self.forms.union([path[-1][0].keys[path[-1][1]], rows[start][0]]) if path else None
+        for at in range(start + 1, len(rows)):
+            if whole is not None and not self.forms.holds(whole, rows[at][0]):
+                return
+            found = self._entry(rows[at])
+            room -= len(found)
+            if room < 0:
+                return
+            yield found
 
     @staticmethod
     def _fits(node: Node, at: int, found: bytes) -> bool:
@@ -252,15 +295,8 @@ class GistTree:
         """The inner pages on the way to the leaf whose key grows least, with the entry taken on each."""
         path: list[tuple[Node, int]] = []
         node = self.node(ROOT)
-        penalty = self.forms.penalty
         while not node.is_leaf:
-            best, least = 0, None
-            for at, key in enumerate(node.keys):
-                found = penalty(key, keys)
-                if least is None or found < least:
-                    best, least = at, found
-                    if not any(found):
-                        break
+            best = node.least(keys)
             path.append((node, best))
             node = self.node(node.child(best))
         return path
@@ -274,26 +310,29 @@ class GistTree:
                 return
             yield node, at, entry(node.child(at), 0, self.encoded(self.forms.union([held, keys])))
 
-    def _put(self, leaf: Node, new: bytes, grown: list[tuple[Node, int, bytes]]) -> None:
-        """Edit: an entry for a leaf that has room, and the keys above it that grow."""
+    def _put(self, leaf: Node, fresh: Sequence[bytes], grown: list[tuple[Node, int, bytes]]) -> None:
+        """Edit: entries for a leaf that has room, and the keys above it that grow."""
         lower = HEADER_BYTES + sum(map(len, leaf.entries))
         frame = self._frame(leaf.block)
+        content = b"".join(fresh)
         with self._mtr:
-            self._mtr.put(frame, lower, new)
-            self._mtr.put_u16(frame, OFF_LOWER, lower + len(new))
+            self._mtr.put(frame, lower, content)
+            self._mtr.put_u16(frame, OFF_LOWER, lower + len(content))
             for node, at, found in grown:
                 self._replace(node, at, found)
-        self._keep_with(leaf, len(leaf.entries), new)
+        self._keep_with(leaf, len(leaf.entries), fresh)
         for node, at, found in grown:
-            self._keep_with(node, at, found)
+            self._keep_with(node, at, (found,))
 
-    def _keep_with(self, node: Node, at: int, found: bytes) -> None:
-        """Keep a page decoded that has just got another entry in a place, or behind all."""
-        entries, keys = node.entries.copy(), node.keys.copy()
-        entries[at : at + 1] = (found,)
-        keys[at : at + 1] = (self.forms.decode(found, ENTRY.size),)
+    def _keep_with(self, node: Node, at: int, found: Sequence[bytes]) -> None:
+        """Keep a page decoded that has just got another entry in a place, or some behind all."""
+        entries, keys = node.entries.copy(), None
+        entries[at : at + 1] = found
+        if node.decoded is not None:
+            keys = node.decoded.copy()
+            keys[at : at + 1] = [self.forms.decode(each, ENTRY.size) for each in found]
         lsn = self._arena.page_lsn(self._frame(node.block))
-        self._nodes[node.block] = Node(node.block, lsn, node.flags, node.right, node.number, entries, keys)
+        self._nodes[node.block] = Node(node.block, lsn, node.flags, node.right, node.number, entries, self.forms, keys)
 
     def _replace(self, node: Node, at: int, found: bytes) -> None:
         """Part of the current MTR: another entry in an entry's place."""

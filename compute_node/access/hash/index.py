@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from aurora.datum import Datum, Row
 from aurora.errors import InvariantViolation
 from compute_node.access.hash.build import build_hash
-from compute_node.access.hash.pages import POPULATING, bucket_of, entry, hash_of, parent_of
+from compute_node.access.hash.pages import POPULATING, bucket_of, entry, hash_of, parent_of, tid_of
 from compute_node.access.hash.values import value_hash
 from compute_node.access.hash.writer import HashWriter
 from compute_node.access.index_access import IndexAccess, ScanKey
+from compute_node.hub import HUB
 from compute_node.relations.access_methods import HASH
 from compute_node.relations.descriptors import IndexDesc
 from compute_node.txn.serializable import SerialSnapshot, Span
@@ -65,6 +66,18 @@ class HashIndex(IndexAccess):
         tids = self._find(keys[0].value)
         if tids:
             yield tids
+
+    def entered(self) -> Iterator[list[int]]:
+        """See ``IndexAccess``. Buckets are split upwards only, so that nothing moves to where this has been."""
+        bucket = 0
+        while bucket <= self.writer.last_bucket:
+            block = self.writer.primary(bucket)
+            while block:
+                page = self.writer.page(block)
+                tids, block = [tid_of(item) for item in page.items()], page.following
+                HUB.pulse()
+                yield tids
+            bucket += 1
 
     def _find(self, value: Datum) -> list[int]:
         """Row addresses of the entries with the value's hash, each once."""

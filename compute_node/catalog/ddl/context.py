@@ -86,6 +86,12 @@ class DdlContext:
         self.rows: CatalogRows = self.changes.rows
         self._uses: dict[str, set[tuple[int, int, int]]] = {}
 
+    def renewed(self, txn: Txn) -> DdlContext:
+        """The same statement's tools in another transaction."""
+        found = DdlContext(self.engine, self.session, txn, self.source, self._clear_schema)
+        found.param_types, found.params = self.param_types, self.params
+        return found
+
     @property
     def view(self) -> CatalogView:
         """The catalog as this transaction sees it now."""

@@ -243,8 +243,19 @@ def extension_of(ctx: DdlContext, address: Address) -> int | None:
 
 def drop(ctx: DdlContext, targets: list[Address], *, cascade: bool, silent: bool = False) -> None:
     """Drop the objects with what depends on them; 2BP01 when that needs CASCADE and it was not said. ``silent``: no
-    notice of
-    what else went."""
+    notice of what else went."""
+    order = dropped_with(ctx, targets, cascade=cascade, silent=silent)
+    for class_oid, oid, column in reversed(order):
+        # Before a row of any of them is touched: who holds a table may wait for such a row.
+        table = ctx.view.relation(oid) if class_oid == CLASS_RELATION and not column else None
+        if table is not None and table.kind in "rpmf":
+            ctx.lock(table, ACCESS_EXCLUSIVE)
+    for address in order:
+        _remove(ctx, address)
+
+
+def dropped_with(ctx: DdlContext, targets: list[Address], *, cascade: bool, silent: bool = False) -> list[Address]:
+    """What goes when the objects are dropped, in the order in which it goes; see ``drop``."""
     order: list[Address] = []
     seen: set[Address] = set()
     named = set(targets)
@@ -312,13 +323,7 @@ def drop(ctx: DdlContext, targets: list[Address], *, cascade: bool, silent: bool
             f"drop cascades to {len(cascaded)} other objects",
             detail="\n".join(f"drop cascades to {describe(ctx, address)}" for address in cascaded),
         )
-    for class_oid, oid, column in reversed(order):
-        # Before a row of any of them is touched: who holds a table may wait for such a row.
-        table = ctx.view.relation(oid) if class_oid == CLASS_RELATION and not column else None
-        if table is not None and table.kind in "rpmf":
-            ctx.lock(table, ACCESS_EXCLUSIVE)
-    for address in order:
-        _remove(ctx, address)
+    return order
 
 
 def _operator_class_of(ctx: DdlContext, member: Address) -> Address | None:

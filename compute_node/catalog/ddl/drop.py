@@ -16,17 +16,18 @@ from aurora.errors import (
     WrongObjectType,
 )
 from compute_node.catalog.ddl.absent_objects import ABSENT, tell_absent
+from compute_node.catalog.ddl.concurrently import Parts, drop_beside_others, is_concurrent
 from compute_node.catalog.ddl.context import CLASS_NAMESPACE, CLASS_RELATION, DdlContext
 from compute_node.catalog.ddl.dependencies import Address, drop, refresh_has_index
 from compute_node.catalog.ddl.drop_objects import OBJECTS
 from compute_node.catalog.ddl.policies import drop_policies
-from compute_node.catalog.ddl.relation import class_record
+from compute_node.catalog.ddl.relation import class_record, relation
 from compute_node.catalog.ddl.rules import drop_rules
 from compute_node.catalog.inheritance import descendants_of
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID, NAMESPACE_TOAST
 from compute_node.sql.command_tags import command_tag
-from compute_node.txn.locks import ACCESS_EXCLUSIVE
+from compute_node.txn.locks import ACCESS_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
 
 _RELATIONS = {
     enums.ObjectType.OBJECT_TABLE: ("table", "r"),
@@ -86,10 +87,17 @@ def drop_statement(ctx: DdlContext, node: ast.DropStmt) -> str:
     targets = []
     tables: list[int] = []
     for names in node.objects:
-        desc = _relation(ctx, range_var_of(names), noun, kind, bool(node.missing_ok))
+        name = range_var_of(names)
+        beside = kind == "i" and is_concurrent(ctx, name, bool(node.concurrent))
+        mode = SHARE_UPDATE_EXCLUSIVE if beside else ACCESS_EXCLUSIVE
+        desc = _relation(ctx, name, noun, kind, bool(node.missing_ok), mode)
         if desc is not None:
             if node.concurrent and desc.persistence != "t" and class_record(ctx, desc.oid).relkind == "I":
                 raise NotSupported(f'cannot drop partitioned index "{desc.name}" concurrently')
+            if beside:
+                with Parts(ctx, relation(ctx, _table_of(ctx, desc.oid))) as parts:
+                    drop_beside_others(parts, [desc.oid])
+                continue
             targets.append((CLASS_RELATION, desc.oid, 0))
             if kind == "i":
                 tables.append(_table_of(ctx, desc.oid))
@@ -107,7 +115,10 @@ def _table_of(ctx: DdlContext, index: int) -> int:
     return int(record.indrelid)
 
 
-def _relation(ctx: DdlContext, name: ast.RangeVar, noun: str, kind: str, missing_ok: bool) -> RelationDesc | None:
+def _relation(
+    ctx: DdlContext, name: ast.RangeVar, noun: str, kind: str, missing_ok: bool, mode: int = ACCESS_EXCLUSIVE
+) -> RelationDesc | None:
+    """The relation that is to be dropped, locked; an index with its table."""
     if name.schemaname is not None and ctx.view.layer.namespace_oid(name.schemaname) is None:
         if not missing_ok:
             raise InvalidSchemaName(f'schema "{name.schemaname}" does not exist')
@@ -133,8 +144,8 @@ def _relation(ctx: DdlContext, name: ast.RangeVar, noun: str, kind: str, missing
         # Who reads the table may be using the index.
         table = ctx.view.relation(_table_of(ctx, desc.oid))
         if table is not None:
-            ctx.lock(table, ACCESS_EXCLUSIVE)
-    ctx.lock(desc, ACCESS_EXCLUSIVE)
+            ctx.lock(table, mode)
+    ctx.lock(desc, mode)
     if ctx.view.relation(desc.oid) is None:
         raise UndefinedTable(f'{noun} "{name.relname}" does not exist')
     if kind == "i" and class_record(ctx, desc.oid).relkind == "I":

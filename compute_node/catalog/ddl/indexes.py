@@ -38,7 +38,7 @@ from compute_node.sql.analyze.coercion import is_binary_coercible
 from compute_node.sql.analyze.naming import column_name
 from compute_node.sql.analyze.stored import analyze_stored
 from compute_node.sql.analyze.typenames import find_collation, format_type
-from compute_node.txn.locks import SHARE
+from compute_node.txn.locks import SHARE, SHARE_UPDATE_EXCLUSIVE
 from compute_node.types import oids
 from compute_node.types.collation import CODE_POINTS, INDETERMINATE
 from compute_node.types.registry import OperatorClass
@@ -81,6 +81,7 @@ class IndexOptions:
     immediate: bool = True
     exclusion: tuple[Excluded, ...] = ()
     valid: bool = True
+    ready: bool = True
     method: AccessMethod = BTREE
     storage: list[str] = field(default_factory=list)
 
@@ -160,6 +161,7 @@ def make_index(
         nulls_not_distinct=options.nulls_not_distinct,
         immediate=options.immediate,
         valid=options.valid,
+        ready=options.ready,
         method=options.method.name,
         exclusion=options.exclusion,
         codes=tuple(class_code(ctx.view.layer, key.operator_class) for key in keys),
@@ -208,8 +210,10 @@ def column_names(names: Iterable[str]) -> list[str]:
     return taken
 
 
-def copy_index(ctx: DdlContext, desc: RelationDesc, source: RelationDesc, index: IndexDesc) -> IndexDesc:
-    """An index of ``source``, with its constraint, for a table with columns of the same names. Returns it complete."""
+def _shape(
+    ctx: DdlContext, desc: RelationDesc, source: RelationDesc, index: IndexDesc
+) -> tuple[list[KeyColumn], IndexOptions]:
+    """What an index of ``source`` is made of, for a table with columns of the same names."""
     attno_of = {column.attno: desc.column(column.name) for column in source.columns if not column.dropped}
 
     def copied(attno: int) -> int:
@@ -237,8 +241,6 @@ def copy_index(ctx: DdlContext, desc: RelationDesc, source: RelationDesc, index:
                 index.class_options[place] if index.class_options else (),
             )
         )
-    label = "pkey" if index.primary else "excl" if index.exclusion else "key" if index.constraint else "idx"
-    parts = [desc.name] if index.primary else [desc.name, *names]
     found = ctx.view.relation(index.oid)
     options = IndexOptions(
         unique=index.unique,
@@ -252,6 +254,24 @@ def copy_index(ctx: DdlContext, desc: RelationDesc, source: RelationDesc, index:
         method=METHODS[index.method],
         storage=list(found.options) if found is not None else [],
     )
+    return keys, options
+
+
+def second_index(ctx: DdlContext, desc: RelationDesc, index: IndexDesc, name: str) -> IndexDesc:
+    """An index like another of the table, without its constraint, and yet to be filled."""
+    keys, options = _shape(ctx, desc, desc, index)
+    options.primary, options.immediate, options.valid, options.ready = False, True, False, False
+    return make_index(ctx, desc, name, keys, options)
+
+
+def copy_index(ctx: DdlContext, desc: RelationDesc, source: RelationDesc, index: IndexDesc) -> IndexDesc:
+    """An index of ``source``, with its constraint, for a table with columns of the same names. Returns it complete."""
+    keys, options = _shape(ctx, desc, source, index)
+    label = "pkey" if index.primary else "excl" if index.exclusion else "key" if index.constraint else "idx"
+    parts = [desc.name]
+    if not index.primary:
+        # Of INCLUDE columns, too.
+        parts += [record.attname for record in _attributes(ctx, index.oid)]
     made = make_index(ctx, desc, ctx.free_name(desc.namespace, parts, label), keys, options)
     if index.constraint:
         columns = tuple(key.attno for key in keys)
@@ -298,11 +318,13 @@ def _refuse_other_kinds(ctx: DdlContext, name: ast.RangeVar) -> None:
 
 
 def create_index_statement(ctx: DdlContext, node: ast.IndexStmt) -> str:
-    """CREATE [UNIQUE] INDEX; CONCURRENTLY builds it like any other, which locks the table's writers out meanwhile."""
+    """CREATE [UNIQUE] INDEX; CONCURRENTLY lets the table's writers go on meanwhile, see ``concurrently``."""
     _refuse_other_kinds(ctx, node.relation)
+    from compute_node.catalog.ddl.concurrently import Parts, build_beside_writers, is_concurrent, set_flags
     from compute_node.catalog.ddl.partitions.indexes import below, check_unique, refuse_foreign, spread
 
-    desc = ctx.table(node.relation, SHARE, "rmp")
+    concurrent = is_concurrent(ctx, node.relation, bool(node.concurrent))
+    desc = ctx.table(node.relation, SHARE_UPDATE_EXCLUSIVE if concurrent else SHARE, "rmp")
     recurse = desc.is_partitioned and bool(node.relation.inh)
     if desc.is_partitioned and node.concurrent:
         raise NotSupported(f'cannot create index on partitioned table "{desc.name}" concurrently')
@@ -333,12 +355,17 @@ def create_index_statement(ctx: DdlContext, node: ast.IndexStmt) -> str:
         included=included,
         nulls_not_distinct=bool(node.nulls_not_distinct),
         method=method,
-        valid=recurse or not (desc.is_partitioned and desc.children),
+        valid=not concurrent and (recurse or not (desc.is_partitioned and desc.children)),
+        ready=not concurrent,
         storage=storage,
     )
     if predicate is not None:
         options.predicate, options.predicate_uses = predicate.text, predicate.uses
     made = make_index(ctx, desc, name, keys, options)
+    if concurrent:
+        with Parts(ctx, desc) as parts:
+            build_beside_writers(parts, [made.oid])
+            set_flags(parts.ctx, desc.oid, made.oid, indisvalid=True)
     if recurse:
         spread(ctx, desc, made)
     return "CREATE INDEX"

@@ -180,7 +180,8 @@ def vacuum_table(ctx: DdlContext, desc: RelationDesc, truncate: bool = True, toa
         if each is desc.toast:
             ctx.lock(each, SHARE_UPDATE_EXCLUSIVE)
         table = ctx.storage.table(each)
-        stats = ctx.storage.vacuum(table)
+        with ctx.maintaining(desc):
+            stats = ctx.storage.vacuum(table)
         table.counts.was_vacuumed(stats.rows, table.file.dead_rows, False, ctx.session.clock())
         if truncate:
             truncate_tail(ctx.txn, table)

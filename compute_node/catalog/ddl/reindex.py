@@ -1,7 +1,8 @@
 """REINDEX: an index gets new storage, filled anew from its table.
 
-CONCURRENTLY does the same, and locks the table's writers out meanwhile. System catalogs are left out: their storage has
-a fixed place. Source: PostgreSQL manual, REINDEX.
+CONCURRENTLY fills the new storage beside the table's writers, as a second index's (``concurrently``), and then
+exchanges the two; the index of a TOAST table alone is written anew under its table's lock. System catalogs are left
+out: their storage has a fixed place. Source: PostgreSQL manual, REINDEX.
 """
 
 from __future__ import annotations
@@ -20,15 +21,23 @@ from aurora.errors import (
     UndefinedTable,
     WrongObjectType,
 )
+from compute_node.catalog.ddl.concurrently import (
+    Parts,
+    build_beside_writers,
+    drop_beside_others,
+    is_concurrent,
+    set_flags,
+)
 from compute_node.catalog.ddl.context import DdlContext
+from compute_node.catalog.ddl.indexes import second_index
 from compute_node.catalog.ddl.partitions.indexes import below
 from compute_node.catalog.ddl.relation import class_record, relation
 from compute_node.catalog.inheritance import descendants_of
 from compute_node.catalog.reloptions import option_text
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.relations.schema import CATALOGS_BY_OID, FIRST_NORMAL_OID, NAMESPACE_CATALOG
-from compute_node.session.transactions import forbid_in_block
-from compute_node.txn.locks import ACCESS_EXCLUSIVE, SHARE
+from compute_node.session.transactions import forbid_in_block, next_part
+from compute_node.txn.locks import ACCESS_EXCLUSIVE, SHARE, SHARE_UPDATE_EXCLUSIVE
 
 _T = enums.ReindexObjectType
 _BOOLEANS = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
@@ -38,23 +47,30 @@ def reindex_statement(ctx: DdlContext, node: ast.ReindexStmt) -> str:
     """REINDEX [(options)] INDEX | TABLE | SCHEMA | DATABASE | SYSTEM [CONCURRENTLY] name."""
     options = _options(ctx, node)
     concurrently, verbose = options.get("concurrently", False), options.get("verbose", False)
+    if node.relation is not None:
+        concurrently = is_concurrent(ctx, node.relation, concurrently)
     named = None if node.relation is None else ctx.find(node.relation)
     if named is not None and named.kind == {_T.REINDEX_OBJECT_INDEX: "I", _T.REINDEX_OBJECT_TABLE: "p"}.get(node.kind):
         _reindex_partitions(ctx, named, concurrently, verbose)
     elif node.kind == _T.REINDEX_OBJECT_INDEX:
         table, index = _find_index(ctx, node, concurrently)
-        _rebuild(ctx, table, [index], verbose)
+        if concurrently:
+            if index.exclusion:
+                raise NotSupported("concurrent index creation for exclusion constraints is not supported")
+            _rebuild_beside_writers(ctx, table, [index], verbose)
+        else:
+            _rebuild(ctx, table, [index], verbose)
     elif node.kind == _T.REINDEX_OBJECT_TABLE:
         _reindex_table(ctx, _find_table(ctx, node, concurrently), concurrently, verbose)
     else:
         for desc in _tables(ctx, node, concurrently):
-            ctx.lock(desc, ACCESS_EXCLUSIVE)
+            beside = concurrently and desc.persistence != "t"
+            if concurrently:
+                ctx = _in_next_part(ctx)
+            ctx.lock(desc, SHARE_UPDATE_EXCLUSIVE if beside else ACCESS_EXCLUSIVE)
             now = ctx.view.relation(desc.oid)
             if now is not None and (now.indexes or now.toast is not None):
-                _rebuild(ctx, now, list(now.indexes), verbose)
-                if now.toast is not None:
-                    _rebuild(ctx, now.toast, list(now.toast.indexes), verbose)
-                    ctx.changes.touch(now.oid)
+                ctx = _rebuild_table(ctx, now, beside, verbose)
     return "REINDEX"
 
 
@@ -106,8 +122,9 @@ def _find_index(ctx: DdlContext, node: ast.ReindexStmt, concurrently: bool) -> t
     table = None if record is None else ctx.view.relation(record.indrelid)
     if table is None:
         raise UndefinedTable(f'relation "{node.relation.relname}" does not exist')
-    ctx.lock(table, ACCESS_EXCLUSIVE)
-    ctx.lock(desc, ACCESS_EXCLUSIVE)
+    mode = SHARE_UPDATE_EXCLUSIVE if concurrently else ACCESS_EXCLUSIVE
+    ctx.lock(table, mode)
+    ctx.lock(desc, mode)
     table = ctx.view.relation(table.oid)
     for index in table.indexes if table is not None else ():
         if index.oid == desc.oid and table is not None:
@@ -122,17 +139,94 @@ def _find_table(ctx: DdlContext, node: ast.ReindexStmt, concurrently: bool) -> R
     if desc.kind not in "rm":
         raise WrongObjectType(f'"{desc.name}" is not a table or materialized view')
     _refuse_catalogs(ctx, desc, concurrently)
-    return ctx.table(node.relation, ACCESS_EXCLUSIVE, "rm")
+    return ctx.table(node.relation, SHARE_UPDATE_EXCLUSIVE if concurrently else ACCESS_EXCLUSIVE, "rm")
 
 
 def _reindex_table(ctx: DdlContext, desc: RelationDesc, concurrently: bool, verbose: bool) -> None:
-    if not desc.indexes:
+    indexes = _rebuildable(ctx, desc, list(desc.indexes)) if concurrently else list(desc.indexes)
+    if not indexes and not (concurrently and desc.toast is not None):
         how = "that can be reindexed concurrently" if concurrently else "to reindex"
         ctx.notice(f'table "{desc.name}" has no indexes {how}')
-    _rebuild(ctx, desc, list(desc.indexes), verbose)
+    _rebuild_table(ctx, desc, concurrently, verbose, indexes)
+
+
+def _rebuildable(ctx: DdlContext, desc: RelationDesc, indexes: list[IndexDesc]) -> list[IndexDesc]:
+    """The indexes of a table that REINDEX TABLE CONCURRENTLY takes; of others it tells."""
+    found: list[IndexDesc] = []
+    for index in indexes:
+        shown = f'index "{desc.schema}.{index.name}" concurrently, skipping'
+        if not index.valid:
+            ctx.notice(f"cannot reindex invalid {shown}", severity="WARNING", sqlstate="0A000")
+        elif index.exclusion:
+            ctx.notice(f"cannot reindex exclusion constraint {shown}", severity="WARNING", sqlstate="0A000")
+        else:
+            found.append(index)
+    return found
+
+
+def _rebuild_table(
+    ctx: DdlContext, desc: RelationDesc, concurrently: bool, verbose: bool, indexes: list[IndexDesc] | None = None
+) -> DdlContext:
+    """The indexes of a locked table (those of ``indexes``), and its TOAST table's; the context to go on with."""
+    if indexes is None:
+        indexes = _rebuildable(ctx, desc, list(desc.indexes)) if concurrently else list(desc.indexes)
+    if not concurrently:
+        _rebuild(ctx, desc, indexes, verbose)
+    elif indexes:
+        ctx = _rebuild_beside_writers(ctx, desc, indexes, verbose)
     if desc.toast is not None:
-        _rebuild(ctx, desc.toast, list(desc.toast.indexes), verbose)
-        ctx.changes.touch(desc.oid)
+        if concurrently:
+            ctx = _in_next_part(ctx)
+            ctx.lock(desc, ACCESS_EXCLUSIVE)
+            now = ctx.view.relation(desc.oid)
+            if now is None or now.toast is None:
+                return ctx
+            desc = now
+        toast = desc.toast
+        if toast is not None:
+            _rebuild(ctx, toast, list(toast.indexes), verbose)
+            ctx.changes.touch(desc.oid)
+    return ctx
+
+
+def _in_next_part(ctx: DdlContext) -> DdlContext:
+    """What has been done is there, and no lock of it is held while the next is waited for."""
+    return ctx.renewed(next_part(ctx.session))
+
+
+def _rebuild_beside_writers(
+    ctx: DdlContext, table: RelationDesc, indexes: list[IndexDesc], verbose: bool
+) -> DdlContext:
+    """Fill second indexes beside the table's writers, exchange their storage with the first ones', drop them. The
+    context to go on with."""
+    made = [
+        (index.oid, second_index(ctx, table, index, ctx.free_name(table.namespace, [index.name], "ccnew")).oid)
+        for index in indexes
+    ]
+    second = [oid for _, oid in made]
+    with Parts(ctx, table) as parts:
+        build_beside_writers(parts, second)
+        for oid, other in made:
+            _exchange(parts.ctx, table, oid, other)
+        parts.commit()
+        drop_beside_others(parts, second)
+        if verbose:
+            for index in indexes:
+                parts.ctx.notice(f'index "{table.schema}.{index.name}" was reindexed', severity="INFO")
+        return parts.ctx
+
+
+def _exchange(ctx: DdlContext, table: RelationDesc, oid: int, other: int) -> None:
+    """The index gets the storage of the one that was built for it, and the other one what is to go."""
+    mine, theirs = class_record(ctx, oid), class_record(ctx, other)
+    before = ctx.rows.one("pg_index", indexrelid=oid)
+    if before is None:
+        raise InvariantViolation(f"pg_index has no row {oid}")
+    name = ctx.free_name(table.namespace, [mine.relname], "ccold")
+    ctx.rows.update("pg_class", mine, relfilenode=theirs.relfilenode)
+    ctx.rows.update("pg_class", theirs, relfilenode=mine.relfilenode, relname=name)
+    set_flags(ctx, table.oid, other, indisready=before.indisready)
+    set_flags(ctx, table.oid, oid, indisvalid=True, indisready=True, indislive=True)
 
 
 def _reindex_partitions(ctx: DdlContext, desc: RelationDesc, concurrently: bool, verbose: bool) -> None:
@@ -146,19 +240,25 @@ def _reindex_partitions(ctx: DdlContext, desc: RelationDesc, concurrently: bool,
         raise
     record = None if desc.is_partitioned else ctx.rows.one("pg_index", indexrelid=desc.oid)
     root = desc if record is None else relation(ctx, record.indrelid)
-    ctx.lock(root, SHARE)
+    ctx.lock(root, SHARE_UPDATE_EXCLUSIVE if concurrently else SHARE)
     parts = None if desc.is_partitioned else set(descendants_of(ctx.rows, desc.oid))
     for table in below(ctx, relation(ctx, root.oid)):
         if table.is_partitioned:
             continue
-        ctx.lock(table, ACCESS_EXCLUSIVE)
+        if concurrently:
+            ctx = _in_next_part(ctx)
+        ctx.lock(table, SHARE_UPDATE_EXCLUSIVE if concurrently else ACCESS_EXCLUSIVE)
         now = ctx.view.relation(table.oid)
         if now is None:
             continue
-        _rebuild(ctx, now, [index for index in now.indexes if parts is None or index.oid in parts], verbose)
-        if parts is None and now.toast is not None:
-            _rebuild(ctx, now.toast, list(now.toast.indexes), verbose)
-            ctx.changes.touch(now.oid)
+        if parts is None:
+            ctx = _rebuild_table(ctx, now, concurrently, verbose)
+            continue
+        own = [index for index in now.indexes if index.oid in parts]
+        if not concurrently:
+            _rebuild(ctx, now, own, verbose)
+        elif own := _rebuildable(ctx, now, own):
+            ctx = _rebuild_beside_writers(ctx, now, own, verbose)
 
 
 def _tables(ctx: DdlContext, node: ast.ReindexStmt, concurrently: bool) -> list[RelationDesc]:
@@ -176,7 +276,12 @@ def _tables(ctx: DdlContext, node: ast.ReindexStmt, concurrently: bool) -> list[
     elif not ctx.owns(ctx.rights.graph.database_owner):
         raise InsufficientPrivilege(f"must be owner of database {ctx.session.database}")
     elif node.kind == _T.REINDEX_OBJECT_SYSTEM:
+        if concurrently:
+            raise NotSupported("cannot reindex system catalogs concurrently")
         raise NotSupported("reindexing system catalogs is not supported")
+    elif concurrently:
+        skipped = "cannot reindex system catalogs concurrently, skipping all"
+        ctx.notice(skipped, severity="WARNING", sqlstate="0A000")
     found = []
     for record in ctx.rows.find("pg_class"):
         if record.relkind not in "rm" or record.oid < FIRST_NORMAL_OID:
@@ -195,6 +300,8 @@ def _rebuild(ctx: DdlContext, table: RelationDesc, indexes: list[IndexDesc], ver
         ctx.drop_storage(record.relfilenode)
         ctx.rows.update("pg_class", record, relfilenode=relfile)
         ctx.changes.touch(index.oid, table.oid)
+        if not (index.valid and index.ready and index.live):
+            set_flags(ctx, table.oid, index.oid, indisvalid=True, indisready=True, indislive=True)
     fresh = relation(ctx, table.oid)
     wanted = {index.oid for index in indexes}
     for index in fresh.indexes:

@@ -185,7 +185,8 @@ def create_index(
     column_types: list[int],
     options: list[str],
 ) -> IndexDesc:
-    """Make and fill an index. ``index`` comes without OID and relfile; 42P07, 23505. Returns it complete."""
+    """Make an index, and fill it if it is ``ready``. ``index`` comes without OID and relfile; 42P07, 23505. Returns it
+    complete."""
     if ctx.view.layer.relation_oid(table.namespace, index.name) is not None:
         raise DuplicateTable(f'relation "{index.name}" already exists')
     oid = ctx.next_oid()
@@ -233,7 +234,7 @@ def create_index(
     if not record.relhasindex:
         ctx.rows.update("pg_class", record, relhasindex=True)
     ctx.changes.touch(table.oid, oid)
-    if not table.is_partitioned:
+    if not table.is_partitioned and made.ready:
         ctx.build_index(relation(ctx, table.oid), made)
     return made
 

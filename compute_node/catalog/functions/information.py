@@ -19,7 +19,6 @@ from aurora.errors import (
     UndefinedFunction,
     UndefinedTable,
     Warning_,
-    WrongObjectType,
 )
 from compute_node.catalog.facts import answer_rows
 from compute_node.catalog.functions.call import Call
@@ -263,21 +262,6 @@ def multixact_members(call: Call, multixact: int) -> Iterator[Row]:
     raise InternalError(f"MultiXactId {multixact} has not been created yet -- apparent wraparound")
 
 
-# index methods that are not here
-
-
-def _of_index(method: str) -> Callable[..., Datum]:
-    def refuse(call: Call, oid: int, *_: Datum) -> Datum:
-        desc = call.view.relation(oid)
-        if desc is None:
-            raise InternalError(f"could not open relation with OID {oid}")
-        if desc.kind != "i":
-            raise WrongObjectType(f'"{desc.name}" is not an index')
-        raise WrongObjectType(f'"{desc.name}" is not a {method} index')
-
-    return refuse
-
-
 def vector_types(call: Call, types: list[int]) -> str:
     """oidvectortypes: their names, with commas."""
     return ", ".join([call.type_name(oid) for oid in types])
@@ -303,9 +287,6 @@ FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "pg_rotate_logfile_old": rotate_logfile,
     "pg_current_logfile": current_logfile,
     "pg_log_backend_memory_contexts": log_memory,
-    "brin_summarize_new_values": _of_index("BRIN"),
-    "brin_summarize_range": _of_index("BRIN"),
-    "brin_desummarize_range": _of_index("BRIN"),
     "pg_get_statisticsobjdef_expressions": statistics_expressions,
     "pg_get_multixact_members": multixact_members,
     "pg_xact_commit_timestamp": _no_commit_times,

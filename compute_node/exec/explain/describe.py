@@ -179,6 +179,14 @@ class Describer:
         self._qualify = kept
         return found
 
+    def _handed_on(self, plan: pl.Plan) -> list[str]:
+        """A node's columns as the one above has them that changes nothing of them."""
+        shown = self._outputs(plan)
+        if len(shown) != len(plan.output):
+            return shown  # whole rows of a table
+        pairs = zip(shown, plan.output, strict=True)
+        return [f"({text})" if self._is_computed(plan, node) else text for text, node in pairs]
+
     @staticmethod
     def _is_physical(plan: pl.SeqScan | pl.IndexScan | pl.BitmapHeapScan | pl.TidScan) -> bool:
         """Whether PostgreSQL's scan would hand rows on as they are stored, where nobody minds how wide they are."""
@@ -296,6 +304,8 @@ class Describer:
         self._mark_inputs(plan)
         shown = self._title(plan)
         names = self._input_names(plan)
+        if isinstance(plan, _JOINED):
+            shown.properties.insert(0, ("Inner Unique", plan.inner_unique))
         if self._verbose and plan.output and self._outputs(plan):
             shown.properties.insert(0, ("Output", self._outputs(plan)))
         if isinstance(plan, _NAMED_LEAVES):
@@ -554,8 +564,8 @@ class Describer:
             shown.children.append(self._node(plan.inner))
         else:
             hashed = Shown(plan.inner, "Hash", "Hash", children=[self._node(plan.inner)])
-            if self._verbose and (output := self._outputs(plan.inner)):
-                hashed.properties.append(("Output", output))
+            if self._verbose and self._outputs(plan.inner):
+                hashed.properties.append(("Output", self._handed_on(plan.inner)))
             shown.children.append(hashed)
         return shown
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from compute_node.exec.nodes.base import Batch, Node, Ran
-from compute_node.sql.plan import Plan
+from compute_node.sql.plan import BitmapAnd, BitmapIndexScan, BitmapOr, Plan
 
 if TYPE_CHECKING:
     from compute_node.exec.compile.rows import BatchFunction
@@ -64,19 +64,39 @@ Measurements = dict[int, Measured]
 """id of the plan node → what was measured"""
 
 
+ROWS_OF_A_PAGE = 10
+"""PostgreSQL counts a page of a bitmap as so many rows."""
+
+
+def _addresses(batch: Any) -> int:
+    """How many rows a bitmap's addresses are; slot 0 stands for a page. A bitmap's batches are of
+    addresses, not of rows."""
+    return len(batch) + (ROWS_OF_A_PAGE - 1) * sum(1 for tid in batch if not tid & 0xFFFF)
+
+
+def _none(batch: Batch) -> int:
+    """Bitmaps that are put together count for nothing."""
+    return 0
+
+
 class MeasuredNode(Node):
     """Passes everything through. Made for one run, so it may keep the numbers itself."""
 
-    __slots__ = ("_measured", "_node")
+    __slots__ = ("_measured", "_node", "_rows_of")
 
     def __init__(self, plan: Plan, node: Node, measurements: Measurements) -> None:
         self._node = node
         self._measured = measurements.setdefault(id(plan), Measured())
         self.nullable = node.nullable
+        self._rows_of: Callable[[Batch], int] = len
+        if isinstance(plan, BitmapIndexScan):
+            self._rows_of = _addresses
+        elif isinstance(plan, (BitmapAnd, BitmapOr)):
+            self._rows_of = _none
 
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """The node's batches; the time spent above this node is not counted."""
-        return self._counted(ctx, self._node.batches(ctx), len)
+        return self._counted(ctx, self._node.batches(ctx), self._rows_of)
 
     @property
     def column_kinds(self) -> str | None:

@@ -15,7 +15,7 @@ from compute_node.exec.explain.instrument import MeasuredNode, Measurements, Rem
 from compute_node.exec.explain.options import Settings, settings_of
 from compute_node.exec.several import SeveralQueries
 from compute_node.sql.catalog_view import CatalogView
-from compute_node.sql.plan import PlannedStmt
+from compute_node.sql.plan import BitmapHeapScan, PlannedStmt
 from compute_node.types.registry import TypeEnv
 
 if TYPE_CHECKING:
@@ -159,6 +159,7 @@ _STRATEGIES: Final = {
     "HashAggregate": "Hashed",
     "MixedAggregate": "Mixed",
 }
+_REMOVING: Final = {"Filter": "Rows Removed by Filter", "Recheck Cond": "Rows Removed by Index Recheck"}
 _FIRST_FACTS: Final = ("Operation",)
 _CHILDREN: Final = {
     "Append": "Member",
@@ -176,16 +177,24 @@ class _Writer:
         self._removed = removed
 
     def _properties(self, shown: Shown) -> Iterator[tuple[str, object]]:
-        """The node's properties, and how many rows its filter has removed in a run."""
+        """The node's properties, and how many rows its filter has removed in a run, and how many were found by an index
+        and did not meet its condition. What is not so is not told as text, and what is so only if asked (VERBOSE)."""
+        as_text, verbose = self._settings["form"] == "text", self._settings["verbose"]
+        plan = shown.plan
+        rechecked = self._removed.get(id(plan.child), 0) if isinstance(plan, BitmapHeapScan) else 0
         for name, value in shown.properties:
-            yield name, value
-            if name == "Filter" and self._measurements is not None:
-                plan = shown.plan
-                measured = self._measurements.get(id(plan))
-                loops = measured.loops if measured is not None else 0
-                removed = self._removed.get(id(plan), 0)
-                if removed or self._settings["form"] != "text":
-                    yield "Rows Removed by Filter", round(removed / loops) if loops else 0
+            if not (as_text and isinstance(value, bool)):
+                yield name, value
+            elif value and verbose:
+                yield name, "true"
+            if self._measurements is None or name not in _REMOVING:
+                continue
+            measured = self._measurements.get(id(plan))
+            loops = measured.loops if measured is not None else 0
+            # What was checked again is counted among all that the node has left out.
+            removed = rechecked if name == "Recheck Cond" else self._removed.get(id(plan), 0) - rechecked
+            if removed or not as_text:
+                yield _REMOVING[name], round(removed / loops) if loops else 0
 
     def text(self, tree: Shown) -> list[str]:
         lines: list[str] = []
@@ -298,6 +307,10 @@ def _memory(shown: Shown, facts: dict[str, Fact]) -> list[str]:
         method = "Sort Methods" if "," in str(facts["Sort Methods"]) else "Sort Method"
         memory = f"Average Memory: {facts['Average Memory']}kB  Peak Memory: {facts['Peak Memory']}kB"
         return [f"Full-sort Groups: {facts['Full-sort Groups']}  {method}: {facts['Sort Methods']}  {memory}"]
+    if "Exact Heap Blocks" in facts:
+        kinds = {"exact": facts["Exact Heap Blocks"], "lossy": facts["Lossy Heap Blocks"]}
+        blocks = " ".join([f"{name}={count}" for name, count in kinds.items() if count])
+        return [f"Heap Blocks: {blocks}"] if blocks else []
     if "Heap Fetches" in facts:
         return [f"Heap Fetches: {facts['Heap Fetches']}"]
     if "Cache Misses" in facts:

@@ -1,7 +1,8 @@
 """Bitmap scans: row addresses from one or several indexes, then the rows in the order of their pages.
 
 ``BitmapIndexScan``, ``BitmapAnd`` and ``BitmapOr`` hand on batches of row addresses, not rows; ``BitmapHeapScan``
-gathers them, sorts them and fetches. Where an index promises less than its condition, the condition is tested again.
+gathers them, sorts them and fetches. Slot 0 stands for all rows of a page (``compute_node/access/lossy_pages.py``).
+Where an index promises less than its condition, the condition is tested again.
 """
 
 from __future__ import annotations
@@ -13,15 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aurora.datum import Datum
+from compute_node.access.lossy_pages import intersected, parts_of
+from compute_node.exec.compile.rows import BatchFunction, batch_function
 from compute_node.exec.index_keys import IndexKeys, scan_condition
-from compute_node.exec.nodes.base import Batch, Node, executes
+from compute_node.exec.nodes.base import Batch, Node, executes, scan_nullable
 from compute_node.exec.nodes.table_scan import TableScanNode
+from compute_node.exec.stored_values import scan_columns
 from compute_node.exec.vectors.scan import ROWS_MIN
+from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
 from compute_node.txn.serializable import SerialSnapshot
+from compute_node.types import oids
 
 if TYPE_CHECKING:
-    from compute_node.access.table import ColumnRows
+    from compute_node.access.table import ColumnRows, Table
     from compute_node.exec.builder import Builder
     from compute_node.exec.context import ExecContext
     from compute_node.work.account import Area
@@ -84,7 +90,7 @@ class BitmapAndNode(_CombiningNode):
         area = ctx.area()
         for child in self._children:
             tids = gathered(child, ctx, area)
-            common = tids if common is None else np.intersect1d(common, tids, assume_unique=True)
+            common = tids if common is None else intersected(common, tids)
             if not len(common):
                 return
         if common is not None:
@@ -104,27 +110,70 @@ def gathered(node: Node, ctx: ExecContext, area: Area) -> NDArray[np.int64]:
 class BitmapHeapScanNode(TableScanNode):
     """The visible rows of a bitmap, in the order of the table's pages."""
 
-    __slots__ = ("_bitmap",)
+    __slots__ = ("_bitmap", "_left_out", "_recheck")
 
     def __init__(self, plan: pl.BitmapHeapScan, builder: Builder) -> None:
-        super().__init__(plan, builder, scan_condition(plan), plan.rows >= ROWS_MIN)
+        self._left_out = None if plan.recheck is None else builder.column_filtering(plan.child)
+        # EXPLAIN ANALYZE tells of the rows that are checked again and left out: they are looked at first, by rows.
+        super().__init__(plan, builder, scan_condition(plan), plan.rows >= ROWS_MIN and self._left_out is None)
+        self._recheck: BatchFunction | None = None
+        if self._left_out is not None:
+            read = scan_columns(builder, plan.relation, plan.columns, plan.output, scan_condition(plan))
+            source = scan_nullable(plan.relation, plan.columns, plan.want_tid)
+            same = [ex.Column(type=oids.UNKNOWN, index=at) for at in range(len(source))]
+            self._recheck = batch_function(builder, same, plan.recheck, len(source), source, read.stored)
         self._bitmap = builder.node(plan.child)
 
+    def _parts(self, ctx: ExecContext) -> Iterator[tuple[bool, NDArray[np.int64]]]:
+        """The bitmap, as ``parts_of``; EXPLAIN is told of the blocks."""
+        told = ctx.told(self)
+        if not told:
+            ctx.tell(self, Exact_Heap_Blocks=0, Lossy_Heap_Blocks=0)
+            told = ctx.told(self)
+        for lossy, tids in parts_of(gathered(self._bitmap, ctx, ctx.area())):
+            kind = "Lossy Heap Blocks" if lossy else "Exact Heap Blocks"
+            blocks = tids >> 16
+            told[kind] = int(told[kind]) + 1 + int(np.count_nonzero(blocks[1:] != blocks[:-1]))
+            yield lossy, tids
+
     def _source(self, ctx: ExecContext) -> Iterator[Batch]:
+        recheck, left_out = self._recheck, self._left_out
+        for batch in self._rows(ctx):
+            if recheck is not None and left_out is not None:
+                rows = recheck(ctx, batch)
+                left_out(len(batch) - len(rows))
+                yield rows
+            else:
+                yield batch
+
+    def _rows(self, ctx: ExecContext) -> Iterator[Batch]:
         table = ctx.storage.table(self._relation)
-        for part in self._tids(ctx):
-            for batch in table.fetch_chains(ctx.snapshot, part, self._columns, self._want_tid):
+        for lossy, tids in self._parts(ctx):
+            if lossy:
+                found = table.scan_pages(ctx.snapshot, (tids >> 16).tolist(), self._columns, self._want_tid)
+            else:
+                found = self._fetched(ctx, table, tids)
+            for batch in found:
                 table.counts.fetched += len(batch)
                 yield batch
 
-    def _tids(self, ctx: ExecContext) -> Iterator[list[int]]:
-        area = ctx.area()
-        tids = gathered(self._bitmap, ctx, area)
-        for start in range(0, len(tids), FETCH_TIDS):
-            yield tids[start : start + FETCH_TIDS].tolist()
+    def _fetched(self, ctx: ExecContext, table: Table, tids: NDArray[np.int64]) -> Iterator[Batch]:
+        for part in _some(tids):
+            yield from table.fetch_chains(ctx.snapshot, part, self._columns, self._want_tid)
 
     def _column_source(self, ctx: ExecContext, attnos: tuple[int, ...], kinds: str) -> Iterator[ColumnRows]:
         table = ctx.storage.table(self._relation)
-        for found in table.fetch_columns(ctx.snapshot, self._tids(ctx), attnos, kinds):
-            table.counts.fetched += found[0]
-            yield found
+        for lossy, tids in self._parts(ctx):
+            if lossy:
+                found = table.page_columns(ctx.snapshot, (tids >> 16).tolist(), attnos, kinds)
+            else:
+                found = table.fetch_columns(ctx.snapshot, _some(tids), attnos, kinds)
+            for each in found:
+                table.counts.fetched += each[0]
+                yield each
+
+
+def _some(tids: NDArray[np.int64]) -> Iterator[list[int]]:
+    """Row addresses, a few at a time."""
+    for start in range(0, len(tids), FETCH_TIDS):
+        yield tids[start : start + FETCH_TIDS].tolist()

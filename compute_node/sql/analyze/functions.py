@@ -563,11 +563,11 @@ def _aggregate(
             raise fail(SqlSyntaxError, "DISTINCT specified, but the aggregate has no arguments", location)
         for value in values:
             check_groupable(scope, value.type, value.location)
-        given = [*values, *(_without_implicit(value) for value in values)]
+        given = list(map(_without_implicit, values))
         for place, key in enumerate(keys):
             if key.expression in given:
                 # Sorted is what the aggregate gets: the argument after its implicit cast.
-                value = values[given.index(key.expression) % len(values)]
+                value = values[given.index(key.expression)]
                 keys[place] = dataclasses.replace(key, expression=value, type=value.type)
             else:
                 raise fail(

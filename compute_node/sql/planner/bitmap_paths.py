@@ -7,14 +7,14 @@ the whole cheaper. Source: PostgreSQL's ``choose_bitmap_and``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aurora.errors import InvariantViolation
-from compute_node.relations.access_methods import GIN, METHODS
+from compute_node.relations.access_methods import BRIN, GIN, METHODS, pages_per_range
 from compute_node.relations.descriptors import IndexDesc
 from compute_node.sql.expressions import Expr, Or, Param
 from compute_node.sql.plan import IndexKey
-from compute_node.sql.planner.index_cost import ScanSize, bitmap_heap_cost, bitmap_index_cost, gin_cost
+from compute_node.sql.planner.index_cost import ScanSize, bitmap_heap_cost, bitmap_index_cost, brin_cost, gin_cost
 from compute_node.sql.planner.index_paths import Choice, IndexPaths, descents
 from compute_node.sql.planner.index_proof import Proof
 from compute_node.sql.planner.item_counts import count_items
@@ -105,6 +105,7 @@ class BitmapPaths:
             descents=descents(choice),
             index_pages=index.pages,
         )
+        fraction, cost = self._of_ranges(index, rte, choice, size) or (fraction, self._cost(index, size, choice))
         exact = [each for each in choice.clauses if each.exact]
         checked = METHODS[index.method].lossy or any(each.lossy or each not in choice.keys for each in exact)
         derived = [each.shown for each in choice.keys if not each.exact]
@@ -116,7 +117,7 @@ class BitmapPaths:
         added = [item for item in predicate if not proof.implies((item,)) or literals]
         return Bitmap(
             fraction=fraction,
-            cost=self._cost(index, size, choice),
+            cost=cost,
             meets=_distinct([*(each.qual for each in exact), *derived, *added]),
             shown=_distinct([*original, *added]),
             lossy=checked,
@@ -127,6 +128,16 @@ class BitmapPaths:
             ),
             conditions=tuple(conditions),
         )
+
+    def _of_ranges(self, index: IndexDesc, rte: int, choice: Choice, size: ScanSize) -> tuple[float, float] | None:
+        """(fraction of the table, cost) of a BRIN index; None of any other."""
+        if METHODS[index.method] is not BRIN:
+            return None
+        columns = {index.columns[each.column] for each in choice.keys} - {0}
+        known = [self._estimator.column(rte, attno) for attno in columns]
+        correlation = max((abs(each.correlation) for each in known if each.statistics is not None), default=0.0)
+        found = brin_cost(replace(size, correlation=correlation), pages_per_range(index.options))
+        return found.fraction, found.cost
 
     @staticmethod
     def _cost(index: IndexDesc, size: ScanSize, choice: Choice) -> float:

@@ -30,9 +30,12 @@ from compute_node.sql.expressions import (
     CoerceTypmod,
     Collate,
     Const,
+    DistinctTest,
     ElementValue,
     Expr,
+    MinMax,
     Not,
+    NullIf,
     NullTest,
     Or,
     Param,
@@ -292,6 +295,73 @@ def _coalesce(catalog: CatalogView, node: Coalesce) -> Expr:
     return node if len(items) == len(node.arguments) else dataclasses.replace(node, arguments=tuple(items))
 
 
+def _tried(handler: Callable[[CatalogView, Any], Expr]) -> Callable[[CatalogView, Any], Expr]:
+    """The rule; what it would raise of a value is raised when the statement runs."""
+
+    def tried(catalog: CatalogView, node: Expr) -> Expr:
+        try:
+            return handler(catalog, node)
+        except SqlError as error:
+            if not is_of_a_value(error):
+                raise
+            return node
+
+    return tried
+
+
+def _min_max(catalog: CatalogView, node: MinMax) -> Expr:
+    values = [item.value for item in node.arguments if isinstance(item, Const)]
+    if len(values) < len(node.arguments):
+        return node
+    known = [value for value in values if value is not None]
+    key = catalog.type(node.arguments[0].type).sort_value
+    value = (max if node.greatest else min)(known, key=key) if known else None
+    return Const(type=node.type, typmod=node.typmod, value=value, location=node.location)
+
+
+def _are_equal(catalog: CatalogView, node: DistinctTest | NullIf) -> bool | None:
+    """Whether two constants are equal, NULLs too; None where that is not known now."""
+    if not isinstance(node.left, Const) or not isinstance(node.right, Const):
+        return None
+    left, right = node.left.value, node.right.value
+    if left is None or right is None:
+        return left is right
+    equal = evaluation(catalog, node.equality, [node.left.type, node.right.type], oids.BOOL)
+    return None if equal is None else equal(left, right)
+
+
+def _null_if(catalog: CatalogView, node: NullIf) -> Expr:
+    equal = _are_equal(catalog, node)
+    if equal is None or not isinstance(node.left, Const):
+        return node
+    value = None if equal else node.left.value
+    return Const(type=node.type, typmod=node.typmod, value=value, location=node.location)
+
+
+def _distinct_test(catalog: CatalogView, node: DistinctTest) -> Expr:
+    equal = _are_equal(catalog, node)
+    return node if equal is None else _boolean(equal == node.negated)
+
+
+def _array_op(catalog: CatalogView, node: ArrayOp) -> Expr:
+    """``operator ANY | ALL`` of a constant and an array of them."""
+    left, right = node.left, node.right
+    if not isinstance(left, Const) or not isinstance(right, Const):
+        return node
+    if right.value is None:
+        return _boolean(None)
+    element = catalog.type(right.type).root.element
+    if not element or not catalog.function(node.function).strict or any(isinstance(item, list) for item in right.value):
+        return node
+    test = evaluation(catalog, node.function, [left.type, element], oids.BOOL)
+    if test is None:
+        return node
+    found = [None if left.value is None or item is None else test(left.value, item) for item in right.value]
+    if node.use_or in found:
+        return _boolean(node.use_or)
+    return _boolean(None if None in found else not node.use_or)
+
+
 def _array(catalog: CatalogView, node: ArrayExpr) -> Expr:
     if node.nested or not all(isinstance(item, Const) for item in node.elements):
         return node
@@ -353,6 +423,10 @@ _HANDLERS: dict[type, Any] = {
     NullTest: _null_test,
     BooleanTest: _boolean_test,
     Coalesce: _coalesce,
+    MinMax: _tried(_min_max),
+    NullIf: _tried(_null_if),
+    DistinctTest: _tried(_distinct_test),
+    ArrayOp: _tried(_array_op),
     ArrayExpr: _array,
     RowExpr: _row,
 }

@@ -21,6 +21,8 @@ ENTRIES_A_PAGE = 367
 """of an index over an integer, whose leaves are filled to 90 %"""
 _FANOUT = 285
 _ADDRESSES_A_PAGE = 8192 // 3
+BRIN_PAGES = 3
+"""of a small BRIN index"""
 _DESCENT_OPERATORS = 50
 """What a page of a descent costs, in operators."""
 
@@ -111,6 +113,25 @@ def gin_cost(size: ScanSize, keys: int, items: int) -> float:
     pages = items + math.ceil(size.matched / _ADDRESSES_A_PAGE)
     each = CPU_INDEX_TUPLE_COST + CPU_OPERATOR_COST * (keys + 0.1)
     return size.descents * pages * RANDOM_PAGE_COST + size.matched * each
+
+
+@dataclass(frozen=True, slots=True)
+class Ranges:
+    """What a BRIN index's summaries let through: ``fraction`` of the table, for ``cost``."""
+
+    fraction: float
+    cost: float
+
+
+def brin_cost(size: ScanSize, pages_per_range: int) -> Ranges:
+    """Reading all summaries, and adding the pages of the ranges that may have rows: as few as hold the rows found if
+    they lie together (a ``correlation`` of 1), all if nothing is known of that."""
+    ranges = max(math.ceil(size.pages / pages_per_range), 1.0)
+    least = math.ceil(ranges * min(size.matched / max(size.rows, 1.0), 1.0))
+    correlation = abs(size.correlation)
+    found = ranges if correlation < 1.0e-10 else min(least / correlation, ranges)
+    pages = (size.index_pages or BRIN_PAGES) * RANDOM_PAGE_COST
+    return Ranges(found / ranges, pages + 0.1 * CPU_OPERATOR_COST * found * pages_per_range)
 
 
 def bitmap_heap_cost(size: ScanSize) -> float:

@@ -171,6 +171,8 @@ class JoinPath(Path):
     condition: list[Expr] = field(default_factory=list)
     filter: list[Expr] = field(default_factory=list)
     materialize: bool = False
+    single: bool = False
+    """no outer row has two matches (``joining/uniqueness.py``)"""
     descending: tuple[bool, ...] = ()
     """of a merge join's keys"""
     nulls_first: tuple[bool, ...] = ()

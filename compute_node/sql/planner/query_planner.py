@@ -813,6 +813,11 @@ class QueryPlanner:
                     kept += conditions
                     continue
             parts = [part for each in conditions for part in self.conditions(each)]
+            if any(isinstance(part, Const) and part.value is not True for part in parts):
+                # No row of the sub-select is ever found.
+                if kind == "semi":
+                    kept.append(Const(type=oids.BOOL, value=False))
+                continue
             trees = self._reduced(trees, parts)
             if len(trees) == 1 and isinstance(trees[0], FromItem):
                 parts += self._restrictions(parts, [trees[0].rte])

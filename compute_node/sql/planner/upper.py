@@ -57,6 +57,10 @@ def plan_upper(planner: QueryPlanner) -> Plan:
         targets = planner.targets()
         having = None if query.having is None else planner.prepare(query.having)
         grouped = query.has_aggregates or bool(query.group_by) or having is not None
+        if not (grouped or query.distinct or query.has_windows or query.with_ties):
+            # By constants nothing is sorted.
+            order = [key for key in query.order_by if not isinstance(targets[key.expression], Const)]
+            query = planner.query = dataclasses.replace(query, order_by=tuple(order))
         keys = [targets[index] for index in query.group_by]
         chosen = _choose_path(planner, targets, having, grouped)
         path = planner.path

@@ -132,6 +132,10 @@ SUITES: Final = (
         "alembic-round", "Alembic: autogenerate, upgrade, and nothing left to generate", _program("alembic_round"),
         needs=("alembic", "sqlalchemy[asyncio]", "psycopg[binary]"),
     ),
+    Suite(
+        "dbt", "dbt: seeds, models, incremental runs, snapshots, tests, docs", _program("dbt_project"),
+        needs=("dbt-core", "dbt-postgres"),
+    ),
     *(
         Suite(f"node-{name}", f"{title} (npm)", _node(name), npm=True)
         for name, title in (

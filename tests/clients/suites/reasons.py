@@ -12,6 +12,5 @@ REASONS: Final[tuple[tuple[str, str, str], ...]] = (
     ("sequelize", r"plpgsql|DO is not", "PL/pgSQL is not here"),
     ("pgspecial", r"_verbose", "sizes of relations: an index or TOAST table without entries takes other pages here"),
     ("pgspecial", r"slash_dx", "the extension plpgsql is not here"),
-    ("django", r"brin", "BRIN indexes are not here"),
     ("pgspecial", r"fdw|foreign", "foreign data is not here"),
 )  # fmt: skip

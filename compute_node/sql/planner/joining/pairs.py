@@ -38,6 +38,8 @@ class Pair:
     lateral: bool = False
     matches: cost.Matches | None = None
     single: bool = False
+    unique: bool = False
+    """the same of full joins too, which need all rows of both sides: it is shown, and saves nothing"""
 
 
 class PairPaths:
@@ -168,6 +170,7 @@ class PairPaths:
             inner=inner,
             condition=[each.node for each in condition],
             filter=pair.after,
+            single=pair.unique,
         )
 
     @staticmethod

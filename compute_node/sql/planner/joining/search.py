@@ -285,9 +285,10 @@ class JoinSearch:
         if kind == "semi" and not needs:
             once = self._once(at, right, left.mask)
             if once is not None:
-                self._pairs.add(Pair("inner", left, once, joined, clauses, asked, single=False))
-                given = self._given_of(back, once.mask) if back >= 0 else []
-                self._pairs.add(Pair("inner", once, left, joined, clauses, asked, given))
+                found = Pair("inner", left, once, joined, clauses, asked, single=True, unique=True)
+                found.matches = self._matches(found)
+                self._pairs.add(found)
+                self._add(Pair("inner", once, left, joined, clauses, asked), back)
         if not needs and kind == "inner":
             self._add(Pair(kind, right, left, joined, clauses, asked), back)
         elif not needs and kind == "left":
@@ -330,9 +331,10 @@ class JoinSearch:
         if inner_item >= 0 and pair.kind not in ("right", "full"):
             pair.given = self._given_of(inner_item, pair.outer.mask)
         kind = pair.kind
-        pair.single = kind in ("inner", "left", "right") and finds_one(
+        pair.unique = kind not in ("semi", "anti") and finds_one(
             self._clauses, self.items[inner_item].rel if inner_item >= 0 else None, pair.clauses, pair.outer.mask
         )
+        pair.single = pair.unique and kind != "full"
         if kind in ("semi", "anti") or pair.single:
             pair.matches = self._matches(pair)
         self._pairs.add(pair)
