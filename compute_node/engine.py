@@ -44,7 +44,7 @@ from compute_node.exec.statement_locks import statement_locks
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.relations.foreign import refuse_changes
 from compute_node.relations.schema import INITIAL, ROLE_POSTGRES, SystemCatalogs
-from compute_node.session import read_only
+from compute_node.session import foreign_files, read_only
 from compute_node.session.exported_snapshots import ExportedSnapshots
 from compute_node.session.notifications import Channels
 from compute_node.session.read_after import LsnWaits
@@ -77,6 +77,8 @@ if TYPE_CHECKING:
     from compute_node.session.engine import OptionValue
     from compute_node.session.forwarding import Forwarder
     from compute_node.sql.planner.values import KnownValues
+
+foreign_files.declare()
 
 
 class Told(NamedTuple):
