@@ -78,7 +78,8 @@ class Catalog:
     def view(self, session: SessionState) -> CatalogView:
         """The session's view: the same object as long as neither catalog nor search path change."""
         layer = self.layer(session)
-        key = (session.settings.show("search_path"), session.user, session.user_oid, session.temp_schema)
+        unusable = session.txn.unusable if session.txn is not None else frozenset()
+        key = (session.settings.show("search_path"), session.user, session.user_oid, session.temp_schema, unusable)
         view = layer.views.get(key)
         if view is None:
             view = layer.views[key] = self.make_view(layer, *key)
@@ -86,7 +87,12 @@ class Catalog:
 
     @staticmethod
     def make_view(
-        layer: CatalogLayer, path_text: str, user: str, user_oid: int, temp_schema: str | None = None
+        layer: CatalogLayer,
+        path_text: str,
+        user: str,
+        user_oid: int,
+        temp_schema: str | None = None,
+        unusable: frozenset[int] = frozenset(),
     ) -> CatalogView:
         """A view along ``path_text``: temporary schema and pg_catalog come first unless the path names them; schemas
         that the user may not use are not on it."""
@@ -107,7 +113,8 @@ class Catalog:
             oid = layer.namespace_oid(temp_schema)
             if oid is not None:
                 path.insert(0, (temp_schema, oid))
-        return CatalogView(layer, tuple(path), tuple(name for name, _ in explicit), creation, user_oid)
+        names = tuple(name for name, _ in explicit)
+        return CatalogView(layer, tuple(path), names, creation, user_oid, unusable)
 
     def changes(self, txn: Txn) -> TxnCatalog:
         """The transaction's own side of the catalog, begun at its first change."""
@@ -130,6 +137,11 @@ class Catalog:
                 other._replace(Change(written=shared), commit_lsn)
 
     def _replace(self, change: Change, commit_lsn: Lsn) -> None:
+        made = change.written.get("pg_index", set()) | change.written.get("pg_class", set())
+        for txn in self.storage.txns.active if made else ():
+            if txn.snapshot_lsn:
+                # An index has no entries for rows that nobody saw any more when it was made, but for such a snapshot.
+                txn.leave_out(made)
         self._shared = self._shared.successor(self._reader, self.new_version(), change)
         self.version = self._shared.version
         self.changed_lsn = max(self.changed_lsn, commit_lsn)
@@ -190,7 +202,7 @@ class TxnCatalog:
         """Relations (or other objects) whose cached form is out of date; the layer is made anew at the next look."""
         self.change.relations.update(oids)
         self._layer = None
-        self._txn.catalog_changed = True
+        self._txn.catalog_changed = self._txn.plans_alone = True
 
     def layer(self) -> CatalogLayer:
         """The state as this transaction sees it."""

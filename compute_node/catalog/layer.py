@@ -108,7 +108,7 @@ class CatalogLayer:
     def __init__(self, reader: CatalogReader, version: int) -> None:
         self.reader = reader
         self.version = version
-        self.views: dict[tuple[str, str, int, str | None], CatalogView] = {}
+        self.views: dict[tuple[str, str, int, str | None, frozenset[int]], CatalogView] = {}
         """the views made over this layer, by what decides the search path"""
         self._answers: dict[Question, Any] = {}
         self._rights: dict[int, Rights] = {}

@@ -62,8 +62,10 @@ class CatalogView:
         explicit: tuple[str, ...],
         creation: str | None,
         user: int,
+        unusable: frozenset[int] = frozenset(),
     ) -> None:
         self.layer = layer
+        self.unusable = unusable
         self.version = layer.version
         self.search_path = tuple(name for name, _ in path)
         self.explicit_path = explicit

@@ -116,7 +116,7 @@ def compile_statement(
             statement, session, param_types, source, lifted or {}, routine, values
         )
         # A transaction that has changed the catalog plans for itself.
-        private = session.txn is not None and session.txn.catalog_changed
+        private = session.txn is not None and session.txn.plans_alone
         made = Statement(source, version, param_types, executable, shareable=not private)
         made.tally = session.plans.tally(session.engine, made.tag)
         made.span = None if lifted else (statement.start, statement.length)
@@ -130,7 +130,7 @@ def is_ready(session: SessionState, statement: Statement) -> bool:
     if session.read_after_lsn and not (statement.writes and session.forwarding is not None):
         read_after.wait(session)
     txn = session.txn
-    if statement.version != session.engine.catalog.version or (txn is not None and txn.catalog_changed):
+    if statement.version != session.engine.catalog.version or (txn is not None and txn.plans_alone):
         # Not at once: validate asks what is behind the version.
         if not statement.validate(session):
             return False

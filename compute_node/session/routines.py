@@ -208,7 +208,7 @@ def call_planned(session: SessionState, statement: Statement, params: Params) ->
 def plan_of(session: SessionState, call: RoutineCall) -> RoutinePlan:
     """The function's statements, planned and with their locks held."""
     key = (call.function.oid, *call[1:])
-    private = session.txn is not None and session.txn.catalog_changed
+    private = session.txn is not None and session.txn.plans_alone
     table = _private_plans(session) if private else session.space.routines
     found = table.get(key)
     if found is not None and found.function is call.function:

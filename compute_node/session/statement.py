@@ -155,10 +155,12 @@ class Statement:
         """
         if self.node is not None:
             return True
-        private = session.txn is not None and session.txn.catalog_changed
+        private = session.txn is not None and session.txn.plans_alone
         version = session.engine.catalog.version
         if self.version == version and not private:
             return True
+        if private and self.shareable and session.txn is not None and session.txn.unusable:
+            return False
         if self.version == OUTDATED or not session.engine.still_valid(session, self.executable):
             return False
         if self.shareable and not private:

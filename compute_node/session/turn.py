@@ -173,7 +173,7 @@ def run_point(session: SessionState, packet: tuple[Prepared, Row, bytes, bool, i
         or plan.version != engine.catalog.version
         or session.block == FAILED
         or session.guarded
-        or (session.txn is not None and session.txn.catalog_changed)
+        or (session.txn is not None and session.txn.plans_alone)
     ):
         return False
     columns = plan.columns

@@ -22,6 +22,8 @@ class CatalogView(Protocol):
 
     version: int
     search_path: tuple[str, ...]
+    unusable: frozenset[int]
+    """OIDs of indexes that the session's snapshot is too old for"""
 
     @property
     def reads_stored_text(self) -> bool:

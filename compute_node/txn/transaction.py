@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 READ_COMMITTED, SERIALIZABLE = "read committed", "serializable"
 _NO_LOCKS: Mapping[int, int] = MappingProxyType({})
+_NO_INDEXES: frozenset[int] = frozenset()
 _T = TypeVar("_T")
 
 
@@ -91,11 +92,13 @@ class Txn:
         "levels",
         "oldest_lsn",
         "own",
+        "plans_alone",
         "read_only",
         "serial",
         "session",
         "snapshot_lsn",
         "ties",
+        "unusable",
         "waiting",
         "weak_locks",
         "write_xid",
@@ -115,6 +118,10 @@ class Txn:
         self.oldest_lsn: Lsn = NO_LSN
         self.levels = [Level("")]
         self.catalog_changed = False
+        self.plans_alone = False
+        """statements are planned for it alone: it sees another catalog, or may not use all indexes"""
+        self.unusable = _NO_INDEXES
+        """OIDs of indexes that were made after its snapshot, without the rows that only such a snapshot sees"""
         self.weak_locks: set[WeakLocks] = set()
         self.ties: Ties | None = None
         self.waiting: Waiting | None = None
@@ -148,6 +155,11 @@ class Txn:
     def catalog(self) -> TxnChanges | None:
         """Its own side of the catalog, None when it has changed nothing there."""
         return None if self.ties is None else self.ties.catalog
+
+    def leave_out(self, indexes: Collection[int]) -> None:
+        """These indexes are not for its snapshot."""
+        self.unusable = self.unusable.union(indexes)
+        self.plans_alone = True
 
     def depend(self, lsn: Lsn) -> None:
         """What this transaction shows from now on depends on ``lsn`` being durable."""

@@ -81,6 +81,8 @@ class FakeTxns:
             deferrable=deferrable,
             read_only=read_only,
             catalog_changed=False,
+            plans_alone=False,
+            unusable=frozenset(),
             inserted=[],
             marks=[],
             wrote=False,

@@ -140,7 +140,8 @@ def _orders_as(ctx: DdlContext, item: OperatorClass) -> str:
 def make_index(
     ctx: DdlContext, desc: RelationDesc, name: str, keys: Sequence[KeyColumn], options: IndexOptions
 ) -> IndexDesc:
-    """Create and fill an index over ``keys``."""
+    """Create and fill an index over ``keys``. It has the rows of now: a transaction with an older snapshot, also the
+    one that makes it, does not read by it."""
     if len(keys) + len(options.included) > _KEYS_MAX:
         raise TooManyColumns(f"cannot use more than {_KEYS_MAX} columns in an index")
     index = IndexDesc(
@@ -178,6 +179,10 @@ def make_index(
     if not any(used):
         # Nothing else would take the index along when the table is dropped.
         ctx.depend((CLASS_RELATION, made.oid, 0), (CLASS_RELATION, desc.oid, 0), "a")
+    txn = ctx.txn
+    is_own = any(desc.relfile in level.created for level in txn.levels)
+    if txn.snapshot_lsn and not is_own and ctx.storage.locks.last_commit_lsn > txn.snapshot_lsn:
+        txn.leave_out((made.oid,))
     return made
 
 

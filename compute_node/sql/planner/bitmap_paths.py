@@ -14,6 +14,7 @@ from compute_node.relations.access_methods import BRIN, GIN, METHODS, pages_per_
 from compute_node.relations.descriptors import IndexDesc
 from compute_node.sql.expressions import Expr, Or, Param
 from compute_node.sql.plan import IndexKey
+from compute_node.sql.planner.index_columns import is_usable
 from compute_node.sql.planner.index_cost import ScanSize, bitmap_heap_cost, bitmap_index_cost, brin_cost, gin_cost
 from compute_node.sql.planner.index_paths import Choice, IndexPaths, descents
 from compute_node.sql.planner.index_proof import Proof
@@ -79,7 +80,7 @@ class BitmapPaths:
     ) -> Iterator[Bitmap]:
         """Of each index that serves one of ``quals``."""
         for index in entry.relation.indexes if entry.relation is not None else ():
-            if not index.valid or not index.ready:
+            if not is_usable(self._catalog, index):
                 continue
             found = self._indexes.match(index, rte, entry, quals, filter_quals)
             if found is not None and found[0].keys:

@@ -103,3 +103,8 @@ def commuted(catalog: CatalogView, node: Call) -> Call | None:
         arguments=(right, left),
         display=node.display,
     )
+
+
+def is_usable(catalog: CatalogView, index: IndexDesc) -> bool:
+    """Whether a statement may read by the index: it has all rows that the statement's snapshot sees."""
+    return index.valid and index.ready and index.oid not in catalog.unusable

@@ -15,7 +15,7 @@ from compute_node.relations.access_methods import IS_NULL, METHODS, AccessMethod
 from compute_node.relations.descriptors import IndexDesc
 from compute_node.sql.expressions import Expr, SortKey
 from compute_node.sql.plan import IndexKey, IndexOrder, IndexScan
-from compute_node.sql.planner.index_columns import column_class, index_columns
+from compute_node.sql.planner.index_columns import column_class, index_columns, is_usable
 from compute_node.sql.planner.index_cost import ScanSize, index_scan_cost
 from compute_node.sql.planner.index_match import IndexClause, IndexMatcher
 from compute_node.sql.planner.index_proof import Proof
@@ -106,7 +106,7 @@ class IndexPaths:
         if relation is None:
             return
         for index in relation.indexes:
-            if index.valid and index.ready and not METHODS[index.method].bitmap_only:
+            if is_usable(self._catalog, index) and not METHODS[index.method].bitmap_only:
                 found = self.match(index, rte, entry, quals, filter_quals)
                 if found is not None and (for_order or found[0].keys or found[1]):
                     choice, predicate, columns = found
@@ -121,7 +121,7 @@ class IndexPaths:
         if relation is None or entry.sample is not None:
             return
         for index in relation.indexes:
-            if not METHODS[index.method].distances or not index.valid or not index.ready:
+            if not METHODS[index.method].distances or not is_usable(self._catalog, index):
                 continue
             found = self.match(index, rte, entry, quals, quals)
             if found is None:

@@ -332,7 +332,11 @@ class JoinSearch:
             pair.given = self._given_of(inner_item, pair.outer.mask)
         kind = pair.kind
         pair.unique = kind not in ("semi", "anti") and finds_one(
-            self._clauses, self.items[inner_item].rel if inner_item >= 0 else None, pair.clauses, pair.outer.mask
+            self._statement.catalog,
+            self._clauses,
+            self.items[inner_item].rel if inner_item >= 0 else None,
+            pair.clauses,
+            pair.outer.mask,
         )
         pair.single = pair.unique and kind != "full"
         if kind in ("semi", "anti") or pair.single:

@@ -7,13 +7,16 @@ from collections.abc import Sequence
 
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import Call, Expr, Var
+from compute_node.sql.planner.index_columns import is_usable
 from compute_node.sql.planner.joining.clauses import Clause, Clauses
 from compute_node.sql.planner.paths import Rel, ScanPath, SubPath
 from compute_node.sql.planner.quals import relids, strip_relabel
 from compute_node.sql.query import Query, RangeEntry
 
 
-def finds_one(clauses: Clauses, rel: Rel | None, conditions: Sequence[Clause], outer: int) -> bool:
+def finds_one(
+    catalog: CatalogView, clauses: Clauses, rel: Rel | None, conditions: Sequence[Clause], outer: int
+) -> bool:
     """Whether the conditions find at most one row of the inner side ``rel`` for each outer row."""
     if rel is None or not rel.paths or len(rel.relids) != 1:
         return False
@@ -28,7 +31,7 @@ def finds_one(clauses: Clauses, rel: Rel | None, conditions: Sequence[Clause], o
     path = rel.paths[0]
     if isinstance(path, SubPath):
         return path.entry.query is not None and _is_distinct(path.entry.query, columns)
-    return isinstance(path, ScanPath) and _has_key(path.entry, columns)
+    return isinstance(path, ScanPath) and _has_key(catalog, path.entry, columns)
 
 
 def is_unique_key(catalog: CatalogView, entry: RangeEntry, rte: int, conditions: Sequence[Expr]) -> bool:
@@ -43,14 +46,14 @@ def is_unique_key(catalog: CatalogView, entry: RangeEntry, rte: int, conditions:
             column = strip_relabel(one)
             if isinstance(column, Var) and column.rte == rte and not column.levels_up and rte not in relids(other):
                 columns.add(column.attno)
-    return bool(columns) and entry.kind == "relation" and entry.sample is None and _has_key(entry, columns)
+    return bool(columns) and entry.kind == "relation" and entry.sample is None and _has_key(catalog, entry, columns)
 
 
-def _has_key(entry: RangeEntry, columns: set[int]) -> bool:
+def _has_key(catalog: CatalogView, entry: RangeEntry, columns: set[int]) -> bool:
     """Whether some of the columns are a unique key."""
     relation = entry.relation
     return relation is not None and not entry.has_family and any(
-        index.unique and index.immediate and index.valid and index.predicate is None
+        index.unique and index.immediate and is_usable(catalog, index) and index.predicate is None
         and 0 not in index.columns and columns.issuperset(index.columns)
         for index in relation.indexes
     )  # fmt: skip
