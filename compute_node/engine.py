@@ -31,6 +31,7 @@ from compute_node.catalog.ddl.sequence import Sequences
 from compute_node.catalog.functions import advisory, catalog_function
 from compute_node.catalog.functions.information import flags_of
 from compute_node.catalog.permissions import check_required
+from compute_node.catalog.published_changes import refused_change
 from compute_node.catalog.view import CatalogView, Trace, still_true
 from compute_node.exec.context import ExecContext
 from compute_node.exec.copy_target import CopyTarget, input_columns
@@ -43,7 +44,7 @@ from compute_node.exec.statement_locks import statement_locks
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.relations.foreign import refuse_changes
 from compute_node.relations.schema import INITIAL, ROLE_POSTGRES, SystemCatalogs
-from compute_node.session import read_only
+from compute_node.session import foreign_files, read_only
 from compute_node.session.exported_snapshots import ExportedSnapshots
 from compute_node.session.notifications import Channels
 from compute_node.session.read_after import LsnWaits
@@ -76,6 +77,8 @@ if TYPE_CHECKING:
     from compute_node.session.engine import OptionValue
     from compute_node.session.forwarding import Forwarder
     from compute_node.sql.planner.values import KnownValues
+
+foreign_files.declare()
 
 
 class Told(NamedTuple):
@@ -257,13 +260,16 @@ class Engine:
             statement.node, session, param_types, source, lifted, routine, statement.addressed, values
         )
         executable = executable_of(planned, view, param_types)
+        refused = refused_change(planned, view)
         executable.told = Told(view.path, dict(view.trace or {}))
         try:
             if routine is None or not routine.trusted:
                 check_required(view, session.user_oid, planned.privileges)
         except InsufficientPrivilege as error:
             # The plan may be made (PREPARE, Parse) and described; it is not run.
-            executable.refuse(error.message)
+            refused = error
+        if refused is not None:
+            executable.refuse(refused)
         return executable, set(planned.kept_literals)
 
     def still_valid(self, session: SessionState, executable: Executable) -> bool:
@@ -297,6 +303,8 @@ class Engine:
             lambda: self._plan(statement.node, session, param_types, source, None, values=values)
         )
         check_required(view, session.user_oid, planned.privileges)
+        if (refused := refused_change(planned, view)) is not None:
+            raise refused
         shown = SeveralExplanations if planned.shape else Explanation
         return shown(planned, options, view, session.env, planning_s, self._changed_settings(session))
 

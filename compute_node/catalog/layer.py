@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from aurora.datum import Datum
 from aurora.errors import InternalError
 from aurora.ids import Oid
-from compute_node.catalog import inheritance, objects, text_search
+from compute_node.catalog import inheritance, objects, publications, text_search
 from compute_node.catalog.column_statistics import store as column_statistics
 from compute_node.catalog.foreign_keys import foreign_keys_of
 from compute_node.catalog.foreign_tables import foreign_of
@@ -618,6 +618,7 @@ _LOADERS: dict[str, Callable[..., Datum]] = {
     "key constraint": _by("pg_constraint", "conrelid", oid="oid"),
     "leakproof": _by("pg_proc", "proleakproof", oid="oid"),
     "hash functions": _hash_functions,
+    "publications": publications.refusals_of,
     "sort operator": _by("pg_aggregate", "aggsortop", aggfnoid="oid"),
     **objects.LOADERS,
     **text_search.LOADERS,
@@ -669,6 +670,7 @@ _STALE: dict[str, Callable[[Question, Any, Change], bool]] = {
     "leakproof": _of_row("pg_proc"),
     "hash functions": _of_catalog("pg_amop", "pg_amproc"),
     "sort operator": _of_catalog("pg_aggregate"),
+    "publications": _of_catalog(*publications.READ),
     "acl": lambda question, answer, change: OBJECTS[question[1]][0] in change.written,
     "parameter acl": _of_catalog("pg_parameter_acl"),
     "restricted functions": _of_catalog("pg_proc"),

@@ -15,6 +15,7 @@ import compute_node.catalog.system_functions  # noqa: F401  (adds to REGISTRY)
 from aurora.datum import Datum
 from aurora.errors import InsufficientPrivilege, InternalError, InvalidSchemaName, UndefinedObject
 from compute_node.catalog.layer import CatalogLayer, Question, Role
+from compute_node.catalog.publications import Refusals
 from compute_node.catalog.rights import Rights
 from compute_node.relations.column_statistics import ColumnStatistics
 from compute_node.relations.descriptors import RelationDesc
@@ -119,6 +120,11 @@ class CatalogView:
         if self.trace is not None:
             self.trace[(kind, *key)] = answer
         return answer
+
+    def refusals(self, relation: int) -> Refusals | None:
+        """Why a table's rows may not be updated or deleted, as publications have it."""
+        found: Refusals | None = self._ask("publications", relation)
+        return found
 
     def rights(self, role: int) -> Rights:
         """What a role may do."""

@@ -79,6 +79,13 @@ SELECT n.nspname AS schemaname, c.relname AS tablename, p.polname AS policyname,
  pg_catalog.pg_get_expr(p.polqual, p.polrelid) AS qual, pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid) AS with_check
 FROM pg_catalog.pg_policy p JOIN pg_catalog.pg_class c ON c.oid = p.polrelid
  LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace""",
+    "pg_catalog.pg_publication_tables": """
+SELECT p.pubname, n.nspname AS schemaname, c.relname AS tablename,
+ (SELECT pg_catalog.array_agg(a.attname ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
+  WHERE a.attrelid = t.relid AND a.attnum = ANY (t.attrs)) AS attnames,
+ pg_catalog.pg_get_expr(t.qual, t.relid) AS rowfilter
+FROM pg_catalog.pg_publication p, LATERAL pg_catalog.pg_get_publication_tables(p.pubname) t
+ JOIN pg_catalog.pg_class c ON c.oid = t.relid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace""",
     "pg_catalog.pg_matviews": """
 SELECT n.nspname AS schemaname, c.relname AS matviewname, pg_catalog.pg_get_userbyid(c.relowner) AS matviewowner,
  t.spcname AS tablespace, c.relhasindex AS hasindexes, c.relispopulated AS ispopulated,
@@ -338,7 +345,6 @@ WHERE {_NOT_TEMPORARY} AND {MAY_SEE_SEQUENCE} AND NOT EXISTS (SELECT 1 FROM pg_c
 }
 
 EMPTY = (  # noqa: SIM905
-    "pg_catalog.pg_publication_tables"
     " pg_catalog.pg_replication_origin_status pg_catalog.pg_replication_slots"
     " pg_catalog.pg_seclabels"
     " pg_catalog.pg_stat_replication pg_catalog.pg_stat_subscription"

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from aurora.datum import Row
-from aurora.errors import InsufficientPrivilege, ObjectNotInPrerequisiteState
+from aurora.errors import ObjectNotInPrerequisiteState, SqlError
 from compute_node.exec.builder import Builder, FilterCounts
 from compute_node.exec.compile.compiler import too_complex
 from compute_node.exec.context import ExecContext
@@ -108,7 +108,7 @@ class Executable:
         """what the catalog has told of the objects that the plan names; its maker's matter"""
         self._failing = _look_at_constants(planned, catalog)
         self.refused: Callable[[], None] | None = None
-        """raises 42501, where the check of privileges has failed"""
+        """raises what forbids it to run: 42501, or that a published table may not be changed so"""
         self.sound = self._failing is None
         """nothing forbids it to run: neither privileges nor a constant part that raises an error"""
         self._modifying_ctes = [
@@ -171,11 +171,12 @@ class Executable:
         if self._failing is not None:
             self._failing()
 
-    def refuse(self, message: str) -> None:
-        """Whoever it is for may not run it: the door raises 42501 with this message, and so do its functions."""
+    def refuse(self, error: SqlError) -> None:
+        """It may not run, whoever it is for or as its tables are: the door raises this, and so do its functions."""
+        kind, message, detail, hint = type(error), error.message, error.detail, error.hint
 
         def refused(*_: Any) -> Any:
-            raise InsufficientPrivilege(message)
+            raise kind(message, detail=detail, hint=hint)
 
         self.refused = refused
         self.sound = False

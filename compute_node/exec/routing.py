@@ -172,7 +172,11 @@ class Router:
         by its index in the batch which ``row`` it was, where that is known."""
         count = 0
         for route, rows, places in self.parts(ctx, batch):
-            leaf = self._leaf(route)
+            try:
+                leaf = self._leaf(route)
+            except SqlError as error:
+                error.row = 0 if places is None else places[0]
+                raise
             mine = rows if leaf.lay is None else leaf.lay(rows)
             written = touched.setdefault(route.relation.oid, set())
             try:

@@ -113,9 +113,13 @@ class _Batch:
             out.append(found)
         return out
 
+    def check(self, fields: list[str | None], line: int) -> None:
+        """Convert the first fields of a line that has too few: whichever of them is wrong is told first."""
+        self._exact(fields, line)
+
     def _exact(self, row: list[str | None], line: int) -> Row:
         values = []
-        for (name, item, typmod), value in zip(self._columns, row, strict=True):
+        for (name, item, typmod), value in zip(self._columns, row, strict=False):
             try:
                 if value is not None:
                     values.append(item.input(value, typmod, self._env))
@@ -374,17 +378,24 @@ class LineReader:
                 if width == 0 and line == "":
                     fields = []
                 else:
+                    self._converted(rows, numbers)  # what is wrong before comes before
+                    self._batch.check(fields, number)
                     raise self._batch.error(f'missing data for column "{self._names[len(fields)]}"', number, line)
             if len(fields) > width:
                 if width == 0 and line == "":
                     fields = []
                 else:
+                    self._converted(rows, numbers)
                     raise self._batch.error("extra data after last expected column", number, line)
             rows.append(fields)
             numbers.append(number)
             if self.ended:
                 break
         self._numbers = numbers
+        return self._converted(rows, numbers)
+
+    def _converted(self, rows: list[list[str | None]], numbers: Sequence[int]) -> list[Row]:
+        """The rows of lines with these numbers."""
         if not rows:
             return []
         if numbers[-1] - numbers[0] == len(numbers) - 1:

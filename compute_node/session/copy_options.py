@@ -51,11 +51,14 @@ def _columns(argument: Any) -> tuple[str, ...]:
     return tuple(item.sval for item in argument)
 
 
+_TRUE, _FALSE = ("true", "on", "1"), ("false", "off", "0")
+
+
 def _boolean(name: str, text: str) -> bool:
     lowered = text.lower()
-    if lowered in ("true", "on", "1"):
+    if lowered in _TRUE:
         return True
-    if lowered in ("false", "off", "0"):
+    if lowered in _FALSE:
         return False
     raise SqlSyntaxError(f"{name} requires a Boolean value")
 
@@ -80,7 +83,9 @@ def parse_options(nodes: Sequence[ast.DefElem] | None, is_from: bool) -> CopyOpt
         if not is_from:
             raise NotSupported('cannot use "match" with HEADER in COPY TO')
     else:
-        header = "skip" if _boolean("header", header) else "none"
+        if header not in (*_TRUE, *_FALSE):
+            raise SqlSyntaxError('header requires a Boolean value or "match"')
+        header = "skip" if header in _TRUE else "none"
     if "freeze" in given:
         _boolean("freeze", given["freeze"])
     encoding = _encoding(given, nodes or ())

@@ -100,8 +100,8 @@ class Call(Expr):
     operator: int = 0
     variadic: bool = False
     """the last argument is an array that holds the VARIADIC arguments (gathered here or given with VARIADIC)"""
-    display: str = ""
-    """how EXPLAIN and column naming show it: ``cast``, ``coercion``, operator or SQL syntax"""
+    display: str = field(default="", compare=False)
+    """how EXPLAIN and column naming show it: ``cast``, ``coercion``, operator or SQL syntax; the same call otherwise"""
     columns: tuple[tuple[int, int, str], ...] = ()
     """(type, typmod, name) of each column of its rows, where the query says them (a column definition list)"""
 
@@ -112,7 +112,7 @@ class Relabel(Expr):
     (``compute_node/types/collation``)."""
 
     argument: Expr
-    implicit: bool = True
+    implicit: bool = field(default=True, compare=False)
 
 
 _UNSIGNED = frozenset(
@@ -155,7 +155,7 @@ class CoerceToDomain(Expr):
     """A value of the base type as one of the domain's: its constraints are tested (``PgType.check``)."""
 
     argument: Expr
-    implicit: bool = True
+    implicit: bool = field(default=True, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,6 +44,8 @@ _DETAILS = {
         "One of TABLE or TABLES IN SCHEMA must be specified before a standalone table or schema name."
     ),
 }
+_NEWER = frozenset({"invalid table name at or near", "invalid schema name at or near"})
+"""Messages that a newer grammar has with a tail"""
 _UNICODE_ESCAPE = "invalid Unicode escape"
 _WITHOUT_PLACE = frozenset({"WITH TIES cannot be specified without ORDER BY clause"})
 """Errors that PostgreSQL gives no position"""
@@ -52,6 +54,8 @@ _WITHOUT_PLACE = frozenset({"WITH TIES cannot be specified without ORDER BY clau
 def grammar_error(source: str, message: str, location: int | None) -> SqlError:
     """The whole error; ``location`` in characters."""
     kind = next((kind for kind, pattern in _KINDS if re.fullmatch(pattern, message)), SqlSyntaxError)
+    if message in _NEWER:
+        message = message.removesuffix(" at or near")
     hint = _HINTS.get(message)
     if message.startswith("unrecognized row security option"):
         hint = "Only PERMISSIVE or RESTRICTIVE policies are supported currently."

@@ -77,6 +77,16 @@ class SampleScan(SeqScan):
     seed: Expr | None = None
 
 
+@dataclass(slots=True, kw_only=True)
+class ForeignScan(Plan):
+    """Reads a foreign table; ``columns`` as those of a SeqScan, tableoid alone of the system columns."""
+
+    relation: RelationDesc
+    columns: tuple[int, ...] = ()
+    filter: Expr | None = None
+    alias: str = ""
+
+
 class TidBound(NamedTuple):
     """An end of a range of row addresses, and whether it belongs to the range. A NULL leaves no row."""
 

@@ -69,6 +69,7 @@ STATEMENTS = [
     "drop foreign data wrapper w cascade",
     "create database other",
     "create rule also as on insert to t do also (insert into c values (new.n, new.k); notify said)",
+    "create publication p for table t (id, n) where (n > 1), c; alter publication p set (publish = 'insert')",
 ]
 POINTS = int(os.environ.get("AURORA_DDL_CRASHES", "2"))
 """Crash points of a statement, besides those around its commit"""
@@ -87,6 +88,8 @@ select 'server', srvname::text, '', '' from pg_foreign_server union all
 select 'foreign table', ftrelid::regclass::text, ftoptions::text, '' from pg_foreign_table union all
 select 'rule', rulename::text, ev_class::regclass::text, pg_get_ruledef(oid) from pg_rewrite where oid >= 16384
 union all
+select 'published', p.pubname::text, r.prrelid::regclass::text, concat(r.prqual, r.prattrs, p.pubupdate)
+from pg_publication p left join pg_publication_rel r on r.prpubid = p.oid union all
 select 'database', datname::text, '', '' from pg_database order by 1, 2, 3, 4
 """
 ROWS = "select count(*), sum(length(x::text)) from {} x"

@@ -22,7 +22,6 @@ from compute_node.catalog.ddl.context import DdlContext
 _T = enums.ObjectType
 ABSENT = {
     _T.OBJECT_TRIGGER: "trigger",
-    _T.OBJECT_PUBLICATION: "publication",
     _T.OBJECT_EVENT_TRIGGER: "event trigger",
     _T.OBJECT_LANGUAGE: "language",
     _T.OBJECT_ACCESS_METHOD: "access method",

@@ -19,10 +19,13 @@ from aurora.errors import (
 from compute_node.catalog.ddl import schema_objects
 from compute_node.catalog.ddl.context import DdlContext
 from compute_node.catalog.ddl.foreign import servers, wrappers
+from compute_node.catalog.ddl.new_owner import check_new_owner
 from compute_node.catalog.ddl.object_kinds import KINDS
-from compute_node.catalog.ddl.ownership import check_new_owner, give_object
+from compute_node.catalog.ddl.ownership import give_object
+from compute_node.catalog.ddl.publications import alter_publication_owner
 from compute_node.catalog.ddl.role_names import role_oid
 from compute_node.catalog.ddl.routines.find import ROUTINES, owned_as_object
+from compute_node.catalog.ddl.subscriptions import alter_subscription_owner
 from compute_node.catalog.ddl.types import check_type_owner, find_type
 from compute_node.catalog.large_objects import objects as large_objects
 from compute_node.catalog.permissions import denied
@@ -117,6 +120,10 @@ def alter_owner(ctx: DdlContext, node: ast.AlterOwnerStmt) -> str:
         return wrappers.alter_wrapper_owner(ctx, node.object.sval, node.newowner)
     if node.objectType == _O.OBJECT_FOREIGN_SERVER:
         return servers.alter_server_owner(ctx, node.object.sval, node.newowner)
+    if node.objectType == _O.OBJECT_PUBLICATION:
+        return alter_publication_owner(ctx, node.object.sval, node.newowner)
+    if node.objectType == _O.OBJECT_SUBSCRIPTION:
+        return alter_subscription_owner(ctx, node.object.sval, node.newowner)
     if (plain := KINDS.get(node.objectType)) is not None:
         return schema_objects.set_owner(ctx, plain, node.object, node.newowner)
     what = node.objectType.name.removeprefix("OBJECT_").replace("_", " ")

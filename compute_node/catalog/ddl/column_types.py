@@ -26,7 +26,14 @@ from aurora.errors import (
 )
 from compute_node.catalog.builders import type_layout
 from compute_node.catalog.ddl.column_specs import altered_column
-from compute_node.catalog.ddl.context import CLASS_COLLATION, CLASS_RELATION, CLASS_REWRITE, CLASS_TYPE, DdlContext
+from compute_node.catalog.ddl.context import (
+    CLASS_COLLATION,
+    CLASS_PUBLICATION_REL,
+    CLASS_RELATION,
+    CLASS_REWRITE,
+    CLASS_TYPE,
+    DdlContext,
+)
 from compute_node.catalog.ddl.create_table import check_column_type, check_type_usage
 from compute_node.catalog.ddl.dependencies import describe
 from compute_node.catalog.ddl.expressions import index_text, named_objects, references
@@ -189,6 +196,12 @@ def _value(ctx: DdlContext, desc: RelationDesc, column: ColumnDesc, target: Colu
 
 def _refuse_views(ctx: DdlContext, desc: RelationDesc, column: ColumnDesc) -> None:
     for record in ctx.rows.find("pg_depend", refclassid=CLASS_RELATION, refobjid=desc.oid):
+        if record.classid == CLASS_PUBLICATION_REL and record.refobjsubid == column.attno:
+            shown = describe(ctx, (CLASS_PUBLICATION_REL, record.objid, 0))
+            raise NotSupported(
+                "cannot alter type of a column used by a publication WHERE clause",
+                detail=f'{shown} depends on column "{column.name}"',
+            )
         if record.classid == CLASS_REWRITE and record.refobjsubid == column.attno:
             rule = ctx.rows.one("pg_rewrite", oid=record.objid)
             view = "" if rule is None else describe(ctx, (CLASS_RELATION, rule.ev_class, 0))

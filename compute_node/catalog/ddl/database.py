@@ -26,7 +26,7 @@ from aurora.errors import (
 from compute_node.access.clone import pages_of, write_pages
 from compute_node.catalog.ddl import shared_depend
 from compute_node.catalog.ddl.context import DdlContext, cut_name
-from compute_node.catalog.ddl.ownership import check_new_owner
+from compute_node.catalog.ddl.new_owner import check_new_owner
 from compute_node.catalog.rows import CatalogRows, Record
 from compute_node.hub import HUB
 from compute_node.relations.schema import CATALOGS, FIRST_NORMAL_OID, INITIAL_DATABASE, SystemCatalogs
@@ -370,6 +370,13 @@ def drop_database(ctx: DdlContext, node: ast.DropdbStmt) -> str:
         for session in databases.sessions():
             if session.database == name and session is not ctx.session:
                 ctx.session.catalog_function("signal_backend", session.pid, True)
+    subscriptions = len(ctx.rows.find("pg_subscription", subdbid=record.oid))
+    if subscriptions:
+        raise ObjectInUse(
+            f'database "{name}" is being used by logical replication subscription',
+            detail=f"There {'is' if subscriptions == 1 else 'are'} {subscriptions} subscription"
+            f"{'' if subscriptions == 1 else 's'}.",
+        )
     _wait_until_left(ctx, name, f'database "{name}"')
     catalogs = databases.catalogs(record.oid)
     if catalogs is not None:

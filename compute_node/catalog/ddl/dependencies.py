@@ -30,9 +30,13 @@ from compute_node.catalog.ddl.context import (
     CLASS_PARAMETER_ACL,
     CLASS_POLICY,
     CLASS_PROC,
+    CLASS_PUBLICATION,
+    CLASS_PUBLICATION_NAMESPACE,
+    CLASS_PUBLICATION_REL,
     CLASS_RELATION,
     CLASS_REWRITE,
     CLASS_STATISTIC_EXT,
+    CLASS_SUBSCRIPTION,
     CLASS_TRIGGER,
     CLASS_TS_CONFIGURATION,
     CLASS_TS_DICTIONARY,
@@ -85,6 +89,8 @@ def describe(ctx: DdlContext, address: Address) -> str:
     if class_oid == _CLASS_LANGUAGE:
         record = ctx.rows.one("pg_language", oid=oid)
         return f"language {oid if record is None else record.lanname}"
+    if class_oid in _REPLICATED:
+        return _describe_replicated(ctx, class_oid, oid)
     if class_oid == CLASS_FOREIGN_DATA_WRAPPER:
         record = ctx.rows.one("pg_foreign_data_wrapper", oid=oid)
         return f"foreign-data wrapper {oid if record is None else record.fdwname}"
@@ -137,6 +143,24 @@ def describe(ctx: DdlContext, address: Address) -> str:
         if record is not None:
             return f"rule {record.rulename} on {describe(ctx, (CLASS_RELATION, record.ev_class, 0))}"
     return f"object {oid} of catalog {class_oid}"
+
+
+_REPLICATED = (CLASS_PUBLICATION, CLASS_PUBLICATION_REL, CLASS_PUBLICATION_NAMESPACE, CLASS_SUBSCRIPTION)
+
+
+def _describe_replicated(ctx: DdlContext, class_oid: int, oid: int) -> str:
+    """A publication, a table or schema in one, or a subscription."""
+    record = ctx.rows.one(CATALOGS_BY_OID[class_oid].desc.name, oid=oid)
+    if class_oid == CLASS_SUBSCRIPTION:
+        return f"subscription {oid if record is None else record.subname}"
+    if class_oid == CLASS_PUBLICATION or record is None:
+        return f"publication {oid if record is None else record.pubname}"
+    if class_oid == CLASS_PUBLICATION_REL:
+        part, publication = (CLASS_RELATION, record.prrelid, 0), record.prpubid
+    else:
+        part, publication = (CLASS_NAMESPACE, record.pnnspid, 0), record.pnpubid
+    whole = _describe_replicated(ctx, CLASS_PUBLICATION, publication)
+    return f"publication of {describe(ctx, part)} in {whole}"
 
 
 def _describe_mapping(ctx: DdlContext, oid: int) -> str:
@@ -410,7 +434,7 @@ def _remove(ctx: DdlContext, address: Address) -> None:
             counts, database = ctx.storage.counts, ctx.view.layer.database_oid
             ctx.txn.on_commit(lambda lsn: counts.function_dropped(database, oid))
         ctx.rows.delete_where(CATALOGS_BY_OID[class_oid].desc.name, oid=oid)
-    elif class_oid in _ROWS_ALONE:
+    elif class_oid in (*_ROWS_ALONE, *_REPLICATED):
         ctx.rows.delete_where(CATALOGS_BY_OID[class_oid].desc.name, oid=oid)
     else:
         raise NotSupported(f"dropping objects of catalog {class_oid} is not supported")

@@ -24,6 +24,7 @@ from compute_node.catalog.ddl.functions import argument_types
 from compute_node.catalog.ddl.object_kinds import KINDS, SchemaObject
 from compute_node.catalog.ddl.operator_classes import find_family
 from compute_node.catalog.ddl.operators import check_operator_owner, find_operator, shown_operator
+from compute_node.catalog.ddl.publications import find_publication
 from compute_node.catalog.ddl.routines.find import NOUNS, check_routine_owner, find_routine
 from compute_node.catalog.ddl.schema_objects import dropped
 from compute_node.catalog.ddl.types import check_type_owner, find_type, type_of
@@ -186,6 +187,7 @@ OBJECTS: dict[enums.ObjectType, Callable[[DdlContext, ast.Node, bool], Address |
     **{kind: partial(_in_schema, item) for kind, item in KINDS.items()},
     **{kind: partial(foreign.dropped, item) for kind, item in foreign.KINDS.items()},
     enums.ObjectType.OBJECT_EXTENSION: dropped_extension,
+    enums.ObjectType.OBJECT_PUBLICATION: find_publication,
     enums.ObjectType.OBJECT_TYPE: _type,
     enums.ObjectType.OBJECT_DOMAIN: _domain,
     **{kind: _routine(kind) for kind in NOUNS},

@@ -19,6 +19,7 @@ from compute_node.catalog.ddl.context import (
     CLASS_DEFAULT,
     CLASS_POLICY,
     CLASS_PROC,
+    CLASS_PUBLICATION_REL,
     CLASS_RELATION,
     CLASS_REWRITE,
     CLASS_STATISTIC_EXT,
@@ -249,6 +250,13 @@ class _Finder:
             if text is not None:
                 yield Kept(row, column, row.polrelid, self._condition(text, row.polrelid))
 
+    def row_filter(self, row: Record) -> Iterator[Kept]:
+        """WHERE of a table in a publication."""
+        ctx = self._ctx
+        relation = row.prrelid
+        found = analyze_stored(ctx.view, ctx.view.relation(relation), row.prqual, "PUBLICATION", session=ctx.session)
+        yield Kept(row, "prqual", relation, lambda: deparse_stored(found, ctx.stored_view, ctx.view.relation(relation)))
+
     def _condition(self, text: str, relation: int) -> Again:
         """An expression with sub-selects."""
         ctx = self._ctx
@@ -367,6 +375,7 @@ _WHERE: dict[int, tuple[_Source, ...]] = {
     ),
     CLASS_TYPE: (("pg_type", "oid", ("typdefault", "typdefaultbin"), _Finder.domain),),
     CLASS_POLICY: (("pg_policy", "oid", ("polqual", "polwithcheck"), _Finder.policy),),
+    CLASS_PUBLICATION_REL: (("pg_publication_rel", "oid", ("prqual",), _Finder.row_filter),),
     CLASS_STATISTIC_EXT: (("pg_statistic_ext", "oid", ("stxexprs",), _Finder.statistics),),
     CLASS_PROC: (("pg_proc", "oid", ("proargdefaults", "prosqlbody"), _Finder.routine),),
 }

@@ -29,7 +29,7 @@ from compute_node.catalog.ddl.expressions import expression_text, named_objects,
 from compute_node.catalog.ddl.extensions.members import check_replaceable
 from compute_node.catalog.ddl.foreign_keys import truncation
 from compute_node.catalog.ddl.kept_texts import checked_text, read_view
-from compute_node.catalog.ddl.ownership import check_new_owner
+from compute_node.catalog.ddl.new_owner import check_new_owner
 from compute_node.catalog.ddl.persistence import UNLOGGED, persistence_of
 from compute_node.catalog.ddl.relation import class_record, create_relation
 from compute_node.catalog.ddl.rewrite import truncate

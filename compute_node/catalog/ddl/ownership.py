@@ -27,42 +27,36 @@ from compute_node.catalog.ddl.context import (
     CLASS_NAMESPACE,
     CLASS_PARAMETER_ACL,
     CLASS_PROC,
+    CLASS_PUBLICATION,
     CLASS_RELATION,
+    CLASS_SUBSCRIPTION,
     CLASS_TYPE,
     CLASS_USER_MAPPING,
     DdlContext,
 )
 from compute_node.catalog.ddl.dependencies import Address, drop
+from compute_node.catalog.ddl.new_owner import check_new_owner
 from compute_node.catalog.ddl.object_kinds import KINDS
+from compute_node.catalog.ddl.publications import give_publication
 from compute_node.catalog.ddl.relation import attribute_record, class_record
 from compute_node.catalog.ddl.role_names import role_oid
 from compute_node.catalog.ddl.shared_depend import ACL, FIRST_UNPINNED_OID, OWNER
+from compute_node.catalog.ddl.subscriptions import give_subscription
 from compute_node.catalog.large_objects import objects as large_objects
-from compute_node.catalog.permissions import denied
 from compute_node.catalog.rights import CLASSES, OBJECTS
 from compute_node.catalog.rows import Record
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.types import acl
-from compute_node.types.acl import CREATE, Acl, decode_all
+from compute_node.types.acl import Acl, decode_all
 
 _O = enums.ObjectType
 _WITHOUT_LIST = {kind.class_oid: kind for kind in KINDS.values() if kind.has_owner}
 """Objects that have an owner and no privileges, by their catalog"""
 _DROPPED = (
     CLASS_RELATION, CLASS_NAMESPACE, CLASS_TYPE, CLASS_PROC, CLASS_EXTENSION, CLASS_FOREIGN_DATA_WRAPPER,
-    CLASS_FOREIGN_SERVER, CLASS_USER_MAPPING, *_WITHOUT_LIST,
+    CLASS_FOREIGN_SERVER, CLASS_USER_MAPPING, CLASS_PUBLICATION, *_WITHOUT_LIST,
 )  # fmt: skip
 _KIND_OF: dict[int, str] = {class_oid: kind for kind, class_oid in CLASSES.items()}
-
-
-def check_new_owner(ctx: DdlContext, owner: int, namespace: int | None = None) -> None:
-    """Whether the user may give an object to a role: a member of it, and it may create in the schema."""
-    if ctx.rights.superuser:
-        return
-    if not ctx.rights.graph.is_member(ctx.user_oid, owner):
-        raise InsufficientPrivilege(f'must be member of role "{ctx.view.layer.role_name(owner)}"')
-    if namespace is not None and not ctx.view.rights(owner).schema(namespace, CREATE):
-        raise denied("schema", ctx.view.layer.namespace_name(namespace) or str(namespace))
 
 
 def change_relation_owner(ctx: DdlContext, desc: RelationDesc, spec: ast.RoleSpec) -> None:
@@ -183,6 +177,13 @@ def reassign_owned(ctx: DdlContext, node: ast.ReassignOwnedStmt) -> str:
             _give_plain(ctx, row.classid, row.objid, owner)
         elif row.classid == CLASS_EXTENSION:
             _give_extension(ctx, row.objid, owner)
+        elif row.classid == CLASS_PUBLICATION:
+            if (record := ctx.rows.one("pg_publication", oid=row.objid)) is not None:
+                give_publication(ctx, record, owner)
+        elif row.classid == CLASS_SUBSCRIPTION:
+            record = ctx.rows.one("pg_subscription", oid=row.objid)
+            if record is not None and record.subdbid == ctx.view.layer.database_oid:
+                give_subscription(ctx, record, owner)
         else:
             raise NotSupported(f"REASSIGN OWNED of objects of catalog {row.classid} is not supported")
     ctx.changes.touch()
@@ -233,7 +234,7 @@ def drop_owned(ctx: DdlContext, node: ast.DropOwnedStmt) -> str:
                 large_objects.remove(ctx, record)
         elif row.classid in _DROPPED:
             targets.append((row.classid, row.objid, row.objsubid))
-        elif row.classid != CLASS_DATABASE:
+        elif row.classid not in (CLASS_DATABASE, CLASS_SUBSCRIPTION):
             raise NotSupported(f"DROP OWNED of objects of catalog {row.classid} is not supported")
     if targets:
         drop(ctx, targets, cascade=node.behavior == enums.DropBehavior.DROP_CASCADE)

@@ -10,7 +10,7 @@ from typing import Final
 
 from pglast import ast, enums
 
-from aurora.errors import InvalidTableDefinition
+from aurora.errors import InvalidTableDefinition, ObjectNotInPrerequisiteState
 from compute_node.catalog.ddl.context import CLASS_RELATION, DdlContext
 from compute_node.catalog.ddl.relation import class_record
 from compute_node.relations.descriptors import RelationDesc
@@ -28,7 +28,7 @@ def persistence_of(schema: tuple[str, int], name: ast.RangeVar) -> str:
 
 
 def set_logged(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
-    """SET LOGGED, SET UNLOGGED. A partitioned table has no rows to which it could apply. 42P16."""
+    """SET LOGGED, SET UNLOGGED. A partitioned table has no rows to which it could apply. 42P16, 55000."""
     wanted = PERMANENT if command.subtype == enums.AlterTableType.AT_SetLogged else UNLOGGED
     if desc.persistence == TEMPORARY:
         raise InvalidTableDefinition(
@@ -38,6 +38,11 @@ def set_logged(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) 
         )
     if desc.persistence == wanted or desc.is_partitioned:
         return
+    if wanted == UNLOGGED and ctx.rows.find("pg_publication_rel", prrelid=desc.oid):
+        raise ObjectNotInPrerequisiteState(
+            f'cannot change table "{desc.name}" to unlogged because it is part of a publication',
+            detail="Unlogged relations cannot be replicated.",
+        )
     _check_keys(ctx, desc, wanted)
     changed = [desc.oid, *(index.oid for index in desc.indexes), *_owned_sequences(ctx, desc)]
     if desc.toast is not None:

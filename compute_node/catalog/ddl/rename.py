@@ -32,8 +32,10 @@ from compute_node.catalog.ddl.context import (
     CLASS_NAMESPACE,
     CLASS_POLICY,
     CLASS_PROC,
+    CLASS_PUBLICATION,
     CLASS_RELATION,
     CLASS_REWRITE,
+    CLASS_SUBSCRIPTION,
     CLASS_TYPE,
     DdlContext,
     cut_name,
@@ -48,11 +50,13 @@ from compute_node.catalog.ddl.foreign import find as foreign
 from compute_node.catalog.ddl.kept_texts import texts_follow
 from compute_node.catalog.ddl.object_kinds import KINDS as KINDS_IN_SCHEMAS
 from compute_node.catalog.ddl.policies import find_policy, rename_policy
+from compute_node.catalog.ddl.publications import owned_publication, rename_publication
 from compute_node.catalog.ddl.relation import attribute_record, class_record
 from compute_node.catalog.ddl.roles import may_create_roles, rename_role
 from compute_node.catalog.ddl.routines.alter import rename_routine, set_routine_schema
 from compute_node.catalog.ddl.routines.find import ROUTINES, owned_routine
 from compute_node.catalog.ddl.rules import find_rule, rename_rule
+from compute_node.catalog.ddl.subscriptions import owned_subscription, rename_subscription
 from compute_node.catalog.ddl.typed_tables import tables_of
 from compute_node.catalog.ddl.types import check_type_owner, find_type, rename_type, set_type_schema, type_record
 from compute_node.catalog.inheritance import children_of
@@ -86,6 +90,10 @@ def rename(ctx: DdlContext, node: ast.RenameStmt) -> str:
         return rename_database(ctx, node.subname, new)
     if node.renameType == _O.OBJECT_POLICY:
         return rename_policy(ctx, node, new)
+    if node.renameType == _O.OBJECT_PUBLICATION:
+        return rename_publication(ctx, node.object.sval, new)
+    if node.renameType == _O.OBJECT_SUBSCRIPTION:
+        return rename_subscription(ctx, node.object.sval, new)
     if node.renameType == _O.OBJECT_RULE:
         return rename_rule(ctx, node, new)
     if node.renameType in (_O.OBJECT_TYPE, _O.OBJECT_DOMAIN):
@@ -371,6 +379,10 @@ def comment(ctx: DdlContext, node: ast.CommentStmt) -> str:
     elif kind == _O.OBJECT_LARGEOBJECT:
         large = large_objects.lock_existing(ctx, large_objects.number_of(node.object), True)
         class_oid, oid = large_objects.CLASS, large.oid
+    elif kind == _O.OBJECT_PUBLICATION:
+        class_oid, oid = CLASS_PUBLICATION, owned_publication(ctx, node.object.sval).oid
+    elif kind == _O.OBJECT_SUBSCRIPTION:
+        class_oid, oid = CLASS_SUBSCRIPTION, owned_subscription(ctx, node.object.sval).oid
     elif kind == _O.OBJECT_EXTENSION:
         class_oid, oid = CLASS_EXTENSION, owned_extension(ctx, node.object.sval).oid
     elif (named := foreign.KINDS.get(kind)) is not None:

@@ -25,9 +25,9 @@ from compute_node.catalog.ddl.context import (
 from compute_node.catalog.ddl.dependencies import Address
 from compute_node.catalog.ddl.functions import argument_types
 from compute_node.catalog.ddl.kept_texts import texts_follow
+from compute_node.catalog.ddl.new_owner import check_new_owner
 from compute_node.catalog.ddl.object_kinds import SchemaObject
 from compute_node.catalog.ddl.operators import find_operator, shown_operator
-from compute_node.catalog.ddl.ownership import check_new_owner
 from compute_node.catalog.ddl.role_names import role_oid
 from compute_node.catalog.permissions import denied
 from compute_node.catalog.rows import Record

@@ -17,6 +17,7 @@ from compute_node.catalog.ddl.context import (
     CLASS_PARAMETER_ACL,
     CLASS_PROC,
     CLASS_RELATION,
+    CLASS_SUBSCRIPTION,
     CLASS_TYPE,
     DdlContext,
 )
@@ -30,10 +31,11 @@ ACL: Final = "a"
 POLICY: Final = "r"
 
 CLASS_TABLESPACE: Final = CATALOGS["pg_tablespace"].desc.oid
+_SHARED: Final = (CLASS_DATABASE, CLASS_TABLESPACE, CLASS_PARAMETER_ACL, CLASS_SUBSCRIPTION)
 
 
 def _database(ctx: DdlContext, class_oid: int) -> int:
-    return 0 if class_oid in (CLASS_DATABASE, CLASS_TABLESPACE, CLASS_PARAMETER_ACL) else ctx.view.layer.database_oid
+    return 0 if class_oid in _SHARED else ctx.view.layer.database_oid
 
 
 def _add(ctx: DdlContext, address: tuple[int, int, int], role: int, kind: str) -> None:

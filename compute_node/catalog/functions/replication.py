@@ -1,4 +1,4 @@
-"""Replication slots, origins, publications and subscriptions, of which there are none: what has a name is answered as
+"""Publications' tables; and replication slots and origins, of which there are none: what has a name is answered as
 where PostgreSQL has nothing of that name, what makes one is 0A000 (no code)."""
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from aurora.errors import (
     UndefinedObject,
 )
 from compute_node.catalog.functions.call import Call
+from compute_node.catalog.publications import is_publishable, published_tables
 
 
 def _unknown(what: str, error: type[SqlError] = UndefinedObject) -> Callable[..., Datum]:
@@ -44,6 +45,21 @@ def _of_slots(function: Callable[..., Datum]) -> Callable[..., Datum]:
 
 def _nothing(call: Call, *_: Datum) -> Iterator[Row]:
     return iter(())
+
+
+def publication_tables(call: Call, name: str) -> Iterator[Row]:
+    """pg_get_publication_tables: OID, columns and row filter of each. 42704."""
+    publication = call.reader.one("pg_publication", pubname=name)
+    if publication is None:
+        raise UndefinedObject(f'publication "{name}" does not exist')
+    for table in published_tables(call.reader, publication):
+        yield table.relation, list(table.columns) or None, table.row_filter
+
+
+def relation_is_publishable(call: Call, oid: int) -> bool | None:
+    """pg_relation_is_publishable; NULL of what is not there."""
+    row = call.reader.one("pg_class", oid=oid)
+    return None if row is None else is_publishable(row)
 
 
 def slot_statistics(call: Call, name: str) -> Row:
@@ -89,7 +105,8 @@ FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "pg_replication_origin_session_reset": _needs(_NO_ORIGIN),
     "pg_replication_origin_xact_setup": _needs(_NO_ORIGIN),
     "pg_replication_origin_xact_reset": lambda call: "",
-    "pg_get_publication_tables": _unknown("publication"),
+    "pg_get_publication_tables": publication_tables,
+    "pg_relation_is_publishable": relation_is_publishable,
     "pg_stat_get_replication_slot": slot_statistics,
     "pg_stat_get_subscription_stats": subscription_statistics,
     "pg_stat_reset_replication_slot": reset_slot_statistics,

@@ -615,7 +615,6 @@ FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "pg_relation_filenode": filenode,
     "pg_relation_filepath": filepath,
     "pg_filenode_relation": filenode_relation,
-    "pg_relation_is_publishable": _constant(False),
     "pg_postmaster_start_time": lambda call: call.engine.start_time_us,
     "pg_conf_load_time": lambda call: call.engine.start_time_us,
     "pg_reload_conf": reload_conf,

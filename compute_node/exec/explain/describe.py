@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from compute_node.exec.explain.expressions import Names, Wording, quoted
 from compute_node.exec.explain.names import base_alias, cte_name, returned_parameters, unique_aliases
+from compute_node.exec.foreign import wrapper_of
 from compute_node.exec.plan_walk import plan_children, plan_expressions, plan_nodes
 from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _JOINS = {"inner": "", "left": " Left", "right": " Right", "full": " Full", "semi": " Semi", "anti": " Anti"}
 _JOINED = (pl.NestLoop, pl.HashJoin, pl.MergeJoin)
 _LEAVES = (pl.SeqScan, pl.IndexScan, pl.BitmapHeapScan, pl.TidScan)
+_NAMED_LEAVES = (*_LEAVES, pl.ForeignScan)
 
 
 @dataclass(slots=True)
@@ -209,7 +211,7 @@ class Describer:
 
     def _input_names(self, plan: pl.Plan) -> Names:
         """Names of what the node's own expressions refer to."""
-        if isinstance(plan, _LEAVES):
+        if isinstance(plan, _NAMED_LEAVES):
             return self._scan_names(plan, self._qualify)
         if isinstance(plan, (pl.NestLoop, pl.HashJoin, pl.MergeJoin)):
             return self._names(plan.outer, plan.inner)
@@ -306,7 +308,7 @@ class Describer:
             shown.properties.insert(0, ("Inner Unique", plan.inner_unique))
         if self._verbose and plan.output and self._outputs(plan):
             shown.properties.insert(0, ("Output", self._outputs(plan)))
-        if isinstance(plan, _LEAVES):
+        if isinstance(plan, _NAMED_LEAVES):
             names = self._scan_names(plan, self._verbose)
         elif isinstance(plan, (pl.CteScan, pl.FunctionScan)):
             names = self._named_columns(plan, self._verbose)
@@ -317,6 +319,8 @@ class Describer:
                 if isinstance(plan, pl.Result) and plan.one_time:
                     label = "One-Time Filter"
                 shown.properties.append((label, self._wording.text(condition, names)))
+        if isinstance(plan, pl.ForeignScan):
+            shown.properties += wrapper_of(plan.relation).explained(plan.relation)
         self._add_subplans(plan, shown)
         return shown
 
@@ -418,6 +422,10 @@ class Describer:
             case pl.TidRangeScan():
                 shown = self._scan(plan, "Tid Range Scan")
                 shown.properties.append(("TID Cond", self._conditions(plan, plan.conditions)))
+                return shown
+            case pl.ForeignScan():
+                shown = self._scan(plan, "Foreign Scan")
+                shown.facts = {"Operation": "Select", **shown.facts}
                 return shown
             case pl.SeqScan():
                 return self._scan(plan, "Seq Scan")

@@ -331,6 +331,7 @@ _SRF_REFUSED = {
     "EXECUTE": "EXECUTE parameters",
     "WHEN": "MERGE WHEN conditions",
     "COPY": "COPY FROM WHERE conditions",
+    "PUBLICATION": "WHERE",
     "POLICY": "policy expressions",
     "STATISTICS": "statistics expressions",
     "PARTITION": "partition key expressions",
@@ -510,6 +511,7 @@ _PLACES = {
     "POLICY": "policy expressions",
     "STATISTICS": "statistics expressions",
     "COPY": "COPY FROM WHERE conditions",
+    "PUBLICATION": "WHERE",
     "DEFAULT": "DEFAULT expressions",
     "GENERATED": "column generation expressions",
     "INDEX": "index expressions",
@@ -563,11 +565,11 @@ def _aggregate(
             raise fail(SqlSyntaxError, "DISTINCT specified, but the aggregate has no arguments", location)
         for value in values:
             check_groupable(scope, value.type, value.location)
-        given = [*values, *(_without_implicit(value) for value in values)]
+        given = list(map(_without_implicit, values))
         for place, key in enumerate(keys):
             if key.expression in given:
                 # Sorted is what the aggregate gets: the argument after its implicit cast.
-                value = values[given.index(key.expression) % len(values)]
+                value = values[given.index(key.expression)]
                 keys[place] = dataclasses.replace(key, expression=value, type=value.type)
             else:
                 raise fail(

@@ -79,7 +79,7 @@ def analyze_stored(
     catalog: CatalogView, relation: RelationDesc | None, text: str, clause: str = "CHECK", session: object = None
 ) -> Expr:
     """A stored expression of a relation, its columns as ``Var(rte=0)``. ``clause``: CHECK (must be boolean), DEFAULT,
-    INDEX, POLICY (boolean, too); SHOWN: of any of them, to be shown."""
+    INDEX, POLICY and PUBLICATION (boolean, too); SHOWN: of any of them, to be shown."""
     analysis = _reading(catalog, session_env(session))
     scope = Scope(analysis, Query("select"), clause=clause)
     if relation is not None:
@@ -105,7 +105,7 @@ def analyze_expression(
 
 
 def _finished(scope: Scope, relation: RelationDesc | None, expr: Expr, clause: str) -> Expr:
-    conditions = {"CHECK": "CHECK", "COPY": "WHERE", "POLICY": "POLICY"}
+    conditions = {"CHECK": "CHECK", "COPY": "WHERE", "POLICY": "POLICY", "PUBLICATION": "PUBLICATION WHERE"}
     if clause in conditions:
         expr = coerce_to_boolean(scope, expr, conditions[clause])
     else:

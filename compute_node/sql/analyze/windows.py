@@ -58,6 +58,7 @@ _REFUSED = {
     "FRAME GROUPS": "window definitions",
     "CHECK": "check constraints",
     "COPY": "COPY FROM WHERE conditions",
+    "PUBLICATION": "WHERE",
     "POLICY": "policy expressions",
     "STATISTICS": "statistics expressions",
     "DEFAULT": "DEFAULT expressions",

@@ -23,6 +23,11 @@ from compute_node.sql.planner.tid_paths import CTID, TidPaths
 from compute_node.sql.query import Query, RangeEntry
 
 
+def _is_foreign(entry: RangeEntry) -> bool:
+    """Whether it is read by a wrapper, which knows no addresses."""
+    return entry.relation is not None and entry.relation.kind == "f"
+
+
 class Access:
     """Paths of the tables of one query level."""
 
@@ -142,7 +147,7 @@ class Access:
         be stale. ``order_of``: what order an index's keys make."""
         sequential = self.seq_path(rte, entry, quals)
         found = [sequential]
-        if entry.sample is not None:
+        if entry.sample is not None or _is_foreign(entry):
             return found
         for by_tid in self._tids.paths(rte, entry, quals):
             if by_tid.tids is not None and any(isinstance(value, CurrentOf) for value in by_tid.tids.values):
@@ -182,6 +187,8 @@ class Access:
 
     def given_scans(self, rte: int, entry: RangeEntry, quals: Sequence[Expr], loops: float) -> Iterator[ScanPath]:
         """Those of one table."""
+        if _is_foreign(entry):
+            return
         found = [each.path for each in self._index_paths(rte, entry, quals, loops) if each.path.required]
         single = [path for path in found if path.index is not None and path.index.unique]
         if single:

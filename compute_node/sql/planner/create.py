@@ -22,6 +22,7 @@ from compute_node.sql.plan import (
     BitmapIndexScan,
     BitmapOr,
     CteScan,
+    ForeignScan,
     FunctionScan,
     HashJoin,
     IncrementalSort,
@@ -163,6 +164,10 @@ class Creator:
                     columns.append(var.attno)
         output = self._bound(needs, mapping)
         condition = self._filter(path.filter, mapping)
+        if relation.kind == "f":
+            return ForeignScan(
+                relation=relation, columns=tuple(columns), filter=condition, alias=path.entry.alias, output=output
+            )
         want_tid = path.rte == self.tid_entry
         if path.tids is not None and path.tids.values:
             return TidScan(

@@ -267,8 +267,10 @@ def _null_test(catalog: CatalogView, node: NullTest) -> Expr:
             fields = [each for each, item in zip(value, value.types, strict=True) if item is not None]
             return _boolean(all((each is None) != node.negated for each in fields))
         return _boolean((value is None) != node.negated)
-    if isinstance(node.argument, RowExpr) and node.argument.arguments and not node.as_value:
-        tests = [dataclasses.replace(node, argument=item, as_value=True) for item in node.argument.arguments]
+    # A table's row may have columns that were dropped, of which its value knows.
+    row = node.argument
+    if isinstance(row, RowExpr) and row.type == oids.RECORD and row.arguments and not node.as_value:
+        tests = [dataclasses.replace(node, argument=item, as_value=True) for item in row.arguments]
         return _and(catalog, And(type=oids.BOOL, arguments=tuple([_null_test(catalog, item) for item in tests])))
     return node
 

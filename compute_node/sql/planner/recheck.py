@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from aurora.errors import InvariantViolation
+from aurora.errors import InvariantViolation, NotSupported
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.expressions import Column, Expr, Var
 from compute_node.sql.plan import HeldRow, Plan, Recheck, RowAddress
@@ -60,12 +60,20 @@ def _conditions(path: Path) -> Iterator[Expr]:
     yield from path.required
 
 
+def _by_values(source: Source) -> bool:
+    """Whether a row of it has no address: of a sub-select, say, or a foreign table."""
+    if isinstance(source, SubPath):
+        return True
+    relation = source.entry.relation
+    return isinstance(source, ScanPath) and relation is not None and relation.kind == "f"
+
+
 def carried(path: Path, needs: Sequence[Expr]) -> list[Var]:
     """What a row of ``path`` must carry beside ``needs`` for the row to be found again."""
     mentioned = dict.fromkeys(var for item in (*needs, *_conditions(path)) for var in local_vars(item))
     found: dict[Var, None] = {}
     for source in sources(path):
-        if isinstance(source, SubPath):
+        if isinstance(source, SubPath) or _by_values(source):
             found |= dict.fromkeys(var for var in mentioned if var.rte == source.rte)
         else:
             found |= dict.fromkeys(address_columns(source))
@@ -86,6 +94,8 @@ def address(source: ScanPath | AppendPath, position: Mapping[tuple[int, int], in
     if isinstance(source, AppendPath):
         tables: dict[int, tuple[int, RelationDesc]] = {}
         for each in source.members:
+            if each.relation.kind == "f":
+                raise NotSupported(f'rows of foreign table "{each.relation.name}" cannot be locked or found again')
             tables[each.relation.oid] = each.rte, each.relation
         return RowAddress(tid, tables, position[source.rte, TABLE_OID])
     if source.entry.relation is None:
@@ -106,7 +116,7 @@ def describe(path: Path, row: Sequence[Expr], plan: Plan) -> Recheck:
     position = {(item.rte, item.attno): at for at, item in enumerate(row) if isinstance(item, Var)}
     tids, values = [], []
     for source in sources(path):
-        if not isinstance(source, SubPath):
+        if isinstance(source, (ScanPath, AppendPath)) and not _by_values(source):
             tids.append(address(source, position))
         else:
             mine = tuple((attno, at) for (rte, attno), at in position.items() if rte == source.rte)
@@ -146,7 +156,7 @@ class RecheckCreator(Creator):
                     columns.append(var.attno)
         return HeldRow(
             source=path.rte,
-            relation=path.entry.relation if isinstance(path, ScanPath) else None,
+            relation=None if _by_values(path) else path.entry.relation,
             columns=tuple(columns),
             filter=self._filter(conditions, mapping),
             output=self._bound(needs, mapping),

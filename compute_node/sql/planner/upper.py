@@ -241,7 +241,9 @@ def _row_locks(query: Query) -> list[tuple[str, str, int]]:
     found: dict[int, tuple[str, str]] = {}
     for strength, wait, entries in query.locking:
         for rte in entries:
-            if query.range_table[rte].kind == "relation":
+            entry = query.range_table[rte]
+            # Nobody locks the rows of a foreign table.
+            if entry.kind == "relation" and entry.relation is not None and entry.relation.kind != "f":
                 known = found.get(rte, (strength, wait))
                 found[rte] = max(strength, known[0], key=_STRENGTHS.index), max(wait, known[1], key=_WAITS.index)
     return [(strength, wait, rte) for rte, (strength, wait) in sorted(found.items())]

@@ -1,5 +1,5 @@
-"""Replication slots, origins and publications, of which there are none (manual, 9.27.6): questions after one that has
-a name are answered as PostgreSQL answers where that one is not.
+"""Publications, and replication slots and origins, of which there are none (manual, 9.27.6): questions after one that
+has a name are answered as PostgreSQL answers where that one is not.
 
 ``catalog/functions/replication`` answers."""
 

@@ -10,6 +10,7 @@ REASONS: Final[tuple[tuple[str, str, str], ...]] = (
         "a cursor's rows are computed a batch at a time, so the times of two rows that are fetched apart are closer",
     ),
     ("sequelize", r"plpgsql|DO is not", "PL/pgSQL is not here"),
+    ("pg8000", r"plpgsql", "PL/pgSQL is not here"),
     ("pgspecial", r"_verbose", "sizes of relations: an index or TOAST table without entries takes other pages here"),
     ("pgspecial", r"slash_dx", "the extension plpgsql is not here"),
     ("pgspecial", r"fdw|foreign", "foreign data is not here"),

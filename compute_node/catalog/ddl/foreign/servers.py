@@ -24,7 +24,8 @@ from compute_node.catalog.ddl.foreign.find import (
     wrapper_of,
 )
 from compute_node.catalog.ddl.foreign.options import changed_options
-from compute_node.catalog.ddl.ownership import check_new_owner, give_object
+from compute_node.catalog.ddl.new_owner import check_new_owner
+from compute_node.catalog.ddl.ownership import give_object
 from compute_node.catalog.ddl.role_names import grantee_oid, role_oid
 from compute_node.catalog.ddl.shared_depend import record_owner
 from compute_node.catalog.permissions import denied

@@ -316,8 +316,30 @@ def _user_mapping(call: Call, parts: Names, rest: Names) -> Found:
     raise UndefinedObject(f'user mapping for user "{parts[0]}" on server "{rest[0]}" does not exist')
 
 
-def _publication_part(call: Call, parts: Names, rest: Names) -> Found:
-    raise UndefinedObject(f'publication "{rest[0]}" does not exist')
+def _publication(call: Call, name: str) -> int:
+    row = call.reader.one("pg_publication", pubname=name)
+    if row is None:
+        raise UndefinedObject(f'publication "{name}" does not exist')
+    return int(row.oid)
+
+
+def _published_table(call: Call, parts: Names, rest: Names) -> Found:
+    table = _relation(call, parts)
+    row = call.reader.one("pg_publication_rel", prrelid=table.oid, prpubid=_publication(call, rest[0]))
+    if row is None:
+        raise UndefinedObject(f'publication relation "{".".join(parts)}" in publication "{rest[0]}" does not exist')
+    return "pg_publication_rel", row.oid, 0
+
+
+def _published_schema(call: Call, parts: Names, rest: Names) -> Found:
+    publication = _publication(call, rest[0])
+    schema = call.view.layer.namespace_oid(parts[0])
+    if schema is None:
+        raise InvalidSchemaName(f'schema "{parts[0]}" does not exist')
+    row = call.reader.one("pg_publication_namespace", pnnspid=schema, pnpubid=publication)
+    if row is None:
+        raise UndefinedObject(f'publication schema "{parts[0]}" in publication "{rest[0]}" does not exist')
+    return "pg_publication_namespace", row.oid, 0
 
 
 def _transform(call: Call, parts: Names, rest: Names) -> Found:
@@ -391,8 +413,8 @@ _KINDS: dict[str, Callable[[Call, Names, Names], Found]] = {
     "event trigger": _named("pg_event_trigger", "evtname", "event trigger"),
     "parameter ACL": _named("pg_parameter_acl", "parname", "parameter ACL"),
     "publication": _named("pg_publication", "pubname", "publication"),
-    "publication namespace": _publication_part,
-    "publication relation": _publication_part,
+    "publication namespace": _published_schema,
+    "publication relation": _published_table,
     "subscription": _named("pg_subscription", "subname", "subscription"),
     "transform": _transform,
 }

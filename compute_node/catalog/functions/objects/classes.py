@@ -291,6 +291,32 @@ def _identify_default_acl(call: Call, row: Record, _column: int) -> Identity:
     return Identity(text, [role, schema] if schema else [role], [row.defaclobjtype])
 
 
+def _publication_name(call: Call, oid: int) -> str:
+    row = call.reader.one("pg_publication", oid=oid)
+    return "" if row is None else str(row.pubname)
+
+
+def _identify_published_table(call: Call, row: Record, _column: int) -> Identity:
+    table, publication = _relation_identity(call, row.prrelid), _publication_name(call, row.prpubid)
+    return Identity(f"{table.text} in publication {publication}", table.names, [publication])
+
+
+def _identify_published_schema(call: Call, row: Record, _column: int) -> Identity:
+    schema, publication = call.view.namespace_name(row.pnnspid), _publication_name(call, row.pnpubid)
+    return Identity(f"{schema} in publication {publication}", [schema], [publication])
+
+
+def _describe_published_table(call: Call, row: Record, _column: int) -> str:
+    desc = call.view.relation(row.prrelid)
+    table = "" if desc is None else describe_relation(call, desc)
+    return f"publication of {table} in publication {_publication_name(call, row.prpubid)}"
+
+
+def _describe_published_schema(call: Call, row: Record, _column: int) -> str:
+    schema = call.view.namespace_name(row.pnnspid)
+    return f"publication of schema {schema} in publication {_publication_name(call, row.pnpubid)}"
+
+
 def _mapped(call: Call, row: Record) -> str:
     """Whom a user mapping is for."""
     return (call.view.layer.role_name(row.umuser) or str(row.umuser)) if row.umuser else "public"
@@ -392,8 +418,10 @@ _ALL = (
         "pg_default_acl", _words("default acl"), _describe_default_acl, _identify_default_acl, missing="default acl"
     ),
     _never("pg_transform", "transform"),
-    _never("pg_publication_rel", "publication relation"),
-    _never("pg_publication_namespace", "publication namespace"),
+    ObjectClass("pg_publication_rel", _words("publication relation"), _describe_published_table,
+                _identify_published_table, missing="publication relation"),
+    ObjectClass("pg_publication_namespace", _words("publication namespace"), _describe_published_schema,
+                _identify_published_schema, missing="publication namespace"),
     _named("pg_parameter_acl", "parameter ACL", "parname"),
 )  # fmt: skip
 CLASSES: dict[int, ObjectClass] = {class_oid(item.catalog): item for item in _ALL}
