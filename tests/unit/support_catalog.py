@@ -85,7 +85,7 @@ class Session:
         self.superuser, self.space, self.statements = True, None, {}
         self.portals: dict[bytes, Any] = {}
         self.interrupt_error = None
-        self.read_after_lsn = 0
+        self.read_after_lsn = self.creating_extension = 0
 
     def get_setting(self, name: str, missing_ok: bool) -> str | None:
         return self.settings.values[name]

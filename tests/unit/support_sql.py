@@ -128,6 +128,7 @@ class FakeCatalog:
 
     version = 1
     search_path: tuple[str, ...] = ("pg_catalog", "public")
+    unusable: frozenset[int] = frozenset()
     database = "postgres"
 
     collations: tuple[Collation, ...] = (
