@@ -134,7 +134,7 @@ SUITES: Final = (
     ),
     Suite(
         "dbt", "dbt: seeds, models, incremental runs, snapshots, tests, docs", _program("dbt_project"),
-        needs=("dbt-core", "dbt-postgres"),
+        needs=("dbt-core>=1.9,<1.11", "dbt-postgres>=1.9,<1.11"),  # later ones fetch a program when they are installed
     ),
     *(
         Suite(f"node-{name}", f"{title} (npm)", _node(name), npm=True)
