@@ -345,6 +345,7 @@ def test_an_instance_without_descriptors_gives_the_connection_back(tmp_path: Pat
     async def test() -> None:
         async with cluster(tmp_path, "handover", "writer") as (service, (a,)):
             loop = asyncio.get_running_loop()
+            await until(lambda: a.receiver._links, "the link")
             (link,) = a.receiver._links
             real, refused = link.on_frame, []
 
@@ -375,6 +376,7 @@ def test_a_frozen_instance_neither_keeps_a_connection_nor_serves_it_later(
         async with cluster(tmp_path, "handover", "writer", "reader") as (service, (a, b)):
             loop = asyncio.get_running_loop()
             old = await connect(service, "cluster")
+            await until(lambda: a.receiver._links, "the link")
             (link,) = a.receiver._links
             loop.remove_reader(link._link.fileno())
             a.silent = True

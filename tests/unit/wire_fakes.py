@@ -142,6 +142,7 @@ class FakeExecutable:
             momentary=False,
             addressed=(),
             probes=(),
+            shape="",
             values_decide=False,
             relations=frozenset(),
             plan=SimpleNamespace(total_cost=0.0),

@@ -114,7 +114,7 @@ def _others(ctx: DdlContext, name: str) -> str:
 def _prepared(ctx: DdlContext, name: str) -> int:
     """How many transactions are prepared in a database."""
     found = _find(ctx, name)
-    return 0 if found is None else sum(each.database == found.oid for each in ctx.engine.txns.prepared)
+    return 0 if found is None else sum(each.database == found.oid for each in ctx.storage.txns.prepared)
 
 
 def _using(count: int, what: str) -> str:

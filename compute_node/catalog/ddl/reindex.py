@@ -263,6 +263,8 @@ def _reindex_partitions(ctx: DdlContext, desc: RelationDesc, concurrently: bool,
 
 def _tables(ctx: DdlContext, node: ast.ReindexStmt, concurrently: bool) -> list[RelationDesc]:
     """The user's tables of a schema or of the database."""
+    if node.kind == _T.REINDEX_OBJECT_SYSTEM and concurrently:
+        raise NotSupported("cannot reindex system catalogs concurrently")
     namespace = None
     if node.kind == _T.REINDEX_OBJECT_SCHEMA:
         namespace = ctx.view.schema_oid(node.name)
@@ -276,8 +278,6 @@ def _tables(ctx: DdlContext, node: ast.ReindexStmt, concurrently: bool) -> list[
     elif not ctx.owns(ctx.rights.graph.database_owner):
         raise InsufficientPrivilege(f"must be owner of database {ctx.session.database}")
     elif node.kind == _T.REINDEX_OBJECT_SYSTEM:
-        if concurrently:
-            raise NotSupported("cannot reindex system catalogs concurrently")
         raise NotSupported("reindexing system catalogs is not supported")
     elif concurrently:
         skipped = "cannot reindex system catalogs concurrently, skipping all"
