@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -105,7 +106,7 @@ def _today() -> str:
 def _version(cache: Cache, suite: Suite) -> str:
     if suite.sdist:
         return cache.archive(suite.sdist).name.removeprefix(f"{suite.sdist}-").removesuffix(".tar.gz")
-    return cache.version(suite.needs[0].partition("[")[0]) if suite.needs else ""
+    return cache.version(re.split(r"[\[<>=]", suite.needs[0])[0]) if suite.needs else ""
 
 
 def _outcomes(cache: Cache, suite: Suite, server: Server) -> dict[str, Outcome]:

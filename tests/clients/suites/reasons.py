@@ -11,6 +11,7 @@ REASONS: Final[tuple[tuple[str, str, str], ...]] = (
     ),
     ("sequelize", r"plpgsql|DO is not", "PL/pgSQL is not here"),
     ("pg8000", r"plpgsql", "PL/pgSQL is not here"),
+    ("pg8000", r"numutils\.c", "the file and the routine that an error names are this program's own"),
     ("pgspecial", r"_verbose", "sizes of relations: an index or TOAST table without entries takes other pages here"),
     ("pgspecial", r"slash_dx", "the extension plpgsql is not here"),
     ("pgspecial", r"fdw|foreign", "foreign data is not here"),
