@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from aurora.ids import Lsn, RelFile, Xid
 from aurora.notes import Invalidations
+from compute_node.txn.dependency import Dependency
 from compute_node.txn.transaction import READ_COMMITTED, SERIALIZABLE, Txn
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ def detach(txn: Txn) -> None:
     for hold in list(ties.holds):
         hold.release()
     ties.events = ties.large_objects = None
-    txn.session = None
+    txn.session, txn.dependency = None, Dependency()
     txn.snapshot_lsn = txn.oldest_lsn = Lsn(0)
 
 
