@@ -7,7 +7,6 @@ the search says. It gives row addresses alone, for bitmaps. The pending list tha
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -41,6 +40,7 @@ from compute_node.access.gin.entries import (
 )
 from compute_node.access.gin.search import ALL, find, places
 from compute_node.access.index_access import IndexAccess, ScanKey
+from compute_node.access.vacuum import is_no
 from compute_node.hub import HUB
 from compute_node.relations.access_methods import GIN
 from compute_node.relations.descriptors import IndexDesc
@@ -55,7 +55,6 @@ if TYPE_CHECKING:
     from compute_node.txn.serializable import SerialSnapshot, SerialTxn
     from compute_node.work.account import Area
 
-_NO_LIST = re.compile(r"fastupdate=(f|n|0|of)", re.IGNORECASE).match
 _ROW_HEADER_BYTES = 8
 _ROW_BYTES_MAX = 2712
 """PostgreSQL's."""
@@ -147,7 +146,7 @@ class GinIndex(IndexAccess):
     def note_span(self, snapshot: SerialSnapshot, keys: Sequence[ScanKey]) -> None:
         """See ``IndexAccess``. With ``fastupdate``, which is on by default, a read is one of the whole index: in
         PostgreSQL new entries may stand in a list that has no order."""
-        if not any(map(_NO_LIST, self.desc.options)):
+        if not any(each.startswith("fastupdate=") and is_no(each) for each in self.desc.options):
             super().note_span(snapshot, keys)
         elif self.serial_id:
             searches = [(self.classes[key.column].search(key.strategy, key.value), key.column) for key in keys]
