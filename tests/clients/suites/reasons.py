@@ -14,5 +14,4 @@ REASONS: Final[tuple[tuple[str, str, str], ...]] = (
     ("pg8000", r"numutils\.c", "the file and the routine that an error names are this program's own"),
     ("pgspecial", r"_verbose", "sizes of relations: an index or TOAST table without entries takes other pages here"),
     ("pgspecial", r"slash_dx", "the extension plpgsql is not here"),
-    ("pgspecial", r"fdw|foreign", "foreign data is not here"),
 )  # fmt: skip
