@@ -19,7 +19,7 @@ class Prepared:
     """A prepared statement, from Parse or PREPARE, and the binding of its declared parameters. ``statement`` None is
     an empty query. ``declared``: the types given for its parameters (0: to be found out). ``raw``: the statement of
     PREPARE, whose text is not the whole source. ``choice`` counts its runs; unnamed ones of one text share it.
-    ``quick``: its statement, once every further run has that very plan; None as long as a run has to choose.
+    ``quick``: its statement, when every run has that very plan (``settled``); None as long as a run has to choose.
     """
 
     __slots__ = (
@@ -47,7 +47,7 @@ class Prepared:
     @statement.setter
     def statement(self, statement: Statement | None) -> None:
         self._statement = statement
-        only_one = statement is not None and (not statement.param_types or (not self.name and not statement.has_custom))
+        only_one = statement is not None and (not statement.param_types or not statement.has_custom)
         self.quick: Statement | None = statement if only_one else None
 
     @property
@@ -100,7 +100,10 @@ def current_statement(session: SessionState, prepared: Prepared) -> Statement | 
         error = NotSupported("cached plan must not change result type")
         error.routine = "RevalidateCachedQuery"
         raise error
+    chooses = prepared.quick is None
     prepared.statement = fresh
+    if chooses:
+        prepared.quick = None
     prepared.codes = fresh.codes
     return fresh
 
@@ -123,6 +126,12 @@ def to_run(session: SessionState, prepared: Prepared, statement: Statement, para
     operator_cost = session.settings.get("cpu_operator_cost")
     choice.add_custom(planned.plan.total_cost + planning_cost(planned, float(operator_cost)))
     return custom, True
+
+
+def settled(session: SessionState, prepared: Prepared, statement: Statement, params: Params) -> bool:
+    """Whether the run of a ``quick`` statement with these values has its own plan, and then the run is counted. A plan
+    of no other values is the same one, but for NULLs, of which no operator is true."""
+    return None not in params and to_run(session, prepared, statement, params)[0] is statement
 
 
 def known_values(params: Params, placed: bool = True) -> KnownValues:

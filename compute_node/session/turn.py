@@ -9,7 +9,6 @@ way is not sure about goes the general way. Output gathers in ``SessionState.out
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
 import greenlet
 
@@ -21,12 +20,9 @@ from compute_node.hub import HUB
 from compute_node.protocol import messages
 from compute_node.session import audit, extended, fastpath, notifications, simple, transactions
 from compute_node.session.encoded import Unreadable
+from compute_node.session.prepared import Prepared, settled
 from compute_node.session.state import FAILED, IDLE, Port, SessionState
 from compute_node.session.statement import Statement
-
-if TYPE_CHECKING:
-    from compute_node.session.prepared import Prepared
-
 
 LOGGER = logging.getLogger(__name__)
 
@@ -193,9 +189,13 @@ def run_point(session: SessionState, packet: tuple[Prepared, Row, bytes, bool, i
             return False
         if plan.locks not in txn.weak_locks and not engine.lock_relations(session, plan.locks):
             return False
+        choice = prepared.choice
+        if choice.generics:
+            choice.generics += 1
+        elif not settled(session, prepared, plan, params):
+            return False
         session.statements_in_txn += 1
         plan.tally.runs += 1
-        prepared.choice.generics += 1
         context = session.point_context
         if context is None:
             context = session.point_context = engine.begin_statement(session)

@@ -68,9 +68,9 @@ def test_a_suite_that_did_not_run_has_no_share() -> None:
 
 def test_the_page_has_counts_and_reasons() -> None:
     suite = next(each for each in SUITES if each.name == "pgspecial")
-    theirs = {"t::fdw": Outcome(PASSED), "t::x": Outcome(PASSED), "t::y": Outcome(PASSED)}
-    told = compare(theirs, {"t::x": Outcome(PASSED), "t::fdw": Outcome(FAILED, message="42704")})
+    theirs = {"t::slash_dx": Outcome(PASSED), "t::x": Outcome(PASSED), "t::y": Outcome(PASSED)}
+    told = compare(theirs, {"t::x": Outcome(PASSED), "t::slash_dx": Outcome(FAILED, message="1 != 2")})
     page = write([Result(suite, "2.1", "2026-11-30", told), Result(suite, "2.1", "2026-11-30", None, "x is missing")])
     assert "| 2.1 | 3 | 1 | 33.3 | 2026-11-30 |" in page and "did not run: x is missing" in page
-    assert "| 1 | foreign data is not here | `t::fdw` |" in page
+    assert "| 1 | the extension plpgsql is not here | `t::slash_dx` |" in page
     assert "| 1 | not explained: `missing` | `t::y` |" in page

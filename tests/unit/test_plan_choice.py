@@ -113,3 +113,18 @@ def test_statistics_change_the_plans() -> None:
         await db.close()
 
     serve_engine(body)
+
+
+def test_runs_of_a_statement_with_one_plan_are_counted_as_postgresqls() -> None:
+    """A row by its key has one plan for all values: the first five runs of a named statement count as custom ones all
+    the same, the further ones as generic."""
+
+    async def body(server: Server, engine: CountingEngine) -> None:
+        db = await filled(server, engine)
+        for key in range(7, 15):
+            rows = await (await db.execute("select note from t where id = %s::int", [key], prepare=True)).fetchall()
+            assert rows == [(f"n{key}",)]
+        counted = "select custom_plans, generic_plans from pg_prepared_statements where statement like '%note%::int'"
+        assert await (await db.execute(counted, prepare=False)).fetchall() == [(5, 3)]
+
+    serve_engine(body)

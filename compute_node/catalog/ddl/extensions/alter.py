@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 from pglast import ast, enums
@@ -163,11 +164,14 @@ def set_schema(ctx: DdlContext, name: str, schema: str) -> str:
         raise NotSupported(f'extension "{name}" does not support SET SCHEMA')
     if namespace == row.extnamespace:
         return "ALTER EXTENSION"
-    moved = [
-        (each.classid, each.objid)
-        for each in ctx.rows.find("pg_depend", refclassid=CLASS_EXTENSION, refobjid=row.oid)
-        if each.deptype == "e" and each.classid in _NAMESPACE_COLUMNS
-    ]
+    moved = sorted(  # as they were made: the first that cannot go is told
+        (
+            (each.classid, each.objid)
+            for each in ctx.rows.find("pg_depend", refclassid=CLASS_EXTENSION, refobjid=row.oid)
+            if each.deptype == "e" and each.classid in _NAMESPACE_COLUMNS
+        ),
+        key=itemgetter(1),
+    )
     with texts_follow(ctx, _names(ctx, moved), *moved):
         for class_oid, oid in moved:
             _move(ctx, row, class_oid, oid, namespace)
