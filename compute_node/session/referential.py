@@ -279,9 +279,17 @@ class _Run:
         return texts.statement_text(self._session.engine.catalog.view(self._session), key, purpose)[0]
 
     def _statement(self, key: ForeignKeyDesc, purpose: str) -> Statement:
-        """The key's statement for a purpose, planned once."""
+        """The key's statement for a purpose, planned once. It looks for rows of now: a partition that is being detached
+        has none, whatever the transaction's snapshot sees."""
         session = self._session
         kept = session.space.referential
+        with self._txn.of_now():
+            return self._planned(session, kept, key, purpose)
+
+    @staticmethod
+    def _planned(
+        session: SessionState, kept: dict[tuple[int, str], Statement], key: ForeignKeyDesc, purpose: str
+    ) -> Statement:
         known = kept.get((key.oid, purpose))
         if known is not None and prepare.is_ready(session, known):
             return known
