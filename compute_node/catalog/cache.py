@@ -80,8 +80,7 @@ class Catalog:
         layer = self.layer(session)
         txn, nothing = session.txn, frozenset[int]()
         unusable, undetached = (nothing, nothing) if txn is None else (txn.unusable, txn.undetached)
-        path = session.settings.show("search_path")
-        key = (path, session.user, session.user_oid, session.temp_schema, unusable, undetached)
+        key = (session.settings.search_path, session.user, session.user_oid, session.temp_schema, unusable, undetached)
         view = layer.views.get(key)
         if view is None:
             view = layer.views[key] = self.make_view(layer, *key)

@@ -133,7 +133,7 @@ class Executable:
                 if self._followed:
                     self.run = _followed(self.run)
         else:
-            link = point_select(planned, self._builder)
+            link = point_select(planned, self._builder, self._fetch_all)
             if link is not None:
                 self.is_point, self.fetch_all = True, _linked_at_first_run(link)
         if not self.is_point:

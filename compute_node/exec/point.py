@@ -1,8 +1,9 @@
 """Point statements as one function each: the paths that decide throughput (DESIGN wall 8).
 
-A SELECT by full index key, an UPDATE or DELETE through a unique index, an INSERT of one VALUES row, and a SELECT
-without tables: each becomes a generated function of (context, params) without generators or per-row dispatch. The
-kernels' entry points are bound when the statement first runs. A plan that fits none of these shapes gives None.
+A SELECT by full index key (FOR UPDATE and friends by that of a unique index), an UPDATE or DELETE through a unique
+index, an INSERT of one VALUES row, and a SELECT without tables: each becomes a generated function of (context, params)
+without generators or per-row dispatch. The kernels' entry points are bound when the statement first runs. A plan that
+fits none of these shapes gives None.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from compute_node.exec.compile.rows import column_index, is_identity
 from compute_node.exec.compile.unit import Scope, Unit, row_scope
 from compute_node.exec.constraints import RowViolation, row_verifier
 from compute_node.exec.index_keys import key_types, narrowing, scan_condition
-from compute_node.exec.nodes.base import scan_nullable
+from compute_node.exec.nodes.base import output_nullable, scan_nullable
 from compute_node.exec.plan_walk import plan_expressions, plan_nodes
 from compute_node.exec.routing import Router
 from compute_node.exec.stored_values import scan_columns
@@ -47,8 +48,8 @@ def is_self_contained(planned: pl.PlannedStmt) -> bool:
     return True
 
 
-def point_select(planned: pl.PlannedStmt, builder: Builder) -> Link | None:
-    """``fetch_all`` of a SELECT by full key, or without tables."""
+def point_select(planned: pl.PlannedStmt, builder: Builder, general: PointFunction) -> Link | None:
+    """``fetch_all`` of a SELECT by full key, or without tables. ``general``: the same by the plan's nodes."""
     plan = planned.plan
     if not is_self_contained(planned):
         return None
@@ -61,6 +62,8 @@ def point_select(planned: pl.PlannedStmt, builder: Builder) -> Link | None:
         return lambda storage: unit.link(name)
     if isinstance(plan, pl.IndexScan) and _is_lookup(plan) and not plan.want_tid:
         return _lookup_select(plan, builder)
+    if isinstance(plan, pl.LockRows):
+        return _locked_select(plan, builder, general)
     return None
 
 
@@ -148,6 +151,39 @@ def _lookup_select(plan: pl.IndexScan, builder: Builder) -> Link:
 
     def link(storage: Storage) -> PointFunction:
         unit.names["lookup"] = storage.table(plan.relation).index(plan.index).lookup
+        return unit.link(name)
+
+    return link
+
+
+def _locked_select(plan: pl.LockRows, builder: Builder, general: PointFunction) -> Link | None:
+    """One row, locked; one that has changed since the snapshot is found again by ``general``, with its lock held."""
+    child = plan.child
+    if not isinstance(child, pl.IndexScan) or not child.unique or not _is_lookup(child):
+        return None
+    lock, *others = plan.locks
+    if others or lock.address.table >= 0:
+        return None
+    unit = Unit()
+    lines, key = _key_lines(child, builder, unit, "[]")
+    condition = scan_condition(child)
+    read = scan_columns(builder, child.relation, child.columns, child.output, condition, as_values=True)
+    nullable = scan_nullable(child.relation, child.columns, child.want_tid)
+    compiler = Compiler(unit, row_scope(nullable, stored=read.stored), builder)
+    lines.append(f"m = lookup(c.snapshot, {key}, {unit.bind(read.columns)}, {child.want_tid})")
+    lines += ["if not m: return []", "r = m[0]"]
+    if condition is not None:
+        lines.append(f"if not {compiler.truth(condition).text}: return []")
+    if not is_identity(child.output, len(nullable)):
+        lines.append(f"r = {compiler.tuple_of(child.output)}")
+    lines.append(f"held = lock(c.txn, c.snapshot, r[{lock.address.tid}], {lock.strength!r}, {lock.wait!r})")
+    lines += ["if held is None: return []", f"if held[2]: return {unit.bind(general, 'g')}(c, p)"]
+    shaped = Compiler(unit, row_scope(output_nullable(child.output, nullable)), builder).tuple_of(plan.output)
+    name = unit.function("c, p", [*lines, f"return [{shaped}]"])
+
+    def link(storage: Storage) -> PointFunction:
+        table = storage.table(child.relation)
+        unit.names |= {"lookup": table.index(child.index).lookup, "lock": table.lock}
         return unit.link(name)
 
     return link
