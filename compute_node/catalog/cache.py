@@ -79,7 +79,7 @@ class Catalog:
         """The session's view: the same object as long as neither catalog nor search path change."""
         layer = self.layer(session)
         unusable = session.txn.unusable if session.txn is not None else frozenset()
-        key = (session.settings.show("search_path"), session.user, session.user_oid, session.temp_schema, unusable)
+        key = (session.settings.search_path, session.user, session.user_oid, session.temp_schema, unusable)
         view = layer.views.get(key)
         if view is None:
             view = layer.views[key] = self.make_view(layer, *key)
