@@ -9,7 +9,7 @@ one state.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import UTC
@@ -27,6 +27,7 @@ from compute_node.catalog.rights import OBJECTS, Rights, effective
 from compute_node.catalog.roles import RoleGraph, load_graph
 from compute_node.catalog.routines import split_texts
 from compute_node.catalog.rows import CatalogReader, Record
+from compute_node.extensions.library import CLASS_CODES
 from compute_node.relations.access_methods import BRIN, BTREE, HASH, METHODS_BY_OID
 from compute_node.relations.descriptors import (
     NO_QUALIFICATION,
@@ -39,7 +40,7 @@ from compute_node.relations.descriptors import (
 )
 from compute_node.relations.partitions import HASH as HASHED
 from compute_node.relations.partitions import PartitionBound, PartitionKey
-from compute_node.relations.schema import CATALOGS
+from compute_node.relations.schema import CATALOGS, FIRST_NORMAL_OID
 from compute_node.types import oids
 from compute_node.types.acl import Acl, decode_all
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv
@@ -525,17 +526,28 @@ _BY_BYTES = frozenset({4217, 4218, 4219})
 
 def class_code(layer: CatalogLayer, operator_class: int) -> int:
     """The built-in operator class whose code an operator class has: itself, or of a user's the one with the same
-    support functions; 0 without one. BRIN's classes of all types share theirs, and their summaries are in the order of
-    the type: its operators must be the same, too."""
+    support functions; an extension's has its own code (``CLASS_CODES``); 0 without one. BRIN's classes of all types
+    share theirs, and their summaries are in the order of the type: its operators must be the same, too."""
     if operator_class in REGISTRY.operator_classes:
         return operator_class
     made = next((each for each in objects.operator_classes(layer) if each.oid == operator_class), None)
     if made is None or not any(made.support):
         return 0
+    for symbol in support_symbols(layer, made.support):
+        if symbol in CLASS_CODES:
+            return CLASS_CODES[symbol]
     alike = (each for each in REGISTRY.operator_classes.values() if each.support == made.support)
     if made.method == BRIN.oid:
         alike = (each for each in alike if each.operators == made.operators)
     return next((each.oid for each in alike if each.method == made.method), 0)
+
+
+def support_symbols(layer: CatalogLayer, support: Sequence[int]) -> Iterator[str]:
+    """The symbols of those support functions that are an extension's."""
+    for oid in support:
+        row = layer.reader.one("pg_proc", oid=oid) if oid >= FIRST_NORMAL_OID else None
+        if row is not None and row.prolang == objects.INTERNAL_LANGUAGE:
+            yield row.prosrc
 
 
 def stored_key_type(layer: CatalogLayer, operator_class: int, column_type: int, collation: int) -> int:

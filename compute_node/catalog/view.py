@@ -350,7 +350,12 @@ class CatalogView:
 
     def ordering_strategy(self, family: int, operator: int) -> int:
         """See ``sql.catalog_view``."""
-        return REGISTRY.ordering.get((family, operator), 0)
+        found = REGISTRY.ordering.get((family, operator), 0)
+        if not found and family >= FIRST_NORMAL_OID:
+            for item in self._ask("operator classes"):
+                if item.family == family and operator in item.orderings:
+                    return int(item.orderings.index(operator)) + 1
+        return found
 
     def family_operator(self, family: int, left: int, right: int, strategy: int) -> int:
         """The operator of a family for two types and a strategy; 0 without one."""

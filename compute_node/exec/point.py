@@ -1,26 +1,28 @@
 """Point statements as one function each: the paths that decide throughput (DESIGN wall 8).
 
 A SELECT by full index key (FOR UPDATE and friends by that of a unique index), an UPDATE or DELETE through a unique
-index, an INSERT of one VALUES row, and a SELECT without tables: each becomes a generated function of (context, params)
-without generators or per-row dispatch. The kernels' entry points are bound when the statement first runs. A plan that
-fits none of these shapes gives None.
+index (of a partitioned table, too), an INSERT of one VALUES row, and a SELECT without tables: each becomes a generated
+function of (context, params) without generators or per-row dispatch. The kernels' entry points are bound when the
+statement first runs. A plan that fits none of these shapes gives None.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from aurora.datum import Datum, Row
 from aurora.errors import InvariantViolation
 from compute_node.exec.assignments import RowChange, columns_used
 from compute_node.exec.compile.compiler import Compiler, tuple_text
-from compute_node.exec.compile.rows import column_index, is_identity
+from compute_node.exec.compile.rows import batch_function, column_index, is_identity
 from compute_node.exec.compile.unit import Scope, Unit, row_scope
 from compute_node.exec.constraints import RowViolation, row_verifier
 from compute_node.exec.index_keys import key_types, narrowing, scan_condition
 from compute_node.exec.nodes.base import output_nullable, scan_nullable
+from compute_node.exec.nodes.family_changes import FamilyChange
 from compute_node.exec.plan_walk import plan_expressions, plan_nodes
+from compute_node.exec.pruned import Pruned
 from compute_node.exec.routing import Router
 from compute_node.exec.stored_values import scan_columns
 from compute_node.sql import expressions as ex
@@ -35,6 +37,19 @@ if TYPE_CHECKING:
 PointFunction: TypeAlias = "Callable[[ExecContext, Row], Datum]"
 Link: TypeAlias = "Callable[[Storage], PointFunction]"
 """storage → the statement's function"""
+
+
+def linked_at_first_run(link: Link) -> PointFunction:
+    """The statement's function. Plans hold on to it, so it must be cheap for ever, not only until the first call."""
+    linked: PointFunction | None = None
+
+    def run_linked(ctx: ExecContext, params: Row) -> Any:
+        nonlocal linked
+        if linked is None:
+            linked = link(ctx.storage)
+        return linked(ctx, params)
+
+    return run_linked
 
 
 def is_self_contained(planned: pl.PlannedStmt) -> bool:
@@ -64,7 +79,8 @@ def point_select(planned: pl.PlannedStmt, builder: Builder, general: PointFuncti
         return _lookup_select(plan, builder)
     if isinstance(plan, pl.LockRows):
         return _locked_select(plan, builder, general)
-    return None
+    found = _pruned_rows(plan, builder)
+    return None if found is None else lambda storage: found
 
 
 def point_modify(planned: pl.PlannedStmt, builder: Builder) -> Link | None:
@@ -95,6 +111,8 @@ def point_modify(planned: pl.PlannedStmt, builder: Builder) -> Link | None:
         if any(index >= width for index in columns_used([plan.recheck])):
             return None
         return _update(plan, child, builder) if isinstance(plan, pl.Update) else _delete(plan, child, builder)
+    if isinstance(plan, (pl.FamilyUpdate, pl.FamilyDelete)) and not plan.returning:
+        return _family_change(plan, planned, builder)
     return None
 
 
@@ -154,6 +172,53 @@ def _lookup_select(plan: pl.IndexScan, builder: Builder) -> Link:
         return unit.link(name)
 
     return link
+
+
+def _pruned_rows(plan: pl.Plan, builder: Builder) -> PointFunction | None:
+    """The rows of a partitioned table by full key: those of the one or few partitions that may have some."""
+    above = None
+    if isinstance(plan, pl.Result) and plan.child is not None and plan.filter is None:
+        above = batch_function(builder, plan.output, None, len(plan.child.output))
+        plan = plan.child
+    if type(plan) is not pl.Append or plan.pruning is None:
+        return None
+    runs: list[PointFunction] = []
+    for child in plan.children:
+        if type(child) is not pl.IndexScan or not _is_lookup(child) or child.want_tid:
+            return None
+        runs.append(linked_at_first_run(_lookup_select(child, builder)))
+    choice = Pruned(plan.pruning, plan.tables, builder)
+    own = batch_function(builder, plan.output, None, len(plan.children[0].output)) if plan.output else None
+
+    def rows(ctx: ExecContext, params: Row) -> Any:
+        ctx.params = params
+        parts = [run(ctx, params) for run in choice.left(ctx, runs)]
+        found = parts[0] if len(parts) == 1 else [row for part in parts for row in part]
+        for shape in (own, above):
+            if shape is not None:
+                found = shape(ctx, found)
+        return found
+
+    return rows
+
+
+def _family_change(plan: pl.FamilyUpdate | pl.FamilyDelete, planned: pl.PlannedStmt, builder: Builder) -> Link | None:
+    """UPDATE or DELETE of such rows."""
+    rows = _pruned_rows(plan.child, builder)
+    if rows is None:
+        return None
+    node = builder.node(plan)
+    if not isinstance(node, FamilyChange):
+        raise InvariantViolation("a family's rows are changed by no node of its own")
+
+    def run(ctx: ExecContext, params: Row) -> Datum:
+        ctx.start(params, planned.exec_params)
+        try:
+            return node.run_over(ctx, (rows(ctx, params),))
+        finally:
+            ctx.finish()
+
+    return lambda storage: run
 
 
 def _locked_select(plan: pl.LockRows, builder: Builder, general: PointFunction) -> Link | None:
