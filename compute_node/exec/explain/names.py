@@ -91,9 +91,8 @@ def _names_of_tables(plan: pl.FamilyUpdate | pl.FamilyDelete | pl.Merge, names: 
     if len(plan.tables) == 1 and not found:
         # Nothing else of the family is left, and there is no Append.
         table = plan.tables[0]
-        scan = next((each for each in plan_nodes(plan.child) if _is_of(each, table.relation, plan.alias)), None)
-        if scan is not None and id(scan) in names:
-            found[id(table)] = names[id(scan)]
+        scans = [each for each in plan_nodes(plan.child) if _is_of(each, table.relation, plan.alias)]
+        found |= {id(table): names[id(each)] for each in scans[:1] if id(each) in names}
     return found
 
 
