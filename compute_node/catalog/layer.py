@@ -109,7 +109,7 @@ class CatalogLayer:
     def __init__(self, reader: CatalogReader, version: int) -> None:
         self.reader = reader
         self.version = version
-        self.views: dict[tuple[str, str, int, str | None, frozenset[int]], CatalogView] = {}
+        self.views: dict[tuple[str, str, int, str | None, frozenset[int], frozenset[int]], CatalogView] = {}
         """the views made over this layer, by what decides the search path"""
         self._answers: dict[Question, Any] = {}
         self._rights: dict[int, Rights] = {}
@@ -232,10 +232,19 @@ class CatalogLayer:
             referenced_by=referenced_by,
             parents=inheritance.parents_of(self.reader, oid) if row.relkind in "rpf" or row.relispartition else (),
             children=inheritance.children_of(self.reader, oid) if row.relhassubclass else (),
+            detaching=inheritance.detaching_of(self.reader, oid) if row.relkind == "p" and row.relhassubclass else 0,
             partition_key=self._load_partition_key(oid, columns) if row.relkind == "p" else None,
             bound=self._load_bound(row) if row.relispartition and row.relkind in "rpf" else None,
             foreign=foreign_of(self.reader, oid) if row.relkind == "f" else None,
         )
+
+    def _load_undetached(self, oid: int) -> RelationDesc | None:
+        """A partitioned table as it was before one of its partitions was to be detached."""
+        found = self.relation(oid)
+        if found is None or not found.detaching:
+            return found
+        children = tuple(sorted((*found.children, found.detaching)))
+        return replace(found, children=children, detaching=0, extra={})
 
     def _load_partition_key(self, oid: int, columns: tuple[ColumnDesc, ...]) -> PartitionKey | None:
         row = self.reader.one("pg_partitioned_table", partrelid=oid)
@@ -611,6 +620,7 @@ _LOADERS: dict[str, Callable[..., Datum]] = {
         layer.reader.one("pg_class", relname=name, relnamespace=namespace)
     ),
     "relation": CatalogLayer._load_relation,
+    "undetached": CatalogLayer._load_undetached,
     "role": _role,
     "role name": _by("pg_authid", "rolname", oid="oid"),
     "database": lambda layer, name: layer.reader.one("pg_database", datname=name),
@@ -671,6 +681,7 @@ _STALE: dict[str, Callable[[Question, Any, Change], bool]] = {
     "namespace name": _of_catalog("pg_namespace"),
     "relation name": _relation_name,
     "relation": _relation,
+    "undetached": _relation,
     "role": _of_catalog("pg_authid"),
     "role name": _of_catalog("pg_authid"),
     "database": _of_catalog("pg_database"),

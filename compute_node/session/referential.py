@@ -274,7 +274,14 @@ class _Run:
         return texts.statement_text(self._session.engine.catalog.view(self._session), key, purpose)[0]
 
     def _statement(self, key: ForeignKeyDesc, purpose: str) -> Statement:
-        """The key's statement for a purpose, planned once."""
+        """The key's statement for a purpose, planned once. It looks for rows of now: a partition that is being detached
+        has none, whatever the transaction's snapshot sees."""
+        if not self._txn.undetached:
+            return self._planned(key, purpose)
+        with self._txn.of_now():
+            return self._planned(key, purpose)
+
+    def _planned(self, key: ForeignKeyDesc, purpose: str) -> Statement:
         session = self._session
         kept = session.space.referential
         known = kept.get((key.oid, purpose))
