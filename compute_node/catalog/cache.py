@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aurora.ids import NO_LSN, Lsn
 from aurora.notes import Invalidations
@@ -40,6 +40,8 @@ def split_path(text: str) -> list[str]:
 
 
 _VERSIONS = itertools.count(1)
+
+_NOTHING: Final = frozenset[int]()
 
 
 class Catalog:
@@ -78,8 +80,8 @@ class Catalog:
     def view(self, session: SessionState) -> CatalogView:
         """The session's view: the same object as long as neither catalog nor search path change."""
         layer = self.layer(session)
-        txn, nothing = session.txn, frozenset[int]()
-        unusable, undetached = (nothing, nothing) if txn is None else (txn.unusable, txn.undetached)
+        txn = session.txn
+        unusable, undetached = (_NOTHING, _NOTHING) if txn is None else (txn.unusable, txn.undetached)
         key = (session.settings.search_path, session.user, session.user_oid, session.temp_schema, unusable, undetached)
         view = layer.views.get(key)
         if view is None:

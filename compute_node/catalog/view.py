@@ -27,9 +27,10 @@ from compute_node.types.collation import Collation
 from compute_node.types.registry import REGISTRY, Aggregate, Cast, Function, Operator, OperatorClass, PgType
 
 Trace = dict[Question, Datum]
-_BINARY_COERCIBLE = {oids.VARCHAR: oids.TEXT, 650: 869}  # cidr has inet's
-"""types whose default operator class is another type's"""
+_BINARY_COERCIBLE = {oids.VARCHAR: oids.TEXT, 194: oids.TEXT, 650: 869}  # pg_node_tree; cidr has inet's
+_BINARY_COERCIBLE |= dict.fromkeys((3361, 3402, 5017), oids.BYTEA)  # pg_ndistinct, pg_dependencies, pg_mcv_list
 _BINARY_COERCIBLE |= dict.fromkeys((24, 2202, 2203, 2204, 2205, 2206, 3734, 3769, 4089, 4096, 4191), oids.OID)
+"""types whose default operator class is another type's"""
 _CLASSES_OF_KINDS = {"e": 3500, "r": 3831, "m": 4537, "c": oids.RECORD}
 """types by their kind → the type whose operator classes they have: anyenum, anyrange, anymultirange, record"""
 
