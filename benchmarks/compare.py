@@ -38,10 +38,12 @@ IDLE_CONNECTIONS = 500
 COPY_ROWS = 1_000_000
 
 
-def pgbench(server: Server, script: str, mode: str, clients: int, seconds: int) -> dict[str, float]:
+def pgbench(
+    server: Server, script: str, mode: str, clients: int, seconds: int, database: str = "postgres"
+) -> dict[str, float]:
     """One pgbench run; transactions a second, number done and failed."""
     command = ["pgbench", "-h", LOOPBACK, "-p", str(server.port), "-U", "postgres", "-n", "-b", script, "-M", mode]
-    command += ["-c", str(clients), "-j", "1", "-T", str(seconds), "postgres"]
+    command += ["-c", str(clients), "-j", "1", "-T", str(seconds), database]
     done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 120)
     text = done.stdout
     tps = re.search(r"tps = ([0-9.]+) \(without initial", text)

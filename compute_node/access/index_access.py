@@ -43,6 +43,8 @@ KeyedRows: TypeAlias = "tuple[NDArray[np.int64], ColumnRows]"
 """(the number of the key of each row, the rows by column)"""
 
 
+Settings = Callable[[str, bool], str | None]
+"""Name of a setting, and whether there need not be one → its text"""
 BATCH_VALUES = 1 << 18
 """A batch by columns has at most about so many values"""
 
@@ -51,7 +53,7 @@ class ScanKey(NamedTuple):
     """One condition on key columns: ``column`` (from 0) ``strategy`` of its operator class ``value``, or
     ``IS_NULL``/``NOT_NULL``. A comparison of rows covers ``width`` columns from there on, and ``value`` is a tuple.
     Of an ordering operator ``measure`` is its function. ``kind``: the value's type, where each class has its own
-    strategies."""
+    strategies; ``settings``: the session's, where a condition may depend on them."""
 
     column: int
     strategy: int
@@ -59,6 +61,7 @@ class ScanKey(NamedTuple):
     width: int = 1
     measure: Callable[..., float] | None = None
     kind: int = 0
+    settings: Settings | None = None
 
 
 def equality_keys(values: Sequence[Datum], strategy: int = 3) -> list[ScanKey]:

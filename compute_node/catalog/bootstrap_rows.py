@@ -52,6 +52,8 @@ _ONLY_FACTS = (
     "pg_description",
 )
 """Catalogs whose built-in rows are PostgreSQL's and no others"""
+_AS_RECORDED = ("pg_opclass",)
+"""Catalogs whose rows are in PostgreSQL's order, not in that of their OIDs"""
 _NAMESPACES = {"pg_catalog": 11, "information_schema": 13207}
 _C_UTF8 = "C.UTF-8"
 _UTF8 = 6
@@ -73,7 +75,7 @@ def bootstrap_rows() -> dict[str, list[Row]]:
     _privileges(out, load_json("acls.json"))
     for name, rows in out.items():
         primary = next((index for index in CATALOGS[name].desc.indexes if index.primary), None)
-        if primary is not None:
+        if primary is not None and name not in _AS_RECORDED:
             keys = [attno - 1 for attno in primary.columns]
             rows.sort(key=lambda row: [row[key] for key in keys])
     return out

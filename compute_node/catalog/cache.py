@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aurora.ids import NO_LSN, Lsn
 from aurora.notes import Invalidations
@@ -41,6 +41,8 @@ def split_path(text: str) -> list[str]:
 
 
 _VERSIONS = itertools.count(1)
+
+_NOTHING: Final = frozenset[int]()
 
 
 class Catalog:
@@ -79,8 +81,9 @@ class Catalog:
     def view(self, session: SessionState) -> CatalogView:
         """The session's view: the same object as long as neither catalog nor search path change."""
         layer = self.layer(session)
-        unusable = session.txn.unusable if session.txn is not None else frozenset()
-        key = (session.settings.show("search_path"), session.user, session.user_oid, session.temp_schema, unusable)
+        txn = session.txn
+        unusable, undetached = (_NOTHING, _NOTHING) if txn is None else (txn.unusable, txn.undetached)
+        key = (session.settings.search_path, session.user, session.user_oid, session.temp_schema, unusable, undetached)
         view = layer.views.get(key)
         if view is None:
             view = layer.views[key] = self.make_view(layer, *key)
@@ -94,6 +97,7 @@ class Catalog:
         user_oid: int,
         temp_schema: str | None = None,
         unusable: frozenset[int] = frozenset(),
+        undetached: frozenset[int] = frozenset(),
     ) -> CatalogView:
         """A view along ``path_text``: temporary schema and pg_catalog come first unless the path names them; schemas
         that the user may not use are not on it."""
@@ -115,7 +119,7 @@ class Catalog:
             if oid is not None:
                 path.insert(0, (temp_schema, oid))
         names = tuple(name for name, _ in explicit)
-        return CatalogView(layer, tuple(path), names, creation, user_oid, unusable)
+        return CatalogView(layer, tuple(path), names, creation, user_oid, unusable, undetached)
 
     def changes(self, txn: Txn) -> TxnCatalog:
         """The transaction's own side of the catalog, begun at its first change."""

@@ -15,8 +15,14 @@ def parents_of(reader: CatalogReader, oid: int) -> tuple[int, ...]:
 
 
 def children_of(reader: CatalogReader, oid: int) -> tuple[int, ...]:
-    """The direct children of a table, by their OIDs."""
-    return tuple(sorted(row.inhrelid for row in reader.find("pg_inherits", inhparent=oid)))
+    """The direct children of a table, by their OIDs; without a partition that is being detached."""
+    found = reader.find("pg_inherits", inhparent=oid)
+    return tuple(sorted(row.inhrelid for row in found if not row.inhdetachpending))
+
+
+def detaching_of(reader: CatalogReader, oid: int) -> int:
+    """The partition that is being detached from a table, CONCURRENTLY; 0 without one."""
+    return next((row.inhrelid for row in reader.find("pg_inherits", inhparent=oid) if row.inhdetachpending), 0)
 
 
 def descendants_of(reader: CatalogReader, oid: int) -> list[int]:

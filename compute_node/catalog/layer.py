@@ -9,7 +9,7 @@ one state.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import UTC
@@ -28,6 +28,7 @@ from compute_node.catalog.rights import OBJECTS, Rights, effective
 from compute_node.catalog.roles import RoleGraph, load_graph
 from compute_node.catalog.routines import split_texts
 from compute_node.catalog.rows import CatalogReader, Record
+from compute_node.extensions.library import CLASS_CODES
 from compute_node.relations.access_methods import BRIN, BTREE, HASH, METHODS_BY_OID
 from compute_node.relations.descriptors import (
     NO_QUALIFICATION,
@@ -40,7 +41,7 @@ from compute_node.relations.descriptors import (
 )
 from compute_node.relations.partitions import HASH as HASHED
 from compute_node.relations.partitions import PartitionBound, PartitionKey
-from compute_node.relations.schema import CATALOGS
+from compute_node.relations.schema import CATALOGS, FIRST_NORMAL_OID
 from compute_node.types import oids
 from compute_node.types.acl import Acl, decode_all
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv
@@ -105,7 +106,7 @@ class CatalogLayer:
     def __init__(self, reader: CatalogReader, version: int, answers: Answers | None = None) -> None:
         self.reader = reader
         self.version = version
-        self.views: dict[tuple[str, str, int, str | None, frozenset[int]], CatalogView] = {}
+        self.views: dict[tuple[str, str, int, str | None, frozenset[int], frozenset[int]], CatalogView] = {}
         """the views made over this layer, by what decides the search path"""
         self._answers = Answers(tags_of) if answers is None else answers
         self._rights: dict[int, Rights] = {}
@@ -227,10 +228,19 @@ class CatalogLayer:
             referenced_by=referenced_by,
             parents=inheritance.parents_of(self.reader, oid) if row.relkind in "rpf" or row.relispartition else (),
             children=inheritance.children_of(self.reader, oid) if row.relhassubclass else (),
+            detaching=inheritance.detaching_of(self.reader, oid) if row.relkind == "p" and row.relhassubclass else 0,
             partition_key=self._load_partition_key(oid, columns) if row.relkind == "p" else None,
             bound=self._load_bound(row) if row.relispartition and row.relkind in "rpf" else None,
             foreign=foreign_of(self.reader, oid) if row.relkind == "f" else None,
         )
+
+    def _load_undetached(self, oid: int) -> RelationDesc | None:
+        """A partitioned table as it was before one of its partitions was to be detached."""
+        found = self.relation(oid)
+        if found is None or not found.detaching:
+            return found
+        children = tuple(sorted((*found.children, found.detaching)))
+        return replace(found, children=children, detaching=0, extra={})
 
     def _load_partition_key(self, oid: int, columns: tuple[ColumnDesc, ...]) -> PartitionKey | None:
         row = self.reader.one("pg_partitioned_table", partrelid=oid)
@@ -512,17 +522,28 @@ _BY_BYTES = frozenset({4217, 4218, 4219})
 
 def class_code(layer: CatalogLayer, operator_class: int) -> int:
     """The built-in operator class whose code an operator class has: itself, or of a user's the one with the same
-    support functions; 0 without one. BRIN's classes of all types share theirs, and their summaries are in the order of
-    the type: its operators must be the same, too."""
+    support functions; an extension's has its own code (``CLASS_CODES``); 0 without one. BRIN's classes of all types
+    share theirs, and their summaries are in the order of the type: its operators must be the same, too."""
     if operator_class in REGISTRY.operator_classes:
         return operator_class
     made = next((each for each in objects.operator_classes(layer) if each.oid == operator_class), None)
     if made is None or not any(made.support):
         return 0
+    for symbol in support_symbols(layer, made.support):
+        if symbol in CLASS_CODES:
+            return CLASS_CODES[symbol]
     alike = (each for each in REGISTRY.operator_classes.values() if each.support == made.support)
     if made.method == BRIN.oid:
         alike = (each for each in alike if each.operators == made.operators)
     return next((each.oid for each in alike if each.method == made.method), 0)
+
+
+def support_symbols(layer: CatalogLayer, support: Sequence[int]) -> Iterator[str]:
+    """The symbols of those support functions that are an extension's."""
+    for oid in support:
+        row = layer.reader.one("pg_proc", oid=oid) if oid >= FIRST_NORMAL_OID else None
+        if row is not None and row.prolang == objects.INTERNAL_LANGUAGE:
+            yield row.prosrc
 
 
 def stored_key_type(layer: CatalogLayer, operator_class: int, column_type: int, collation: int) -> int:
@@ -595,6 +616,7 @@ _LOADERS: dict[str, Callable[..., Datum]] = {
         layer.reader.one("pg_class", relname=name, relnamespace=namespace)
     ),
     "relation": CatalogLayer._load_relation,
+    "undetached": CatalogLayer._load_undetached,
     "role": _role,
     "role name": _by("pg_authid", "rolname", oid="oid"),
     "database": lambda layer, name: layer.reader.one("pg_database", datname=name),
@@ -666,6 +688,7 @@ _TAGS: dict[str, TagsOf] = {
     "namespace name": _of_catalog("pg_namespace"),
     "relation name": _relation_name,
     "relation": _relation,
+    "undetached": _relation,
     "role": _of_catalog("pg_authid"),
     "role name": _of_catalog("pg_authid"),
     "database": _of_catalog("pg_database"),

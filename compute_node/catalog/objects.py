@@ -353,11 +353,10 @@ def operator_classes(layer: CatalogLayer) -> tuple[OperatorClass, ...]:
 
 def _operator_class(layer: CatalogLayer, row: Record) -> OperatorClass:
     kind = row.opcintype
-    members = {
-        each.amopstrategy: each.amopopr
-        for each in layer.reader.find("pg_amop", amopfamily=row.opcfamily)
-        if each.amoplefttype == each.amoprighttype == kind
-    }
+    members: dict[str, dict[int, int]] = {"s": {}, "o": {}}
+    for each in layer.reader.find("pg_amop", amopfamily=row.opcfamily):
+        if each.amoplefttype == each.amoprighttype == kind:
+            members[each.amoppurpose][each.amopstrategy] = each.amopopr
     support = {
         each.amprocnum: each.amproc
         for each in layer.reader.find("pg_amproc", amprocfamily=row.opcfamily)
@@ -372,7 +371,8 @@ def _operator_class(layer: CatalogLayer, row: Record) -> OperatorClass:
         input_type=kind,
         method=row.opcmethod,
         default=row.opcdefault,
-        operators=_dense(members),
+        operators=_dense(members["s"]),
+        orderings=_dense(members["o"]),
         support=_dense(support),
         namespace=row.opcnamespace,
     )

@@ -82,16 +82,17 @@ _OPTIONS: Final[dict[str, dict[str, _Option]]] = {
     COLUMN: dict.fromkeys(("n_distinct", "n_distinct_inherited"), _Option("floating point", -1, sys.float_info.max)),
     VIEW: {"security_barrier": _BOOLEAN, "security_invoker": _BOOLEAN, "check_option": _CHECK_OPTION},
 }
-_OF_CLASSES: Final[dict[int, dict[str, _Option]]] = {
+_OF_CLASSES: Final[dict[int | str, dict[str, _Option]]] = {
     3434: {"siglen": _Option("integer", 1, 2024)},
     4595: {
         "n_distinct_per_range": _Option("floating point", -1, _INT_MAX),
         "false_positive_rate": _Option("floating point", 0.0001, 0.25),
     },
     4620: {"values_per_range": _Option("integer", 8, 256)},
+    "gtrgm_options": {"siglen": _Option("integer", 1, 2024)},
 }
 """by the support function of an operator class that reads them: gtsvector_options, brin_bloom_options,
-brin_minmax_multi_options"""
+brin_minmax_multi_options, a symbol of an extension"""
 
 
 def options_of(kind: str, given: Sequence[ast.DefElem] | None) -> list[str]:
@@ -123,8 +124,9 @@ def index_options(method: AccessMethod, given: Sequence[ast.DefElem] | None) -> 
     return options_of(method.name, given)
 
 
-def class_options(support: Sequence[int], name: str, given: Sequence[ast.DefElem] | None) -> tuple[str, ...]:
-    """Parameters of an operator class with these support functions. Errors: 22023."""
+def class_options(support: Sequence[int | str], name: str, given: Sequence[ast.DefElem] | None) -> tuple[str, ...]:
+    """Parameters of an operator class with these support functions: OIDs, or symbols of an extension's. Errors:
+    22023."""
     declared = next((_OF_CLASSES[each] for each in support if each in _OF_CLASSES), None)
     if given and declared is None:
         raise InvalidParameterValue(f"operator class {name} has no options")

@@ -28,9 +28,10 @@ from compute_node.types.collation import Collation
 from compute_node.types.registry import REGISTRY, Aggregate, Cast, Function, Operator, OperatorClass, PgType
 
 Trace = dict[Question, Datum]
-_BINARY_COERCIBLE = {oids.VARCHAR: oids.TEXT, 650: 869}  # cidr has inet's
-"""types whose default operator class is another type's"""
+_BINARY_COERCIBLE = {oids.VARCHAR: oids.TEXT, 194: oids.TEXT, 650: 869}  # pg_node_tree; cidr has inet's
+_BINARY_COERCIBLE |= dict.fromkeys((3361, 3402, 5017), oids.BYTEA)  # pg_ndistinct, pg_dependencies, pg_mcv_list
 _BINARY_COERCIBLE |= dict.fromkeys((24, 2202, 2203, 2204, 2205, 2206, 3734, 3769, 4089, 4096, 4191), oids.OID)
+"""types whose default operator class is another type's"""
 _CLASSES_OF_KINDS = {"e": 3500, "r": 3831, "m": 4537, "c": oids.RECORD}
 """types by their kind → the type whose operator classes they have: anyenum, anyrange, anymultirange, record"""
 
@@ -64,9 +65,12 @@ class CatalogView:
         creation: str | None,
         user: int,
         unusable: frozenset[int] = frozenset(),
+        undetached: frozenset[int] = frozenset(),
     ) -> None:
         self.layer = layer
         self.unusable = unusable
+        self.undetached = undetached
+        """OIDs of partitions that are being detached, which the session's snapshot still has where they were"""
         self.version = layer.version
         self.search_path = tuple(name for name, _ in path)
         self.explicit_path = explicit
@@ -158,7 +162,15 @@ class CatalogView:
 
     def relation(self, oid: int) -> RelationDesc | None:
         """By OID."""
-        return self._ask("relation", oid)  # type: ignore[no-any-return]
+        found: RelationDesc | None = self._ask("relation", oid)
+        if found is not None and found.detaching in self.undetached:
+            found = self.with_detaching(found)
+        return found
+
+    def with_detaching(self, desc: RelationDesc) -> RelationDesc:
+        """A partitioned table with the partition that is being detached from it."""
+        found: RelationDesc | None = self._ask("undetached", desc.oid) if desc.detaching else desc
+        return desc if found is None else found
 
     def namespace(self, name: str) -> int:
         """A schema's OID; 3F000 without one, 42501 for one that the user may not use. ``pg_temp`` is the session's
@@ -340,7 +352,12 @@ class CatalogView:
 
     def ordering_strategy(self, family: int, operator: int) -> int:
         """See ``sql.catalog_view``."""
-        return REGISTRY.ordering.get((family, operator), 0)
+        found = REGISTRY.ordering.get((family, operator), 0)
+        if not found and family >= FIRST_NORMAL_OID:
+            for item in self._ask("operator classes"):
+                if item.family == family and operator in item.orderings:
+                    return int(item.orderings.index(operator)) + 1
+        return found
 
     def family_operator(self, family: int, left: int, right: int, strategy: int) -> int:
         """The operator of a family for two types and a strategy; 0 without one."""

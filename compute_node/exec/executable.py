@@ -19,7 +19,7 @@ from compute_node.exec.nodes.insert import InsertNode
 from compute_node.exec.nodes.merge import MergeNode
 from compute_node.exec.nodes.update import UpdateNode
 from compute_node.exec.plan_walk import plan_expressions, plan_nodes
-from compute_node.exec.point import Link, PointFunction, point_modify, point_select
+from compute_node.exec.point import PointFunction, linked_at_first_run, point_modify, point_select
 from compute_node.exec.statement_locks import statement_locks
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import Const, walk
@@ -129,13 +129,13 @@ class Executable:
         if planned.columns is None:
             link = point_modify(planned, self._builder)
             if link is not None:
-                self.is_point, self.run = True, _linked_at_first_run(link)
+                self.is_point, self.run = True, linked_at_first_run(link)
                 if self._followed:
                     self.run = _followed(self.run)
         else:
-            link = point_select(planned, self._builder)
+            link = point_select(planned, self._builder, self._fetch_all)
             if link is not None:
-                self.is_point, self.fetch_all = True, _linked_at_first_run(link)
+                self.is_point, self.fetch_all = True, linked_at_first_run(link)
         if not self.is_point:
             self._make_root()
 
@@ -249,19 +249,6 @@ def _followed(run: PointFunction) -> PointFunction:
         return count
 
     return run_followed
-
-
-def _linked_at_first_run(link: Link) -> PointFunction:
-    """The statement's function. Plans hold on to it, so it must be cheap for ever, not only until the first call."""
-    linked: PointFunction | None = None
-
-    def run_linked(ctx: ExecContext, params: Params) -> Any:
-        nonlocal linked
-        if linked is None:
-            linked = link(ctx.storage)
-        return linked(ctx, params)
-
-    return run_linked
 
 
 def _look_at_constants(planned: PlannedStmt, catalog: CatalogView) -> Callable[[], None] | None:

@@ -11,7 +11,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from aurora.datum import Datum, Row
-from compute_node.access.index_access import ScanKey
+from compute_node.access.index_access import ScanKey, Settings
 from compute_node.exec.compile.rows import row_function
 from compute_node.exec.compile.runtime import flat
 from compute_node.relations.access_methods import METHODS, NOT_NULL
@@ -115,15 +115,20 @@ class IndexKeys:
     def probes(self, ctx: ExecContext, backward: bool) -> Iterator[list[ScanKey]]:
         """The keys of each scan to make, in the order of the index."""
         choices: list[list[ScanKey]] = []
+        settings = ctx.session.get_setting
         for at, (key, value) in enumerate(zip(self._keys, self._values(ctx), strict=True)):
-            found = self._elements(at, key, value, backward) if key.array else self._fitted(at, key, value)
+            found = (
+                self._elements(at, key, value, backward, settings)
+                if key.array
+                else self._fitted(at, key, value, settings)
+            )
             if not found:
                 return
             choices.append(found)
         for probe in product(*choices):
             yield list(probe)
 
-    def _fitted(self, at: int, key: IndexKey, value: Datum) -> list[ScanKey]:
+    def _fitted(self, at: int, key: IndexKey, value: Datum, settings: Settings) -> list[ScanKey]:
         """The scan key; none when nothing can match."""
         if key.value is None:
             return [ScanKey(key.column, key.strategy)]
@@ -131,14 +136,14 @@ class IndexKeys:
             return []
         limits = self._limits[at]
         if limits is None or limits[0] <= value <= limits[1]:
-            return [ScanKey(key.column, key.strategy, value, key.width, kind=self._kinds[at])]
+            return [ScanKey(key.column, key.strategy, value, key.width, None, self._kinds[at], settings)]
         if key.strategy == self._equality:
             return []
         is_above = value > limits[1]
         # Less than something above every key, or greater than something below: all but NULL.
         return [ScanKey(key.column, NOT_NULL)] if is_above == (key.strategy < self._equality) else []
 
-    def _elements(self, at: int, key: IndexKey, array: Any, backward: bool) -> list[ScanKey]:
+    def _elements(self, at: int, key: IndexKey, array: Any, backward: bool, settings: Settings) -> list[ScanKey]:
         if array is None:
             return []
         limits = self._limits[at]
@@ -147,5 +152,5 @@ class IndexKeys:
         found: list[ScanKey] = []
         for value in values:
             if not found or value != found[-1].value:
-                found.append(ScanKey(key.column, key.strategy, value, kind=self._kinds[at]))
+                found.append(ScanKey(key.column, key.strategy, value, kind=self._kinds[at], settings=settings))
         return found

@@ -1,25 +1,28 @@
 """Point statements as one function each: the paths that decide throughput (DESIGN wall 8).
 
-A SELECT by full index key, an UPDATE or DELETE through a unique index, an INSERT of one VALUES row, and a SELECT
-without tables: each becomes a generated function of (context, params) without generators or per-row dispatch. The
-kernels' entry points are bound when the statement first runs. A plan that fits none of these shapes gives None.
+A SELECT by full index key (FOR UPDATE and friends by that of a unique index), an UPDATE or DELETE through a unique
+index (of a partitioned table, too), an INSERT of one VALUES row, and a SELECT without tables: each becomes a generated
+function of (context, params) without generators or per-row dispatch. The kernels' entry points are bound when the
+statement first runs. A plan that fits none of these shapes gives None.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from aurora.datum import Datum, Row
 from aurora.errors import InvariantViolation
 from compute_node.exec.assignments import RowChange, columns_used
 from compute_node.exec.compile.compiler import Compiler, tuple_text
-from compute_node.exec.compile.rows import column_index, is_identity
+from compute_node.exec.compile.rows import batch_function, column_index, is_identity
 from compute_node.exec.compile.unit import Scope, Unit, row_scope
 from compute_node.exec.constraints import RowViolation, row_verifier
 from compute_node.exec.index_keys import key_types, narrowing, scan_condition
-from compute_node.exec.nodes.base import scan_nullable
+from compute_node.exec.nodes.base import output_nullable, scan_nullable
+from compute_node.exec.nodes.family_changes import FamilyChange
 from compute_node.exec.plan_walk import plan_expressions, plan_nodes
+from compute_node.exec.pruned import Pruned
 from compute_node.exec.routing import Router
 from compute_node.exec.stored_values import scan_columns
 from compute_node.sql import expressions as ex
@@ -36,6 +39,19 @@ Link: TypeAlias = "Callable[[Storage], PointFunction]"
 """storage → the statement's function"""
 
 
+def linked_at_first_run(link: Link) -> PointFunction:
+    """The statement's function. Plans hold on to it, so it must be cheap for ever, not only until the first call."""
+    linked: PointFunction | None = None
+
+    def run_linked(ctx: ExecContext, params: Row) -> Any:
+        nonlocal linked
+        if linked is None:
+            linked = link(ctx.storage)
+        return linked(ctx, params)
+
+    return run_linked
+
+
 def is_self_contained(planned: pl.PlannedStmt) -> bool:
     """Whether the plan needs no scratch state: no sub-selects, CTEs or execution parameters."""
     if planned.subplans or planned.ctes:
@@ -47,8 +63,8 @@ def is_self_contained(planned: pl.PlannedStmt) -> bool:
     return True
 
 
-def point_select(planned: pl.PlannedStmt, builder: Builder) -> Link | None:
-    """``fetch_all`` of a SELECT by full key, or without tables."""
+def point_select(planned: pl.PlannedStmt, builder: Builder, general: PointFunction) -> Link | None:
+    """``fetch_all`` of a SELECT by full key, or without tables. ``general``: the same by the plan's nodes."""
     plan = planned.plan
     if not is_self_contained(planned):
         return None
@@ -61,7 +77,10 @@ def point_select(planned: pl.PlannedStmt, builder: Builder) -> Link | None:
         return lambda storage: unit.link(name)
     if isinstance(plan, pl.IndexScan) and _is_lookup(plan) and not plan.want_tid:
         return _lookup_select(plan, builder)
-    return None
+    if isinstance(plan, pl.LockRows):
+        return _locked_select(plan, builder, general)
+    found = _pruned_rows(plan, builder)
+    return None if found is None else lambda storage: found
 
 
 def point_modify(planned: pl.PlannedStmt, builder: Builder) -> Link | None:
@@ -92,6 +111,8 @@ def point_modify(planned: pl.PlannedStmt, builder: Builder) -> Link | None:
         if any(index >= width for index in columns_used([plan.recheck])):
             return None
         return _update(plan, child, builder) if isinstance(plan, pl.Update) else _delete(plan, child, builder)
+    if isinstance(plan, (pl.FamilyUpdate, pl.FamilyDelete)) and not plan.returning:
+        return _family_change(plan, planned, builder)
     return None
 
 
@@ -148,6 +169,86 @@ def _lookup_select(plan: pl.IndexScan, builder: Builder) -> Link:
 
     def link(storage: Storage) -> PointFunction:
         unit.names["lookup"] = storage.table(plan.relation).index(plan.index).lookup
+        return unit.link(name)
+
+    return link
+
+
+def _pruned_rows(plan: pl.Plan, builder: Builder) -> PointFunction | None:
+    """The rows of a partitioned table by full key: those of the one or few partitions that may have some."""
+    above = None
+    if isinstance(plan, pl.Result) and plan.child is not None and plan.filter is None:
+        above = batch_function(builder, plan.output, None, len(plan.child.output))
+        plan = plan.child
+    if type(plan) is not pl.Append or plan.pruning is None:
+        return None
+    runs: list[PointFunction] = []
+    for child in plan.children:
+        if type(child) is not pl.IndexScan or not _is_lookup(child) or child.want_tid:
+            return None
+        runs.append(linked_at_first_run(_lookup_select(child, builder)))
+    choice = Pruned(plan.pruning, plan.tables, builder)
+    own = batch_function(builder, plan.output, None, len(plan.children[0].output)) if plan.output else None
+
+    def rows(ctx: ExecContext, params: Row) -> Any:
+        ctx.params = params
+        parts = [run(ctx, params) for run in choice.left(ctx, runs)]
+        found = parts[0] if len(parts) == 1 else [row for part in parts for row in part]
+        for shape in (own, above):
+            if shape is not None:
+                found = shape(ctx, found)
+        return found
+
+    return rows
+
+
+def _family_change(plan: pl.FamilyUpdate | pl.FamilyDelete, planned: pl.PlannedStmt, builder: Builder) -> Link | None:
+    """UPDATE or DELETE of such rows."""
+    rows = _pruned_rows(plan.child, builder)
+    if rows is None:
+        return None
+    node = builder.node(plan)
+    if not isinstance(node, FamilyChange):
+        raise InvariantViolation("a family's rows are changed by no node of its own")
+
+    def run(ctx: ExecContext, params: Row) -> Datum:
+        ctx.start(params, planned.exec_params)
+        try:
+            return node.run_over(ctx, (rows(ctx, params),))
+        finally:
+            ctx.finish()
+
+    return lambda storage: run
+
+
+def _locked_select(plan: pl.LockRows, builder: Builder, general: PointFunction) -> Link | None:
+    """One row, locked; one that has changed since the snapshot is found again by ``general``, with its lock held."""
+    child = plan.child
+    if not isinstance(child, pl.IndexScan) or not child.unique or not _is_lookup(child):
+        return None
+    lock, *others = plan.locks
+    if others or lock.address.table >= 0:
+        return None
+    unit = Unit()
+    lines, key = _key_lines(child, builder, unit, "[]")
+    condition = scan_condition(child)
+    read = scan_columns(builder, child.relation, child.columns, child.output, condition, as_values=True)
+    nullable = scan_nullable(child.relation, child.columns, child.want_tid)
+    compiler = Compiler(unit, row_scope(nullable, stored=read.stored), builder)
+    lines.append(f"m = lookup(c.snapshot, {key}, {unit.bind(read.columns)}, {child.want_tid})")
+    lines += ["if not m: return []", "r = m[0]"]
+    if condition is not None:
+        lines.append(f"if not {compiler.truth(condition).text}: return []")
+    if not is_identity(child.output, len(nullable)):
+        lines.append(f"r = {compiler.tuple_of(child.output)}")
+    lines.append(f"held = lock(c.txn, c.snapshot, r[{lock.address.tid}], {lock.strength!r}, {lock.wait!r})")
+    lines += ["if held is None: return []", f"if held[2]: return {unit.bind(general, 'g')}(c, p)"]
+    shaped = Compiler(unit, row_scope(output_nullable(child.output, nullable)), builder).tuple_of(plan.output)
+    name = unit.function("c, p", [*lines, f"return [{shaped}]"])
+
+    def link(storage: Storage) -> PointFunction:
+        table = storage.table(child.relation)
+        unit.names |= {"lookup": table.index(child.index).lookup, "lock": table.lock}
         return unit.link(name)
 
     return link

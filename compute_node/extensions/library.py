@@ -21,6 +21,8 @@ BASE_TYPES: Final[dict[str, PgType]] = {}
 """symbol of an input function → the type that it reads: its codec, order and forms, whatever its name and OID"""
 ORDERS: Final[dict[str, str]] = {}
 """symbol of a B-tree's comparison → the one that has the same order and is the default class's"""
+CLASS_CODES: Final[dict[str, int]] = {}
+"""symbol of a support function → the code of the operator classes of GIN or GiST that have it (``IndexDesc.codes``)"""
 TEMPLATES: Final[dict[str, Callable[[Options, Find], Dictionary]]] = {}
 """symbol of a text search template's LEXIZE function → what makes a dictionary of its options"""
 

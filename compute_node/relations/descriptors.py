@@ -202,6 +202,8 @@ class RelationDesc:
     """OIDs of the tables that it inherits from, or the one that it is a partition of, in the order of inhseqno"""
     children: tuple[int, ...] = ()
     """OIDs of the tables that inherit from it directly, in their own order"""
+    detaching: int = 0
+    """OID of the partition that is being detached CONCURRENTLY, which is not among ``children``; 0 without one"""
     row_security: bool = False
     """whether ``policies`` restrict which rows its users see and write"""
     force_row_security: bool = False

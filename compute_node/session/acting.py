@@ -35,7 +35,8 @@ def restored(session: SessionState) -> Iterator[None]:
         if session.plans.space(settings_effects.environment(session)) is space:
             session.space = space
             for each, statement in prepared:
-                each.statement = statement
+                if each.statement is not statement:
+                    each.statement = statement
         else:
             session.environment_changed()
 

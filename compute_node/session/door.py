@@ -103,6 +103,19 @@ def start(session: SessionState, statement: Statement, params: Params, snapshot:
     return Execution(begin(session, statement, snapshot), statement, params)
 
 
+def finds(session: SessionState, statement: Statement, params: Params, snapshot: Snapshot | None = None) -> bool:
+    """Whether a statement with a result gives a row; no more than one is asked for."""
+    if statement.is_point:
+        if statement.writes:
+            statement = allowed(session, statement)
+        return bool(statement.executable.fetch_all(begin(session, statement, snapshot), params))
+    execution = start(session, statement, params, snapshot)
+    try:
+        return execution.has_more()
+    finally:
+        execution.close()
+
+
 class Execution:
     """A statement under way: batches come from the executor as somebody takes rows."""
 

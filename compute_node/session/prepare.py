@@ -16,7 +16,7 @@ from compute_node.session.plan_choice import Family
 from compute_node.session.plans import bounded_put
 from compute_node.session.results import decode_text
 from compute_node.session.state import SessionState
-from compute_node.session.statement import Params, Statement
+from compute_node.session.statement import OUTDATED, Params, Statement
 from compute_node.sql.analyze.routines import RoutineBody
 from compute_node.sql.literals import rewritten
 from compute_node.sql.parse import RawStatement, parse
@@ -117,6 +117,8 @@ def compile_statement(
         )
         # A transaction that has changed the catalog plans for itself.
         private = session.txn is not None and session.txn.plans_alone
+        if session.txn is not None and session.txn.undetached:
+            version = OUTDATED  # nobody else has that partition, nor has this session after the transaction
         made = Statement(source, version, param_types, executable, shareable=not private)
         made.tally = session.plans.tally(session.engine, made.tag)
         made.span = None if lifted else (statement.start, statement.length)

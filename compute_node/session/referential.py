@@ -164,7 +164,7 @@ class _Run:
         key = event.key
         view = self._session.engine.catalog.view(self._session)
         relation = view.relation(event.relation.oid)
-        if relation is None or all(each.oid != key.oid for each in relation.foreign_keys):
+        if relation is None or key.oid not in [each.oid for each in relation.foreign_keys]:
             return  # dropped since
         table = self._session.engine.storage.table(relation)
         if not isinstance(table, WatchedTable):
@@ -265,12 +265,7 @@ class _Run:
         """Whether the statement gives a row; it is locked FOR KEY SHARE."""
         reads = key.table if purpose == texts.REFERENCING else key.referenced
         with as_owner(self._session, self._relation(reads).owner):
-            statement = self._statement(key, purpose)
-            execution = door.start(self._session, statement, params, self._newest() if newest else None)
-            try:
-                return execution.has_more()
-            finally:
-                execution.close()
+            return door.finds(self._session, self._statement(key, purpose), params, self._newest() if newest else None)
 
     def _relation(self, oid: int) -> RelationDesc:
         return texts.relation_of(self._session.engine.catalog.view(self._session), oid)
@@ -279,7 +274,14 @@ class _Run:
         return texts.statement_text(self._session.engine.catalog.view(self._session), key, purpose)[0]
 
     def _statement(self, key: ForeignKeyDesc, purpose: str) -> Statement:
-        """The key's statement for a purpose, planned once."""
+        """The key's statement for a purpose, planned once. It looks for rows of now: a partition that is being detached
+        has none, whatever the transaction's snapshot sees."""
+        if not self._txn.undetached:
+            return self._planned(key, purpose)
+        with self._txn.of_now():
+            return self._planned(key, purpose)
+
+    def _planned(self, key: ForeignKeyDesc, purpose: str) -> Statement:
         session = self._session
         kept = session.space.referential
         known = kept.get((key.oid, purpose))

@@ -368,6 +368,15 @@ class Settings:
             raise UndefinedObject(f'unrecognized configuration parameter "{name}"')
         return define_or_raise(name).boot
 
+    @property
+    def search_path(self) -> str:
+        """That setting, which whatever looks up a name asks for."""
+        for layer in (self._local, self._session, self._startup, self._base):
+            value = layer.get("search_path")
+            if value is not None:
+                return str(value)
+        return str(define_or_raise("search_path").boot)
+
     def show(self, name: str) -> str:
         """SHOW's text. Raises 42704."""
         value = self.get(name)

@@ -159,7 +159,7 @@ class Statement:
         version = session.engine.catalog.version
         if self.version == version and not private:
             return True
-        if private and self.shareable and session.txn is not None and session.txn.unusable:
+        if private and self.shareable and session.txn is not None and (session.txn.unusable or session.txn.undetached):
             return False
         if self.version == OUTDATED or not session.engine.still_valid(session, self.executable):
             return False

@@ -346,6 +346,10 @@ def _reindex_alone(node: ast.Node) -> str | None:
     return None
 
 
+def _detaches_concurrently(node: ast.AlterTableStmt) -> bool:
+    return any(isinstance(each.def_, ast.PartitionCmd) and each.def_.concurrent for each in node.cmds)
+
+
 def _ddl(session: SessionState, call: Call) -> str:
     node = call.node
     name = _ALONE.get(type(node))
@@ -357,6 +361,8 @@ def _ddl(session: SessionState, call: Call) -> str:
         name = "CREATE INDEX CONCURRENTLY"
     elif isinstance(node, ast.ReindexStmt):
         name = _reindex_alone(node)
+    elif isinstance(node, ast.AlterTableStmt) and _detaches_concurrently(node):
+        name = "ALTER TABLE ... DETACH CONCURRENTLY"
     elif isinstance(node, ast.DropStmt) and node.concurrent:
         name = "DROP INDEX CONCURRENTLY"
     if name is not None:

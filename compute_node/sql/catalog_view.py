@@ -42,6 +42,9 @@ class CatalogView(Protocol):
     def relation(self, oid: int) -> RelationDesc | None:
         """By OID."""
 
+    def with_detaching(self, desc: RelationDesc) -> RelationDesc:
+        """A partitioned table with the partition that is being detached from it."""
+
     def find_type(self, schema: str | None, name: str) -> PgType | None:
         """By PostgreSQL's internal name (int4, not integer)."""
 

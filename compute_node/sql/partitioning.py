@@ -169,7 +169,7 @@ def ancestors_of(catalog: CatalogView, relation: RelationDesc) -> list[RelationD
         parent = catalog.relation(relation.parents[0])
         if parent is None:
             raise InternalError(f'partition "{relation.name}" has no parent')
-        found.append(parent)
+        found.append(catalog.with_detaching(parent) if parent.detaching == relation.oid else parent)
         relation = parent
     return found
 
@@ -239,13 +239,13 @@ class _Maker:
             found.append(self._one_of(known))
         if None in values and len(found) > 1:
             found = [Or(type=oids.BOOL, arguments=tuple(found))]
-        return [Not(type=oids.BOOL, argument=_all(found))] if bound.is_default else found
+        return [Not(type=oids.BOOL, argument=all_of(found))] if bound.is_default else found
 
     def _not_null(self) -> list[Expr]:
         return [NullTest(type=oids.BOOL, argument=column, negated=True) for column in self._columns]
 
     def _default_range(self) -> list[Expr]:
-        arms = [_all(self._range(bound)) for bound in self._others()]
+        arms = [all_of(self._range(bound)) for bound in self._others()]
         if not arms:
             return []
         whole = And(type=oids.BOOL, arguments=(*self._not_null(), _any(arms)))
@@ -287,7 +287,7 @@ class _Maker:
                 strategy = before_edge
             else:
                 strategy = strict
-            arms.append(_all([*arm, self._compare(place, strategy, ends[place])]))
+            arms.append(all_of([*arm, self._compare(place, strategy, ends[place])]))
             if at_edge:
                 break
         return arms
@@ -340,7 +340,8 @@ class _Maker:
         )
 
 
-def _all(parts: Sequence[Expr]) -> Expr:
+def all_of(parts: Sequence[Expr]) -> Expr:
+    """One condition that is true where all of these, at least one, are."""
     return parts[0] if len(parts) == 1 else And(type=oids.BOOL, arguments=tuple(parts))
 
 

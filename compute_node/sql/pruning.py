@@ -111,6 +111,16 @@ def _expressions(clauses: Sequence[Clause]) -> Iterator[Expr]:
 
 def numbers(index: PartitionIndex, clauses: Sequence[Clause], value_of: ValueOf) -> set[int]:
     """The partitions, by number, that the clauses leave in, all of which hold."""
+    if len(clauses) == len(index.key.columns) == 1:
+        (only,) = clauses
+        if isinstance(only, Comparison) and only.strategy == EQUAL:
+            value = value_of(only.value)
+            if value is None:
+                return set()
+            if not isinstance(value, Unknown):
+                number = _of_value(index, value)
+                if number is not None:
+                    return set() if number == NONE else {number}
     known = _Known(index)
     left: set[int] | None = None
     for clause in clauses:
@@ -123,6 +133,15 @@ def numbers(index: PartitionIndex, clauses: Sequence[Clause], value_of: ValueOf)
             known.take(clause, value_of)
     mine = known.numbers()
     return mine if left is None else mine & left
+
+
+def _of_value(index: PartitionIndex, value: Datum) -> int | None:
+    """The partition of the rows whose only key column has a value; None: that is not to be told."""
+    if index.key.strategy == RANGE:
+        return index.of_value(value)
+    if index.key.strategy == LIST:
+        return index.by_value.get(index.form(value), index.default)
+    return None if index.hash_of is None else index.of_hash(index.hash_of([value]))
 
 
 class _Known:

@@ -116,9 +116,11 @@ class TransactionManager:
             txn.read_only = True
 
     def retire(self, txn: Txn) -> bool:
-        """End a READ COMMITTED transaction that nothing is tied to, so that ``resume`` can begin it again: most
-        transactions are single reads. False: it is not one of these, and goes on."""
-        if txn.ties is not None or txn.read_only or not txn.follow or len(txn.weak_locks) > WEAK_LOCKS_KEPT:
+        """End a plain transaction, of just READ COMMITTED, that nothing is tied to, for ``resume`` to begin it again:
+        most transactions are single reads. False: it is not one of these, and goes on."""
+        if txn.ties is not None or txn.isolation != READ_COMMITTED or txn.read_only or txn.deferrable:
+            return False
+        if len(txn.weak_locks) > WEAK_LOCKS_KEPT:
             return False
         del self.active[txn]
         self.commits += 1

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 READ_COMMITTED, SERIALIZABLE = "read committed", "serializable"
 _NO_LOCKS: Mapping[int, int] = MappingProxyType({})
-_NO_INDEXES: frozenset[int] = frozenset()
+_NONE: frozenset[int] = frozenset()
 _T = TypeVar("_T")
 
 
@@ -98,6 +99,7 @@ class Txn:
         "session",
         "snapshot_lsn",
         "ties",
+        "undetached",
         "unusable",
         "waiting",
         "weak_locks",
@@ -119,9 +121,11 @@ class Txn:
         self.levels = [Level("")]
         self.catalog_changed = False
         self.plans_alone = False
-        """statements are planned for it alone: it sees another catalog, or may not use all indexes"""
-        self.unusable = _NO_INDEXES
+        """statements are planned for it alone: it sees another catalog, lacks an index or still has a partition"""
+        self.unusable = _NONE
         """OIDs of indexes that were made after its snapshot, without the rows that only such a snapshot sees"""
+        self.undetached = _NONE
+        """OIDs of partitions that are being detached since its snapshot: it still has them where they were"""
         self.weak_locks: set[WeakLocks] = set()
         self.ties: Ties | None = None
         self.waiting: Waiting | None = None
@@ -160,6 +164,20 @@ class Txn:
         """These indexes are not for its snapshot."""
         self.unusable = self.unusable.union(indexes)
         self.plans_alone = True
+
+    def keep_partition(self, oid: int) -> None:
+        """A partition is being detached, and its snapshot is of before."""
+        self.undetached = self.undetached.union((oid,))
+        self.plans_alone = True
+
+    @contextmanager
+    def of_now(self) -> Iterator[None]:
+        """Statements that are planned meanwhile are for a newer snapshot than the transaction's."""
+        kept, self.undetached = self.undetached, _NONE
+        try:
+            yield
+        finally:
+            self.undetached = kept
 
     def depend(self, lsn: Lsn) -> None:
         """What this transaction shows from now on depends on ``lsn`` being durable."""

@@ -11,7 +11,7 @@ from aurora.datum import Datum, Row
 from aurora.errors import InternalError, InvalidParameterValue, InvalidTextRepresentation, NotSupported
 from compute_node.types import acl
 from compute_node.types.acl import LETTERS, NAMES, AclItem, acl_default, decode, encode
-from compute_node.types.declare import fn, operators
+from compute_node.types.declare import fn, operator_classes, operators
 from compute_node.types.oids import TYPE_OIDS
 from compute_node.types.registry import TypeEnv
 from compute_node.types.text import string_type
@@ -192,4 +192,7 @@ operators("""
 967 aclitem[] - aclitem aclitem[] 1036
 968 aclitem[] @> aclitem bool 1037
 974 aclitem = aclitem bool 1062 commutator=974 hashes
+""")
+operator_classes("""
+10059 aclitem_ops 2235 aclitem_ops aclitem 405 default 974 329,777
 """)

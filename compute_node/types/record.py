@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from aurora.datum import Datum, Row
@@ -78,15 +80,56 @@ def record_send(value: Row) -> bytes:
 
 
 def record_order(value: Row) -> Row:
-    """Column by column, NULLs last and equal to each other."""
+    """Column by column, NULLs last and equal to each other. A column whose type has no order raises 42883 where the
+    columns before it are equal, so that it would decide."""
     types: tuple[PgType | None, ...] = getattr(value, "types", ())
     if len(types) != len(value):
         return tuple((1, 0) if each is None else (0, each) for each in value)
     return tuple(
-        (1, 0) if each is None else (0, each if item.sort_value is None else item.sort_value(each))
-        for each, item in zip(value, types, strict=True)
-        if item is not None
+        (0, order(each)) if each is not None or isinstance(order, _Unordered) else (1, 0)
+        for each, order in zip(value, _orders(types), strict=True)
+        if order is not None
     )
+
+
+@lru_cache(maxsize=1024)
+def _orders(types: tuple[PgType | None, ...]) -> tuple[Callable[[Datum], Datum] | None, ...]:
+    """What makes of each column an object that compares as its value does; None for a dropped column."""
+    return tuple(None if item is None else _order(item) for item in types)
+
+
+def _order(item: PgType) -> Callable[[Datum], Datum]:
+    if ORDER.concerns(item):
+        return _Unordered(item)
+    return item.sort_value or (lambda value: value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Unordered:
+    """What makes of a value, NULL too, an object that refuses to be compared."""
+
+    item: PgType
+
+    def __call__(self, _: Datum) -> _Incomparable:
+        return _Incomparable(self.item)
+
+
+class _Incomparable:
+    """42883 for who compares it: a value of a type without an order."""
+
+    __slots__ = ("_item",)
+
+    def __init__(self, item: PgType) -> None:
+        self._item = item
+
+    def __eq__(self, _: object) -> bool:
+        raise ORDER.error(self._item)
+
+    __lt__ = __gt__ = __le__ = __ge__ = __ne__ = __eq__
+
+    def __hash__(self) -> int:
+        """The same of all: a table of hashes compares where all other columns are equal."""
+        return 0
 
 
 def _columns(value: Row) -> list[tuple[Any, PgType]]:
@@ -101,9 +144,13 @@ class Lacking(NamedTuple):
     name: str
 
     def concerns(self, item: PgType) -> bool:
-        """Whether a type, or that of its elements, is one of them."""
+        """Whether a type, or that of its elements or of one of its columns, is one of them."""
         kind = item.root
-        return kind.oid in self.oids or (kind.element_type is not None and kind.element_type.root.oid in self.oids)
+        if kind.oid in self.oids:
+            return True
+        if kind.element_type is not None:
+            return self.concerns(kind.element_type)
+        return any(field.type is not None and self.concerns(field.type) for field in kind.fields)
 
     def error(self, item: PgType) -> SqlError:
         """42883."""

@@ -506,8 +506,9 @@ class Cast:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OperatorClass:
-    """An operator class of the access method ``method``: ``operators`` of its input type by strategy and ``support``
-    functions by number, from 1 on, 0 where there is none."""
+    """An operator class of the access method ``method``: ``operators`` of its input type by strategy, ``orderings`` by
+    whose values it orders rows, and ``support`` functions by number, from 1 on, 0 where there is none. Orderings of
+    built-in classes are in ``Registry.ordering``."""
 
     oid: int
     name: str
@@ -519,6 +520,7 @@ class OperatorClass:
     operators: tuple[int, ...] = ()
     support: tuple[int, ...] = ()
     namespace: int = 11
+    orderings: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

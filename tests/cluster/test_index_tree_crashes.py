@@ -29,23 +29,29 @@ CONDITIONS = (
     "size BETWEEN 300 AND 700",
     "size = 777",
     "size IS NULL",
+    "name LIKE '%e 12%'",
+    "name ~ '^name.*[5-7]7 odd'",
+    "note % 'note 33'",
 )
 TABLE = (
     "CREATE TABLE t (id int PRIMARY KEY, tags int[], doc jsonb, words tsvector, place point, span int4range, size int,"
-    " EXCLUDE USING gist (span WITH &&))",
+    " name text, note text, EXCLUDE USING gist (span WITH &&))",
     "CREATE INDEX t_tags ON t USING gin (tags)",
     "CREATE INDEX t_doc ON t USING gin (doc jsonb_path_ops)",
     "CREATE INDEX t_words ON t USING gin (words)",
     "CREATE INDEX t_words_tree ON t USING gist (words)",
     "CREATE INDEX t_place ON t USING gist (place)",
     "CREATE INDEX t_place_parts ON t USING spgist (place)",
+    "CREATE EXTENSION pg_trgm",
+    "CREATE INDEX t_name ON t USING gin (name gin_trgm_ops)",
+    "CREATE INDEX t_note ON t USING gist (note gist_trgm_ops)",
     "CREATE INDEX t_size ON t USING brin (size) WITH (pages_per_range = 1, autosummarize = on)",
     "CREATE INDEX t_sizes ON t USING brin (size int4_bloom_ops (n_distinct_per_range = 99)) WITH (pages_per_range = 2)",
 )
 ROW = (
     "n, ARRAY[n % 7, n % 11, NULL], jsonb_build_object('k', n % 13, 'n', n),"
     " to_tsvector('simple', 'w' || n % 9 || ' w' || n % 17), point(n % 101, n % 89), int4range(n * 10, n * 10 + 10),"
-    " nullif(n, 5)"
+    " nullif(n, 5), 'name ' || n || CASE n % 2 WHEN 1 THEN ' odd' END, 'note ' || n"
 )
 
 

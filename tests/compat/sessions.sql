@@ -287,3 +287,26 @@ CREATE TABLE of_rows_arrays (a read_by_cursor[]);
 --differs: columns do not hold rows, 0A000
 CREATE TABLE of_rows_selected AS SELECT read_by_cursor FROM read_by_cursor;
 SELECT a FROM nosuch.public.read_by_cursor;
+-- A transaction's characteristics end with it, when the defaults change in it too.
+SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ UNCOMMITTED;
+BEGIN;
+SHOW transaction_isolation;
+SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED;
+COMMIT;
+SHOW transaction_isolation;
+BEGIN;
+SHOW transaction_isolation;
+SELECT 1;
+COMMIT;
+BEGIN ISOLATION LEVEL READ UNCOMMITTED;
+SELECT 1;
+COMMIT;
+BEGIN;
+SHOW transaction_isolation;
+COMMIT;
+BEGIN DEFERRABLE;
+SELECT 1;
+COMMIT;
+BEGIN;
+SHOW transaction_deferrable;
+COMMIT;

@@ -49,6 +49,11 @@ class Settings:
     def show(self, name: str) -> str:
         return self.values[name]
 
+    @property
+    def search_path(self) -> str:
+        """As ``show`` has it."""
+        return self.values["search_path"]
+
     def overridden(self) -> dict[str, Any]:
         """None was set."""
         return {}

@@ -14,6 +14,7 @@ from compute_node.catalog.cache import split_path
 from compute_node.catalog.functions.call import quote_identifier
 from compute_node.catalog.functions.names import split_name
 from compute_node.catalog.rows import CatalogReader
+from compute_node.hub import HUB
 from compute_node.relations.schema import CATALOGS
 
 _SESSIONS: list[Session] = []
@@ -238,5 +239,18 @@ def test_an_object_that_is_dropped_while_it_is_loaded_is_whole(monkeypatch: pyte
         assert sorted(index.name for index in found.indexes) == ["torn_b", "torn_pkey"]
         assert engine.catalog.shared().relation(oid) is None
         assert not engine.storage.txns.holds.current
+
+    in_greenlet(body)
+
+
+def test_a_column_of_names_of_functions_lets_others_run() -> None:
+    def body() -> None:
+        session = Engine().session()
+        session.begin()
+        before = HUB.pulses
+        for oid in (99991, 99992, 99993):
+            assert session.catalog_function("regprocedureout", oid) is None
+        assert HUB.pulses - before >= 3
+        session.commit()
 
     in_greenlet(body)

@@ -17,9 +17,16 @@ from compute_node.wire.server import Server
 STATEMENTS = {
     "get": "select a, b, c from t where a = $1",
     "one": "select $1::int4 + 1, $2::text",
+    "hold": "select b || '!', c, a from t where a = $1 and b <> 'z' for update",
+    "keep": "select b from t where a = $1 for key share skip locked",
     "put": "insert into t values ($1, $2, $3)",
     "set": "update t set b = b || $2 where a = $1",
     "take": "delete from t where a = $1",
+    "part_put": "insert into p values ($1, $2)",
+    "part_get": "select b, a, tableoid::regclass from p where a = $1",
+    "part_set": "update p set b = b || $2 where a = $1",
+    "part_move": "update p set a = a + $2 where a = $1",
+    "part_take": "delete from p where a = $1",
     "ratio": "select 10 / $1::int4",
     "many": "select a from t order by a",
     "all": "update t set b = $1",
@@ -48,10 +55,34 @@ STEPS: tuple[Step, ...] = (
     ("one", (None, None)),
     ("set", ("1", "y")),
     ("set", ("7", "y")),
+    ("hold", ("1",)),
+    ("hold", ("2",)),
+    ("hold", ("9",)),
+    ("hold", (None,)),
+    ("keep", ("2",)),
+    ("part_put", ("5", "five")),
+    ("part_put", ("105", "more")),
+    *(("part_get", (key,)) for key in ("5", "105", "205", None, "x")),
+    ("part_set", ("5", "!")),
+    ("part_set", ("105", "?")),
+    ("part_set", ("77", "!")),
+    ("part_set", (None, "!")),
+    ("part_move", ("5", "90")),
+    ("part_move", ("5", "1")),
+    ("part_get", ("95",)),
+    ("part_move", ("95", "10")),
+    ("part_move", ("95", "11")),
+    ("part_move", ("106", "1000")),
+    ("part_take", ("5",)),
+    ("part_take", ("105",)),
+    ("part_get", ("106",)),
     ("ratio", ("0",)),
     ("ratio", ("3",)),
     ("begin", ()),
+    ("keep", ("2",)),
     ("set", ("2", "z")),
+    ("hold", ("2",)),
+    ("keep", ("2",)),
     ("put", ("3", "three", "3")),
     ("get", ("3",)),
     ("ratio", ("0",)),
@@ -63,6 +94,9 @@ STEPS: tuple[Step, ...] = (
     ("commit", ()),
     "begin read only",
     ("get", ("4",)),
+    ("hold", ("4",)),
+    ("rollback", ()),
+    "begin read only",
     ("put", ("5", "five", "5")),
     ("rollback", ()),
     "set statement_timeout = 10000",
@@ -117,6 +151,9 @@ def replay(monkeypatch: pytest.MonkeyPatch, inlined: bool) -> tuple[list[bytes],
         # The first runs of a prepared statement plan for their values: those go the general way.
         await raw.query("set plan_cache_mode = force_generic_plan")
         await raw.query("create table t (a int primary key, b text not null default 'd', c numeric)")
+        await raw.query("create table p (a int primary key, b text) partition by range (a)")
+        await raw.query("create table p0 partition of p for values from (0) to (100)")
+        await raw.query("create table p1 partition of p for values from (100) to (200)")
         for name, sql in STATEMENTS.items():
             raw.send(parse(name, sql) + SYNC)
             await raw.until_ready()
@@ -124,6 +161,7 @@ def replay(monkeypatch: pytest.MonkeyPatch, inlined: bool) -> tuple[list[bytes],
             raw.send(message(b"Q", step.encode() + b"\0") if isinstance(step, str) else packet(*step))
             answers.append(await raw.until_ready())
         answers.append(await raw.query("select * from t order by a"))
+        answers.append(await raw.query("select *, tableoid::regclass from p order by a"))
         (session,) = server.sessions.values()
         effects.update(
             statements=server.plans.begun,
@@ -147,8 +185,9 @@ def test_the_inlined_way_is_the_door(monkeypatch: pytest.MonkeyPatch) -> None:
     fast, taken, effects = replay(monkeypatch, True)
     general, none, expected = replay(monkeypatch, False)
     assert not none
-    assert {"get", "one", "put", "set", "take", "ratio", "all", "begin", "commit", "rollback"} <= set(taken)
-    for step, mine, theirs in zip((*STEPS, "at last"), fast, general, strict=True):
+    assert {"get", "one", "put", "set", "take", "ratio", "all", "begin", "commit", "rollback",
+                "hold", "keep", "part_put", "part_get", "part_set", "part_move", "part_take"} <= set(taken)  # fmt: skip
+    for step, mine, theirs in zip((*STEPS, "at last", "of p"), fast, general, strict=True):
         assert mine == theirs, step
     assert effects == expected
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from aurora.datum import Datum
 from aurora.errors import InvariantViolation, UndefinedFunction
 from compute_node.access.gin import jsonb_items
 from compute_node.access.gin.search import ALL, HAS_NULL, IS_EMPTY, NOTHING, Item, Search, both, either
+from compute_node.access.index_access import ScanKey
 from compute_node.types.array_value import flatten
 from compute_node.types.registry import PgType
 from compute_node.types.textsearch.query import NOT, OR, Node, TsQuery
@@ -24,17 +26,23 @@ _OVERLAPS, _CONTAINS, _CONTAINED = 1, 2, 3
 @dataclass(frozen=True, slots=True)
 class GinClass:
     """``items``: of a value, each once, None among them for a NULL item; ``encode``: an item as bytes in memcmp order,
-    equal for equal items; ``search``: what a condition (strategy, value) asks."""
+    equal for equal items; ``search``: what a condition (strategy, value) asks. ``bound``: what takes the place of the
+    value where settings of the session belong to the condition."""
 
     items: Callable[[Datum], Collection[Datum]]
     encode: Callable[[Datum], bytes]
     search: Callable[[int, Datum], Search]
+    bound: Callable[[ScanKey], Datum] | None = None
+
+    def asked(self, key: ScanKey) -> Search:
+        """``search`` of a scan key."""
+        return self.search(key.strategy, key.value if self.bound is None else self.bound(key))
 
 
 def gin_class(code: int, kind: PgType) -> GinClass:
     """The class of a column of type ``kind``; ``code``: a built-in operator class. Errors: 42883 for elements without
     an order."""
-    found = _CLASSES.get(code)
+    found = GIN_CLASSES.get(code)
     if found is None:
         raise InvariantViolation(f"GIN has no code for operator class {code}")
     return found(kind)
@@ -117,9 +125,10 @@ def _jsonb_path_class(kind: PgType) -> GinClass:
     return GinClass(jsonb_items.path_items, _itself, jsonb_items.path_search)
 
 
-_CLASSES: dict[int, Callable[[PgType], GinClass]] = {
+GIN_CLASSES: Final[dict[int, Callable[[PgType], GinClass]]] = {
     10064: _array_class,
     10073: _document_class,
     10090: _jsonb_class,
     10091: _jsonb_path_class,
 }
+"""by the class's code (``IndexDesc.codes``); extensions add theirs"""

@@ -124,7 +124,7 @@ class GinIndex(IndexAccess):
 
     def tids(self, keys: Sequence[ScanKey], backward: bool = False, area: Area | None = None) -> Iterator[list[int]]:
         """See ``IndexAccess``; in the order of the table."""
-        searches = [(self.classes[key.column].search(key.strategy, key.value), key.column) for key in keys]
+        searches = [(self.classes[key.column].asked(key), key.column) for key in keys]
         # What asks nothing would read the whole index.
         asking = [each for each in searches if each[0] != ALL] or searches[:1]
         found: Tids | None = None
@@ -149,7 +149,7 @@ class GinIndex(IndexAccess):
         if not any(each.startswith("fastupdate=") and is_no(each) for each in self.desc.options):
             super().note_span(snapshot, keys)
         elif self.serial_id:
-            searches = [(self.classes[key.column].search(key.strategy, key.value), key.column) for key in keys]
+            searches = [(self.classes[key.column].asked(key), key.column) for key in keys]
             column, search = next(((column, each) for each, column in searches if each != ALL), (0, ALL))
             for place in places(search, column):
                 snapshot.reader.reads_span(self.serial_id, (place, next_prefix(place)))

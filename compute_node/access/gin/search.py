@@ -51,6 +51,14 @@ class Either(Search):
     parts: tuple[Search, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class AtLeast(Search):
+    """What ``count`` of the items give, at least one of them; no item twice."""
+
+    count: int
+    items: tuple[Item, ...]
+
+
 ALL = Every()
 NOTHING = Either(())
 HAS_NULL = Category(NULL_ITEM)
@@ -78,6 +86,9 @@ def places(search: Search, column: int) -> list[bytes]:
             return [category_key(column, number)]
         case Both(parts):
             return min((places(part, column) for part in parts), key=len)
+        case AtLeast(count, items):
+            # Who has so many of the items has one of any that leave out fewer.
+            return [each for item in items[count - 1 :] for each in places(item, column)]
         case Either(parts):
             return [each for part in parts for each in places(part, column)]
         case _:
@@ -105,6 +116,9 @@ def find(search: Search, column: int, reader: Reader) -> Tids:
             return read(category_key(column, number))
         case Both(parts):
             return _find_both(parts, column, reader)
+        case AtLeast(count, items):
+            tids, times = np.unique(np.concatenate([find(item, column, reader) for item in items]), return_counts=True)
+            return np.asarray(tids[times >= count], dtype=np.int64)
         case Either(parts):
             each = [find(part, column, reader) for part in parts]
             return np.unique(np.concatenate(each)) if each else np.empty(0, dtype=np.int64)

@@ -30,6 +30,7 @@ from compute_node.access.gist.forms import (
     SignatureForm,
     interval,
 )
+from compute_node.access.index_access import ScanKey
 from compute_node.types.geometric.areas import Circle, Polygon
 from compute_node.types.geometric.numbers import hypot
 from compute_node.types.geometric.shapes import Box as GeometricBox
@@ -57,7 +58,8 @@ Distance = Callable[[Key], float]
 class GistClass:
     """``key``: of a value; ``test``: of a condition (strategy, value); ``distance``: of an ordering operator's right
     side, from the nearest point that a key bounds. ``exact``: of a leaf's key that is the value's own. ``boxes``: the
-    keys of many values, where they are boxes: a row is x1, y1, x2, y2."""
+    keys of many values, where they are boxes: a row is x1, y1, x2, y2. ``bound``: what takes the place of a condition's
+    value where settings of the session belong to it."""
 
     form: Form
     key: Callable[[Datum], Key]
@@ -65,11 +67,16 @@ class GistClass:
     distance: Callable[[Datum], Distance] | None = None
     exact: bool = False
     boxes: Callable[[Sequence[Datum]], NDArray[np.float64]] | None = None
+    bound: Callable[[ScanKey], Datum] | None = None
+
+    def asked(self, key: ScanKey) -> Test:
+        """``test`` of a scan key."""
+        return self.test(key.strategy, key.value if self.bound is None else self.bound(key))
 
 
 def gist_class(code: int, kind: PgType, options: tuple[str, ...]) -> GistClass:
     """The class of a column of type ``kind``; ``code``: a built-in operator class, ``options`` its parameters."""
-    found = _CLASSES.get(code)
+    found = GIST_CLASSES.get(code)
     if found is None:
         raise InvariantViolation(f"GiST has no code for operator class {code}")
     return found(kind, options)
@@ -382,7 +389,7 @@ def _queries(kind: PgType, options: tuple[str, ...]) -> GistClass:
 
 
 _Maker = Callable[[PgType, tuple[str, ...]], GistClass]
-_CLASSES: dict[int, _Maker] = {
+GIST_CLASSES: Final[dict[int, _Maker]] = {
     # GiST
     10017: _addresses,
     10060: partial(_boxes, True),
@@ -402,3 +409,4 @@ _CLASSES: dict[int, _Maker] = {
     10086: _texts,
     10087: partial(_boxes, False),
 }
+"""by the class's code (``IndexDesc.codes``); extensions add theirs"""

@@ -77,7 +77,7 @@ class GistIndex(IndexAccess):
             return NULLS, None
         if key.strategy == NOT_NULL:
             return VALUES, None
-        return VALUES, self.classes[key.column].test(key.strategy, key.value)
+        return VALUES, self.classes[key.column].asked(key)
 
     def tids(self, keys: Sequence[ScanKey], backward: bool = False, area: Area | None = None) -> Iterator[list[int]]:
         """See ``IndexAccess``: a batch a leaf, in no order."""

@@ -263,10 +263,16 @@ def add_constraint(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableC
 
 
 def add_checks(
-    ctx: DdlContext, desc: RelationDesc, node: ast.Constraint, recurse: bool, column: str | None = None
+    ctx: DdlContext,
+    desc: RelationDesc,
+    node: ast.Constraint,
+    recurse: bool,
+    column: str | None = None,
+    validate: bool = True,
 ) -> None:
-    """A CHECK constraint of a table and its descendants. 42P16 with ONLY where there are children."""
-    name = add_check(ctx, desc, node, column, validate=True)
+    """A CHECK constraint of a table and its descendants; without ``validate`` it is known that their rows satisfy it.
+    42P16 with ONLY where there are children."""
+    name = add_check(ctx, desc, node, column, validate)
     if name is None or node.is_no_inherit:
         return
     kids = _children(ctx, desc)
@@ -274,14 +280,14 @@ def add_checks(
         raise InvalidTableDefinition("constraint must be added to child tables too")
     node.conname = name
     for child in kids:
-        _inherit_check(ctx, child, node)
+        _inherit_check(ctx, child, node, validate)
 
 
-def _inherit_check(ctx: DdlContext, desc: RelationDesc, node: ast.Constraint) -> None:
-    if add_check(ctx, desc, node, None, validate=True, inherited=True) is None:
+def _inherit_check(ctx: DdlContext, desc: RelationDesc, node: ast.Constraint, validate: bool) -> None:
+    if add_check(ctx, desc, node, None, validate, inherited=True) is None:
         return
     for child in _children(ctx, desc):
-        _inherit_check(ctx, child, node)
+        _inherit_check(ctx, child, node, validate)
 
 
 def drop_constraint(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd, recurse: bool) -> None:

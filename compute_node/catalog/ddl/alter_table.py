@@ -42,7 +42,13 @@ from compute_node.catalog.ddl.identity import add_identity, drop_identity, set_i
 from compute_node.catalog.ddl.inheriting import add_parent, drop_parent
 from compute_node.catalog.ddl.objects import refuse_check_option
 from compute_node.catalog.ddl.ownership import change_relation_owner
-from compute_node.catalog.ddl.partitions.attach import attach_partition, detach_partition, finalize_partition
+from compute_node.catalog.ddl.partitions.attach import attach_partition
+from compute_node.catalog.ddl.partitions.detach import (
+    detach_concurrently,
+    detach_partition,
+    finalize_partition,
+    refuse_pending,
+)
 from compute_node.catalog.ddl.partitions.indexes import attach_index
 from compute_node.catalog.ddl.persistence import set_logged
 from compute_node.catalog.ddl.policies import set_row_security
@@ -104,6 +110,7 @@ def alter_table(ctx: DdlContext, node: ast.AlterTableStmt) -> str:
         level = max(_lock_level(command) for command in node.cmds)
         found = ctx.table(node.relation, level, "rpf")
         ctx.check_unused(found, "ALTER TABLE")
+        refuse_pending(ctx, found)
     else:
         level = ACCESS_EXCLUSIVE
         ctx.check_owner(found)
@@ -122,10 +129,18 @@ def alter_table(ctx: DdlContext, node: ast.AlterTableStmt) -> str:
         if handler is None and of_family is None:
             what = command.subtype.name.removeprefix("AT_")
             raise NotSupported(f"ALTER {noun} ... {what} is not supported")
+        if _detaches_concurrently(command):
+            detach_concurrently(ctx, relation(ctx, found.oid), command)
+            return f"ALTER {noun}"
         _run(ctx, relation(ctx, found.oid), command, recurse, level)
     if found.kind in "rmp":
         ensure_toast(ctx, found.oid)
     return f"ALTER {noun}"
+
+
+def _detaches_concurrently(command: ast.AlterTableCmd) -> bool:
+    """Whether it is DETACH PARTITION … CONCURRENTLY, which is a statement's only command."""
+    return command.subtype == _T.AT_DetachPartition and bool(command.def_.concurrent)
 
 
 def _run(ctx: DdlContext, desc: RelationDesc, command: Any, recurse: bool, level: int) -> None:
@@ -177,6 +192,8 @@ def _lock_level(command: ast.AlterTableCmd) -> int:
     """What a subcommand takes; most change what readers rely on."""
     if command.subtype == _T.AT_AddConstraint and command.def_.contype == enums.ConstrType.CONSTR_FOREIGN:
         return SHARE_ROW_EXCLUSIVE
+    if _detaches_concurrently(command):
+        return SHARE_UPDATE_EXCLUSIVE
     return _LOCK_LEVELS.get(command.subtype, ACCESS_EXCLUSIVE)
 
 
@@ -394,4 +411,5 @@ _LOCK_LEVELS = {
     _T.AT_ClusterOn: SHARE_UPDATE_EXCLUSIVE,
     _T.AT_DropCluster: SHARE_UPDATE_EXCLUSIVE,
     _T.AT_AttachPartition: SHARE_UPDATE_EXCLUSIVE,
+    _T.AT_DetachPartitionFinalize: SHARE_UPDATE_EXCLUSIVE,
 }

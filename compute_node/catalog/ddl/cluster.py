@@ -6,6 +6,8 @@ end. As after every other rewriting of a table, a snapshot that is older than th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pglast import ast
 
 from aurora.datum import Datum, Row
@@ -14,9 +16,11 @@ from compute_node.catalog.ddl.context import DdlContext
 from compute_node.catalog.ddl.maintenance import is_on
 from compute_node.catalog.ddl.relation import relation
 from compute_node.catalog.ddl.rewrite import build_indexes, new_relfiles, without_watchers
+from compute_node.catalog.inheritance import descendants_of
 from compute_node.relations.access_methods import METHODS
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.relations.schema import CATALOGS_BY_OID
+from compute_node.session.transactions import forbid_in_block, next_part
 from compute_node.sql.deparse.expressions import quote_identifier
 from compute_node.txn.locks import ACCESS_EXCLUSIVE
 
@@ -24,20 +28,40 @@ _BATCH = 2000
 
 
 def cluster_statement(ctx: DdlContext, node: ast.ClusterStmt) -> str:
-    """CLUSTER [(VERBOSE)] [table [USING index]]. 42704, 42809, 42501, 0A000."""
+    """CLUSTER [(VERBOSE)] [table [USING index]]. Of all tables, or of a partitioned one, each is clustered in a
+    transaction of its own. 25001, 42704, 42809, 42501, 0A000."""
     verbose = _verbose(node)
     if node.relation is None:
-        for record in ctx.rows.find("pg_index", indisclustered=True):
-            desc = ctx.view.relation(record.indrelid)
-            if desc is not None and ctx.owns(desc.owner):
-                ctx.lock(desc, ACCESS_EXCLUSIVE)
-                found = ctx.view.relation(record.indrelid)
-                if found is not None:
-                    _cluster(ctx, found, record.indexrelid, verbose)
+        marked = [(each.indrelid, each.indexrelid) for each in ctx.rows.find("pg_index", indisclustered=True)]
+        _cluster_each(ctx, marked, verbose, marked_only=True)
         return "CLUSTER"
     desc = _table(ctx, node.relation)
-    _cluster(ctx, desc, _index_oid(ctx, desc, node.indexname), verbose)
+    oid = _index_oid(ctx, desc, node.indexname)
+    if not desc.is_partitioned:
+        _cluster(ctx, desc, oid, verbose)
+        return "CLUSTER"
+    forbid_in_block(ctx.session, "CLUSTER")
+    checked_index(desc, oid, node.indexname or "")
+    parts = [ctx.rows.one("pg_index", indexrelid=each) for each in descendants_of(ctx.rows, oid)]
+    _cluster_each(ctx, [(each.indrelid, each.indexrelid) for each in parts if each is not None], verbose)
     return "CLUSTER"
+
+
+def _cluster_each(ctx: DdlContext, found: Sequence[tuple[int, int]], verbose: bool, marked_only: bool = False) -> None:
+    """Cluster tables on indexes, (OID, OID), in transactions of their own. What is not the user's, or has gone when its
+    turn comes, is left out; with ``marked_only`` also an index that has lost its mark by then."""
+    for table, index in found:
+        ctx = ctx.renewed(next_part(ctx.session))
+        desc = ctx.view.relation(table)
+        if desc is None or desc.is_partitioned or not ctx.owns(desc.owner) or ctx.is_of_other_session(desc):
+            continue
+        ctx.lock(desc, ACCESS_EXCLUSIVE)
+        desc = ctx.view.relation(table)
+        record = ctx.rows.one("pg_index", indexrelid=index)
+        if desc is None or record is None or (marked_only and not record.indisclustered):
+            continue
+        if ctx.owns(desc.owner):
+            _cluster(ctx, desc, index, verbose)
 
 
 def _verbose(node: ast.ClusterStmt) -> bool:
@@ -54,9 +78,7 @@ def _table(ctx: DdlContext, name: ast.RangeVar) -> RelationDesc:
     desc = ctx.find(name)
     if desc is None:
         raise InvariantViolation("desc is not there")
-    if desc.is_partitioned:
-        raise NotSupported("clustering partitioned tables is not supported")
-    if desc.kind not in "rmt":
+    if desc.kind not in "rmtp":
         raise WrongObjectType(f'"{desc.name}" is not a table or materialized view')
     if desc.oid in CATALOGS_BY_OID or desc.kind == "t":
         ctx.check_owner(desc)
@@ -94,7 +116,9 @@ def checked_index(desc: RelationDesc, oid: int, name: str) -> IndexDesc:
 
 
 def mark_clustered(ctx: DdlContext, desc: RelationDesc, oid: int) -> None:
-    """Only this index of the table has the mark; 0: none."""
+    """Only this index of the table has the mark; 0: none. 0A000 for a partitioned table, whose partitions have them."""
+    if desc.is_partitioned:
+        raise NotSupported("cannot mark index clustered in partitioned table")
     for record in ctx.rows.find("pg_index", indrelid=desc.oid):
         if record.indisclustered != (record.indexrelid == oid):
             ctx.rows.update("pg_index", record, indisclustered=record.indexrelid == oid)

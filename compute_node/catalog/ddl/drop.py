@@ -145,6 +145,9 @@ def _relation(
         table = ctx.view.relation(_table_of(ctx, desc.oid))
         if table is not None:
             ctx.lock(table, mode)
+    if desc.is_partition and (parent := ctx.view.relation(desc.parents[0])) is not None:
+        # Before it: whoever reads the whole table locks it first.
+        ctx.lock(parent, ACCESS_EXCLUSIVE)
     ctx.lock(desc, mode)
     if ctx.view.relation(desc.oid) is None:
         raise UndefinedTable(f'{noun} "{name.relname}" does not exist')

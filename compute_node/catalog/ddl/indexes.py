@@ -28,7 +28,7 @@ from compute_node.catalog.ddl.context import CLASS_RELATION, DdlContext, cut_nam
 from compute_node.catalog.ddl.expressions import StoredIndexExpression, index_expression, predicate_text, uses
 from compute_node.catalog.ddl.foreign_key_rows import add_recheck_trigger
 from compute_node.catalog.ddl.relation import create_constraint, create_index
-from compute_node.catalog.layer import class_code, stored_key_type
+from compute_node.catalog.layer import class_code, stored_key_type, support_symbols
 from compute_node.catalog.reloptions import class_options, index_options
 from compute_node.extensions.library import ORDERS
 from compute_node.relations.access_methods import BTREE, HASH, METHODS, AccessMethod
@@ -443,7 +443,10 @@ def index_key(ctx: DdlContext, desc: RelationDesc, element: ast.IndexElem, metho
     chosen = operator_class(ctx, kind, element.opclass, method)
     _check_pattern_class(ctx, chosen, collation)
     named = ctx.view.operator_class(chosen)
-    parameters = () if named is None else class_options(named.support, named.name, element.opclassopts)
+    parameters: tuple[str, ...] = ()
+    if named is not None:
+        support: list[int | str] = [*named.support, *support_symbols(ctx.view.layer, named.support)]
+        parameters = class_options(support, named.name, element.opclassopts)
     descending = element.ordering == enums.SortByDir.SORTBY_DESC
     nulls = element.nulls_ordering
     if not method.ordered:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from pglast import ast
 
@@ -31,6 +32,7 @@ from compute_node.catalog.ddl.operators import find_operator, shown_operator
 from compute_node.catalog.ddl.shared_depend import record_owner
 from compute_node.catalog.ddl.types import type_of
 from compute_node.catalog.rows import Record
+from compute_node.relations.access_methods import METHODS_BY_OID
 from compute_node.relations.schema import BTREE_AM, HASH_AM
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.types import oids
@@ -106,20 +108,16 @@ def create_operator_class(ctx: DdlContext, node: ast.CreateOpClassStmt) -> str:
     if node.isDefault:
         _check_default(ctx, name, kind, method, node.datatype.names[-1].sval)
     family = _family_of(ctx, node, method, namespace, name)
-    operators, functions = _items(ctx, node.items, kind, method)
+    operators, functions, stored = _items(ctx, node.items, kind, method)
     oid = ctx.next_oid()
     ctx.rows.insert(
         "pg_opclass", oid=oid, opcmethod=method, opcname=name, opcnamespace=namespace, opcowner=ctx.user_oid,
-        opcfamily=family, opcintype=kind, opcdefault=bool(node.isDefault),
+        opcfamily=family, opcintype=kind, opcdefault=bool(node.isDefault), opckeytype=stored,
     )  # fmt: skip
-    for strategy, operator, left, right in operators:
-        member = ctx.next_oid()
-        ctx.rows.insert(
-            "pg_amop", oid=member, amopfamily=family, amoplefttype=left, amoprighttype=right,
-            amopstrategy=strategy, amoppurpose="s", amopopr=operator, amopmethod=method,
-        )  # fmt: skip
-        needed = method in (BTREE_AM, HASH_AM) and left == right
-        _depends(ctx, (CLASS_AMOP, member, 0), (CLASS_OPERATOR, operator, 0), oid, family, needed)
+    for strategy, operator in operators:
+        entry = add_operator(ctx, family, method, strategy, operator)
+        needed = method in (BTREE_AM, HASH_AM) and operator.left == operator.right
+        _depends(ctx, entry, (CLASS_OPERATOR, operator.oid, 0), oid, family, needed)
     for number, function, left, right in functions:
         member = ctx.next_oid()
         ctx.rows.insert(
@@ -131,6 +129,8 @@ def create_operator_class(ctx: DdlContext, node: ast.CreateOpClassStmt) -> str:
     record_owner(ctx, CLASS_OPCLASS, oid, ctx.user_oid)
     ctx.depend((CLASS_OPCLASS, oid, 0), (CLASS_NAMESPACE, namespace, 0), "n")
     ctx.depend((CLASS_OPCLASS, oid, 0), (CLASS_TYPE, kind, 0), "n")
+    if stored:
+        ctx.depend((CLASS_OPCLASS, oid, 0), (CLASS_TYPE, stored, 0), "n")
     ctx.depend((CLASS_OPCLASS, oid, 0), (CLASS_OPFAMILY, family, 0), "a")
     ctx.changes.touch(oid)
     return "CREATE OPERATOR CLASS"
@@ -172,59 +172,95 @@ def _family_of(ctx: DdlContext, node: ast.CreateOpClassStmt, method: int, namesp
 _Member = tuple[int, int, int, int]
 
 
+class MemberOperator(NamedTuple):
+    """An operator of a class or family with its types. ``order``: the B-tree family of its result, by which it orders
+    rows; 0: it is searched by."""
+
+    oid: int
+    left: int
+    right: int
+    order: int = 0
+
+
+def add_operator(ctx: DdlContext, family: int, method: int, strategy: int, operator: MemberOperator) -> Address:
+    """The row of pg_amop."""
+    oid = ctx.next_oid()
+    ctx.rows.insert(
+        "pg_amop", oid=oid, amopfamily=family, amoplefttype=operator.left, amoprighttype=operator.right,
+        amopstrategy=strategy, amoppurpose="o" if operator.order else "s", amopopr=operator.oid, amopmethod=method,
+        amopsortfamily=operator.order,
+    )  # fmt: skip
+    if operator.order:
+        ctx.depend((CLASS_AMOP, oid, 0), (CLASS_OPFAMILY, operator.order, 0), "n")
+    return CLASS_AMOP, oid, 0
+
+
 def _items(
     ctx: DdlContext, items: Sequence[ast.CreateOpClassItem], kind: int, method: int
-) -> tuple[list[_Member], list[_Member]]:
-    """(strategy, operator, left, right) and (number, function, left, right) of the AS list."""
-    operators: list[_Member] = []
+) -> tuple[list[tuple[int, MemberOperator]], list[_Member], int]:
+    """Of the AS list (strategy, operator), (number, function, left, right), and the type that is stored, 0: the
+    column's own."""
+    operators: list[tuple[int, MemberOperator]] = []
     functions: list[_Member] = []
+    stored = 0
     strategies, supports = LIMITS[method]
     for item in items:
         if item.itemtype == STORAGE:
-            if type_of(ctx, item.storedtype) != kind:
-                name = "btree" if method == BTREE_AM else "hash"
-                raise InvalidObjectDefinition(
-                    f'storage type cannot be different from data type for access method "{name}"'
-                )
+            if stored:
+                raise InvalidObjectDefinition("storage type specified more than once")
+            stored = type_of(ctx, item.storedtype)
             continue
         if item.itemtype == OPERATOR:
             if not 0 < item.number <= strategies:
                 raise InvalidObjectDefinition(
                     f"invalid operator number {item.number}, must be between 1 and {strategies}"
                 )
-            operators.append((item.number, *member_operator(ctx, item, kind, method)))
+            operators.append((item.number, member_operator(ctx, item, kind, method)))
         else:
             if not 0 < item.number <= supports:
                 raise InvalidObjectDefinition(
                     f"invalid function number {item.number}, must be between 1 and {supports}"
                 )
             functions.append((item.number, *_member_function(ctx, item, kind, method)))
-    for members, what in ((operators, "operator"), (functions, "function")):
-        seen = set()
-        for number, _, left, right in members:
-            if (number, left, right) in seen:
-                shown = f"{format_type(ctx.view, left)},{format_type(ctx.view, right)}"
-                raise InvalidObjectDefinition(f"{what} number {number} for ({shown}) appears more than once")
-            seen.add((number, left, right))
-    return operators, functions
+    if stored == kind:
+        stored = 0
+    elif stored and method in (BTREE_AM, HASH_AM):
+        name = METHODS_BY_OID[method].name
+        raise InvalidObjectDefinition(f'storage type cannot be different from data type for access method "{name}"')
+    check_once("operator", ctx, [(number, each.left, each.right) for number, each in operators])
+    check_once("function", ctx, [(number, left, right) for number, _, left, right in functions])
+    return operators, functions, stored
 
 
-def member_operator(ctx: DdlContext, item: ast.CreateOpClassItem, kind: int, method: int) -> tuple[int, int, int]:
-    """(operator, left, right) of an item; of a class's type where it names no types."""
-    if item.order_family and method in (403, 405):
-        name = "btree" if method == BTREE_AM else "hash"
-        raise InvalidObjectDefinition(f'access method "{name}" does not support ordering operators')
+def check_once(what: str, ctx: DdlContext, keys: Sequence[tuple[int, int, int]]) -> None:
+    """42P17 when (number, left, right) are there twice."""
+    for number, left, right in keys:
+        if keys.count((number, left, right)) > 1:
+            shown = f"{format_type(ctx.view, left)},{format_type(ctx.view, right)}"
+            raise InvalidObjectDefinition(f"{what} number {number} for ({shown}) appears more than once")
+
+
+def member_operator(ctx: DdlContext, item: ast.CreateOpClassItem, kind: int, method: int) -> MemberOperator:
+    """The operator of an item; of a class's type where it names no types."""
+    order = 0
     if item.order_family:
-        raise NotSupported("ordering operators are not supported")
+        if not METHODS_BY_OID[method].distances:
+            name = METHODS_BY_OID[method].name
+            raise InvalidObjectDefinition(f'access method "{name}" does not support ordering operators')
+        row = find_family(ctx, item.order_family, BTREE_AM)
+        if row is None:
+            shown = ".".join(each.sval for each in item.order_family)
+            raise UndefinedObject(f'operator family "{shown}" does not exist for access method "btree"')
+        order = row.oid
     given = argument_types(ctx, item.name) if item.name.objargs else None
     left, right = (kind, kind) if given is None else given
     found = find_operator(ctx, item.name.objname, left, right)
     if found is None:
         shown = shown_operator(ctx, ".".join(each.sval for each in item.name.objname), left, right)
         raise UndefinedFunction(f"operator does not exist: {shown}")
-    if found.result != oids.BOOL:
+    if not order and found.result != oids.BOOL:
         raise InvalidObjectDefinition("index search operators must return boolean")
-    return found.oid, left, right
+    return MemberOperator(found.oid, left, right, order)
 
 
 def _member_function(ctx: DdlContext, item: ast.CreateOpClassItem, kind: int, method: int) -> tuple[int, int, int]:

@@ -31,6 +31,9 @@ from compute_node.catalog.ddl.operator_classes import (
     LIMITS,
     OPERATOR,
     STORAGE,
+    MemberOperator,
+    add_operator,
+    check_once,
     check_superuser,
     find_family,
     known_method,
@@ -101,7 +104,7 @@ def _add_all(
 ) -> None:
     """Look at all of them first; then write. ``written``: the family's name as messages have it."""
     strategies, supports = LIMITS[method]
-    operators: list[tuple[int, int, int, int]] = []
+    operators: list[tuple[int, MemberOperator]] = []
     functions: list[tuple[int, int, int, int]] = []
     for item in items:
         if item.itemtype == OPERATOR:
@@ -111,7 +114,7 @@ def _add_all(
                 )
             if not item.name.objargs:
                 raise SqlSyntaxError("operator argument types must be specified in ALTER OPERATOR FAMILY")
-            operators.append((item.number, *member_operator(ctx, item, 0, method)))
+            operators.append((item.number, member_operator(ctx, item, 0, method)))
         elif item.itemtype == FUNCTION:
             if not 0 < item.number <= supports:
                 raise InvalidObjectDefinition(
@@ -120,14 +123,10 @@ def _add_all(
             functions.append((item.number, *_support(ctx, item, method)))
         elif item.itemtype == STORAGE:
             raise SqlSyntaxError("STORAGE cannot be specified in ALTER OPERATOR FAMILY")
-    for members, what in ((operators, "operator"), (functions, "function")):
-        keys = [(number, left, right) for number, _, left, right in members]
-        for key in keys:
-            if keys.count(key) > 1:
-                kinds = f"{format_type(ctx.view, key[1])},{format_type(ctx.view, key[2])}"
-                raise InvalidObjectDefinition(f"{what} number {key[0]} for ({kinds}) appears more than once")
-    for number, operator, left, right in operators:
-        _add_operator(ctx, family, written, method, number, (operator, left, right))
+    check_once("operator", ctx, [(number, each.left, each.right) for number, each in operators])
+    check_once("function", ctx, [(number, left, right) for number, _, left, right in functions])
+    for number, operator in operators:
+        _add_operator(ctx, family, written, method, number, operator)
     for number, function, left, right in functions:
         _add_function(ctx, family, written, number, (function, left, right))
 
@@ -177,17 +176,16 @@ def _check_support(function: Function, rule: _Rule) -> None:
 
 
 def _add_operator(
-    ctx: DdlContext, family: Record, written: str, method: int, number: int, member: tuple[int, int, int]
+    ctx: DdlContext, family: Record, written: str, method: int, number: int, operator: MemberOperator
 ) -> None:
-    operator, left, right = member
+    left, right = operator.left, operator.right
     key = {"amopfamily": family.oid, "amoplefttype": left, "amoprighttype": right, "amopstrategy": number}
     if ctx.rows.find("pg_amop", **key):
         shown = _shown(ctx, number, left, right)
         raise DuplicateObject(f'operator {shown} already exists in operator family "{written}"')
-    oid = ctx.next_oid()
-    ctx.rows.insert("pg_amop", oid=oid, **key, amoppurpose="s", amopopr=operator, amopmethod=method)
-    ctx.depend((CLASS_AMOP, oid, 0), (CLASS_OPERATOR, operator, 0), "a")
-    ctx.depend((CLASS_AMOP, oid, 0), (CLASS_OPFAMILY, family.oid, 0), "a")
+    member = add_operator(ctx, family.oid, method, number, operator)
+    ctx.depend(member, (CLASS_OPERATOR, operator.oid, 0), "a")
+    ctx.depend(member, (CLASS_OPFAMILY, family.oid, 0), "a")
 
 
 def _add_function(ctx: DdlContext, family: Record, written: str, number: int, member: tuple[int, int, int]) -> None:

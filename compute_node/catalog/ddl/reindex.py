@@ -65,8 +65,7 @@ def reindex_statement(ctx: DdlContext, node: ast.ReindexStmt) -> str:
     else:
         for desc in _tables(ctx, node, concurrently):
             beside = concurrently and desc.persistence != "t"
-            if concurrently:
-                ctx = _in_next_part(ctx)
+            ctx = _in_next_part(ctx)
             ctx.lock(desc, SHARE_UPDATE_EXCLUSIVE if beside else ACCESS_EXCLUSIVE)
             now = ctx.view.relation(desc.oid)
             if now is not None and (now.indexes or now.toast is not None):
@@ -230,7 +229,8 @@ def _exchange(ctx: DdlContext, table: RelationDesc, oid: int, other: int) -> Non
 
 
 def _reindex_partitions(ctx: DdlContext, desc: RelationDesc, concurrently: bool, verbose: bool) -> None:
-    """Of a partitioned table the indexes of its partitions, of a partitioned index its parts. 25001, 42501."""
+    """Of a partitioned table the indexes of its partitions, of a partitioned index its parts, each partition's in a
+    transaction of their own. 25001, 42501."""
     _refuse_catalogs(ctx, desc, concurrently)
     kind, what = ("table", "TABLE") if desc.is_partitioned else ("index", "INDEX")
     try:
@@ -242,11 +242,10 @@ def _reindex_partitions(ctx: DdlContext, desc: RelationDesc, concurrently: bool,
     root = desc if record is None else relation(ctx, record.indrelid)
     ctx.lock(root, SHARE_UPDATE_EXCLUSIVE if concurrently else SHARE)
     parts = None if desc.is_partitioned else set(descendants_of(ctx.rows, desc.oid))
-    for table in below(ctx, relation(ctx, root.oid)):
-        if table.is_partitioned:
+    for table in [each for each in below(ctx, relation(ctx, root.oid)) if not each.is_partitioned]:
+        ctx = _in_next_part(ctx)
+        if ctx.view.relation(table.oid) is None:
             continue
-        if concurrently:
-            ctx = _in_next_part(ctx)
         ctx.lock(table, SHARE_UPDATE_EXCLUSIVE if concurrently else ACCESS_EXCLUSIVE)
         now = ctx.view.relation(table.oid)
         if now is None:

@@ -44,6 +44,7 @@ from compute_node.catalog.functions import (
 from compute_node.catalog.functions.call import Call
 from compute_node.catalog.functions.objects import address, identify
 from compute_node.catalog.large_objects import functions as large_objects
+from compute_node.hub import HUB
 
 if TYPE_CHECKING:
     from compute_node.catalog.engine import DatabaseEngine
@@ -109,7 +110,9 @@ _FUNCTIONS.update({name: _refusable(_FUNCTIONS[name], name) for name in _REFUSED
 
 
 def catalog_function(engine: DatabaseEngine, session: SessionState | None, name: str, *args: Datum) -> Datum:
-    """Run the function of that name; 0A000 for one that is declared and not here."""
+    """Run the function of that name; 0A000 for one that is declared and not here. A statement may call one for each of
+    its rows, and each call reads catalogs: so it lets others have their turn."""
+    HUB.pulse()
     function = _FUNCTIONS.get(name)
     if function is None:
         raise NotSupported(f"function {name} is not supported")

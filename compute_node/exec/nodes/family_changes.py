@@ -4,7 +4,7 @@ it is about."""
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from aurora.datum import Row
@@ -44,12 +44,12 @@ class FamilyChange(Node):
     def _change(self, ctx: ExecContext, table: Table, source: int, tid: int, row: Row) -> Row | None:
         """Change one row: what RETURNING gives, an empty row without it; None where there was nothing to change."""
 
-    def _changed(self, ctx: ExecContext) -> Iterator[Row]:
+    def _changed(self, ctx: ExecContext, batches: Iterable[Batch]) -> Iterator[Row]:
         """Changes everything that qualifies. A joined row may name the same target several times: once it is changed,
         the others are left out."""
         address = self._address
         done: set[tuple[int, int]] = set()
-        for batch in self._child.batches(ctx):
+        for batch in batches:
             for row in batch:
                 tid = row[address.tid]
                 if tid is None:
@@ -65,7 +65,11 @@ class FamilyChange(Node):
 
     def run(self, ctx: ExecContext) -> int:
         """Changes everything that qualifies."""
-        return sum(1 for _ in self._changed(ctx))
+        return self.run_over(ctx, self._child.batches(ctx))
+
+    def run_over(self, ctx: ExecContext, batches: Iterable[Batch]) -> int:
+        """Changes the rows of the child that somebody else has found."""
+        return sum(1 for _ in self._changed(ctx, batches))
 
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """RETURNING's rows."""
@@ -73,7 +77,7 @@ class FamilyChange(Node):
             self.run(ctx)
             return
         out: Batch = []
-        for row in self._changed(ctx):
+        for row in self._changed(ctx, self._child.batches(ctx)):
             out.append(row)
             if len(out) >= BATCH_ROWS:
                 yield out

@@ -1,48 +1,45 @@
-"""pg_trgm: how alike texts are, by their trigrams (manual, F.33): ``trigrams``, ``similarity``; here are the operators
-and their thresholds, which are settings of the session. Operator classes of indexes are not here."""
+"""pg_trgm: how alike texts are, by their trigrams (manual, F.33).
+
+``trigrams`` of a text → ``similarity`` of two → the operators, which are here, with their ``thresholds``.
+``patterns`` → trigrams that a text must have; ``index_classes`` finds rows by them, with GIN and GiST
+(``signatures``).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Final
 
 import numpy as np
 
 from aurora.datum import Datum
 from aurora.errors import InvalidParameterValue
 from compute_node.extensions.library import define
+from compute_node.extensions.pg_trgm import index_classes
 from compute_node.extensions.pg_trgm.similarity import similarity, word_similarity
+from compute_node.extensions.pg_trgm.thresholds import PREFIX, threshold
 from compute_node.extensions.pg_trgm.trigrams import order, shown, trigrams
 from compute_node.types.registry import FunctionContext
 
 Measure = Callable[[str, str], float]
-_PREFIX: Final = "pg_trgm."
-_THRESHOLDS: Final = {
-    "similarity_threshold": 0.3, "word_similarity_threshold": 0.6, "strict_word_similarity_threshold": 0.5,
-}  # fmt: skip
-"""setting → what it is as long as nobody has set it"""
 
-
-def _threshold(context: FunctionContext, setting: str) -> float:
-    text = context.session.get_setting(_PREFIX + setting, True)
-    return _THRESHOLDS[setting] if not text else float(text)
+index_classes.declare()
 
 
 def _set_limit(context: FunctionContext, limit: float) -> float:
     if not 0 <= limit <= 1:
-        name = f'"{_PREFIX}similarity_threshold"'
+        name = f'"{PREFIX}similarity_threshold"'
         raise InvalidParameterValue(f"{limit:g} is outside the valid range for parameter {name} (0 .. 1)")
-    context.session.set_setting(f"{_PREFIX}similarity_threshold", f"{limit:g}", False)
+    context.session.set_setting(f"{PREFIX}similarity_threshold", f"{limit:g}", False)
     return _show_limit(context)
 
 
 def _show_limit(context: FunctionContext) -> float:
-    return float(np.float32(_threshold(context, "similarity_threshold")))
+    return float(np.float32(threshold(context.session.get_setting, "similarity_threshold")))
 
 
 def _reaches(measure: Measure, setting: str, swapped: bool, context: FunctionContext, one: str, other: str) -> Datum:
-    return (measure(other, one) if swapped else measure(one, other)) >= _threshold(context, setting)
+    return (measure(other, one) if swapped else measure(one, other)) >= threshold(context.session.get_setting, setting)
 
 
 def _distance(measure: Measure, swapped: bool, one: str, other: str) -> float:

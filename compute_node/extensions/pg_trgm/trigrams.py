@@ -42,7 +42,8 @@ _TABLE: Final = [_entry(byte) for byte in range(256)]
 
 
 @lru_cache(maxsize=1 << 14)
-def _compact(characters: str) -> bytes:
+def compact(characters: str) -> bytes:
+    """The trigram of three characters in lower case."""
     data = characters.encode()
     if len(data) == 3:
         return data
@@ -54,7 +55,7 @@ def _compact(characters: str) -> bytes:
 
 def _of_word(word: str) -> Iterator[bytes]:
     padded = f"{_BEFORE}{ctype.lower(word)}{_BEHIND}"
-    return (_compact(padded[at : at + 3]) for at in range(len(padded) - 2))
+    return (compact(padded[at : at + 3]) for at in range(len(padded) - 2))
 
 
 def in_order(text: str) -> Words:
@@ -70,10 +71,25 @@ def in_order(text: str) -> Words:
     return Words(trigrams, frozenset(starts), frozenset(ends))
 
 
+def distinct(text: str) -> frozenset[bytes]:
+    """Those of a text, each once."""
+    found: set[bytes] = set()
+    for number, match in enumerate(_WORD.finditer(text)):
+        if number % _PULSE_EVERY == 0:
+            HUB.pulse()
+        word = match[0]
+        if word.isascii():
+            data = f"{_BEFORE}{word.lower()}{_BEHIND}".encode()
+            found.update([data[at : at + 3] for at in range(len(data) - 2)])
+        else:
+            found.update(_of_word(word))
+    return frozenset(found)
+
+
 @lru_cache(maxsize=1 << 10)
 def trigrams(text: str) -> frozenset[bytes]:
-    """Those of a text, each once."""
-    return frozenset(in_order(text).trigrams)
+    """``distinct``, of texts that are asked for again."""
+    return distinct(text)
 
 
 def shown(trigram: bytes) -> str:

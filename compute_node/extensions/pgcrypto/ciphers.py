@@ -3,15 +3,22 @@ F.28.4). A key is filled up with zeros to the next length that its algorithm has
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
-
-from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
-from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, modes
-from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aurora.errors import ExternalRoutineInvocationException, InvalidParameterValue, SqlError
+from aurora.lazy import lazy
 from compute_node.extensions.library import define
 from compute_node.hub import HUB
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.decrepit.ciphers import algorithms as old_algorithms
+    from cryptography.hazmat.primitives import ciphers
+    from cryptography.hazmat.primitives.ciphers import algorithms, modes
+else:
+    old_algorithms = lazy("cryptography.hazmat.decrepit.ciphers.algorithms")
+    ciphers = lazy("cryptography.hazmat.primitives.ciphers")
+    algorithms = lazy("cryptography.hazmat.primitives.ciphers.algorithms")
+    modes = lazy("cryptography.hazmat.primitives.ciphers.modes")
 
 _PIECE_BYTES: Final = 1 << 22
 
@@ -61,7 +68,7 @@ def _parsed(text: str) -> _Wanted:
     return _Wanted(algorithm, mode or "cbc", padding == "pkcs")
 
 
-def _cipher(wanted: _Wanted, key: bytes, iv: bytes, what: str) -> Cipher[modes.CBC] | Cipher[modes.ECB]:
+def _cipher(wanted: _Wanted, key: bytes, iv: bytes, what: str) -> ciphers.Cipher[modes.CBC] | ciphers.Cipher[modes.ECB]:
     algorithm = wanted.algorithm
     if algorithm is _BLOWFISH and len(key) > _BLOWFISH_KEY_BYTES_MAX:
         raise _failed(what, "Key was too big")
@@ -70,15 +77,17 @@ def _cipher(wanted: _Wanted, key: bytes, iv: bytes, what: str) -> Cipher[modes.C
     length = next((each for each in algorithm.key_bytes if len(key) <= each), algorithm.key_bytes[-1])
     whole = key[:length].ljust(length, b"\0")
     start = iv[: algorithm.block_bytes].ljust(algorithm.block_bytes, b"\0")
-    block = AES(whole) if algorithm is _AES else TripleDES(whole)
-    return Cipher(block, modes.CBC(start)) if wanted.mode == "cbc" else Cipher(block, modes.ECB())
+    block = algorithms.AES(whole) if algorithm is _AES else old_algorithms.TripleDES(whole)
+    if wanted.mode == "cbc":
+        return ciphers.Cipher(block, modes.CBC(start))
+    return ciphers.Cipher(block, modes.ECB())
 
 
 def _failed(what: str, why: str) -> SqlError:
     return ExternalRoutineInvocationException(f"{what} error: {why}")
 
 
-def _through(context: CipherContext, data: bytes) -> bytes:
+def _through(context: ciphers.CipherContext, data: bytes) -> bytes:
     parts = []
     for at in range(0, len(data), _PIECE_BYTES):
         parts.append(context.update(data[at : at + _PIECE_BYTES]))

@@ -36,6 +36,10 @@ CATALOGS_OF_FACTS = {
 }
 """Each catalog and which of its rows (``t``) are recorded."""
 
+_ORDERS = {
+    "pg_description": "1, 2, 3",
+    "pg_opclass": "t.ctid",  # queries of psql show the types of a family as they come
+}
 _FORMS = {
     "regproc": "{0}::oid::int8",
     "oid": "{0}::int8",
@@ -62,7 +66,7 @@ where attrelid = %s::regclass and attnum > 0 and attname !~ 'acl$' order by attn
 def _rows(connection: psycopg.Connection[Any], catalog: str) -> tuple[list[str], list[tuple[Any, ...]]]:
     columns = connection.execute(_COLUMNS, (catalog,)).fetchall()
     asked = [_TEXTS.get(name) or _FORMS.get(kind, "{0}").format(f"t.{name}") for name, kind in columns]
-    order = "1, 2, 3" if catalog == "pg_description" else "1"
+    order = _ORDERS.get(catalog, "1")
     text = f"select {', '.join(asked)} from {catalog} t where {CATALOGS_OF_FACTS[catalog]} order by {order}"
     return [name for name, _ in columns], connection.execute(text).fetchall()
 

@@ -41,7 +41,7 @@ from compute_node.sql.analyze.names import (
     whole_row,
 )
 from compute_node.sql.analyze.operators import (
-    check_sortable,
+    check_comparable,
     make_array_operator,
     make_operator,
     make_row_comparison,
@@ -544,7 +544,7 @@ def _min_max(scope: Scope, node: ast.MinMaxExpr) -> Expr:
     construct = "GREATEST" if greatest else "LEAST"
     arguments = [transform(scope, item) for item in node.args]
     common = select_common_type(scope, arguments, construct)
-    check_sortable(scope, common, _location(node))
+    check_comparable(scope, common)
     values = tuple(coerce_to_common(scope, item, common, construct) for item in arguments)
     return MinMax(
         type=common, typmod=common_typmod(values, common), arguments=values, greatest=greatest, location=_location(node)

@@ -64,12 +64,13 @@ def _is_row(item: ast.Node) -> bool:
 
 def _target(scope: Scope, node: ast.Node, found: list[int]) -> int:
     """The target that an expression of GROUP BY is."""
+    from compute_node.sql.analyze.expressions import expression_location
     from compute_node.sql.analyze.select import find_target
 
     index = find_target(scope, node, "GROUP BY")
     target = scope.query.targets[index]
     target.expression = resolve_unknown(scope, target.expression)
-    check_groupable(scope, target.expression.type, target.expression.location)
+    check_groupable(scope, target.expression.type, expression_location(node))
     if index not in found:
         found.append(index)
     return index

@@ -11,6 +11,7 @@ from aurora.errors import (
     InsufficientPrivilege,
     InvalidSchemaName,
     NotSupported,
+    SqlError,
     SqlSyntaxError,
     UndefinedFunction,
     UndefinedObject,
@@ -30,9 +31,10 @@ from compute_node.sql.expressions import And, ArrayOp, Call, Expr, Or, RowCompar
 from compute_node.types import oids
 
 if TYPE_CHECKING:
-    from compute_node.types.registry import Operator
+    from compute_node.sql.catalog_view import CatalogView
+    from compute_node.types.registry import Operator, PgType
 
-_BTREE, _EQUAL = 403, 3
+_BTREE, _HASH, _EQUAL = 403, 405, 3
 _KINDS = {1: "<", 2: "<=", 4: ">=", 5: ">"}
 _NO_MATCH = "No operator matches the given name and argument types. You might need to add explicit type casts."
 _NO_MATCH_UNARY = "No operator matches the given name and argument type. You might need to add an explicit type cast."
@@ -286,32 +288,44 @@ def equality_function(scope: Scope, type_oid: int, location: int) -> int:
             return item.function
     operator = find_operator(scope, None, "=", type_oid, type_oid, location, missing_ok=True)
     if operator is None or not is_binary_coercible(catalog, type_oid, operator.left):
-        shown = format_type(catalog, type_oid)
-        raise fail(UndefinedFunction, f"could not identify an equality operator for type {shown}", location)
+        raise _lacks(scope, "an equality operator", type_oid, location)
     return operator.function
 
 
 def check_sortable(scope: Scope, type_oid: int, location: int) -> None:
     """42883 when a type has no ordering."""
-    catalog = scope.catalog
-    kind = catalog.type(type_oid).root
-    if is_true_array(kind):
-        kind = catalog.type(kind.element).root
-    if catalog.default_operator_class(kind.oid) is None and kind.oid != oids.RECORD and kind.kind not in ("c", "e"):
-        raise fail(
-            UndefinedFunction,
-            f"could not identify an ordering operator for type {format_type(catalog, type_oid)}",
-            location,
-            hint="Use an explicit ordering operator or modify the query.",
-        )
+    if not _has_class(scope.catalog, scope.catalog.type(type_oid), (_BTREE,)):
+        hint = "Use an explicit ordering operator or modify the query."
+        raise _lacks(scope, "an ordering operator", type_oid, location, hint)
+
+
+def check_comparable(scope: Scope, type_oid: int) -> None:
+    """42883 when values of a type have no order to choose the least by."""
+    if not _has_class(scope.catalog, scope.catalog.type(type_oid), (_BTREE,)):
+        raise _lacks(scope, "a comparison function", type_oid, -1)
 
 
 def check_groupable(scope: Scope, type_oid: int, location: int) -> None:
     """42883 when a type has no equality (json, point …)."""
-    catalog = scope.catalog
-    kind = catalog.type(type_oid).root
-    if is_true_array(kind):
-        kind = catalog.type(kind.element).root
-    if catalog.default_operator_class(kind.oid) is not None or kind.oid == oids.RECORD or kind.kind in ("c", "e"):
-        return
-    equality_function(scope, kind.oid, location)
+    if not _has_class(scope.catalog, scope.catalog.type(type_oid), (_BTREE, _HASH)):
+        raise _lacks(scope, "an equality operator", type_oid, location)
+
+
+def _has_class(catalog: CatalogView, kind: PgType, methods: Sequence[int]) -> bool:
+    """Whether a type has a default operator class of one of the access methods, and with the class of arrays or of rows
+    its elements or columns have one too. Those of a ``record`` show when it runs."""
+    kind = kind.root
+    classes = (catalog.default_operator_class(kind.oid, method) for method in methods)
+    found = next((each for each in classes if each is not None), None)
+    if found is None:
+        return False
+    if found.input_type == oids.ANYARRAY and kind.element_type is not None:
+        return _has_class(catalog, kind.element_type, methods)
+    if found.input_type == oids.RECORD:
+        return all(field.type is None or _has_class(catalog, field.type, methods) for field in kind.fields)
+    return True
+
+
+def _lacks(scope: Scope, what: str, type_oid: int, location: int, hint: str | None = None) -> SqlError:
+    shown = format_type(scope.catalog, type_oid)
+    return fail(UndefinedFunction, f"could not identify {what} for type {shown}", location, hint=hint)

@@ -143,7 +143,8 @@ class BitmapPaths:
     @staticmethod
     def _cost(index: IndexDesc, size: ScanSize, choice: Choice) -> float:
         if METHODS[index.method] is GIN:
-            return gin_cost(size, len(choice.keys), count_items(choice.keys, index.codes))
+            items = count_items(choice.keys, index.codes) or max(size.index_pages, 1)
+            return gin_cost(size, len(choice.keys), items)
         return bitmap_index_cost(size, len(choice.keys))
 
     def _of_or(self, rte: int, entry: RangeEntry, qual: Or, quals: Sequence[Expr]) -> list[Bitmap]:

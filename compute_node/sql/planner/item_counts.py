@@ -1,10 +1,12 @@
 """How many items of an index a condition looks for, as far as its value is known: a constant array's elements, a text
-search query's lexemes, the keys and scalars of a jsonb value."""
+search query's lexemes, the keys and scalars of a jsonb value, what an extension counts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
+from aurora.datum import Datum
 from compute_node.sql.expressions import Const, Expr
 from compute_node.sql.planner.index_match import IndexClause
 from compute_node.types.array_value import flatten
@@ -13,11 +15,20 @@ from compute_node.types.textsearch.query import TsQuery, nodes
 
 PATH_CLASS = 10091
 """jsonb_path_ops, whose items are scalars alone"""
+COUNTS: Final[dict[int, Callable[[int, Datum], int]]] = {}
+"""by an operator class's code: how many items a condition (strategy, value) looks for; 0: it reads the whole index"""
 
 
 def count_items(clauses: Sequence[IndexClause], codes: Sequence[int]) -> int:
-    """Of all conditions; ``codes``: the operator class of each column."""
-    return sum(_of_value(each.value, codes[each.column] == PATH_CLASS if codes else False) for each in clauses)
+    """Of all conditions; ``codes``: the operator class of each column. 0: they read the whole index."""
+    return sum(_of_clause(each, codes[each.column] if codes else 0) for each in clauses)
+
+
+def _of_clause(clause: IndexClause, code: int) -> int:
+    counted = COUNTS.get(code)
+    if counted is None or clause.array or not isinstance(clause.value, Const) or clause.value.value is None:
+        return _of_value(clause.value, code == PATH_CLASS)
+    return counted(clause.strategy, clause.value.value)
 
 
 def _of_value(value: Expr | None, scalars_only: bool) -> int:

@@ -1,4 +1,4 @@
-"""ALTER TABLE … ATTACH PARTITION and DETACH PARTITION: a table that is there becomes a partition, or is one no more."""
+"""ALTER TABLE … ATTACH PARTITION: a table that is there becomes a partition."""
 
 from __future__ import annotations
 
@@ -9,59 +9,53 @@ from aurora.errors import (
     DuplicateTable,
     InvalidObjectDefinition,
     InvariantViolation,
-    ObjectNotInPrerequisiteState,
     UndefinedTable,
     WrongObjectType,
 )
 from compute_node.catalog.ddl.context import DdlContext
-from compute_node.catalog.ddl.inheritance import unlink
-from compute_node.catalog.ddl.inheriting import leave_parent, match_checks, match_columns
+from compute_node.catalog.ddl.inheriting import match_checks, match_columns
 from compute_node.catalog.ddl.partitions.bounds import BoundReader, check_bound
 from compute_node.catalog.ddl.partitions.contents import check_default, check_partition
 from compute_node.catalog.ddl.partitions.create import (
     check_persistence,
     lock_default,
-    set_default_partition,
     store_bound,
-    touch_below,
 )
 from compute_node.catalog.ddl.partitions.foreign_keys import (
     inherit_foreign_keys,
-    refuse_referenced,
-    release_foreign_keys,
 )
-from compute_node.catalog.ddl.partitions.indexes import below, inherit_indexes, release_indexes
+from compute_node.catalog.ddl.partitions.indexes import below, inherit_indexes
 from compute_node.catalog.ddl.relation import attribute_record, class_record, relation
 from compute_node.catalog.inheritance import descendants_of
 from compute_node.relations.descriptors import RelationDesc
-from compute_node.relations.partitions import NONE
-from compute_node.sql.partitioning import partitions_of
 from compute_node.txn.locks import ACCESS_EXCLUSIVE
 
 
-def _named(ctx: DdlContext, name: ast.RangeVar) -> RelationDesc:
+def named_table(ctx: DdlContext, name: ast.RangeVar, mode: int) -> RelationDesc:
+    """The table that is to come or go, locked in this mode. 42P01."""
     desc = ctx.find(name)
     if desc is None:
         raise InvariantViolation(f"{name.relname} is not there")
-    ctx.lock(desc, ACCESS_EXCLUSIVE)
+    ctx.lock(desc, mode)
     found = ctx.view.relation(desc.oid)
     if found is None:
         raise UndefinedTable(f'relation "{name.relname}" does not exist')
     return found
 
 
-def _require_partitioned(desc: RelationDesc) -> None:
+def require_partitioned(desc: RelationDesc) -> None:
+    """42P17 for another table."""
     if not desc.is_partitioned:
         raise InvalidObjectDefinition(f'table "{desc.name}" is not partitioned')
 
 
 def attach_partition(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd, _recurse: bool) -> None:
     """ATTACH PARTITION. 42P17, 42809, 42P07, 42804, 23514."""
-    _require_partitioned(desc)
+    require_partitioned(desc)
     node = command.def_
     bound = BoundReader(ctx, desc).read(node.bound)
     default = lock_default(ctx, desc)
-    table = _named(ctx, node.name)
+    table = named_table(ctx, node.name, ACCESS_EXCLUSIVE)
     _check_fit(ctx, desc, table)
     for each in below(ctx, table):
         ctx.lock(each, ACCESS_EXCLUSIVE)
@@ -113,38 +107,3 @@ def _as_parents(ctx: DdlContext, table: RelationDesc) -> None:
         if record.contype == "c" and record.coninhcount:
             ctx.rows.update("pg_constraint", record, conislocal=False)
     ctx.changes.touch(table.oid)
-
-
-def detach_partition(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd, _recurse: bool) -> None:
-    """DETACH PARTITION [CONCURRENTLY]. 42P17, 42P01, 55000."""
-    _require_partitioned(desc)
-    node = command.def_
-    index = partitions_of(ctx.view, desc)
-    if node.concurrent and index.default != NONE:
-        raise ObjectNotInPrerequisiteState("cannot detach partitions concurrently when a default partition exists")
-    if index.default != NONE:
-        ctx.lock(relation(ctx, index.oids[index.default]), ACCESS_EXCLUSIVE)
-    table = _named(ctx, node.name)
-    if table.oid not in desc.children:
-        raise UndefinedTable(f'relation "{table.name}" is not a partition of relation "{desc.name}"')
-    refuse_referenced(ctx, table)
-    is_default = table.bound is not None and table.bound.is_default
-    unlink(ctx, table, desc)
-    leave_parent(ctx, table, desc)
-    ctx.rows.update("pg_class", class_record(ctx, table.oid), relispartition=False, relpartbound=None)
-    if is_default:
-        set_default_partition(ctx, desc, 0)
-    release_foreign_keys(ctx, relation(ctx, table.oid))
-    release_indexes(ctx, table)
-    touch_below(ctx, table)
-
-
-def finalize_partition(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd, _recurse: bool) -> None:
-    """DETACH PARTITION … FINALIZE: a DETACH CONCURRENTLY is all done at once here, so none is ever pending."""
-    _require_partitioned(desc)
-    table = _named(ctx, command.def_.name)
-    if table.oid not in desc.children:
-        raise UndefinedTable(f'relation "{table.name}" is not a partition of relation "{desc.name}"')
-    raise ObjectNotInPrerequisiteState(
-        f'cannot complete detaching partition "{table.name}"', detail="There's no pending concurrent detach."
-    )

@@ -163,7 +163,8 @@ def check_bound(
     ctx: DdlContext, parent: RelationDesc, name: str, bound: PartitionBound, node: ast.PartitionBoundSpec
 ) -> None:
     """42P17 where a partition of the parent that is there is in the way of one with this bound, or it is empty."""
-    index = partitions_of(ctx.view, parent)
+    # One that is being detached is in the way until it has gone: its rows may still be seen there.
+    index = partitions_of(ctx.view, ctx.view.with_detaching(parent))
     if bound.is_default:
         if index.default != NONE:
             other = _name_of(ctx, index.oids[index.default])

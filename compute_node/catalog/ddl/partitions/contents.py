@@ -43,7 +43,7 @@ def check_partition(ctx: DdlContext, table: RelationDesc) -> None:
     constraint = [fold(ctx.view, item) for item in partition_constraint(ctx.view, table)]
     for leaf in leaves_of(ctx.view, table) if table.is_partitioned else [table]:
         # What a foreign table has is not ours to look at.
-        if leaf.kind != "f" and not _follows(ctx, leaf, [moved(item, table, leaf) for item in constraint]):
+        if leaf.kind != "f" and not follows_constraint(ctx, leaf, [moved(item, table, leaf) for item in constraint]):
             message = f'partition constraint of relation "{leaf.name}" is violated by some row'
             _check_leaf(ctx, leaf, steps, message, leaf)
 
@@ -63,7 +63,7 @@ def check_default(ctx: DdlContext, parent: RelationDesc, default: RelationDesc, 
                 severity="WARNING", sqlstate="23514",
             )  # fmt: skip
             continue
-        if not _follows(ctx, leaf, [moved(item, default, leaf) for item in constraint]):
+        if not follows_constraint(ctx, leaf, [moved(item, default, leaf) for item in constraint]):
             named = leaf if attached else default
             message = f'updated partition constraint for default partition "{named.name}" would be violated by some row'
             _check_leaf(ctx, leaf, [(parent, default.oid)], message, named)
@@ -76,8 +76,9 @@ def _relation(ctx: DdlContext, oid: int) -> RelationDesc:
     return found
 
 
-def _follows(ctx: DdlContext, leaf: RelationDesc, constraint: Sequence[Expr]) -> bool:
-    """Whether the table's own constraints let no other rows in: then none need be looked at."""
+def follows_constraint(ctx: DdlContext, leaf: RelationDesc, constraint: Sequence[Expr]) -> bool:
+    """Whether the table's own constraints let no rows in but those that satisfy ``constraint``, conjuncts over its
+    columns: then none need be looked at."""
     known: list[Expr] = [
         NullTest(
             type=oids.BOOL,

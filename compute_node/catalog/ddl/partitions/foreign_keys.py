@@ -36,7 +36,7 @@ from compute_node.catalog.foreign_keys import foreign_key
 from compute_node.catalog.rows import Record
 from compute_node.relations.descriptors import ForeignKeyDesc, RelationDesc
 from compute_node.sql.partitioning import partitions_of
-from compute_node.txn.locks import SHARE, SHARE_ROW_EXCLUSIVE
+from compute_node.txn.locks import ACCESS_EXCLUSIVE, SHARE, SHARE_ROW_EXCLUSIVE
 
 _ALIKE = ("confrelid", "confkey", "conpfeqop", "condeferrable", "condeferred", "confupdtype", "confdeltype",
           "confmatchtype")  # fmt: skip
@@ -206,6 +206,7 @@ def refuse_referenced(ctx: DdlContext, table: RelationDesc) -> None:
 def release_foreign_keys(ctx: DdlContext, table: RelationDesc) -> None:
     """A table is no partition any more: its keys are its own, and those of others do not refer to it."""
     for record in _parts_to(ctx, table.oid):
+        ctx.lock(relation(ctx, record.conrelid), ACCESS_EXCLUSIVE)
         ctx.rows.delete_where("pg_depend", classid=CLASS_CONSTRAINT, objid=record.oid, deptype="i")
         drop(ctx, [(CLASS_CONSTRAINT, record.oid, 0)], cascade=False)
     for record in _records(ctx, [key for key in table.foreign_keys if key.parent]):
