@@ -12,8 +12,9 @@ from sys import getsizeof
 from typing import Any, Final
 
 from aurora.datum import Datum, Row
-from aurora.errors import BadCopyFileFormat, InvalidColumnReference, SqlError, UndefinedColumn
+from aurora.errors import BadCopyFileFormat, InvalidColumnReference, InvariantViolation, SqlError, UndefinedColumn
 from aurora.kernels import wire as wire_kernel
+from compute_node.hub import HUB
 from compute_node.session.copy_kept import KeptInput
 from compute_node.session.copy_options import CopyOptions
 from compute_node.session.results import decode_text
@@ -148,6 +149,10 @@ _MARK: Final = re.compile(r"(?:[^\\]|\\[^.])*\\\.", re.DOTALL)
 """a text's line up to the mark of its end"""
 
 
+_SEQUENCE_BYTES = 3
+"""that may follow the first of a sequence"""
+
+
 class LineReader:
     """Text and CSV: ``feed(bytes)`` gives the rows that are complete, ``finish()`` those of a last line without
     newline."""
@@ -173,6 +178,8 @@ class LineReader:
         self._kept = KeptInput(account)
         """what those and ``_open_record`` have"""
         self._line = 0
+        self._broken: SqlError | None = None
+        """of a line that is not in its encoding, after those that have been given"""
         self._newline: str | None = None
         self.ended = False
         """whether the end of the data was marked"""
@@ -207,6 +214,7 @@ class LineReader:
         """Take a piece; returns complete rows. 53200, 54000."""
         if self.ended:
             return []
+        self._refuse_broken()
         cut = data.rfind(b"\n") + 1
         if not cut:
             self._keep(data)
@@ -225,13 +233,46 @@ class LineReader:
             self._keep(data[cut:])
         return rows
 
+    def _refuse_broken(self) -> None:
+        if self._broken is not None:
+            raise self._broken
+
+    def _refusal(self, line: bytes) -> SqlError | None:
+        """Why bytes are not in the input's encoding; None: they are."""
+        try:
+            self._decode(line)
+        except SqlError as error:
+            return error
+        return None
+
     def _keep(self, data: bytes) -> None:
         self._kept.add(len(data), len(data), f"COPY {self._batch.relation}, line {self._line + 1}")
         self._rest.append(data)
 
     def _rows(self, chunk: bytes) -> list[Row]:
         rows = self._plain(chunk) if self._decode is decode_text else None
-        return self._lines(self._decode(chunk)) if rows is None else rows
+        if rows is not None:
+            return rows
+        try:
+            text = self._decode(chunk)
+        except SqlError:
+            return self._before_broken(chunk)
+        return self._lines(text)
+
+    def _before_broken(self, chunk: bytes) -> list[Row]:
+        """The rows of the lines before the first that is not in its encoding, whose error comes after them."""
+        at = 0
+        while (end := chunk.find(b"\n", at) + 1) > 0:
+            if (error := self._refusal(chunk[at:end])) is not None:
+                rows = self._lines(self._decode(chunk[:at]))
+                # A sequence that the line's end cuts off is shown with bytes of the next one.
+                error = self._refusal(chunk[at : end + _SEQUENCE_BYTES]) or error
+                error.where = f"COPY {self._batch.relation}, line {self._line + 1}"
+                self._broken = error
+                return rows
+            HUB.pulse()
+            at = end
+        raise InvariantViolation("lines are in their encoding, and not together")
 
     def _plain(self, chunk: bytes) -> list[Row] | None:
         """The rows of lines without anything special, split by the kernel; None for all others."""
@@ -251,13 +292,19 @@ class LineReader:
 
     def finish(self) -> list[Row]:
         """The end of the data."""
+        if not self.ended:
+            self._refuse_broken()
         rows = []
         rest = b"".join(self._rest)
         if rest:
             self._rest = []
             self._kept.drop(len(rest))
             with self._kept.working(_COPIES * len(rest)):
-                text = self._decode(rest)
+                try:
+                    text = self._decode(rest)
+                except SqlError as error:
+                    error.where = f"COPY {self._batch.relation}, line {self._line + 1}"
+                    raise
                 if text == "\\." and not self._csv and not self.ended:
                     raise self._corrupt(self._line + 1)
                 rows = self._lines(text + "\n", at_end=True)

@@ -21,6 +21,7 @@ from aurora.errors import (
 from compute_node.hub import HUB
 from compute_node.protocol import messages
 from compute_node.protocol.messages import Column
+from compute_node.types.common import shown_sequence
 from compute_node.types.oids import JSONB
 from compute_node.types.registry import PgType, TypeEnv
 
@@ -121,7 +122,7 @@ def decode_text(raw: bytes) -> str:
     except UnicodeDecodeError as error:
         if 0 <= zero < error.start:
             raise CharacterNotInRepertoire('invalid byte sequence for encoding "UTF8": 0x00') from None
-        shown = " ".join(f"0x{byte:02x}" for byte in raw[error.start : max(error.end, error.start + 1)])
+        shown = shown_sequence(raw, error.start)
         raise CharacterNotInRepertoire(f'invalid byte sequence for encoding "UTF8": {shown}') from None
     if zero >= 0:
         raise CharacterNotInRepertoire('invalid byte sequence for encoding "UTF8": 0x00')

@@ -56,6 +56,9 @@ apg_write_forward.max_forwarding_connections_percent|integer|25|postmaster||1|10
 aurora.local_write_forwarding|bool|off|sighup||||
 aurora.refuse_wal_functions|bool|off|user||||
 aurora_compute_plan_id|bool|off|sighup||||
+pg_trgm.similarity_threshold|real|0.3|user||0|1|
+pg_trgm.strict_word_similarity_threshold|real|0.5|user||0|1|
+pg_trgm.word_similarity_threshold|real|0.6|user||0|1|
 rds.accepted_password_auth_method|enum|md5+scram|sighup||||md5+scram,scram
 rds.adaptive_autovacuum|bool|on|sighup||||
 rds.babelfish_status|enum|off|postmaster||||on,off,datatypesonly

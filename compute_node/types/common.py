@@ -72,12 +72,19 @@ def wrong_length(data: bytes, size: int) -> SqlError:
     return InvalidBinaryRepresentation("incorrect binary data format")
 
 
+def shown_sequence(data: bytes, at: int) -> str:
+    """What is not UTF-8 at a place, as messages show it: as many bytes as the first of them announces."""
+    first = data[at]
+    count = 1 if first < 0xC0 or first >= 0xF8 else 2 if first < 0xE0 else 3 if first < 0xF0 else 4
+    return " ".join(f"0x{byte:02x}" for byte in data[at : at + count])
+
+
 def decode_utf8(data: bytes) -> str:
     """Client bytes → str; 22021 for bytes that are not UTF-8 or hold a NUL."""
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
-        bad = " ".join(f"0x{byte:02x}" for byte in data[error.start : max(error.end, error.start + 1)])
+        bad = shown_sequence(data, error.start)
         raise CharacterNotInRepertoire(f'invalid byte sequence for encoding "UTF8": {bad}') from None
     if "\0" in text:
         raise CharacterNotInRepertoire('invalid byte sequence for encoding "UTF8": 0x00')

@@ -174,6 +174,9 @@ class FakeCatalog:
     def relation(self, oid: int) -> RelationDesc | None:
         return self._by_oid.get(oid)
 
+    def with_detaching(self, desc: RelationDesc) -> RelationDesc:
+        return desc
+
     def relation_of_row_type(self, oid: int) -> RelationDesc | None:
         return next((item for item in self._by_oid.values() if item.row_type == oid and oid), None)
 

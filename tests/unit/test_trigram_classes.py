@@ -33,14 +33,17 @@ from tests.unit.support_access import create, latest, run_greenlets
 from tests.unit.test_index_trees import make_storage
 
 INT4, TEXT = 23, 25
-LIMITS = {"pg_trgm.similarity_threshold": 0.3, "pg_trgm.word_similarity_threshold": 0.6}
+LIMITS = {
+    "pg_trgm.similarity_threshold": 0.3,
+    "pg_trgm.word_similarity_threshold": 0.6,
+    "pg_trgm.strict_word_similarity_threshold": 0.5,
+}
 SIMILAR, LIKE, ILIKE, REGEX, IREGEX, WORD, STRICT_WORD, EQUAL = 1, 3, 4, 5, 6, 7, 9, 11
 NEAREST, NEAREST_WORD = 2, 8
 
 
 def settings(name: str, missing_ok: bool) -> str | None:
-    found = LIMITS.get(name)
-    return None if found is None else str(found)
+    return str(LIMITS[name])
 
 
 MEETS: dict[int, Callable[[str, str], bool]] = {

@@ -83,6 +83,7 @@ class FakeTxns:
             catalog_changed=False,
             plans_alone=False,
             unusable=frozenset(),
+            undetached=frozenset(),
             inserted=[],
             marks=[],
             wrote=False,

@@ -16,11 +16,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aurora.datum import Datum
-from aurora.errors import InvariantViolation
 from aurora.kernels.python.btree import next_prefix
 
 Key = Any
 """A form's own kind of key"""
+
+
+class Together(ABC):
+    """Keys of one form as arrays, which another key is compared with at once."""
+
+    @abstractmethod
+    def least(self, inner: Key) -> int | None:
+        """The place of the first of the keys that grows least by ``inner``, as ``Form.penalty`` has it but for
+        rounding; None: they are to be asked one by one."""
+
+    @abstractmethod
+    def replaced(self, at: int, key: Key) -> Together | None:
+        """The same with another key in a place; None: they are to be put together anew."""
 
 
 class Form(ABC):
@@ -48,13 +60,13 @@ class Form(ABC):
         """``union`` of keys of ``width`` bytes that are stored so, one a row."""
         return self.union_of_stored([row.tobytes() for row in stored])
 
-    def together(self, keys: Sequence[Key]) -> NDArray[np.float64] | None:
-        """The keys in the form that ``least`` takes; None: there is none."""
-        return None
+    def decode_rows(self, stored: NDArray[np.uint8]) -> list[Key]:
+        """The keys of ``width`` bytes that are stored so, one a row."""
+        return [self.decode(row.tobytes()) for row in stored]
 
-    def least(self, outers: NDArray[np.float64], inner: Key) -> int:
-        """The place of the first of the keys that grows least by ``inner``, as ``penalty`` has it."""
-        raise InvariantViolation(f"{type(self).__name__} has no keys together")
+    def together(self, keys: Sequence[Key]) -> Together | None:
+        """The keys as arrays; None: there are none."""
+        return None
 
     @abstractmethod
     def holds(self, outer: Key, inner: Key) -> bool:
@@ -134,21 +146,13 @@ class BoxForm(Form):
         boxes = np.ascontiguousarray(stored).view("<f8")
         return Box(*boxes[:, :2].min(axis=0).tolist(), *boxes[:, 2:].max(axis=0).tolist())
 
-    def together(self, keys: Sequence[Box]) -> NDArray[np.float64]:
+    def decode_rows(self, stored: NDArray[np.uint8]) -> list[Box]:
         """See ``Form``."""
-        return np.array(keys, dtype=np.float64)
+        return list(map(Box._make, np.ascontiguousarray(stored).view("<f8").tolist()))
 
-    def least(self, outers: NDArray[np.float64], inner: Box) -> int:
+    def together(self, keys: Sequence[Box]) -> Together:
         """See ``Form``."""
-        lows, highs = np.minimum(outers[:, :2], inner[:2]), np.maximum(outers[:, 2:], inner[2:])
-        with np.errstate(invalid="ignore", over="ignore"):
-            before, after = outers[:, 2:] - outers[:, :2], highs - lows
-            grown = after[:, 0] * after[:, 1] - before[:, 0] * before[:, 1]
-            margin = (after[:, 0] + after[:, 1] - before[:, 0] - before[:, 1]) * 1e-9
-        grown = np.where(grown > 0.0, grown, np.maximum(margin, 0.0))
-        grown[np.isnan(grown)] = np.inf
-        grown[((lows == outers[:, :2]) & (highs == outers[:, 2:])).all(axis=1)] = 0.0
-        return int(grown.argmin())
+        return _Boxes(np.array(keys, dtype=np.float64))
 
     def holds(self, outer: Box, inner: Box) -> bool:
         """See ``Form``."""
@@ -177,6 +181,32 @@ class BoxForm(Form):
         edges = np.fromiter(chain.from_iterable(keys), dtype=np.float64, count=4 * len(keys))
         data = places_on_curve(edges.reshape(-1, 4)).astype(">u8").tobytes()
         return [data[at : at + 8] for at in range(0, len(data), 8)]
+
+
+class _Boxes(Together):
+    """A row is x1, y1, x2, y2."""
+
+    def __init__(self, boxes: NDArray[np.float64]) -> None:
+        self._boxes = boxes
+
+    def least(self, inner: Box) -> int:
+        """See ``Together``."""
+        outers = self._boxes
+        lows, highs = np.minimum(outers[:, :2], inner[:2]), np.maximum(outers[:, 2:], inner[2:])
+        with np.errstate(invalid="ignore", over="ignore"):
+            before, after = outers[:, 2:] - outers[:, :2], highs - lows
+            grown = after[:, 0] * after[:, 1] - before[:, 0] * before[:, 1]
+            margin = (after[:, 0] + after[:, 1] - before[:, 0] - before[:, 1]) * 1e-9
+        grown = np.where(grown > 0.0, grown, np.maximum(margin, 0.0))
+        grown[np.isnan(grown)] = np.inf
+        grown[((lows == outers[:, :2]) & (highs == outers[:, 2:])).all(axis=1)] = 0.0
+        return int(grown.argmin())
+
+    def replaced(self, at: int, key: Box) -> Together:
+        """See ``Together``."""
+        boxes = self._boxes.copy()
+        boxes[at] = key
+        return _Boxes(boxes)
 
 
 def _middle(low: float, high: float) -> float:
@@ -253,6 +283,11 @@ class IntervalForm(Form):
         after = _number(max(outer.high, inner.high)) - _number(min(outer.low, inner.low))
         return 1.0 + float(after - before)
 
+    def together(self, keys: Sequence[Interval]) -> Together | None:
+        """See ``Form``."""
+        edges = [(key.low, key.high) for key in keys if key.low is not None and key.high is not None]
+        return _Intervals(edges) if len(edges) == len(keys) else None
+
     def order(self, keys: Sequence[Interval]) -> list[Datum]:
         """See ``Form``: by the lower edge; what is empty first."""
         return [(key.low or b"", key.high or b"") for key in keys]
@@ -260,6 +295,56 @@ class IntervalForm(Form):
     def curves(self, keys: Sequence[Interval]) -> list[bytes]:
         """See ``Form``: the lower edges."""
         return [key.low or b"" for key in keys]
+
+
+_EDGE_BYTES: Final = 8
+"""Of an edge, behind what all have in common, in a number"""
+
+
+def _common(one: bytes, other: bytes) -> bytes:
+    """What both begin with."""
+    size = min(len(one), len(other))
+    return one[: next((at for at in range(size) if one[at] != other[at]), size)]
+
+
+class _Intervals(Together):
+    """Edges as numbers: the bytes behind those that all edges begin with."""
+
+    def __init__(self, edges: list[tuple[bytes, bytes]]) -> None:
+        self._edges = edges
+        self._prefix = _common(min(edges)[0], max(high for _, high in edges))
+        lows, highs = zip(*edges, strict=True)
+        self._lows, self._highs = self._numbers(lows), self._numbers(highs)
+
+    def _numbers(self, edges: Sequence[bytes]) -> NDArray[np.float64]:
+        at = len(self._prefix)
+        data = b"".join([edge[at : at + _EDGE_BYTES].ljust(_EDGE_BYTES, b"\0") for edge in edges])
+        return np.frombuffer(data, ">u8").astype(np.float64)
+
+    def least(self, inner: Interval) -> int | None:
+        """See ``Together``."""
+        if inner.low is None or inner.high is None or inner.empty:
+            return None
+        return int((self._grown_below(inner.low) + self._grown_above(inner.high)).argmin())
+
+    def _grown_below(self, low: bytes) -> NDArray[np.float64]:
+        """How much the lower edges move; of an edge below all but for what they all move."""
+        if low.startswith(self._prefix):
+            return np.maximum(self._lows - self._numbers((low,)), 0.0)
+        return self._lows if low < self._prefix else np.zeros(len(self._lows))
+
+    def _grown_above(self, high: bytes) -> NDArray[np.float64]:
+        if high.startswith(self._prefix):
+            return np.maximum(self._numbers((high,)) - self._highs, 0.0)
+        return -self._highs if high > self._prefix else np.zeros(len(self._highs))
+
+    def replaced(self, at: int, key: Interval) -> Together | None:
+        """See ``Together``."""
+        if key.low is None or key.high is None:
+            return None
+        edges = self._edges.copy()
+        edges[at] = key.low, key.high
+        return _Intervals(edges)
 
 
 SEEDS: Final = 16

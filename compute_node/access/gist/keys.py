@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from aurora.datum import Datum
 from aurora.errors import IndexCorrupted
 from compute_node.access.gist.classes import GistClass
-from compute_node.access.gist.forms import Key
+from compute_node.access.gist.forms import Key, Together
 
 NULLS, VALUES = 1, 2
 _SIZE = struct.Struct("<H")
@@ -84,12 +84,25 @@ class KeyForms:
             raise IndexCorrupted(f"a key of {len(data)} bytes ends at {at}")
         return tuple(found)
 
+    def _rows(self, stored: Sequence[bytes], at: int) -> NDArray[np.uint8] | None:
+        """Keys whose bytes begin at ``at`` as rows, if all have values, of the same width, of one column."""
+        size = at + _HEAD.size + self._forms[0].width
+        if len(self._forms) > 1 or not self._forms[0].width or set(map(len, stored)) != {size}:
+            return None
+        return np.frombuffer(b"".join(stored), np.uint8).reshape(-1, size)
+
+    def decode_all(self, stored: Sequence[bytes], at: int) -> list[Keys]:
+        """``decode`` of each."""
+        rows = self._rows(stored, at)
+        if rows is None:
+            return [self.decode(each, at) for each in stored]
+        keys = self._forms[0].decode_rows(rows[:, at + _HEAD.size :])
+        return [(Part(flags, key),) for flags, key in zip(rows[:, at].tolist(), keys, strict=True)]
+
     def union_of_stored(self, stored: Sequence[bytes], at: int) -> Keys:
         """``union`` of keys whose bytes begin at ``at``."""
-        size = at + _HEAD.size + self._forms[0].width
-        if len(self._forms) == 1 and self._forms[0].width and set(map(len, stored)) == {size}:
-            # Each has values.
-            rows = np.frombuffer(b"".join(stored), np.uint8).reshape(-1, size)
+        rows = self._rows(stored, at)
+        if rows is not None:
             flags = int(np.bitwise_or.reduce(rows[:, at]))
             return (Part(flags, self._forms[0].union_of_rows(rows[:, at + _HEAD.size :])),)
         all_flags = [0] * len(self._forms)
@@ -141,16 +154,18 @@ class KeyForms:
                 found.append(0.0)
         return tuple(found)
 
-    def together(self, keys: Sequence[Keys]) -> NDArray[np.float64] | None:
-        """Many keys in the form that ``least`` takes; None: there is none."""
+    def together(self, keys: Sequence[Keys]) -> Together | None:
+        """Many keys as arrays; None: there are none."""
         if len(self._forms) > 1 or not all(each[0].flags & VALUES for each in keys):
             return None
         return self._forms[0].together([each[0].key for each in keys])
 
-    def least(self, outers: Sequence[Keys], together: NDArray[np.float64] | None, inner: Keys) -> int:
+    def least(self, outers: Sequence[Keys], together: Together | None, inner: Keys) -> int:
         """The place of the first of the keys, at least one, that grows least by ``inner``."""
         if together is not None and inner[0].flags == VALUES:
-            return self._forms[0].least(together, inner[0].key)
+            place = together.least(inner[0].key)
+            if place is not None:
+                return place
         best, fewest = 0, None
         for at, outer in enumerate(outers):
             found = self.penalty(outer, inner)

@@ -15,13 +15,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from aurora.errors import InvariantViolation, ProgramLimitExceeded
 from aurora.page import HEADER_BYTES, OFF_KIND, OFF_LOWER, PAGE_BYTES, PageKind
 from compute_node.access import free_space
-from compute_node.access.gist.keys import KeyForms, Keys
+from compute_node.access.gist.forms import Together
+from compute_node.access.gist.keys import VALUES, KeyForms, Keys
 from compute_node.access.gist.pages import (
     DELETED,
     ENTRY,
@@ -64,15 +62,14 @@ class Node:
     entries: list[bytes]
     forms: KeyForms
     decoded: list[Keys] | None = None
-    _together: NDArray[np.float64] | None = None
+    _together: Together | None = None
     _is_looked_at: bool = False
 
     @property
     def keys(self) -> list[Keys]:
         """Those of the entries. Errors: XX002."""
         if self.decoded is None:
-            decode = self.forms.decode
-            self.decoded = [decode(each, ENTRY.size) for each in self.entries]
+            self.decoded = self.forms.decode_all(self.entries, ENTRY.size)
         return self.decoded
 
     def least(self, keys: Keys) -> int:
@@ -80,6 +77,13 @@ class Node:
         if not self._is_looked_at:
             self._together, self._is_looked_at = self.forms.together(self.keys), True
         return self.forms.least(self.keys, self._together, keys)
+
+    def keep_together(self, before: Node, at: int) -> None:
+        """Keep the arrays of what the page was before it got another key in a place."""
+        (part, *_) = self.keys[at]
+        if before._together is not None and part.flags & VALUES:
+            self._together = before._together.replaced(at, part.key)
+            self._is_looked_at = self._together is not None
 
     @property
     def is_leaf(self) -> bool:
@@ -255,12 +259,12 @@ class GistTree:
                 return 0
             # Nothing waits from here on: what was read is in memory.
             room = ROOM - sum(map(len, leaf.entries)) - len(new)
-            grown = list(self._grown(path, keys)) if room >= 0 else []
+            fresh, whole = self._company(rows, start, path, room) if room >= 0 else ([], keys)
+            grown = list(self._grown(path, whole)) if room >= 0 else []
             full = next((at for at, each in enumerate(grown, 1) if not self._fits(*each)), 0)
             if room >= 0 and not full:
-                fresh = [new, *self._followers(rows, start, path, room)]
-                self._put(leaf, fresh, grown)
-                return len(fresh)
+                self._put(leaf, [new, *fresh], grown)
+                return 1 + len(fresh)
             change = _Change(blocks)
             if full:
                 # An inner page without room for a greater key is split alone.
@@ -271,20 +275,29 @@ class GistTree:
             self._write(change)
             return 0 if full else 1
 
-    def _followers(
+    def _company(
         self, rows: Sequence[tuple[Keys, int]], start: int, path: list[tuple[Node, int]], room: int
-    ) -> Iterator[bytes]:
-        """Entries of the rows behind the one at ``start`` that the leaf's key, grown by that one, holds: up to the
-        first that it does not, or for which there is no room."""
-        whole = self.forms.union([path[-1][0].keys[path[-1][1]], rows[start][0]]) if path else None
+    ) -> tuple[list[bytes], Keys]:
+        """(entries of the rows behind the one at ``start`` that go to the same leaf, what holds all of these): up to
+        the first that its key, grown by those before, does not hold and whose way down is another one, or for which
+        there is no room."""
+        forms, whole = self.forms, rows[start][0]
+        held = forms.union([path[-1][0].keys[path[-1][1]], whole]) if path else None
+        found: list[bytes] = []
         for at in range(start + 1, len(rows)):
-            if whole is not None and not self.forms.holds(whole, rows[at][0]):
-                return
-            found = self._entry(rows[at])
-            room -= len(found)
+            keys = rows[at][0]
+            if held is not None and not forms.holds(held, keys):
+                if any(node.least(keys) != place for node, place in path):
+                    break
+                held = forms.union([held, keys])
+            made = self._entry(rows[at])
+            room -= len(made)
             if room < 0:
-                return
-            yield found
+                break
+            found.append(made)
+            if held is not None and not forms.holds(whole, keys):
+                whole = forms.union([whole, keys])
+        return found, whole
 
     @staticmethod
     def _fits(node: Node, at: int, found: bytes) -> bool:
@@ -332,7 +345,10 @@ class GistTree:
             keys = node.decoded.copy()
             keys[at : at + 1] = [self.forms.decode(each, ENTRY.size) for each in found]
         lsn = self._arena.page_lsn(self._frame(node.block))
-        self._nodes[node.block] = Node(node.block, lsn, node.flags, node.right, node.number, entries, self.forms, keys)
+        made = Node(node.block, lsn, node.flags, node.right, node.number, entries, self.forms, keys)
+        if keys is not None and at < len(node.entries):
+            made.keep_together(node, at)
+        self._nodes[node.block] = made
 
     def _replace(self, node: Node, at: int, found: bytes) -> None:
         """Part of the current MTR: another entry in an entry's place."""

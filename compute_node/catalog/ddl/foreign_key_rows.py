@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from aurora.datum import Datum, Row
@@ -16,6 +17,7 @@ from compute_node.catalog.rows import Record, make_row
 from compute_node.relations.descriptors import ForeignKeyDesc, RelationDesc
 from compute_node.relations.schema import CATALOGS
 from compute_node.session import referential, referential_sql
+from compute_node.session.state import SessionState
 from compute_node.txn.locks import ACCESS_EXCLUSIVE
 
 ROW, INSERT, DELETE, UPDATE = 1, 4, 8, 16
@@ -200,13 +202,27 @@ def remove_trigger(ctx: DdlContext, oid: int) -> None:
     ctx.rows.delete("pg_trigger", record)
 
 
+@contextmanager
+def _upkeep_memory(session: SessionState) -> Iterator[None]:
+    """A query over whole tables has the memory of their upkeep, and no more of it for a hash table than for a sort."""
+    settings = session.settings
+    mark = settings.mark()
+    settings.set("work_mem", f"{settings.get('maintenance_work_mem')}kB", local=True)
+    settings.set("hash_mem_multiplier", "1", local=True)
+    try:
+        yield
+    finally:
+        settings.rollback_to(mark)
+
+
 def check_rows(ctx: DdlContext, key: ForeignKeyDesc) -> None:
     """23503 unless every row has its referenced row: one query over both tables, by whatever plan is best."""
     session = ctx.session
     table, referenced = relation(ctx, key.table), relation(ctx, key.referenced)
     text = referential_sql.violations_text(ctx.view, key)
     # Whoever owns the one table need not be able to read the other.
-    rows: list[Row] = next((batch for batch in ctx.fetch_own(text) if batch), [])
+    with _upkeep_memory(session):
+        rows: list[Row] = next((batch for batch in ctx.fetch_own(text) if batch), [])
     if not rows:
         return
     values = tuple(rows[0])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from compute_node.exec.explain.expressions import Names, Wording, quoted
-from compute_node.exec.explain.names import base_alias, cte_name, returned_parameters, unique_aliases
+from compute_node.exec.explain.names import base_alias, changed_scan, cte_name, returned_parameters, unique_aliases
 from compute_node.exec.foreign import wrapper_of
 from compute_node.exec.plan_walk import plan_children, plan_expressions, plan_nodes
 from compute_node.sql import expressions as ex
@@ -206,6 +206,9 @@ class Describer:
         found = []
         if isinstance(above, pl.Update):
             found = [self._wording.shown(value, names) for _, value in above.assignments]
+        if (scan := changed_scan(above)) is not None:
+            alias = quoted(self._alias(scan))
+            return [*found, f"{alias}.tableoid", f"{alias}.ctid"]
         alias = f"{quoted(self._alias(above))}." if self._several else ""
         return [*found, f"{alias}ctid"]
 
@@ -243,8 +246,9 @@ class Describer:
         """What RETURNING names: the target's columns, its system columns, and those joined to it."""
         if isinstance(plan, (pl.FamilyUpdate, pl.FamilyDelete)) and plan.tables:
             return self._target_names(plan.tables[0], plan.child)
+        scan = None if isinstance(plan, pl.Insert) else changed_scan(plan)
         below = self._names(plan.child)
-        return self._target_columns(plan, self._alias(plan), below)
+        return self._target_columns(plan, self._alias(plan if scan is None else scan), below)
 
     def _target_names(self, table: pl.ChangedTable, child: pl.Plan) -> Names:
         """The same of one table of a family."""
@@ -508,8 +512,8 @@ class Describer:
         """What is shown of the tables that are changed, where they are others than the one that is named."""
         if isinstance(plan, (pl.FamilyUpdate, pl.FamilyDelete, pl.Merge)):
             return plan.tables
-        if isinstance(plan, (pl.Update, pl.Delete)) and plan.named is not None:
-            return [node for node in plan_nodes(plan.child) if isinstance(node, _LEAVES)][:1]
+        if isinstance(plan, (pl.Update, pl.Delete)) and (scan := changed_scan(plan)) is not None:
+            return [scan]
         return []
 
     def _add_conflict(self, plan: pl.Insert, shown: Shown) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from compute_node.exec.plan_walk import free_parameters, plan_children, plan_expressions, plan_nodes
+from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
 
@@ -47,8 +48,9 @@ def unique_aliases(planned: pl.PlannedStmt) -> dict[int, str]:
             if not base or isinstance(node, (pl.HeldRow, pl.ChangedTable, pl.BitmapIndexScan)):
                 continue
             if isinstance(node, (pl.Update, pl.Delete, pl.Merge)):
-                # The Append of a family that is changed is of no table.
-                changed = (base, 0 if isinstance(node, FAMILIES) and node.tables else node.relation.oid)
+                # The Append of a family that is changed is of no table, and the one table of it that is left another.
+                other = node.tables if isinstance(node, FAMILIES) else node.named
+                changed = (base, 0 if other else node.relation.oid)
             elif changed == (base, _relation_oid(node)):
                 # The scan of the table whose rows are changed: one and the same range entry.
                 found[id(node)] = base
@@ -66,6 +68,13 @@ def unique_aliases(planned: pl.PlannedStmt) -> dict[int, str]:
     return found
 
 
+def changed_scan(plan: pl.Update | pl.Delete) -> pl.Plan | None:
+    """Where one table of a family alone is changed, the scan of that; None for other changes."""
+    if plan.named is None:
+        return None
+    return next((node for node in plan_nodes(plan.child) if _is_of(node, plan.relation, plan.alias)), None)
+
+
 FAMILIES = (pl.FamilyUpdate, pl.FamilyDelete, pl.Merge)
 """Nodes that may change the rows of several tables."""
 
@@ -79,7 +88,16 @@ def _names_of_tables(plan: pl.FamilyUpdate | pl.FamilyDelete | pl.Merge, names: 
                 for table in plan.tables:
                     if _relation_oid(scan) == table.relation.oid and id(scan) in names:
                         found.setdefault(id(table), names[id(scan)])
+    if len(plan.tables) == 1 and not found:
+        # Nothing else of the family is left, and there is no Append.
+        table = plan.tables[0]
+        scans = [each for each in plan_nodes(plan.child) if _is_of(each, table.relation, plan.alias)]
+        found |= {id(table): names[id(each)] for each in scans[:1] if id(each) in names}
     return found
+
+
+def _is_of(plan: pl.Plan, relation: RelationDesc, alias: str) -> bool:
+    return _relation_oid(plan) == relation.oid and getattr(plan, "alias", "") == alias
 
 
 def _relation_oid(plan: pl.Plan) -> int:

@@ -40,7 +40,16 @@ from compute_node.sql.planner.from_tree import FromTree, leaves, nullable, reduc
 from compute_node.sql.planner.joining.clauses import hash_keys, hashes_values
 from compute_node.sql.planner.joining.search import Item, JoinSearch
 from compute_node.sql.planner.joining.uniqueness import is_unique_key
-from compute_node.sql.planner.paths import EmptyPath, Path, Rel, SubPath, entry_statistics, rows_of, type_width
+from compute_node.sql.planner.paths import (
+    AppendPath,
+    EmptyPath,
+    Path,
+    Rel,
+    SubPath,
+    entry_statistics,
+    rows_of,
+    type_width,
+)
 from compute_node.sql.planner.pull_up import pull_up
 from compute_node.sql.planner.push_down import having_as_where, push_down
 from compute_node.sql.planner.quals import conjuncts, contains_volatile, local_vars, nonnullable, relids
@@ -420,6 +429,8 @@ class QueryPlanner:
             placed += [(qual, everywhere) for qual in volatile]
         rel = self._search(items, placed)
         self.path = rel.cheapest
+        if len(items) > 1 and _has_no_rows(items):
+            self.constant_quals = [*self.constant_quals, Const(type=oids.BOOL, value=False)]
         return rel
 
     def _reduced(self, trees: Sequence[FromTree], conditions: Sequence[Expr]) -> list[FromTree]:
@@ -558,11 +569,11 @@ class QueryPlanner:
             if kind == "inner":
                 mine = [qual for qual in pool if relids(qual) <= own]
                 taken |= {id(qual) for qual in mine}
-                items.append(Item(kind, self._tree_rel(tree, mine), mine))
+                items.append(Item(kind, self._unless_never(self._tree_rel(tree, mine), mine), mine))
             else:
                 mine = [qual for qual in condition if relids(qual) and relids(qual) <= own]
                 rest = [qual for qual in condition if qual not in mine]
-                items.append(Item(kind, self._tree_rel(tree, mine), mine, rest, min_left))
+                items.append(Item(kind, self._unless_never(self._tree_rel(tree, mine), rest), mine, rest, min_left))
         placed = [(qual, relids(qual)) for qual in pool if id(qual) not in taken]
         # What is of a join within an item is found once more when that is planned.
         within = [leaves(tree) for _, tree, _, _ in pending]
@@ -638,7 +649,21 @@ class QueryPlanner:
             return self._leaf(tree.rte, quals)
         if tree.kind == "full":
             return self._full_join(tree, quals)
-        return self._search(*self._flatten([tree], quals))
+        items, placed = self._flatten([tree], quals)
+        found = self._search(items, placed)
+        return self._nothing_of(found) if _has_no_rows(items) else found
+
+    def _unless_never(self, rel: Rel, asked: Sequence[Expr]) -> Rel:
+        """An item of a join; what is known never to be true is ``asked`` of its rows: it is not read."""
+        return self._nothing_of(rel) if any(isinstance(each, Const) and not each.value for each in asked) else rel
+
+    def _nothing_of(self, rel: Rel) -> Rel:
+        """No rows in the place of these."""
+        rte = min(rel.relids)
+        nothing = AppendPath(
+            relids=rel.relids, rte=rte, entry=self.query.range_table[rte], members=[], children=[], rows=rel.rows
+        )
+        return Rel(rel.relids, rel.mask, rel.rows, rel.width, [nothing])
 
     def _full_join(self, tree: JoinItem, quals: list[Expr]) -> Rel:
         condition = [] if tree.condition is None else self.conditions(tree.condition)
@@ -876,6 +901,12 @@ def _references(query: Query, name: str) -> int:
 def _own_expressions(query: Query) -> list[tuple[Expr, int]]:
     """The query's own top expressions (not those of nested queries)."""
     return [(expr, 0) for expr, depth in query_expressions(query, 0) if depth == 0]
+
+
+def _has_no_rows(items: Sequence[Item]) -> bool:
+    """Whether joining these gives no row, because one of them is known to have none."""
+    paths = [item.rel.cheapest for item in items if item.kind == "inner"]
+    return any(isinstance(path, AppendPath) and not path.children for path in paths)
 
 
 def _decided(condition: Expr) -> Expr:
