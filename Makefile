@@ -4,7 +4,7 @@
 # make check     lint, types, tests
 # make sim       SEEDS=N seeds of each of the three simulators, on all cores
 # make clients   other projects' suites here and on POSTGRES="host=… port=… user=…" (ONLY=names)
-# make bench     the comparison with PostgreSQL
+# make bench     the comparison with PostgreSQL; make bench-many-tables, make bench-bloat
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -16,7 +16,7 @@ JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 TEST_JOBS ?= $(shell test $(JOBS) -lt 4 && echo $(JOBS) || echo 4)
 PYTEST_ARGS ?=
 
-.PHONY: install run test check lint types bench sim clients proto clean
+.PHONY: install run test check lint types bench bench-many-tables bench-bloat sim clients proto clean
 
 install: $(STAMP)
 	@$(BIN)/python -m compileall -q aurora compute_node storage_node
@@ -53,6 +53,12 @@ check:
 
 bench: install
 	$(BIN)/python -m benchmarks.compare
+
+bench-many-tables: install
+	$(BIN)/python -m benchmarks.many_tables
+
+bench-bloat: install
+	$(BIN)/python -m benchmarks.bloat
 
 sim: install
 	$(BIN)/python -m aurora.sim --seeds $(or $(SEEDS),200) --jobs $(JOBS)

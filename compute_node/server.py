@@ -560,7 +560,7 @@ class ComputeServer:
         while True:
             await asyncio.sleep(VACUUM_NAP_S)
             try:
-                await HUB.call(vacuum.step)
+                await HUB.call(vacuum.round)
                 await HUB.call(analyze.step)
                 await HUB.call(storage.give_back, AUTOVACUUM_NAP_S)
             except SqlError as error:

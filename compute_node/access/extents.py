@@ -68,7 +68,13 @@ def _u32(value: float) -> int:
 
 
 class RelationFile:
-    """One relation's storage: its extents, and how far it is used and known to be initialised."""
+    """One relation's storage: its extents, and how far it is used and known to be initialised. There is one of each
+    relation of the volume, so it is small as long as nothing is done with the relation."""
+
+    __slots__ = (
+        "_clean", "dead_rows", "end_known", "entries", "fork", "free", "fresh", "map", "next_value_id", "relfile",
+        "rows", "space_map", "spare", "target", "unfinished", "value_ids_wrapped",
+    )  # fmt: skip
 
     def __init__(self, relfile: int, fork: int = 0) -> None:
         self.relfile = relfile
@@ -87,8 +93,7 @@ class RelationFile:
         """rows counted by the last vacuum, and inserted in bulk since"""
         self.spare: list[int] = []
         """blocks handed out and not used after all"""
-        self.clean = CleanBlocks()
-        """blocks that a vacuum need not look at"""
+        self._clean: CleanBlocks | None = None
         self.free = FreeSpace()
         """blocks with room"""
         self.space_map: RelationFile | None = None
@@ -98,6 +103,13 @@ class RelationFile:
         self.next_value_id = 0
         """of a TOAST table: the id of its next value, 0 not known yet"""
         self.value_ids_wrapped = False
+
+    @property
+    def clean(self) -> CleanBlocks:
+        """Blocks that a vacuum need not look at."""
+        if self._clean is None:
+            self._clean = CleanBlocks()
+        return self._clean
 
     def every_entry(self) -> list[Entry]:
         """Its extents and those of its space map."""

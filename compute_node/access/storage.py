@@ -44,6 +44,8 @@ ComparisonCompiler = Callable[[RelationDesc, int, int], Callable[[Datum, Datum],
 """a relation, an operator, a type → the operator's function on two values of the type"""
 
 CLOG_RELFILE = RelFile(2)
+TABLES_MAX = 2048
+"""Tables that are kept ready for use, some 15 kB each; those made longest ago go first."""
 METADATA_REDO_BYTES = 16_384
 """Log space reserved before a change of superblock or extent directory."""
 
@@ -85,6 +87,8 @@ class Storage:
         self.unsummarized: dict[RelFile, set[tuple[Oid, int]]] = {}
         """by table: (BRIN index, block) whose range the autovacuum daemon is to summarize"""
         self._tables: dict[int, tuple[RelationDesc, Table]] = {}
+        self._indexed: dict[int, int] = {}
+        """index's relation file → its table's, of the tables in use"""
         volume.flush_soon("opened")
 
     def _removed(self, below: int) -> None:
@@ -106,11 +110,22 @@ class Storage:
 
         table = WatchedTable(self, desc) if desc.is_watched else Table(self, desc)
         self._tables[desc.relfile] = (desc, table)
+        for index in table.indexes:
+            self._indexed[index.relfile] = desc.relfile
+        if len(self._tables) > TABLES_MAX:
+            self._forget_table(next(iter(self._tables)))
         return table
 
-    def open_tables(self) -> list[tuple[RelationDesc, Table]]:
-        """The tables in use."""
-        return list(self._tables.values())
+    def _forget_table(self, relfile: int) -> None:
+        """The next who asks for that table gets a new object. Whoever has the old one may go on with it."""
+        known = self._tables.pop(relfile, None)
+        for index in () if known is None else known[1].indexes:
+            self._indexed.pop(index.relfile, None)
+
+    def open_table(self, relfile: RelFile) -> Table | None:
+        """The table of a relation file, if it is in use."""
+        known = self._tables.get(relfile)
+        return None if known is None else known[1]
 
     def file(self, relfile: RelFile) -> RelationFile:
         """The relation file of that number; InvariantViolation when there is none."""
@@ -169,10 +184,10 @@ class Storage:
     def release_storage(self, relfile: RelFile, lsn: Lsn) -> None:
         """Part of a commit's or abort's MTR: the relation file is gone as of ``lsn``."""
         self.extents.free(relfile, lsn)
-        for key, (_, table) in list(self._tables.items()):
-            # A table whose index it was is out of date, too: its transaction has dropped the index, or not made it.
-            if table.relfile == relfile or any(index.relfile == relfile for index in table.indexes):
-                del self._tables[key]
+        # A table whose index it was is out of date, too: its transaction has dropped the index, or not made it.
+        for each in (relfile, self._indexed.get(relfile)):
+            if each is not None:
+                self._forget_table(each)
 
     def vacuum(self, table: Table, freeze_all: bool = False) -> VacuumStats:
         """Vacuum a table; the caller holds SHARE UPDATE EXCLUSIVE on it and no snapshot."""

@@ -10,10 +10,11 @@ earlier vacuum left clean and that have not changed since are skipped (``CleanBl
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from aurora.ids import RelFile
 from aurora.page import PAGE_BYTES
 from compute_node.access import free_space
 from compute_node.access.dead_rows import DeadRows
@@ -23,6 +24,7 @@ from compute_node.hub import HUB
 from compute_node.txn.locks import SHARE_UPDATE_EXCLUSIVE, SKIP_LOCKED
 
 if TYPE_CHECKING:
+    from compute_node.access.extents import RelationFile
     from compute_node.access.storage import Storage
     from compute_node.access.table import Table
 
@@ -210,9 +212,10 @@ def is_no(option: str) -> bool:
 class AutoVacuum:
     """Vacuums tables when PostgreSQL's thresholds are passed: dead rows > 50 + 20 % of the rows.
 
-    ``step`` is called now and then in a greenlet: it keeps counters and space maps, and vacuums at most one table.
-    Tables that some transaction holds a conflicting lock on are left for later. ``find`` gives the table of a relation
-    file that this process has not opened yet; ``vacuumed`` is told what each vacuum found (pg_class.reltuples).
+    ``round`` is called now and then in a greenlet: it keeps counters and space maps, and vacuums each table that needs
+    it; ``step`` ends after the first one. Tables that some transaction holds a conflicting lock on are left for later.
+    ``find`` gives the table of a relation file that this process has not opened yet; ``vacuumed`` is told what each
+    vacuum found (pg_class.reltuples).
     """
 
     def __init__(
@@ -230,21 +233,31 @@ class AutoVacuum:
         self._scale = scale
         self.runs = 0
 
+    def round(self) -> int:
+        """Vacuum the tables that need it now, those first that need it most; how many it were."""
+        return sum(1 for _ in self._done())
+
     def step(self) -> VacuumStats | None:
         """Vacuum the table that needs it most; None when none does."""
+        return next(self._done(), None)
+
+    def _done(self) -> Iterator[VacuumStats]:
         self.keep()
         self._summarize()
         for relfile in self._needy():
+            file = self._storage.extents.files.get(RelFile(relfile))
+            if file is None or not self._needs(file):
+                continue  # dropped, or vacuumed by somebody else meanwhile
             table = self._table(relfile)
             stats = self._vacuum_one(table) if table is not None else None
             if stats is not None:
-                return stats
-        return None
+                yield stats
 
     def keep(self, all_of_them: bool = False) -> None:
         """Log what has changed in counters and space maps; at a clean stop ``all_of_them``, else what matters."""
         storage, extents = self._storage, self._storage.extents
         for file in list(extents.files.values()):
+            HUB.pulse()
             if all_of_them or extents.counters_are_old(file):
                 storage.volume.reserve(COUNTERS_REDO_BYTES)
                 if extents.files.get(file.relfile) is file:
@@ -276,17 +289,16 @@ class AutoVacuum:
     def _needy(self) -> list[int]:
         """Relation files past their threshold, those with the most dead rows first."""
         found = [
-            (-file.dead_rows, relfile)
-            for relfile, file in self._storage.extents.files.items()
-            if file.dead_rows > self._threshold + self._scale * max(file.rows, 0)
+            (-file.dead_rows, relfile) for relfile, file in self._storage.extents.files.items() if self._needs(file)
         ]
         return [relfile for _, relfile in sorted(found)]
 
+    def _needs(self, file: RelationFile) -> bool:
+        return file.dead_rows > self._threshold + self._scale * max(file.rows, 0)
+
     def _table(self, relfile: int) -> Table | None:
-        for _, table in self._storage.open_tables():
-            if table.relfile == relfile:
-                return table
-        return self._find(relfile)
+        known = self._storage.open_table(RelFile(relfile))
+        return known if known is not None else self._find(relfile)
 
     def _vacuum_one(self, table: Table) -> VacuumStats | None:
         storage = self._storage

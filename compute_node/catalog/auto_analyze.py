@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from compute_node.access.vacuum import is_off
 from compute_node.catalog.column_statistics.gather import Gathering, gather
+from compute_node.hub import HUB
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID, ROLE_POSTGRES
 from compute_node.txn.locks import ACCESS_SHARE, SHARE_UPDATE_EXCLUSIVE, SKIP_LOCKED
@@ -72,6 +73,7 @@ class AutoAnalyze:
         """The tables past their threshold, with how many times of it has changed."""
         storage, layer = engine.storage, engine.catalog.shared()
         for oid, counts in storage.counts.relations(engine.database_oid):
+            HUB.pulse()
             if oid < FIRST_NORMAL_OID or counts.changed <= 0:
                 continue
             desc = layer.relation(oid)

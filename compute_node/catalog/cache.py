@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from aurora.ids import NO_LSN, Lsn
 from aurora.notes import Invalidations
+from compute_node.catalog.answers import Answers
 from compute_node.catalog.layer import CatalogLayer, Change, Role
 from compute_node.catalog.rows import CatalogReader, CatalogRows, Record
 from compute_node.catalog.view import CatalogView
@@ -146,7 +147,7 @@ class Catalog:
             if txn.snapshot_lsn:
                 # An index has no entries for rows that nobody saw any more when it was made, but for such a snapshot.
                 txn.leave_out(made)
-        self._shared = self._shared.successor(self._reader, self.new_version(), change)
+        self._shared = self._shared.successor(self.new_version(), change)
         self.version = self._shared.version
         self.changed_lsn = max(self.changed_lsn, commit_lsn)
 
@@ -198,6 +199,10 @@ class TxnCatalog:
         self.rows = CatalogRows(catalog.storage, txn, catalog.catalogs)
         self.change = Change(written=self.rows.written)
         self._layer: CatalogLayer | None = None
+        self._base: tuple[CatalogLayer, Answers] | None = None
+        """a shared layer, and what this transaction's changes up to the last layer leave of its answers"""
+        self._touched: set[int] = set()
+        """relations touched since the last layer"""
         self._layer_xids: frozenset[int] = frozenset()
         self._txn = txn
         txn.on_commit_anyway(self._committed)  # more changes follow when the savepoint of now is undone
@@ -205,6 +210,7 @@ class TxnCatalog:
     def touch(self, *oids: int) -> None:
         """Relations (or other objects) whose cached form is out of date; the layer is made anew at the next look."""
         self.change.relations.update(oids)
+        self._touched.update(oids)
         self._layer = None
         self._txn.catalog_changed = self._txn.plans_alone = True
 
@@ -214,8 +220,19 @@ class TxnCatalog:
         if self._layer is None or not self._layer_xids <= own:
             # An xid less: a rollback to a savepoint has undone changes that the layer may hold.
             self._layer_xids = frozenset(own)
-            self._layer = self.catalog.shared().successor(self.rows, self.catalog.new_version(), self.change)
+            self._layer = CatalogLayer(self.rows, self.catalog.new_version(), self._unchanged().without(()))
         return self._layer
+
+    def _unchanged(self) -> Answers:
+        """The shared layer's answers, as far as this transaction's changes cannot have altered them."""
+        shared = self.catalog.shared()
+        if self._base is not None and self._base[0] is shared:
+            left = self._base[1].without(Change(self._touched, self.rows.unseen).tags())
+        else:
+            left = shared.known.without(self.change.tags())
+        self._touched, self.rows.unseen = set(), {}
+        self._base = (shared, left)
+        return left
 
     def invalidations(self) -> Invalidations:
         """What those who follow the log have to forget."""

@@ -2,7 +2,7 @@
 
 The constraints of a domain are those of the domains that it is over, and its own, each level in the order of its
 names; NOT NULL of any level comes first. They are kept as SQL text over ``VALUE``, and compiled when a value is first
-tested. What they name is part of the layer's answer: see ``layer._STALE``.
+tested. What they name is part of the layer's answer: see ``layer._TAGS``.
 """
 
 from __future__ import annotations

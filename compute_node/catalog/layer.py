@@ -19,6 +19,7 @@ from aurora.datum import Datum
 from aurora.errors import InternalError
 from aurora.ids import Oid
 from compute_node.catalog import inheritance, objects, publications, text_search
+from compute_node.catalog.answers import ANY, RELATION, Answers, Question, Tag, TagsOf
 from compute_node.catalog.column_statistics import store as column_statistics
 from compute_node.catalog.foreign_keys import foreign_keys_of
 from compute_node.catalog.foreign_tables import foreign_of
@@ -50,8 +51,6 @@ if TYPE_CHECKING:
 
 
 _DESC_FLAG, _NULLS_FIRST_FLAG = 1, 2
-Question = tuple[Datum, ...]
-"""a kind and its key"""
 NEUTRAL_ENV = TypeEnv(timezone=UTC)
 """Settings under which values are kept as text in the catalog (attmissingval)."""
 
@@ -67,17 +66,15 @@ class Change:
     relations: set[int] = field(default_factory=set)
     written: dict[str, set[int]] = field(default_factory=dict)
 
-    def alters(self, types: Iterable[PgType]) -> bool:
-        """Whether one of these types, or what it is made of, has changed: its row, an enum's labels, a composite
-        type's columns, what a domain's constraints may name."""
-        rows, labels = self.written.get("pg_type", ()), self.written.get("pg_enum", ())
-        named = any(name in self.written for name in _NAMED_BY_CHECKS)
-        for item in types:
-            if named and item.check is not None:
-                return True
-            if any(oid in rows or oid in labels or oid in self.relations for oid in (item.oid, *item.parts)):
-                return True
-        return False
+    def tags(self) -> Iterator[Tag]:
+        """Answers with one of these tags are out of date."""
+        yield ANY
+        for oid in self.relations:
+            yield RELATION, oid
+        for catalog, rows in self.written.items():
+            yield catalog, 0
+            for oid in rows:
+                yield catalog, oid
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +103,12 @@ class CatalogLayer:
     same, over later states too. So what a plan was told is still true if asking again gives the same.
     """
 
-    def __init__(self, reader: CatalogReader, version: int) -> None:
+    def __init__(self, reader: CatalogReader, version: int, answers: Answers | None = None) -> None:
         self.reader = reader
         self.version = version
         self.views: dict[tuple[str, str, int, str | None, frozenset[int], frozenset[int]], CatalogView] = {}
         """the views made over this layer, by what decides the search path"""
-        self._answers: dict[Question, Any] = {}
+        self._answers = Answers(tags_of) if answers is None else answers
         self._rights: dict[int, Rights] = {}
         self.database_oid = reader.catalogs.database
         """the database whose catalogs these are"""
@@ -120,7 +117,7 @@ class CatalogLayer:
         """The answer to a question of a kind in ``_LOADERS``; None when there is no such object."""
         question = (kind, *key)
         try:
-            return self._answers[question]
+            return self._answers.get(question)
         except KeyError:
             return self._load(question)
 
@@ -134,17 +131,16 @@ class CatalogLayer:
                 answer = _LOADERS[question[0]](loading, *question[1:])
             finally:
                 loading.reader = self.reader  # an answer may ask on later
-        return self._answers.setdefault(question, answer)
+        return self._answers.put(question, answer)
 
-    def successor(self, reader: CatalogReader, version: int, change: Change) -> CatalogLayer:
-        """The layer after a change; it keeps the answers that the change cannot have altered."""
-        new = CatalogLayer(reader, version)
-        new._answers = {
-            question: answer
-            for question, answer in self._answers.items()
-            if not _STALE[question[0]](question, answer, change)
-        }
-        return new
+    @property
+    def known(self) -> Answers:
+        """The answers that it has so far."""
+        return self._answers
+
+    def successor(self, version: int, change: Change) -> CatalogLayer:
+        """The layer after a change that was committed; it keeps the answers that the change cannot have altered."""
+        return CatalogLayer(self.reader, version, self._answers.successor(change.tags()))
 
     # privileges
 
@@ -651,32 +647,43 @@ def _oid_of(row: Record | None) -> int | None:
     return None if row is None else row.oid
 
 
-def _of_catalog(*catalogs: str) -> Callable[[Question, Any, Change], bool]:
+def _of_catalog(*catalogs: str) -> TagsOf:
     """Stale once any row of these has been written."""
-    return lambda question, answer, change: any(name in change.written for name in catalogs)
+    tags = tuple([(name, 0) for name in catalogs])
+    return lambda question, answer: tags
 
 
-def _of_row(catalog: str) -> Callable[[Question, Any, Change], bool]:
+def _of_row(catalog: str) -> TagsOf:
     """Stale once the row of that OID has been written."""
-    return lambda question, answer, change: question[1] in change.written.get(catalog, ())
+    return lambda question, answer: ((catalog, question[1]),)
 
 
-def _found(catalog: str) -> Callable[[Question, Any, Change], bool]:
+def _found(catalog: str) -> TagsOf:
     """The OID behind a name: stale once that row has been written; that there was none, once any has."""
-    return lambda question, answer, change: (
-        catalog in change.written if answer is None else answer in change.written.get(catalog, ())
-    )
+    return lambda question, answer: ((catalog, 0 if answer is None else answer),)
 
 
-def _relation_name(question: Question, answer: Any, change: Change) -> bool:
-    return answer is None or answer in change.relations or answer in change.written.get("pg_class", ())
+def _relation_name(question: Question, answer: Datum) -> tuple[Tag, ...]:
+    return (ANY,) if answer is None else ((RELATION, answer), ("pg_class", answer))
 
 
-def _relation(question: Question, answer: Any, change: Change) -> bool:
-    return answer is None or question[1] in change.relations or change.alters(answer.types.values())
+def _relation(question: Question, answer: Datum) -> tuple[Tag, ...]:
+    return (ANY,) if answer is None else ((RELATION, question[1]), *_of_types(answer.types.values()))
 
 
-_STALE: dict[str, Callable[[Question, Any, Change], bool]] = {
+def _of_types(types: Iterable[PgType]) -> set[Tag]:
+    """Stale once one of these types, or what it is made of, has changed: its row, an enum's labels, a composite type's
+    columns, what a domain's constraints may name."""
+    tags: set[Tag] = set()
+    for item in types:
+        for oid in (item.oid, *item.parts):
+            tags |= {("pg_type", oid), ("pg_enum", oid), (RELATION, oid)}
+        if item.check is not None:
+            tags |= {(name, 0) for name in _NAMED_BY_CHECKS}
+    return tags
+
+
+_TAGS: dict[str, TagsOf] = {
     "namespace": _of_catalog("pg_namespace"),
     "namespace name": _of_catalog("pg_namespace"),
     "relation name": _relation_name,
@@ -686,7 +693,7 @@ _STALE: dict[str, Callable[[Question, Any, Change], bool]] = {
     "role name": _of_catalog("pg_authid"),
     "database": _of_catalog("pg_database"),
     "role graph": _of_catalog("pg_authid", "pg_auth_members", "pg_database"),
-    "column statistics": lambda question, answer, change: question[1] in change.relations,
+    "column statistics": lambda question, answer: ((RELATION, question[1]),),
     "extended statistics": _of_catalog("pg_statistic_ext", "pg_statistic_ext_data"),
     "estimators": _of_row("pg_operator"),
     "key constraint": _of_row("pg_constraint"),
@@ -694,12 +701,12 @@ _STALE: dict[str, Callable[[Question, Any, Change], bool]] = {
     "hash functions": _of_catalog("pg_amop", "pg_amproc"),
     "sort operator": _of_catalog("pg_aggregate"),
     "publications": _of_catalog(*publications.READ),
-    "acl": lambda question, answer, change: OBJECTS[question[1]][0] in change.written,
+    "acl": lambda question, answer: ((OBJECTS[question[1]][0], 0),),
     "parameter acl": _of_catalog("pg_parameter_acl"),
     "restricted functions": _of_catalog("pg_proc"),
     **dict.fromkeys(text_search.LOADERS, _of_catalog(*text_search.CATALOGS)),
     "type name": _found("pg_type"),
-    "type": lambda question, answer, change: answer is None or change.alters((answer,)),
+    "type": lambda question, answer: (ANY,) if answer is None else _of_types((answer,)),
     "functions": _of_catalog("pg_proc"),
     "function": _of_row("pg_proc"),
     "aggregate": _of_catalog("pg_aggregate", "pg_proc"),
@@ -711,3 +718,8 @@ _STALE: dict[str, Callable[[Question, Any, Change], bool]] = {
     "collations": _of_catalog("pg_collation"),
     "access method": _of_catalog("pg_am"),
 }
+
+
+def tags_of(question: Question, answer: Datum) -> Iterable[Tag]:
+    """What must change for an answer to be out of date."""
+    return _TAGS[question[0]](question, answer)

@@ -144,6 +144,8 @@ class CatalogRows(CatalogReader):
         self.txn = txn
         self.written: dict[str, set[int]] = {}
         """by catalog, the OIDs of the rows written (of a part's row: of the object that it is a part of)"""
+        self.unseen: dict[str, set[int]] = {}
+        """the same of those written since the transaction's catalog layer was made"""
         self.made: list[tuple[str, int]] | None = None
         """(catalog, OID) of the rows that are added, while somebody wants to know (``catalog/ddl/extensions``)"""
 
@@ -204,9 +206,9 @@ class CatalogRows(CatalogReader):
 
     def _note(self, catalog: str, rows: Iterable[Row]) -> None:
         position = self.catalogs.tables[catalog].position.get(_OWNER.get(catalog, "oid"))
-        oids = self.written.setdefault(catalog, set())
-        if position is not None:
-            oids.update(row[position] for row in rows)
+        oids = set() if position is None else {row[position] for row in rows}
+        for noted in (self.written, self.unseen):
+            noted.setdefault(catalog, set()).update(oids)
 
     def _advance(self) -> None:
         self.txn.cid += 1

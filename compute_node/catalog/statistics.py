@@ -44,7 +44,9 @@ def table_of(catalog: Catalog, relfile: int) -> Table | None:
         for desc in (known.desc, known.desc.toast):
             if desc is not None and desc.relfile == relfile:
                 return catalog.storage.table(desc)
-    for record in CatalogReader(catalog.storage, None, catalog.catalogs).find("pg_class", relfilenode=relfile):
+    reader = CatalogReader(catalog.storage, None, catalog.catalogs)
+    # No relation is in a tablespace: so the index on both columns finds it.
+    for record in reader.find("pg_class", reltablespace=0, relfilenode=relfile):
         desc = catalog.shared().relation(record.oid) if record.relkind in ("r", "m", "t") else None
         if desc is not None and desc.relfile == relfile:
             return catalog.storage.table(desc)

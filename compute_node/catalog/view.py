@@ -14,7 +14,8 @@ from typing import Any, Protocol, TypeVar
 import compute_node.catalog.system_functions  # noqa: F401  (adds to REGISTRY)
 from aurora.datum import Datum
 from aurora.errors import InsufficientPrivilege, InternalError, InvalidSchemaName, UndefinedObject
-from compute_node.catalog.layer import CatalogLayer, Question, Role
+from compute_node.catalog.answers import Question
+from compute_node.catalog.layer import CatalogLayer, Role
 from compute_node.catalog.publications import Refusals
 from compute_node.catalog.rights import Rights
 from compute_node.relations.column_statistics import ColumnStatistics

@@ -213,7 +213,7 @@ def test_autovacuum_after_a_restart_knows_where_it_stood() -> None:
     AutoVacuum(table.storage, threshold=10_000).step()
     volume.advance()
     storage = make_storage(volume)
-    assert storage.open_tables() == []  # nobody has used it yet
+    assert storage.open_table(DESC.relfile) is None  # nobody has used it yet
     assert AutoVacuum(storage).step() is None
     stats = AutoVacuum(storage, find=lambda relfile: storage.table(DESC) if relfile == DESC.relfile else None).step()
     assert stats is not None and stats.versions == 500
@@ -283,3 +283,28 @@ def test_autovacuum_finds_a_table_by_its_relation_file() -> None:
         assert statistics.table_of(engine.catalog, desc.indexes[0].relfile) is None
 
     in_greenlet(body)
+
+
+def test_a_round_vacuums_each_table_that_needs_it() -> None:
+    storage = make_storage()
+    tables = [create(storage, describe(2000 + number, [INT4, TEXT])) for number in range(3)]
+    for table in tables:
+        fill(table, 0, 500)
+    for table in tables[:2]:
+        empty(table)
+    vacuum = AutoVacuum(storage)
+    assert (vacuum.round(), vacuum.round()) == (2, 0)
+    assert [table.file.dead_rows for table in tables] == [0, 0, 0]
+
+
+def test_only_so_many_tables_are_kept_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("compute_node.access.storage.TABLES_MAX", 3)
+    storage = make_storage()
+    descs = [describe(2000 + 10 * number, [INT4, TEXT], [((1,), False)]) for number in range(5)]
+    tables = [create(storage, desc) for desc in descs]
+    fill(tables[0], 0, 10)  # who has it goes on with it
+    ready = [storage.open_table(desc.relfile) for desc in descs]
+    assert ready == [None, None, *tables[2:]]
+    assert len(storage._indexed) == 3
+    again = storage.table(descs[0])
+    assert again is not tables[0] and len(rows_of(again)) == 10
