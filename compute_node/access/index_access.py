@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from compute_node.access.cache import Load
     from compute_node.access.dead_rows import DeadRows
     from compute_node.access.storage import Storage
-    from compute_node.access.table import ColumnRows, Table
+    from compute_node.access.table import Table
+    from compute_node.access.table_reader import ColumnRows
     from compute_node.txn.serializable import SerialTxn
     from compute_node.work.account import Area
 

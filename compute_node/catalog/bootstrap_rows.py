@@ -12,6 +12,7 @@ from typing import Any
 import compute_node.catalog.system_functions
 import compute_node.types  # noqa: F401  (fills REGISTRY)
 from aurora.datum import Datum, Row
+from compute_node.catalog import information_functions
 from compute_node.catalog.builders import (
     array_type_row,
     attribute_row,
@@ -20,6 +21,7 @@ from compute_node.catalog.builders import (
     index_row,
 )
 from compute_node.catalog.facts import fact_rows
+from compute_node.catalog.information_functions import InformationFunction
 from compute_node.catalog.roles import PG_MONITOR, PG_READ_ALL_SETTINGS, PG_READ_ALL_STATS, PG_STAT_SCAN_TABLES
 from compute_node.catalog.rows import make_row
 from compute_node.catalog.views import view_sql
@@ -55,6 +57,8 @@ _ONLY_FACTS = (
 _AS_RECORDED = ("pg_opclass",)
 """Catalogs whose rows are in PostgreSQL's order, not in that of their OIDs"""
 _NAMESPACES = {"pg_catalog": 11, "information_schema": 13207}
+_SQL = 14
+"""The language's OID"""
 _C_UTF8 = "C.UTF-8"
 _UTF8 = 6
 _TEXT = 25
@@ -202,19 +206,19 @@ def _functions(out: dict[str, list[Row]]) -> None:
             text = DESCRIPTIONS.get(item.name)
             if text:
                 _add(out, "pg_description", objoid=item.oid, classoid=_PROC, description=text)
-    out["pg_proc"].append(_expand_array())
+    out["pg_proc"] += [_information_function(item) for item in information_functions.FUNCTIONS]
 
 
-def _expand_array() -> Row:
-    """``information_schema._pg_expandarray``, by which drivers (pgjdbc) read the columns of keys: an array's elements
-    with their places, as a function in SQL."""
-    any_array, any_element, int4, record, sql = 2277, 2283, 23, 2249, 14
+def _information_function(item: InformationFunction) -> Row:
+    more: dict[str, Any] = {"proargnames": item.names} if item.names else {}
+    if item.outputs:
+        modes = ["i"] * len(item.arguments) + ["o"] * len(item.outputs)
+        more |= {"proallargtypes": [*item.arguments, *item.outputs], "proargmodes": modes}
+        more |= {"proretset": True, "prorows": 1000.0}
     return _proc_row(
-        13208, "_pg_expandarray", [any_array], record, True, "i",
-        pronamespace=_NAMESPACES["information_schema"], prolang=sql, procost=100.0, proretset=True, prorows=1000.0,
-        proallargtypes=[any_array, any_element, int4], proargmodes=["i", "o", "o"], proargnames=["", "x", "n"],
-        prosrc="SELECT $1[s], s OPERATOR(pg_catalog.-) pg_catalog.array_lower($1, 1) OPERATOR(pg_catalog.+) 1"
-        " FROM pg_catalog.generate_subscripts($1, 1) AS g(s)",
+        item.oid, item.name, item.arguments, item.result, True, item.volatility,
+        pronamespace=_NAMESPACES["information_schema"], prolang=_SQL, procost=100.0, proparallel=item.parallel,
+        prosrc=item.body, **more,
     )  # fmt: skip
 
 

@@ -43,3 +43,18 @@ SELECT (k).x, (k).n FROM (SELECT information_schema._pg_expandarray(indkey) AS k
 SELECT _pg_expandarray(ARRAY[1]);
 SELECT information_schema._pg_expandarray(NULL::int[]);
 SELECT pg_get_function_arguments(13208), pg_get_function_result(13208), '13208'::regprocedure;
+-- the helper functions
+SELECT o, m, information_schema._pg_char_max_length(o, m), information_schema._pg_char_octet_length(o, m), information_schema._pg_numeric_precision(o, m), information_schema._pg_numeric_precision_radix(o, m), information_schema._pg_numeric_scale(o, m), information_schema._pg_datetime_precision(o, m) FROM (VALUES (20), (21), (23), (25), (700), (701), (1042), (1043), (1082), (1083), (1184), (1186), (1560), (1562), (1700), (17)) t(o), (VALUES (-1), (0), (10), (655366), (327679)) v(m) ORDER BY o, m;
+SELECT information_schema._pg_char_max_length(NULL, 5), information_schema._pg_char_octet_length(1043, 1073741824);
+SELECT m, information_schema._pg_interval_type(1186, m) FROM (VALUES (-1), (327679), (470286339), (201392127), (2147418114), (268435457), (196607)) v(m);
+SELECT information_schema._pg_interval_type(1184, 3);
+CREATE TABLE of_positions (a int, b text, c int);
+CREATE INDEX of_positions_c ON of_positions (c, lower(b), a, c);
+SELECT a, information_schema._pg_index_position('of_positions_c'::regclass, a::int2) FROM generate_series(0, 4) a;
+DROP TABLE of_positions;
+CREATE DOMAIN of_seven AS varchar(7);
+CREATE TABLE of_true_types (a of_seven, b varchar(3));
+SELECT attname, information_schema._pg_truetypid(a, t)::regtype, information_schema._pg_truetypmod(a, t) FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid WHERE attrelid = 'of_true_types'::regclass AND attnum > 0 ORDER BY attnum;
+DROP TABLE of_true_types;
+DROP DOMAIN of_seven;
+SELECT oid::regprocedure, provolatile, proparallel, proretset, pg_get_function_arguments(oid), pg_get_function_result(oid) FROM pg_proc WHERE pronamespace = 'information_schema'::regnamespace ORDER BY oid;

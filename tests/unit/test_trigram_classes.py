@@ -16,6 +16,7 @@ from aurora.errors import InvalidRegularExpression
 from compute_node.access.gin.classes import gin_class
 from compute_node.access.gin.search import AtLeast, Both, Either, Every, Item, Search, places
 from compute_node.access.gist.classes import gist_class
+from compute_node.access.gist.keys import KeyForms
 from compute_node.access.index_access import ScanKey
 from compute_node.access.vacuum import vacuum
 from compute_node.extensions.pg_trgm.index_classes import GIN_CODE, GIST_CODE
@@ -190,6 +191,22 @@ def test_a_text_of_many_trigrams_has_a_signature() -> None:
     assert form.of(many).trigrams is None
     assert form.of(many) == form.decode(form.encode(form.of(many)))
     assert form.of(frozenset(list(many)[1:])).trigrams is not None
+
+
+@pytest.mark.parametrize("options", [(), ("siglen=1",), ("siglen=77",)])
+def test_what_grows_least_is_found_by_arrays(options: tuple[str, ...]) -> None:
+    rng = random.Random(3)
+    forms = KeyForms([gist_class(GIST_CODE, REGISTRY.types[TEXT], options)])
+    keys = [forms.union([forms.of((row(rng, 0)[1] or "x",)) for _ in range(2)]) for _ in range(30)]
+    together = forms.together(keys)
+    assert together is not None
+    for _ in range(60):
+        inner = forms.of((row(rng, 0)[1] or "y",))
+        found = forms.least(keys, together, inner)
+        assert found == forms.least(keys, None, inner)
+        keys[found] = forms.union([keys[found], inner])
+        together = together.replaced(found, keys[found][0].key)
+        assert together is not None
 
 
 # In storage

@@ -392,3 +392,34 @@ class SignatureForm(Form):
     def curves(self, keys: Sequence[int]) -> list[bytes]:
         """See ``Form``."""
         return [key.to_bytes(self.size, "big")[:16] for key in keys]
+
+    def together(self, keys: Sequence[int]) -> Together:
+        """See ``Form``."""
+        data = b"".join([self.encode(key) for key in keys])
+        return _Signatures(np.frombuffer(data, np.uint8).reshape(-1, self.size))
+
+
+_BIT_COUNTS: Final = np.array([each.bit_count() for each in range(256)], dtype=np.int64)
+
+
+class _Signatures(Together):
+    """A row is the bytes of a signature."""
+
+    def __init__(self, rows: NDArray[np.uint8]) -> None:
+        self._rows = rows
+
+    def _row(self, key: int) -> NDArray[np.uint8]:
+        return np.frombuffer(key.to_bytes(self._rows.shape[1], "big"), np.uint8)
+
+    def least(self, inner: int) -> int:
+        """See ``Together``."""
+        row = self._row(inner)
+        new = _BIT_COUNTS[row & ~self._rows].sum(axis=1)
+        missing = _BIT_COUNTS[self._rows & ~row].sum(axis=1)
+        return int(np.where(new > 0, new + missing / (8 * self._rows.shape[1]), 0.0).argmin())
+
+    def replaced(self, at: int, key: int) -> Together:
+        """See ``Together``."""
+        rows = self._rows.copy()
+        rows[at] = self._row(key)
+        return _Signatures(rows)

@@ -27,7 +27,8 @@ from compute_node.txn.serializable import SerialSnapshot
 from compute_node.types import oids
 
 if TYPE_CHECKING:
-    from compute_node.access.table import ColumnRows, Table
+    from compute_node.access.table import Table
+    from compute_node.access.table_reader import ColumnRows
     from compute_node.exec.builder import Builder
     from compute_node.exec.context import ExecContext
     from compute_node.work.account import Area

@@ -13,7 +13,7 @@ from compute_node.exec.vectors.scan import ROWS_MIN
 from compute_node.sql import plan as pl
 
 if TYPE_CHECKING:
-    from compute_node.access.table import ColumnRows
+    from compute_node.access.table_reader import ColumnRows
     from compute_node.exec.builder import Builder
     from compute_node.exec.context import ExecContext
 

@@ -13,7 +13,7 @@ from compute_node.exec.vectors.scan import ColumnScan, by_columns, has_handles
 from compute_node.exec.vectors.vector import ColumnBatch, Unsuited
 
 if TYPE_CHECKING:
-    from compute_node.access.table import ColumnRows
+    from compute_node.access.table_reader import ColumnRows
     from compute_node.exec.builder import Builder
     from compute_node.exec.context import ExecContext
     from compute_node.sql import expressions as ex

@@ -34,7 +34,7 @@ from compute_node.types.oids import INT2, INT4, INT8, TEXT
 
 if TYPE_CHECKING:
     from aurora.datum import Datum, Row
-    from compute_node.access.table import ColumnRows
+    from compute_node.access.table_reader import ColumnRows
     from compute_node.exec.builder import Builder
     from compute_node.exec.context import ExecContext
     from compute_node.relations.descriptors import IndexDesc, RelationDesc

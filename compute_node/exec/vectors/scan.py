@@ -24,7 +24,7 @@ from compute_node.txn.serializable import SerialSnapshot
 from compute_node.work.spill import setting_of
 
 if TYPE_CHECKING:
-    from compute_node.access.table import ColumnRows
+    from compute_node.access.table_reader import ColumnRows
     from compute_node.exec.builder import Builder
     from compute_node.exec.context import ExecContext
     from compute_node.exec.stored_values import ScanColumns

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from aurora.datum import Datum
-from compute_node.access.gist.forms import Form, SignatureForm
+from compute_node.access.gist.forms import Form, SignatureForm, Together
 
 SIGNATURE_BYTES: Final = 12
 """Unless ``siglen`` says otherwise"""
@@ -105,6 +105,10 @@ class TrigramForm(Form):
         """See ``Form``."""
         return self._signatures.penalty(outer.signature, inner.signature)
 
+    def together(self, keys: Sequence[TrigramKey]) -> Together:
+        """See ``Form``."""
+        return _BySignature(self._signatures.together([key.signature for key in keys]))
+
     def order(self, keys: Sequence[TrigramKey]) -> list[Datum]:
         """See ``Form``."""
         return self._signatures.order([key.signature for key in keys])
@@ -113,6 +117,22 @@ class TrigramForm(Form):
         """See ``Form``: the least of the trigrams under each of some hashes, which alike texts have in common (Broder
         1997); behind all others what has no trigrams here."""
         return [_least_hashes(key.trigrams) if key.trigrams else b"\xff" for key in keys]
+
+
+class _BySignature(Together):
+    """Keys as their signatures."""
+
+    def __init__(self, signatures: Together) -> None:
+        self._signatures = signatures
+
+    def least(self, inner: TrigramKey) -> int | None:
+        """See ``Together``."""
+        return self._signatures.least(inner.signature)
+
+    def replaced(self, at: int, key: TrigramKey) -> Together | None:
+        """See ``Together``."""
+        found = self._signatures.replaced(at, key.signature)
+        return None if found is None else _BySignature(found)
 
 
 def _least_hashes(trigrams: frozenset[bytes]) -> bytes:
