@@ -321,6 +321,10 @@ class FakeSession:
         if self.interrupt is not None:
             raise self.interrupt
 
+    def get_setting(self, name: str, missing_ok: bool) -> str | None:
+        """No class of these tests asks for one."""
+        raise AssertionError(f"setting {name} is not here")
+
     def search_path_schemas(self, include_implicit: bool) -> list[str]:
         return ["public"]
 
