@@ -238,7 +238,7 @@ EXECUTE q_arguments('a', 10, false, true, 3);
 EXECUTE q_arguments('a', 10, 3, true, '{1}'::int[]);
 EXECUTE q_arguments('a', true, 3, true, 1);
 EXECUTE q_arguments('a', 10.5, 3, 1, 1);
-EXECUTE q_arguments(current_date, 10.5, 3, 'yes', 1.5);
+EXECUTE q_arguments(date '2026-11-29' + 1, 10.5, 3, 'yes', 1.5);
 DEALLOCATE q_arguments;
 CREATE VIEW q_into AS SELECT 1 AS a INTO q_nowhere;
 DECLARE q_into CURSOR FOR SELECT 1 AS a INTO q_nowhere;
