@@ -147,7 +147,9 @@ class Catalog:
             if txn.snapshot_lsn:
                 # An index has no entries for rows that nobody saw any more when it was made, but for such a snapshot.
                 txn.leave_out(made)
-        self._shared = self._shared.successor(self.new_version(), change)
+        before = self._shared
+        self._shared = before.successor(self.new_version(), change)
+        before.retire()
         self.version = self._shared.version
         self.changed_lsn = max(self.changed_lsn, commit_lsn)
 
@@ -211,7 +213,7 @@ class TxnCatalog:
         """Relations (or other objects) whose cached form is out of date; the layer is made anew at the next look."""
         self.change.relations.update(oids)
         self._touched.update(oids)
-        self._layer = None
+        self._drop_layer()
         self._txn.catalog_changed = self._txn.plans_alone = True
 
     def layer(self) -> CatalogLayer:
@@ -220,6 +222,7 @@ class TxnCatalog:
         if self._layer is None or not self._layer_xids <= own:
             # An xid less: a rollback to a savepoint has undone changes that the layer may hold.
             self._layer_xids = frozenset(own)
+            self._drop_layer()
             self._layer = CatalogLayer(self.rows, self.catalog.new_version(), self._unchanged().without(()))
         return self._layer
 
@@ -244,3 +247,10 @@ class TxnCatalog:
     def _committed(self, commit_lsn: Lsn) -> None:
         if self._txn.catalog_changed:
             self.catalog.committed(self.change, commit_lsn)
+        self._drop_layer()
+        self._base = None
+
+    def _drop_layer(self) -> None:
+        if self._layer is not None:
+            self._layer.retire()
+            self._layer = None

@@ -133,6 +133,12 @@ class CatalogLayer:
                 loading.reader = self.reader  # an answer may ask on later
         return self._answers.put(question, answer)
 
+    def retire(self) -> None:
+        """Another state is in its place: it lets go of what refers to it, so that it goes with the last who uses it
+        and is not left for the collector, which seldom looks that far."""
+        self.views.clear()
+        self._rights.clear()
+
     @property
     def known(self) -> Answers:
         """The answers that it has so far."""

@@ -9,6 +9,8 @@ import pytest
 from support_server import CountingEngine, serve_engine
 from test_session_protocol import connect
 
+from compute_node.catalog.answers import Answers
+from compute_node.catalog.layer import CatalogLayer
 from compute_node.exec.context import ExecContext
 from compute_node.txn.transaction import Txn
 from compute_node.wire.server import Server
@@ -48,5 +50,28 @@ def test_no_transaction_waits_for_the_collector(statement: str) -> None:
         finally:
             gc.enable()
         assert len(left) < 5, left
+
+    serve_engine(test)
+
+
+def test_states_of_the_catalog_do_not_wait_for_the_collector() -> None:
+    """Each keeps lists of what is known of thousands of objects; a statement of DDL makes several."""
+
+    async def test(server: Server, engine: CountingEngine) -> None:
+        db = await connect(server)
+        await db.execute("create table t0 (id serial primary key, n int default 3)")
+        gc.collect()
+        gc.disable()
+        try:
+            before = sum(isinstance(each, CatalogLayer | Answers) for each in gc.get_objects())
+            for number in range(1, 6):
+                await db.execute(f"create table t{number} (id serial primary key, n int default 3)".encode())
+                await db.execute(
+                    f"begin; create index on t{number} (n); alter table t{number} add k int; commit".encode()
+                )
+            after = sum(isinstance(each, CatalogLayer | Answers) for each in gc.get_objects())
+        finally:
+            gc.enable()
+        assert after - before < 10, (before, after)
 
     serve_engine(test)
