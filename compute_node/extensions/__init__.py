@@ -17,6 +17,7 @@ _MODULES: Final = (
     "citext",
     "fuzzystrmatch",
     "unaccent",
+    "pg_stat_statements",
     "pg_trgm",
 )
 """the modules of the folders, by their names below this package"""
