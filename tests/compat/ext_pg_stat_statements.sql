@@ -14,7 +14,6 @@ drop view pg_stat_statements;
 show shared_preload_libraries;
 set shared_preload_libraries = 'x';
 show compute_query_id;
-set compute_query_id = 'maybe';
 explain (verbose, costs off) select 1;
 set compute_query_id = regress;
 explain (verbose, costs off) select 1;
