@@ -14,6 +14,8 @@ from aurora.errors import ObjectNotInPrerequisiteState
 from compute_node.catalog.functions.call import Call
 from compute_node.catalog.roles import PG_READ_ALL_STATS
 from compute_node.session.statement_counts import StatementCounts, Times
+from compute_node.types.oids import TYPE_OIDS
+from compute_node.types.record import Record
 
 _BLOCKS_AND_LOG: Final = (None,) * 17
 """10 numbers of blocks, 4 times, 3 of the log"""
@@ -67,10 +69,11 @@ def aurora_statements(call: Call, with_texts: bool) -> Iterator[Row]:
         yield (*row, *_OF_AURORA)
 
 
-def info(call: Call) -> Row:
+def info(call: Call) -> Record:
     """pg_stat_statements_info: how often the least used were thrown out, and when all were reset."""
     counts = _counts(call)
-    return (counts.dealloc, counts.reset_us)
+    kinds = [call.view.type(TYPE_OIDS[name]) for name in ("int8", "timestamptz")]
+    return Record.of((counts.dealloc, counts.reset_us), kinds, ("dealloc", "stats_reset"))
 
 
 def reset(call: Call, user: int, database: int, query_id: int) -> str:
