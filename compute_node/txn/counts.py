@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 INSERTED, UPDATED, DELETED, HOT = range(4)
 Changed = list[int]
@@ -35,18 +35,18 @@ def add(mine: Changes, other: Changes) -> None:
             sums[at] += count
 
 
-class Maintained:
+class Maintained(NamedTuple):
     """How often and when last (µs since 2000-01-01, 0: never) something was done to a relation."""
 
-    __slots__ = ("count", "last_us")
+    times: int = 0
+    last_us: int = 0
 
-    def __init__(self) -> None:
-        self.count = self.last_us = 0
-
-    def done(self, now_us: int) -> None:
+    def again(self, now_us: int) -> Maintained:
         """Once more."""
-        self.count += 1
-        self.last_us = now_us
+        return Maintained(self.times + 1, now_us)
+
+
+NEVER: Final = Maintained()
 
 
 class RelationCounts:
@@ -65,8 +65,7 @@ class RelationCounts:
     def clear(self) -> None:
         """Everything begins at 0."""
         self.live = self.dead = 0
-        self.vacuumed, self.auto_vacuumed = Maintained(), Maintained()
-        self.analyzed, self.auto_analyzed = Maintained(), Maintained()
+        self.vacuumed = self.auto_vacuumed = self.analyzed = self.auto_analyzed = NEVER
         self.scans = self.returned = self.fetched = 0
         """scans begun; rows or entries read by them; rows that index entries led to"""
         self.inserted = self.updated = self.deleted = self.hot = 0
@@ -95,12 +94,18 @@ class RelationCounts:
     def was_vacuumed(self, live: int, dead: int, automatic: bool, now_us: int) -> None:
         """VACUUM found these rows and left those dead ones."""
         self.live, self.dead, self.inserted_since_vacuum = live, dead, 0
-        (self.auto_vacuumed if automatic else self.vacuumed).done(now_us)
+        if automatic:
+            self.auto_vacuumed = self.auto_vacuumed.again(now_us)
+        else:
+            self.vacuumed = self.vacuumed.again(now_us)
 
     def was_analyzed(self, live: int, automatic: bool, now_us: int) -> None:
         """ANALYZE estimates these rows."""
         self.live, self.changed = live, 0
-        (self.auto_analyzed if automatic else self.analyzed).done(now_us)
+        if automatic:
+            self.auto_analyzed = self.auto_analyzed.again(now_us)
+        else:
+            self.analyzed = self.analyzed.again(now_us)
 
 
 class FunctionCounts:
