@@ -44,8 +44,8 @@ ComparisonCompiler = Callable[[RelationDesc, int, int], Callable[[Datum, Datum],
 """a relation, an operator, a type → the operator's function on two values of the type"""
 
 CLOG_RELFILE = RelFile(2)
-TABLES_MAX = 2048
-"""Tables that are kept ready for use, some 15 kB each; those made longest ago go first."""
+TABLES_MAX = 1536
+"""Tables that are kept ready for use, some 17 kB each; those made longest ago go first."""
 METADATA_REDO_BYTES = 16_384
 """Log space reserved before a change of superblock or extent directory."""
 

@@ -22,7 +22,7 @@ from compute_node.access.index_access import HeapReader, IndexAccess, RowKeys
 from compute_node.access.methods import open_index
 from compute_node.access.page_updates import ComputeMany, PageUpdates
 from compute_node.access.stored import LAZY, resolved_row
-from compute_node.access.table_reader import TableReader
+from compute_node.access.table_reader import WRITE_REDO_BYTES, TableReader
 from compute_node.access.toast import Toaster
 from compute_node.access.vacuum_truncate import is_empty
 from compute_node.hub import HUB
@@ -42,8 +42,6 @@ Probe = tuple[int, int, Lsn, Datum]
 """``(code, tid, LSN of the change, columns or who is changing it)``: see the heap kernel's ``probe``."""
 Compute = Callable[[Row], Sequence[Datum] | None]
 
-WRITE_REDO_BYTES = 2 * PAGE_BYTES
-"""Log space reserved for one row's heap change: at most two page images' worth."""
 BULK_ROWS_MIN = 16
 OWN_ROWS = 64
 """Rows whose pages are in the cache at the same time."""
@@ -104,7 +102,6 @@ class Table(TableReader):
         self.full_page: tuple[int, int, int] | None = None
         """(block, xid, cid): that page has no room for new versions, as that statement has found"""
         self._every = tuple(range(1, len(desc.columns) + 1))
-        self._reserve = storage.volume.reserve
         self._assign = storage.txns.assign
         self._locks = storage.locks
         self._probe = self.heap.probe
@@ -113,7 +110,8 @@ class Table(TableReader):
         self._insert = self.heap.insert
         self._one_inserted, self._one_deleted = RowChange(self.counts, INSERTED), RowChange(self.counts, DELETED)
         self._one_updated, self._one_hot = RowChange(self.counts, UPDATED), RowChange(self.counts, UPDATED, HOT)
-        self.indexes = [open_index(self, each) for each in desc.indexes if each.ready]
+        self._reader = self.for_indexes()
+        self.indexes = [open_index(self._reader, each) for each in desc.indexes if each.ready]
         self.coming = [RowKeys(storage, desc, each) for each in desc.indexes if each.live and not each.ready]
         """Of the indexes that rows are not entered into yet (CREATE INDEX CONCURRENTLY): whoever builds them finds one
         key a chain of versions."""
@@ -127,15 +125,11 @@ class Table(TableReader):
     def index(self, desc: IndexDesc) -> IndexAccess:
         """The index of that descriptor."""
         found = self._by_oid.get(desc.oid)
-        return found if found is not None else open_index(self, desc)
+        return found if found is not None else open_index(self._reader, desc)
 
     def reserve_bytes(self, nbytes: int) -> None:
         """Reserve log space, before the change of several rows of a page; may wait."""
         self._reserve(nbytes)
-
-    def reserve_write(self) -> None:
-        """Reserve the log space of one row's change on a page, before it; may wait."""
-        self._reserve(WRITE_REDO_BYTES)
 
     # Inserting
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 INSERTED, UPDATED, DELETED, HOT = range(4)
 Changed = list[int]
@@ -64,18 +64,18 @@ def settle(pending: Pending) -> None:
     pending.clear()
 
 
-class Maintained:
+class Maintained(NamedTuple):
     """How often and when last (µs since 2000-01-01, 0: never) something was done to a relation."""
 
-    __slots__ = ("count", "last_us")
+    times: int = 0
+    last_us: int = 0
 
-    def __init__(self) -> None:
-        self.count = self.last_us = 0
-
-    def done(self, now_us: int) -> None:
+    def again(self, now_us: int) -> Maintained:
         """Once more."""
-        self.count += 1
-        self.last_us = now_us
+        return Maintained(self.times + 1, now_us)
+
+
+NEVER: Final = Maintained()
 
 
 class RelationCounts:
@@ -100,8 +100,7 @@ class RelationCounts:
 
     def _begin(self) -> None:
         self.live = self.dead = 0
-        self.vacuumed, self.auto_vacuumed = Maintained(), Maintained()
-        self.analyzed, self.auto_analyzed = Maintained(), Maintained()
+        self.vacuumed = self.auto_vacuumed = self.analyzed = self.auto_analyzed = NEVER
         self.scans = self.returned = self.fetched = 0
         """scans begun; rows or entries read by them; rows that index entries led to"""
         self.found_one = 0
@@ -141,13 +140,19 @@ class RelationCounts:
         """VACUUM found these rows and left those dead ones."""
         settle(self.pending)
         self.live, self.dead, self.inserted_since_vacuum = live, dead, 0
-        (self.auto_vacuumed if automatic else self.vacuumed).done(now_us)
+        if automatic:
+            self.auto_vacuumed = self.auto_vacuumed.again(now_us)
+        else:
+            self.vacuumed = self.vacuumed.again(now_us)
 
     def was_analyzed(self, live: int, automatic: bool, now_us: int) -> None:
         """ANALYZE estimates these rows."""
         settle(self.pending)
         self.live, self.changed = live, 0
-        (self.auto_analyzed if automatic else self.analyzed).done(now_us)
+        if automatic:
+            self.auto_analyzed = self.auto_analyzed.again(now_us)
+        else:
+            self.analyzed = self.analyzed.again(now_us)
 
 
 class FunctionCounts:

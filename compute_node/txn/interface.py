@@ -149,6 +149,9 @@ class TxnChanges(Protocol):
     def invalidations(self) -> Invalidations:
         """What those who follow the log have to forget."""
 
+    def ended(self) -> None:
+        """The transaction has ended: nobody asks any more."""
+
 
 class TxnEvents(Protocol):
     """Changes of rows from which something is to follow (``access/row_events.py``)."""

@@ -354,9 +354,12 @@ class TransactionManager:
             else:
                 counts.apply(txn.levels, True, self._counted)
             txn.depend(lsn)
-            if txn.ties is not None:
-                for _, committed in txn.ties.on_commit:
+            ties = txn.ties
+            if ties is not None:
+                for _, committed in ties.on_commit:
                     committed(lsn)
+                if ties.catalog is not None:
+                    ties.ended()
             self._volume.flush_soon("commit")
         return lsn
 
@@ -455,9 +458,12 @@ class TransactionManager:
         if txn.own:
             self._write_aborts(notes.ABORT, txn, txn.own, created)
             counts.apply(txn.levels, False, self._counted)
-        if txn.ties is not None:
+        ties = txn.ties
+        if ties is not None:
             txn.undone(0)
         self._end(txn, NO_LSN)
+        if ties is not None and ties.catalog is not None:
+            ties.ended()
         if txn.serial is not None:
             self.serials.ended(txn.serial, False, 0)
         # One that never looked at anything was only begun anew (SET TRANSACTION), or might as well not have begun.

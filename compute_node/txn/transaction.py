@@ -75,6 +75,15 @@ class Ties:
         self.on_undo: list[tuple[int, Callable[[], None]]] = []
         """(savepoint level, callback), the levels in order"""
 
+    def ended(self) -> None:
+        """Nobody asks any more: what it had changed, and the callbacks, refer to the transaction, and would wait for
+        the garbage collector with it."""
+        if self.catalog is not None:
+            self.catalog.ended()
+            self.catalog = None
+        self.on_commit.clear()
+        self.on_undo.clear()
+
 
 class Txn:
     """``write_xid`` is the current level's xid, 0 before its first write; ``own`` the set of all its live xids,

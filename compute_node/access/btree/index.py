@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from aurora.kernels.python.entries import EntryRun
     from compute_node.access.dead_rows import DeadRows
     from compute_node.access.index_access import KeyedRows
-    from compute_node.access.table import Table
+    from compute_node.access.table_reader import TableReader
     from compute_node.work.account import Area
 
 
@@ -64,7 +64,7 @@ class BTreeIndex(IndexAccess):
 
     method = BTREE
 
-    def __init__(self, table: Table, desc: IndexDesc) -> None:
+    def __init__(self, table: TableReader, desc: IndexDesc) -> None:
         super().__init__(table, desc)
         storage = table.storage
         self.codec: KeyCodec = key_codec(desc, table.desc, table.desc.type_lookup(storage.type_lookup))

@@ -14,6 +14,7 @@ from compute_node.txn.counts import (
     DELETED,
     HOT,
     INSERTED,
+    NEVER,
     UPDATED,
     Maintained,
     RelationCounts,
@@ -66,8 +67,8 @@ def _maintained(name: str, last: bool) -> Callable[[Call, int], int | None]:
 
     def read(call: Call, oid: int) -> int | None:
         found = _relation(call, oid)
-        done: Maintained = Maintained() if found is None else getattr(found, name)
-        return (done.last_us or None) if last else done.count
+        done: Maintained = NEVER if found is None else getattr(found, name)
+        return (done.last_us or None) if last else done.times
 
     return read
 
