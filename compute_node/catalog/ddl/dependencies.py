@@ -288,7 +288,7 @@ def dropped_with(ctx: DdlContext, targets: list[Address], *, cascade: bool, sile
     has_extensions = bool(ctx.rows.all("pg_extension"))
 
     def visit(address: Address, via: Address | None, kind: str) -> None:
-        whole_of = _operator_class_of(ctx, address)
+        whole_of = _owner_of(ctx, address) if via is not None else None
         if via is not None and whole_of not in (None, via):
             visit(whole_of, via, kind)
             return
@@ -350,12 +350,17 @@ def dropped_with(ctx: DdlContext, targets: list[Address], *, cascade: bool, sile
     return order
 
 
-def _operator_class_of(ctx: DdlContext, member: Address) -> Address | None:
-    """The class that a member of an operator family came with, and goes with."""
-    if member[0] not in (CLASS_AMOP, CLASS_AMPROC):
+_OWNERS = {CLASS_AMOP: CLASS_OPCLASS, CLASS_AMPROC: CLASS_OPCLASS, CLASS_RELATION: CLASS_CONSTRAINT}
+
+
+def _owner_of(ctx: DdlContext, part: Address) -> Address | None:
+    """The class that a member of an operator family came with, the constraint that has an index: it goes with that."""
+    owner = _OWNERS.get(part[0])
+    if owner is None or part[2]:
         return None
-    records = ctx.rows.find("pg_depend", classid=member[0], objid=member[1])
-    return next(((each.refclassid, each.refobjid, 0) for each in records if each.deptype == "i"), None)
+    records = ctx.rows.find("pg_depend", classid=part[0], objid=part[1])
+    found = (each.refobjid for each in records if each.deptype == "i" and each.refclassid == owner)
+    return next(((owner, each, 0) for each in found), None)
 
 
 _PARTS = (CLASS_RELATION, CLASS_TYPE, CLASS_PROC, CLASS_CAST, CLASS_REWRITE, CLASS_AMOP, CLASS_AMPROC)
