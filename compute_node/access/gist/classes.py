@@ -57,9 +57,9 @@ Distance = Callable[[Key], float]
 @dataclass(frozen=True, slots=True)
 class GistClass:
     """``key``: of a value; ``test``: of a condition (strategy, value); ``distance``: of an ordering operator's right
-    side (strategy, value), from the nearest point that a key bounds. ``exact``: of a leaf's key that is the value's own.
-    ``boxes``: the keys of many values, where they are boxes: a row is x1, y1, x2, y2. ``bound``: what takes the place of
-    a condition's value where settings of the session belong to it."""
+    side (strategy, value), from the nearest point that a key bounds. ``exact``: of a leaf's key that is the value's
+    own. ``boxes``: the keys of many values, where they are boxes: a row is x1, y1, x2, y2. ``bound``: what takes the
+    place of a condition's value where settings of the session belong to it."""
 
     form: Form
     key: Callable[[Datum], Key]

@@ -32,8 +32,8 @@ Number = int | float
 
 
 class _Numbers(NamedTuple):
-    """Values as numbers: ``of`` a value; ``to_bytes`` in memcmp order, and ``back``. ``is_infinite``: of a number that is
-    far from all; ``is_measured``: of one whose distances the operator has to tell."""
+    """Values as numbers: ``of`` a value; ``to_bytes`` in memcmp order, and ``back``. ``is_infinite``: of a number
+    that is far from all; ``is_measured``: of one whose distances the operator has to tell."""
 
     of: Callable[[Datum], Number]
     to_bytes: Callable[[Number], bytes]
