@@ -27,7 +27,16 @@ from compute_node.access.toast import Toaster
 from compute_node.access.vacuum_truncate import is_empty
 from compute_node.hub import HUB
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
-from compute_node.txn.counts import DELETED, HOT, INSERTED, PENDING_MAX, UPDATED, RowChange
+from compute_node.txn.counts import (
+    DELETED,
+    INSERTED,
+    ONE_DELETED,
+    ONE_HOT,
+    ONE_INSERTED,
+    ONE_UPDATED,
+    PENDING_MAX,
+    RowChange,
+)
 from compute_node.txn.locks import FOR_KEY_SHARE, FOR_NO_KEY_UPDATE, FOR_UPDATE, NOWAIT, SKIP_LOCKED, WAIT, RowQueue
 from compute_node.txn.transaction import Txn
 
@@ -108,8 +117,9 @@ class Table(TableReader):
         self._update = self.heap.update
         self._encode = self.codec.encode
         self._insert = self.heap.insert
-        self._one_inserted, self._one_deleted = RowChange(self.counts, INSERTED), RowChange(self.counts, DELETED)
-        self._one_updated, self._one_hot = RowChange(self.counts, UPDATED), RowChange(self.counts, UPDATED, HOT)
+        counts = self.counts
+        self._one_inserted, self._one_deleted = RowChange(counts, ONE_INSERTED), RowChange(counts, ONE_DELETED)
+        self._one_updated, self._one_hot = RowChange(counts, ONE_UPDATED), RowChange(counts, ONE_HOT)
         self._reader = self.for_indexes()
         self.indexes = [open_index(self._reader, each) for each in desc.indexes if each.ready]
         self.coming = [RowKeys(storage, desc, each) for each in desc.indexes if each.live and not each.ready]
