@@ -43,6 +43,8 @@ KeyedRows: TypeAlias = "tuple[NDArray[np.int64], ColumnRows]"
 """(the number of the key of each row, the rows by column)"""
 
 
+Finder: TypeAlias = "Callable[[Snapshot, Row], list[Row]]"
+"""(snapshot, values of the whole key) → rows"""
 Settings = Callable[[str, bool], str | None]
 """Name of a setting, and whether there need not be one → its text"""
 BATCH_VALUES = 1 << 18
@@ -227,6 +229,14 @@ class IndexAccess(ABC):
     @abstractmethod
     def lookup(self, snapshot: Snapshot, key_values: Row, columns: tuple[int, ...], want_tid: bool) -> list[Row]:
         """Rows whose whole key equals ``key_values``; ``columns`` are attnos, the tid comes last with ``want_tid``."""
+
+    def finder(self, columns: tuple[int, ...], want_tid: bool) -> Finder:
+        """``lookup`` of these columns, for a statement that runs often."""
+
+        def find(snapshot: Snapshot, key_values: Row) -> list[Row]:
+            return self.lookup(snapshot, key_values, columns, want_tid)
+
+        return find
 
     @abstractmethod
     def tids(self, keys: Sequence[ScanKey], backward: bool = False, area: Area | None = None) -> Iterator[list[int]]:

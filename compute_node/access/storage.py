@@ -81,9 +81,9 @@ class Storage:
         self.clog_file = self.extents.files.get(CLOG_RELFILE) or self.extents.create(CLOG_RELFILE, 0)
         self.clog_file.end_known = True  # TransactionManager knows it
         self.clog: Clog = clog_kernel.Clog(arena, self.mtr, self.clog_file.map)
+        self.counts = Counts()
         self.txns = TransactionManager(self)
         self.locks = self.txns.locks
-        self.counts = Counts()
         self.unsummarized: dict[RelFile, set[tuple[Oid, int]]] = {}
         """by table: (BRIN index, block) whose range the autovacuum daemon is to summarize"""
         self._tables: dict[int, tuple[RelationDesc, Table]] = {}

@@ -41,6 +41,7 @@ class Level(LevelCounts):
         self.xids: list[Xid] = []
         self.created: list[RelFile] = []
         self.dropped: list[RelFile] = []
+        self.rows = []
         self.changes = self.emptied = self.lost = None
 
 

@@ -80,7 +80,7 @@ def _of_transaction(what: int) -> Callable[[Call, int], int]:
         found = _relation(call, oid)
         if found is None:
             return 0
-        maps = [changes for level in call.txn.levels for changes in (level.changes, level.lost) if changes is not None]
+        maps = [changes for level in call.txn.levels for changes in (level.sums(), level.lost) if changes is not None]
         return sum(changes[found][what] for changes in maps if found in changes)
 
     return read
