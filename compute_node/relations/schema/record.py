@@ -83,7 +83,8 @@ order by kind, key, number"""
 
 _WITHOUT_ACL = """
 select 'information_schema.' || relname from pg_class
-where relnamespace = 'information_schema'::regnamespace and relkind in ('r', 'v') and relacl is null order by relname desc"""
+where relnamespace = 'information_schema'::regnamespace and relkind in ('r', 'v') and relacl is null
+order by relname desc"""
 
 
 def _acls(query: Any) -> dict[str, Any]:
