@@ -294,8 +294,8 @@ class _Dropping:
     def visit(self, address: Address, via: Address | None, kind: str) -> None:
         """The object goes, because of ``via`` that it depends on in the manner ``kind``."""
         ctx, seen = self._ctx, self.seen
-        whole_of = _operator_class_of(ctx, address)
-        if via is not None and whole_of is not None and whole_of != via:
+        whole_of = None if via is None else _owner_of(ctx, address)
+        if whole_of is not None and whole_of != via:
             self.visit(whole_of, via, kind)
             return
         if via is not None and kind in _TAKEN_ALONG:
@@ -361,12 +361,17 @@ def dropped_with(ctx: DdlContext, targets: list[Address], *, cascade: bool, sile
     return dropping.order
 
 
-def _operator_class_of(ctx: DdlContext, member: Address) -> Address | None:
-    """The class that a member of an operator family came with, and goes with."""
-    if member[0] not in (CLASS_AMOP, CLASS_AMPROC):
+_OWNERS = {CLASS_AMOP: CLASS_OPCLASS, CLASS_AMPROC: CLASS_OPCLASS, CLASS_RELATION: CLASS_CONSTRAINT}
+
+
+def _owner_of(ctx: DdlContext, part: Address) -> Address | None:
+    """The class that a member of an operator family came with, the constraint that has an index: it goes with that."""
+    owner = _OWNERS.get(part[0])
+    if owner is None or part[2]:
         return None
-    records = ctx.rows.find("pg_depend", classid=member[0], objid=member[1])
-    return next(((each.refclassid, each.refobjid, 0) for each in records if each.deptype == "i"), None)
+    records = ctx.rows.find("pg_depend", classid=part[0], objid=part[1])
+    found = (each.refobjid for each in records if each.deptype == "i" and each.refclassid == owner)
+    return next(((owner, each, 0) for each in found), None)
 
 
 _PARTS = (CLASS_RELATION, CLASS_TYPE, CLASS_PROC, CLASS_CAST, CLASS_REWRITE, CLASS_AMOP, CLASS_AMPROC)
