@@ -14,6 +14,8 @@ from typing import Final
 _MODULES: Final = (
     "uuid_ossp",
     "pgcrypto",
+    "btree_gin",
+    "btree_gist",
     "citext",
     "fuzzystrmatch",
     "unaccent",
