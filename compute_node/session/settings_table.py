@@ -289,6 +289,7 @@ debug_pretty_print|bool|on|user||||
 debug_print_parse|bool|off|user||||
 debug_print_plan|bool|off|user||||
 debug_print_rewritten|bool|off|user||||
+log_autovacuum_min_duration|integer|600000|sighup|ms|-1|2147483647|
 log_connections|bool|off|superuser-backend||||
 log_disconnections|bool|off|superuser-backend||||
 log_duration|bool|off|superuser||||
