@@ -18,6 +18,7 @@ _MODULES: Final = (
     "btree_gist",
     "citext",
     "fuzzystrmatch",
+    "intarray",
     "unaccent",
     "pg_trgm",
 )

@@ -8,7 +8,7 @@ names are PostgreSQL 15's. Objects that users create are looked up in the catalo
 from __future__ import annotations
 
 import copyreg
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
@@ -521,6 +521,9 @@ class OperatorClass:
     support: tuple[int, ...] = ()
     namespace: int = 11
     orderings: tuple[int, ...] = ()
+    mixed: Mapping[int, int] = field(default_factory=dict)
+    """of a user's class of a method that has no strategies of its own: operators with another right side → strategy"""
+    mixed_orderings: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
