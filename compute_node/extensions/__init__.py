@@ -18,6 +18,7 @@ _MODULES: Final = (
     "fuzzystrmatch",
     "unaccent",
     "pg_trgm",
+    "hstore",
 )
 """the modules of the folders, by their names below this package"""
 
