@@ -19,6 +19,7 @@ _MODULES: Final = (
     "unaccent",
     "pg_trgm",
     "hstore",
+    "tablefunc",
 )
 """the modules of the folders, by their names below this package"""
 
