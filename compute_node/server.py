@@ -181,6 +181,7 @@ class ComputeServer:
         volume.on_over = self._over
         arena.durable_lsn = volume.vdl
         volume.durable_callbacks.append(lambda vdl: setattr(arena, "durable_lsn", vdl))
+        bootstrap.rows_hash()  # of the program that this process is
         replica = self._replica = Replica(arena, volume, found, now_us)
         place.deliver(replica.received)
         engine = await self._unless_lost(HUB.call(self._open_reading_engine, arena, volume, replica))

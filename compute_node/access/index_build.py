@@ -35,10 +35,10 @@ class EntrySort:
     end of the context."""
 
     def __init__(self, txn: Txn) -> None:
-        self._account = Account()
-        self.area = Area(self._account, setting_of(txn.session, "maintenance_work_mem") * KB)
+        account = self._account = Account()
+        self.area = Area(account, setting_of(txn.session, "maintenance_work_mem") * KB)
         usage = temp_usage(txn.session)
-        self._sorter = Sorter([(itself, False)], self.area, lambda: TempFile(self._account, usage), tuples=False)
+        self._sorter = Sorter([(itself, False)], self.area, lambda: TempFile(account, usage), tuples=False)
         self._counted = 0
         self.run: EntryRun = entries_kernel.EntryRun()
 

@@ -44,8 +44,8 @@ ComparisonCompiler = Callable[[RelationDesc, int, int], Callable[[Datum, Datum],
 """a relation, an operator, a type → the operator's function on two values of the type"""
 
 CLOG_RELFILE = RelFile(2)
-TABLES_MAX = 2048
-"""Tables that are kept ready for use, some 15 kB each; those made longest ago go first."""
+TABLES_MAX = 1536
+"""Tables that are kept ready for use, some 17 kB each; those made longest ago go first."""
 METADATA_REDO_BYTES = 16_384
 """Log space reserved before a change of superblock or extent directory."""
 
@@ -81,9 +81,9 @@ class Storage:
         self.clog_file = self.extents.files.get(CLOG_RELFILE) or self.extents.create(CLOG_RELFILE, 0)
         self.clog_file.end_known = True  # TransactionManager knows it
         self.clog: Clog = clog_kernel.Clog(arena, self.mtr, self.clog_file.map)
+        self.counts = Counts()
         self.txns = TransactionManager(self)
         self.locks = self.txns.locks
-        self.counts = Counts()
         self.unsummarized: dict[RelFile, set[tuple[Oid, int]]] = {}
         """by table: (BRIN index, block) whose range the autovacuum daemon is to summarize"""
         self._tables: dict[int, tuple[RelationDesc, Table]] = {}

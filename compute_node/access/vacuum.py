@@ -288,9 +288,11 @@ class AutoVacuum:
 
     def _needy(self) -> list[int]:
         """Relation files past their threshold, those with the most dead rows first."""
-        found = [
-            (-file.dead_rows, relfile) for relfile, file in self._storage.extents.files.items() if self._needs(file)
-        ]
+        found = []
+        for relfile, file in list(self._storage.extents.files.items()):
+            HUB.pulse()
+            if file.dead_rows > self._threshold and self._needs(file):
+                found.append((-file.dead_rows, relfile))
         return [relfile for _, relfile in sorted(found)]
 
     def _needs(self, file: RelationFile) -> bool:

@@ -423,7 +423,9 @@ class CatalogLayer:
         columns: dict[int, int] = {}
         for at, attno in enumerate(row.indkey[: row.indnkeyatts]):
             known = REGISTRY.operator_classes.get(row.indclass[at])
-            if known is None or known.method in (BTREE.oid, HASH.oid):
+            made = None if known is not None else self.reader.one("pg_opclass", oid=row.indclass[at])
+            method = known.method if known is not None else BTREE.oid if made is None else made.opcmethod
+            if method in (BTREE.oid, HASH.oid):
                 continue
             if attno and not columns:
                 columns = {
@@ -431,9 +433,11 @@ class CatalogLayer:
                 }
             if attno:
                 kept[at + 1] = columns[attno]
-            elif known.input_type == oids.ANYARRAY:
+            elif known is not None and known.input_type == oids.ANYARRAY:
                 element = self.reader.one("pg_type", oid=kept[at + 1])
                 kept[at + 1] = kept[at + 1] if element is None else element.typarray
+            elif made is not None and kept[at + 1] == made.opckeytype:
+                kept[at + 1] = made.opcintype
         return kept
 
     def _load_checks(self, oid: int) -> tuple[tuple[tuple[str, str], ...], frozenset[str]]:

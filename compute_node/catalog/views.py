@@ -279,7 +279,7 @@ SELECT pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema
   THEN 'YES' ELSE 'NO' END::varchar(3) AS is_insertable_into,
  CASE WHEN t.typname IS NOT NULL THEN 'YES' ELSE 'NO' END::varchar(3) AS is_typed, NULL::varchar AS commit_action
 FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_class c ON n.oid = c.relnamespace
- LEFT JOIN (pg_catalog.pg_type t JOIN pg_catalog.pg_namespace nt ON nt.oid = t.typnamespace) ON c.reloftype = t.oid
+ LEFT JOIN pg_catalog.pg_type t ON c.reloftype = t.oid LEFT JOIN pg_catalog.pg_namespace nt ON nt.oid = t.typnamespace
 WHERE c.relkind IN ('r', 'v', 'f', 'p') AND {MAY_SEE_TABLE}""",
     "information_schema.columns": f"""
 SELECT pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema, c.relname AS table_name,
@@ -302,9 +302,9 @@ FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON a.attrelid = c.oid
  JOIN pg_catalog.pg_namespace n ON c.relnamespace = n.oid JOIN pg_catalog.pg_type t ON a.atttypid = t.oid
  JOIN pg_catalog.pg_namespace nt ON t.typnamespace = nt.oid {COLUMN_TYPE_JOINS}
  LEFT JOIN pg_catalog.pg_attrdef d ON a.attrelid = d.adrelid AND a.attnum = d.adnum
- LEFT JOIN (pg_catalog.pg_depend dep JOIN pg_catalog.pg_sequence s
-  ON dep.classid = 'pg_catalog.pg_class'::regclass AND dep.objid = s.seqrelid AND dep.deptype = 'i')
-  ON dep.refclassid = 'pg_catalog.pg_class'::regclass AND dep.refobjid = c.oid AND dep.refobjsubid = a.attnum
+ LEFT JOIN pg_catalog.pg_depend dep ON dep.refclassid = 'pg_catalog.pg_class'::regclass AND dep.refobjid = c.oid
+  AND dep.refobjsubid = a.attnum AND dep.classid = 'pg_catalog.pg_class'::regclass AND dep.deptype = 'i'
+ LEFT JOIN pg_catalog.pg_sequence s ON s.seqrelid = dep.objid
 WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'v', 'f', 'p') AND {MAY_SEE_COLUMN}""",
     "information_schema.views": f"""
 SELECT pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema, c.relname AS table_name,

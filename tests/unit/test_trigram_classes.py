@@ -156,7 +156,7 @@ def test_distances_are_not_less_than_those_of_keys(text: str, value: str, others
     for options in ((), ("siglen=1",)):
         gist = gist_class(GIST_CODE, REGISTRY.types[TEXT], options)
         assert gist.distance is not None
-        far = gist.distance(value)
+        far = gist.distance(1, value)
         key = gist.key(text)
         above = gist.form.union([key, *map(gist.key, others)])
         assert far(above) <= far(key) <= _distance(similarity(text, value))

@@ -31,7 +31,7 @@ from compute_node.txn.transaction import Txn
 if TYPE_CHECKING:
     from aurora.kernels.python.clog import Snapshot
     from compute_node.access.dead_rows import DeadRows
-    from compute_node.access.table import Table
+    from compute_node.access.table_reader import TableReader
     from compute_node.work.account import Area
 
 _AUTOSUMMARIZE: Final = "autosummarize="
@@ -45,7 +45,7 @@ class BrinIndex(IndexAccess):
 
     method = BRIN
 
-    def __init__(self, table: Table, desc: IndexDesc) -> None:
+    def __init__(self, table: TableReader, desc: IndexDesc) -> None:
         super().__init__(table, desc)
         self.store = BrinStore(table.storage, self.file, desc.name)
         self._summaries: Summaries | None = None

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from aurora.kernels.python.clog import Snapshot
     from aurora.kernels.python.entries import EntryRun
     from compute_node.access.dead_rows import DeadRows
-    from compute_node.access.table import Table
+    from compute_node.access.table_reader import TableReader
     from compute_node.txn.serializable import SerialSnapshot, SerialTxn
     from compute_node.work.account import Area
 
@@ -69,7 +69,7 @@ class GinIndex(IndexAccess):
 
     method = GIN
 
-    def __init__(self, table: Table, desc: IndexDesc) -> None:
+    def __init__(self, table: TableReader, desc: IndexDesc) -> None:
         super().__init__(table, desc)
         storage = table.storage
         types = table.desc.type_lookup(storage.type_lookup)

@@ -143,11 +143,14 @@ class IndexMatcher:
                 yield IndexClause(position, NOT_NULL if qual.negated else IS_NULL, None, qual, qual)
         elif isinstance(qual, RowCompare):
             yield from self._match_rows(position, qual)
-        elif self._columns[position].type == oids.BOOL:
+        elif self._columns[position].type == oids.BOOL and self._method.equality:
             yield from self._match_boolean(position, opclass, qual)
 
     def _match_operator(self, position: int, opclass: OperatorClass, qual: Call) -> Iterator[IndexClause]:
         left, right = qual.arguments
+        if not self._method.equality and left.type == oids.BOOL and isinstance(right, Const):
+            # ``b = true`` is ``b``, which is an equality for the methods that have one of their own.
+            return
         for column, value, call in ((left, right, qual), (right, left, None)):
             if not self._is_free(value):
                 continue
