@@ -53,7 +53,7 @@ def shown(value: Datum, kind: PgType, env: TypeEnv) -> Text:
 
 def made(fields: Fields, texts: Sequence[Text], env: TypeEnv) -> Row:
     """A row of the texts, as the columns' input functions read them. 22P02 and friends."""
-    values = []
+    values: list[Datum] = []
     for field, text in zip(fields, texts, strict=True):
         kind = field.type
         if kind is None or text is None:
