@@ -14,6 +14,7 @@ from typing import Final
 _MODULES: Final = (
     "uuid_ossp",
     "pgcrypto",
+    "btree_gin",
     "btree_gist",
     "citext",
     "fuzzystrmatch",
