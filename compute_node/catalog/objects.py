@@ -155,6 +155,7 @@ def _base_type(layer: CatalogLayer, row: Record) -> PgType:
         element_bytes=model.element_bytes or model.send,
         element_value=model.element_value or _received(model),
         default=row.typdefault,
+        subscripts=model.subscripts if row.typsubscript else None,
     )
 
 

@@ -21,6 +21,8 @@ _MODULES: Final = (
     "intarray",
     "unaccent",
     "pg_trgm",
+    "hstore",
+    "tablefunc",
 )
 """the modules of the folders, by their names below this package"""
 
