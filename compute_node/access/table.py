@@ -254,14 +254,14 @@ class Table(TableReader):
         self._insert_bulk(txn, rows)
         return len(rows)
 
-    def refill(self, txn: Txn, rows: Sequence[Sequence[Datum]]) -> None:
+    def refill(self, txn: Txn, rows: Sequence[Sequence[Datum]], xid: int = 0) -> None:
         """``insert_many`` of rows that the table had before it was written anew: nothing is to follow from them, and
-        statistics do not count them."""
-        self._insert_bulk(txn, rows, counted=False)
+        statistics do not count them. ``xid``: who inserted them, if it is not to be ``txn``."""
+        self._insert_bulk(txn, rows, counted=False, xid=xid)
 
-    def _insert_bulk(self, txn: Txn, rows: Sequence[Sequence[Datum]], counted: bool = True) -> list[int]:
+    def _insert_bulk(self, txn: Txn, rows: Sequence[Sequence[Datum]], counted: bool = True, xid: int = 0) -> list[int]:
         """Whole pages, and the index entries in one go; the rows' tids."""
-        tids = self._insert_pages(txn, rows)
+        tids = self._insert_pages(txn, rows, xid)
         if counted:
             txn.levels[-1].changed(self.counts)[INSERTED] += len(tids)
         if txn.serial is not None:
@@ -271,9 +271,9 @@ class Table(TableReader):
             index.add_many(txn, rows, tids)
         return tids
 
-    def _insert_pages(self, txn: Txn, rows: Sequence[Sequence[Datum]]) -> list[int]:
+    def _insert_pages(self, txn: Txn, rows: Sequence[Sequence[Datum]], xid: int = 0) -> list[int]:
         storage, heap, file = self.storage, self.heap, self.file
-        xid = txn.write_xid or self._assign(txn)
+        xid = xid or txn.write_xid or self._assign(txn)
         tids: list[int] = []
         at, total = 0, len(rows)
         rows = list(rows) if self.toast is not None else rows

@@ -561,6 +561,10 @@ def stored_key_type(layer: CatalogLayer, operator_class: int, column_type: int, 
     column's collation, where that has an order of its own."""
     found = REGISTRY.operator_classes.get(operator_class)
     kind = column_type if found is None or REGISTRY.types[found.input_type].kind == "p" else found.input_type
+    made = None if found is not None else layer.reader.one("pg_opclass", oid=operator_class)
+    if made is not None and made.opcmethod == HASH.oid:
+        # The index says int4 of its column, whatever is hashed.
+        kind = made.opcintype
     return kind if operator_class in _BY_BYTES else objects.ordered_type(layer, kind, collation)
 
 

@@ -348,6 +348,8 @@ class CatalogView:
             for item in self._ask("operator classes"):
                 if item.family == family and operator in item.operators:
                     return int(item.operators.index(operator)) + 1
+                if item.family == family and operator in item.mixed:
+                    return int(item.mixed[operator])
         return found
 
     def ordering_strategy(self, family: int, operator: int) -> int:

@@ -20,6 +20,8 @@ _MODULES: Final = (
     "fuzzystrmatch",
     "unaccent",
     "pg_trgm",
+    "hstore",
+    "tablefunc",
 )
 """the modules of the folders, by their names below this package"""
 
