@@ -191,6 +191,15 @@ class HeapReader:
                     load.cancel()
 
 
+class Built:
+    """What a build has seen: the table's live rows, and the entries that it made of them."""
+
+    __slots__ = ("entries", "rows")
+
+    def __init__(self) -> None:
+        self.rows = self.entries = 0
+
+
 class IndexAccess(ABC):
     """One index of a table. Constructed for an index whose relation file exists; ``build`` fills a new one. It has the
     table's reader, not the ``Table``, which has its indexes: nothing here is a circle that only the garbage collector
@@ -201,6 +210,7 @@ class IndexAccess(ABC):
     def __init__(self, table: TableReader, desc: IndexDesc) -> None:
         storage = table.storage
         self.table = table
+        self.built = Built()
         self.desc = desc
         self.unique = desc.unique
         self.relfile = desc.relfile

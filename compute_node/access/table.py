@@ -27,7 +27,16 @@ from compute_node.access.toast import Toaster
 from compute_node.access.vacuum_truncate import is_empty
 from compute_node.hub import HUB
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
-from compute_node.txn.counts import DELETED, HOT, INSERTED, PENDING_MAX, UPDATED, RowChange
+from compute_node.txn.counts import (
+    DELETED,
+    INSERTED,
+    ONE_DELETED,
+    ONE_HOT,
+    ONE_INSERTED,
+    ONE_UPDATED,
+    PENDING_MAX,
+    RowChange,
+)
 from compute_node.txn.locks import FOR_KEY_SHARE, FOR_NO_KEY_UPDATE, FOR_UPDATE, NOWAIT, SKIP_LOCKED, WAIT, RowQueue
 from compute_node.txn.transaction import Txn
 
@@ -108,8 +117,9 @@ class Table(TableReader):
         self._update = self.heap.update
         self._encode = self.codec.encode
         self._insert = self.heap.insert
-        self._one_inserted, self._one_deleted = RowChange(self.counts, INSERTED), RowChange(self.counts, DELETED)
-        self._one_updated, self._one_hot = RowChange(self.counts, UPDATED), RowChange(self.counts, UPDATED, HOT)
+        counts = self.counts
+        self._one_inserted, self._one_deleted = RowChange(counts, ONE_INSERTED), RowChange(counts, ONE_DELETED)
+        self._one_updated, self._one_hot = RowChange(counts, ONE_UPDATED), RowChange(counts, ONE_HOT)
         self._reader = self.for_indexes()
         self.indexes = [open_index(self._reader, each) for each in desc.indexes if each.ready]
         self.coming = [RowKeys(storage, desc, each) for each in desc.indexes if each.live and not each.ready]
@@ -244,14 +254,14 @@ class Table(TableReader):
         self._insert_bulk(txn, rows)
         return len(rows)
 
-    def refill(self, txn: Txn, rows: Sequence[Sequence[Datum]]) -> None:
+    def refill(self, txn: Txn, rows: Sequence[Sequence[Datum]], xid: int = 0) -> None:
         """``insert_many`` of rows that the table had before it was written anew: nothing is to follow from them, and
-        statistics do not count them."""
-        self._insert_bulk(txn, rows, counted=False)
+        statistics do not count them. ``xid``: who inserted them, if it is not to be ``txn``."""
+        self._insert_bulk(txn, rows, counted=False, xid=xid)
 
-    def _insert_bulk(self, txn: Txn, rows: Sequence[Sequence[Datum]], counted: bool = True) -> list[int]:
+    def _insert_bulk(self, txn: Txn, rows: Sequence[Sequence[Datum]], counted: bool = True, xid: int = 0) -> list[int]:
         """Whole pages, and the index entries in one go; the rows' tids."""
-        tids = self._insert_pages(txn, rows)
+        tids = self._insert_pages(txn, rows, xid)
         if counted:
             txn.levels[-1].changed(self.counts)[INSERTED] += len(tids)
         if txn.serial is not None:
@@ -261,9 +271,9 @@ class Table(TableReader):
             index.add_many(txn, rows, tids)
         return tids
 
-    def _insert_pages(self, txn: Txn, rows: Sequence[Sequence[Datum]]) -> list[int]:
+    def _insert_pages(self, txn: Txn, rows: Sequence[Sequence[Datum]], xid: int = 0) -> list[int]:
         storage, heap, file = self.storage, self.heap, self.file
-        xid = txn.write_xid or self._assign(txn)
+        xid = xid or txn.write_xid or self._assign(txn)
         tids: list[int] = []
         at, total = 0, len(rows)
         rows = list(rows) if self.toast is not None else rows

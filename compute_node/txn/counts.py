@@ -19,6 +19,10 @@ INSERTED, UPDATED, DELETED, HOT = range(4)
 Changed = list[int]
 """rows inserted, updated, deleted, updated on their page without index entries (which TRUNCATE leaves as they are)"""
 _NONE: Final = [0, 0, 0, 0]
+ONE_INSERTED: Final = [1, 0, 0, 0]
+ONE_UPDATED: Final = [0, 1, 0, 0]
+ONE_DELETED: Final = [0, 0, 1, 0]
+ONE_HOT: Final = [0, 1, 0, 1]
 
 
 Changes = defaultdict["RelationCounts", Changed]
@@ -46,9 +50,9 @@ class RowChange:
 
     __slots__ = ("changed", "counts")
 
-    def __init__(self, counts: RelationCounts, *kinds: int) -> None:
+    def __init__(self, counts: RelationCounts, changed: Changed) -> None:
         self.counts = counts
-        self.changed = [int(kind in kinds) for kind in range(4)]
+        self.changed = changed
 
 
 Pending = list[RowChange]

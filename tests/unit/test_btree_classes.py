@@ -13,8 +13,12 @@ from hypothesis import strategies as st
 
 from aurora.errors import NumericValueOutOfRange
 from aurora.kernels.python.moments import Interval
+from compute_node.access.gin.classes import gin_class
+from compute_node.access.gin.entries import item_key
+from compute_node.access.gin.search import places
 from compute_node.access.gist.classes import gist_class
 from compute_node.access.gist.keys import KeyForms
+from compute_node.extensions.btree_gin import CODE as GIN_CODE
 from compute_node.extensions.btree_gist.distances import _moments as moments_apart
 from compute_node.extensions.btree_gist.index_classes import RETURNING_CODE
 from compute_node.extensions.library import LIBRARY
@@ -70,6 +74,19 @@ def test_gist_lets_through_what_meets(case: tuple[str, Any, Any, list[Any]], str
         assert test(stored, leaf) or not meets
     if name not in ("text", "bytea"):
         assert test(key, True) is meets
+
+
+@given(PAIRS, st.sampled_from(sorted(set(COMPARE) - {NOT_EQUAL})), st.sampled_from([1, 40]))
+def test_gin_has_what_meets_where_it_looks(case: tuple[str, Any, Any, Any], strategy: int, times: int) -> None:
+    """Also of items that are longer than what is kept of them."""
+    name, value, wanted, _ = case
+    if name in ("text", "bytea"):
+        value, wanted = value * times, wanted * times
+    gin = gin_class(GIN_CODE, kind_of(name))
+    (item,) = gin.items(value)
+    ((lower, upper),) = places(gin.search(strategy, wanted), 3)
+    there = lower <= item_key(3, gin.encode(item)) and (upper is None or item_key(3, gin.encode(item)) < upper)
+    assert there or not COMPARE[strategy](in_order(name, value), in_order(name, wanted))
 
 
 @given(PAIRS)

@@ -94,6 +94,7 @@ class BrinIndex(IndexAccess):
         snapshot = table.storage.txns.latest_snapshot(txn)
         number, summary = 0, summaries.empty
         for rows in table.scan_blocks(snapshot, keys.columns, True, 0, None, True):
+            self.built.rows += len(rows)
             block = rows[0][-1] >> 16
             while block // pages > number:
                 self._put(number, summary)
@@ -102,6 +103,7 @@ class BrinIndex(IndexAccess):
             summary = summaries.extended(summary, [key for key in found if key is not None])
             take_turn(txn)
         self._put(number, summary)
+        self.built.entries = number + 1
 
     def _put(self, number: int, summary: Summary) -> None:
         data = self.summaries.encode(summary)

@@ -43,6 +43,8 @@ SAME_KEYS = (
 """Types whose values are keys of each other's columns."""
 _CONVERTED = frozenset({(oids.DATE, oids.TIMESTAMP), (oids.DATE, oids.TIMESTAMPTZ), (oids.TIMESTAMP, oids.TIMESTAMPTZ)})
 """(value's type, column's type) where a cast of the value keeps its place in the order."""
+_BOOLEAN_EQUALITIES = frozenset({91, 85})
+"""= and <> of bool"""
 _ROW_STRATEGIES = {"<": 1, "<=": 2, ">=": 4, ">": 5}
 _MIRRORED = {1: 5, 2: 4, 3: 3, 4: 2, 5: 1}
 
@@ -148,7 +150,7 @@ class IndexMatcher:
 
     def _match_operator(self, position: int, opclass: OperatorClass, qual: Call) -> Iterator[IndexClause]:
         left, right = qual.arguments
-        if not self._method.equality and left.type == oids.BOOL and isinstance(right, Const):
+        if qual.operator in _BOOLEAN_EQUALITIES and isinstance(right, Const) and not self._method.equality:
             # ``b = true`` is ``b``, which is an equality for the methods that have one of their own.
             return
         for column, value, call in ((left, right, qual), (right, left, None)):
