@@ -18,8 +18,11 @@ _MODULES: Final = (
     "btree_gist",
     "citext",
     "fuzzystrmatch",
+    "intarray",
     "unaccent",
     "pg_trgm",
+    "hstore",
+    "tablefunc",
 )
 """the modules of the folders, by their names below this package"""
 
