@@ -38,14 +38,14 @@ WHOLE_BLOCK: Final = 255
 
 class FreeSpace:
     """``rooms[block]`` is the block's category (free bytes / 32). ``loaded``: the map's pages, if there are any, are in
-    it. ``changed``: pages of the map that say something else."""
+    it. ``changed``: pages of the map that say something else; None is none, for most relations have none."""
 
     __slots__ = ("_next", "_offered", "changed", "loaded", "rooms", "writing")
 
     def __init__(self) -> None:
         self.rooms = bytearray()
         self.loaded = False
-        self.changed: set[int] = set()
+        self.changed: set[int] | None = None
         self.writing = False
         self._next = 0
         self._offered = 0
@@ -69,6 +69,8 @@ class FreeSpace:
         if before != category:
             rooms[block] = category
             self._offered += bool(category) - bool(before)
+            if self.changed is None:
+                self.changed = set()
             self.changed.add(block // BLOCKS_PER_PAGE)
 
     def take(self, need_bytes: int, limit: int) -> int:
@@ -122,7 +124,7 @@ def load(storage: Storage, file: RelationFile, look: Callable[[Datum], int] | No
     for block, category in enumerate(b"".join(pages)[: file.fresh]):
         if category:
             free.put(block, category)
-    free.changed.clear()
+    free.changed = None
 
 
 def write(storage: Storage, file: RelationFile) -> None:
@@ -135,7 +137,7 @@ def write(storage: Storage, file: RelationFile) -> None:
         while free.changed and storage.extents.files.get(file.relfile) is file:
             number = min(free.changed)
             if file.space_map is None and not (free.rooms and file.map.blocks > BLOCKS_WITHOUT_MAP):
-                free.changed.clear()
+                free.changed = None
                 return
             frame = _frame(storage, file, number)
             if storage.extents.files.get(file.relfile) is file:

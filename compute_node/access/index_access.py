@@ -33,8 +33,7 @@ if TYPE_CHECKING:
     from compute_node.access.cache import Load
     from compute_node.access.dead_rows import DeadRows
     from compute_node.access.storage import Storage
-    from compute_node.access.table import Table
-    from compute_node.access.table_reader import ColumnRows
+    from compute_node.access.table_reader import ColumnRows, TableReader
     from compute_node.txn.serializable import SerialTxn
     from compute_node.work.account import Area
 
@@ -44,6 +43,8 @@ KeyedRows: TypeAlias = "tuple[NDArray[np.int64], ColumnRows]"
 """(the number of the key of each row, the rows by column)"""
 
 
+Finder: TypeAlias = "Callable[[Snapshot, Row], list[Row]]"
+"""(snapshot, values of the whole key) → rows"""
 Settings = Callable[[str, bool], str | None]
 """Name of a setting, and whether there need not be one → its text"""
 BATCH_VALUES = 1 << 18
@@ -130,22 +131,22 @@ class RowKeys:
 class HeapReader:
     """Visible rows of row addresses, in the order of the addresses."""
 
-    def __init__(self, table: Table) -> None:
-        self._table = table
+    def __init__(self, table: TableReader) -> None:
+        self._file = table.file
+        self._codec = table.codec
+        self._toasted = table.desc.toast is not None
         self._cache = table.storage.cache
         self._fetch_many = table.heap.fetch_many
         self._fetch_columns = table.heap.fetch_columns
 
     def rows(self, snapshot: Snapshot, tids: list[int], proj: Projection) -> Iterator[list[Row]]:
         """All in one batch when their pages are here and their values not too long."""
-        found, toast = self._rows(snapshot, tids, proj), self._table.toast
-        if toast is None or not proj.eager:
-            return found
-        return self._resolving(found, proj)
+        found = self._rows(snapshot, tids, proj)
+        return self._resolving(found, proj) if self._toasted and proj.eager else found
 
     def _resolving(self, found: Iterator[list[Row]], proj: Projection) -> Iterator[list[Row]]:
         """Batches with values in place of handles; one without handles passes unseen."""
-        codec = self._table.codec
+        codec = self._codec
         seen = codec.handles
         for rows in found:
             if codec.handles == seen:
@@ -176,7 +177,7 @@ class HeapReader:
 
     def _read_ahead(self, tids: list[int]) -> Iterator[list[int]]:
         # Parts, so that they fit a small cache, and so that each is on its way while the one before is looked at.
-        page_no = self._table.file.map.page_no
+        page_no = self._file.map.page_no
         parts = list(_parts(tids, self._cache.read_ahead_pages))
         loads: list[Load | None] = []
         try:
@@ -190,14 +191,26 @@ class HeapReader:
                     load.cancel()
 
 
+class Built:
+    """What a build has seen: the table's live rows, and the entries that it made of them."""
+
+    __slots__ = ("entries", "rows")
+
+    def __init__(self) -> None:
+        self.rows = self.entries = 0
+
+
 class IndexAccess(ABC):
-    """One index of ``table``. Constructed for an index whose relation file exists; ``build`` fills a new one."""
+    """One index of a table. Constructed for an index whose relation file exists; ``build`` fills a new one. It has the
+    table's reader, not the ``Table``, which has its indexes: nothing here is a circle that only the garbage collector
+    could free."""
 
     method: ClassVar[AccessMethod]
 
-    def __init__(self, table: Table, desc: IndexDesc) -> None:
+    def __init__(self, table: TableReader, desc: IndexDesc) -> None:
         storage = table.storage
         self.table = table
+        self.built = Built()
         self.desc = desc
         self.unique = desc.unique
         self.relfile = desc.relfile
@@ -226,6 +239,14 @@ class IndexAccess(ABC):
     @abstractmethod
     def lookup(self, snapshot: Snapshot, key_values: Row, columns: tuple[int, ...], want_tid: bool) -> list[Row]:
         """Rows whose whole key equals ``key_values``; ``columns`` are attnos, the tid comes last with ``want_tid``."""
+
+    def finder(self, columns: tuple[int, ...], want_tid: bool) -> Finder:
+        """``lookup`` of these columns, for a statement that runs often."""
+
+        def find(snapshot: Snapshot, key_values: Row) -> list[Row]:
+            return self.lookup(snapshot, key_values, columns, want_tid)
+
+        return find
 
     @abstractmethod
     def tids(self, keys: Sequence[ScanKey], backward: bool = False, area: Area | None = None) -> Iterator[list[int]]:

@@ -35,10 +35,10 @@ class EntrySort:
     end of the context."""
 
     def __init__(self, txn: Txn) -> None:
-        self._account = Account()
-        self.area = Area(self._account, setting_of(txn.session, "maintenance_work_mem") * KB)
+        account = self._account = Account()
+        self.area = Area(account, setting_of(txn.session, "maintenance_work_mem") * KB)
         usage = temp_usage(txn.session)
-        self._sorter = Sorter([(itself, False)], self.area, lambda: TempFile(self._account, usage), tuples=False)
+        self._sorter = Sorter([(itself, False)], self.area, lambda: TempFile(account, usage), tuples=False)
         self._counted = 0
         self.run: EntryRun = entries_kernel.EntryRun()
 
@@ -101,10 +101,11 @@ def take_turn(txn: Txn) -> None:
 
 def live_rows(txn: Txn, index: IndexAccess) -> Iterator[list[Row]]:
     """The keys of all live chains, each with its row's address."""
-    table, keys = index.table, index.keys
+    table, keys, built = index.table, index.keys, index.built
     snapshot = table.storage.txns.latest_snapshot(txn)
     batch: list[Row] = []
     for rows in table.scan_blocks(snapshot, keys.columns, True, 0, None, True):
+        built.rows += len(rows)
         if keys.is_plain:
             batch += rows
         else:
@@ -113,6 +114,8 @@ def live_rows(txn: Txn, index: IndexAccess) -> Iterator[list[Row]]:
                 if key is not None:
                     batch.append((*key, row[-1]))
         if len(batch) >= BATCH_ROWS:
+            built.entries += len(batch)
             yield batch
             batch = []
+    built.entries += len(batch)
     yield batch

@@ -21,7 +21,7 @@ from compute_node.relations.descriptors import IndexDesc
 from compute_node.txn.transaction import Txn
 
 if TYPE_CHECKING:
-    from compute_node.access.table import Table
+    from compute_node.access.table_reader import TableReader
 
 
 IMPLEMENTATIONS: Mapping[str, type[IndexAccess]] = {
@@ -29,7 +29,7 @@ IMPLEMENTATIONS: Mapping[str, type[IndexAccess]] = {
 }
 
 
-def open_index(table: Table, desc: IndexDesc) -> IndexAccess:
+def open_index(table: TableReader, desc: IndexDesc) -> IndexAccess:
     """The access to an index whose relation file exists. Errors: 0A000 for a method without an implementation."""
     implementation = (EXCLUDING if desc.exclusion else IMPLEMENTATIONS).get(desc.method)
     if implementation is None:
@@ -37,7 +37,7 @@ def open_index(table: Table, desc: IndexDesc) -> IndexAccess:
     return implementation(table, desc)
 
 
-def build_index(txn: Txn, table: Table, desc: IndexDesc) -> IndexAccess:
+def build_index(txn: Txn, table: TableReader, desc: IndexDesc) -> IndexAccess:
     """Fill ``desc``'s relation file (created in ``txn`` when missing) from the rows of ``table``; see
     ``IndexAccess.build``."""
     storage = table.storage

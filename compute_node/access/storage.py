@@ -21,7 +21,7 @@ from compute_node.access.extents import Extents, RelationFile
 from compute_node.access.give_back import give_back
 from compute_node.access.index_access import RowExpression
 from compute_node.access.superblock import Superblock
-from compute_node.access.vacuum import VacuumStats, vacuum
+from compute_node.access.vacuum import Pace, VacuumStats, vacuum
 from compute_node.hub import HUB
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.storage_types import storage_type
@@ -44,8 +44,8 @@ ComparisonCompiler = Callable[[RelationDesc, int, int], Callable[[Datum, Datum],
 """a relation, an operator, a type → the operator's function on two values of the type"""
 
 CLOG_RELFILE = RelFile(2)
-TABLES_MAX = 2048
-"""Tables that are kept ready for use, some 15 kB each; those made longest ago go first."""
+TABLES_MAX = 1536
+"""Tables that are kept ready for use, some 17 kB each; those made longest ago go first."""
 METADATA_REDO_BYTES = 16_384
 """Log space reserved before a change of superblock or extent directory."""
 
@@ -81,9 +81,9 @@ class Storage:
         self.clog_file = self.extents.files.get(CLOG_RELFILE) or self.extents.create(CLOG_RELFILE, 0)
         self.clog_file.end_known = True  # TransactionManager knows it
         self.clog: Clog = clog_kernel.Clog(arena, self.mtr, self.clog_file.map)
+        self.counts = Counts()
         self.txns = TransactionManager(self)
         self.locks = self.txns.locks
-        self.counts = Counts()
         self.unsummarized: dict[RelFile, set[tuple[Oid, int]]] = {}
         """by table: (BRIN index, block) whose range the autovacuum daemon is to summarize"""
         self._tables: dict[int, tuple[RelationDesc, Table]] = {}
@@ -189,9 +189,9 @@ class Storage:
             if each is not None:
                 self._forget_table(each)
 
-    def vacuum(self, table: Table, freeze_all: bool = False) -> VacuumStats:
+    def vacuum(self, table: Table, freeze_all: bool = False, pace: Pace | None = None) -> VacuumStats:
         """Vacuum a table; the caller holds SHARE UPDATE EXCLUSIVE on it and no snapshot."""
-        return vacuum(table, freeze_all)
+        return vacuum(table, freeze_all, pace)
 
     def give_back(self, nap_s: float = 0.0) -> int:
         """Give the pages of free extents back to storage, as far as the row horizon allows; how many."""

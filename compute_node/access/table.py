@@ -22,12 +22,21 @@ from compute_node.access.index_access import HeapReader, IndexAccess, RowKeys
 from compute_node.access.methods import open_index
 from compute_node.access.page_updates import ComputeMany, PageUpdates
 from compute_node.access.stored import LAZY, resolved_row
-from compute_node.access.table_reader import TableReader
+from compute_node.access.table_reader import WRITE_REDO_BYTES, TableReader
 from compute_node.access.toast import Toaster
 from compute_node.access.vacuum_truncate import is_empty
 from compute_node.hub import HUB
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
-from compute_node.txn.counts import DELETED, HOT, INSERTED, UPDATED
+from compute_node.txn.counts import (
+    DELETED,
+    INSERTED,
+    ONE_DELETED,
+    ONE_HOT,
+    ONE_INSERTED,
+    ONE_UPDATED,
+    PENDING_MAX,
+    RowChange,
+)
 from compute_node.txn.locks import FOR_KEY_SHARE, FOR_NO_KEY_UPDATE, FOR_UPDATE, NOWAIT, SKIP_LOCKED, WAIT, RowQueue
 from compute_node.txn.transaction import Txn
 
@@ -42,8 +51,6 @@ Probe = tuple[int, int, Lsn, Datum]
 """``(code, tid, LSN of the change, columns or who is changing it)``: see the heap kernel's ``probe``."""
 Compute = Callable[[Row], Sequence[Datum] | None]
 
-WRITE_REDO_BYTES = 2 * PAGE_BYTES
-"""Log space reserved for one row's heap change: at most two page images' worth."""
 BULK_ROWS_MIN = 16
 OWN_ROWS = 64
 """Rows whose pages are in the cache at the same time."""
@@ -104,14 +111,17 @@ class Table(TableReader):
         self.full_page: tuple[int, int, int] | None = None
         """(block, xid, cid): that page has no room for new versions, as that statement has found"""
         self._every = tuple(range(1, len(desc.columns) + 1))
-        self._reserve = storage.volume.reserve
         self._assign = storage.txns.assign
         self._locks = storage.locks
         self._probe = self.heap.probe
         self._update = self.heap.update
         self._encode = self.codec.encode
         self._insert = self.heap.insert
-        self.indexes = [open_index(self, each) for each in desc.indexes if each.ready]
+        counts = self.counts
+        self._one_inserted, self._one_deleted = RowChange(counts, ONE_INSERTED), RowChange(counts, ONE_DELETED)
+        self._one_updated, self._one_hot = RowChange(counts, ONE_UPDATED), RowChange(counts, ONE_HOT)
+        self._reader = self.for_indexes()
+        self.indexes = [open_index(self._reader, each) for each in desc.indexes if each.ready]
         self.coming = [RowKeys(storage, desc, each) for each in desc.indexes if each.live and not each.ready]
         """Of the indexes that rows are not entered into yet (CREATE INDEX CONCURRENTLY): whoever builds them finds one
         key a chain of versions."""
@@ -125,22 +135,18 @@ class Table(TableReader):
     def index(self, desc: IndexDesc) -> IndexAccess:
         """The index of that descriptor."""
         found = self._by_oid.get(desc.oid)
-        return found if found is not None else open_index(self, desc)
+        return found if found is not None else open_index(self._reader, desc)
 
     def reserve_bytes(self, nbytes: int) -> None:
         """Reserve log space, before the change of several rows of a page; may wait."""
         self._reserve(nbytes)
-
-    def reserve_write(self) -> None:
-        """Reserve the log space of one row's change on a page, before it; may wait."""
-        self._reserve(WRITE_REDO_BYTES)
 
     # Inserting
 
     def insert(self, txn: Txn, values: Sequence[Datum]) -> int:
         """Insert a row; its tid. Errors: 22003, 23505, 40P01, 54000."""
         tid = self._insert_heap(txn, values)
-        txn.levels[-1].changed(self.counts)[INSERTED] += 1
+        txn.levels[-1].note(self._one_inserted)
         if txn.serial is not None:
             self._note_insert(txn.serial, values)
         for index in self.indexes:
@@ -210,7 +216,7 @@ class Table(TableReader):
                 if found:
                     return 0, found
             tid = self._insert_heap(txn, values)
-            txn.levels[-1].changed(self.counts)[INSERTED] += 1
+            txn.levels[-1].note(self._one_inserted)
             if txn.serial is not None:
                 self._note_insert(txn.serial, values)
             with locks.speculation(txn) if excludes else nullcontext():
@@ -219,7 +225,7 @@ class Table(TableReader):
                 # Somebody came in between: take the row back and look again.
                 while (outcome := self.heap.delete(tid, txn.write_xid, txn.cid)) < RETRY:
                     self._load(-outcome)
-                txn.levels[-1].changed(self.counts)[DELETED] += 1
+                txn.levels[-1].note(self._one_deleted)
                 if self.toast is not None:
                     self.toast.drop_version(txn, tid)
                 if excludes:
@@ -248,14 +254,14 @@ class Table(TableReader):
         self._insert_bulk(txn, rows)
         return len(rows)
 
-    def refill(self, txn: Txn, rows: Sequence[Sequence[Datum]]) -> None:
+    def refill(self, txn: Txn, rows: Sequence[Sequence[Datum]], xid: int = 0) -> None:
         """``insert_many`` of rows that the table had before it was written anew: nothing is to follow from them, and
-        statistics do not count them."""
-        self._insert_bulk(txn, rows, counted=False)
+        statistics do not count them. ``xid``: who inserted them, if it is not to be ``txn``."""
+        self._insert_bulk(txn, rows, counted=False, xid=xid)
 
-    def _insert_bulk(self, txn: Txn, rows: Sequence[Sequence[Datum]], counted: bool = True) -> list[int]:
+    def _insert_bulk(self, txn: Txn, rows: Sequence[Sequence[Datum]], counted: bool = True, xid: int = 0) -> list[int]:
         """Whole pages, and the index entries in one go; the rows' tids."""
-        tids = self._insert_pages(txn, rows)
+        tids = self._insert_pages(txn, rows, xid)
         if counted:
             txn.levels[-1].changed(self.counts)[INSERTED] += len(tids)
         if txn.serial is not None:
@@ -265,9 +271,9 @@ class Table(TableReader):
             index.add_many(txn, rows, tids)
         return tids
 
-    def _insert_pages(self, txn: Txn, rows: Sequence[Sequence[Datum]]) -> list[int]:
+    def _insert_pages(self, txn: Txn, rows: Sequence[Sequence[Datum]], xid: int = 0) -> list[int]:
         storage, heap, file = self.storage, self.heap, self.file
-        xid = txn.write_xid or self._assign(txn)
+        xid = xid or txn.write_xid or self._assign(txn)
         tids: list[int] = []
         at, total = 0, len(rows)
         rows = list(rows) if self.toast is not None else rows
@@ -444,16 +450,18 @@ class Table(TableReader):
             self.toast.drop_superseded(txn, at, plan.positions, new_tid)
         if txn.serial is not None and self.serial_id:
             txn.serial.replaces(self.serial_id, self.relfile, at)
-        counted = txn.levels[-1].changed(self.counts)
-        counted[UPDATED] += 1
+        rows = txn.levels[-1].rows
         if plan.hot and new_tid >> 16 == at >> 16:
-            counted[HOT] += 1
+            rows.append(self._one_hot)
         else:
+            rows.append(self._one_updated)
             self.file.dead_rows += 1
             if later is None or not plan.may_wait:
                 self._enter(txn, new_tid, plan)
             else:
                 later.append(new_tid)
+        if len(rows) > PENDING_MAX:
+            txn.levels[-1].sums()
         return new_tid
 
     def enter_many(self, txn: Txn, changed: tuple[int, ...], needed: tuple[int, ...], tids: list[int]) -> None:
@@ -518,7 +526,7 @@ class Table(TableReader):
                     removed = self.heap.prune(tid >> 16, horizon)
                 if removed > 0:
                     txns.removed(horizon)
-                    self.counts.dead = max(self.counts.dead - removed, 0)
+                    self.counts.dead -= removed
                 if removed < 0:
                     self._load(-removed)
                     pruned = False
@@ -637,7 +645,7 @@ class Table(TableReader):
                 outcome = self.heap.delete(at, txn.write_xid, txn.cid, away)
                 if outcome == 1:
                     self.file.dead_rows += 1
-                    txn.levels[-1].changed(self.counts)[DELETED] += 1
+                    txn.levels[-1].note(self._one_deleted)
                     if entry is not None:
                         self._locks.row_taken(txn, self.relfile, at, 0, entry)
                     if self.toast is not None:

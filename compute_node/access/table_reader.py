@@ -1,4 +1,5 @@
-"""How a table is read: scans by row and by column, fetches by address, chains of versions.
+"""How a table is read: scans by row and by column, fetches by address, chains of versions. It is also what an index
+knows of its table.
 
 A kernel that misses a page is restarted after the load. Nothing here changes a page, or waits for a transaction.
 """
@@ -13,6 +14,7 @@ from aurora.kernels import columns as columns_kernel
 from aurora.kernels import heap_pages as heap_kernel
 from aurora.kernels import tuples as tuples_kernel
 from aurora.kernels.python.columns import FETCH_ROWS_MAX
+from aurora.page import PAGE_BYTES
 from compute_node.access.index_access import BATCH_VALUES
 from compute_node.access.keys import row_codec
 from compute_node.access.lossy_pages import runs
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 ColumnRows: TypeAlias = "tuple[int, list[Column], bool]"
 """(rows, columns, whether there may be handles in some)"""
 
+WRITE_REDO_BYTES = 2 * PAGE_BYTES
+"""Log space reserved for one row's heap change: at most two page images' worth."""
 BATCH_PAGES = 256
 """A batch by columns has the rows of at most so many pages: they may be wide."""
 FIRST_BATCH_ROWS = 128
@@ -65,6 +69,17 @@ class TableReader:
         self.projections: dict[tuple[tuple[int, ...], bool], Projection] = {}
         self._cache = storage.cache
         self._load = storage.cache.load
+        self._reserve = storage.volume.reserve
+
+    def for_indexes(self) -> TableReader:
+        """A reader that shares what this one has by now: what the table's indexes have of it."""
+        shared = TableReader.__new__(TableReader)
+        shared.__dict__.update(self.__dict__)
+        return shared
+
+    def reserve_write(self) -> None:
+        """Reserve the log space of one row's change on a page, before it; may wait."""
+        self._reserve(WRITE_REDO_BYTES)
 
     def load(self, page_no: int) -> None:
         """Bring in a page that a kernel misses; waits."""

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from aurora.kernels.python.tuples import Projection
     from compute_node.access.cache import Load
     from compute_node.access.table import Table
+    from compute_node.access.table_reader import TableReader
 
 
 TUPLE_BYTES_TARGET = 2032
@@ -124,39 +125,21 @@ def _in_worker(size: int, function: Callable[[Unpack[_Args]], _T], *args: *_Args
     return HUB.in_thread(function, *args)
 
 
-class Toaster:
-    """TOAST of one table; ``Table.toast``. It reads and writes the rows of the TOAST table's own ``Table``."""
+class ToastReader:
+    """The values out of line of one table: what the handles of its scans ask (``RowCodec.reader``). It reads the TOAST
+    table's own ``Table``, and keeps nothing in memory that refers to it."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: TableReader) -> None:
         if table.desc.toast is None:
             raise InvariantViolation(f"relation {table.name} has no TOAST table")
         self._storage = table.storage
-        self._heap = table.heap
-        self._codec = table.codec
-        self._codec.reader = self
         self._load = table.storage.cache.load
         self._desc: RelationDesc = table.desc
         self._toast: RelationDesc = table.desc.toast
-        type_of = table.desc.type_lookup(table.storage.type_lookup)
-        types = [type_of(column.type) for column in table.desc.columns]
-        self._modes = [
-            (column.storage or item.storage) if item.disk not in _CODE_WIDTHS else "p"
-            for column, item in zip(table.desc.columns, types, strict=True)
-        ]
-        self._target = TUPLE_BYTES_TARGET
-        for option in table.desc.options:
-            if option.startswith("toast_tuple_target="):
-                self._target = int(option.partition("=")[2])
-        self.lazy_columns = tuple(
-            attno if code in _CODE_WIDTHS else attno + LAZY for attno, code in enumerate(self._codec.codes, 1)
-        )
-        """Every column, those of variable length as they are stored."""
 
     @property
     def _chunks(self) -> Table:
         return self._storage.table(self._toast)
-
-    # Reading
 
     def value(self, handle: Toasted) -> Datum:
         """The SQL value of a handle."""
@@ -264,7 +247,35 @@ class Toaster:
             keys.append(ScanKey(1, AT_MOST, last))
         return self._chunks.indexes[0].tids(keys)
 
-    # Writing
+    def stored(self, handle: Toasted) -> bytes:
+        """The stored bytes of a handle."""
+        found: bytes = handle.data if handle.data is not None else self._fetch(handle, 0, handle.stored_bytes)
+        return found
+
+
+class Toaster(ToastReader):
+    """TOAST of one table; ``Table.toast``. It writes the rows of the TOAST table, too."""
+
+    def __init__(self, table: TableReader) -> None:
+        super().__init__(table)
+        self._heap = table.heap
+        self._codec = table.codec
+        # Not this object, which has the codec.
+        self._codec.reader = ToastReader(table)
+        type_of = table.desc.type_lookup(table.storage.type_lookup)
+        types = [type_of(column.type) for column in table.desc.columns]
+        self._modes = [
+            (column.storage or item.storage) if item.disk not in _CODE_WIDTHS else "p"
+            for column, item in zip(table.desc.columns, types, strict=True)
+        ]
+        self._target = TUPLE_BYTES_TARGET
+        for option in table.desc.options:
+            if option.startswith("toast_tuple_target="):
+                self._target = int(option.partition("=")[2])
+        self.lazy_columns = tuple(
+            attno if code in _CODE_WIDTHS else attno + LAZY for attno, code in enumerate(self._codec.codes, 1)
+        )
+        """Every column, those of variable length as they are stored."""
 
     def adopt(self, handle: Toasted, column: int) -> Datum:
         """What to store in ``column`` (from 0) for a value of another table: its bytes as they are stored there, or the
@@ -279,11 +290,6 @@ class Toaster:
             handle.stored_bytes,
             data=handle.codec.reader.stored(handle),
         )
-
-    def stored(self, handle: Toasted) -> bytes:
-        """The stored bytes of a handle."""
-        found: bytes = handle.data if handle.data is not None else self._fetch(handle, 0, handle.stored_bytes)
-        return found
 
     def image(self, txn: Txn, values: Sequence[Datum]) -> bytes:
         """The tuple image of a row that is longer than the codec's limit; its long values are stored by then."""

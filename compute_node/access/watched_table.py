@@ -235,11 +235,16 @@ class WatchedTable(Table):
     def current(self, txn: Txn, tid: int, columns: tuple[int, ...]) -> Row | None:
         """The columns of a row that this transaction wrote as version ``tid``, as it is by now; None when it has been
         deleted."""
+        found = self.current_version(txn, tid, columns)
+        return None if found is None else found[1]
+
+    def current_version(self, txn: Txn, tid: int, columns: tuple[int, ...]) -> tuple[int, Row] | None:
+        """See ``current``: with the address of the version that it is by now."""
         snapshot = self.storage.txns.latest_snapshot(txn)
         while True:
             row = self.fetch(snapshot, tid, columns)
             if row is not None:
-                return row
+                return tid, row
             while (following := self.heap.successor(tid)) < 0:
                 self._load(-following)
             if not following:

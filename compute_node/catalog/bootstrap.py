@@ -23,6 +23,7 @@ import struct
 import tempfile
 import zlib
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -174,8 +175,9 @@ def read_image(data: bytes) -> list[tuple[int, bytes]]:
     return pages
 
 
+@cache
 def source_hash() -> str:
-    """Names the image that these sources build."""
+    """Names the image that these sources build, as they were when this process first asked."""
     root = Path(__file__).parents[2]
     digest = hashlib.sha256()
     for source in _SOURCES:
@@ -207,8 +209,10 @@ def load_image() -> bytes:
     return data
 
 
+@cache
 def rows_hash() -> int:
-    """Of this program's built-in rows."""
+    """Of this program's built-in rows. An instance asks when it starts: its files may be another program's by the time
+    it becomes the writer, and it must not make the volume's rows theirs, nor look at them all for nothing."""
     name = f"{source_hash()}.bin"
     for folder in _folders():
         path = folder / name

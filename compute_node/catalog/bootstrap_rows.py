@@ -24,12 +24,13 @@ from compute_node.catalog.facts import fact_rows
 from compute_node.catalog.information_functions import InformationFunction
 from compute_node.catalog.roles import PG_MONITOR, PG_READ_ALL_SETTINGS, PG_READ_ALL_STATS, PG_STAT_SCAN_TABLES
 from compute_node.catalog.rows import make_row
-from compute_node.catalog.views import view_sql
+from compute_node.catalog.views import RULES, view_sql
 from compute_node.relations.descriptors import NO_QUALIFICATION, ColumnDesc, RelationDesc
 from compute_node.relations.schema import (
     CATALOGS,
     DOMAIN_BASES,
     NAMESPACE_CATALOG,
+    NAMESPACES,
     ROLE_POSTGRES,
     SYSTEM_VIEWS,
     USUAL_ACL,
@@ -56,7 +57,6 @@ _ONLY_FACTS = (
 """Catalogs whose built-in rows are PostgreSQL's and no others"""
 _AS_RECORDED = ("pg_opclass",)
 """Catalogs whose rows are in PostgreSQL's order, not in that of their OIDs"""
-_NAMESPACES = {"pg_catalog": 11, "information_schema": 13207}
 _SQL = 14
 """The language's OID"""
 _C_UTF8 = "C.UTF-8"
@@ -76,6 +76,8 @@ def bootstrap_rows() -> dict[str, list[Row]]:
         _facts(out, name)
     _cluster(out, seeds)
     _text_search(out)
+    for name, about in load_json("facts_sql_standard.json").items():
+        out[name] += [tuple(row) for row in about]
     _privileges(out, load_json("acls.json"))
     for name, rows in out.items():
         primary = next((index for index in CATALOGS[name].desc.indexes if index.primary), None)
@@ -117,9 +119,9 @@ def _relations(out: dict[str, list[Row]]) -> None:
         )
         if desc.toast is not None:
             _toast(out, desc.toast)
-        for column in desc.columns:
+        for column, base in zip(table.declared, desc.columns, strict=True):
             alignment = "d" if column.type in rows else None
-            out["pg_attribute"].append(attribute_row(desc.oid, column, types.get(column.type), alignment=alignment))
+            out["pg_attribute"].append(attribute_row(desc.oid, column, types.get(base.type), alignment=alignment))
         if desc.row_type not in types:
             _row_types(
                 out,
@@ -162,7 +164,7 @@ def _toast(out: dict[str, list[Row]], desc: RelationDesc) -> None:
 def _views(out: dict[str, list[Row]]) -> None:
     for name, sql in view_sql().items():
         view = SYSTEM_VIEWS[name]
-        namespace = _NAMESPACES[view.schema]
+        namespace = NAMESPACES[view.schema]
         _add_view(out, view, namespace, sql)
 
 
@@ -184,6 +186,19 @@ def _add_view(out: dict[str, list[Row]], view: SystemView, namespace: int, sql: 
         ev_qual=NO_QUALIFICATION,
         ev_action=sql,
     )
+    for number, rule in enumerate(RULES.get(f"{view.schema}.{view.name}", ()), view.oid + 4):
+        _add(
+            out,
+            "pg_rewrite",
+            oid=number,
+            rulename=rule.name,
+            ev_class=view.oid,
+            ev_type=rule.event,
+            ev_enabled="O",
+            is_instead=rule.is_instead,
+            ev_qual=rule.condition,
+            ev_action=rule.action,
+        )
 
 
 def _facts(out: dict[str, list[Row]], catalog: str) -> set[int]:
@@ -217,7 +232,7 @@ def _information_function(item: InformationFunction) -> Row:
         more |= {"proretset": True, "prorows": 1000.0}
     return _proc_row(
         item.oid, item.name, item.arguments, item.result, True, item.volatility,
-        pronamespace=_NAMESPACES["information_schema"], prolang=_SQL, procost=100.0, proparallel=item.parallel,
+        pronamespace=NAMESPACES["information_schema"], prolang=_SQL, procost=100.0, proparallel=item.parallel,
         prosrc=item.body, **more,
     )  # fmt: skip
 
@@ -411,7 +426,7 @@ def _icu_collations(out: dict[str, list[Row]], found: list[Any]) -> None:
 
 def _privileges(out: dict[str, list[Row]], acls: dict[str, dict[str, list[str]]]) -> None:
     """What initdb grants and revokes; and pg_monitor's memberships."""
-    schemas = {oid: name for name, oid in _NAMESPACES.items()}
+    schemas = {oid: name for name, oid in NAMESPACES.items()}
     names = {row[0]: row[1] for row in out["pg_class"]}
 
     def put(catalog: str, column: str, items_of: Callable[[dict[str, Datum]], list[str] | None]) -> None:

@@ -247,6 +247,9 @@ class TxnCatalog:
     def _committed(self, commit_lsn: Lsn) -> None:
         if self._txn.catalog_changed:
             self.catalog.committed(self.change, commit_lsn)
+
+    def ended(self) -> None:
+        """See ``TxnChanges``."""
         self._drop_layer()
         self._base = None
 

@@ -28,7 +28,7 @@ from compute_node.catalog.rights import OBJECTS, Rights, effective
 from compute_node.catalog.roles import RoleGraph, load_graph
 from compute_node.catalog.routines import split_texts
 from compute_node.catalog.rows import CatalogReader, Record
-from compute_node.extensions.library import CLASS_CODES
+from compute_node.extensions.library import CLASS_CODES, ESTIMATORS
 from compute_node.relations.access_methods import BRIN, BTREE, HASH, METHODS_BY_OID
 from compute_node.relations.descriptors import (
     NO_QUALIFICATION,
@@ -423,7 +423,9 @@ class CatalogLayer:
         columns: dict[int, int] = {}
         for at, attno in enumerate(row.indkey[: row.indnkeyatts]):
             known = REGISTRY.operator_classes.get(row.indclass[at])
-            if known is None or known.method in (BTREE.oid, HASH.oid):
+            made = None if known is not None else self.reader.one("pg_opclass", oid=row.indclass[at])
+            method = known.method if known is not None else BTREE.oid if made is None else made.opcmethod
+            if method in (BTREE.oid, HASH.oid):
                 continue
             if attno and not columns:
                 columns = {
@@ -431,9 +433,11 @@ class CatalogLayer:
                 }
             if attno:
                 kept[at + 1] = columns[attno]
-            elif known.input_type == oids.ANYARRAY:
+            elif known is not None and known.input_type == oids.ANYARRAY:
                 element = self.reader.one("pg_type", oid=kept[at + 1])
                 kept[at + 1] = kept[at + 1] if element is None else element.typarray
+            elif made is not None and kept[at + 1] == made.opckeytype:
+                kept[at + 1] = made.opcintype
         return kept
 
     def _load_checks(self, oid: int) -> tuple[tuple[tuple[str, str], ...], frozenset[str]]:
@@ -557,6 +561,10 @@ def stored_key_type(layer: CatalogLayer, operator_class: int, column_type: int, 
     column's collation, where that has an order of its own."""
     found = REGISTRY.operator_classes.get(operator_class)
     kind = column_type if found is None or REGISTRY.types[found.input_type].kind == "p" else found.input_type
+    made = None if found is not None else layer.reader.one("pg_opclass", oid=operator_class)
+    if made is not None and made.opcmethod == HASH.oid:
+        # The index says int4 of its column, whatever is hashed.
+        kind = made.opcintype
     return kind if operator_class in _BY_BYTES else objects.ordered_type(layer, kind, collation)
 
 
@@ -592,7 +600,15 @@ def _acl(layer: CatalogLayer, kind: str, oid: int) -> tuple[str, int, Acl] | Non
 
 def _estimators(layer: CatalogLayer, operator: int) -> tuple[int, int]:
     row = layer.reader.one("pg_operator", oid=operator)
-    return (0, 0) if row is None else (row.oprrest, row.oprjoin)
+    if row is None:
+        return 0, 0
+    return _built_in_estimator(layer, row.oprrest), _built_in_estimator(layer, row.oprjoin)
+
+
+def _built_in_estimator(layer: CatalogLayer, function: int) -> int:
+    """The function itself, or of an extension's the one that says the same."""
+    found = (ESTIMATORS.get(symbol, function) for symbol in support_symbols(layer, (function,)))
+    return next(found, function)
 
 
 def _hash_functions(layer: CatalogLayer, operator: int) -> tuple[int, int] | None:

@@ -26,6 +26,7 @@ from compute_node.catalog.routines import (
 from compute_node.catalog.rows import Record
 from compute_node.catalog.uncoded import SQL_LANGUAGE, builtin_function, builtin_type
 from compute_node.extensions.library import BASE_TYPES, LIBRARY
+from compute_node.relations.access_methods import BTREE, HASH
 from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.types.array import make_array_type
 from compute_node.types.collation import (
@@ -154,6 +155,7 @@ def _base_type(layer: CatalogLayer, row: Record) -> PgType:
         element_bytes=model.element_bytes or model.send,
         element_value=model.element_value or _received(model),
         default=row.typdefault,
+        subscripts=model.subscripts if row.typsubscript else None,
     )
 
 
@@ -354,9 +356,12 @@ def operator_classes(layer: CatalogLayer) -> tuple[OperatorClass, ...]:
 def _operator_class(layer: CatalogLayer, row: Record) -> OperatorClass:
     kind = row.opcintype
     members: dict[str, dict[int, int]] = {"s": {}, "o": {}}
+    mixed: dict[str, dict[int, int]] = {"s": {}, "o": {}}
     for each in layer.reader.find("pg_amop", amopfamily=row.opcfamily):
         if each.amoplefttype == each.amoprighttype == kind:
             members[each.amoppurpose][each.amopstrategy] = each.amopopr
+        elif row.opcmethod not in (BTREE.oid, HASH.oid):
+            mixed[each.amoppurpose][each.amopopr] = each.amopstrategy
     support = {
         each.amprocnum: each.amproc
         for each in layer.reader.find("pg_amproc", amprocfamily=row.opcfamily)
@@ -373,6 +378,8 @@ def _operator_class(layer: CatalogLayer, row: Record) -> OperatorClass:
         default=row.opcdefault,
         operators=_dense(members["s"]),
         orderings=_dense(members["o"]),
+        mixed=mixed["s"],
+        mixed_orderings=mixed["o"],
         support=_dense(support),
         namespace=row.opcnamespace,
     )

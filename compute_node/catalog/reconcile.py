@@ -26,7 +26,14 @@ from compute_node.catalog.databases import Databases
 from compute_node.catalog.rows import CatalogReader, CatalogRows
 from compute_node.hub import HUB
 from compute_node.relations.descriptors import RelationDesc
-from compute_node.relations.schema import FIRST_NORMAL_OID, INITIAL, INITIAL_DATABASE, CatalogTable, SystemCatalogs
+from compute_node.relations.schema import (
+    FIRST_NORMAL_OID,
+    INITIAL,
+    INITIAL_DATABASE,
+    NAMESPACE_INFORMATION,
+    CatalogTable,
+    SystemCatalogs,
+)
 from compute_node.txn.transaction import Txn
 
 if TYPE_CHECKING:
@@ -128,7 +135,10 @@ def _without(storage: Storage, desc: RelationDesc, indexes: set[int]) -> Any:
 
 
 def _key(table: CatalogTable) -> tuple[int, ...]:
-    """Positions of the columns that identify a row: of the primary key, else of a unique index."""
+    """Positions of the columns that identify a row: of the primary key, else of a unique index. All of what
+    information_schema says of the standard, which has no index."""
+    if table.desc.namespace == NAMESPACE_INFORMATION:
+        return tuple(range(len(table.declared)))
     indexes = sorted((index for index in table.desc.indexes if index.unique), key=lambda index: not index.primary)
     return tuple(attno - 1 for attno in indexes[0].columns) if indexes else ()
 
@@ -171,6 +181,9 @@ def _rows(rows: CatalogRows, name: str, table: CatalogTable, expected: list[Row]
 
 
 def _is_builtin(table: CatalogTable, values: Row) -> bool:
-    """Whether the row is of an object with an OID below 16384: the first column of every key is one."""
+    """Whether the row is of an object with an OID below 16384: the first column of every key is one. What
+    information_schema says of the standard is all built in."""
+    if table.desc.namespace == NAMESPACE_INFORMATION:
+        return True
     first = values[_key(table)[0]]
     return isinstance(first, int) and first < FIRST_NORMAL_OID

@@ -90,6 +90,9 @@ _OF_CLASSES: Final[dict[int | str, dict[str, _Option]]] = {
     },
     4620: {"values_per_range": _Option("integer", 8, 256)},
     "gtrgm_options": {"siglen": _Option("integer", 1, 2024)},
+    "g_int_options": {"numranges": _Option("integer", 1, 252)},
+    "g_intbig_options": {"siglen": _Option("integer", 1, 2024)},
+    "ghstore_options": {"siglen": _Option("integer", 1, 2024)},
 }
 """by the support function of an operator class that reads them: gtsvector_options, brin_bloom_options,
 brin_minmax_multi_options, a symbol of an extension"""

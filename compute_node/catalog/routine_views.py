@@ -46,8 +46,8 @@ SELECT pg_catalog.current_database()::name AS specific_catalog, n.nspname::name 
  result_cast_type_udt_name, NULL::name AS result_cast_scope_catalog, NULL::name AS result_cast_scope_schema,
  NULL::name AS result_cast_scope_name, NULL::int4 AS result_cast_maximum_cardinality, NULL::name AS
  result_cast_dtd_identifier FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_proc p ON n.oid = p.pronamespace
- JOIN pg_catalog.pg_language l ON p.prolang = l.oid LEFT JOIN (pg_catalog.pg_type t JOIN pg_catalog.pg_namespace
- nt ON t.typnamespace = nt.oid) ON p.prorettype = t.oid AND p.prokind <> 'p' WHERE
+ JOIN pg_catalog.pg_language l ON p.prolang = l.oid LEFT JOIN pg_catalog.pg_type t ON p.prorettype = t.oid AND
+ p.prokind <> 'p' LEFT JOIN pg_catalog.pg_namespace nt ON t.typnamespace = nt.oid WHERE
  pg_catalog.pg_has_role(p.proowner, 'USAGE'::text) OR pg_catalog.has_function_privilege(p.oid, 'EXECUTE'::text)""",
     "information_schema.parameters": """
 SELECT pg_catalog.current_database()::name AS specific_catalog, ss.n_nspname::name AS specific_schema,

@@ -3,6 +3,8 @@ and what its views say of the type of a column. Source: PostgreSQL manual, ch. 3
 
 from __future__ import annotations
 
+from compute_node.relations.schema import NAMESPACE_CATALOG
+
 MAY_USE_TYPE = "(pg_catalog.pg_has_role(t.typowner, 'USAGE') OR pg_catalog.has_type_privilege(t.oid, 'USAGE'))"
 _NO_CHARACTER_SET = (
     "NULL::name AS character_set_catalog, NULL::name AS character_set_schema, NULL::name AS character_set_name"
@@ -13,8 +15,9 @@ _COLLATION = """CASE WHEN nco.nspname IS NOT NULL THEN pg_catalog.current_databa
 
 def collation_join(column: str) -> str:
     """The collation that a column of a catalog names, without the default one."""
-    return f"""LEFT JOIN (pg_catalog.pg_collation co JOIN pg_catalog.pg_namespace nco ON co.collnamespace = nco.oid)
-  ON {column} = co.oid AND (nco.nspname <> 'pg_catalog' OR co.collname <> 'default')"""
+    return f"""LEFT JOIN pg_catalog.pg_collation co ON {column} = co.oid
+   AND (co.collnamespace <> {NAMESPACE_CATALOG} OR co.collname <> 'default')
+  LEFT JOIN pg_catalog.pg_namespace nco ON co.collnamespace = nco.oid"""
 
 
 def data_type(of: str, base: str, oid: str) -> str:
@@ -141,5 +144,5 @@ COLUMN_TYPE = f"""
  coalesce(nbt.nspname, nt.nspname) AS udt_schema, coalesce(bt.typname, t.typname) AS udt_name"""
 """What ``information_schema.columns`` says of a column's type, from data_type to udt_name."""
 
-COLUMN_TYPE_JOINS = f"""LEFT JOIN (pg_catalog.pg_type bt JOIN pg_catalog.pg_namespace nbt ON bt.typnamespace = nbt.oid)
-  ON t.typtype = 'd' AND t.typbasetype = bt.oid {collation_join("a.attcollation")}"""
+COLUMN_TYPE_JOINS = f"""LEFT JOIN pg_catalog.pg_type bt ON t.typtype = 'd' AND t.typbasetype = bt.oid
+  LEFT JOIN pg_catalog.pg_namespace nbt ON bt.typnamespace = nbt.oid {collation_join("a.attcollation")}"""

@@ -53,8 +53,9 @@ SELECT {_CONSTRAINT_NAMES}, CASE WHEN nu.nspname IS NOT NULL THEN {_DATABASE} EN
  {_action("k.confupdtype")} AS update_rule, {_action("k.confdeltype")} AS delete_rule
 FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_namespace nk ON nk.oid = k.connamespace
  JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
- LEFT JOIN (pg_catalog.pg_constraint u JOIN pg_catalog.pg_namespace nu ON nu.oid = u.connamespace)
+ LEFT JOIN pg_catalog.pg_constraint u
   ON u.conrelid = k.confrelid AND u.conindid = k.conindid AND u.contype IN ('p', 'u')
+ LEFT JOIN pg_catalog.pg_namespace nu ON nu.oid = u.connamespace
 WHERE k.contype = 'f' AND {MAY_CHANGE_TABLE}""",
     "information_schema.key_column_usage": f"""
 SELECT {_CONSTRAINT_NAMES}, {_TABLE_NAMES}, a.attname AS column_name, g.place::integer AS ordinal_position,
@@ -184,8 +185,8 @@ SELECT {_DATABASE} AS udt_catalog, coalesce(nbt.nspname, nt.nspname) AS udt_sche
 FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
  JOIN pg_catalog.pg_namespace nt ON nt.oid = t.typnamespace
- LEFT JOIN (pg_catalog.pg_type bt JOIN pg_catalog.pg_namespace nbt ON nbt.oid = bt.typnamespace)
-  ON t.typtype = 'd' AND bt.oid = t.typbasetype
+ LEFT JOIN pg_catalog.pg_type bt ON t.typtype = 'd' AND bt.oid = t.typbasetype
+ LEFT JOIN pg_catalog.pg_namespace nbt ON nbt.oid = bt.typnamespace
 WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'v', 'f', 'p')
  AND pg_catalog.pg_has_role(coalesce(bt.typowner, t.typowner), 'USAGE')""",
 }

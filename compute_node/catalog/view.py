@@ -8,7 +8,7 @@ answer: what a plan was told, and with ``still_true`` whether it would be told t
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
 import compute_node.catalog.system_functions  # noqa: F401  (adds to REGISTRY)
@@ -348,6 +348,8 @@ class CatalogView:
             for item in self._ask("operator classes"):
                 if item.family == family and operator in item.operators:
                     return int(item.operators.index(operator)) + 1
+                if item.family == family and operator in item.mixed:
+                    return int(item.mixed[operator])
         return found
 
     def ordering_strategy(self, family: int, operator: int) -> int:
@@ -357,6 +359,8 @@ class CatalogView:
             for item in self._ask("operator classes"):
                 if item.family == family and operator in item.orderings:
                     return int(item.orderings.index(operator)) + 1
+                if item.family == family and operator in item.mixed_orderings:
+                    return int(item.mixed_orderings[operator])
         return found
 
     def family_operator(self, family: int, left: int, right: int, strategy: int) -> int:
@@ -385,20 +389,25 @@ class CatalogView:
         """The default operator class for a type (of binary-coercible types, arrays, enums, ranges, rows, domains)."""
         if type_oid:
             type_oid = self.type(type_oid).root.oid
-        for item in self._ask("operator classes"):
-            if item.default and item.method == method and item.input_type == type_oid:
-                return item  # type: ignore[no-any-return]
-        known = _BUILTIN_CLASSES
-        found = known.get((type_oid, method))
-        if found is None and type_oid in _BINARY_COERCIBLE:
-            found = known.get((_BINARY_COERCIBLE[type_oid], method))
-        if found is None and type_oid:
-            kind = self.type(type_oid)
-            if kind.kind in _CLASSES_OF_KINDS:
-                return known.get((_CLASSES_OF_KINDS[kind.kind], method))
-            if kind.element and kind.length == -1:
-                return known.get((oids.ANYARRAY, method))
-        return found
+        made = {
+            item.input_type: item for item in self._ask("operator classes") if item.default and item.method == method
+        }
+        for each in self._types_with_classes(type_oid):
+            found = made.get(each) or _BUILTIN_CLASSES.get((each, method))
+            if found is not None:
+                return found
+        return None
+
+    def _types_with_classes(self, type_oid: int) -> Iterator[int]:
+        """The type itself, and those whose operator classes it has without own ones."""
+        yield type_oid
+        if type_oid in _BINARY_COERCIBLE:
+            yield _BINARY_COERCIBLE[type_oid]
+        kind = self.type(type_oid) if type_oid else None
+        if kind is not None and kind.kind in _CLASSES_OF_KINDS:
+            yield _CLASSES_OF_KINDS[kind.kind]
+        elif kind is not None and kind.element and kind.length == -1:
+            yield oids.ANYARRAY
 
     def collation(self, oid: int) -> Collation | None:
         """By OID."""

@@ -7,6 +7,8 @@ them to show.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from aurora.errors import InvariantViolation
 from compute_node.catalog.foreign_views import FOREIGN_VIEWS
 from compute_node.catalog.privilege_views import (
@@ -26,6 +28,7 @@ from compute_node.catalog.server_views import (
 )
 from compute_node.catalog.type_views import COLUMN_TYPE, COLUMN_TYPE_JOINS, TYPE_VIEWS
 from compute_node.catalog.usage_views import OF_ABSENT_THINGS, USAGE_VIEWS
+from compute_node.relations.descriptors import NO_QUALIFICATION
 from compute_node.relations.schema import DOMAIN_BASES, SYSTEM_VIEWS
 from compute_node.types.registry import REGISTRY
 
@@ -111,7 +114,7 @@ WHERE c.relkind = 'S'""",
 }
 
 _SESSIONS = {
-    "pg_catalog.pg_settings": "SELECT * FROM pg_catalog.pg_show_all_settings()",
+    "pg_catalog.pg_settings": "SELECT * FROM pg_catalog.pg_show_all_settings() a",
     "pg_catalog.pg_timezone_abbrevs": "SELECT * FROM pg_catalog.pg_timezone_abbrevs()",
     "pg_catalog.pg_timezone_names": "SELECT * FROM pg_catalog.pg_timezone_names()",
     "pg_catalog.pg_hba_file_rules": "SELECT * FROM pg_catalog.pg_hba_file_rules()",
@@ -279,7 +282,7 @@ SELECT pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema
   THEN 'YES' ELSE 'NO' END::varchar(3) AS is_insertable_into,
  CASE WHEN t.typname IS NOT NULL THEN 'YES' ELSE 'NO' END::varchar(3) AS is_typed, NULL::varchar AS commit_action
 FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_class c ON n.oid = c.relnamespace
- LEFT JOIN (pg_catalog.pg_type t JOIN pg_catalog.pg_namespace nt ON nt.oid = t.typnamespace) ON c.reloftype = t.oid
+ LEFT JOIN pg_catalog.pg_type t ON c.reloftype = t.oid LEFT JOIN pg_catalog.pg_namespace nt ON nt.oid = t.typnamespace
 WHERE c.relkind IN ('r', 'v', 'f', 'p') AND {MAY_SEE_TABLE}""",
     "information_schema.columns": f"""
 SELECT pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema, c.relname AS table_name,
@@ -302,9 +305,9 @@ FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON a.attrelid = c.oid
  JOIN pg_catalog.pg_namespace n ON c.relnamespace = n.oid JOIN pg_catalog.pg_type t ON a.atttypid = t.oid
  JOIN pg_catalog.pg_namespace nt ON t.typnamespace = nt.oid {COLUMN_TYPE_JOINS}
  LEFT JOIN pg_catalog.pg_attrdef d ON a.attrelid = d.adrelid AND a.attnum = d.adnum
- LEFT JOIN (pg_catalog.pg_depend dep JOIN pg_catalog.pg_sequence s
-  ON dep.classid = 'pg_catalog.pg_class'::regclass AND dep.objid = s.seqrelid AND dep.deptype = 'i')
-  ON dep.refclassid = 'pg_catalog.pg_class'::regclass AND dep.refobjid = c.oid AND dep.refobjsubid = a.attnum
+ LEFT JOIN pg_catalog.pg_depend dep ON dep.refclassid = 'pg_catalog.pg_class'::regclass AND dep.refobjid = c.oid
+  AND dep.refobjsubid = a.attnum AND dep.classid = 'pg_catalog.pg_class'::regclass AND dep.deptype = 'i'
+ LEFT JOIN pg_catalog.pg_sequence s ON s.seqrelid = dep.objid
 WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'v', 'f', 'p') AND {MAY_SEE_COLUMN}""",
     "information_schema.views": f"""
 SELECT pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema, c.relname AS table_name,
@@ -381,3 +384,28 @@ def view_sql() -> dict[str, str]:
             raise InvariantViolation(f"system views are written twice: {sorted(twice)}")
         written |= group
     return {name: text.strip() for name, text in written.items()}
+
+
+class ViewRule(NamedTuple):
+    """A rule of a system view, as ``pg_rewrite`` keeps it. ``event``: 2 for UPDATE."""
+
+    name: str
+    event: str
+    is_instead: bool
+    condition: str
+    action: str
+
+
+RULES = {
+    "pg_catalog.pg_settings": (
+        ViewRule(
+            "pg_settings_u",
+            "2",
+            False,
+            "(new.name = old.name)",
+            "SELECT set_config(old.name, new.setting, false) AS set_config;",
+        ),
+        ViewRule("pg_settings_n", "2", True, NO_QUALIFICATION, ""),
+    )
+}
+"""UPDATE of ``pg_settings`` is SET."""

@@ -164,11 +164,11 @@ def _lookup_select(plan: pl.IndexScan, builder: Builder) -> Link:
         row = "r" if whole else compiler.tuple_of(plan.output) if plan.output else "()"
         where = f" if {compiler.truth(condition).text}" if condition is not None else ""
         shape = f"[{row} for r in {{}}{where}]"
-    call = f"lookup(c.snapshot, {key}, {unit.bind(columns)}, False)"
+    call = f"find(c.snapshot, {key})"
     name = unit.function("c, p", [*lines, "return " + shape.format(call)])
 
     def link(storage: Storage) -> PointFunction:
-        unit.names["lookup"] = storage.table(plan.relation).index(plan.index).lookup
+        unit.names["find"] = storage.table(plan.relation).index(plan.index).finder(columns, False)
         return unit.link(name)
 
     return link
@@ -235,7 +235,7 @@ def _locked_select(plan: pl.LockRows, builder: Builder, general: PointFunction) 
     read = scan_columns(builder, child.relation, child.columns, child.output, condition, as_values=True)
     nullable = scan_nullable(child.relation, child.columns, child.want_tid)
     compiler = Compiler(unit, row_scope(nullable, stored=read.stored), builder)
-    lines.append(f"m = lookup(c.snapshot, {key}, {unit.bind(read.columns)}, {child.want_tid})")
+    lines.append(f"m = find(c.snapshot, {key})")
     lines += ["if not m: return []", "r = m[0]"]
     if condition is not None:
         lines.append(f"if not {compiler.truth(condition).text}: return []")
@@ -248,7 +248,7 @@ def _locked_select(plan: pl.LockRows, builder: Builder, general: PointFunction) 
 
     def link(storage: Storage) -> PointFunction:
         table = storage.table(child.relation)
-        unit.names |= {"lookup": table.index(child.index).lookup, "lock": table.lock}
+        unit.names |= {"find": table.index(child.index).finder(read.columns, child.want_tid), "lock": table.lock}
         return unit.link(name)
 
     return link
@@ -314,7 +314,7 @@ def _update(plan: pl.Update, child: pl.IndexScan, builder: Builder) -> Link | No
         return None
     unit = Unit()
     lines, key = _key_lines(child, builder, unit, "0")
-    lines += [f"m = lookup(c.snapshot, {key}, (), True)", "if not m: return 0", "d = m[0][0]", "def compute(r):"]
+    lines += [f"m = find(c.snapshot, {key})", "if not m: return 0", "d = m[0][0]", "def compute(r):"]
     body = change.compute_lines(unit, plan.assignments, plan.recheck, plan.checks, keep=False)
     lines += [f"    {line}" for line in body]
     changed, needed = unit.bind(change.changed), unit.bind(change.needed)
@@ -330,7 +330,7 @@ def _update(plan: pl.Update, child: pl.IndexScan, builder: Builder) -> Link | No
     def link(storage: Storage) -> PointFunction:
         table = storage.table(plan.relation)
         unit.names |= {
-            "lookup": table.index(child.index).lookup,
+            "find": table.index(child.index).finder((), True),
             "update": table.update_columns,
             "table": table,
             "explain": change.explain,
@@ -346,14 +346,14 @@ def _delete(plan: pl.Delete, child: pl.IndexScan, builder: Builder) -> Link:
     lines, key = _key_lines(child, builder, unit, "0")
     compiler = Compiler(unit, change.old_row_scope(proposed=False), builder)
     test = compiler.truth(plan.recheck).text if plan.recheck is not None else "True"
-    lines += [f"m = lookup(c.snapshot, {key}, (), True)", "if not m: return 0"]
+    lines += [f"m = find(c.snapshot, {key})", "if not m: return 0"]
     lines += ["def recheck(r, at):", f"    return {test}"]
     lines.append(f"return 1 if delete(c.txn, c.snapshot, m[0][0], recheck, {unit.bind(change.needed)}) else 0")
     name = unit.function("c, p", lines)
 
     def link(storage: Storage) -> PointFunction:
         table = storage.table(plan.relation)
-        unit.names |= {"lookup": table.index(child.index).lookup, "delete": table.delete}
+        unit.names |= {"find": table.index(child.index).finder((), True), "delete": table.delete}
         return unit.link(name)
 
     return link

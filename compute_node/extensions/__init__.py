@@ -14,11 +14,16 @@ from typing import Final
 _MODULES: Final = (
     "uuid_ossp",
     "pgcrypto",
+    "btree_gin",
+    "btree_gist",
     "citext",
     "fuzzystrmatch",
+    "intarray",
     "unaccent",
     "pg_stat_statements",
     "pg_trgm",
+    "hstore",
+    "tablefunc",
 )
 """the modules of the folders, by their names below this package"""
 

@@ -133,6 +133,11 @@ def command_complete(tag: str, count: int) -> bytes:
     return command_tag(completion_text(tag, count))
 
 
+def completions(tag: str) -> Sequence[bytes]:
+    """``command_complete`` of the first counts, from 0 on; empty for a tag of which they are not ready."""
+    return _COMPLETIONS.get(tag, ())
+
+
 def completion_text(tag: str, count: int) -> str:
     """A command tag with its row count; INSERT's has an OID before it, which is always 0."""
     return f"{'INSERT 0' if tag == 'INSERT' else tag} {count}"

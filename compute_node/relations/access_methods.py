@@ -127,8 +127,8 @@ def pages_per_range(options: Sequence[str]) -> int:
     return int(given.get("pages_per_range", PAGES_PER_RANGE))
 
 
-RETURNING_CLASSES = frozenset((10017, 10060, 10061, 10078, 10018, 10079, 10083, 10084, 10085, 10086))
-"""Operator classes whose indexes have the values themselves, as PostgreSQL's do"""
+RETURNING_CLASSES = {10017, 10060, 10061, 10078, 10018, 10079, 10083, 10084, 10085, 10086}
+"""Codes of operator classes whose indexes have the values themselves, as PostgreSQL's do; extensions add theirs"""
 
 METHODS: dict[str, AccessMethod] = {method.name: method for method in (BTREE, HASH, GIN, GIST, SPGIST, BRIN)}
 METHODS_BY_OID: dict[int, AccessMethod] = {method.oid: method for method in METHODS.values()}

@@ -190,9 +190,9 @@ class _Run:
             raise InvariantViolation(f"index {found.name} has a constraint that it cannot check")
         every = tuple(range(1, len(relation.columns) + 1))
         for number, tid in enumerate(event.tids):
-            values = table.current(self._txn, tid, every)
-            if values is not None:
-                index.recheck(self._txn, values, tid)
+            version = table.current_version(self._txn, tid, every)
+            if version is not None:
+                index.recheck(self._txn, version[1], version[0])
             if not number & 63:
                 HUB.pulse()
                 self._session.check_interrupts()

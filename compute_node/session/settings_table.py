@@ -71,7 +71,7 @@ rds.accepted_password_auth_method|enum|md5+scram|sighup||||md5+scram,scram
 rds.adaptive_autovacuum|bool|on|sighup||||
 rds.babelfish_status|enum|off|postmaster||||on,off,datatypesonly
 rds.enable_plan_management|bool|off|postmaster||||
-rds.extensions|string|aurora_stat_utils,~citext,~file_fdw,~fuzzystrmatch,~pg_stat_statements,~pg_trgm,~pgcrypto,~unaccent,~uuid-ossp|internal||||
+rds.extensions|string|aurora_stat_utils,~btree_gin,~btree_gist,~citext,~file_fdw,~fuzzystrmatch,~hstore,~intarray,~pg_stat_statements,~pg_trgm,~pgcrypto,~tablefunc,~unaccent,~uuid-ossp|internal||||
 rds.force_admin_logging_level|enum|disabled|sighup||||@logging
 rds.force_autovacuum_logging_level|enum|warning|sighup||||@logging
 rds.force_ssl|bool|off|sighup||||
@@ -297,6 +297,7 @@ debug_pretty_print|bool|on|user||||
 debug_print_parse|bool|off|user||||
 debug_print_plan|bool|off|user||||
 debug_print_rewritten|bool|off|user||||
+log_autovacuum_min_duration|integer|600000|sighup|ms|-1|2147483647|
 log_connections|bool|off|superuser-backend||||
 log_disconnections|bool|off|superuser-backend||||
 log_duration|bool|off|superuser||||

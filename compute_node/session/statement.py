@@ -16,7 +16,7 @@ from pglast import ast
 
 from aurora.datum import Datum, Row
 from compute_node.exec.executable import Executable
-from compute_node.protocol.messages import Column
+from compute_node.protocol.messages import Column, completions
 from compute_node.session.plan_choice import Family, PlanChoice
 from compute_node.session.results import ResultFormat, parameter_codes
 from compute_node.txn.locks import WeakLocks
@@ -73,9 +73,9 @@ class Statement:
     """
 
     __slots__ = (
-        "_choice", "codes", "columns", "executable", "family", "fast", "formats", "has_custom", "is_forwarded",
-        "is_point", "kinds", "locks", "node", "param_types", "point", "shareable", "source", "span", "tag", "tally",
-        "version", "writes",
+        "_choice", "codes", "columns", "completions", "executable", "family", "fast", "formats", "has_custom",
+        "is_forwarded", "is_point", "kinds", "locks", "node", "param_types", "point", "shareable", "source", "span",
+        "tag", "tally", "version", "writes",
     )  # fmt: skip
 
     executable: Executable
@@ -102,6 +102,8 @@ class Statement:
         self.fast = fast
         self.formats: dict[bytes, ResultFormat] = {}
         self.tag: str = ""
+        self.completions: Sequence[bytes] = ()
+        """CommandComplete of its first row counts"""
         self.tally = _UNCOUNTED
         self.is_point = self.writes = self.is_forwarded = False
         self.has_custom = False
@@ -117,6 +119,7 @@ class Statement:
         if executable is not None:
             self.executable = executable
             self.tag = executable.tag
+            self.completions = completions(self.tag)
             self.is_point = bool(executable.is_point)
             self.locks = executable.locks
             self.writes = not executable.planned.read_only

@@ -385,6 +385,12 @@ def end_of_execute(session: SessionState) -> None:
         session.pipelined = True
 
 
+def in_block(session: SessionState) -> bool:
+    """Whether a statement shares its transaction with others: in a block, a function, a pipeline, or beside other
+    statements of one message."""
+    return bool(session.depth or session.block != IDLE or session.several_statements or session.pipelined)
+
+
 def forbid_in_block(session: SessionState, what: str) -> None:
     """25001 for statements that must be alone in their transaction."""
     if session.depth:

@@ -18,6 +18,7 @@ from aurora.kernels import wire as wire_kernel
 from compute_node.exec.compile.compiler import too_complex
 from compute_node.hub import HUB
 from compute_node.protocol import messages
+from compute_node.protocol.messages import BIND_COMPLETE, BIND_COMPLETE_NO_DATA
 from compute_node.session import audit, extended, fastpath, notifications, simple, transactions
 from compute_node.session.encoded import Unreadable
 from compute_node.session.prepared import Prepared, settled
@@ -33,7 +34,6 @@ OUT_BYTES = 1 << 16
 _ANSWERED = (81, 83, 70)
 """Query, Sync, FunctionCall: each ends with ReadyForQuery, after an error too"""
 READY = (messages.READY_IDLE, messages.READY_IN_BLOCK, messages.READY_FAILED)
-_SELECTED = tuple(messages.command_complete("SELECT", count) for count in range(128))
 
 
 def process(session: SessionState) -> None:
@@ -147,42 +147,31 @@ def run_point(session: SessionState, packet: tuple[Prepared, Row, bytes, bool, i
     """Bind, Describe, Execute, Sync at once; False leaves them to the general way."""
     prepared, params, formats, described, _ = packet
     plan: Statement | None = prepared.quick
-    engine = session.engine
-    out = session.out
     if plan is None:
         return False
     if plan.fast is not None:
-        if session.status_changes or session.guarded or len(formats) > 2:
-            return False
-        session.plans.statements += 1
-        prepared.choice.generics += 1
-        out.append(messages.BIND_COMPLETE_NO_DATA if described else messages.BIND_COMPLETE)
-        try:
-            out.append(plan.fast(session))
-        except Exception as error:
-            fail(session, error)
-        out.append(READY[session.block])
-        return True
+        return _run_fast(session, prepared, plan, formats, described)
+    engine = session.engine
+    txn = session.txn
     point = plan.point
     if (
         point is None
         or plan.version != engine.catalog.version
         or session.block == FAILED
         or session.guarded
-        or (session.txn is not None and session.txn.plans_alone)
+        or (txn is not None and txn.plans_alone)
     ):
         return False
-    columns = plan.columns
     result = None
-    if columns is not None:
+    if plan.columns is not None:
         # The general way makes the format and any error of it; from then on it is here.
         result = plan.formats.get(formats)
         if result is None:
             return False
+    out = session.out
     session.query = plan.source
     session.query_start = session.env.statement_timestamp = now_us = session.clock()
     try:
-        txn = session.txn
         if txn is None:
             txn = transactions.ensure(session, now_us)
         if plan.writes and txn.read_only:
@@ -202,20 +191,17 @@ def run_point(session: SessionState, packet: tuple[Prepared, Row, bytes, bool, i
         else:
             context.txn, context.snapshot = txn, engine.snapshot(txn)
         if result is None:
-            out.append(messages.BIND_COMPLETE_NO_DATA if described else messages.BIND_COMPLETE)
+            out.append(BIND_COMPLETE_NO_DATA if described else BIND_COMPLETE)
             count = point(context, params)
-            out.append(messages.command_complete(plan.tag, count))
         else:
-            out.append(result.bound_described if described else messages.BIND_COMPLETE)
+            out.append(result.bound_described if described else BIND_COMPLETE)
             rows = point(context, params)
             count = len(rows)
             if count:
                 session.gated = True
                 out.append(wire_kernel.encode_rows(rows, result.codes, result.converters, session.env))
-            if count < 128 and plan.tag == "SELECT":
-                out.append(_SELECTED[count])
-            else:
-                out.append(messages.command_complete(plan.tag, count))
+        ready_made = plan.completions
+        out.append(ready_made[count] if count < len(ready_made) else messages.command_complete(plan.tag, count))
         if session.interrupt_error is not None:
             session.check_interrupts()
         if session.block == IDLE:
@@ -224,6 +210,22 @@ def run_point(session: SessionState, packet: tuple[Prepared, Row, bytes, bool, i
         fail(session, error)
     if session.status_changes:
         _report_status(session)
+    out.append(READY[session.block])
+    return True
+
+
+def _run_fast(session: SessionState, prepared: Prepared, plan: Statement, formats: bytes, described: bool) -> bool:
+    """``run_point`` of a plain BEGIN, COMMIT or ROLLBACK."""
+    if session.status_changes or session.guarded or len(formats) > 2 or plan.fast is None:
+        return False
+    session.plans.statements += 1
+    prepared.choice.generics += 1
+    out = session.out
+    out.append(BIND_COMPLETE_NO_DATA if described else BIND_COMPLETE)
+    try:
+        out.append(plan.fast(session))
+    except Exception as error:
+        fail(session, error)
     out.append(READY[session.block])
     return True
 

@@ -4,18 +4,25 @@ Plain numbers on an object of the relation or database, added to where a page, a
 handled, and never on the way of a message. What a transaction changes is its own until it ends (``Level.changes``):
 only then is it known which rows are live and which are dead. Nothing is kept over a restart, as nothing is in
 PostgreSQL after a crash; and each instance counts for itself. Source: PostgreSQL manual, 28.2.
+
+A change of one row, of which a short transaction has a few, costs an append (``LevelCounts.rows``); the commit adds the
+list to ``Counts.pending`` at once, and whoever reads counters adds that to them first.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 INSERTED, UPDATED, DELETED, HOT = range(4)
 Changed = list[int]
 """rows inserted, updated, deleted, updated on their page without index entries (which TRUNCATE leaves as they are)"""
 _NONE: Final = [0, 0, 0, 0]
+ONE_INSERTED: Final = [1, 0, 0, 0]
+ONE_UPDATED: Final = [0, 1, 0, 0]
+ONE_DELETED: Final = [0, 0, 1, 0]
+ONE_HOT: Final = [0, 1, 0, 1]
 
 
 Changes = defaultdict["RelationCounts", Changed]
@@ -30,48 +37,89 @@ def no_changes() -> Changes:
 def add(mine: Changes, other: Changes) -> None:
     """What another level did is this one's."""
     for counts, changed in other.items():
-        sums = mine[counts]
-        for at, count in enumerate(changed):
-            sums[at] += count
+        _add(mine[counts], changed)
 
 
-class Maintained:
+def _add(sums: Changed, changed: Changed, times: int = 1) -> None:
+    for at, count in enumerate(changed):
+        sums[at] += count * times
+
+
+class RowChange:
+    """The change of one row of a relation, as it is noted: the same object for each such change."""
+
+    __slots__ = ("changed", "counts")
+
+    def __init__(self, counts: RelationCounts, changed: Changed) -> None:
+        self.counts = counts
+        self.changed = changed
+
+
+Pending = list[RowChange]
+"""changes of rows by transactions that have committed, yet to be added to the relations' counters"""
+PENDING_MAX: Final = 4096
+"""how many there are before they are added"""
+
+
+def settle(pending: Pending) -> None:
+    """Add them."""
+    for row, times in Counter(pending).items():
+        row.counts.ended([each * times for each in row.changed], True)
+    pending.clear()
+
+
+class Maintained(NamedTuple):
     """How often and when last (µs since 2000-01-01, 0: never) something was done to a relation."""
 
-    __slots__ = ("count", "last_us")
+    times: int = 0
+    last_us: int = 0
 
-    def __init__(self) -> None:
-        self.count = self.last_us = 0
-
-    def done(self, now_us: int) -> None:
+    def again(self, now_us: int) -> Maintained:
         """Once more."""
-        self.count += 1
-        self.last_us = now_us
+        return Maintained(self.times + 1, now_us)
+
+
+NEVER: Final = Maintained()
 
 
 class RelationCounts:
     """Of one table or index. ``live`` and ``dead`` are estimates, as the server had them when counting began or VACUUM
-    or ANALYZE last looked, and what has changed since."""
+    or ANALYZE last looked, and what has changed since; ``dead`` may be below 0 while commits are pending. ``pending``:
+    what else has to be added to them."""
 
     __slots__ = (
-        "analyzed", "auto_analyzed", "auto_vacuumed", "changed", "dead", "deleted", "fetched", "hot", "inserted",
-        "inserted_since_vacuum", "live", "returned", "scans", "updated", "vacuumed",
+        "analyzed", "auto_analyzed", "auto_vacuumed", "changed", "dead", "deleted", "fetched", "found_one", "hot",
+        "inserted", "inserted_since_vacuum", "live", "pending", "returned", "scans", "updated", "vacuumed",
     )  # fmt: skip
 
-    def __init__(self, live: int = 0, dead: int = 0) -> None:
-        self.clear()
+    def __init__(self, live: int = 0, dead: int = 0, pending: Pending | None = None) -> None:
+        self.pending: Pending = [] if pending is None else pending
+        self._begin()
         self.live, self.dead = live, dead
 
     def clear(self) -> None:
         """Everything begins at 0."""
+        settle(self.pending)
+        self._begin()
+
+    def _begin(self) -> None:
         self.live = self.dead = 0
-        self.vacuumed, self.auto_vacuumed = Maintained(), Maintained()
-        self.analyzed, self.auto_analyzed = Maintained(), Maintained()
+        self.vacuumed = self.auto_vacuumed = self.analyzed = self.auto_analyzed = NEVER
         self.scans = self.returned = self.fetched = 0
         """scans begun; rows or entries read by them; rows that index entries led to"""
+        self.found_one = 0
+        """scans by a key that found its one row, which ``gather`` has yet to add to those"""
         self.inserted = self.updated = self.deleted = self.hot = 0
         """also those of transactions that were rolled back"""
         self.changed = self.inserted_since_vacuum = 0
+
+    def gather(self) -> RelationCounts:
+        """Itself, with nothing yet to be added to its scans."""
+        found, self.found_one = self.found_one, 0
+        self.scans += found
+        self.returned += found
+        self.fetched += found
+        return self
 
     def ended(self, changed: Changed, committed: bool) -> None:
         """A transaction, or what a savepoint undoes, has changed this much."""
@@ -83,7 +131,7 @@ class RelationCounts:
         self.inserted_since_vacuum += inserted
         if committed:
             self.live += inserted - deleted
-            self.dead += updated + deleted
+            self.dead = max(self.dead + updated + deleted, 0)
             self.changed += inserted + updated + deleted
         else:
             self.dead += inserted + updated
@@ -94,13 +142,21 @@ class RelationCounts:
 
     def was_vacuumed(self, live: int, dead: int, automatic: bool, now_us: int) -> None:
         """VACUUM found these rows and left those dead ones."""
+        settle(self.pending)
         self.live, self.dead, self.inserted_since_vacuum = live, dead, 0
-        (self.auto_vacuumed if automatic else self.vacuumed).done(now_us)
+        if automatic:
+            self.auto_vacuumed = self.auto_vacuumed.again(now_us)
+        else:
+            self.vacuumed = self.vacuumed.again(now_us)
 
     def was_analyzed(self, live: int, automatic: bool, now_us: int) -> None:
         """ANALYZE estimates these rows."""
+        settle(self.pending)
         self.live, self.changed = live, 0
-        (self.auto_analyzed if automatic else self.analyzed).done(now_us)
+        if automatic:
+            self.auto_analyzed = self.auto_analyzed.again(now_us)
+        else:
+            self.analyzed = self.analyzed.again(now_us)
 
 
 class FunctionCounts:
@@ -140,6 +196,7 @@ class DatabaseCounts:
     def keep(self, counts: RelationCounts) -> None:
         """The counters of a relation go: the database's sums keep them."""
         gone = self.gone
+        counts.gather()
         for name in ("returned", "fetched", "inserted", "updated", "deleted"):
             setattr(gone, name, getattr(gone, name) + getattr(counts, name))
 
@@ -154,6 +211,7 @@ class Counts:
     def __init__(self) -> None:
         self._databases: dict[int, DatabaseCounts] = {0: DatabaseCounts()}
         self._relations: dict[int, dict[int, RelationCounts]] = {}
+        self.pending: Pending = []
         self.uncounted = RelationCounts()
         """takes what is not to be counted"""
 
@@ -173,23 +231,28 @@ class Counts:
         mine = self._relations.setdefault(database, {})
         found = mine.get(oid)
         if found is None:
-            found = mine[oid] = RelationCounts(max(int(live), 0), max(dead, 0))
+            found = mine[oid] = RelationCounts(max(int(live), 0), max(dead, 0), self.pending)
         return found
 
     def known(self, database: int, oid: int) -> RelationCounts | None:
         """A relation's, None for one that nothing was done with since the start."""
-        return self._relations.get(database, {}).get(oid)
+        settle(self.pending)
+        found = self._relations.get(database, {}).get(oid)
+        return None if found is None else found.gather()
 
     def of(self, database: int) -> list[RelationCounts]:
         """Those of a database's relations, and the sums of those that are no more."""
-        return [self.database(database).gone, *self._relations.get(database, {}).values()]
+        settle(self.pending)
+        return [self.database(database).gone, *(each.gather() for each in self._relations.get(database, {}).values())]
 
     def relations(self, database: int) -> list[tuple[int, RelationCounts]]:
         """(OID, counters) of a database's relations that something was done with since the start."""
-        return list(self._relations.get(database, {}).items())
+        settle(self.pending)
+        return [(oid, each.gather()) for oid, each in self._relations.get(database, {}).items()]
 
     def dropped(self, database: int, oid: int) -> None:
         """A relation is no more."""
+        settle(self.pending)
         found = self._relations.get(database, {}).pop(oid, None)
         mine = self._databases.get(database)
         if found is not None and mine is not None:
@@ -234,10 +297,12 @@ class Counts:
 
 class LevelCounts:
     """What a transaction's or savepoint's level has changed, and what savepoints below it have undone; None until there
-    is something."""
+    is something. Without ``changes`` there is nothing else than ``rows``."""
 
-    __slots__ = ("changes", "emptied", "lost")
+    __slots__ = ("changes", "emptied", "lost", "rows")
 
+    rows: list[RowChange]
+    """changes of single rows, not in ``changes`` yet"""
     changes: Changes | None
     emptied: dict[RelationCounts, Changed] | None
     """relations that TRUNCATE has emptied: rows that were inserted, updated and deleted before it, which count if it is
@@ -246,10 +311,25 @@ class LevelCounts:
 
     def changed(self, counts: RelationCounts) -> Changed:
         """What it has changed in a relation, to be added to."""
+        return self.sums()[counts]
+
+    def note(self, row: RowChange) -> None:
+        """One row was changed."""
+        rows = self.rows
+        rows.append(row)
+        if len(rows) > PENDING_MAX:
+            self.sums()
+
+    def sums(self) -> Changes:
+        """All that it has changed."""
         changes = self.changes
         if changes is None:
             changes = self.changes = no_changes()
-        return changes[counts]
+        if self.rows:
+            for row, times in Counter(self.rows).items():
+                _add(changes[row.counts], row.changed, times)
+            self.rows.clear()
+        return changes
 
     def empty(self, counts: RelationCounts) -> None:
         """TRUNCATE of a relation."""
@@ -269,20 +349,21 @@ class LevelCounts:
         """A savepoint below is released."""
         for counts in below.emptied or ():
             self.empty(counts)
-        if below.changes is not None:
-            if self.changes is None:
-                self.changes = no_changes()
-            add(self.changes, below.changes)
-        self._lose(below.lost)
+        if below.changes is None:
+            self.rows += below.rows
+        else:
+            add(self.sums(), below.sums())
+            self._lose(below.lost)
 
     def lose(self, below: LevelCounts) -> None:
         """A savepoint below is undone."""
         below._fill_again()
-        self._lose(below.changes)
+        self._lose(below.sums())
         self._lose(below.lost)
 
     def _lose(self, changes: Changes | None) -> None:
-        if changes is not None:
+        if changes:
+            self.sums()
             if self.lost is None:
                 self.lost = no_changes()
             add(self.lost, changes)
@@ -299,9 +380,8 @@ class LevelCounts:
                 counts.ended(changed, False)
             for counts in emptied:
                 counts.dead = 0  # nobody knows which of them were there before
-        if self.changes is not None:
-            for counts, changed in self.changes.items():
-                counts.ended(changed, committed)
+        for counts, changed in self.sums().items():
+            counts.ended(changed, committed)
 
 
 def keep(levels: Sequence[LevelCounts]) -> None:
@@ -310,8 +390,9 @@ def keep(levels: Sequence[LevelCounts]) -> None:
         levels[at - 1].keep(levels[at])
 
 
-def apply(levels: Sequence[LevelCounts], committed: bool) -> None:
+def apply(levels: Sequence[LevelCounts], committed: bool, pending: Pending) -> None:
     """A transaction has ended."""
+    settle(pending)
     if committed:
         if len(levels) > 1:
             keep(levels)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from aurora.kernels.python.arena import Arena
     from aurora.kernels.python.clog import BlockMap, Clog
     from aurora.kernels.python.mtr import Mtr
+    from compute_node.txn.counts import Counts
     from compute_node.txn.dependency import Dependency
     from compute_node.txn.transaction import Txn
     from compute_node.volume.interface import PagedVolume
@@ -67,6 +68,9 @@ class TxnStorage(Protocol):
 
     clock: Callable[[], int]
     """µs since 2000-01-01 UTC"""
+
+    counts: Counts
+    """what statistics count"""
 
     @property
     def volume(self) -> PagedVolume:
@@ -144,6 +148,9 @@ class TxnChanges(Protocol):
 
     def invalidations(self) -> Invalidations:
         """What those who follow the log have to forget."""
+
+    def ended(self) -> None:
+        """The transaction has ended: nobody asks any more."""
 
 
 class TxnEvents(Protocol):

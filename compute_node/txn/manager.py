@@ -46,6 +46,7 @@ class TransactionManager:
 
     def __init__(self, storage: TxnStorage) -> None:
         self._storage = storage
+        self._counted = storage.counts.pending
         self._volume = storage.volume
         self._log = storage.volume.log
         self._clog = storage.clog
@@ -345,11 +346,20 @@ class TransactionManager:
             self.serials.ended(serial, True, lsn)
         self.commits += 1
         if lsn:
-            counts.apply(txn.levels, True)
+            level = txn.levels[0]
+            if level.changes is None and len(txn.levels) == 1:
+                self._counted += level.rows
+                if len(self._counted) > counts.PENDING_MAX:
+                    counts.settle(self._counted)
+            else:
+                counts.apply(txn.levels, True, self._counted)
             txn.depend(lsn)
-            if txn.ties is not None:
-                for _, committed in txn.ties.on_commit:
+            ties = txn.ties
+            if ties is not None:
+                for _, committed in ties.on_commit:
                     committed(lsn)
+                if ties.catalog is not None:
+                    ties.ended()
             self._volume.flush_soon("commit")
         return lsn
 
@@ -447,10 +457,13 @@ class TransactionManager:
         created = [relfile for level in txn.levels for relfile in level.created]
         if txn.own:
             self._write_aborts(notes.ABORT, txn, txn.own, created)
-            counts.apply(txn.levels, False)
-        if txn.ties is not None:
+            counts.apply(txn.levels, False, self._counted)
+        ties = txn.ties
+        if ties is not None:
             txn.undone(0)
         self._end(txn, NO_LSN)
+        if ties is not None and ties.catalog is not None:
+            ties.ended()
         if txn.serial is not None:
             self.serials.ended(txn.serial, False, 0)
         # One that never looked at anything was only begun anew (SET TRANSACTION), or might as well not have begun.

@@ -66,6 +66,9 @@ class _CatalogsChanged:
         """As it was prepared."""
         return self._changed
 
+    def ended(self) -> None:
+        """It keeps nothing else."""
+
 
 class PreparedTransactions:
     """All of a volume, by identifier; on the writer only."""

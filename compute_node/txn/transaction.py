@@ -41,6 +41,7 @@ class Level(LevelCounts):
         self.xids: list[Xid] = []
         self.created: list[RelFile] = []
         self.dropped: list[RelFile] = []
+        self.rows = []
         self.changes = self.emptied = self.lost = None
 
 
@@ -73,6 +74,15 @@ class Ties:
         self.on_commit: list[tuple[int, Callable[[Lsn], None]]] = []
         self.on_undo: list[tuple[int, Callable[[], None]]] = []
         """(savepoint level, callback), the levels in order"""
+
+    def ended(self) -> None:
+        """Nobody asks any more: what it had changed, and the callbacks, refer to the transaction, and would wait for
+        the garbage collector with it."""
+        if self.catalog is not None:
+            self.catalog.ended()
+            self.catalog = None
+        self.on_commit.clear()
+        self.on_undo.clear()
 
 
 class Txn:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from aurora.datum import Datum
 from aurora.errors import (
     CharacterNotInRepertoire,
     DivisionByZero,
     InvalidBinaryRepresentation,
+    InvalidCursorDefinition,
     InvalidTextRepresentation,
     NotSupported,
     NumericValueOutOfRange,
@@ -157,3 +159,19 @@ class _Greatest:
 
 
 GREATEST = _Greatest()
+
+
+@contextmanager
+def errors_of_query(text: str) -> Iterator[None]:
+    """Errors are of this text: their place is in it, or it is in their context."""
+    try:
+        yield
+    except InvalidCursorDefinition:
+        raise
+    except SqlError as error:
+        if error.position is None:
+            line = f'SQL statement "{text}"'
+            error.where = line if error.where is None else f"{error.where}\n{line}"
+        elif error.internal_query is None:
+            error.internal_position, error.internal_query, error.position = error.position, text, None
+        raise

@@ -220,6 +220,13 @@ def float_key(value: float) -> bytes:
     return _U64.pack(bits ^ (0xFFFFFFFFFFFFFFFF if bits >> 63 else 0x8000000000000000))
 
 
+def float_of_key(key: bytes) -> float:
+    """The value of a key."""
+    (bits,) = _U64.unpack(key)
+    found: float = _F64.unpack(_U64.pack(bits ^ (0x8000000000000000 if bits >> 63 else 0xFFFFFFFFFFFFFFFF)))[0]
+    return found
+
+
 def float_order(value: float) -> Datum:
     """The value, or for NaN an object that sorts after all and equals itself."""
     return value if value == value else GREATEST

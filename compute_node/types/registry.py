@@ -8,7 +8,7 @@ names are PostgreSQL 15's. Objects that users create are looked up in the catalo
 from __future__ import annotations
 
 import copyreg
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
@@ -281,6 +281,10 @@ class PgType:
     """OIDs of the users' types and relations that this one is made of"""
     collated: Collation | None = None
     """of a type under a collation: that collation (``compute_node/types/collation``)"""
+    subscripts: Subscripts | None = None
+    """of a base type that has them; arrays and jsonb have their own"""
+    json_text: Callable[[Value], str] | None = None
+    """of an extension's type that has a cast to json: what that gives"""
 
     @property
     def root(self) -> PgType:
@@ -289,6 +293,19 @@ class PgType:
         while found.base is not None:
             found = found.base
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class Subscripts:
+    """What ``value[i]`` is of a base type that takes one subscript, without slices: ``index`` and ``element`` are the
+    OIDs of its type and of what is fetched and stored. ``store(container, index, element)`` gives a new container; any
+    of the three may be NULL."""
+
+    name: str
+    index: int
+    element: int
+    fetch: Callable[[Value, Value], Value]
+    store: Callable[[Value, Value, Value], Value]
 
 
 Canonical = Callable[[Value, Value, int], tuple[Value, Value, int]]
@@ -521,6 +538,10 @@ class OperatorClass:
     support: tuple[int, ...] = ()
     namespace: int = 11
     orderings: tuple[int, ...] = ()
+    mixed: Mapping[int, int] = field(default_factory=dict)
+    """of a user's class of a method that has no strategies of its own: operators with another right side → strategy"""
+    mixed_orderings: Mapping[int, int] = field(default_factory=dict)
+    """the same of operators by whose values it orders rows"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,6 +96,8 @@ class Volume:
         self.read_only = True
         self.fenced = False
         self.broken = False
+        self.over = False
+        """Nothing is acknowledged any more, and nothing read: it is fenced, broken or closed."""
         self.vdl = NO_LSN
         self.durable_callbacks: list[Callable[[int], None]] = []
         """Called with the new VDL each time it has advanced, before those who wait for it are woken."""
@@ -227,7 +229,7 @@ class Volume:
         try:
             recovered = await driver.recover(self.descriptor, self._calls_of, reading_epoch=self.epoch)
         except Superseded:
-            self.fenced = True
+            self.fenced = self.over = True
             self._on_over()
             return
         if recovered.vdl < self.vdl:
@@ -575,11 +577,6 @@ class Volume:
 
     # The end
 
-    @property
-    def over(self) -> bool:
-        """Whether nothing is acknowledged any more, and nothing read."""
-        return self.fenced or self.broken or self.closed
-
     def over_error(self) -> SqlError:
         """What sessions get once it is over, and those that wait when it is closed: CrashShutdown (57P02) after a
         defect, else AdminShutdown (57P01).
@@ -601,14 +598,14 @@ class Volume:
         epoch = 0 if self.read_only else self.core.fenced_by()
         if epoch and not self.over:
             logger.warning("this writer (epoch %d) is fenced by epoch %d", self.epoch, epoch)
-            self.fenced = True
+            self.fenced = self.over = True
             self._on_over()
 
     def on_defect(self, error: BaseException) -> None:
         """A part that the writer cannot do without has raised: it must not go on half alive."""
         logger.critical("the writer is broken", exc_info=error)
         if not self.over:
-            self.broken = True
+            self.broken = self.over = True
             self._on_over()
 
     def _on_over(self) -> None:
@@ -696,7 +693,7 @@ class Volume:
 
     async def close(self) -> None:
         """Stop streaming and close the channels; what waits for durability fails. Does not flush."""
-        self.closed = True
+        self.closed = self.over = True
         for task in self._tasks:
             task.cancel()
         ended = await asyncio.gather(*(stream.close() for stream in self.streams), *self._tasks, return_exceptions=True)

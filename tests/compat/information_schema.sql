@@ -58,3 +58,13 @@ SELECT attname, information_schema._pg_truetypid(a, t)::regtype, information_sch
 DROP TABLE of_true_types;
 DROP DOMAIN of_seven;
 SELECT oid::regprocedure, provolatile, proparallel, proretset, pg_get_function_arguments(oid), pg_get_function_result(oid) FROM pg_proc WHERE pronamespace = 'information_schema'::regnamespace ORDER BY oid;
+
+-- what the schema says of the standard
+select count(*), count(*) filter (where is_supported = 'YES'), md5(string_agg(concat_ws('|', f.*), e'\n' order by feature_id collate "C", sub_feature_id collate "C")) from information_schema.sql_features f;
+select feature_name, sub_feature_name, is_supported, comments from information_schema.sql_features where feature_id in ('E021', 'T301', 'F311') order by feature_id, sub_feature_id;
+select * from information_schema.sql_sizing order by sizing_id;
+select * from information_schema.sql_parts order by feature_id;
+select implementation_info_name, integer_value, comments from information_schema.sql_implementation_info where implementation_info_id <> '18' order by implementation_info_id;
+select relname, relkind, relnatts, relhasindex, reltoastrelid <> 0 as toast, pg_get_userbyid(relowner) = current_user as mine from pg_class where relname like 'sql\_%' and relnamespace = 'information_schema'::regnamespace order by 1;
+select attname, format_type(atttypid, atttypmod), attlen, attbyval, attalign, attstorage, attcollation::regcollation from pg_attribute where attrelid = 'information_schema.sql_sizing'::regclass and attnum > 0 order by attnum;
+select table_name, table_type, is_insertable_into from information_schema.tables where table_schema = 'information_schema' and table_type = 'BASE TABLE' order by 1;

@@ -174,3 +174,32 @@ select case when (a.x, 0) >= ('b', 0) then a.i else -a.i end as x from semi_a a 
 reset enable_hashjoin;
 reset enable_nestloop;
 drop table semi_a, semi_b;
+
+-- Left joins of which only the rows without a partner are asked for
+create table anti_a (id int primary key, x int, t text);
+create table anti_b (id int primary key, ax int, y int not null, t text);
+create table anti_c (id int, by_ int, z int);
+insert into anti_a select i, i % 7, 't' || i from generate_series(1, 20) i;
+insert into anti_b select i, i % 5 + 3, i, case when i % 3 = 0 then null else 'u' || i end from generate_series(1, 12) i;
+insert into anti_c select i, i, i % 4 from generate_series(1, 10) i;
+analyze anti_a, anti_b, anti_c;
+explain (costs off) select a.* from anti_a a left join anti_b b on a.x = b.ax where b.ax is null;
+explain (costs off) select a.* from anti_a a left join anti_b b on a.x = b.ax where b.id is null;
+select a.id, b, b.y, coalesce(b.t, 'none') from anti_a a left join anti_b b on a.x = b.ax where b.ax is null order by 1;
+select a.id, b.y from anti_a a left join anti_b b on a.x = b.ax and b.y > 5 where b.y is null order by 1;
+select a.id, b.*, c.z from anti_a a left join anti_b b on a.x = b.ax left join anti_c c on c.by_ = b.id or c.id = a.id where b.ax is null order by 1, c.z;
+select a.id, c.z, b.y from anti_a a left join anti_c c on c.by_ = a.id left join anti_b b on b.ax = c.z where b.ax is null order by 1;
+select a.id, b.y, c.z from anti_a a left join anti_b b on a.x = b.ax left join anti_c c on c.id = b.y where b.ax is null and c.id is null order by 1;
+select count(*), max(b.y) from anti_b b right join anti_a a on a.x = b.ax where b.ax is null;
+select count(*) from anti_a a left join (anti_b b join anti_c c on b.id = c.by_) on a.x = b.ax and c.z > 1 where c.z is null;
+select a.id, (select b.y is null), (select count(*) from anti_c c where c.id = b.y or c.id = a.id) from anti_a a left join anti_b b on a.x = b.ax where b.ax is null order by 1 limit 5;
+select a.id, s from anti_a a left join (select id, ax, y from anti_b offset 0) s on a.x = s.ax where s.ax is null order by 1 limit 3;
+select a.id from anti_a a left join lateral (select * from anti_b b where b.ax = a.x) l on l.y > 2 where l.y is null order by 1;
+select b.y, count(*) from anti_a a left join anti_b b on a.x = b.ax where b.ax is null group by b.y;
+select a.id from anti_a a left join anti_b b on a.x = b.ax where b.ax is null for update of b;
+select a.id from anti_a a full join anti_b b on a.x = b.ax where b.ax is null order by 1 limit 2;
+select d.id from anti_c d join anti_a a on d.id = a.id left join anti_b b on a.x = b.ax where b.ax is null and exists (select 1 from anti_c c where c.by_ = a.id) order by 1;
+delete from anti_a a using anti_a a2 left join anti_b b on a2.x = b.ax where a.id = a2.id and b.ax is null and a.id < 9 returning a.*, b.y;
+update anti_a a set t = 'none' from anti_a a2 left join anti_b b on a2.x = b.ax where a.id = a2.id and b.ax is null;
+select id from anti_a where t = 'none' order by id;
+drop table anti_a, anti_b, anti_c;

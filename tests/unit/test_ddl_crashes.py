@@ -61,6 +61,8 @@ STATEMENTS = [
     "truncate t, c restart identity",
     "create table copied as select * from t where n > 100",
     "reindex table t",
+    "vacuum full t",
+    "cluster t using t_pkey",
     "drop table t cascade",
     "drop schema s cascade",
     "create type mood as enum ('sad', 'happy')",
@@ -76,6 +78,7 @@ POINTS = int(os.environ.get("AURORA_DDL_CRASHES", "2"))
 SHOWN = """
 select 'relation', n.nspname || '.' || relname, relkind::text, relnatts::text from pg_class c join pg_namespace n
 on n.oid = relnamespace where nspname in ('public', 's') union all
+select 'storage', relname::text, relfilenode::text, '' from pg_class where oid >= 16384 union all
 select 'column', attrelid::regclass::text, attname::text, atttypid::regtype::text from pg_attribute join pg_class c
 on c.oid = attrelid where c.oid >= 16384 and attnum > 0 and c.relnamespace in
 ('public'::regnamespace, to_regnamespace('s')) union all

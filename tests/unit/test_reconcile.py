@@ -49,6 +49,7 @@ def older(rows: Rows) -> Rows:
     rows["pg_class"].remove(gone)
     rows["pg_attribute"] = [row for row in rows["pg_attribute"] if row[0] != oid]
     rows["pg_rewrite"] = [row for row in rows["pg_rewrite"] if oid not in row[:3]]
+    rows["sql_parts"] = [*rows["sql_parts"][1:], ("0", "formerly", "NO", None, None)]
     return rows
 
 

@@ -483,14 +483,14 @@ def test_a_column_of_its_own_descriptor_has_no_toast() -> None:
 def fetched(session: Session, monkeypatch: pytest.MonkeyPatch, query: str) -> tuple[Any, list[tuple[int, int]]]:
     """The query's rows, and the stored bytes that it read out of line, as (start, end)."""
     ranges: list[tuple[int, int]] = []
-    original = toast.Toaster._fetch
+    original = toast.ToastReader._fetch
 
     def fetch(self: Any, handle: Any, start: int, end: int) -> bytes:
         ranges.append((start, end))
         return original(self, handle, start, end)
 
     with monkeypatch.context() as patch:
-        patch.setattr(toast.Toaster, "_fetch", fetch)
+        patch.setattr(toast.ToastReader, "_fetch", fetch)
         return session.run(query), ranges
 
 

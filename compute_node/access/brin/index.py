@@ -31,7 +31,7 @@ from compute_node.txn.transaction import Txn
 if TYPE_CHECKING:
     from aurora.kernels.python.clog import Snapshot
     from compute_node.access.dead_rows import DeadRows
-    from compute_node.access.table import Table
+    from compute_node.access.table_reader import TableReader
     from compute_node.work.account import Area
 
 _AUTOSUMMARIZE: Final = "autosummarize="
@@ -45,7 +45,7 @@ class BrinIndex(IndexAccess):
 
     method = BRIN
 
-    def __init__(self, table: Table, desc: IndexDesc) -> None:
+    def __init__(self, table: TableReader, desc: IndexDesc) -> None:
         super().__init__(table, desc)
         self.store = BrinStore(table.storage, self.file, desc.name)
         self._summaries: Summaries | None = None
@@ -94,6 +94,7 @@ class BrinIndex(IndexAccess):
         snapshot = table.storage.txns.latest_snapshot(txn)
         number, summary = 0, summaries.empty
         for rows in table.scan_blocks(snapshot, keys.columns, True, 0, None, True):
+            self.built.rows += len(rows)
             block = rows[0][-1] >> 16
             while block // pages > number:
                 self._put(number, summary)
@@ -102,6 +103,7 @@ class BrinIndex(IndexAccess):
             summary = summaries.extended(summary, [key for key in found if key is not None])
             take_turn(txn)
         self._put(number, summary)
+        self.built.entries = number + 1
 
     def _put(self, number: int, summary: Summary) -> None:
         data = self.summaries.encode(summary)

@@ -16,7 +16,7 @@ from compute_node.access.stored import resolved_row
 
 if TYPE_CHECKING:
     from aurora.kernels.python.tuples import Projection
-    from compute_node.access.table import Table
+    from compute_node.access.table_reader import TableReader
 
 _XID = struct.Struct("<Q")
 _RELFILE = struct.Struct("<I")
@@ -24,7 +24,7 @@ _LOWER = struct.Struct("<H")
 _LINE = struct.Struct("<HH")
 
 
-def versions_of(table: Table, block: int, columns: tuple[int, ...]) -> list[Row]:
+def versions_of(table: TableReader, block: int, columns: tuple[int, ...]) -> list[Row]:
     """The columns of each such version of a block, as of one moment. May wait. Errors: XX001."""
     proj = table.projection(columns, False)
     failed: list[int] = []
@@ -44,7 +44,7 @@ def versions_of(table: Table, block: int, columns: tuple[int, ...]) -> list[Row]
             failed = slots
 
 
-def _of_one_moment(table: Table, block: int, proj: Projection) -> tuple[list[int], list[Row]] | None:
+def _of_one_moment(table: TableReader, block: int, proj: Projection) -> tuple[list[int], list[Row]] | None:
     """The slots of the versions, and their columns; None when something had to be waited for."""
     storage = table.storage
     cache = storage.cache
@@ -69,7 +69,7 @@ def _of_one_moment(table: Table, block: int, proj: Projection) -> tuple[list[int
     return slots, rows
 
 
-def _is_of_use(table: Table, page: memoryview, offset: int, horizon: int) -> bool:
+def _is_of_use(table: TableReader, page: memoryview, offset: int, horizon: int) -> bool:
     """Whether the version's transaction has not been undone, and none that all see has removed it. May wait."""
     if _state(table, _XID.unpack_from(page, offset + OFF_XMIN)[0]) == ABORTED:
         return False
@@ -80,7 +80,7 @@ def _is_of_use(table: Table, page: memoryview, offset: int, horizon: int) -> boo
     return state in (ABORTED, IN_PROGRESS) or state > horizon
 
 
-def _state(table: Table, xid: int) -> int:
+def _state(table: TableReader, xid: int) -> int:
     clog, cache = table.storage.clog, table.storage.cache
     while (state := int(clog.state(xid))) < 0:
         cache.load(-state)

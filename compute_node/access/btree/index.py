@@ -32,7 +32,7 @@ from compute_node.access.btree.ranges import byte_range
 from compute_node.access.btree.shrink import TreeShrinker
 from compute_node.access.btree.unique import ConflictCheck
 from compute_node.access.btree.writer import BTreeWriter
-from compute_node.access.index_access import BATCH_VALUES, IndexAccess, ScanKey, equality_keys
+from compute_node.access.index_access import BATCH_VALUES, Finder, IndexAccess, ScanKey, equality_keys
 from compute_node.access.row_events import NewEntries, UniqueKey, events_of
 from compute_node.access.stored import resolved_row
 from compute_node.hub import HUB
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from aurora.kernels.python.entries import EntryRun
     from compute_node.access.dead_rows import DeadRows
     from compute_node.access.index_access import KeyedRows
-    from compute_node.access.table import Table
+    from compute_node.access.table_reader import TableReader
     from compute_node.work.account import Area
 
 
@@ -64,7 +64,7 @@ class BTreeIndex(IndexAccess):
 
     method = BTREE
 
-    def __init__(self, table: Table, desc: IndexDesc) -> None:
+    def __init__(self, table: TableReader, desc: IndexDesc) -> None:
         super().__init__(table, desc)
         storage = table.storage
         self.codec: KeyCodec = key_codec(desc, table.desc, table.desc.type_lookup(storage.type_lookup))
@@ -111,6 +111,26 @@ class BTreeIndex(IndexAccess):
                 found = self.scan(snapshot, equality_keys(key_values), False, columns, want_tid)
                 return [row for batch in found for row in batch]
             self._load(rows)
+
+    def finder(self, columns: tuple[int, ...], want_tid: bool) -> Finder:
+        """See ``IndexAccess``."""
+        proj = self.table.projection(columns, want_tid)
+        if not self._alone or proj.eager:
+            return super().finder(columns, want_tid)
+        look_up, codec, heap, counts = self._lookup, self.codec, self._heap, self.counts
+
+        def find(snapshot: Snapshot, key_values: Row) -> list[Row]:
+            if type(snapshot) is not SerialSnapshot:
+                rows = look_up(snapshot, codec, key_values, heap, proj, True)
+                if not isinstance(rows, int):
+                    if rows:
+                        counts.found_one += 1
+                    else:
+                        counts.scans += 1
+                    return rows
+            return self.lookup(snapshot, key_values, columns, want_tid)
+
+        return find
 
     def tids(self, keys: Sequence[ScanKey], backward: bool = False, area: Area | None = None) -> Iterator[list[int]]:
         """See ``IndexAccess``: equality (or IS NULL) on leading columns, then bounds on the next one. A batch a

@@ -42,6 +42,7 @@ class _Rows:
         self._index = index
         self._of_item: list[dict[Datum, list[int]]] = [{} for _ in index.classes]
         self._of_key: dict[bytes, list[int]] = {}
+        self.entries = 0
         self.bytes = 0
         """what they take in memory"""
 
@@ -66,6 +67,7 @@ class _Rows:
                 if not items:
                     self._add_key(category_key(column, NULL_VALUE if value is None else NO_ITEMS), tid)
             HUB.pulse()
+        self.entries += count
         self.bytes += ENTRY_BYTES * count + ADDRESS_BYTES * len(rows)
 
     def _add_key(self, key: bytes, tid: int) -> None:
@@ -111,6 +113,7 @@ def build_gin(index: GinIndex, txn: Txn) -> None:
                 sort.spill()
             take_turn(txn)
         rows.put(sort.run)
+        index.built.entries = rows.entries
         run, more = sort.finish()
         index.writer.load(leaves(txn, index.tree, run, _joined(more)), sort.area)
 

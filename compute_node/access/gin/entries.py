@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aurora.errors import IndexCorrupted
-from aurora.kernels.python.btree import MAX_ITEM_BYTES, TID_BYTES, pack_tid
+from aurora.kernels.python.btree import MAX_ITEM_BYTES, TID_BYTES, next_prefix, pack_tid
 
 ITEM, NULL_ITEM, NO_ITEMS, NULL_VALUE = 0, 1, 2, 3
 """Categories: an item; an item that is NULL; a value without items; NULL."""
@@ -37,6 +37,8 @@ _SLOTS: Final = (1 << SLOT_BITS) - 1
 _END: Final = b"\0\0"
 _WIDTHS: Final = {1: "<u1", 2: "<u2", 4: "<u4", 8: "<u8"}
 Tids = NDArray[np.int64]
+Span = tuple[bytes, bytes | None]
+"""Of keys: from the first on, up to the second; None: to the end"""
 
 
 def shortened(item: bytes) -> bytes:
@@ -54,6 +56,16 @@ def item_key(column: int, item: bytes) -> bytes:
 def item_prefix(column: int, prefix: bytes) -> bytes:
     """What the keys of all items begin with that begin so; of long items there is the beginning alone."""
     return bytes((column, ITEM)) + prefix[:_BEGINNING_BYTES].replace(b"\0", b"\0\xff")
+
+
+def item_span(column: int, low: bytes | None, high: bytes | None) -> Span:
+    """From where to where the keys of items from ``low`` to ``high`` are, None: from the first, to the last; of long
+    ones it may be those of a few others, too."""
+    every = category_key(column, ITEM)
+    lower = every if low is None else item_prefix(column, low)
+    if high is None:
+        return lower, next_prefix(every)
+    return lower, next_prefix((item_key if len(high) <= _BEGINNING_BYTES else item_prefix)(column, high))
 
 
 def category_key(column: int, category: int) -> bytes:

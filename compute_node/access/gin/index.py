@@ -19,7 +19,7 @@ from aurora.errors import InvariantViolation, ProgramLimitExceeded
 from aurora.kernels import btree as btree_kernel
 from aurora.kernels import entries as entries_kernel
 from aurora.kernels import pglz as pglz_kernel
-from aurora.kernels.python.btree import NO_CHECK, next_prefix
+from aurora.kernels.python.btree import NO_CHECK
 from compute_node.access.btree.shrink import TreeShrinker
 from compute_node.access.btree.writer import BTreeWriter, page_bytes
 from compute_node.access.gin.build import build_gin
@@ -29,6 +29,7 @@ from compute_node.access.gin.entries import (
     NO_ITEMS,
     NULL_ITEM,
     NULL_VALUE,
+    Span,
     Tids,
     category_key,
     compacted,
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from aurora.kernels.python.clog import Snapshot
     from aurora.kernels.python.entries import EntryRun
     from compute_node.access.dead_rows import DeadRows
-    from compute_node.access.table import Table
+    from compute_node.access.table_reader import TableReader
     from compute_node.txn.serializable import SerialSnapshot, SerialTxn
     from compute_node.work.account import Area
 
@@ -69,7 +70,7 @@ class GinIndex(IndexAccess):
 
     method = GIN
 
-    def __init__(self, table: Table, desc: IndexDesc) -> None:
+    def __init__(self, table: TableReader, desc: IndexDesc) -> None:
         super().__init__(table, desc)
         storage = table.storage
         types = table.desc.type_lookup(storage.type_lookup)
@@ -151,8 +152,8 @@ class GinIndex(IndexAccess):
         elif self.serial_id:
             searches = [(self.classes[key.column].asked(key), key.column) for key in keys]
             column, search = next(((column, each) for each, column in searches if each != ALL), (0, ALL))
-            for place in places(search, column):
-                snapshot.reader.reads_span(self.serial_id, (place, next_prefix(place)))
+            for span in places(search, column):
+                snapshot.reader.reads_span(self.serial_id, span)
 
     def note_entry(self, serial: SerialTxn, values: Sequence[Datum]) -> None:
         """See ``IndexAccess``: one for each item."""
@@ -161,18 +162,18 @@ class GinIndex(IndexAccess):
             for each in self.keys_of(column, value):
                 serial.enters(self.serial_id, each)
 
-    def _read(self, area: Area | None, key: bytes, of_one_leaf: bool) -> Tids | None:
-        """The row addresses of the entries that begin with ``key``, counted in ``area``; None if they should be
-        ``of_one_leaf`` and are not. May wait."""
+    def _read(self, area: Area | None, span: Span, of_one_leaf: bool) -> Tids | None:
+        """The row addresses of the entries of a span, counted in ``area``; None if they should be ``of_one_leaf`` and
+        are not. May wait."""
+        lower, upper = span
         if of_one_leaf:
-            upper = next_prefix(key)
-            _, _, _, high, entries = self.writer.page(self.writer.leaf_of(key))
+            _, _, _, high, entries = self.writer.page(self.writer.leaf_of(lower))
             if high and (upper is None or high < upper):
                 return None
             end = len(entries) if upper is None else bisect_left(entries, upper)
-            return gathered(entries[bisect_left(entries, key) : end])
+            return gathered(entries[bisect_left(entries, lower) : end])
         parts: list[Tids] = []
-        for entries in self._entries(key, next_prefix(key)):
+        for entries in self._entries(lower, upper):
             parts.append(gathered(entries))
             if area is not None:
                 area.add(parts[-1].nbytes)

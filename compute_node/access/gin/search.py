@@ -10,7 +10,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compute_node.access.gin.entries import NO_ITEMS, NULL_ITEM, NULL_VALUE, Tids, category_key, item_key, item_prefix
+from aurora.kernels.python.btree import next_prefix
+from compute_node.access.gin.entries import (
+    NO_ITEMS,
+    NULL_ITEM,
+    NULL_VALUE,
+    Span,
+    Tids,
+    category_key,
+    item_key,
+    item_prefix,
+    item_span,
+)
 
 
 class Search:
@@ -23,6 +34,14 @@ class Item(Search):
 
     data: bytes
     prefix: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Between(Search):
+    """Values that have an item from ``low`` to ``high``; None: from the first, to the last."""
+
+    low: bytes | None
+    high: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +96,23 @@ def either(parts: Iterable[Search]) -> Search:
     return ALL if ALL in kept else kept[0] if len(kept) == 1 else Either(tuple(kept))
 
 
-def places(search: Search, column: int) -> list[bytes]:
-    """Beginnings of keys: a value that the search comes to give has an entry that begins with one of them."""
+def _that_begin(key: bytes) -> Span:
+    return key, next_prefix(key)
+
+
+def _span_of(item: Item, column: int) -> Span:
+    return _that_begin((item_prefix if item.prefix else item_key)(column, item.data))
+
+
+def places(search: Search, column: int) -> list[Span]:
+    """Spans of keys: a value that the search comes to give has an entry in one of them."""
     match search:
-        case Item(data, prefix):
-            return [item_prefix(column, data) if prefix else item_key(column, data)]
+        case Item():
+            return [_span_of(search, column)]
+        case Between(low, high):
+            return [item_span(column, low, high)]
         case Category(number):
-            return [category_key(column, number)]
+            return [_that_begin(category_key(column, number))]
         case Both(parts):
             return min((places(part, column) for part in parts), key=len)
         case AtLeast(count, items):
@@ -92,28 +121,30 @@ def places(search: Search, column: int) -> list[bytes]:
         case Either(parts):
             return [each for part in parts for each in places(part, column)]
         case _:
-            return [category_key(column, category) for category in range(NULL_VALUE)]
+            return [_that_begin(category_key(column, category)) for category in range(NULL_VALUE)]
 
 
 FEW_ROWS = 64
 """So few rows are rather fetched than looked for under further items."""
-Reader = Callable[[bytes, bool], Tids | None]
-"""Gives the row addresses of the entries that begin so, in order, each once; told to look at one leaf alone, None when
-there are more. May wait."""
+Reader = Callable[[Span, bool], Tids | None]
+"""Gives the row addresses of the entries there, in order, each once; told to look at one leaf alone, None when there
+are more. May wait."""
 
 
 def find(search: Search, column: int, reader: Reader) -> Tids:
     """The row addresses that a search of a column gives: in order, each once."""
 
-    def read(key: bytes) -> Tids:
-        found = reader(key, False)
+    def read(span: Span) -> Tids:
+        found = reader(span, False)
         return np.empty(0, dtype=np.int64) if found is None else found
 
     match search:
-        case Item(data, prefix):
-            return read(item_prefix(column, data) if prefix else item_key(column, data))
+        case Item():
+            return read(_span_of(search, column))
+        case Between(low, high):
+            return read(item_span(column, low, high))
         case Category(number):
-            return read(category_key(column, number))
+            return read(_that_begin(category_key(column, number)))
         case Both(parts):
             return _find_both(parts, column, reader)
         case AtLeast(count, items):
@@ -123,7 +154,7 @@ def find(search: Search, column: int, reader: Reader) -> Tids:
             each = [find(part, column, reader) for part in parts]
             return np.unique(np.concatenate(each)) if each else np.empty(0, dtype=np.int64)
         case _:
-            kinds = [read(category_key(column, category)) for category in range(NULL_VALUE)]
+            kinds = [read(_that_begin(category_key(column, category))) for category in range(NULL_VALUE)]
             return np.unique(np.concatenate(kinds))
 
 
@@ -133,7 +164,7 @@ def _find_both(parts: tuple[Search, ...], column: int, reader: Reader) -> Tids:
     found: Tids | None = None
     left: list[Search] = []
     for part in parts:
-        few = reader(item_key(column, part.data), True) if isinstance(part, Item) and not part.prefix else None
+        few = reader(_span_of(part, column), True) if isinstance(part, Item) and not part.prefix else None
         if few is None:
             left.append(part)
         else:

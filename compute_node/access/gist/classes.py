@@ -57,14 +57,14 @@ Distance = Callable[[Key], float]
 @dataclass(frozen=True, slots=True)
 class GistClass:
     """``key``: of a value; ``test``: of a condition (strategy, value); ``distance``: of an ordering operator's right
-    side, from the nearest point that a key bounds. ``exact``: of a leaf's key that is the value's own. ``boxes``: the
-    keys of many values, where they are boxes: a row is x1, y1, x2, y2. ``bound``: what takes the place of a condition's
-    value where settings of the session belong to it."""
+    side (strategy, value), from the nearest point that a key bounds. ``exact``: of a leaf's key that is the value's
+    own. ``boxes``: the keys of many values, where they are boxes: a row is x1, y1, x2, y2. ``bound``: what takes the
+    place of a condition's value where settings of the session belong to it."""
 
     form: Form
     key: Callable[[Datum], Key]
     test: Callable[[int, Datum], Test]
-    distance: Callable[[Datum], Distance] | None = None
+    distance: Callable[[int, Datum], Distance] | None = None
     exact: bool = False
     boxes: Callable[[Sequence[Datum]], NDArray[np.float64]] | None = None
     bound: Callable[[ScanKey], Datum] | None = None
@@ -159,7 +159,7 @@ def _point_test(strategy: int, value: Datum) -> Test:
     return _box_test({_POINT_BELOW: _BELOW, _POINT_ABOVE: _ABOVE}.get(strategy, strategy), value)
 
 
-def _box_distance(value: Datum) -> Distance:
+def _box_distance(strategy: int, value: Datum) -> Distance:
     x, y = value
     if not (isfinite(x) and isfinite(y)):
         # The rows are measured: an infinity less itself is no number.

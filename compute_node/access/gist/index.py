@@ -28,7 +28,7 @@ from compute_node.txn.transaction import Txn
 if TYPE_CHECKING:
     from aurora.kernels.python.clog import Snapshot
     from compute_node.access.dead_rows import DeadRows
-    from compute_node.access.table import Table
+    from compute_node.access.table_reader import TableReader
     from compute_node.work.account import Area
 
 
@@ -37,7 +37,7 @@ class GistIndex(IndexAccess):
 
     method = GIST
 
-    def __init__(self, table: Table, desc: IndexDesc) -> None:
+    def __init__(self, table: TableReader, desc: IndexDesc) -> None:
         super().__init__(table, desc)
         types = table.desc.type_lookup(table.storage.type_lookup)
         options = desc.class_options or ((),) * len(desc.codes)

@@ -43,7 +43,7 @@ class _Distances:
             known = index.classes[order.column]
             if known.distance is None:
                 raise InvariantViolation(f"operator class of index {index.desc.name} knows no distance")
-            measure = None if order.value is None else known.distance(order.value)
+            measure = None if order.value is None else known.distance(order.strategy, order.value)
             self._parts.append((order.column, measure, known.exact))
 
     def of(self, keys: Keys, leaf: bool) -> tuple[Far, bool]:

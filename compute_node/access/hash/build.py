@@ -49,6 +49,7 @@ def _items(index: HashIndex, txn: Txn) -> list[bytes]:
     items: list[bytes] = []
     seen = 0
     for rows in table.scan_blocks(snapshot, keys.columns, True, 0, None, True):
+        index.built.rows += len(rows)
         for row in rows:
             key = row if keys.is_plain else keys.of(row[:-1])
             if key is not None and key[0] is not None:
@@ -57,6 +58,7 @@ def _items(index: HashIndex, txn: Txn) -> list[bytes]:
         if seen >= _ROWS_PER_TURN and HUB.in_greenlet():
             seen = 0
             HUB.yield_turn()
+    index.built.entries = len(items)
     return items
 
 

@@ -25,7 +25,7 @@ from compute_node.txn.transaction import Txn
 if TYPE_CHECKING:
     from aurora.kernels.python.clog import Snapshot
     from compute_node.access.dead_rows import DeadRows
-    from compute_node.access.table import Table
+    from compute_node.access.table_reader import TableReader
     from compute_node.work.account import Area
 
 
@@ -34,7 +34,7 @@ class HashIndex(IndexAccess):
 
     method = HASH
 
-    def __init__(self, table: Table, desc: IndexDesc) -> None:
+    def __init__(self, table: TableReader, desc: IndexDesc) -> None:
         super().__init__(table, desc)
         storage = table.storage
         kind = desc.key_types[0] if desc.key_types else table.desc.columns[desc.columns[0] - 1].type

@@ -89,9 +89,10 @@ def create_type(ctx: DdlContext, node: ast.DefineStmt) -> str:
     support = _Support(ctx, shell, name)
     functions = support.find(form.functions)
     _check_form(ctx, form)
-    if form.element or "subscript" in functions:
+    model = model_of_base_type(ctx.view.layer, functions["input"].oid)
+    if form.element or ("subscript" in functions and (model is None or model.subscripts is None)):
         raise NotSupported("base types with elements are not supported")
-    if model_of_base_type(ctx.view.layer, functions["input"].oid) is None:
+    if model is None:
         raise NotSupported(
             f"type {name} cannot have the input function {functions['input'].name}",
             detail="A base type's values are kept as those of a built-in type, whose input function it names.",

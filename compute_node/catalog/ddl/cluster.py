@@ -1,21 +1,21 @@
 """CLUSTER, and the marks of the index that it takes (manual, reference pages of CLUSTER and ALTER TABLE).
 
 The rows are read from the old storage in the index's order and written into new storage, whose indexes are built at the
-end. As after every other rewriting of a table, a snapshot that is older than the statement finds no rows.
+end (``rewrite.write_anew``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 from pglast import ast
 
-from aurora.datum import Datum, Row
 from aurora.errors import InvariantViolation, NotSupported, SqlSyntaxError, UndefinedObject, WrongObjectType
 from compute_node.catalog.ddl.context import DdlContext
 from compute_node.catalog.ddl.maintenance import is_on
-from compute_node.catalog.ddl.relation import relation
-from compute_node.catalog.ddl.rewrite import build_indexes, new_relfiles, without_watchers
+from compute_node.catalog.ddl.rewrite import write_anew
+from compute_node.catalog.ddl.vacuum_full import Rewriting
 from compute_node.catalog.inheritance import descendants_of
 from compute_node.relations.access_methods import METHODS
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
@@ -23,8 +23,6 @@ from compute_node.relations.schema import CATALOGS_BY_OID
 from compute_node.session.transactions import forbid_in_block, next_part
 from compute_node.sql.deparse.expressions import quote_identifier
 from compute_node.txn.locks import ACCESS_EXCLUSIVE
-
-_BATCH = 2000
 
 
 def cluster_statement(ctx: DdlContext, node: ast.ClusterStmt) -> str:
@@ -131,42 +129,26 @@ def _cluster(ctx: DdlContext, desc: RelationDesc, oid: int, verbose: bool) -> No
     mark_clustered(ctx, desc, oid)
     if not desc.populated:
         return
-    with ctx.maintaining(desc):
-        _write_in_order(ctx, desc, index)
     if verbose:
         shown = f'"{desc.schema}.{desc.name}" using sequential scan and sort'
         ctx.notice(f"clustering {shown}", severity="INFO")
+    told = Rewriting(ctx, desc)
+    with ctx.maintaining(desc):
+        count = _write_in_order(ctx, desc, index)
+    if verbose:
+        told.done(count)
 
 
-def _write_in_order(ctx: DdlContext, desc: RelationDesc, index: IndexDesc) -> None:
+def _write_in_order(ctx: DdlContext, desc: RelationDesc, index: IndexDesc) -> int:
     batches = ctx.fetch_own(_in_order(ctx, desc, index))
     # The plan of the query names the old storage, and the sort has read all of it before it gives the first row.
     first = next(batches, None)
-    places = [column.attno - 1 for column in desc.columns if not column.dropped]
-    width = len(desc.columns)
-    fresh = new_relfiles(ctx, relation(ctx, desc.oid))
-    table = ctx.storage.table(without_watchers(fresh))
-    waiting: list[Row] = []
-    while first is not None:
-        for values in first:
-            row: list[Datum] = [None] * width
-            for place, item in zip(places, values, strict=True):
-                row[place] = item
-            waiting.append(tuple(row))
-        if len(waiting) >= _BATCH:
-            table.refill(ctx.txn, waiting)
-            waiting = []
-        ctx.session.check_interrupts()
-        first = next(batches, None)
-    if waiting:
-        table.refill(ctx.txn, waiting)
-    ctx.txn.cid += 1
-    build_indexes(ctx, fresh)
+    return write_anew(ctx, desc, chain([] if first is None else [first], batches))
 
 
 def _in_order(ctx: DdlContext, desc: RelationDesc, index: IndexDesc) -> str:
-    """The query of the table's rows in the index's order."""
-    names = [quote_identifier(column.name) for column in desc.columns if not column.dropped]
+    """The query of the table's rows in the index's order, NULL for dropped columns, and who inserted each."""
+    names = ["NULL" if column.dropped else quote_identifier(column.name) for column in desc.columns] + ["xmin"]
     expressions = iter(index.expressions)
     keys = []
     for place, attno in enumerate(index.columns):

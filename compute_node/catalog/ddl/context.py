@@ -28,6 +28,7 @@ from aurora.errors import (
 from aurora.ids import Oid, RelFile
 from compute_node.access.methods import build_index
 from compute_node.access.row_events import known_events
+from compute_node.catalog import statistics
 from compute_node.catalog.cache import Catalog, TxnCatalog
 from compute_node.catalog.inheritance import children_of
 from compute_node.catalog.rights import Rights
@@ -349,12 +350,26 @@ class DdlContext:
         self.storage.drop_storage(self.txn, relfile)
 
     def build_index(self, desc: RelationDesc, index: IndexDesc) -> None:
-        """Fill a new index from its table; 23505 when it is to be unique and is not."""
+        """Fill a new index from its table, and note the sizes of both; 23505 when it is to be unique and is not."""
         if not index.expressions and index.predicate is None:
-            build_index(self.txn, self.storage.table(desc), index)
+            built = build_index(self.txn, self.storage.table(desc), index).built
+        else:
+            with self.maintaining(desc):
+                built = build_index(self.txn, self.storage.table(desc), index).built
+        self.note_size(desc.oid, desc.relfile, built.rows)
+        self.note_size(index.oid, index.relfile, built.entries)
+
+    def note_size(self, oid: int, relfile: RelFile, rows: int, even_empty: bool = False) -> None:
+        """What is known of a relation's size now, in pg_class. Of an empty one of which nothing was known nothing is
+        said but ``even_empty``, so that a new table does not look like one that was vacuumed."""
+        record = self.rows.one("pg_class", oid=oid)
+        if record is None:
+            raise InvariantViolation(f"pg_class has no row {oid}")
+        if rows == 0 and record.reltuples < 0 and not even_empty:
             return
-        with self.maintaining(desc):
-            build_index(self.txn, self.storage.table(desc), index)
+        if statistics.set_size(self.rows, record, self.storage.blocks(relfile), rows):
+            self.changes.touch(oid)
+            self.txn.on_undo(lambda: statistics.have_changed(self.catalog, {oid}))
 
     def maintaining(self, desc: RelationDesc) -> AbstractContextManager[None]:
         """While a table's own functions are evaluated for whoever keeps it up: as its owner, see ``restricted``."""

@@ -278,54 +278,65 @@ def drop(ctx: DdlContext, targets: list[Address], *, cascade: bool, silent: bool
         _remove(ctx, address)
 
 
-def dropped_with(ctx: DdlContext, targets: list[Address], *, cascade: bool, silent: bool = False) -> list[Address]:
-    """What goes when the objects are dropped, in the order in which it goes; see ``drop``."""
-    order: list[Address] = []
-    seen: set[Address] = set()
-    named = set(targets)
-    normal: list[tuple[Address, Address]] = []
-    taken_along: set[Address] = set()
-    has_extensions = bool(ctx.rows.all("pg_extension"))
+class _Dropping:
+    """What goes with some objects. (A method that calls itself; a function inside of one would be a circle.)"""
 
-    def visit(address: Address, via: Address | None, kind: str) -> None:
-        whole_of = _operator_class_of(ctx, address)
-        if via is not None and whole_of not in (None, via):
-            visit(whole_of, via, kind)
+    def __init__(self, ctx: DdlContext, named: set[Address]) -> None:
+        self._ctx = ctx
+        self._named = named
+        self._has_extensions = bool(ctx.rows.all("pg_extension"))
+        self.order: list[Address] = []
+        self.seen: set[Address] = set()
+        self.normal: list[tuple[Address, Address]] = []
+        """dependents that are in the way, each with what it depends on"""
+        self.taken_along: set[Address] = set()
+
+    def visit(self, address: Address, via: Address | None, kind: str) -> None:
+        """The object goes, because of ``via`` that it depends on in the manner ``kind``."""
+        ctx, seen = self._ctx, self.seen
+        whole_of = None if via is None else _owner_of(ctx, address)
+        if whole_of is not None and whole_of != via:
+            self.visit(whole_of, via, kind)
             return
         if via is not None and kind in _TAKEN_ALONG:
-            taken_along.add(address)
+            self.taken_along.add(address)
         whole = (address[0], address[1], 0)
         if address in seen or whole in seen:
             return
-        if has_extensions and via is not None and address[0] != CLASS_EXTENSION:
+        if self._has_extensions and via is not None and address[0] != CLASS_EXTENSION:
             owner = extension_of(ctx, address)
             extension = (CLASS_EXTENSION, owner or 0, 0)
             if owner is not None and owner != ctx.session.creating_extension and extension not in seen:
                 # A member does not go without its extension.
-                visit(extension, via, kind)
+                self.visit(extension, via, kind)
                 return
         seen.add(address)
         for dependent, dependency in _dependents(ctx, address):
-            visit(dependent, address, dependency)
+            self.visit(dependent, address, dependency)
         # What depends on an object goes before it.
-        order.append(address)
-        if via is not None and not named & {address, whole} and kind not in _TAKEN_ALONG:
-            normal.append((address, via))
+        self.order.append(address)
+        if via is not None and not self._named & {address, whole} and kind not in _TAKEN_ALONG:
+            self.normal.append((address, via))
 
+
+def dropped_with(ctx: DdlContext, targets: list[Address], *, cascade: bool, silent: bool = False) -> list[Address]:
+    """What goes when the objects are dropped, in the order in which it goes; see ``drop``."""
+    named = set(targets)
+    dropping = _Dropping(ctx, named)
     for target in targets:
         if target[1] < FIRST_NORMAL_OID and target[:2] != (CLASS_NAMESPACE, NAMESPACE_PUBLIC):
             raise DependentObjectsStillExist(
                 f"cannot drop {describe(ctx, target)} because it is required by the database system"
             )
         _check_not_internal(ctx, target, named)
-        visit(target, None, "")
+        dropping.visit(target, None, "")
     # What goes along with one of the objects by some way is not in the way by another: the default of a serial column
     # uses the sequence, and belongs to the column.
     # A column goes with its table where both do.
     blocked = [
         (address, via)
-        for address, via in reversed(normal)
-        if address not in taken_along and not (address[2] and (address[0], address[1], 0) in seen)
+        for address, via in reversed(dropping.normal)
+        if address not in dropping.taken_along and not (address[2] and (address[0], address[1], 0) in dropping.seen)
     ]
     cascaded = [address for address, _ in blocked]
     if blocked and not cascade:
@@ -347,15 +358,20 @@ def dropped_with(ctx: DdlContext, targets: list[Address], *, cascade: bool, sile
             f"drop cascades to {len(cascaded)} other objects",
             detail="\n".join(f"drop cascades to {describe(ctx, address)}" for address in cascaded),
         )
-    return order
+    return dropping.order
 
 
-def _operator_class_of(ctx: DdlContext, member: Address) -> Address | None:
-    """The class that a member of an operator family came with, and goes with."""
-    if member[0] not in (CLASS_AMOP, CLASS_AMPROC):
+_OWNERS = {CLASS_AMOP: CLASS_OPCLASS, CLASS_AMPROC: CLASS_OPCLASS, CLASS_RELATION: CLASS_CONSTRAINT}
+
+
+def _owner_of(ctx: DdlContext, part: Address) -> Address | None:
+    """The class that a member of an operator family came with, the constraint that has an index: it goes with that."""
+    owner = _OWNERS.get(part[0])
+    if owner is None or part[2]:
         return None
-    records = ctx.rows.find("pg_depend", classid=member[0], objid=member[1])
-    return next(((each.refclassid, each.refobjid, 0) for each in records if each.deptype == "i"), None)
+    records = ctx.rows.find("pg_depend", classid=part[0], objid=part[1])
+    found = (each.refobjid for each in records if each.deptype == "i" and each.refclassid == owner)
+    return next(((owner, each, 0) for each in found), None)
 
 
 _PARTS = (CLASS_RELATION, CLASS_TYPE, CLASS_PROC, CLASS_CAST, CLASS_REWRITE, CLASS_AMOP, CLASS_AMPROC)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import NamedTuple
 
 from pglast import ast
 
@@ -15,16 +16,19 @@ from aurora.errors import (
     SqlSyntaxError,
     UndefinedColumn,
 )
+from compute_node.access.vacuum import Pace, is_no
 from compute_node.access.vacuum_truncate import truncate_tail
 from compute_node.catalog import statistics
 from compute_node.catalog.column_statistics.gather import Gathering, gather
 from compute_node.catalog.ddl.context import DdlContext
 from compute_node.catalog.ddl.partitions.indexes import below
 from compute_node.catalog.ddl.relation import class_record
+from compute_node.catalog.ddl.vacuum_full import rewrite_table
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.foreign import require_handler
-from compute_node.relations.schema import CATALOGS, NAMESPACE_CATALOG
-from compute_node.txn.locks import ACCESS_SHARE, SHARE_UPDATE_EXCLUSIVE
+from compute_node.relations.schema import CATALOGS, CATALOGS_BY_OID, NAMESPACE_CATALOG
+from compute_node.session.transactions import in_block, next_part
+from compute_node.txn.locks import ACCESS_EXCLUSIVE, ACCESS_SHARE, SHARE_UPDATE_EXCLUSIVE
 
 _STATISTICS = CATALOGS["pg_statistic"].desc.oid
 """what is known of columns: nothing is gathered about it"""
@@ -61,9 +65,10 @@ def _options(node: ast.VacuumStmt) -> dict[str, bool]:
 
 
 def vacuum_statement(ctx: DdlContext, node: ast.VacuumStmt) -> str:
-    """VACUUM [(options)] [tables] and ANALYZE [tables]. FULL and FREEZE do what a plain VACUUM does."""
+    """VACUUM [(options)] [tables] and ANALYZE [tables]; each table in a transaction of its own, but for ANALYZE in a
+    transaction block. FREEZE does what a plain VACUUM does."""
     options = _options(node)
-    truncate, toast, full = options.get("truncate", True), options.get("process_toast", True), options.get("full")
+    full, toast = options.get("full", False), options.get("process_toast", True)
     analyze_too = not node.is_vacuumcmd or options.get("analyze", False)
     if full and options.get("parallel"):
         raise NotSupported("VACUUM FULL cannot be performed in parallel")
@@ -73,26 +78,60 @@ def vacuum_statement(ctx: DdlContext, node: ast.VacuumStmt) -> str:
         raise NotSupported("VACUUM option DISABLE_PAGE_SKIPPING cannot be used with FULL")
     if full and not toast:
         raise NotSupported("PROCESS_TOAST required with VACUUM FULL")
-    for table, named in _tables(ctx, node):
-        if options.get("skip_locked"):
-            if not ctx.try_lock(table, SHARE_UPDATE_EXCLUSIVE):
-                verb = "vacuum" if node.is_vacuumcmd else "analyze"
-                message = f'skipping {verb} of "{table.name}" --- lock not available'
-                ctx.notice(message, severity="WARNING", sqlstate="55P03")
-                continue
-        else:
-            ctx.lock(table, SHARE_UPDATE_EXCLUSIVE)
-        desc = ctx.view.relation(table.oid)
-        if desc is None:
-            # Dropped while this waited for the lock.
-            continue
-        if node.is_vacuumcmd and not desc.is_partitioned:
-            vacuum_table(ctx, desc, truncate, toast)
-        if analyze_too and desc.oid != _STATISTICS:
-            analyze_table(ctx, desc, named, options.get("verbose", False))
+    tables = _tables(ctx, node)
+    own_parts = node.is_vacuumcmd or (len(tables) > 1 and not in_block(ctx.session))
+    for table in tables:
+        if node.is_vacuumcmd:
+            ctx = ctx.renewed(next_part(ctx.session))
+            desc = _locked(ctx, table, "vacuum", options)
+            if desc is not None and full and desc.kind in "rm" and desc.oid not in CATALOGS_BY_OID:
+                rewrite_table(ctx, desc, options.get("verbose", False))
+            elif desc is not None and not desc.is_partitioned:
+                vacuum_table(ctx, desc, options.get("truncate"), toast)
+        if analyze_too and table.oid != _STATISTICS and table.kind != "t":
+            if own_parts:
+                ctx = ctx.renewed(next_part(ctx.session))
+            desc = _locked(ctx, table, "analyze", options)
+            if desc is not None:
+                analyze_table(ctx, desc, table.columns, options.get("verbose", False))
     if node.is_vacuumcmd:
+        next_part(ctx.session)
         ctx.storage.give_back()
     return "VACUUM" if node.is_vacuumcmd else "ANALYZE"
+
+
+class _Target(NamedTuple):
+    """A table whose turn will come; ``columns`` that are named of it. ``named``: the statement names the table itself,
+    and is told if it has gone."""
+
+    oid: int
+    name: str
+    kind: str
+    columns: tuple[int, ...] = ()
+    named: bool = False
+
+
+def _locked(ctx: DdlContext, target: _Target, verb: str, options: dict[str, bool]) -> RelationDesc | None:
+    """A table whose turn has come, locked; None for one that has gone or that is not the user's any more, a temporary
+    one of another session, or with SKIP_LOCKED one that somebody holds."""
+    mode = ACCESS_EXCLUSIVE if options.get("full") and verb == "vacuum" else SHARE_UPDATE_EXCLUSIVE
+    desc = ctx.view.relation(target.oid)
+    if desc is not None and ctx.is_of_other_session(desc):
+        return None
+    if desc is not None and not options.get("skip_locked"):
+        ctx.lock(desc, mode)
+    elif desc is not None and not ctx.try_lock(desc, mode):
+        if target.named:
+            message = f'skipping {verb} of "{target.name}" --- lock not available'
+            ctx.notice(message, severity="WARNING", sqlstate="55P03")
+        return None
+    desc = ctx.view.relation(target.oid)
+    if desc is None:
+        if target.named:
+            message = f'skipping {verb} of "{target.name}" --- relation no longer exists'
+            ctx.notice(message, severity="WARNING", sqlstate="42P01")
+        return None
+    return desc if _may_maintain(ctx, desc, verb) else None
 
 
 def is_on(option: ast.DefElem) -> bool:
@@ -108,33 +147,33 @@ def is_on(option: ast.DefElem) -> bool:
     return text in ("true", "on", "1")
 
 
-def _tables(ctx: DdlContext, node: ast.VacuumStmt) -> list[tuple[RelationDesc, tuple[int, ...]]]:
-    """Each table with the columns that are named of it."""
-    result: list[tuple[RelationDesc, tuple[int, ...]]] = []
+def _tables(ctx: DdlContext, node: ast.VacuumStmt) -> list[_Target]:
+    """What the statement is about, in its order."""
+    result: list[_Target] = []
     view = ctx.view
     verb = "vacuum" if node.is_vacuumcmd else "analyze"
     if not node.rels:
         for record in ctx.rows.find("pg_class"):
             desc = view.relation(record.oid) if record.relkind in "rmp" else None
             if desc is not None and _may_maintain(ctx, desc, verb):
-                result.append((desc, ()))
+                result.append(_Target(desc.oid, desc.name, desc.kind))
         # Two that take all tables take them in one order.
-        return sorted(result, key=lambda each: each[0].oid)
+        return sorted(result)
     for item in node.rels:
         desc = ctx.find(item.relation)
         if desc is None:
             raise InvariantViolation("desc is not there")
         if not _may_maintain(ctx, desc, verb):
             continue
-        if desc.kind not in "rmp":
+        if desc.kind not in ("rmpt" if node.is_vacuumcmd else "rmp"):
             _skip(ctx, desc, verb)
             continue
-        result.append((desc, _columns(desc, item.va_cols or ())))
+        result.append(_Target(desc.oid, desc.name, desc.kind, _columns(desc, item.va_cols or ()), named=True))
         for part in below(ctx, desc):
             if part.kind == "f":
                 _skip(ctx, part, verb)
                 continue
-            result.append((part, _columns(part, item.va_cols or ())))
+            result.append(_Target(part.oid, part.name, part.kind, _columns(part, item.va_cols or ())))
     return result
 
 
@@ -173,17 +212,27 @@ def _may_maintain(ctx: DdlContext, desc: RelationDesc, verb: str) -> bool:
     return False
 
 
-def vacuum_table(ctx: DdlContext, desc: RelationDesc, truncate: bool = True, toast: bool = True) -> None:
+def _pace(ctx: DdlContext) -> Pace:
+    """What the session's settings say of pauses."""
+    what = ("delay", "limit", "page_hit", "page_miss", "page_dirty")
+    return Pace(*(float(ctx.session.settings.get(f"vacuum_cost_{each}")) for each in what))
+
+
+def _keeps_its_end(desc: RelationDesc) -> bool:
+    return any(is_no(option) for option in desc.options if option.startswith("vacuum_truncate="))
+
+
+def vacuum_table(ctx: DdlContext, desc: RelationDesc, truncate: bool | None, toast: bool) -> None:
     """Prune a table, with ``toast`` its TOAST table, and their indexes; with ``truncate`` empty blocks at their ends
-    go."""
+    go (None: as each table's storage parameter says)."""
     for each in (desc,) if desc.toast is None or not toast else (desc, desc.toast):
         if each is desc.toast:
             ctx.lock(each, SHARE_UPDATE_EXCLUSIVE)
         table = ctx.storage.table(each)
         with ctx.maintaining(desc):
-            stats = ctx.storage.vacuum(table)
+            stats = ctx.storage.vacuum(table, pace=_pace(ctx))
         table.counts.was_vacuumed(stats.rows, table.file.dead_rows, False, ctx.session.clock())
-        if truncate:
+        if truncate if truncate is not None else not _keeps_its_end(each):
             truncate_tail(ctx.txn, table)
         statistics.vacuumed(ctx.catalog, each, stats)
 

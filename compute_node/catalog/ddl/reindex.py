@@ -222,7 +222,9 @@ def _exchange(ctx: DdlContext, table: RelationDesc, oid: int, other: int) -> Non
     if before is None:
         raise InvariantViolation(f"pg_index has no row {oid}")
     name = ctx.free_name(table.namespace, [mine.relname], "ccold")
-    ctx.rows.update("pg_class", mine, relfilenode=theirs.relfilenode)
+    ctx.rows.update(
+        "pg_class", mine, relfilenode=theirs.relfilenode, relpages=theirs.relpages, reltuples=theirs.reltuples
+    )
     ctx.rows.update("pg_class", theirs, relfilenode=mine.relfilenode, relname=name)
     set_flags(ctx, table.oid, other, indisready=before.indisready)
     set_flags(ctx, table.oid, oid, indisvalid=True, indisready=True, indislive=True)
@@ -297,7 +299,7 @@ def _rebuild(ctx: DdlContext, table: RelationDesc, indexes: list[IndexDesc], ver
         record = class_record(ctx, index.oid)
         relfile = ctx.new_storage()
         ctx.drop_storage(record.relfilenode)
-        ctx.rows.update("pg_class", record, relfilenode=relfile)
+        ctx.rows.update("pg_class", record, relfilenode=relfile, relpages=0, reltuples=-1.0)
         ctx.changes.touch(index.oid, table.oid)
         if not (index.valid and index.ready and index.live):
             set_flags(ctx, table.oid, index.oid, indisvalid=True, indisready=True, indislive=True)

@@ -1,4 +1,5 @@
-"""Rewriting a table into new storage: TRUNCATE, ADD COLUMN with a volatile default; what CLUSTER and ALTER TYPE share.
+"""Rewriting a table into new storage: TRUNCATE, ADD COLUMN with a volatile default; what CLUSTER, VACUUM FULL and ALTER
+TYPE share.
 
 New relfiles take the place of the old ones in pg_class; the old storage goes when the transaction commits, the new
 one when it aborts. Readers of older snapshots keep out by the access-exclusive lock.
@@ -6,19 +7,25 @@ one when it aborts. Readers of older snapshots keep out by the access-exclusive 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pglast import ast, enums
 
 from aurora.datum import Datum, Row
 from aurora.errors import InvariantViolation
+from compute_node.access.stored import BATCH_BYTES, LAZY, Toasted, adopted
 from compute_node.catalog.ddl.context import DdlContext
 from compute_node.catalog.ddl.expressions import range_var, walk
 from compute_node.catalog.ddl.relation import class_record, relation
+from compute_node.hub import HUB
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.sql.parse import parse
 from compute_node.txn.locks import ACCESS_EXCLUSIVE
+
+if TYPE_CHECKING:
+    from compute_node.access.table import Table
 
 _BATCH = 2000
 
@@ -55,6 +62,58 @@ def build_indexes(ctx: DdlContext, desc: RelationDesc) -> None:
     """Fill the indexes of a table that was written anew."""
     for index in desc.indexes:
         ctx.build_index(desc, index)
+
+
+def write_anew(ctx: DdlContext, desc: RelationDesc, batches: Iterator[list[Row]]) -> int:
+    """Give a locked table new storage that holds these rows: the values of all its columns, stored ones as handles or
+    not, and last who inserted the row, which stays so. A snapshot that is older than this does not find the rows that
+    were deleted or replaced since. How many rows. ``batches`` read the old storage, and have begun to."""
+    fresh = new_relfiles(ctx, relation(ctx, desc.oid))
+    table = ctx.storage.table(without_watchers(fresh))
+    count = 0
+    for xid, rows in _same_inserters(_kept(batches, table)):
+        table.refill(ctx.txn, rows, xid)
+        count += len(rows)
+        ctx.session.check_interrupts()
+        HUB.pulse()
+    ctx.txn.cid += 1
+    ctx.note_size(desc.oid, fresh.relfile, count, even_empty=True)
+    build_indexes(ctx, fresh)
+    return count
+
+
+def _kept(batches: Iterator[list[Row]], table: Table) -> Iterator[list[Row]]:
+    """The rows with values that are stored compressed or out of line as ``table`` can take them over."""
+    toast = table.toast
+    if toast is None:
+        yield from batches
+        return
+    positions = [at for at, attno in enumerate(toast.lazy_columns) if attno > LAZY]
+    for batch in batches:
+        yield from adopted(batch, positions, toast)
+
+
+def _same_inserters(batches: Iterator[list[Row]]) -> Iterator[tuple[int, list[Row]]]:
+    """(xid, rows without it): runs of rows that one transaction has inserted, up to some thousand rows or some MB of
+    stored values."""
+    waiting: list[Row] = []
+    inserter = size = 0
+    for batch in batches:
+        for row in batch:
+            xid = row[-1]
+            if not isinstance(xid, int):
+                raise InvariantViolation(f"a row was inserted by {xid}")
+            if waiting and xid != inserter:
+                yield inserter, waiting
+                waiting, size = [], 0
+            inserter = xid
+            waiting.append(row[:-1])
+            size += sum(value.stored_bytes for value in row if type(value) is Toasted)
+        if len(waiting) >= _BATCH or size > BATCH_BYTES:
+            yield inserter, waiting
+            waiting, size = [], 0
+    if waiting:
+        yield inserter, waiting
 
 
 def truncate(ctx: DdlContext, desc: RelationDesc) -> None:

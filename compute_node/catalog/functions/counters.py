@@ -14,6 +14,7 @@ from compute_node.txn.counts import (
     DELETED,
     HOT,
     INSERTED,
+    NEVER,
     UPDATED,
     Maintained,
     RelationCounts,
@@ -66,8 +67,8 @@ def _maintained(name: str, last: bool) -> Callable[[Call, int], int | None]:
 
     def read(call: Call, oid: int) -> int | None:
         found = _relation(call, oid)
-        done: Maintained = Maintained() if found is None else getattr(found, name)
-        return (done.last_us or None) if last else done.count
+        done: Maintained = NEVER if found is None else getattr(found, name)
+        return (done.last_us or None) if last else done.times
 
     return read
 
@@ -79,7 +80,7 @@ def _of_transaction(what: int) -> Callable[[Call, int], int]:
         found = _relation(call, oid)
         if found is None:
             return 0
-        maps = [changes for level in call.txn.levels for changes in (level.changes, level.lost) if changes is not None]
+        maps = [changes for level in call.txn.levels for changes in (level.sums(), level.lost) if changes is not None]
         return sum(changes[found][what] for changes in maps if found in changes)
 
     return read

@@ -108,14 +108,30 @@ def column_property(call: Call, oid: int, attno: int, name: str) -> bool | None:
     if name == "returnable":
         if method is _METHODS[_GIST] and not is_key:
             return None
-        return method.returns or kind in RETURNING_CLASSES or (method.include and not is_key)
+        is_kept = kind in RETURNING_CLASSES or (method is _METHODS[_GIST] and _gives_back(call, kind))
+        return method.returns or is_kept or (method.include and not is_key)
     if name in ("search_array", "search_nulls"):
         return getattr(method, name) if is_key else None
     return None
 
 
-_DISTANCE_FUNCTION = 8
-"""The support function of GiST that measures"""
+_COMPRESS_FUNCTION, _DISTANCE_FUNCTION, _FETCH_FUNCTION = 3, 8, 9
+"""Support functions of GiST: what makes keys of values, what measures, what gives the values back"""
+
+
+def _support_functions(call: Call, found: Record) -> set[int]:
+    """The numbers of an operator class's functions for its own type."""
+    kind, functions = found.opcintype, call.reader.find("pg_amproc", amprocfamily=found.opcfamily)
+    return {each.amprocnum for each in functions if each.amproclefttype == each.amprocrighttype == kind}
+
+
+def _gives_back(call: Call, operator_class: int) -> bool:
+    """Whether an operator class of GiST keeps the values, or can make them of its keys."""
+    found = call.reader.one("pg_opclass", oid=operator_class)
+    if found is None:
+        return False
+    functions = _support_functions(call, found)
+    return _FETCH_FUNCTION in functions or _COMPRESS_FUNCTION not in functions
 
 
 def _has_distance(call: Call, operator_class: int) -> bool:
@@ -125,11 +141,7 @@ def _has_distance(call: Call, operator_class: int) -> bool:
         return False
     kind, family = found.opcintype, found.opcfamily
     if found.opcmethod == _GIST:
-        functions = call.reader.find("pg_amproc", amprocfamily=family)
-        return any(
-            each.amprocnum == _DISTANCE_FUNCTION and each.amproclefttype == each.amprocrighttype == kind
-            for each in functions
-        )
+        return _DISTANCE_FUNCTION in _support_functions(call, found)
     operators = call.reader.find("pg_amop", amopfamily=family)
     return any(each.amoppurpose == "o" and each.amoplefttype == kind for each in operators)
 

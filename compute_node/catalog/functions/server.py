@@ -126,10 +126,12 @@ def show_all_settings(call: Call) -> Iterator[Row]:
     """pg_show_all_settings: the rows of pg_settings."""
     settings = call.session.settings
     hidden = frozenset() if has_predefined_role(call, "pg_read_all_settings") else SECRET
+    described = setting_statements.descriptions()
     for name in settings.names():
         if name in hidden:
             continue
         setting = define_or_raise(name)
+        short, more = described.get(name, ("", None))
         value = settings.get(name)
         boot = show_value(setting, setting.boot)
         shown = _plain(setting, value)
@@ -145,8 +147,8 @@ def show_all_settings(call: Call) -> Iterator[Row]:
             shown,
             setting.unit or None,
             category,
-            "",
-            None,
+            short,
+            more,
             setting.context,
             setting.type,
             source,

@@ -74,6 +74,11 @@ def _element_store(compiler: Compiler, node: ex.ElementStore) -> Code:
         steps = tuple_text([code.text for code in indexes])
         text = f"{compiler.unit.bind(store_subscripted, 'g')}({container.text}, {steps}, {value.text})"
         return compiler.wrap(text, [container, value, *indexes], nullable=False, extra=3)
+    rules = compiler.linker.type(node.type).root.subscripts
+    if rules is not None:
+        (index,) = (compiler.value(item) for item in node.indexes if item is not None)
+        text = f"{compiler.unit.bind(rules.store, 'g')}({container.text}, {index.text}, {value.text})"
+        return compiler.wrap(text, [container, value, index], nullable=False, extra=3)
     parts = [container, value]
 
     def bound(item: ex.Expr | None) -> str:
@@ -100,6 +105,11 @@ def _subscript(compiler: Compiler, node: ex.Subscript) -> Code:
         steps = tuple_text([code.text for code in indexes])
         text = f"{compiler.unit.bind(subscripted, 'g')}({container.text}, {steps})"
         return compiler.wrap(text, [container, *indexes], nullable=True, extra=3)
+    rules = compiler.linker.type(node.container.type).root.subscripts
+    if rules is not None:
+        (index,) = (compiler.value(item) for item in node.indexes if item is not None)
+        text = f"{compiler.unit.bind(rules.fetch, 'g')}({container.text}, {index.text})"
+        return compiler.wrap(text, [container, index], nullable=True, extra=3)
     # The two vector types count from 0, arrays from 1.
     base = compiler.unit.bind(0 if node.container.type in (INT2VECTOR, OIDVECTOR) else 1)
     parts = [container]

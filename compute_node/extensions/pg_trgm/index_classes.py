@@ -183,7 +183,7 @@ def _gist(kind: PgType, options: tuple[str, ...]) -> GistClass:
 
         return meets
 
-    def distance(value: str) -> Distance:
+    def distance(strategy: int, value: str) -> Distance:
         wanted = trigrams(value)
         may_have, has = signatures.count(wanted), texts.count(wanted)
         least = [

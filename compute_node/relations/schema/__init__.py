@@ -26,8 +26,10 @@ _HERE = Path(__file__).parent
 NAMESPACE_CATALOG: Final = 11
 NAMESPACE_TOAST: Final = 99
 NAMESPACE_PUBLIC: Final = 2200
+NAMESPACE_INFORMATION: Final = 13207
 ROLE_POSTGRES: Final = 10
 FIRST_NORMAL_OID: Final = 16384
+NAMESPACES: Final = {"pg_catalog": NAMESPACE_CATALOG, "information_schema": NAMESPACE_INFORMATION}
 INITIAL_DATABASE: Final = 5
 """The database whose catalogs' relation files are their OIDs: postgres, which every volume begins with."""
 HEAP_AM: Final = 2
@@ -77,6 +79,10 @@ _TOAST: Final = {
     "pg_ts_dict": (4169, 4170),
     "pg_type": (4171, 4172),
     "pg_user_mapping": (4173, 4174),
+    "sql_features": (13394, 13395),
+    "sql_implementation_info": (13399, 13400),
+    "sql_parts": (13404, 13405),
+    "sql_sizing": (13409, 13410),
 }
 """System catalogs with a TOAST table: its OID and its index's."""
 
@@ -127,11 +133,13 @@ def _toast(name: str, fact: dict[str, Any]) -> RelationDesc | None:
 
 @dataclass(frozen=True, slots=True)
 class CatalogTable:
-    """One system catalog: its descriptor, array type and the position of each column in a row."""
+    """One system catalog: its descriptor, array type and the position of each column in a row. ``declared``: its
+    columns as ``pg_attribute`` has them, with their domains, of which the descriptor has the base types."""
 
     desc: RelationDesc
     array_type: int
     position: dict[str, int]
+    declared: tuple[ColumnDesc, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +161,12 @@ def load_json(name: str) -> JsonObject:
 
 
 def _table(name: str, fact: dict[str, Any]) -> CatalogTable:
-    columns = tuple(
+    declared = tuple(
         ColumnDesc(attno, column, type_oid, typmod, not_null, collation=collation)
         for attno, (column, type_oid, typmod, not_null, collation) in enumerate(fact["columns"], 1)
     )
+    columns = tuple(_of_base(column) for column in declared)
+    schema = fact.get("schema", "pg_catalog")
     indexes = tuple(
         IndexDesc(
             oid=Oid(oid),
@@ -177,8 +187,8 @@ def _table(name: str, fact: dict[str, Any]) -> CatalogTable:
         oid=fact["oid"],
         relfile=fact["oid"],
         name=name,
-        schema="pg_catalog",
-        namespace=NAMESPACE_CATALOG,
+        schema=schema,
+        namespace=NAMESPACES[schema],
         kind="r",
         columns=columns,
         indexes=indexes,
@@ -187,7 +197,13 @@ def _table(name: str, fact: dict[str, Any]) -> CatalogTable:
         toast=_toast(name, fact),
         database=0 if fact["shared"] else INITIAL_DATABASE,
     )
-    return CatalogTable(desc, fact["array"], {column.name: column.attno - 1 for column in columns})
+    return CatalogTable(desc, fact["array"], {column.name: column.attno - 1 for column in columns}, declared)
+
+
+def _of_base(column: ColumnDesc) -> ColumnDesc:
+    """The column with the base type of its domain, if it has one."""
+    base, typmod = DOMAIN_BASES.get(column.type, (column.type, column.typmod))
+    return column if base == column.type else replace(column, type=base, typmod=typmod)
 
 
 def _view(qualified: str, fact: dict[str, Any]) -> SystemView:

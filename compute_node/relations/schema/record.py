@@ -83,7 +83,8 @@ order by kind, key, number"""
 
 _WITHOUT_ACL = """
 select 'information_schema.' || relname from pg_class
-where relnamespace = 'information_schema'::regnamespace and relkind = 'v' and relacl is null order by relname desc"""
+where relnamespace = 'information_schema'::regnamespace and relkind in ('r', 'v') and relacl is null
+order by relname desc"""
 
 
 def _acls(query: Any) -> dict[str, Any]:
@@ -119,9 +120,8 @@ def record(dsn: str) -> None:
         query = connection.execute
         tables: dict[str, Any] = {}
         for oid, name, row_type, array_type, shared, schema in query(_RELATIONS, ("r",)).fetchall():
-            if schema != "pg_catalog":
-                continue
             tables[name] = {
+                **({} if schema == "pg_catalog" else {"schema": schema}),
                 "oid": int(oid),
                 "type": int(row_type),
                 "array": int(array_type),

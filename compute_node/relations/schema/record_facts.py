@@ -4,7 +4,8 @@
 
 Input: a pristine PostgreSQL 15. Output, beside this file: ``facts_CATALOG.json`` for each of ``CATALOGS_OF_FACTS``: one
 row a line, without the columns that have the catalog's usual value (``usual``, the first line). Row types of relations
-are left out: they follow from ``tables.json`` and ``views.json``. And ``facts_NAME.json`` for each of ``_ANSWERS``.
+are left out: they follow from ``tables.json`` and ``views.json``. ``facts_NAME.json`` for each of ``_ANSWERS``, and
+``facts_sql_standard.json``: what information_schema says of the standard.
 """
 
 from __future__ import annotations
@@ -104,16 +105,25 @@ _ANSWERS = {
     "setting_flags": "select name, pg_settings_get_flags(name) from (select name from pg_settings union"
     " select unnest(array['role', 'session_authorization', 'is_superuser', 'seed'])) n"
     " where pg_settings_get_flags(name) <> '{}' order by name",
+    "setting_descriptions": "select name, short_desc, extra_desc from pg_settings order by name",
 }
 """What functions answer that only tell facts."""
+_ABOUT_THE_STANDARD = ("sql_features", "sql_implementation_info", "sql_parts", "sql_sizing")
+"""Tables of information_schema: all of their rows."""
 
 
 def record(dsn: str) -> None:
     """Write the files."""
     with psycopg.connect(dsn) as connection:
+        connection.execute("LOAD 'pg_trgm'")  # for its settings
         for name, question in _ANSWERS.items():
             answers = ",\n".join(json.dumps(row) for row in connection.execute(question))
             (_HERE / f"facts_{name}.json").write_text(f"[\n{answers}\n]\n")
+        tables = []
+        for name in _ABOUT_THE_STANDARD:
+            found = connection.execute(f"select * from information_schema.{name}").fetchall()
+            tables.append(f'"{name}": [\n' + ",\n".join(json.dumps(row) for row in found) + "\n]")
+        (_HERE / "facts_sql_standard.json").write_text("{\n" + ",\n".join(tables) + "\n}\n")
         for catalog in CATALOGS_OF_FACTS:
             usual, rows = _shortened(catalog, *_rows(connection, catalog))
             lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)

@@ -83,6 +83,7 @@ from compute_node.types import oids
 from compute_node.types.array_value import DIMENSIONS_MAX, too_many_dimensions
 from compute_node.types.common import whole_number
 from compute_node.types.long_text import paced
+from compute_node.types.registry import Subscripts
 
 LONG_LIST = 1000
 """Constants of an IN list that become one array at once."""
@@ -672,6 +673,9 @@ def subscript(scope: Scope, value: Expr, indices: Sequence[ast.A_Indices], locat
         value = coerce_type(scope, value, kind.oid, -1, "i", location)
     if kind.oid == oids.JSONB:
         return Subscript(type=kind.oid, container=value, indexes=json_subscripts(scope, indices), location=location)
+    if kind.subscripts is not None:
+        key = _one_subscript(scope, kind.subscripts, indices)
+        return Subscript(type=kind.subscripts.element, container=value, indexes=(key,), location=location)
     if not kind.element:
         shown = format_type(scope.catalog, value.type)
         raise fail(
@@ -709,6 +713,18 @@ def subscript(scope: Scope, value: Expr, indices: Sequence[ast.A_Indices], locat
         indexes=tuple(index(item.uidx) for item in indices),
         location=location,
     )
+
+
+def _one_subscript(scope: Scope, rules: Subscripts, indices: Sequence[ast.A_Indices]) -> Expr:
+    """The subscript of a type that takes one. 0A000, 42804."""
+    if len(indices) != 1 or indices[0].is_slice:
+        raise NotSupported(f"{rules.name} allows only one subscript")
+    expr = transform(scope, indices[0].uidx)
+    result = coerce(scope, expr, rules.index, context="a")
+    if result is None:
+        shown = format_type(scope.catalog, rules.index)
+        raise fail(DatatypeMismatch, f"{rules.name} subscript must have type {shown}", expr.location)
+    return result
 
 
 def json_subscripts(scope: Scope, indices: Sequence[ast.A_Indices]) -> tuple[Expr, ...]:

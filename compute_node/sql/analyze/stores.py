@@ -112,10 +112,14 @@ class _Store:
         """``…[1]`` or ``…[1:2]``."""
         kind = self.scope.catalog.type(type_oid)
         part = subscript(self.scope, base, indices, self.location)
-        if not isinstance(part, Subscript) or not (is_true_array(kind) or kind.length > 0 or kind.oid == JSONB):
+        known = is_true_array(kind) or kind.length > 0 or kind.oid == JSONB or kind.subscripts is not None
+        if not isinstance(part, Subscript) or not known:
             shown = format_type(self.scope.catalog, type_oid)
             raise fail(NotSupported, f"assignment to elements of type {shown} is not supported", self.location)
-        target = type_oid if part.slices is not None or kind.oid == JSONB else kind.element
+        if kind.subscripts is not None:
+            target = kind.subscripts.element
+        else:
+            target = type_oid if part.slices is not None or kind.oid == JSONB else kind.element
         value = self.into(part, target, typmod, name, rest) if rest else self.leaf(target, typmod, name, True)
         return ElementStore(
             type=type_oid, typmod=typmod, container=base, indexes=part.indexes, slices=part.slices, value=value

@@ -43,6 +43,8 @@ SAME_KEYS = (
 """Types whose values are keys of each other's columns."""
 _CONVERTED = frozenset({(oids.DATE, oids.TIMESTAMP), (oids.DATE, oids.TIMESTAMPTZ), (oids.TIMESTAMP, oids.TIMESTAMPTZ)})
 """(value's type, column's type) where a cast of the value keeps its place in the order."""
+_BOOLEAN_EQUALITIES = frozenset({91, 85})
+"""= and <> of bool"""
 _ROW_STRATEGIES = {"<": 1, "<=": 2, ">=": 4, ">": 5}
 _MIRRORED = {1: 5, 2: 4, 3: 3, 4: 2, 5: 1}
 
@@ -143,11 +145,14 @@ class IndexMatcher:
                 yield IndexClause(position, NOT_NULL if qual.negated else IS_NULL, None, qual, qual)
         elif isinstance(qual, RowCompare):
             yield from self._match_rows(position, qual)
-        elif self._columns[position].type == oids.BOOL:
+        elif self._columns[position].type == oids.BOOL and self._method.equality:
             yield from self._match_boolean(position, opclass, qual)
 
     def _match_operator(self, position: int, opclass: OperatorClass, qual: Call) -> Iterator[IndexClause]:
         left, right = qual.arguments
+        if qual.operator in _BOOLEAN_EQUALITIES and isinstance(right, Const) and not self._method.equality:
+            # ``b = true`` is ``b``, which is an equality for the methods that have one of their own.
+            return
         for column, value, call in ((left, right, qual), (right, left, None)):
             if not self._is_free(value):
                 continue

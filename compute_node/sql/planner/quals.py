@@ -109,24 +109,29 @@ def strip_collation(node: Expr) -> Expr:
     return node.argument if isinstance(node, Relabel) and collation_of(node.type) else node
 
 
-def nonnullable(catalog: CatalogView, node: Expr, top: bool = True) -> frozenset[int]:
+def nonnullable(catalog: CatalogView, node: Expr) -> frozenset[int]:
     """Entries of which some column must be non-null for the condition to be true."""
+    return frozenset(column.rte for column in nonnull_vars(catalog, node))
+
+
+def nonnull_vars(catalog: CatalogView, node: Expr, top: bool = True) -> frozenset[Var]:
+    """Columns that must be non-null for the condition to be true; not ``top``: for the expression to be non-null."""
     if isinstance(node, Var):
-        return frozenset({node.rte}) if node.levels_up == 0 else frozenset()
+        return frozenset({node}) if node.levels_up == 0 else frozenset()
     if isinstance(node, And) and top:
-        return frozenset().union(*(nonnullable(catalog, item, True) for item in node.arguments))
+        return frozenset().union(*(nonnull_vars(catalog, item, True) for item in node.arguments))
     if isinstance(node, Call):
         if catalog.function(node.function).strict:
-            return frozenset().union(*(nonnullable(catalog, item, False) for item in node.arguments))
+            return frozenset().union(*(nonnull_vars(catalog, item, False) for item in node.arguments))
         return frozenset()
     if isinstance(node, (Relabel, CoerceTypmod, CoerceViaIO, Not)):
-        return nonnullable(catalog, node.argument, False)
+        return nonnull_vars(catalog, node.argument, False)
     if isinstance(node, ArrayOp) and node.use_or:
         if catalog.function(node.function).strict:
-            return nonnullable(catalog, node.left, False)
+            return nonnull_vars(catalog, node.left, False)
         return frozenset()
     if isinstance(node, NullTest) and node.negated and top:
-        return nonnullable(catalog, node.argument, False)
+        return nonnull_vars(catalog, node.argument, False)
     if isinstance(node, BooleanTest) and top and not node.negated and node.target is not None:
-        return nonnullable(catalog, node.argument, False)
+        return nonnull_vars(catalog, node.argument, False)
     return frozenset()

@@ -29,6 +29,7 @@ from compute_node.sql.expressions import (
 )
 from compute_node.sql.plan import Plan, RecursiveUnion
 from compute_node.sql.planner.access import Access
+from compute_node.sql.planner.anti_joins import AntiJoin, take_anti_joins
 from compute_node.sql.planner.classes import Classes, Order
 from compute_node.sql.planner.create import Creator, identity
 from compute_node.sql.planner.disjunctions import factored, restrictions
@@ -86,6 +87,8 @@ class QueryPlanner:
         """conditions of joins of which part is asked of one side before, by identity; the share of pairs left then"""
         self.where_quals: list[Expr] = []
         """all conditions of WHERE that did not become joins, found by ``join_path``"""
+        self._anti_joins: list[AntiJoin] = []
+        """left joins of which only the rows without a partner are asked for"""
         self._grouped_by: list[tuple[Expr, Expr]] = []
         """keys of groups with sub-selects, as they are written and prepared"""
 
@@ -352,6 +355,7 @@ class QueryPlanner:
                 break
             query = merged
         query = having_as_where(self.catalog, query)
+        query, self._anti_joins = take_anti_joins(self.catalog, query)
         if query is not self.query:
             self._replace(query)
 
@@ -843,11 +847,19 @@ class QueryPlanner:
                 if kind == "semi":
                     kept.append(Const(type=oids.BOOL, value=False))
                 continue
-            trees = self._reduced(trees, parts)
-            if len(trees) == 1 and isinstance(trees[0], FromItem):
-                parts += self._restrictions(parts, [trees[0].rte])
-            makers.append((kind, parts, partial(self._semi_item, kind, trees, parts)))
+            makers.append(self._maker(kind, trees, parts))
+        for tree, condition in self._anti_joins:
+            makers.append(self._maker("anti", [tree], self.conditions(condition)))
         return kept, makers
+
+    def _maker(
+        self, kind: str, trees: Sequence[FromTree], parts: list[Expr]
+    ) -> tuple[str, list[Expr], Callable[[], Item]]:
+        """A semi or anti join to come with ``trees``."""
+        trees = self._reduced(trees, parts)
+        if len(trees) == 1 and isinstance(trees[0], FromItem):
+            parts = parts + self._restrictions(parts, [trees[0].rte])
+        return kind, parts, partial(self._semi_item, kind, trees, parts)
 
     def _semi_item(self, kind: str, trees: list[FromTree], prepared: list[Expr]) -> Item:
         own = frozenset[int]().union(*(leaves(tree) for tree in trees))

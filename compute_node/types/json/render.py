@@ -96,6 +96,9 @@ def json_writer(item: PgType, depth: int = 0) -> Writer:
         return lambda value, env: str(value)
     if item.oid == oids.JSONB:
         return lambda value, env: str(value.text())
+    if item.json_text is not None:
+        own = item.json_text
+        return lambda value, env: own(value)
     if is_row(item):
         return lambda value, env: row_text(value, env, item, False, depth + 1)
     if is_array(item):
@@ -151,7 +154,7 @@ def row_text(value: Datum, env: TypeEnv, item: PgType, pretty: bool, depth: int 
 def key_writer(item: PgType) -> Writer:
     """How a value of the type becomes a key: its text. 22023 of what is no scalar."""
     item = _root(item)
-    if is_structured(item) or item.oid in (oids.JSON, oids.JSONB):
+    if is_structured(item) or item.oid in (oids.JSON, oids.JSONB) or item.json_text is not None:
         return _no_key
     if item.oid == oids.BOOL:
         return lambda value, env: "true" if value else "false"
@@ -182,6 +185,9 @@ def jsonb_encoder(item: PgType, depth: int = 0) -> Encoder:
         return lambda value, env: parse(value).data
     if item.oid == oids.JSONB:
         return lambda value, env: bytes(value.data)
+    if item.json_text is not None:
+        own = item.json_text
+        return lambda value, env: parse(own(value)).data
     if is_row(item):
         return lambda value, env: row_data(value, env, item, depth + 1)
     if is_array(item):

@@ -6,11 +6,11 @@ What the catalog knows is asked in SQL, as any client would ask it, so that the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
 from aurora.datum import Datum, Row
-from aurora.errors import DataException, InsufficientPrivilege, InvalidCursorDefinition, InvalidSchemaName, SqlError
+from aurora.errors import DataException, InsufficientPrivilege, InvalidSchemaName
+from compute_node.types.common import errors_of_query
 from compute_node.types.declare import fn
 from compute_node.types.long_text import joined, paced
 from compute_node.types.registry import FunctionContext, PgType, SqlResult
@@ -76,7 +76,7 @@ def _columns(result: SqlResult) -> Columns:
 
 def _query(context: FunctionContext, text: str) -> tuple[list[Row], Columns]:
     """A query's rows and columns; it may only read. 22000 for what is no query."""
-    with _of_query(text):
+    with errors_of_query(text):
         result = context.run_reading(text)
     if result.columns is None or not result.tag.startswith("SELECT"):
         raise DataException("invalid query")
@@ -85,24 +85,8 @@ def _query(context: FunctionContext, text: str) -> tuple[list[Row], Columns]:
 
 def _described(context: FunctionContext, text: str) -> Columns:
     """A query's columns; it does not run."""
-    with _of_query(text):
+    with errors_of_query(text):
         return _columns(context.describe(text))
-
-
-@contextmanager
-def _of_query(text: str) -> Iterator[None]:
-    """Errors are of this text: their place is in it, or it is in their context."""
-    try:
-        yield
-    except InvalidCursorDefinition:
-        raise
-    except SqlError as error:
-        if error.position is None:
-            line = f'SQL statement "{text}"'
-            error.where = line if error.where is None else f"{error.where}\n{line}"
-        elif error.internal_query is None:
-            error.internal_position, error.internal_query, error.position = error.position, text, None
-        raise
 
 
 def _document(
