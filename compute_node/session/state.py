@@ -27,6 +27,7 @@ from compute_node.session.settings import GUARDED, Setting, Settings, SettingVal
 from compute_node.txn.dependency import Dependency
 from compute_node.txn.transaction import Txn
 from compute_node.types.registry import PgType, TypeEnv
+from compute_node.work.progress import Progress
 from compute_node.work.waits import SLEEP, Waits
 
 if TYPE_CHECKING:
@@ -171,6 +172,7 @@ class SessionState:
         "point_context",
         "port",
         "portals",
+        "progress",
         "query",
         "query_start",
         "read_after_lsn",
@@ -266,6 +268,8 @@ class SessionState:
         """how many statements deep it is, for what is counted by statement (``statement_counts``)"""
         self.tracks = 1
         """statements of how many levels are counted (pg_stat_statements.track)"""
+        self.progress: Progress | None = None
+        """how far the command is that runs, if it is one that tells"""
         self.several_statements = False
         """the simple query that runs has several statements, and so an implicit transaction block"""
         self.pipelined = False
