@@ -94,7 +94,7 @@ class CopyTarget:
             leaf.relation.is_watched for leaf in (() if route is None else route.leaves())
         )
         self._ctx = ctx
-        self.oid = relation.oid
+        self.oid: int = relation.oid
         self.stored = self.excluded = 0
         """rows so far: inserted, and those that WHERE was not true of"""
         ctx.start((), 0)
