@@ -6,6 +6,7 @@ A coordinate that is no number may be anywhere, as the operators have it. Distan
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 from typing import Final
 
 import numpy as np
@@ -132,7 +133,9 @@ def _test(strategy: int, value: Cube) -> Test:
     if strategy == _SAME:
         return lambda key, leaf: holds(key, wanted)
     if strategy == _CONTAINED:
-        return lambda key, leaf: contains(wanted, key) if leaf else _may_contain(wanted, key)
+        return lambda key, leaf: (
+            contains(wanted, key) if leaf and all(map(isfinite, key.first)) else _may_contain(wanted, key)
+        )
     if strategy != _OVERLAPS:
         raise InvariantViolation(f"strategy {strategy} is none of cubes")
     return lambda key, leaf: overlaps(key, wanted)

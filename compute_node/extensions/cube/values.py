@@ -23,7 +23,7 @@ _BLANK: Final = " \t\n\r\f"
 _POINT: Final = 1 << 31
 _HEADER: Final = struct.Struct(">I")
 _BELOW, _ENDS, _MORE = b"\1", b"\2", b"\3"
-"""In a key: a further coordinate below 0, no further one, one of at least 0"""
+"""In a key: further coordinates are below 0, there are none, there are others"""
 Coordinates = tuple[float, ...]
 
 
@@ -195,12 +195,16 @@ def from_bytes(data: bytes, typmod: int = -1) -> Cube:
 
 def key(value: Cube) -> bytes:
     """memcmp key: by the lesser coordinates, then by the greater ones. Further coordinates compare with 0."""
-    parts: list[bytes] = []
-    for coordinates in (value.low(), value.high()):
-        for each in coordinates:
-            parts += (_BELOW if each < 0 else _MORE, float_key(each))
-        parts.append(_ENDS)
-    return b"".join(parts)
+    return _key_of(value.low()) + _key_of(value.high())
+
+
+def _key_of(coordinates: Sequence[float]) -> bytes:
+    found, below = _ENDS, False
+    for each in reversed(coordinates):
+        # Of those from here on the first that is not 0 decides.
+        below = each < 0 if each else below
+        found = (_BELOW if below else _MORE) + float_key(each) + found
+    return found
 
 
 def declare() -> None:
