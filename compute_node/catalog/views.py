@@ -7,6 +7,8 @@ them to show.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from aurora.errors import InvariantViolation
 from compute_node.catalog.foreign_views import FOREIGN_VIEWS
 from compute_node.catalog.privilege_views import (
@@ -26,6 +28,7 @@ from compute_node.catalog.server_views import (
 )
 from compute_node.catalog.type_views import COLUMN_TYPE, COLUMN_TYPE_JOINS, TYPE_VIEWS
 from compute_node.catalog.usage_views import OF_ABSENT_THINGS, USAGE_VIEWS
+from compute_node.relations.descriptors import NO_QUALIFICATION
 from compute_node.relations.schema import DOMAIN_BASES, SYSTEM_VIEWS
 from compute_node.types.registry import REGISTRY
 
@@ -111,7 +114,7 @@ WHERE c.relkind = 'S'""",
 }
 
 _SESSIONS = {
-    "pg_catalog.pg_settings": "SELECT * FROM pg_catalog.pg_show_all_settings()",
+    "pg_catalog.pg_settings": "SELECT * FROM pg_catalog.pg_show_all_settings() a",
     "pg_catalog.pg_timezone_abbrevs": "SELECT * FROM pg_catalog.pg_timezone_abbrevs()",
     "pg_catalog.pg_timezone_names": "SELECT * FROM pg_catalog.pg_timezone_names()",
     "pg_catalog.pg_hba_file_rules": "SELECT * FROM pg_catalog.pg_hba_file_rules()",
@@ -381,3 +384,28 @@ def view_sql() -> dict[str, str]:
             raise InvariantViolation(f"system views are written twice: {sorted(twice)}")
         written |= group
     return {name: text.strip() for name, text in written.items()}
+
+
+class ViewRule(NamedTuple):
+    """A rule of a system view, as ``pg_rewrite`` keeps it. ``event``: 2 for UPDATE."""
+
+    name: str
+    event: str
+    is_instead: bool
+    condition: str
+    action: str
+
+
+RULES = {
+    "pg_catalog.pg_settings": (
+        ViewRule(
+            "pg_settings_u",
+            "2",
+            False,
+            "(new.name = old.name)",
+            "SELECT set_config(old.name, new.setting, false) AS set_config;",
+        ),
+        ViewRule("pg_settings_n", "2", True, NO_QUALIFICATION, ""),
+    )
+}
+"""UPDATE of ``pg_settings`` is SET."""

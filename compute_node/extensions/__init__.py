@@ -22,6 +22,7 @@ _MODULES: Final = (
     "fuzzystrmatch",
     "intarray",
     "unaccent",
+    "pg_stat_statements",
     "pg_trgm",
     "hstore",
     "tablefunc",

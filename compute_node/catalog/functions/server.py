@@ -26,7 +26,7 @@ from compute_node.catalog.permissions import denied_relation
 from compute_node.catalog.roles import PG_READ_ALL_STATS, PG_SIGNAL_BACKEND
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import CATALOGS, CATALOGS_BY_OID
-from compute_node.session import notifications, read_only, setting_statements
+from compute_node.session import notifications, query_ids, read_only, setting_statements
 from compute_node.session.settings import SECRET, SettingValue, define_or_raise, parse_value, show_value
 from compute_node.txn.locks import FIRST_ADVISORY, FIRST_OBJECT, MODE_NAMES
 from compute_node.types.acl import SELECT, SET, UPDATE, USAGE
@@ -126,10 +126,12 @@ def show_all_settings(call: Call) -> Iterator[Row]:
     """pg_show_all_settings: the rows of pg_settings."""
     settings = call.session.settings
     hidden = frozenset() if has_predefined_role(call, "pg_read_all_settings") else SECRET
+    described = setting_statements.descriptions()
     for name in settings.names():
         if name in hidden:
             continue
         setting = define_or_raise(name)
+        short, more = described.get(name, ("", None))
         value = settings.get(name)
         boot = show_value(setting, setting.boot)
         shown = _plain(setting, value)
@@ -145,8 +147,8 @@ def show_all_settings(call: Call) -> Iterator[Row]:
             shown,
             setting.unit or None,
             category,
-            "",
-            None,
+            short,
+            more,
             setting.context,
             setting.type,
             source,
@@ -237,7 +239,7 @@ def stat_get_activity(call: Call, pid: int | None) -> Iterator[Row]:
             None,
             False,
             None,
-            None,
+            query_ids.of_latest(session),
         )
 
 
