@@ -21,7 +21,7 @@ from compute_node.access.extents import Extents, RelationFile
 from compute_node.access.give_back import give_back
 from compute_node.access.index_access import RowExpression
 from compute_node.access.superblock import Superblock
-from compute_node.access.vacuum import VacuumStats, vacuum
+from compute_node.access.vacuum import Pace, VacuumStats, vacuum
 from compute_node.hub import HUB
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.storage_types import storage_type
@@ -189,9 +189,9 @@ class Storage:
             if each is not None:
                 self._forget_table(each)
 
-    def vacuum(self, table: Table, freeze_all: bool = False) -> VacuumStats:
+    def vacuum(self, table: Table, freeze_all: bool = False, pace: Pace | None = None) -> VacuumStats:
         """Vacuum a table; the caller holds SHARE UPDATE EXCLUSIVE on it and no snapshot."""
-        return vacuum(table, freeze_all)
+        return vacuum(table, freeze_all, pace)
 
     def give_back(self, nap_s: float = 0.0) -> int:
         """Give the pages of free extents back to storage, as far as the row horizon allows; how many."""

@@ -89,6 +89,9 @@ class Ddl(Protocol):
 class Explanation(Protocol):
     """What EXPLAIN shows of a statement."""
 
+    query_id: int | None
+    """the statement's identifier, for VERBOSE; None: it has none"""
+
     @property
     def executable(self) -> Executable | None:
         """With ANALYZE: the statement, to be run within ``measure``; else None."""

@@ -132,6 +132,7 @@ class SessionState:
         "clock",
         "commit_at_once",
         "commit_waits",
+        "count_level",
         "creating_extension",
         "database",
         "default_deferrable",
@@ -200,6 +201,7 @@ class SessionState:
         "temp_schema",
         "terminating",
         "timer",
+        "tracks",
         "txn",
         "user",
         "user_oid",
@@ -261,6 +263,10 @@ class SessionState:
         """the OID of the extension whose script runs"""
         self.depth = 0
         """how many functions deep the statement is that runs (``nested``)"""
+        self.count_level = 0
+        """how many statements deep it is, for what is counted by statement (``statement_counts``)"""
+        self.tracks = 1
+        """statements of how many levels are counted (pg_stat_statements.track)"""
         self.several_statements = False
         """the simple query that runs has several statements, and so an implicit transaction block"""
         self.pipelined = False

@@ -44,12 +44,15 @@ class Rewriting:
 
 
 def rewrite_table(ctx: DdlContext, desc: RelationDesc, verbose: bool) -> None:
-    """Write an ordinary table or a materialized view anew; the caller holds ACCESS EXCLUSIVE on it. 55006."""
+    """Write a table, a materialized view, or a TOAST table alone anew; the caller holds ACCESS EXCLUSIVE on it, and on
+    the table of a TOAST table. 55006."""
     ctx.check_unused(desc, "VACUUM")
     if verbose:
         ctx.notice(f'vacuuming "{desc.schema}.{desc.name}"', severity="INFO")
     told = Rewriting(ctx, desc)
     count = write_anew(ctx, desc, _as_stored(ctx, desc))
+    if desc.kind == "t":
+        ctx.changes.touch(int(desc.name.removeprefix("pg_toast_")))
     if verbose:
         told.done(count)
 

@@ -26,7 +26,7 @@ from compute_node.catalog.permissions import denied_relation
 from compute_node.catalog.roles import PG_READ_ALL_STATS, PG_SIGNAL_BACKEND
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import CATALOGS, CATALOGS_BY_OID
-from compute_node.session import notifications, read_only, setting_statements
+from compute_node.session import notifications, query_ids, read_only, setting_statements
 from compute_node.session.settings import SECRET, SettingValue, define_or_raise, parse_value, show_value
 from compute_node.txn.locks import FIRST_ADVISORY, FIRST_OBJECT, MODE_NAMES
 from compute_node.types.acl import SELECT, SET, UPDATE, USAGE
@@ -251,7 +251,7 @@ def stat_get_activity(call: Call, pid: int | None) -> Iterator[Row]:
             None,
             False,
             None,
-            None,
+            query_ids.of_latest(session),
         )
 
 
