@@ -17,6 +17,8 @@ _MODULES: Final = (
     "btree_gin",
     "btree_gist",
     "citext",
+    "cube",
+    "earthdistance",
     "fuzzystrmatch",
     "intarray",
     "unaccent",

@@ -129,6 +129,7 @@ class SessionState:
         "bypasses_policies",
         "client_address",
         "client_port",
+        "client_wait",
         "clock",
         "commit_at_once",
         "commit_waits",
@@ -318,6 +319,8 @@ class SessionState:
         self.sync_commit = True
         self.read_after_lsn = NO_LSN
         """what this instance must show before the next query (``read_after``); none once it does"""
+        self.client_wait: str | None = None
+        """what a running statement waits for the client to do: ClientRead or ClientWrite, as pg_stat_activity has it"""
         self.forwarding: Forwarding | None = None
         """what of it runs on the writer, once something does"""
         self.lift_literals = True

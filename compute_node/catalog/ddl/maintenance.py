@@ -22,11 +22,11 @@ from compute_node.catalog import statistics
 from compute_node.catalog.column_statistics.gather import Gathering, gather
 from compute_node.catalog.ddl.context import DdlContext
 from compute_node.catalog.ddl.partitions.indexes import below
-from compute_node.catalog.ddl.relation import class_record
+from compute_node.catalog.ddl.relation import class_record, relation
 from compute_node.catalog.ddl.vacuum_full import rewrite_table
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.foreign import require_handler
-from compute_node.relations.schema import CATALOGS, CATALOGS_BY_OID, NAMESPACE_CATALOG
+from compute_node.relations.schema import CATALOGS, FIRST_NORMAL_OID, NAMESPACE_CATALOG
 from compute_node.session.transactions import in_block, next_part
 from compute_node.txn.locks import ACCESS_EXCLUSIVE, ACCESS_SHARE, SHARE_UPDATE_EXCLUSIVE
 from compute_node.work.progress import Analyze, VacuumTable, reporting
@@ -85,7 +85,7 @@ def vacuum_statement(ctx: DdlContext, node: ast.VacuumStmt) -> str:
         if node.is_vacuumcmd:
             ctx = ctx.renewed(next_part(ctx.session))
             desc = _locked(ctx, table, "vacuum", options)
-            if desc is not None and full and desc.kind in "rm" and desc.oid not in CATALOGS_BY_OID:
+            if desc is not None and full and desc.kind in "rmt" and desc.oid >= FIRST_NORMAL_OID:
                 rewrite_table(ctx, desc, options.get("verbose", False))
             elif desc is not None and not desc.is_partitioned:
                 vacuum_table(ctx, desc, options.get("truncate"), toast)
@@ -119,6 +119,9 @@ def _locked(ctx: DdlContext, target: _Target, verb: str, options: dict[str, bool
     desc = ctx.view.relation(target.oid)
     if desc is not None and ctx.is_of_other_session(desc):
         return None
+    if desc is not None and desc.kind == "t" and mode == ACCESS_EXCLUSIVE and desc.oid >= FIRST_NORMAL_OID:
+        # Its readers and writers lock its table alone.
+        ctx.lock(relation(ctx, int(desc.name.removeprefix("pg_toast_"))), mode)
     if desc is not None and not options.get("skip_locked"):
         ctx.lock(desc, mode)
     elif desc is not None and not ctx.try_lock(desc, mode):

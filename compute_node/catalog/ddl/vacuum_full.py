@@ -45,7 +45,8 @@ class Rewriting:
 
 
 def rewrite_table(ctx: DdlContext, desc: RelationDesc, verbose: bool) -> None:
-    """Write an ordinary table or a materialized view anew; the caller holds ACCESS EXCLUSIVE on it. 55006."""
+    """Write a table, a materialized view, or a TOAST table alone anew; the caller holds ACCESS EXCLUSIVE on it, and on
+    the table of a TOAST table. 55006."""
     ctx.check_unused(desc, "VACUUM")
     if verbose:
         ctx.notice(f'vacuuming "{desc.schema}.{desc.name}"', severity="INFO")
@@ -54,6 +55,8 @@ def rewrite_table(ctx: DdlContext, desc: RelationDesc, verbose: bool) -> None:
         progress.put(Cluster.COMMAND, Cluster.VACUUM_FULL)
         progress.put(Cluster.PHASE, Cluster.SCANNING)
         count = write_anew(ctx, desc, _as_stored(ctx, desc), progress)
+    if desc.kind == "t":
+        ctx.changes.touch(int(desc.name.removeprefix("pg_toast_")))
     if verbose:
         told.done(count)
 
