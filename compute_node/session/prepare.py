@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from time import perf_counter
 from typing import Any
 
 from pglast import ast, enums
@@ -118,7 +117,7 @@ def compile_statement(
     while True:
         version = session.engine.catalog.version
         counts = session.plans.counts
-        began_s = perf_counter() if counts is not None else 0.0
+        began_s = HUB.now_s() if counts is not None else 0.0
         executable, kept = session.engine.compile(
             statement, session, param_types, source, lifted or {}, routine, values
         )
@@ -127,7 +126,7 @@ def compile_statement(
         if session.txn is not None and session.txn.undetached:
             version = OUTDATED  # nobody else has that partition, nor has this session after the transaction
         if counts is not None and counted and is_query(statement.node):
-            counts.watch(session, executable, statement, source, param_types, perf_counter() - began_s)
+            counts.watch(session, executable, statement, source, param_types, HUB.now_s() - began_s)
         made = Statement(source, version, param_types, executable, shareable=not private)
         made.tally = session.plans.tally(session.engine, made.tag)
         made.span = None if lifted else (statement.start, statement.length)

@@ -12,12 +12,12 @@ An instance that has ``pg_stat_statements`` in ``shared_preload_libraries`` has 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 from pglast import ast
 
 from compute_node.exec.several import SeveralQueries
+from compute_node.hub import HUB
 from compute_node.session.query_ids import TEXT_CHARACTERS, Shape, trimmed, utility_id
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ class StatementCounts:
         if isinstance(statement.node, _UNHANDLED):
             return run()
         session.count_level = level + 1
-        began = perf_counter()
+        began = HUB.now_s()
         try:
             tag = run()
         finally:
@@ -167,7 +167,7 @@ class StatementCounts:
         if counts:
             word, _, last = tag.rpartition(" ")
             rows = int(last) if word.split(" ")[0] in _WITH_ROWS and last.isdigit() else 0
-            self._add_utility(session, level, statement.source, perf_counter() - began, rows)
+            self._add_utility(session, level, statement.source, HUB.now_s() - began, rows)
         return tag
 
     def counting(
@@ -180,9 +180,9 @@ class StatementCounts:
         def run_counted(session: SessionState) -> bytes:
             if not session.tracks or not session.settings.get("pg_stat_statements.track_utility"):
                 return run(session)
-            began = perf_counter()
+            began = HUB.now_s()
             done = run(session)
-            self._add_utility(session, 0, source, perf_counter() - began, 0)
+            self._add_utility(session, 0, source, HUB.now_s() - began, 0)
             return done
 
         return run_counted
@@ -230,12 +230,12 @@ class _Watched:
             if session.tracks <= (level > 0):
                 return run(ctx, params, *more)
             session.count_level = level + 1
-            began = perf_counter()
+            began = HUB.now_s()
             try:
                 count = run(ctx, params, *more)
             finally:
                 session.count_level = level
-            self._add(session, level, perf_counter() - began, count)
+            self._add(session, level, HUB.now_s() - began, count)
             return count
 
         return run_counted
@@ -249,12 +249,12 @@ class _Watched:
             if session.tracks <= (level > 0):
                 return fetch(ctx, params)
             session.count_level = level + 1
-            began = perf_counter()
+            began = HUB.now_s()
             try:
                 found = fetch(ctx, params)
             finally:
                 session.count_level = level
-            self._add(session, level, perf_counter() - began, len(found))
+            self._add(session, level, HUB.now_s() - began, len(found))
             return found
 
         return fetch_counted
@@ -276,12 +276,12 @@ class _Watched:
                 while True:
                     level = session.count_level
                     session.count_level = level + 1
-                    began = perf_counter()
+                    began = HUB.now_s()
                     try:
                         batch = next(batches, None)
                     finally:
                         session.count_level = level
-                    seconds += perf_counter() - began
+                    seconds += HUB.now_s() - began
                     if batch is None:
                         break
                     count += len(batch)
