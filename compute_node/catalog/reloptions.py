@@ -38,6 +38,8 @@ class _Option(NamedTuple):
     """of an enum"""
     valid: str = ""
     """how an error names these"""
+    multiple: int = 1
+    """of an integer: what it must be a multiple of"""
 
 
 _BOOLEAN: Final = _Option("boolean")
@@ -91,6 +93,8 @@ _OF_CLASSES: Final[dict[int | str, dict[str, _Option]]] = {
     4620: {"values_per_range": _Option("integer", 8, 256)},
     "gtrgm_options": {"siglen": _Option("integer", 1, 2024)},
     "ghstore_options": {"siglen": _Option("integer", 1, 2024)},
+    "ltree_gist_options": {"siglen": _Option("integer", 4, 2024, multiple=4)},
+    "_ltree_gist_options": {"siglen": _Option("integer", 1, 2024)},
 }
 """by the support function of an operator class that reads them: gtsvector_options, brin_bloom_options,
 brin_minmax_multi_options, a symbol of an extension"""
@@ -140,6 +144,8 @@ def class_options(support: Sequence[int | str], name: str, given: Sequence[ast.D
             raise InvalidParameterValue(f'unrecognized parameter "{option.defname}"')
         found[option.defname] = option_text(option)
         _check(option.defname, known, found[option.defname])
+        if known.multiple > 1 and int(found[option.defname]) % known.multiple:
+            raise InvalidParameterValue(f"{option.defname} value must be a multiple of {known.multiple}")
     return tuple(f"{key}={text}" for key, text in found.items())
 
 
