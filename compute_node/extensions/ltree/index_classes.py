@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from zlib import crc32
 
 from aurora.datum import Datum
-from aurora.errors import InvariantViolation
+from aurora.errors import InvariantViolation, NotSupported
 from compute_node.access.gist.classes import GIST_CLASSES, GistClass, Test
 from compute_node.access.gist.forms import Form, Interval, IntervalForm, SignatureForm, interval
 from compute_node.extensions.library import CLASS_CODES, base_type, supports
@@ -23,8 +23,7 @@ from compute_node.extensions.ltree.ltxtquery import program_of
 from compute_node.extensions.ltree.paths import labels_of, sort_key
 from compute_node.types import ctype
 from compute_node.types.array_value import flatten
-from compute_node.types.common import refuse_input, refuse_output
-from compute_node.types.registry import PgType
+from compute_node.types.registry import PgType, TypeEnv
 
 PATHS_CODE, ARRAYS_CODE = 13, 14
 """Of ``IndexDesc.codes``: no built-in class has these OIDs."""
@@ -196,6 +195,14 @@ def _arrays(kind: PgType, options: tuple[str, ...]) -> GistClass:
     return GistClass(form, key, test)
 
 
+def _refuse_in(text: str, typmod: int, env: TypeEnv) -> Datum:
+    raise NotSupported("ltree_gist_in() not implemented")
+
+
+def _refuse_out(value: Datum, env: TypeEnv) -> str:
+    raise NotSupported("ltree_gist_out() not implemented")
+
+
 def declare() -> None:
     """Make the classes, and the symbols of their functions, known."""
     GIST_CLASSES[PATHS_CODE] = _paths
@@ -204,7 +211,7 @@ def declare() -> None:
     base_type(
         PgType(
             oid=0, name="ltree_gist", length=-1, by_value=False, category="U", align="i", storage="p", array=0,
-            input=refuse_input("ltree_gist"), output=refuse_output("ltree_gist"), receive=None, send=None, disk="s",
+            input=_refuse_in, output=_refuse_out, receive=None, send=None, disk="s",
         ),
         "ltree_gist_in", "ltree_gist_out",
     )  # fmt: skip
