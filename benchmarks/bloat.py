@@ -13,8 +13,8 @@ storage nodes and a writer, on loopback) and on PostgreSQL, which is started too
 | ``documents`` | wide values, stored out of line, are replaced |
 | ``queue`` | rows are inserted at one end and deleted at the other, and some in the middle |
 
-Autovacuum runs at its defaults, looking each 5 s (ours always, PostgreSQL by ``autovacuum_naptime``). Four times a
-day a reader keeps a snapshot for an hour. At 48 moments of the day the sizes of tables, indexes and TOAST tables, the
+Autovacuum runs at its defaults but for ``autovacuum_naptime``, 5 s. Four times a day a reader keeps a snapshot for an
+hour. At 48 moments of the day the sizes of tables, indexes and TOAST tables, the
 dead rows and (ours) the volume's pages are noted. Printed are sizes at the quarters, and the largest of the last
 quarter of the day over the largest of the second one. Ends with status 1 where ours has grown by more than ``--most``.
 """
@@ -237,6 +237,12 @@ def report(servers: list[Measured]) -> None:
                       + f"   last / second quarter {grown[f'volume, {part}']:.2f}")  # fmt: skip
 
 
+def _look_often(dsn: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(f"ALTER SYSTEM SET autovacuum_naptime = '{NAP}'".encode())
+        connection.execute("SELECT pg_reload_conf()")
+
+
 @contextmanager
 def _postgres(folder: Path, dsn: str | None) -> Iterator[str]:
     if dsn:
@@ -245,9 +251,7 @@ def _postgres(folder: Path, dsn: str | None) -> Iterator[str]:
     server = Postgres(folder, "PostgreSQL")
     server.start()
     try:
-        with psycopg.connect(server.dsn, autocommit=True) as connection:
-            connection.execute(f"ALTER SYSTEM SET autovacuum_naptime = '{NAP}'".encode())
-            connection.execute("SELECT pg_reload_conf()")
+        _look_often(server.dsn)
         yield server.dsn
     finally:
         server.stop()
@@ -266,6 +270,7 @@ def main() -> int:
     folder.chmod(0o755)
     aurora = Aurora(folder)
     aurora.start()
+    _look_often(aurora.dsn)
     try:
         with _postgres(folder, options.postgres) as dsn:
             servers = [Measured("Aurora", aurora.dsn, aurora.volume), Measured("PostgreSQL", dsn)]

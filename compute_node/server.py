@@ -22,9 +22,9 @@ from aurora.kernels import arena as arena_kernel
 from aurora.metrics import MetricsServer
 from aurora.rpc import compute_pb2 as cpb
 from aurora.stalls import Heartbeat, stalls_of_running_loop
+from compute_node.access.auto_vacuum import AutoVacuum
 from compute_node.access.prepared_states import PreparedStates
 from compute_node.access.storage import Storage
-from compute_node.access.vacuum import AUTOVACUUM_NAP_S, AutoVacuum
 from compute_node.catalog import bootstrap, reading, reconcile
 from compute_node.catalog.auto_analyze import AutoAnalyze
 from compute_node.catalog.databases import Databases
@@ -63,6 +63,8 @@ LOGGER = logging.getLogger(__name__)
 
 KEEP_PATIENCE_S = 1.0
 VACUUM_NAP_S = 5.0
+GIVE_BACK_NAP_S = 0.004
+"""between two extents: the background leaves room for the foreground"""
 """Between two looks for tables that need vacuuming."""
 FOLLOW_AGAIN_S = 0.1
 DRAIN_S = 2.0
@@ -550,20 +552,27 @@ class ComputeServer:
 
     async def _autovacuum(self, engine: DatabaseEngine) -> None:
         storage, databases = engine.storage, engine.databases
+
+        def setting(name: str) -> float:
+            return float(databases.initial.session_function(None, "system_setting", name))
+
         vacuum = AutoVacuum(
             storage,
+            setting=setting,
             find=databases.table_of,
+            current=databases.current,
             vacuumed=lambda table, stats: databases.vacuumed(table.desc, stats),
+            shown=databases.shown,
         )
-        analyze = AutoAnalyze(
-            databases.in_use, lambda name: float(databases.initial.session_function(None, "system_setting", name))
-        )
+        analyze = AutoAnalyze(databases.in_use, setting, databases.shown)
+        nap_s = VACUUM_NAP_S
         while True:
-            await asyncio.sleep(VACUUM_NAP_S)
+            await asyncio.sleep(nap_s)
             try:
+                nap_s = min(VACUUM_NAP_S, await HUB.call(lambda: setting("autovacuum_naptime")))
                 await HUB.call(vacuum.round)
                 await HUB.call(analyze.step)
-                await HUB.call(storage.give_back, AUTOVACUUM_NAP_S)
+                await HUB.call(storage.give_back, GIVE_BACK_NAP_S)
             except SqlError as error:
                 # A fenced or full volume ends it; a lock or a page that could not be had is tried again after the next
                 # nap.

@@ -21,7 +21,7 @@ from compute_node.access.extents import Extents, RelationFile
 from compute_node.access.give_back import give_back
 from compute_node.access.index_access import RowExpression
 from compute_node.access.superblock import Superblock
-from compute_node.access.vacuum import VacuumStats, vacuum
+from compute_node.access.vacuum import Pace, VacuumStats, vacuum
 from compute_node.hub import HUB
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.storage_types import storage_type
@@ -29,6 +29,7 @@ from compute_node.txn.counts import Counts
 from compute_node.txn.manager import TransactionManager
 from compute_node.txn.transaction import Txn
 from compute_node.types.registry import PgType, TypeEnv
+from compute_node.work.progress import Progress
 
 if TYPE_CHECKING:
     from aurora.kernels.python.arena import Arena
@@ -189,9 +190,12 @@ class Storage:
             if each is not None:
                 self._forget_table(each)
 
-    def vacuum(self, table: Table, freeze_all: bool = False) -> VacuumStats:
-        """Vacuum a table; the caller holds SHARE UPDATE EXCLUSIVE on it and no snapshot."""
-        return vacuum(table, freeze_all)
+    def vacuum(
+        self, table: Table, freeze_all: bool = False, pace: Pace | None = None, progress: Progress | None = None
+    ) -> VacuumStats:
+        """Vacuum a table; the caller holds SHARE UPDATE EXCLUSIVE on it and no snapshot. ``progress``: who is told how
+        far it is."""
+        return vacuum(table, freeze_all, pace, progress=progress)
 
     def give_back(self, nap_s: float = 0.0) -> int:
         """Give the pages of free extents back to storage, as far as the row horizon allows; how many."""

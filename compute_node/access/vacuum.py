@@ -9,27 +9,21 @@ earlier vacuum left clean and that have not changed since are skipped (``CleanBl
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from aurora.ids import RelFile
 from aurora.page import PAGE_BYTES
 from compute_node.access import free_space
 from compute_node.access.dead_rows import DeadRows
 from compute_node.access.read_ahead import ReadAhead
-from compute_node.access.vacuum_truncate import truncate_tail
 from compute_node.hub import HUB
-from compute_node.txn.locks import SHARE_UPDATE_EXCLUSIVE, SKIP_LOCKED
+from compute_node.work.progress import Progress
+from compute_node.work.progress import VacuumTable as Told
 
 if TYPE_CHECKING:
-    from compute_node.access.extents import RelationFile
-    from compute_node.access.storage import Storage
     from compute_node.access.table import Table
 
-
-logger = logging.getLogger(__name__)
 
 DEAD_TIDS_MAX = 10_000_000
 """Dead line pointers that are gathered before the indexes are gone through: about 64 MB at worst, 2 MB at best."""
@@ -37,10 +31,38 @@ PAGES_PER_TURN = 16
 SKIPPED_PER_TURN = 4096
 COUNTERS_REDO_BYTES = 64
 FREEZE_AGE_XIDS = 50_000_000
+PAUSES_MAX = 4
+"""A pause is at most so many times the delay."""
 OFF_WORDS = (("false", 1), ("no", 1), ("off", 2))
 """Words that say no, and how many letters of each do."""
-AUTOVACUUM_NAP_S = 0.004
-"""As autovacuum_vacuum_cost_delay does in PostgreSQL: the background leaves room for the foreground."""
+
+
+class Pace:
+    """How a vacuum leaves the processor to those who wait: by PostgreSQL's cost model (manual, "Cost-based Vacuum
+    Delay"). When pages have cost ``limit``, it pauses for ``delay_ms``."""
+
+    __slots__ = ("_balance", "_delay_ms", "_dirty", "_hit", "_limit", "_miss")
+
+    def __init__(self, delay_ms: float, limit: float = 200, hit: float = 1, miss: float = 2, dirty: float = 20) -> None:
+        self._delay_ms, self._limit = delay_ms, limit
+        self._hit, self._miss, self._dirty = hit, miss, dirty
+        self._balance = 0.0
+
+    def looked(self, was_here: bool = True) -> None:
+        """At a page, which was in the cache or not."""
+        self._balance += self._hit if was_here else self._miss
+
+    def changed(self) -> None:
+        """A page."""
+        self._balance += self._dirty
+
+    def pause_s(self) -> float:
+        """How long to pause now; 0: not yet."""
+        if self._balance < self._limit:
+            return 0.0
+        pauses = min(self._balance / self._limit, PAUSES_MAX)
+        self._balance = 0.0
+        return self._delay_ms * pauses / 1000
 
 
 @dataclass(slots=True)
@@ -59,12 +81,19 @@ class VacuumStats:
 
 class Vacuum:
     """One vacuum of one table; ``freeze_all`` freezes whatever is old enough to be, not only what is very old.
-    ``nap_s`` is slept every few pages, so that a vacuum nobody asked for leaves the processor to those who wait; while
-    somebody waits for the table it makes haste. ``in_session``: the functions of indexes have a session to run in;
-    without one BRIN indexes over expressions get no summaries."""
+    ``pace``: when it pauses; while somebody waits for the table it makes haste. ``in_session``: the functions of
+    indexes have a session to run in; without one BRIN indexes over expressions get no summaries."""
 
-    def __init__(self, table: Table, freeze_all: bool = False, nap_s: float = 0.0, in_session: bool = True) -> None:
-        self._nap_s = nap_s
+    def __init__(
+        self,
+        table: Table,
+        freeze_all: bool = False,
+        pace: Pace | None = None,
+        in_session: bool = True,
+        progress: Progress | None = None,
+    ) -> None:
+        self._pace = pace or Pace(0)
+        self._progress = progress or Progress("VACUUM", table.desc.oid)
         self._in_session = in_session
         self._table = table
         self._storage = table.storage
@@ -84,9 +113,14 @@ class Vacuum:
         end = file.fresh
         file.clean.cover(end)
         ahead = ReadAhead(storage.cache, file.map.page_no, end)
+        progress = self._progress
+        progress.put(Told.PHASE, Told.SCANNING)
+        progress.put(Told.BLOCKS, end)
+        progress.put(Told.DEAD_MAX, DEAD_TIDS_MAX)
         try:
             block = 0
             while block < end:
+                progress.put(Told.SCANNED, block)
                 following = self._skip(block, end)
                 if following == block:
                     self._page(block, ahead)
@@ -94,7 +128,10 @@ class Vacuum:
                 block = following
         finally:
             ahead.close()
+        progress.put(Told.SCANNED, end)
         self._clean()
+        progress.put(Told.VACUUMED, end)
+        progress.put(Told.PHASE, Told.CLEANUP)
         for index in table.indexes:
             if self._in_session or index.keys.is_plain:
                 index.summarize(self._breathe, partial=False)
@@ -121,10 +158,12 @@ class Vacuum:
         if block >= ahead.mark:
             ahead.advance(block)
         if not storage.arena.contains(file.map.page_no(block)):
+            self._pace.looked(False)
             ahead.missed(block)
         dead, count, rows = self._work(block)
         if dead:
             self._dead.add(block, dead, count)
+            self._progress.put(Told.DEAD, self._dead.count)
             if self._dead.count >= DEAD_TIDS_MAX:
                 self._clean()
         self.stats.pages += 1
@@ -146,6 +185,7 @@ class Vacuum:
                 # What older snapshots than the horizon may still need is gone: told before anything is waited for, for
                 # the log of it must not become durable first.
                 storage.txns.removed(horizon)
+                self._pace.changed()
                 self.stats.versions += removed
                 self.stats.frozen += frozen
                 if not dead:
@@ -157,9 +197,11 @@ class Vacuum:
 
     def _breathe(self) -> None:
         self._steps += 1
+        self._pace.looked()
         if self._steps % PAGES_PER_TURN == 0 and HUB.in_greenlet():
-            if self._nap_s and not self._storage.locks.is_awaited(self._table.desc.lock_id):
-                HUB.sleep(self._nap_s)
+            pause_s = self._pace.pause_s()
+            if pause_s and not self._storage.locks.is_awaited(self._table.desc.lock_id):
+                HUB.sleep(pause_s)
             else:
                 HUB.yield_turn()
 
@@ -171,10 +213,14 @@ class Vacuum:
         """Index entries of the gathered dead line pointers, then the line pointers."""
         if not self._dead.count:
             return
-        table = self._table
+        table, progress = self._table, self._progress
+        progress.put(Told.PHASE, Told.INDEXES)
         for index in table.indexes:
             self.stats.index_entries += index.remove(self._dead, self._breathe)
+        progress.put(Told.PHASE, Told.HEAP)
+        progress.add(Told.INDEX_PASSES, 1)
         for block, dead in self._dead.bits.items():
+            progress.put(Told.VACUUMED, block)
             self._breathe()
             self._storage.volume.reserve(PAGE_BYTES)
             while (freed := table.heap.free_dead(block, dead)) < 0:
@@ -182,13 +228,21 @@ class Vacuum:
             self.stats.line_pointers += freed
             self._work(block)
         self._dead = DeadRows()
+        progress.put(Told.DEAD, 0)
+        progress.put(Told.PHASE, Told.SCANNING)
 
 
-def vacuum(table: Table, freeze_all: bool = False, nap_s: float = 0.0, in_session: bool = True) -> VacuumStats:
+def vacuum(
+    table: Table,
+    freeze_all: bool = False,
+    pace: Pace | None = None,
+    in_session: bool = True,
+    progress: Progress | None = None,
+) -> VacuumStats:
     """Vacuum a table; see ``Vacuum``."""
     file, storage = table.file, table.storage
     before = file.dead_rows
-    stats = Vacuum(table, freeze_all, nap_s, in_session).run()
+    stats = Vacuum(table, freeze_all, pace, in_session, progress).run()
     # Those that died meanwhile are the next one's.
     file.dead_rows = max(0, file.dead_rows - before)
     file.rows = stats.rows
@@ -207,116 +261,3 @@ def is_no(option: str) -> bool:
     """Whether a storage parameter, ``name=value``, has a value that says no."""
     word = option.partition("=")[2].strip().lower()
     return word == "0" or any(len(word) >= least and full.startswith(word) for full, least in OFF_WORDS)
-
-
-class AutoVacuum:
-    """Vacuums tables when PostgreSQL's thresholds are passed: dead rows > 50 + 20 % of the rows.
-
-    ``round`` is called now and then in a greenlet: it keeps counters and space maps, and vacuums each table that needs
-    it; ``step`` ends after the first one. Tables that some transaction holds a conflicting lock on are left for later.
-    ``find`` gives the table of a relation file that this process has not opened yet; ``vacuumed`` is told what each
-    vacuum found (pg_class.reltuples).
-    """
-
-    def __init__(
-        self,
-        storage: Storage,
-        threshold: int = 50,
-        scale: float = 0.2,
-        find: Callable[[int], Table | None] = lambda _: None,
-        vacuumed: Callable[[Table, VacuumStats], None] = lambda _table, _stats: None,
-    ) -> None:
-        self._storage = storage
-        self._find = find
-        self._vacuumed = vacuumed
-        self._threshold = threshold
-        self._scale = scale
-        self.runs = 0
-
-    def round(self) -> int:
-        """Vacuum the tables that need it now, those first that need it most; how many it were."""
-        return sum(1 for _ in self._done())
-
-    def step(self) -> VacuumStats | None:
-        """Vacuum the table that needs it most; None when none does."""
-        return next(self._done(), None)
-
-    def _done(self) -> Iterator[VacuumStats]:
-        self.keep()
-        self._summarize()
-        for relfile in self._needy():
-            file = self._storage.extents.files.get(RelFile(relfile))
-            if file is None or not self._needs(file):
-                continue  # dropped, or vacuumed by somebody else meanwhile
-            table = self._table(relfile)
-            stats = self._vacuum_one(table) if table is not None else None
-            if stats is not None:
-                yield stats
-
-    def keep(self, all_of_them: bool = False) -> None:
-        """Log what has changed in counters and space maps; at a clean stop ``all_of_them``, else what matters."""
-        storage, extents = self._storage, self._storage.extents
-        for file in list(extents.files.values()):
-            HUB.pulse()
-            if all_of_them or extents.counters_are_old(file):
-                storage.volume.reserve(COUNTERS_REDO_BYTES)
-                if extents.files.get(file.relfile) is file:
-                    extents.note_counters(file)
-            if file.free.changed:
-                free_space.write(storage, file)
-
-    def _summarize(self) -> None:
-        """The ranges of BRIN indexes that inserts have filled, as far as nobody holds their table."""
-        storage = self._storage
-        wanted, storage.unsummarized = storage.unsummarized, {}
-        for relfile, places in wanted.items():
-            table = self._table(relfile)
-            if table is None:
-                continue
-            txn = storage.txns.begin()
-            try:
-                if not storage.locks.lock_relation(
-                    txn, table.desc.lock_id, SHARE_UPDATE_EXCLUSIVE, table.name, SKIP_LOCKED
-                ):
-                    storage.unsummarized.setdefault(relfile, set()).update(places)
-                    continue
-                for index in table.indexes:
-                    for block in sorted(block for oid, block in places if oid == index.desc.oid):
-                        index.summarize(HUB.pulse, block)
-            finally:
-                storage.txns.abort(txn)
-
-    def _needy(self) -> list[int]:
-        """Relation files past their threshold, those with the most dead rows first."""
-        found = []
-        for relfile, file in list(self._storage.extents.files.items()):
-            HUB.pulse()
-            if file.dead_rows > self._threshold and self._needs(file):
-                found.append((-file.dead_rows, relfile))
-        return [relfile for _, relfile in sorted(found)]
-
-    def _needs(self, file: RelationFile) -> bool:
-        return file.dead_rows > self._threshold + self._scale * max(file.rows, 0)
-
-    def _table(self, relfile: int) -> Table | None:
-        known = self._storage.open_table(RelFile(relfile))
-        return known if known is not None else self._find(relfile)
-
-    def _vacuum_one(self, table: Table) -> VacuumStats | None:
-        storage = self._storage
-        if is_off(table.desc.options):
-            return None
-        txn = storage.txns.begin()
-        try:
-            if not storage.locks.lock_relation(
-                txn, table.desc.lock_id, SHARE_UPDATE_EXCLUSIVE, table.name, SKIP_LOCKED
-            ):
-                return None
-            stats = vacuum(table, nap_s=AUTOVACUUM_NAP_S, in_session=False)
-            stats.truncated = truncate_tail(txn, table)
-            self.runs += 1
-            logger.debug("autovacuum of %s: %s", table.name, stats)
-        finally:
-            storage.txns.abort(txn)
-        self._vacuumed(table, stats)
-        return stats

@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
+from compute_node.access.auto_vacuum import SettingOf, number_of
 from compute_node.access.vacuum import is_off
 from compute_node.catalog.column_statistics.gather import Gathering, gather
 from compute_node.hub import HUB
@@ -26,16 +27,21 @@ if TYPE_CHECKING:
 
 LOGGER = logging.getLogger(__name__)
 
-SettingOf = Callable[[str], float]
-"""The instance's value of a setting"""
 _THRESHOLD: Final = "autovacuum_analyze_threshold"
 _SCALE: Final = "autovacuum_analyze_scale_factor"
 
 
 class AutoAnalyze:
-    """``engines``: of the databases that are in use. ``step`` is called now and then in a greenlet."""
+    """``engines``: of the databases that are in use; ``shown`` names a table in the log.
+    ``step`` is called now and then in a greenlet."""
 
-    def __init__(self, engines: Callable[[], list[DatabaseEngine]], setting: SettingOf) -> None:
+    def __init__(
+        self,
+        engines: Callable[[], list[DatabaseEngine]],
+        setting: SettingOf,
+        shown: Callable[[RelationDesc], str] = lambda desc: desc.name,
+    ) -> None:
+        self._shown = shown
         self._engines = engines
         self._setting = setting
         self._rests: dict[tuple[int, int], int] = {}
@@ -85,11 +91,7 @@ class AutoAnalyze:
 
     def _of(self, desc: RelationDesc, name: str) -> float:
         """The table's own value of a parameter, or the setting of that name."""
-        for option in desc.options:
-            key, _, value = option.partition("=")
-            if key == name:
-                return float(value)
-        return self._setting(name)
+        return number_of(desc.options, name, self._setting(name))
 
     @staticmethod
     def _lock_children(engine: DatabaseEngine, txn: Txn, desc: RelationDesc) -> bool:
@@ -107,6 +109,7 @@ class AutoAnalyze:
 
     def _analyze(self, engine: DatabaseEngine, desc: RelationDesc) -> bool:
         storage, catalog = engine.storage, engine.catalog
+        began_us = storage.clock()
         txn = storage.txns.begin()
         try:
             if not storage.locks.lock_relation(txn, desc.lock_id, SHARE_UPDATE_EXCLUSIVE, desc.name, SKIP_LOCKED):
@@ -121,5 +124,7 @@ class AutoAnalyze:
         finally:
             storage.txns.abort(txn)
         self.runs += 1
-        LOGGER.debug("autoanalyze of %s", desc.name)
+        took_ms = (storage.clock() - began_us) / 1000
+        if 0 <= self._of(current, "log_autovacuum_min_duration") <= took_ms:
+            LOGGER.info('automatic analyze of table "%s": elapsed: %.2f s', self._shown(current), took_ms / 1000)
         return True

@@ -24,7 +24,7 @@ from compute_node.catalog.facts import fact_rows
 from compute_node.catalog.information_functions import InformationFunction
 from compute_node.catalog.roles import PG_MONITOR, PG_READ_ALL_SETTINGS, PG_READ_ALL_STATS, PG_STAT_SCAN_TABLES
 from compute_node.catalog.rows import make_row
-from compute_node.catalog.views import view_sql
+from compute_node.catalog.views import RULES, view_sql
 from compute_node.relations.descriptors import NO_QUALIFICATION, ColumnDesc, RelationDesc
 from compute_node.relations.schema import (
     CATALOGS,
@@ -186,6 +186,19 @@ def _add_view(out: dict[str, list[Row]], view: SystemView, namespace: int, sql: 
         ev_qual=NO_QUALIFICATION,
         ev_action=sql,
     )
+    for number, rule in enumerate(RULES.get(f"{view.schema}.{view.name}", ()), view.oid + 4):
+        _add(
+            out,
+            "pg_rewrite",
+            oid=number,
+            rulename=rule.name,
+            ev_class=view.oid,
+            ev_type=rule.event,
+            ev_enabled="O",
+            is_instead=rule.is_instead,
+            ev_qual=rule.condition,
+            ev_action=rule.action,
+        )
 
 
 def _facts(out: dict[str, list[Row]], catalog: str) -> set[int]:

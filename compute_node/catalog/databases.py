@@ -17,6 +17,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from aurora.datum import Datum
@@ -266,10 +267,23 @@ class Databases:
                     return found
         return None
 
+    def current(self, desc: RelationDesc) -> RelationDesc | None:
+        """A table as the catalog of its database has it now; a TOAST table that has no autovacuum parameters of its own
+        with those of its table, as PostgreSQL has it. None: it has gone. May wait."""
+        layer = self.engine(desc.database or INITIAL_DATABASE).catalog.shared()
+        found = layer.relation(desc.oid)
+        if found is None or found.kind != "t" or any(each.startswith("autovacuum_") for each in found.options):
+            return found
+        owner = layer.relation(int(found.name.removeprefix("pg_toast_")))
+        return found if owner is None else replace(found, options=owner.options)
+
+    def shown(self, desc: RelationDesc) -> str:
+        """How the log names a table."""
+        record = CatalogReader(self.storage).one("pg_database", oid=desc.database or INITIAL_DATABASE)
+        return f"{'?' if record is None else record.datname}.{desc.schema}.{desc.name}"
+
     def vacuumed(self, desc: RelationDesc, stats: VacuumStats) -> None:
         """Note a table's size after a vacuum; a shared catalog's in the initial database. May wait."""
-        counts = self.storage.counts.relation(desc.database, desc.oid)
-        counts.was_vacuumed(stats.rows, self.storage.file(desc.relfile).dead_rows, True, self.storage.clock())
         statistics.vacuumed(self.engine(desc.database or INITIAL_DATABASE).catalog, desc, stats)
 
     # making and dropping

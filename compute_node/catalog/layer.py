@@ -28,7 +28,7 @@ from compute_node.catalog.rights import OBJECTS, Rights, effective
 from compute_node.catalog.roles import RoleGraph, load_graph
 from compute_node.catalog.routines import split_texts
 from compute_node.catalog.rows import CatalogReader, Record
-from compute_node.extensions.library import CLASS_CODES
+from compute_node.extensions.library import CLASS_CODES, ESTIMATORS
 from compute_node.relations.access_methods import BRIN, BTREE, HASH, METHODS_BY_OID
 from compute_node.relations.descriptors import (
     NO_QUALIFICATION,
@@ -600,7 +600,15 @@ def _acl(layer: CatalogLayer, kind: str, oid: int) -> tuple[str, int, Acl] | Non
 
 def _estimators(layer: CatalogLayer, operator: int) -> tuple[int, int]:
     row = layer.reader.one("pg_operator", oid=operator)
-    return (0, 0) if row is None else (row.oprrest, row.oprjoin)
+    if row is None:
+        return 0, 0
+    return _built_in_estimator(layer, row.oprrest), _built_in_estimator(layer, row.oprjoin)
+
+
+def _built_in_estimator(layer: CatalogLayer, function: int) -> int:
+    """The function itself, or of an extension's the one that says the same."""
+    found = (ESTIMATORS.get(symbol, function) for symbol in support_symbols(layer, (function,)))
+    return next(found, function)
 
 
 def _hash_functions(layer: CatalogLayer, operator: int) -> tuple[int, int] | None:

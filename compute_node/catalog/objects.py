@@ -356,12 +356,12 @@ def operator_classes(layer: CatalogLayer) -> tuple[OperatorClass, ...]:
 def _operator_class(layer: CatalogLayer, row: Record) -> OperatorClass:
     kind = row.opcintype
     members: dict[str, dict[int, int]] = {"s": {}, "o": {}}
-    mixed: dict[int, int] = {}
+    mixed: dict[str, dict[int, int]] = {"s": {}, "o": {}}
     for each in layer.reader.find("pg_amop", amopfamily=row.opcfamily):
         if each.amoplefttype == each.amoprighttype == kind:
             members[each.amoppurpose][each.amopstrategy] = each.amopopr
-        elif each.amoplefttype == kind and each.amoppurpose == "s" and row.opcmethod not in (BTREE.oid, HASH.oid):
-            mixed[each.amopopr] = each.amopstrategy
+        elif row.opcmethod not in (BTREE.oid, HASH.oid):
+            mixed[each.amoppurpose][each.amopopr] = each.amopstrategy
     support = {
         each.amprocnum: each.amproc
         for each in layer.reader.find("pg_amproc", amprocfamily=row.opcfamily)
@@ -378,7 +378,8 @@ def _operator_class(layer: CatalogLayer, row: Record) -> OperatorClass:
         default=row.opcdefault,
         operators=_dense(members["s"]),
         orderings=_dense(members["o"]),
-        mixed=mixed,
+        mixed=mixed["s"],
+        mixed_orderings=mixed["o"],
         support=_dense(support),
         namespace=row.opcnamespace,
     )

@@ -92,6 +92,8 @@ _OF_CLASSES: Final[dict[int | str, dict[str, _Option]]] = {
     },
     4620: {"values_per_range": _Option("integer", 8, 256)},
     "gtrgm_options": {"siglen": _Option("integer", 1, 2024)},
+    "g_int_options": {"numranges": _Option("integer", 1, 252)},
+    "g_intbig_options": {"siglen": _Option("integer", 1, 2024)},
     "ghstore_options": {"siglen": _Option("integer", 1, 2024)},
     "ltree_gist_options": {"siglen": _Option("integer", 4, 2024, multiple=4)},
     "_ltree_gist_options": {"siglen": _Option("integer", 1, 2024)},

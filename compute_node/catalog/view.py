@@ -359,6 +359,8 @@ class CatalogView:
             for item in self._ask("operator classes"):
                 if item.family == family and operator in item.orderings:
                     return int(item.orderings.index(operator)) + 1
+                if item.family == family and operator in item.mixed_orderings:
+                    return int(item.mixed_orderings[operator])
         return found
 
     def family_operator(self, family: int, left: int, right: int, strategy: int) -> int:

@@ -7,6 +7,8 @@ them to show.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from aurora.errors import InvariantViolation
 from compute_node.catalog.foreign_views import FOREIGN_VIEWS
 from compute_node.catalog.privilege_views import (
@@ -16,6 +18,7 @@ from compute_node.catalog.privilege_views import (
     OWNS_TABLE,
     PRIVILEGE_VIEWS,
 )
+from compute_node.catalog.progress_views import PROGRESS_VIEWS
 from compute_node.catalog.routine_views import ROUTINE_VIEWS
 from compute_node.catalog.server_views import (
     NEVER_FILLED,
@@ -26,6 +29,7 @@ from compute_node.catalog.server_views import (
 )
 from compute_node.catalog.type_views import COLUMN_TYPE, COLUMN_TYPE_JOINS, TYPE_VIEWS
 from compute_node.catalog.usage_views import OF_ABSENT_THINGS, USAGE_VIEWS
+from compute_node.relations.descriptors import NO_QUALIFICATION
 from compute_node.relations.schema import DOMAIN_BASES, SYSTEM_VIEWS
 from compute_node.types.registry import REGISTRY
 
@@ -111,7 +115,7 @@ WHERE c.relkind = 'S'""",
 }
 
 _SESSIONS = {
-    "pg_catalog.pg_settings": "SELECT * FROM pg_catalog.pg_show_all_settings()",
+    "pg_catalog.pg_settings": "SELECT * FROM pg_catalog.pg_show_all_settings() a",
     "pg_catalog.pg_timezone_abbrevs": "SELECT * FROM pg_catalog.pg_timezone_abbrevs()",
     "pg_catalog.pg_timezone_names": "SELECT * FROM pg_catalog.pg_timezone_names()",
     "pg_catalog.pg_hba_file_rules": "SELECT * FROM pg_catalog.pg_hba_file_rules()",
@@ -348,8 +352,6 @@ EMPTY = (  # noqa: SIM905
     " pg_catalog.pg_replication_origin_status pg_catalog.pg_replication_slots"
     " pg_catalog.pg_seclabels"
     " pg_catalog.pg_stat_replication pg_catalog.pg_stat_subscription"
-    " pg_catalog.pg_stat_progress_vacuum pg_catalog.pg_stat_progress_copy"
-    " pg_catalog.pg_stat_progress_create_index"
     " pg_catalog.pg_stats_ext_exprs"
 ).split()
 
@@ -371,7 +373,7 @@ def view_sql() -> dict[str, str]:
     """Each system view's SELECT. The declared types must be loaded."""
     groups = (
         _ROLES, _RELATIONS, _SESSIONS, _STATISTICS, _INFORMATION_SCHEMA, ROUTINE_VIEWS, TYPE_VIEWS, PRIVILEGE_VIEWS,
-        SERVER_VIEWS, USAGE_VIEWS, FOREIGN_VIEWS,
+        SERVER_VIEWS, USAGE_VIEWS, FOREIGN_VIEWS, PROGRESS_VIEWS,
         {name: _empty(name) for name in (*EMPTY, *NEVER_FILLED, *OF_ABSENT_THINGS)},
     )  # fmt: skip
     written: dict[str, str] = {}
@@ -381,3 +383,28 @@ def view_sql() -> dict[str, str]:
             raise InvariantViolation(f"system views are written twice: {sorted(twice)}")
         written |= group
     return {name: text.strip() for name, text in written.items()}
+
+
+class ViewRule(NamedTuple):
+    """A rule of a system view, as ``pg_rewrite`` keeps it. ``event``: 2 for UPDATE."""
+
+    name: str
+    event: str
+    is_instead: bool
+    condition: str
+    action: str
+
+
+RULES = {
+    "pg_catalog.pg_settings": (
+        ViewRule(
+            "pg_settings_u",
+            "2",
+            False,
+            "(new.name = old.name)",
+            "SELECT set_config(old.name, new.setting, false) AS set_config;",
+        ),
+        ViewRule("pg_settings_n", "2", True, NO_QUALIFICATION, ""),
+    )
+}
+"""UPDATE of ``pg_settings`` is SET."""

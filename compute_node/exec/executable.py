@@ -83,6 +83,7 @@ class Executable:
         "param_kinds",
         "planned",
         "refused",
+        "rows",
         "run",
         "sound",
         "tag",
@@ -122,6 +123,7 @@ class Executable:
         """what it changes is watched by foreign keys"""
         self.fetch_all: Callable[[ExecContext, Params], Batch] = self._fetch_all
         self.run: Callable[[ExecContext, Params], int] = self._run
+        self.rows: Callable[[ExecContext, Params], Iterator[Batch]] = self._rows
         self.is_point = False
         if wrap is not None:
             self._make_root()
@@ -183,7 +185,7 @@ class Executable:
         self.is_point = False
         self.run = self.fetch_all = refused
 
-    def rows(self, ctx: ExecContext, params: Params) -> Iterator[Batch]:
+    def _rows(self, ctx: ExecContext, params: Params) -> Iterator[Batch]:
         """Batches of result rows."""
         if self.is_point:
             batch = self.fetch_all(ctx, params)

@@ -24,7 +24,7 @@ Show = Callable[[Executable, Iterator[Batch]], None]
 class SeveralQueries(Executable):
     """See ``Executable``."""
 
-    __slots__ = ("steps",)
+    __slots__ = ("run_showing", "steps")
 
     def __init__(self, planned: PlannedStmt, catalog: CatalogView, steps: tuple[Executable, ...] | None = None) -> None:
         self.planned = planned
@@ -39,7 +39,9 @@ class SeveralQueries(Executable):
         self.sound = all(step.sound for step in self.steps)
         self.is_point = False
         self.run = self._run_all
+        self.rows = self._rows
         self.fetch_all = self._fetch_rows
+        self.run_showing: Callable[[ExecContext, Params, Show], int] = self._run_showing
 
     @property
     def can_go_back(self) -> bool:
@@ -62,7 +64,7 @@ class SeveralQueries(Executable):
         for step in self.steps:
             step.check_constants()
 
-    def rows(self, ctx: ExecContext, params: Params) -> Iterator[Batch]:
+    def _rows(self, ctx: ExecContext, params: Params) -> Iterator[Batch]:
         """The main query's rows, when all queries have run."""
         store = ctx.tuplestore()
         try:
@@ -71,7 +73,7 @@ class SeveralQueries(Executable):
         finally:
             ctx.finish()
 
-    def run_showing(self, ctx: ExecContext, params: Params, show: Show) -> int:
+    def _run_showing(self, ctx: ExecContext, params: Params, show: Show) -> int:
         """Run all; the rows of the queries beside the main one go to ``show``."""
         return self._run_steps(ctx, params, None, show)
 

@@ -23,6 +23,8 @@ ORDERS: Final[dict[str, str]] = {}
 """symbol of a B-tree's comparison → the one that has the same order and is the default class's"""
 CLASS_CODES: Final[dict[str, int]] = {}
 """symbol of a support function → the code of the operator classes of GIN or GiST that have it (``IndexDesc.codes``)"""
+ESTIMATORS: Final[dict[str, int]] = {}
+"""symbol of an operator's estimator → the built-in one that says the same"""
 TEMPLATES: Final[dict[str, Callable[[Options, Find], Dictionary]]] = {}
 """symbol of a text search template's LEXIZE function → what makes a dictionary of its options"""
 

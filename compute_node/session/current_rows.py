@@ -48,7 +48,7 @@ def compile_with_addresses(
 ) -> tuple[Statement, Addresses | None]:
     """A cursor's query, with the addresses of its rows where they are a table's."""
     raw = RawStatement(query, 0, len(source), addressed=True)
-    found, _ = prepare.compile_statement(session, raw, source, param_types)
+    found, _ = prepare.compile_statement(session, raw, source, param_types, counted=False)
     tables: tuple[Addressed, ...] = found.executable.planned.addressed
     if found.columns is None or not tables:
         return found, None

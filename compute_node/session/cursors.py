@@ -181,7 +181,7 @@ def execute_arguments(session: SessionState, node: ast.Node, prepared: Prepared,
     select = ast.SelectStmt(
         targetList=tuple(targets), limitOption=enums.LimitOption.LIMIT_OPTION_DEFAULT, op=enums.SetOperation.SETOP_NONE
     )
-    statement, _ = prepare.compile_statement(session, RawStatement(select, 0, len(source)), source, [])
+    statement, _ = prepare.compile_statement(session, RawStatement(select, 0, len(source)), source, [], counted=False)
     values = RowList()
     door.run(session, statement, (), values)
     return values.found[0]

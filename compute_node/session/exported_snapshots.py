@@ -61,11 +61,24 @@ def import_snapshot(session: SessionState, name: str) -> None:
         raise ActiveSqlTransaction("SET TRANSACTION SNAPSHOT must be called before any query")
     if txn.follow:
         raise NotSupported("a snapshot-importing transaction must have isolation level SERIALIZABLE or REPEATABLE READ")
-    if txn.isolation == SERIALIZABLE:
-        raise NotSupported("importing a snapshot into a SERIALIZABLE transaction is not supported")
     found = session.engine.exported_snapshots.known.get(name) if re.fullmatch(r"[0-9A-F-]+", name) else None
     if found is None or found.txn.ended:
         raise InvalidParameterValue(f'invalid snapshot identifier: "{name}"')
+    if txn.isolation == SERIALIZABLE:
+        _join(session, txn, found.txn)
     txn.snapshot_lsn = txn.oldest_lsn = found.lsn
     # On the writer it may lie above what is durable.
     txn.depend(found.lsn)
+
+
+def _join(session: SessionState, txn: Txn, source: Txn) -> None:
+    """A serializable transaction takes the other's place in time. 0A000."""
+    if source.serial is None:
+        raise NotSupported("a serializable transaction cannot import a snapshot from a non-serializable transaction")
+    if source.read_only and not txn.read_only:
+        raise NotSupported(
+            "a non-read-only serializable transaction cannot import a snapshot from a read-only transaction"
+        )
+    if txn.read_only and txn.deferrable:
+        raise NotSupported("a snapshot-importing transaction must not be READ ONLY DEFERRABLE")
+    txn.serial = session.engine.txns.serials.join(source.serial, txn.read_only, txn.pid)

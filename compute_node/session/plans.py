@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from compute_node.session.engine import Engine
     from compute_node.session.lifting import Shape
     from compute_node.session.routines import RoutinePlan
+    from compute_node.session.statement_counts import StatementCounts
 
 
 _Key = TypeVar("_Key")
@@ -59,6 +60,8 @@ class PlanCache:
         """Utility statements by text; they depend on no setting."""
         self.statements = 0
         """Utility statements begun, by all sessions."""
+        self.counts: StatementCounts | None = None
+        """what is counted by statement, where pg_stat_statements is loaded"""
         self._tallies: list[Tally] = []
         self._by_database: WeakKeyDictionary[Engine, dict[str, Tally]] = WeakKeyDictionary()
         self._spaces: dict[tuple[object, ...], PlanSpace] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from time import perf_counter
 from typing import Any
 
 from pglast import ast, enums
@@ -92,7 +93,10 @@ def utility_statement(
 ) -> Statement:
     """A utility statement."""
     kinds = [session.type_of(oid or UNKNOWN) for oid in param_types]
-    return Statement(source, 0, param_types, node=node, fast=_fast(node), kinds=kinds)
+    fast = _fast(node)
+    if session.plans.counts is not None:
+        fast = session.plans.counts.counting(fast, source)
+    return Statement(source, 0, param_types, node=node, fast=fast, kinds=kinds)
 
 
 def compile_statement(
@@ -103,15 +107,18 @@ def compile_statement(
     lifted: dict[int, int] | None = None,
     routine: RoutineBody | None = None,
     values: KnownValues | None = None,
+    counted: bool = True,
 ) -> tuple[Statement, set[int]]:
     """Plan a query and take its relation locks; returns it and the offsets of the lifted literals that analysis
-    looked at."""
+    looked at. Not ``counted``: its runs are a part of another statement's, for what is counted by statement."""
     if session.read_after_lsn:
         read_after.wait(session)
     transactions.ensure(session)
     given = list(param_types)
     while True:
         version = session.engine.catalog.version
+        counts = session.plans.counts
+        began_s = perf_counter() if counts is not None else 0.0
         executable, kept = session.engine.compile(
             statement, session, param_types, source, lifted or {}, routine, values
         )
@@ -119,6 +126,8 @@ def compile_statement(
         private = session.txn is not None and session.txn.plans_alone
         if session.txn is not None and session.txn.undetached:
             version = OUTDATED  # nobody else has that partition, nor has this session after the transaction
+        if counts is not None and counted and is_query(statement.node):
+            counts.watch(session, executable, statement, source, param_types, perf_counter() - began_s)
         made = Statement(source, version, param_types, executable, shareable=not private)
         made.tally = session.plans.tally(session.engine, made.tag)
         made.span = None if lifted else (statement.start, statement.length)
@@ -218,6 +227,7 @@ def lift_first_sight(
     if shape is not None and not shape.liftable:
         return None
     source, statements = parse_text(sql)
+    session.query = source  # planning may wait
     if statements and statements[0].notices:
         return None
     found = places(statements[0], source, sql) if len(statements) == 1 and is_query(statements[0].node) else None

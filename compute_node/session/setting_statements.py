@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pglast import ast, enums
 
-from aurora.datum import Row
+from aurora.datum import Datum, Row
 from aurora.errors import (
     InsufficientPrivilege,
     InvalidParameterValue,
@@ -16,6 +16,7 @@ from aurora.errors import (
     NotSupported,
     UndefinedObject,
 )
+from compute_node.relations.schema import load_json
 from compute_node.session import exported_snapshots, transactions
 from compute_node.session.settings import DEFINITIONS, SECRET, define_or_raise, join_arguments, show_value
 from compute_node.session.state import IDLE, SessionState
@@ -164,4 +165,13 @@ def show_rows(session: SessionState, name: str) -> list[Row]:
     if name.lower() != "all":
         return [(show(session, name),)]
     hidden = frozenset() if may_see_secrets(session) else SECRET
-    return [(setting, show(session, setting), "") for setting in session.settings.names() if setting not in hidden]
+    described = descriptions()
+    names = [each for each in session.settings.names() if each not in hidden]
+    return [(each, show(session, each), described.get(each, ("", None))[0]) for each in names]
+
+
+def descriptions() -> dict[str, tuple[str, str | None]]:
+    """What PostgreSQL says of its settings, by name, in short and besides; read from the recorded facts each time, for
+    it is seldom asked for."""
+    rows: Datum = load_json("facts_setting_descriptions.json")
+    return {name: (short, more) for name, short, more in rows}

@@ -259,6 +259,10 @@ def _plan_cache_mode(session: SessionState, _value: SettingValue) -> None:
             prepared.quick = None  # its next run chooses a plan
 
 
+def _track(session: SessionState, value: SettingValue) -> None:
+    session.tracks = ("none", "top", "all").index(str(value))
+
+
 _EFFECTS: dict[str, Effect] = {
     "plan_cache_mode": _plan_cache_mode,
     "client_encoding": _client_encoding,
@@ -284,6 +288,7 @@ _EFFECTS: dict[str, Effect] = {
     "application_name": _application_name,
     "session_authorization": _session_authorization,
     "role": _role,
+    "pg_stat_statements.track": _track,
     "aurora.read_after_lsn": _read_after,
     "apg_write_forward.consistency_mode": _consistency_mode,
     "default_transaction_isolation": _default_isolation,

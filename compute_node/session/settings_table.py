@@ -30,6 +30,9 @@ autovacuum_vacuum_insert_threshold|integer|1000|sighup||-1|2147483647|
 autovacuum_vacuum_scale_factor|real|0.2|sighup||0|100|
 autovacuum_vacuum_threshold|integer|50|sighup||0|2147483647|
 """,
+    "Client Connection Defaults / Shared Library Preloading": """
+shared_preload_libraries|string||postmaster||||
+""",
     "Customized Options": """
 ansi_constraint_trigger_ordering|bool|off|sighup||||
 ansi_force_foreign_key_checks|bool|off|sighup||||
@@ -56,6 +59,11 @@ apg_write_forward.max_forwarding_connections_percent|integer|25|postmaster||1|10
 aurora.local_write_forwarding|bool|off|sighup||||
 aurora.refuse_wal_functions|bool|off|user||||
 aurora_compute_plan_id|bool|off|sighup||||
+pg_stat_statements.max|integer|5000|postmaster||100|1073741823|
+pg_stat_statements.save|bool|off|sighup||||
+pg_stat_statements.track|enum|top|superuser||||none,top,all
+pg_stat_statements.track_planning|bool|off|superuser||||
+pg_stat_statements.track_utility|bool|on|superuser||||
 pg_trgm.similarity_threshold|real|0.3|user||0|1|
 pg_trgm.strict_word_similarity_threshold|real|0.5|user||0|1|
 pg_trgm.word_similarity_threshold|real|0.6|user||0|1|
@@ -63,7 +71,7 @@ rds.accepted_password_auth_method|enum|md5+scram|sighup||||md5+scram,scram
 rds.adaptive_autovacuum|bool|on|sighup||||
 rds.babelfish_status|enum|off|postmaster||||on,off,datatypesonly
 rds.enable_plan_management|bool|off|postmaster||||
-rds.extensions|string|aurora_stat_utils,~btree_gin,~btree_gist,~citext,~file_fdw,~fuzzystrmatch,~hstore,~ltree,~pg_trgm,~pgcrypto,~tablefunc,~unaccent,~uuid-ossp|internal||||
+rds.extensions|string|aurora_stat_utils,~btree_gin,~btree_gist,~citext,~cube,~earthdistance,~file_fdw,~fuzzystrmatch,~hstore,~intarray,~ltree,~pg_stat_statements,~pg_trgm,~pgcrypto,~tablefunc,~unaccent,~uuid-ossp|internal||||
 rds.force_admin_logging_level|enum|disabled|sighup||||@logging
 rds.force_autovacuum_logging_level|enum|warning|sighup||||@logging
 rds.force_ssl|bool|off|sighup||||
@@ -289,6 +297,7 @@ debug_pretty_print|bool|on|user||||
 debug_print_parse|bool|off|user||||
 debug_print_plan|bool|off|user||||
 debug_print_rewritten|bool|off|user||||
+log_autovacuum_min_duration|integer|600000|sighup|ms|-1|2147483647|
 log_connections|bool|off|superuser-backend||||
 log_disconnections|bool|off|superuser-backend||||
 log_duration|bool|off|superuser||||

@@ -28,6 +28,7 @@ from compute_node.session import (
     door,
     forwarding,
     notifications,
+    query_ids,
     read_after,
     read_only,
     referential,
@@ -103,7 +104,9 @@ def execute(session: SessionState, statement: Statement, params: Params, sink: S
     read_only.check_utility(session, call.node)
     if session.restricted and (refused := _OUTLASTING.get(type(call.node))) is not None:
         raise InsufficientPrivilege(f"cannot execute {refused} within security-restricted operation")
-    return _HANDLERS.get(type(call.node), _ddl)(session, call)
+    run = _HANDLERS.get(type(call.node), _ddl)
+    counts = session.plans.counts
+    return run(session, call) if counts is None else counts.run_utility(session, statement, lambda: run(session, call))
 
 
 def _transaction(session: SessionState, call: Call) -> str:
@@ -251,6 +254,8 @@ def _explain(session: SessionState, call: Call) -> str:
             if error.position is None and f'option "{option.defname}"' in error.message:
                 error.position = option.location + 1
         raise
+    if query_ids.is_shown(session):
+        explanation.query_id = query_ids.of_statement(session, statement, source, types)
     if explanation.executable is not None:
         measured = Statement(source, 0, types, explanation.executable)
         measured.span = (0, len(source))

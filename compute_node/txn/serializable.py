@@ -273,6 +273,21 @@ class Serializables:
         self.running[made] = None
         return made
 
+    def join(self, source: SerialTxn, read_only: bool, pid: int = 0) -> SerialTxn:
+        """A transaction that takes the snapshot of another, which runs: it began when that one did, and the notes that
+        are kept for that one are its own, too. Whether it is safe is known only if the other is, for who has ended
+        since then is not asked any more."""
+        made = SerialTxn(self, source.lsn, source.began, read_only, pid)
+        made.safe, made.doomed = source.safe, source.doomed
+        made.unsafe = not made.safe
+        if not read_only:
+            # Those that have begun since, and only read, have to know of one more.
+            made.watchers = set(source.watchers)
+            for each in made.watchers:
+                each.possible.add(made)
+        self.running[made] = None
+        return made
+
     def wait_until_known(self, serial: SerialTxn) -> bool:
         """Of a READ ONLY one: wait until its snapshot is known to be safe or unsafe; whether it is safe."""
         while not serial.safe and not serial.unsafe:
@@ -333,7 +348,7 @@ class Serializables:
         running = [each for each in self.running if not (each.doomed or each.safe or each.prepared)]
         if len(self.committed) > COMMITTED_MAX and running:
             running.pop(0).doomed = True
-        began = running[0].began if running else self._count + 1
+        began = min((each.began for each in running), default=self._count + 1)
         lsn = min((each.lsn for each in running), default=self._manager.vdl)
         gone = []
         for each in self.committed:

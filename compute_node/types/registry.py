@@ -540,6 +540,8 @@ class OperatorClass:
     orderings: tuple[int, ...] = ()
     mixed: Mapping[int, int] = field(default_factory=dict)
     """of a user's class of a method that has no strategies of its own: operators with another right side → strategy"""
+    mixed_orderings: Mapping[int, int] = field(default_factory=dict)
+    """the same of operators by whose values it orders rows"""
 
 
 @dataclass(frozen=True, slots=True)

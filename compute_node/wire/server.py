@@ -31,13 +31,14 @@ from aurora.errors import (
     TooManyConnections,
 )
 from aurora.histogram import Histogram
-from compute_node.session import audit
+from compute_node.session import audit, statement_counts
 from compute_node.session.encoded import behind
 from compute_node.session.engine import Engine
 from compute_node.session.moving import can_move, move
 from compute_node.session.plans import PlanCache
 from compute_node.session.session import Session
-from compute_node.session.settings import REPORTED, SettingValue
+from compute_node.session.settings import REPORTED, SettingValue, split_list
+from compute_node.session.statement_counts import StatementCounts
 from compute_node.wire import hba
 from compute_node.wire.connection import Connection
 from compute_node.wire.startup import Authenticated, Authenticator, Role, Startup
@@ -97,6 +98,8 @@ class Server:
         self._mock_secret = secrets.token_bytes(32)
         self._server: asyncio.Server | None = None
         self._shutting_down = False
+        self._has_loaded = False
+        """whether what the instance loads at its start is there"""
         self.holds_input = False
         self.on_stray_cancel: Callable[[int, int], None] | None = None
         """Told of cancel requests that fit no session here (``handover``, ``replica.elsewhere``)."""
@@ -126,7 +129,8 @@ class Server:
         """Another engine from now on: the instance has changed its role. Sessions that have not ended go on in it. In a
         greenlet."""
         self.engine, self._authenticator = engine, authenticator
-        self.plans = PlanCache()
+        counts, self.plans = self.plans.counts, PlanCache()
+        self.plans.counts = counts
         for session in list(self.sessions.values()):
             try:
                 if not can_move(session):
@@ -246,6 +250,8 @@ class Server:
         return session
 
     def _new_session(self, engine: Engine, connection: Connection, who: Authenticated) -> Session:
+        if not self._has_loaded:
+            self._load_libraries()
         pid = next(self._pids)
         session = Session(
             engine, connection, self.plans, self._clock, who.user, who.database, who.role.superuser,
@@ -266,6 +272,24 @@ class Server:
             else:
                 session.settings.set_startup(name, value)
         return session
+
+    def _load_libraries(self) -> None:
+        """Set up what shared_preload_libraries names, as it was when the instance began."""
+
+        def value(name: str) -> SettingValue:
+            given = self.config.settings.get(name)
+            return self.engine.session_function(None, "system_setting", name) if given is None else given
+
+        wanted = split_list(str(value("shared_preload_libraries")))
+        most = int(value("pg_stat_statements.max"))
+        if self._has_loaded:  # others were let in while it read
+            return
+        self._has_loaded = True
+        for name in wanted:
+            if name == statement_counts.LIBRARY:
+                self.plans.counts = StatementCounts(most, self._clock)
+            else:
+                LOGGER.warning("shared_preload_libraries: there is no library %s", name)
 
     def forget(self, session: Session) -> None:
         """A session has ended."""

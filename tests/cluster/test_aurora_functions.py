@@ -207,7 +207,7 @@ def test_the_builtins_list_themselves(db: psycopg.Connection[Any]) -> None:
         ("SELECT aurora_inject_crash('disk')", "22023", 'invalid crash type: "disk"'),
         ("SELECT aurora_inject_replica_failure(100, 5, 'nobody')", "22023", 'there is no reader "nobody"'),
         ("SELECT aurora_inject_replica_failure(101, 5, '')", "22023", "from 0 to 100"),
-        ("SELECT count(*) FROM aurora_stat_statements(true)", "0A000", "no statistics are kept by statement"),
+        ("SELECT count(*) FROM aurora_stat_statements(true)", "55000", "must be loaded via shared_preload_libraries"),
         ("SELECT planid, plan_type FROM aurora_stat_plans(false)", "0A000", "no statistics are kept by plan"),
         ("SELECT plan_type FROM aurora_stat_statements(true)", "42703", "does not exist"),
         ("SELECT * FROM aurora_wait_report(-1)", "55000", "from 0 to 3600"),

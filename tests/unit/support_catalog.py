@@ -26,6 +26,7 @@ from compute_node.session.sinks import RowList
 from compute_node.session.state import IN_BLOCK
 from compute_node.sql.analyze import analyze
 from compute_node.sql.parse import RawStatement, parse
+from compute_node.txn.counts import DatabaseCounts
 from compute_node.txn.dependency import Dependency
 from compute_node.types.registry import TypeEnv
 
@@ -43,6 +44,8 @@ class Settings:
             "hash_mem_multiplier": 2.0,
             "maintenance_work_mem": 65536,
             "default_statistics_target": 100,
+            "vacuum_cost_delay": 0,
+            "vacuum_cost_limit": 200,
         }
         return self.values[name] if name in self.values else memory.get(name, -1)
 
@@ -91,6 +94,8 @@ class Session:
         self.portals: dict[bytes, Any] = {}
         self.interrupt_error = None
         self.read_after_lsn = self.creating_extension = 0
+        self.progress: Any = None
+        self.gated = self.sync_commit = False
 
     def get_setting(self, name: str, missing_ok: bool) -> str | None:
         return self.settings.values[name]
@@ -170,6 +175,7 @@ class Engine:
         self.catalog = Catalog(self.storage, catalogs)
         self.sequences = Sequences(self.storage, catalogs)
         self.ddl = Ddl(self)
+        self.txns, self.counts = self.storage.txns, DatabaseCounts()
         self.databases: Any = None
         self.in_recovery = False
 

@@ -12,9 +12,10 @@ import pytest
 from support_access import INT4, TEXT, create, describe, latest, make_storage, rows_of
 
 from aurora.errors import UniqueViolation
+from compute_node.access.auto_vacuum import AutoVacuum
 from compute_node.access.memory_volume import MemoryVolume
 from compute_node.access.methods import build_index
-from compute_node.access.vacuum import AutoVacuum, vacuum
+from compute_node.access.vacuum import Pace, vacuum
 from compute_node.hub import HUB
 from compute_node.relations.descriptors import IndexDesc
 from compute_node.txn import locks
@@ -275,7 +276,7 @@ def test_autovacuum_makes_haste_while_somebody_waits(monkeypatch: pytest.MonkeyP
         holder = storage.txns.begin()
         mode = locks.SHARE_UPDATE_EXCLUSIVE
         assert storage.locks.lock_relation(holder, table.desc.lock_id, mode, "t")
-        await HUB.call(lambda: vacuum(table, nap_s=1.0))
+        await HUB.call(lambda: vacuum(table, pace=Pace(1000, limit=1)))
         assert naps
         assert not any(naps)
         naps.clear()
@@ -285,7 +286,7 @@ def test_autovacuum_makes_haste_while_somebody_waits(monkeypatch: pytest.MonkeyP
         while not storage.locks.is_awaited(table.desc.lock_id):
             await asyncio.sleep(0)
         table.file.clean.cover(0)
-        await HUB.call(lambda: vacuum(table, nap_s=1.0))
+        await HUB.call(lambda: vacuum(table, pace=Pace(1000, limit=1)))
         assert naps == []
         storage.txns.abort(holder)
         assert await task

@@ -11,9 +11,10 @@ from support_catalog import Engine, in_greenlet
 
 from aurora.page import HEADER_BYTES, OFF_KIND, PAGE_BYTES, PageKind
 from compute_node.access import free_space
+from compute_node.access.auto_vacuum import AutoVacuum, built_in
 from compute_node.access.free_space import BLOCKS_PER_PAGE, FreeSpace
 from compute_node.access.memory_volume import MemoryVolume
-from compute_node.access.vacuum import AutoVacuum, vacuum
+from compute_node.access.vacuum import vacuum
 from compute_node.catalog import statistics
 
 DESC = describe(1000, [INT4, TEXT], [((1,), True)])
@@ -193,7 +194,7 @@ def test_counters_survive_a_clean_stop_and_a_crash_about() -> None:
     vacuum(table)
     assert (table.file.rows, table.file.dead_rows) == (500, 0)
     empty(table, lambda number: number < 100)
-    daemon = AutoVacuum(table.storage, threshold=1000)
+    daemon = AutoVacuum(table.storage, built_in(autovacuum_vacuum_threshold=1000))
     daemon.keep()
     empty(table, lambda number: number < 130)
     daemon.keep()  # thirty more do not matter
@@ -210,7 +211,7 @@ def test_autovacuum_after_a_restart_knows_where_it_stood() -> None:
     table = create(make_storage(volume), DESC)
     fill(table, 0, 500)
     empty(table)
-    AutoVacuum(table.storage, threshold=10_000).step()
+    AutoVacuum(table.storage, built_in(autovacuum=0)).step()
     volume.advance()
     storage = make_storage(volume)
     assert storage.open_table(DESC.relfile) is None  # nobody has used it yet

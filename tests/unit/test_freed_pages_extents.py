@@ -11,9 +11,9 @@ from aurora.errors import InvariantViolation
 from aurora.kernels.python.clog import extent_first, extent_pages
 from aurora.kernels.python.redo import is_free, scan
 from aurora.page import PAGE_BYTES
+from compute_node.access.auto_vacuum import AutoVacuum
 from compute_node.access.extents import CLEAN, ENTRIES_PER_PAGE, RECYCLED
 from compute_node.access.memory_volume import MemoryVolume
-from compute_node.access.vacuum import AutoVacuum
 from compute_node.access.vacuum_truncate import truncate_tail
 from compute_node.txn.locks import ACCESS_SHARE, SHARE_UPDATE_EXCLUSIVE
 from tests.unit.support_access import INT4, TEXT, create, describe, latest, make_storage, rows_of, run_greenlets

@@ -315,6 +315,7 @@ def test_the_simulator_runs_cores_only() -> None:
         "compute_node.access.methods",
         "compute_node.access.storage",
         "compute_node.access.toast",
+        "compute_node.access.auto_vacuum",
         "compute_node.access.vacuum",
         "compute_node.access.vacuum_truncate",
         "compute_node.hub",  # its loop is the simulator's

@@ -37,6 +37,8 @@ class Store:
         self.manager = SimpleNamespace(vdl=1)
         self.serials = Serializables(self.manager)  # type: ignore[arg-type]
         self.versions: dict[int, list[tuple[int, int]]] = {key: [(1, -1)] for key in range(KEYS)}
+        self.joining = False
+        """whether some take the snapshots of others, as SET TRANSACTION SNAPSHOT does"""
         self.committed: list[Run] = []
         self.refused = 0
 
@@ -98,9 +100,10 @@ class Store:
         return True
 
 
-def play(seed: int, checking: bool = True) -> Store:
+def play(seed: int, checking: bool = True, joining: bool = False) -> Store:
     """A random history of transactions, up to four at a time."""
     random, store = Random(seed), Store()
+    store.joining = joining
     running: list[Run] = []
     busy: dict[int, Run] = {}
     for number in range(30):
@@ -135,7 +138,11 @@ def play(seed: int, checking: bool = True) -> Store:
 
 
 def _begin(store: Store, random: Random) -> SerialTxn:
-    return store.serials.begin(store.manager.vdl, random.random() < 0.2)
+    read_only = random.random() < 0.2
+    sources = [each for each in store.serials.running if read_only or not each.read_only]
+    if store.joining and sources and random.random() < 0.4:
+        return store.serials.join(random.choice(sources), read_only)
+    return store.serials.begin(store.manager.vdl, read_only)
 
 
 def test_what_commits_is_serializable() -> None:
@@ -145,6 +152,41 @@ def test_what_commits_is_serializable() -> None:
         assert store.is_serializable(), seed
         refused += store.refused
     assert refused > 1000, "the histories have no conflicts in them"
+
+
+def test_what_commits_with_the_snapshot_of_another_is_serializable() -> None:
+    refused = 0
+    for seed in range(1500):
+        store = play(seed, joining=True)
+        assert store.is_serializable(), seed
+        refused += store.refused
+    assert refused > 1000, "the histories have no conflicts in them"
+
+
+def test_one_with_the_snapshot_of_another_is_older_than_those_after_it() -> None:
+    """What has committed since the snapshot is not forgotten when the one that had it first ends, for one later began
+    after all of that."""
+    store, source, writer = _pair()
+    writer.replaces(TABLE, FILE, 5)
+    store.serials.before_commit(writer)
+    store.manager.vdl = 2
+    store.serials.ended(writer, True, 2)
+    later = store.serials.begin(2, False)
+    joined = store.serials.join(source, False)
+    store.serials.ended(source, False, 0)
+    joined.reads_rows(TABLE, FILE, [5])
+    assert writer in joined.out and writer not in later.out
+
+
+def test_a_reader_is_not_safe_from_one_that_takes_an_older_snapshot() -> None:
+    store, source, other = _pair()
+    reader = store.serials.begin(1, True)
+    joined = store.serials.join(source, False)
+    for each in (source, other):
+        store.serials.ended(each, True, 0)
+    assert not reader.safe
+    store.serials.ended(joined, True, 0)
+    assert reader.safe
 
 
 def test_the_oracle_sees_what_the_rules_prevent() -> None:

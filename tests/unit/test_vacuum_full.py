@@ -12,6 +12,8 @@ from psycopg import errors
 from support_server import CountingEngine, serve_engine
 from test_session_protocol import connect
 
+from compute_node.access.dead_rows import DeadRows
+from compute_node.hub import HUB
 from compute_node.wire.server import Server
 
 Db = psycopg.AsyncConnection[Any]
@@ -140,6 +142,58 @@ def test_a_table_that_cannot_be_written_anew_stays_and_the_next_are_not_reached(
         assert await one(db, "select * from b") == (1,)
 
     served(body)
+
+
+def test_a_toast_table_alone() -> None:
+    async def body(server: Server, engine: CountingEngine, db: Db) -> None:
+        for _ in range(3):
+            await db.execute("update t set long = long || 'x' where long is not null")
+        before = await one(db, ROWS)
+        toast = (await one(db, "select reltoastrelid::regclass::text from pg_class where relname = 't'"))[0]
+        size = f"select pg_relation_size('{toast}'), pg_relation_filenode('{toast}')"
+        pages, number = await one(db, size)
+        reader = await connect(server)
+        await reader.execute("begin; select 1 from t limit 1")
+        await db.execute("set lock_timeout = '50ms'")
+        for statement in (f"vacuum full {toast}", f"reindex table {toast}", f"reindex index {toast}_index"):
+            with pytest.raises(errors.LockNotAvailable):
+                await db.execute(statement.encode())
+        await reader.execute("commit")
+        await reader.close()
+        await db.execute(f"vacuum full {toast}".encode())
+        now, other = await one(db, size)
+        assert now < pages and other != number
+        assert await one(db, ROWS) == before
+        await db.execute(f"reindex table {toast}".encode())
+        assert await one(db, ROWS) == before
+        await db.execute("update t set long = long || 'y' where long is not null")
+        assert await (await db.execute("select * from aurora_check_relation('t'::regclass)")).fetchall() == []
+
+    served(body)
+
+
+def test_reindex_mends_the_index_of_a_catalog() -> None:
+    async def body(server: Server, engine: CountingEngine, db: Db) -> None:
+        wrong = "select * from aurora_check_relation('pg_class'::regclass)"
+        assert await (await db.execute(wrong)).fetchall() == []
+        (at,) = await one(db, "select ctid::text from pg_class where relname = 't'")
+        block = int(at.strip("()").partition(",")[0])
+        table = engine.storage.table(engine.catalog.catalogs.tables["pg_class"].desc)
+        index = next(each for each in table.indexes if each.desc.name == "pg_class_relname_nsp_index")
+        assert await HUB.call(lambda: index.remove(_all_of(block), HUB.pulse)) > 0
+        assert await (await db.execute(wrong)).fetchall() != []
+        await db.execute("reindex index pg_class_relname_nsp_index")
+        assert await (await db.execute(wrong)).fetchall() == []
+        assert await one(db, "select 't'::regclass::text") == ("t",)
+
+    served(body)
+
+
+def _all_of(block: int) -> DeadRows:
+    """As if all rows of a page were dead."""
+    dead = DeadRows()
+    dead.add(block, b"\xff" * 128, 1024)
+    return dead
 
 
 def test_others_tables_are_passed_over() -> None:

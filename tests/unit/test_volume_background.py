@@ -250,7 +250,10 @@ def test_autovacuum_goes_on_after_a_defect(monkeypatch: pytest.MonkeyPatch, capl
         monkeypatch.setattr(server_module, "VACUUM_NAP_S", 0.0)
         monkeypatch.setattr(server_module, "AutoVacuum", lambda storage, **_: SimpleNamespace(step=fail))
         server = ComputeServer(Config("i", "writer", "127.0.0.1", 0, ("127.0.0.1:1",)))
-        databases = SimpleNamespace(table_of=None, vacuumed=None, in_use=list, initial=None)
+        databases = SimpleNamespace(
+            table_of=None, current=None, vacuumed=None, shown=None, in_use=list,
+            initial=SimpleNamespace(session_function=lambda *_: 0.0),
+        )  # fmt: skip
         engine = SimpleNamespace(storage=None, catalog=None, databases=databases)
         task = asyncio.ensure_future(server._autovacuum(engine))  # type: ignore[arg-type]
         while len([record for record in caplog.records if "autovacuum" in record.message]) < 3:

@@ -29,8 +29,8 @@ from aurora.sim.compute.tables import (
     relfiles,
     toast_files,
 )
+from compute_node.access.auto_vacuum import AutoVacuum, built_in
 from compute_node.access.methods import build_index
-from compute_node.access.vacuum import AutoVacuum
 from compute_node.access.vacuum_truncate import truncate_tail
 from compute_node.hub import HUB
 from compute_node.txn.locks import (
@@ -465,7 +465,8 @@ class Auto(Service):
     def turn(self, rng: random.Random) -> None:
         instance = self.instance
         tables = {each.relfile: each for _, table in instance.tables() for each in instance.with_toast(table)}
-        AutoVacuum(self.instance.storage, threshold=3, scale=0.05, find=tables.get).step()
+        setting = built_in(autovacuum_vacuum_threshold=3, autovacuum_vacuum_scale_factor=0.05)
+        AutoVacuum(self.instance.storage, setting, tables.get).step()
 
 
 class GiveBack(Service):

@@ -23,6 +23,7 @@ from compute_node.relations.schema import CATALOGS_BY_OID
 from compute_node.session.transactions import forbid_in_block, next_part
 from compute_node.sql.deparse.expressions import quote_identifier
 from compute_node.txn.locks import ACCESS_EXCLUSIVE
+from compute_node.work.progress import Cluster, Progress, reporting
 
 
 def cluster_statement(ctx: DdlContext, node: ast.ClusterStmt) -> str:
@@ -35,6 +36,11 @@ def cluster_statement(ctx: DdlContext, node: ast.ClusterStmt) -> str:
         return "CLUSTER"
     desc = _table(ctx, node.relation)
     oid = _index_oid(ctx, desc, node.indexname)
+    if _is_system(desc):
+        if desc.is_shared:
+            raise NotSupported("cannot cluster a shared catalog")
+        checked_index(desc, oid, node.indexname or "")
+        raise NotSupported("clustering system catalogs and TOAST tables is not supported")
     if not desc.is_partitioned:
         _cluster(ctx, desc, oid, verbose)
         return "CLUSTER"
@@ -78,12 +84,17 @@ def _table(ctx: DdlContext, name: ast.RangeVar) -> RelationDesc:
         raise InvariantViolation("desc is not there")
     if desc.kind not in "rmtp":
         raise WrongObjectType(f'"{desc.name}" is not a table or materialized view')
-    if desc.oid in CATALOGS_BY_OID or desc.kind == "t":
-        ctx.check_owner(desc)
-        raise NotSupported("clustering system catalogs and TOAST tables is not supported")
+    if _is_system(desc):
+        if not ctx.owns(desc.owner):
+            ctx.check_owner(desc)
+        return desc
     desc = ctx.table(name, ACCESS_EXCLUSIVE, "rmp")
     ctx.check_unused(desc, "CLUSTER")
     return desc
+
+
+def _is_system(desc: RelationDesc) -> bool:
+    return desc.oid in CATALOGS_BY_OID or desc.kind == "t"
 
 
 def _index_oid(ctx: DdlContext, desc: RelationDesc, name: str | None) -> int:
@@ -133,17 +144,21 @@ def _cluster(ctx: DdlContext, desc: RelationDesc, oid: int, verbose: bool) -> No
         shown = f'"{desc.schema}.{desc.name}" using sequential scan and sort'
         ctx.notice(f"clustering {shown}", severity="INFO")
     told = Rewriting(ctx, desc)
-    with ctx.maintaining(desc):
-        count = _write_in_order(ctx, desc, index)
+    with reporting(ctx.session, "CLUSTER", desc.oid) as progress, ctx.maintaining(desc):
+        progress.put(Cluster.COMMAND, Cluster.CLUSTER)
+        progress.put(Cluster.INDEX, oid)
+        count = _write_in_order(ctx, desc, index, progress)
     if verbose:
         told.done(count)
 
 
-def _write_in_order(ctx: DdlContext, desc: RelationDesc, index: IndexDesc) -> int:
+def _write_in_order(ctx: DdlContext, desc: RelationDesc, index: IndexDesc, progress: Progress) -> int:
+    progress.put(Cluster.PHASE, Cluster.SCANNING)
     batches = ctx.fetch_own(_in_order(ctx, desc, index))
     # The plan of the query names the old storage, and the sort has read all of it before it gives the first row.
     first = next(batches, None)
-    return write_anew(ctx, desc, chain([] if first is None else [first], batches))
+    progress.put(Cluster.PHASE, Cluster.WRITING)
+    return write_anew(ctx, desc, chain([] if first is None else [first], batches), progress)
 
 
 def _in_order(ctx: DdlContext, desc: RelationDesc, index: IndexDesc) -> str:

@@ -16,18 +16,20 @@ from aurora.errors import (
     SqlSyntaxError,
     UndefinedColumn,
 )
+from compute_node.access.vacuum import Pace, is_no
 from compute_node.access.vacuum_truncate import truncate_tail
 from compute_node.catalog import statistics
 from compute_node.catalog.column_statistics.gather import Gathering, gather
 from compute_node.catalog.ddl.context import DdlContext
 from compute_node.catalog.ddl.partitions.indexes import below
-from compute_node.catalog.ddl.relation import class_record
+from compute_node.catalog.ddl.relation import class_record, relation
 from compute_node.catalog.ddl.vacuum_full import rewrite_table
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.foreign import require_handler
-from compute_node.relations.schema import CATALOGS, CATALOGS_BY_OID, NAMESPACE_CATALOG
+from compute_node.relations.schema import CATALOGS, FIRST_NORMAL_OID, NAMESPACE_CATALOG
 from compute_node.session.transactions import in_block, next_part
 from compute_node.txn.locks import ACCESS_EXCLUSIVE, ACCESS_SHARE, SHARE_UPDATE_EXCLUSIVE
+from compute_node.work.progress import Analyze, VacuumTable, reporting
 
 _STATISTICS = CATALOGS["pg_statistic"].desc.oid
 """what is known of columns: nothing is gathered about it"""
@@ -83,10 +85,10 @@ def vacuum_statement(ctx: DdlContext, node: ast.VacuumStmt) -> str:
         if node.is_vacuumcmd:
             ctx = ctx.renewed(next_part(ctx.session))
             desc = _locked(ctx, table, "vacuum", options)
-            if desc is not None and full and desc.kind in "rm" and desc.oid not in CATALOGS_BY_OID:
+            if desc is not None and full and desc.kind in "rmt" and desc.oid >= FIRST_NORMAL_OID:
                 rewrite_table(ctx, desc, options.get("verbose", False))
             elif desc is not None and not desc.is_partitioned:
-                vacuum_table(ctx, desc, options.get("truncate", True), toast)
+                vacuum_table(ctx, desc, options.get("truncate"), toast)
         if analyze_too and table.oid != _STATISTICS and table.kind != "t":
             if own_parts:
                 ctx = ctx.renewed(next_part(ctx.session))
@@ -117,6 +119,9 @@ def _locked(ctx: DdlContext, target: _Target, verb: str, options: dict[str, bool
     desc = ctx.view.relation(target.oid)
     if desc is not None and ctx.is_of_other_session(desc):
         return None
+    if desc is not None and desc.kind == "t" and mode == ACCESS_EXCLUSIVE and desc.oid >= FIRST_NORMAL_OID:
+        # Its readers and writers lock its table alone.
+        ctx.lock(relation(ctx, int(desc.name.removeprefix("pg_toast_"))), mode)
     if desc is not None and not options.get("skip_locked"):
         ctx.lock(desc, mode)
     elif desc is not None and not ctx.try_lock(desc, mode):
@@ -211,19 +216,32 @@ def _may_maintain(ctx: DdlContext, desc: RelationDesc, verb: str) -> bool:
     return False
 
 
-def vacuum_table(ctx: DdlContext, desc: RelationDesc, truncate: bool = True, toast: bool = True) -> None:
+def _pace(ctx: DdlContext) -> Pace:
+    """What the session's settings say of pauses."""
+    what = ("delay", "limit", "page_hit", "page_miss", "page_dirty")
+    return Pace(*(float(ctx.session.settings.get(f"vacuum_cost_{each}")) for each in what))
+
+
+def _keeps_its_end(desc: RelationDesc) -> bool:
+    return any(is_no(option) for option in desc.options if option.startswith("vacuum_truncate="))
+
+
+def vacuum_table(ctx: DdlContext, desc: RelationDesc, truncate: bool | None, toast: bool) -> None:
     """Prune a table, with ``toast`` its TOAST table, and their indexes; with ``truncate`` empty blocks at their ends
-    go."""
+    go (None: as each table's storage parameter says)."""
     for each in (desc,) if desc.toast is None or not toast else (desc, desc.toast):
         if each is desc.toast:
             ctx.lock(each, SHARE_UPDATE_EXCLUSIVE)
         table = ctx.storage.table(each)
-        with ctx.maintaining(desc):
-            stats = ctx.storage.vacuum(table)
-        table.counts.was_vacuumed(stats.rows, table.file.dead_rows, False, ctx.session.clock())
-        if truncate:
-            truncate_tail(ctx.txn, table)
-        statistics.vacuumed(ctx.catalog, each, stats)
+        with reporting(ctx.session, "VACUUM", each.oid) as progress:
+            with ctx.maintaining(desc):
+                stats = ctx.storage.vacuum(table, pace=_pace(ctx), progress=progress)
+            table.counts.was_vacuumed(stats.rows, table.file.dead_rows, False, ctx.session.clock())
+            if truncate if truncate is not None else not _keeps_its_end(each):
+                progress.put(VacuumTable.PHASE, VacuumTable.TRUNCATING)
+                truncate_tail(ctx.txn, table)
+            progress.put(VacuumTable.PHASE, VacuumTable.FINAL)
+            statistics.vacuumed(ctx.catalog, each, stats)
 
 
 def analyze_table(ctx: DdlContext, desc: RelationDesc, named: Sequence[int] = (), verbose: bool = False) -> None:
@@ -248,5 +266,6 @@ def analyze_table(ctx: DdlContext, desc: RelationDesc, named: Sequence[int] = ()
     target = int(ctx.session.settings.get("default_statistics_target"))
     now_us = ctx.session.clock()
     by = Gathering(ctx.storage, ctx.changes, ctx.view, target, now_us, say=say if verbose else None, warn=warn)
-    with ctx.maintaining(desc):
+    with reporting(ctx.session, "ANALYZE", desc.oid) as progress, ctx.maintaining(desc):
+        progress.put(Analyze.PHASE, Analyze.ACQUIRING)
         gather(by, desc, named)

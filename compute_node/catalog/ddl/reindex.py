@@ -1,8 +1,9 @@
 """REINDEX: an index gets new storage, filled anew from its table.
 
 CONCURRENTLY fills the new storage beside the table's writers, as a second index's (``concurrently``), and then
-exchanges the two; the index of a TOAST table alone is written anew under its table's lock. System catalogs are left
-out: their storage has a fixed place. Source: PostgreSQL manual, REINDEX.
+exchanges the two; the index of a TOAST table alone is written anew under its table's lock. System catalogs have storage
+of a fixed place: their indexes lose the entries of dead rows and get those that they lack. Source: PostgreSQL manual,
+REINDEX.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from aurora.errors import (
     UndefinedTable,
     WrongObjectType,
 )
+from compute_node.access.index_missing import enter_missing
 from compute_node.catalog.ddl.concurrently import (
     Parts,
     build_beside_writers,
@@ -35,9 +37,10 @@ from compute_node.catalog.ddl.relation import class_record, relation
 from compute_node.catalog.inheritance import descendants_of
 from compute_node.catalog.reloptions import option_text
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
-from compute_node.relations.schema import CATALOGS_BY_OID, FIRST_NORMAL_OID, NAMESPACE_CATALOG
+from compute_node.relations.schema import CATALOGS_BY_OID, FIRST_NORMAL_OID, NAMESPACE_CATALOG, NAMESPACE_TOAST
 from compute_node.session.transactions import forbid_in_block, next_part
 from compute_node.txn.locks import ACCESS_EXCLUSIVE, SHARE, SHARE_UPDATE_EXCLUSIVE
+from compute_node.work.progress import CreateIndex
 
 _T = enums.ReindexObjectType
 _BOOLEANS = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
@@ -52,6 +55,8 @@ def reindex_statement(ctx: DdlContext, node: ast.ReindexStmt) -> str:
     named = None if node.relation is None else ctx.find(node.relation)
     if named is not None and named.kind == {_T.REINDEX_OBJECT_INDEX: "I", _T.REINDEX_OBJECT_TABLE: "p"}.get(node.kind):
         _reindex_partitions(ctx, named, concurrently, verbose)
+    elif named is not None and _is_system(named):
+        _reindex_system(ctx, node, named, concurrently, verbose)
     elif node.kind == _T.REINDEX_OBJECT_INDEX:
         table, index = _find_index(ctx, node, concurrently)
         if concurrently:
@@ -66,6 +71,9 @@ def reindex_statement(ctx: DdlContext, node: ast.ReindexStmt) -> str:
         for desc in _tables(ctx, node, concurrently):
             beside = concurrently and desc.persistence != "t"
             ctx = _in_next_part(ctx)
+            if _is_catalog(desc):
+                _tend(ctx, desc, None, verbose)
+                continue
             ctx.lock(desc, SHARE_UPDATE_EXCLUSIVE if beside else ACCESS_EXCLUSIVE)
             now = ctx.view.relation(desc.oid)
             if now is not None and (now.indexes or now.toast is not None):
@@ -98,13 +106,60 @@ def _is_on(option: Any) -> bool:
     return _BOOLEANS[text]
 
 
-def _refuse_catalogs(ctx: DdlContext, desc: RelationDesc, concurrently: bool) -> None:
-    if not ctx.owns(desc.owner):
-        ctx.check_owner(desc)
-    if desc.oid < FIRST_NORMAL_OID or desc.oid in CATALOGS_BY_OID:
+def _is_catalog(desc: RelationDesc) -> bool:
+    """Whether it came with the volume, or is an index of such a table."""
+    return desc.oid < FIRST_NORMAL_OID or desc.oid in CATALOGS_BY_OID
+
+
+def _is_system(desc: RelationDesc) -> bool:
+    """Whether it is a system catalog, a TOAST table, or an index of one."""
+    return _is_catalog(desc) or desc.namespace == NAMESPACE_TOAST
+
+
+def _reindex_system(
+    ctx: DdlContext, node: ast.ReindexStmt, named: RelationDesc, concurrently: bool, verbose: bool
+) -> None:
+    """REINDEX TABLE or INDEX of what nobody made by its own statement. 42501, 42809, 0A000."""
+    is_index = node.kind == _T.REINDEX_OBJECT_INDEX
+    if named.kind not in ("i" if is_index else "rmt"):
+        what = "an index" if is_index else "a table or materialized view"
+        raise WrongObjectType(f'"{named.name}" is not {what}')
+    if not ctx.owns(named.owner):
+        ctx.check_owner(named)
+    table = named
+    if is_index:
+        record = ctx.rows.one("pg_index", indexrelid=named.oid)
+        if record is None:
+            raise InvariantViolation(f"pg_index has no row {named.oid}")
+        table = relation(ctx, record.indrelid)
+    only = named.oid if is_index else None
+    if _is_catalog(named):
         if concurrently:
             raise NotSupported("cannot reindex system catalogs concurrently")
-        raise NotSupported("reindexing system catalogs is not supported")
+        _tend(ctx, table, only, verbose)
+        return
+    # Readers and writers of a TOAST table lock its table alone.
+    owner = relation(ctx, int(table.name.removeprefix("pg_toast_")))
+    ctx.lock(owner, ACCESS_EXCLUSIVE)
+    ctx.lock(table, ACCESS_EXCLUSIVE)
+    table = relation(ctx, table.oid)
+    _rebuild(ctx, table, [each for each in table.indexes if only in (None, each.oid)], verbose)
+    ctx.changes.touch(owner.oid)
+
+
+def _tend(ctx: DdlContext, desc: RelationDesc, only: int | None, verbose: bool) -> None:
+    """Mend the indexes of a system catalog (``only`` one of them), and those of its TOAST table."""
+    for each in (desc, desc.toast if only is None else None):
+        indexes = [] if each is None else [index for index in each.indexes if only in (None, index.oid)]
+        if each is None or not indexes:
+            continue
+        ctx.lock(each, SHARE_UPDATE_EXCLUSIVE)
+        table = ctx.storage.table(each)
+        ctx.storage.vacuum(table)
+        for index in indexes:
+            enter_missing(table.index(index), ctx.txn, ctx.rows.snapshot())
+            if verbose:
+                ctx.notice(f'index "{index.name}" was reindexed', severity="INFO")
 
 
 def _find_index(ctx: DdlContext, node: ast.ReindexStmt, concurrently: bool) -> tuple[RelationDesc, IndexDesc]:
@@ -115,7 +170,6 @@ def _find_index(ctx: DdlContext, node: ast.ReindexStmt, concurrently: bool) -> t
         raise InvariantViolation("desc is not there")
     if desc.kind != "i":
         raise WrongObjectType(f'"{desc.name}" is not an index')
-    _refuse_catalogs(ctx, desc, concurrently)
     ctx.check_owner(desc)
     record = ctx.rows.one("pg_index", indexrelid=desc.oid)
     table = None if record is None else ctx.view.relation(record.indrelid)
@@ -137,7 +191,6 @@ def _find_table(ctx: DdlContext, node: ast.ReindexStmt, concurrently: bool) -> R
         raise InvariantViolation("desc is not there")
     if desc.kind not in "rm":
         raise WrongObjectType(f'"{desc.name}" is not a table or materialized view')
-    _refuse_catalogs(ctx, desc, concurrently)
     return ctx.table(node.relation, SHARE_UPDATE_EXCLUSIVE if concurrently else ACCESS_EXCLUSIVE, "rm")
 
 
@@ -204,7 +257,7 @@ def _rebuild_beside_writers(
     ]
     second = [oid for _, oid in made]
     with Parts(ctx, table) as parts:
-        build_beside_writers(parts, second)
+        build_beside_writers(parts, second, CreateIndex.REINDEX_CONCURRENTLY)
         for oid, other in made:
             _exchange(parts.ctx, table, oid, other)
         parts.commit()
@@ -233,7 +286,7 @@ def _exchange(ctx: DdlContext, table: RelationDesc, oid: int, other: int) -> Non
 def _reindex_partitions(ctx: DdlContext, desc: RelationDesc, concurrently: bool, verbose: bool) -> None:
     """Of a partitioned table the indexes of its partitions, of a partitioned index its parts, each partition's in a
     transaction of their own. 25001, 42501."""
-    _refuse_catalogs(ctx, desc, concurrently)
+    ctx.check_owner(desc)
     kind, what = ("table", "TABLE") if desc.is_partitioned else ("index", "INDEX")
     try:
         forbid_in_block(ctx.session, f"REINDEX {what}")
@@ -263,7 +316,8 @@ def _reindex_partitions(ctx: DdlContext, desc: RelationDesc, concurrently: bool,
 
 
 def _tables(ctx: DdlContext, node: ast.ReindexStmt, concurrently: bool) -> list[RelationDesc]:
-    """The user's tables of a schema or of the database."""
+    """The tables of a schema or of the database, system catalogs first; SYSTEM: these alone, and CONCURRENTLY without
+    them."""
     if node.kind == _T.REINDEX_OBJECT_SYSTEM and concurrently:
         raise NotSupported("cannot reindex system catalogs concurrently")
     namespace = None
@@ -272,26 +326,24 @@ def _tables(ctx: DdlContext, node: ast.ReindexStmt, concurrently: bool) -> list[
         record = ctx.rows.one("pg_namespace", oid=namespace)
         if record is None or not ctx.owns(record.nspowner):
             raise InsufficientPrivilege(f"must be owner of schema {node.name}")
-        if namespace == NAMESPACE_CATALOG:
-            raise NotSupported("reindexing system catalogs is not supported")
     elif node.name is not None and node.name != ctx.session.database:
         raise NotSupported("can only reindex the currently open database")
     elif not ctx.owns(ctx.rights.graph.database_owner):
         raise InsufficientPrivilege(f"must be owner of database {ctx.session.database}")
-    elif node.kind == _T.REINDEX_OBJECT_SYSTEM:
-        raise NotSupported("reindexing system catalogs is not supported")
-    elif concurrently:
+    if concurrently and namespace in (None, NAMESPACE_CATALOG):
         skipped = "cannot reindex system catalogs concurrently, skipping all"
         ctx.notice(skipped, severity="WARNING", sqlstate="0A000")
     found = []
     for record in ctx.rows.find("pg_class"):
-        if record.relkind not in "rm" or record.oid < FIRST_NORMAL_OID:
+        if record.relkind not in "rm" or namespace not in (None, record.relnamespace):
             continue
-        if namespace is None or record.relnamespace == namespace:
-            desc = ctx.view.relation(record.oid)
-            if desc is not None:
-                found.append(desc)
-    return found
+        desc = ctx.view.relation(record.oid)
+        if desc is None or (node.kind == _T.REINDEX_OBJECT_SYSTEM and not _is_catalog(desc)):
+            continue
+        if _is_catalog(desc) and (concurrently or (desc.is_shared and not ctx.owns(desc.owner))):
+            continue
+        found.append(desc)
+    return sorted(found, key=lambda desc: not _is_catalog(desc))
 
 
 def _rebuild(ctx: DdlContext, table: RelationDesc, indexes: list[IndexDesc], verbose: bool) -> None:
@@ -307,6 +359,6 @@ def _rebuild(ctx: DdlContext, table: RelationDesc, indexes: list[IndexDesc], ver
     wanted = {index.oid for index in indexes}
     for index in fresh.indexes:
         if index.oid in wanted:
-            ctx.build_index(fresh, index)
+            ctx.build_index(fresh, index, CreateIndex.REINDEX)
             if verbose:
                 ctx.notice(f'index "{index.name}" was reindexed', severity="INFO")

@@ -4,8 +4,9 @@ Declared in ``compute_node/types/system.py`` and ``catalog/system_functions.py``
 what they do: ``names`` (reg* types, visibility), ``definitions`` (pg_get_…def, descriptions), ``privileges``
 (has_…_privilege), ``server`` (sizes, settings, sessions, sequences), ``advisory`` (locks), ``xids``, ``recovery`` (the
 log and its replay), ``information``, ``properties`` (of access methods and indexes), ``statistics``,
-``counters``, ``replication``, ``partitions``, ``files`` (of the machine), ``extensions``, ``control`` (facts of the
-volume, memory), ``typed_inputs`` (of a type's OID), ``aurora``, ``check`` (is all well) and ``faults``.
+``counters``, ``statement_counts``, ``replication``, ``partitions``, ``files`` (of the machine), ``extensions``,
+``control`` (facts of the volume, memory), ``typed_inputs`` (of a type's OID), ``aurora``, ``check`` (is all well) and
+``faults``.
 Source: PostgreSQL manual, ch. 9.26 and 9.27.
 """
 
@@ -36,6 +37,7 @@ from compute_node.catalog.functions import (
     recovery,
     replication,
     server,
+    statement_counts,
     statistics,
     two_phase,
     typed_inputs,
@@ -71,6 +73,7 @@ _FUNCTIONS: dict[str, Callable[..., Datum]] = {
     **recovery.FUNCTIONS,
     **addresses.FUNCTIONS,
     **aurora.FUNCTIONS,
+    **statement_counts.FUNCTIONS,
     **check.FUNCTIONS,
     **faults.FUNCTIONS,
     **files.FUNCTIONS,

@@ -278,11 +278,6 @@ def optimized_reads_cache(_call: Call) -> Iterator[Row]:
     raise NotSupported("Optimized Reads is not supported: an instance has no cache but its memory")
 
 
-def statements(_call: Call, _showtext: bool) -> Iterator[Row]:
-    """aurora_stat_statements."""
-    raise NotSupported("aurora_stat_statements is not supported: no statistics are kept by statement")
-
-
 def plans(_call: Call, _showtext: bool) -> Iterator[Row]:
     """aurora_stat_plans."""
     raise NotSupported("aurora_stat_plans is not supported: no statistics are kept by plan")
@@ -327,7 +322,6 @@ FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "aurora_stat_get_db_commit_latency": commit_latency,
     "aurora_stat_memctx_usage": memory_usage,
     "aurora_stat_optimized_reads_cache": optimized_reads_cache,
-    "aurora_stat_statements": statements,
     "aurora_stat_plans": plans,
     "aurora_stat_logical_wal_cache": logical_wal_cache,
     "aurora_stat_reset_wal_cache": reset_wal_cache,

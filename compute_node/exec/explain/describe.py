@@ -563,7 +563,8 @@ class Describer:
             f"({self._wording.text(left, outer)} = {self._wording.text(right, lambda _, index: inner(0, index))})"
             for left, right in zip(plan.outer_keys, plan.inner_keys, strict=True)
         ]
-        shown.properties.append((f"{method} Cond", pairs[0] if len(pairs) == 1 else f"({' AND '.join(pairs)})"))
+        if pairs:
+            shown.properties.append((f"{method} Cond", pairs[0] if len(pairs) == 1 else f"({' AND '.join(pairs)})"))
         if isinstance(plan, pl.MergeJoin):
             shown.children.append(self._node(plan.inner))
         else:

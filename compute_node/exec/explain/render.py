@@ -50,6 +50,7 @@ class Explanation:
         self._removed: Mapping[int, int] = {}
         self._execution_s = 0.0
         self.executable: Executable | None = None
+        self.query_id: int | None = None
         if self._settings["analyze"]:
             kept: Measurements = {}
             self._measurements = kept
@@ -71,6 +72,8 @@ class Explanation:
         lines = self._writer().text(self._tree)
         if settings["settings"] and self._changed:
             lines.append("Settings: " + ", ".join([f"{name} = '{value}'" for name, value in self._changed.items()]))
+        if settings["verbose"] and self.query_id is not None:
+            lines.append(f"Query Identifier: {self.query_id}")
         if self._has_summary and self._planning_s is not None:
             lines.append(f"Planning Time: {self._planning_s * 1000:.3f} ms")
         if settings["analyze"] and self._has_summary:
@@ -83,6 +86,8 @@ class Explanation:
         document: JsonObject = {"Plan": self._writer().json(self._tree)}
         if settings["settings"]:
             document["Settings"] = dict(self._changed)
+        if settings["verbose"] and self.query_id is not None:
+            document["Query Identifier"] = self.query_id
         if self._has_summary and self._planning_s is not None:
             document["Planning Time"] = Number(f"{self._planning_s * 1000:.3f}")
         if settings["analyze"]:
@@ -134,6 +139,16 @@ class SeveralExplanations:
         self.executable: Executable | None = None
         if settings_of(options)["analyze"]:
             self.executable = _Measured(planned, catalog, self._parts)
+
+    @property
+    def query_id(self) -> int | None:
+        """That of the statement, which each query has that was made of it."""
+        return self._parts[0].query_id if self._parts else None
+
+    @query_id.setter
+    def query_id(self, query_id: int | None) -> None:
+        for part in self._parts:
+            part.query_id = query_id
 
     def measure(self, run: Callable[[], object]) -> None:
         """Run the statement: each query takes its own time."""

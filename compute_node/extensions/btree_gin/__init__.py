@@ -48,7 +48,7 @@ def _count(strategy: int, value: Datum) -> int:
 
 
 def _order(one: Datum, other: Datum) -> int:
-    return (one > other) - (one < other)
+    return int(one > other) - int(one < other)
 
 
 def _compare(types: tuple[PgType, ...], result: PgType) -> Callable[..., Datum]:

@@ -6,18 +6,23 @@ A text of many trigrams has a signature, too. Bytes of a key: 0 and the signatur
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Final
+from itertools import chain
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from aurora.datum import Datum
 from compute_node.access.gist.forms import Form, SignatureForm, Together
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 SIGNATURE_BYTES: Final = 12
 """Unless ``siglen`` says otherwise"""
 TRIGRAMS_MAX: Final = 160
 """Of a text whose key has them"""
 _SIGNATURE, _TRIGRAMS = b"\0", b"\1"
+_PLACES: Final = np.array((1 << 16, 1 << 8, 1), dtype=np.uint32)
 _MIXERS: Final = np.array((0x9E3779B1, 0x85EBCA6B, 0xC2B2AE35, 0x27D4EB2F), dtype=np.uint32).reshape(-1, 1)
 
 
@@ -88,14 +93,16 @@ class TrigramForm(Form):
 
     def union_of_stored(self, stored: Sequence[bytes]) -> TrigramKey:
         """See ``Form``."""
-        trigrams: set[bytes] = set()
+        trigrams: list[bytes] = []
         found = 0
         for data in stored:
             if data[:1] == _TRIGRAMS:
-                trigrams.update([data[at : at + 3] for at in range(1, len(data), 3)])
+                trigrams.append(data[1:])
             else:
                 found |= self._signatures.decode(data[1:])
-        return TrigramKey(None, found | signature_of(trigrams, self.bits), self.bits)
+        for bit in set((_numbers(trigrams) % self.bits).tolist()):
+            found |= 1 << bit
+        return TrigramKey(None, found, self.bits)
 
     def holds(self, outer: TrigramKey, inner: TrigramKey) -> bool:
         """See ``Form``."""
@@ -116,7 +123,9 @@ class TrigramForm(Form):
     def curves(self, keys: Sequence[TrigramKey]) -> list[bytes]:
         """See ``Form``: the least of the trigrams under each of some hashes, which alike texts have in common (Broder
         1997); behind all others what has no trigrams here."""
-        return [_least_hashes(key.trigrams) if key.trigrams else b"\xff" for key in keys]
+        sets = [key.trigrams for key in keys]
+        places = iter(_least_hashes([each for each in sets if each]))
+        return [next(places) if each else b"\xff" for each in sets]
 
 
 class _BySignature(Together):
@@ -135,7 +144,19 @@ class _BySignature(Together):
         return None if found is None else _BySignature(found)
 
 
-def _least_hashes(trigrams: frozenset[bytes]) -> bytes:
-    numbers = np.array([int.from_bytes(each, "big") for each in trigrams], dtype=np.uint32)
-    found: bytes = (numbers * _MIXERS).min(axis=1).astype(">u4").tobytes()
-    return found
+def _numbers(trigrams: Iterable[bytes]) -> NDArray[np.uint32]:
+    """Trigrams, joined as they may be, as numbers."""
+    parts = np.frombuffer(b"".join(trigrams), dtype=np.uint8).reshape(-1, 3).astype(np.uint32)
+    return parts @ _PLACES
+
+
+def _least_hashes(sets: Sequence[frozenset[bytes]]) -> list[bytes]:
+    """Of each set, none of them empty."""
+    if not sets:
+        return []
+    sizes = np.array([len(each) for each in sets])
+    starts = np.cumsum(sizes) - sizes
+    hashed = _numbers(chain.from_iterable(sets)) * _MIXERS
+    least = np.minimum.reduceat(hashed, starts, axis=1).T.astype(">u4").tobytes()
+    step = len(least) // len(sets)
+    return [least[at : at + step] for at in range(0, len(least), step)]

@@ -105,6 +105,7 @@ _ANSWERS = {
     "setting_flags": "select name, pg_settings_get_flags(name) from (select name from pg_settings union"
     " select unnest(array['role', 'session_authorization', 'is_superuser', 'seed'])) n"
     " where pg_settings_get_flags(name) <> '{}' order by name",
+    "setting_descriptions": "select name, short_desc, extra_desc from pg_settings order by name",
 }
 """What functions answer that only tell facts."""
 _ABOUT_THE_STANDARD = ("sql_features", "sql_implementation_info", "sql_parts", "sql_sizing")
@@ -114,6 +115,7 @@ _ABOUT_THE_STANDARD = ("sql_features", "sql_implementation_info", "sql_parts", "
 def record(dsn: str) -> None:
     """Write the files."""
     with psycopg.connect(dsn) as connection:
+        connection.execute("LOAD 'pg_trgm'")  # for its settings
         for name, question in _ANSWERS.items():
             answers = ",\n".join(json.dumps(row) for row in connection.execute(question))
             (_HERE / f"facts_{name}.json").write_text(f"[\n{answers}\n]\n")

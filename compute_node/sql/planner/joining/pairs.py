@@ -401,12 +401,33 @@ class PairPaths:
         path.nulls_first = tuple(directions[each.outer_class(mask)][2] for each in chosen)
         keep(paths, path, self._wants_first)
 
+    def _under_one_key(self, pair: Pair) -> None:
+        """A FULL join on a constant alone: a merge without keys, so all rows have the same one."""
+        outer, inner = pair.outer.cheapest, pair.inner.cheapest
+        found = cost.MergeInput(
+            scanned=cost.Scanned(),
+            pairs=max(outer.rows * inner.rows, 1.0),
+            single=False,
+            marks=_marks(inner),
+            sorted=False,
+            may_keep=self._may_keep,
+            merge_tests=self._tests(()),
+            tests=self._tests(pair.clauses),
+        )
+        made = cost.merge_join(
+            self._known, self.side(outer, pair.outer.width), self.side(inner, pair.inner.width), found
+        )
+        path = self._path(pair, "merge", outer, inner, (made.startup, made.total), (), pair.clauses)
+        path.materialize = made.kept
+        keep(pair.joined.paths, path, self._wants_first)
+
     # --- hash joins -------------------------------------------------------------------------------------------------
 
     def _hashed(self, pair: Pair) -> None:
         keys = [each for each in pair.clauses if each.hashes and each.crosses(pair.outer.mask, pair.inner.mask)]
-        if not keys and (pair.kind != "full" or any(each.merges for each in pair.clauses)):
-            # A FULL join on a constant alone has all rows under one key; one of types without hashes is a merge.
+        if not keys:
+            if pair.kind == "full" and not any(each.merges for each in pair.clauses):
+                self._under_one_key(pair)
             return
         inner = pair.inner.cheapest
         outers = [pair.outer.cheapest]

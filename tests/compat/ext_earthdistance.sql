@@ -1,0 +1,23 @@
+-- earthdistance: distances on a globe
+create extension earthdistance;
+create extension earthdistance cascade;
+select earth(), round(latitude(ll_to_earth(45, 90))::numeric, 9), round(longitude(ll_to_earth(-33.3, -120))::numeric, 9), round(earth_distance(ll_to_earth(0, 0), ll_to_earth(0, 1))::numeric, 6);
+select round(sec_to_gc(-1)::numeric, 6), round(sec_to_gc(1e9)::numeric, 4), round(gc_to_sec(-1)::numeric, 6), round(gc_to_sec(1e9)::numeric, 4), round(gc_to_sec(1000)::numeric, 6), round(sec_to_gc(1000)::numeric, 6), sec_to_gc(null);
+select round((p <@> q)::numeric, 8) from (values ('(0,0)'::point, '(1,1)'::point), ('(179,0)', '(-179,0)'), ('(-87.6,41.8)', '(-106.7,35.1)'), ('(0,90)', '(77,90)'), ('(0,0)', '(180,0)')) t(p, q);
+select '(1,2,3)'::cube::earth;
+select '(6378168),(0)'::cube::earth;
+select '(6378168,0,0,0)'::cube::earth;
+select '(6378168)'::cube::earth, '(0,0,-6378168)'::earth, null::earth;
+select cube_dim(earth_box(ll_to_earth(1, 2), 1000)), earth_box(ll_to_earth(1, 2), 1000) @> ll_to_earth(1.001, 2.001), earth_box(ll_to_earth(1, 2), 1000) @> ll_to_earth(1.1, 2);
+create table places (name int, at earth);
+insert into places select n, ll_to_earth(n % 170 - 85, n * 7 % 360 - 180) from generate_series(1, 500) n;
+insert into places values (0, '(1)');
+create index on places using gist (at);
+set enable_seqscan = off;
+set enable_bitmapscan = off;
+select name from places where at <@ earth_box(ll_to_earth(10, 20), 900000) and earth_distance(at, ll_to_earth(10, 20)) < 900000 order by 1;
+select name from places order by at <-> ll_to_earth(10, 20) limit 3;
+select conname, contype from pg_constraint where contypid = 'earth'::regtype order by 1;
+drop extension cube;
+drop table places;
+drop extension cube cascade;

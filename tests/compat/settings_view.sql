@@ -1,0 +1,38 @@
+-- UPDATE of pg_settings is SET, by the rules of the view; what its columns say.
+update pg_settings set setting = '5MB' where name = 'work_mem';
+show work_mem;
+select setting, unit, source = 'session' as by_session from pg_settings where name = 'work_mem';
+update pg_settings set setting = setting where name in ('enable_seqscan', 'enable_sort');
+update pg_settings set setting = 'no' where name = 'no_such_setting';
+update pg_settings set setting = 'many' where name = 'work_mem';
+update pg_settings set name = 'x' where name = 'work_mem';
+update pg_settings set setting = '6MB' where name = 'work_mem' returning name;
+begin;
+update pg_settings set setting = '7MB' where name = 'work_mem';
+savepoint a;
+update pg_settings set setting = '8MB' where name = 'work_mem';
+rollback to a;
+show work_mem;
+rollback;
+show work_mem;
+update pg_settings set setting = 'off' where name = 'fsync';
+update pg_settings set setting = 'x' where name = 'server_version';
+update pg_settings set setting = 'debug5' where name = 'log_min_messages';
+insert into pg_settings (name) values ('x');
+delete from pg_settings where name = 'work_mem';
+explain (costs off) update pg_settings set setting = '1' where name = 'work_mem';
+select rulename, definition from pg_rules where tablename = 'pg_settings' order by 1;
+select rulename, ev_type, ev_enabled, is_instead from pg_rewrite where ev_class = 'pg_settings'::regclass order by 1;
+select name, short_desc, extra_desc from pg_settings where name in ('work_mem', 'TimeZone', 'enable_seqscan', 'statement_timeout') order by name collate "C";
+reset work_mem;
+-- a FULL JOIN without keys
+create table fa (x int); create table fb (y int);
+insert into fa values (1); insert into fb values (2);
+explain (costs off) select * from fa full join fb on false;
+explain (costs off) select * from fa full join fb on true;
+explain (costs off) select * from fa full join fb on null;
+explain (costs off) select * from fa full join fb on x = y and false;
+select * from fa full join fb on false order by 1, 2;
+select * from fa full join fb on true order by 1, 2;
+select * from fa full join (select * from fb where false) b on true order by 1, 2;
+select * from fa full join fb on x = 1;
