@@ -15,6 +15,7 @@ from aurora.kernels import entries as entries_kernel
 from compute_node.hub import HUB
 from compute_node.txn.transaction import Txn
 from compute_node.work.account import KB, Account, Area
+from compute_node.work.progress import CreateIndex, Progress
 from compute_node.work.sorting import Sorter, itself
 from compute_node.work.spill import TempFile, setting_of, temp_usage
 from compute_node.work.workers import run_in_thread
@@ -103,9 +104,12 @@ def live_rows(txn: Txn, index: IndexAccess) -> Iterator[list[Row]]:
     """The keys of all live chains, each with its row's address."""
     table, keys, built = index.table, index.keys, index.built
     snapshot = table.storage.txns.latest_snapshot(txn)
+    progress: Progress | None = getattr(txn.session, "progress", None)
+    told = progress if progress is not None and progress.command == "CREATE INDEX" else Progress("CREATE INDEX", 0)
     batch: list[Row] = []
     for rows in table.scan_blocks(snapshot, keys.columns, True, 0, None, True):
         built.rows += len(rows)
+        told.add(CreateIndex.ROWS, len(rows))
         if keys.is_plain:
             batch += rows
         else:

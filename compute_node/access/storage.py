@@ -29,6 +29,7 @@ from compute_node.txn.counts import Counts
 from compute_node.txn.manager import TransactionManager
 from compute_node.txn.transaction import Txn
 from compute_node.types.registry import PgType, TypeEnv
+from compute_node.work.progress import Progress
 
 if TYPE_CHECKING:
     from aurora.kernels.python.arena import Arena
@@ -189,9 +190,12 @@ class Storage:
             if each is not None:
                 self._forget_table(each)
 
-    def vacuum(self, table: Table, freeze_all: bool = False, pace: Pace | None = None) -> VacuumStats:
-        """Vacuum a table; the caller holds SHARE UPDATE EXCLUSIVE on it and no snapshot."""
-        return vacuum(table, freeze_all, pace)
+    def vacuum(
+        self, table: Table, freeze_all: bool = False, pace: Pace | None = None, progress: Progress | None = None
+    ) -> VacuumStats:
+        """Vacuum a table; the caller holds SHARE UPDATE EXCLUSIVE on it and no snapshot. ``progress``: who is told how
+        far it is."""
+        return vacuum(table, freeze_all, pace, progress=progress)
 
     def give_back(self, nap_s: float = 0.0) -> int:
         """Give the pages of free extents back to storage, as far as the row horizon allows; how many."""

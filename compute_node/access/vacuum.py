@@ -18,6 +18,8 @@ from compute_node.access import free_space
 from compute_node.access.dead_rows import DeadRows
 from compute_node.access.read_ahead import ReadAhead
 from compute_node.hub import HUB
+from compute_node.work.progress import Progress
+from compute_node.work.progress import VacuumTable as Told
 
 if TYPE_CHECKING:
     from compute_node.access.table import Table
@@ -83,9 +85,15 @@ class Vacuum:
     indexes have a session to run in; without one BRIN indexes over expressions get no summaries."""
 
     def __init__(
-        self, table: Table, freeze_all: bool = False, pace: Pace | None = None, in_session: bool = True
+        self,
+        table: Table,
+        freeze_all: bool = False,
+        pace: Pace | None = None,
+        in_session: bool = True,
+        progress: Progress | None = None,
     ) -> None:
         self._pace = pace or Pace(0)
+        self._progress = progress or Progress("VACUUM", table.desc.oid)
         self._in_session = in_session
         self._table = table
         self._storage = table.storage
@@ -105,9 +113,14 @@ class Vacuum:
         end = file.fresh
         file.clean.cover(end)
         ahead = ReadAhead(storage.cache, file.map.page_no, end)
+        progress = self._progress
+        progress.put(Told.PHASE, Told.SCANNING)
+        progress.put(Told.BLOCKS, end)
+        progress.put(Told.DEAD_MAX, DEAD_TIDS_MAX)
         try:
             block = 0
             while block < end:
+                progress.put(Told.SCANNED, block)
                 following = self._skip(block, end)
                 if following == block:
                     self._page(block, ahead)
@@ -115,7 +128,10 @@ class Vacuum:
                 block = following
         finally:
             ahead.close()
+        progress.put(Told.SCANNED, end)
         self._clean()
+        progress.put(Told.VACUUMED, end)
+        progress.put(Told.PHASE, Told.CLEANUP)
         for index in table.indexes:
             if self._in_session or index.keys.is_plain:
                 index.summarize(self._breathe, partial=False)
@@ -147,6 +163,7 @@ class Vacuum:
         dead, count, rows = self._work(block)
         if dead:
             self._dead.add(block, dead, count)
+            self._progress.put(Told.DEAD, self._dead.count)
             if self._dead.count >= DEAD_TIDS_MAX:
                 self._clean()
         self.stats.pages += 1
@@ -196,10 +213,14 @@ class Vacuum:
         """Index entries of the gathered dead line pointers, then the line pointers."""
         if not self._dead.count:
             return
-        table = self._table
+        table, progress = self._table, self._progress
+        progress.put(Told.PHASE, Told.INDEXES)
         for index in table.indexes:
             self.stats.index_entries += index.remove(self._dead, self._breathe)
+        progress.put(Told.PHASE, Told.HEAP)
+        progress.add(Told.INDEX_PASSES, 1)
         for block, dead in self._dead.bits.items():
+            progress.put(Told.VACUUMED, block)
             self._breathe()
             self._storage.volume.reserve(PAGE_BYTES)
             while (freed := table.heap.free_dead(block, dead)) < 0:
@@ -207,13 +228,21 @@ class Vacuum:
             self.stats.line_pointers += freed
             self._work(block)
         self._dead = DeadRows()
+        progress.put(Told.DEAD, 0)
+        progress.put(Told.PHASE, Told.SCANNING)
 
 
-def vacuum(table: Table, freeze_all: bool = False, pace: Pace | None = None, in_session: bool = True) -> VacuumStats:
+def vacuum(
+    table: Table,
+    freeze_all: bool = False,
+    pace: Pace | None = None,
+    in_session: bool = True,
+    progress: Progress | None = None,
+) -> VacuumStats:
     """Vacuum a table; see ``Vacuum``."""
     file, storage = table.file, table.storage
     before = file.dead_rows
-    stats = Vacuum(table, freeze_all, pace, in_session).run()
+    stats = Vacuum(table, freeze_all, pace, in_session, progress).run()
     # Those that died meanwhile are the next one's.
     file.dead_rows = max(0, file.dead_rows - before)
     file.rows = stats.rows

@@ -135,9 +135,6 @@ WHERE p.prolang <> 12::oid AND pg_catalog.pg_stat_get_function_calls(p.oid) IS N
 }
 
 NEVER_FILLED = (
-    "pg_catalog.pg_stat_progress_analyze",
-    "pg_catalog.pg_stat_progress_basebackup",
-    "pg_catalog.pg_stat_progress_cluster",
     "pg_catalog.pg_stat_replication_slots",
     "pg_catalog.pg_stat_subscription_stats",
     "pg_catalog.pg_stat_xact_user_functions",

@@ -18,6 +18,7 @@ from compute_node.catalog.privilege_views import (
     OWNS_TABLE,
     PRIVILEGE_VIEWS,
 )
+from compute_node.catalog.progress_views import PROGRESS_VIEWS
 from compute_node.catalog.routine_views import ROUTINE_VIEWS
 from compute_node.catalog.server_views import (
     NEVER_FILLED,
@@ -351,8 +352,6 @@ EMPTY = (  # noqa: SIM905
     " pg_catalog.pg_replication_origin_status pg_catalog.pg_replication_slots"
     " pg_catalog.pg_seclabels"
     " pg_catalog.pg_stat_replication pg_catalog.pg_stat_subscription"
-    " pg_catalog.pg_stat_progress_vacuum pg_catalog.pg_stat_progress_copy"
-    " pg_catalog.pg_stat_progress_create_index"
     " pg_catalog.pg_stats_ext_exprs"
 ).split()
 
@@ -374,7 +373,7 @@ def view_sql() -> dict[str, str]:
     """Each system view's SELECT. The declared types must be loaded."""
     groups = (
         _ROLES, _RELATIONS, _SESSIONS, _STATISTICS, _INFORMATION_SCHEMA, ROUTINE_VIEWS, TYPE_VIEWS, PRIVILEGE_VIEWS,
-        SERVER_VIEWS, USAGE_VIEWS, FOREIGN_VIEWS,
+        SERVER_VIEWS, USAGE_VIEWS, FOREIGN_VIEWS, PROGRESS_VIEWS,
         {name: _empty(name) for name in (*EMPTY, *NEVER_FILLED, *OF_ABSENT_THINGS)},
     )  # fmt: skip
     written: dict[str, str] = {}

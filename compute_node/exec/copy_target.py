@@ -48,8 +48,8 @@ class CopyTarget:
     constraints over the full row. Errors: 23502, 23505, 23514."""
 
     __slots__ = (
-        "_count", "_ctx", "_generate", "_insert_many", "_router", "_shape", "_test", "_touched", "_verify", "_wanted",
-        "_watched", "columns", "table_columns",
+        "_ctx", "_generate", "_insert_many", "_router", "_shape", "_test", "_touched", "_verify", "_wanted", "_watched",
+        "columns", "excluded", "oid", "stored", "table_columns",
     )  # fmt: skip
 
     def __init__(
@@ -94,7 +94,9 @@ class CopyTarget:
             leaf.relation.is_watched for leaf in (() if route is None else route.leaves())
         )
         self._ctx = ctx
-        self._count = 0
+        self.oid: int = relation.oid
+        self.stored = self.excluded = 0
+        """rows so far: inserted, and those that WHERE was not true of"""
         ctx.start((), 0)
 
     def write_rows(self, rows: list[Row]) -> None:
@@ -113,6 +115,7 @@ class CopyTarget:
         """Insert the rows of a batch that WHERE is true of."""
         wanted, ctx = self._wanted, self._ctx
         places = [place for place, row in enumerate(rows) if wanted is None or wanted(ctx, row)]
+        self.excluded += len(rows) - len(places)
         try:
             self._write([rows[place] for place in places])
         except SqlError as error:
@@ -123,7 +126,7 @@ class CopyTarget:
     def _write(self, rows: list[Row]) -> None:
         ctx = self._ctx
         if self._router is not None:
-            self._count += self._router.store(ctx, rows, self._touched)
+            self.stored += self._router.store(ctx, rows, self._touched)
             return
         if self._generate is not None:
             rows = self._generate(ctx, rows)
@@ -138,7 +141,7 @@ class CopyTarget:
             wrong.row = at
             raise wrong
         if self._insert_many is not None:
-            self._count += self._insert_many(ctx.txn, rows)
+            self.stored += self._insert_many(ctx.txn, rows)
 
     def _first_wrong(self, verify: Callable[[ExecContext, list[Row]], None], rows: list[Row]) -> int:
         """The index of the first row that the constraints refuse."""
@@ -153,4 +156,4 @@ class CopyTarget:
         """The number of rows inserted, once what foreign keys want of them is done."""
         if self._watched:
             self._ctx.session.follow_changes()
-        return self._count
+        return self.stored

@@ -37,6 +37,7 @@ from compute_node.types.charsets.charset import Charset, charset
 from compute_node.types.charsets.names import SQL_ASCII, UTF8
 from compute_node.work.account import Account
 from compute_node.work.copy_streams import CopyFile, Program
+from compute_node.work.progress import Copy, Progress, reporting
 
 BATCH_ROWS = 1000
 PIECE_BYTES = 1 << 20
@@ -51,9 +52,13 @@ def run(session: SessionState, node: ast.Node, source: str) -> int:
     if node.filename is not None:
         _check_server_side(session, node)
     options = parse_options(node.options, bool(node.is_from))
-    if node.is_from:
-        return _copy_in(session, node, options)
-    return _copy_out(session, node, source, options)
+    with reporting(session, "COPY", 0) as progress:
+        progress.put(Copy.COMMAND, Copy.FROM if node.is_from else Copy.TO)
+        on_server = Copy.PROGRAM if node.is_program else Copy.FILE
+        progress.put(Copy.TYPE, Copy.PIPE if node.filename is None else on_server)
+        if node.is_from:
+            return _copy_in(session, node, options, progress)
+        return _copy_out(session, node, source, options, progress)
 
 
 def _check_server_side(session: SessionState, node: ast.Node) -> None:
@@ -86,13 +91,14 @@ def _charset(session: SessionState, options: CopyOptions) -> Charset | None:
     return None if name in (UTF8, SQL_ASCII) else charset(name)
 
 
-def _copy_in(session: SessionState, node: ast.Node, options: CopyOptions) -> int:
+def _copy_in(session: SessionState, node: ast.Node, options: CopyOptions, progress: Progress) -> int:
     txn = transactions.ensure(session)
     session.plans.statements += 1
     door.begin_text(session, session.query)
     names = [item.sval for item in node.attlist] if node.attlist else None
     target = session.engine.copy_target(session, txn, node.relation, names, node.whereClause)
     relation = node.relation.relname
+    progress.relation = target.oid
     account = Account()
     reader: LineReader | BinaryReader
     if options.format == "binary":
@@ -113,9 +119,12 @@ def _copy_in(session: SessionState, node: ast.Node, options: CopyOptions) -> int
                 if error.where is None and error.row is not None:
                     error.where = reader.place(at + error.row, isinstance(error, _SEEN_AT_THE_LINE))
                 raise
+            progress.put(Copy.ROWS, target.stored)
+            progress.put(Copy.EXCLUDED, target.excluded)
             session.check_interrupts()
 
     def take(data: bytes) -> None:
+        progress.add(Copy.BYTES, len(data))
         for at in range(0, len(data), PIECE_BYTES):
             rows = reader.feed(data[at : at + PIECE_BYTES])
             if rows:
@@ -133,6 +142,7 @@ def _copy_in(session: SessionState, node: ast.Node, options: CopyOptions) -> int
         else:
             with _used(node) as stream:
                 stream.open()
+                progress.put(Copy.BYTES_TOTAL, stream.size)
                 while not reader.ended and (data := stream.read()):
                     take(data)
                 write(reader.finish())
@@ -198,8 +208,8 @@ def _query(session: SessionState, node: ast.Node) -> Any:
     )
 
 
-def _check_source(session: SessionState, name: ast.RangeVar, columns: list[str] | None) -> None:
-    """``COPY name (columns) TO`` takes tables only. Raises 42P01, 42701, 42703, 42809."""
+def _check_source(session: SessionState, name: ast.RangeVar, columns: list[str] | None) -> int:
+    """``COPY name (columns) TO`` takes tables only; returns the table's OID. Raises 42P01, 42701, 42703, 42809."""
     view = session.engine.catalog.view(session)
     relation = view.find_relation(name.schemaname, name.relname)
     if relation is None:
@@ -219,12 +229,14 @@ def _check_source(session: SessionState, name: ast.RangeVar, columns: list[str] 
         what = "sequence" if relation.kind == "S" else "non-table relation"
         raise WrongObjectType(f'cannot copy from {what} "{relation.name}"')
     input_columns(relation, columns)
+    return relation.oid
 
 
-def _copy_out(session: SessionState, node: ast.Node, source: str, options: CopyOptions) -> int:
+def _copy_out(session: SessionState, node: ast.Node, source: str, options: CopyOptions, progress: Progress) -> int:
     transactions.ensure(session)
     if node.query is None:
-        _check_source(session, node.relation, [item.sval for item in node.attlist] if node.attlist else None)
+        names = [item.sval for item in node.attlist] if node.attlist else None
+        progress.relation = _check_source(session, node.relation, names)
     raw = RawStatement(_query(session, node), 0, len(source))
     statement, _ = prepare.compile_statement(session, raw, source, [])
     planned = statement.executable.planned
@@ -235,6 +247,6 @@ def _copy_out(session: SessionState, node: ast.Node, source: str, options: CopyO
     is_client = node.filename is None
     writer = CopyWriter(statement.columns, options, session.env, _charset(session, options), framed=is_client)
     if is_client:
-        return door.run(session, statement, (), CopyRows(session, writer, len(statement.columns)))
+        return door.run(session, statement, (), CopyRows(session, writer, len(statement.columns), progress))
     with _used(node) as stream:
-        return door.run(session, statement, (), CopyStream(session, writer, stream))
+        return door.run(session, statement, (), CopyStream(session, writer, stream, progress))

@@ -53,6 +53,12 @@ class CopyTarget(Protocol):
 
     columns: list[tuple[str, PgType, int]]
     """(name, type, typmod) of each column that the input has, in its order"""
+    oid: int
+    """the table's"""
+    stored: int
+    """rows inserted so far"""
+    excluded: int
+    """rows so far that WHERE was not true of"""
     table_columns: tuple[str, ...]
     """of the whole table"""
 

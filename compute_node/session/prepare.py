@@ -227,6 +227,7 @@ def lift_first_sight(
     if shape is not None and not shape.liftable:
         return None
     source, statements = parse_text(sql)
+    session.query = source  # planning may wait
     if statements and statements[0].notices:
         return None
     found = places(statements[0], source, sql) if len(statements) == 1 and is_query(statements[0].node) else None

@@ -16,6 +16,7 @@ from compute_node.session.copy_output import CopyWriter
 from compute_node.session.results import ResultFormat
 from compute_node.session.state import SessionState
 from compute_node.work.copy_streams import Stream
+from compute_node.work.progress import Copy, Progress
 
 FIRST_ROWS = 32
 """Rows that tell how large the others are, about."""
@@ -157,13 +158,18 @@ class UtilityRows(WireRows):
         super().begin()
 
 
+_HEAD_BYTES = 5
+"""of a message around a row: kind and length"""
+
+
 class CopyRows(_Output):
     """COPY TO STDOUT: its messages around the rows in COPY's format."""
 
-    __slots__ = ("_columns", "_writer")
+    __slots__ = ("_columns", "_progress", "_writer")
 
-    def __init__(self, session: SessionState, writer: CopyWriter, columns: int) -> None:
+    def __init__(self, session: SessionState, writer: CopyWriter, columns: int, progress: Progress) -> None:
         super().__init__(session)
+        self._progress = progress
         self._writer = writer
         self._columns = columns
 
@@ -175,7 +181,10 @@ class CopyRows(_Output):
 
     def rows(self, batch: list[Row]) -> None:
         """CopyData a row."""
-        self._put(self._writer.rows(batch))
+        data = self._writer.rows(batch)
+        self._progress.add(Copy.ROWS, len(batch))
+        self._progress.add(Copy.BYTES, len(data) - len(batch) * _HEAD_BYTES)
+        self._put(data)
 
     def end(self) -> None:
         """The format's trailer and CopyDone."""
@@ -185,9 +194,10 @@ class CopyRows(_Output):
 class CopyStream:
     """COPY TO a file or program of the server: the rows in COPY's format, as soon as what they depend on is durable."""
 
-    __slots__ = ("_session", "_stream", "_writer")
+    __slots__ = ("_progress", "_session", "_stream", "_writer")
 
-    def __init__(self, session: SessionState, writer: CopyWriter, stream: Stream) -> None:
+    def __init__(self, session: SessionState, writer: CopyWriter, stream: Stream, progress: Progress) -> None:
+        self._progress = progress
         self._session = session
         self._writer = writer
         self._stream = stream
@@ -199,6 +209,7 @@ class CopyStream:
 
     def rows(self, batch: list[Row]) -> None:
         """A batch."""
+        self._progress.add(Copy.ROWS, len(batch))
         self._put(self._writer.rows(batch))
 
     def end(self) -> None:
@@ -209,6 +220,7 @@ class CopyStream:
     def _put(self, copied: bytes) -> None:
         if copied:
             session = self._session
+            self._progress.add(Copy.BYTES, len(copied))
             session.engine.volume.wait_durable(session.dependency.gate_lsn)
             self._stream.write(copied)
             session.check_interrupts()

@@ -27,6 +27,7 @@ from compute_node.session.settings import GUARDED, Setting, Settings, SettingVal
 from compute_node.txn.dependency import Dependency
 from compute_node.txn.transaction import Txn
 from compute_node.types.registry import PgType, TypeEnv
+from compute_node.work.progress import Progress
 from compute_node.work.waits import SLEEP, Waits
 
 if TYPE_CHECKING:
@@ -128,6 +129,7 @@ class SessionState:
         "bypasses_policies",
         "client_address",
         "client_port",
+        "client_wait",
         "clock",
         "commit_at_once",
         "commit_waits",
@@ -171,6 +173,7 @@ class SessionState:
         "point_context",
         "port",
         "portals",
+        "progress",
         "query",
         "query_start",
         "read_after_lsn",
@@ -266,6 +269,8 @@ class SessionState:
         """how many statements deep it is, for what is counted by statement (``statement_counts``)"""
         self.tracks = 1
         """statements of how many levels are counted (pg_stat_statements.track)"""
+        self.progress: Progress | None = None
+        """how far the command is that runs, if it is one that tells"""
         self.several_statements = False
         """the simple query that runs has several statements, and so an implicit transaction block"""
         self.pipelined = False
@@ -314,6 +319,8 @@ class SessionState:
         self.sync_commit = True
         self.read_after_lsn = NO_LSN
         """what this instance must show before the next query (``read_after``); none once it does"""
+        self.client_wait: str | None = None
+        """what a running statement waits for the client to do: ClientRead or ClientWrite, as pg_stat_activity has it"""
         self.forwarding: Forwarding | None = None
         """what of it runs on the writer, once something does"""
         self.lift_literals = True

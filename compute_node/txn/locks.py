@@ -168,6 +168,12 @@ class Waiting:
             return waits.ADVISORY if entry[0].oid >= FIRST_ADVISORY else waits.RELATION
         return waits.TUPLE if isinstance(entry, RowQueue) else waits.TRANSACTION
 
+    @property
+    def is_first(self) -> bool:
+        """Whether it waits for a row, and nobody before it."""
+        entry = self.entry
+        return isinstance(entry, RowQueue) and bool(entry.waiting) and entry.waiting[0] is self
+
 
 class LockManager:
     """All locks of the process."""

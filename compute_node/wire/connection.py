@@ -346,10 +346,11 @@ class Connection(asyncio.Protocol):
         self._write_out(session)
         while self._is_full and not self._lost:
             self._room = Waiter()
+            session.client_wait = "ClientWrite" if self._paused_writing else None
             try:
                 HUB.wait(self._room)
             finally:
-                self._room = None
+                self._room = session.client_wait = None
         if self._lost:
             raise Disconnected
 
@@ -376,10 +377,14 @@ class Connection(asyncio.Protocol):
                 self._transport.resume_reading()
             self._expect_rest()
             self._waiting_input = Waiter()
+            if self.session is not None:
+                self.session.client_wait = "ClientRead"
             try:
                 HUB.wait(self._waiting_input)
             finally:
                 self._waiting_input = None
+                if self.session is not None:
+                    self.session.client_wait = None
 
     def hold_input(self) -> None:
         """Read nothing that the client sends. See ``Server.hold_input``."""

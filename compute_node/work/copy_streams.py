@@ -43,6 +43,9 @@ do so if that is short"""
 class Stream(Protocol):
     """One file or program."""
 
+    size: int
+    """of a file that is read, in bytes; 0: it is not known"""
+
     def open(self) -> None:
         """Open it, or start it."""
 
@@ -95,6 +98,7 @@ class CopyFile(ServerFile):
     """A file by its name; pipes with a name and devices too."""
 
     _is_pipe = False
+    size = 0
 
     def open(self) -> None:
         """58P01, 42501, 42809, 42602 for a file to write whose name is relative."""
@@ -122,7 +126,9 @@ class CopyFile(ServerFile):
         how = os.O_RDONLY if self._to_read else os.O_WRONLY | os.O_CREAT | os.O_TRUNC
         name = instance_folder.resolved(self._name)
         number = os.open(name, how | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY, 0o644)
-        mode = os.fstat(number).st_mode
+        status = os.fstat(number)
+        mode = status.st_mode
+        self.size = status.st_size if self._to_read else 0
         if stat.S_ISDIR(mode):
             os.close(number)
             raise WrongObjectType(f'"{self._name}" is a directory')
@@ -169,6 +175,8 @@ class Program:
     """A command line that the shell runs. What it says on its standard error, and where it is written to on its
     standard output, goes to the instance's standard error. It runs in the instance's folder, and in a session of its
     own: signals that are meant for the instance do not reach it."""
+
+    size = 0
 
     def __init__(self, command: str, to_read: bool) -> None:
         self._command, self._to_read = command, to_read

@@ -94,6 +94,7 @@ class Session:
         self.portals: dict[bytes, Any] = {}
         self.interrupt_error = None
         self.read_after_lsn = self.creating_extension = 0
+        self.progress: Any = None
         self.gated = self.sync_commit = False
 
     def get_setting(self, name: str, missing_ok: bool) -> str | None:

@@ -23,6 +23,7 @@ from compute_node.relations.schema import CATALOGS_BY_OID
 from compute_node.session.transactions import forbid_in_block, next_part
 from compute_node.sql.deparse.expressions import quote_identifier
 from compute_node.txn.locks import ACCESS_EXCLUSIVE
+from compute_node.work.progress import Cluster, Progress, reporting
 
 
 def cluster_statement(ctx: DdlContext, node: ast.ClusterStmt) -> str:
@@ -143,17 +144,21 @@ def _cluster(ctx: DdlContext, desc: RelationDesc, oid: int, verbose: bool) -> No
         shown = f'"{desc.schema}.{desc.name}" using sequential scan and sort'
         ctx.notice(f"clustering {shown}", severity="INFO")
     told = Rewriting(ctx, desc)
-    with ctx.maintaining(desc):
-        count = _write_in_order(ctx, desc, index)
+    with reporting(ctx.session, "CLUSTER", desc.oid) as progress, ctx.maintaining(desc):
+        progress.put(Cluster.COMMAND, Cluster.CLUSTER)
+        progress.put(Cluster.INDEX, oid)
+        count = _write_in_order(ctx, desc, index, progress)
     if verbose:
         told.done(count)
 
 
-def _write_in_order(ctx: DdlContext, desc: RelationDesc, index: IndexDesc) -> int:
+def _write_in_order(ctx: DdlContext, desc: RelationDesc, index: IndexDesc, progress: Progress) -> int:
+    progress.put(Cluster.PHASE, Cluster.SCANNING)
     batches = ctx.fetch_own(_in_order(ctx, desc, index))
     # The plan of the query names the old storage, and the sort has read all of it before it gives the first row.
     first = next(batches, None)
-    return write_anew(ctx, desc, chain([] if first is None else [first], batches))
+    progress.put(Cluster.PHASE, Cluster.WRITING)
+    return write_anew(ctx, desc, chain([] if first is None else [first], batches), progress)
 
 
 def _in_order(ctx: DdlContext, desc: RelationDesc, index: IndexDesc) -> str:

@@ -35,6 +35,7 @@ from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.session.transactions import next_part
 from compute_node.txn.locks import ACCESS_EXCLUSIVE, SHARE, SHARE_UPDATE_EXCLUSIVE
 from compute_node.txn.transaction import READ_COMMITTED, Txn
+from compute_node.work.progress import CreateIndex
 
 if TYPE_CHECKING:
     from compute_node.session.state import SessionState
@@ -104,14 +105,14 @@ def set_flags(ctx: DdlContext, table: int, index: int, **flags: bool) -> None:
     ctx.changes.touch(index, table)
 
 
-def build_beside_writers(parts: Parts, indexes: Sequence[int]) -> None:
+def build_beside_writers(parts: Parts, indexes: Sequence[int], command: int = CreateIndex.CREATE_CONCURRENTLY) -> None:
     """Fill indexes that have been entered in the catalog as not ready; at the end they may become valid. Errors: 23505
     (a key is there twice), 54000, and those of waits."""
     parts.commit()
     parts.wait_for_holders(SHARE)
     for oid in indexes:
         table, index = parts.index(oid)
-        parts.ctx.build_index(table, index)
+        parts.ctx.build_index(table, index, command)
         set_flags(parts.ctx, table.oid, oid, indisready=True)
         parts.commit()
     parts.wait_for_holders(SHARE)

@@ -34,6 +34,7 @@ from compute_node.catalog.inheritance import children_of
 from compute_node.catalog.rights import Rights
 from compute_node.catalog.rows import CatalogRows
 from compute_node.catalog.view import CatalogView, Trace
+from compute_node.relations.access_methods import METHODS
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.relations.schema import CATALOGS, CATALOGS_BY_OID, FIRST_NORMAL_OID, NAMESPACE_TOAST
 from compute_node.session import door, prepare
@@ -43,6 +44,7 @@ from compute_node.sql.analyze.routines import RoutineBody
 from compute_node.sql.parse import RawStatement, parse
 from compute_node.txn.locks import ACCESS_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE, SKIP_LOCKED, WAIT, object_key
 from compute_node.types.acl import CREATE, TEMPORARY, TRUNCATE
+from compute_node.work.progress import CreateIndex, reporting
 
 if TYPE_CHECKING:
     from compute_node.access.storage import Storage
@@ -349,13 +351,19 @@ class DdlContext:
         """Free a relation's pages when the transaction commits."""
         self.storage.drop_storage(self.txn, relfile)
 
-    def build_index(self, desc: RelationDesc, index: IndexDesc) -> None:
-        """Fill a new index from its table, and note the sizes of both; 23505 when it is to be unique and is not."""
-        if not index.expressions and index.predicate is None:
-            built = build_index(self.txn, self.storage.table(desc), index).built
-        else:
-            with self.maintaining(desc):
+    def build_index(self, desc: RelationDesc, index: IndexDesc, command: int = CreateIndex.CREATE) -> None:
+        """Fill a new index from its table, and note the sizes of both; 23505 when it is to be unique and is not.
+        ``command``: what it is a part of, for those who look how far it is."""
+        with reporting(self.session, "CREATE INDEX", desc.oid) as progress:
+            progress.put(CreateIndex.COMMAND, command)
+            progress.put(CreateIndex.INDEX, index.oid)
+            progress.put(CreateIndex.METHOD, METHODS[index.method].oid)
+            progress.put(CreateIndex.PHASE, CreateIndex.BUILDING)
+            if not index.expressions and index.predicate is None:
                 built = build_index(self.txn, self.storage.table(desc), index).built
+            else:
+                with self.maintaining(desc):
+                    built = build_index(self.txn, self.storage.table(desc), index).built
         self.note_size(desc.oid, desc.relfile, built.rows)
         self.note_size(index.oid, index.relfile, built.entries)
 

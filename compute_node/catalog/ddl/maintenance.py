@@ -32,6 +32,7 @@ from compute_node.relations.schema import CATALOGS, FIRST_NORMAL_OID, NAMESPACE_
 from compute_node.session.transactions import in_block, next_part
 from compute_node.sql.deparse.expressions import quote_identifier
 from compute_node.txn.locks import ACCESS_EXCLUSIVE, ACCESS_SHARE, SHARE_UPDATE_EXCLUSIVE
+from compute_node.work.progress import Analyze, VacuumTable, reporting
 
 _STATISTICS = CATALOGS["pg_statistic"].desc.oid
 """what is known of columns: nothing is gathered about it"""
@@ -235,12 +236,15 @@ def vacuum_table(ctx: DdlContext, desc: RelationDesc, truncate: bool | None, toa
         if each is desc.toast:
             ctx.lock(each, SHARE_UPDATE_EXCLUSIVE)
         table = ctx.storage.table(each)
-        with ctx.maintaining(desc):
-            stats = ctx.storage.vacuum(table, pace=_pace(ctx))
-        table.counts.was_vacuumed(stats.rows, table.file.dead_rows, False, ctx.session.clock())
-        if truncate if truncate is not None else not _keeps_its_end(each):
-            truncate_tail(ctx.txn, table)
-        statistics.vacuumed(ctx.catalog, each, stats)
+        with reporting(ctx.session, "VACUUM", each.oid) as progress:
+            with ctx.maintaining(desc):
+                stats = ctx.storage.vacuum(table, pace=_pace(ctx), progress=progress)
+            table.counts.was_vacuumed(stats.rows, table.file.dead_rows, False, ctx.session.clock())
+            if truncate if truncate is not None else not _keeps_its_end(each):
+                progress.put(VacuumTable.PHASE, VacuumTable.TRUNCATING)
+                truncate_tail(ctx.txn, table)
+            progress.put(VacuumTable.PHASE, VacuumTable.FINAL)
+            statistics.vacuumed(ctx.catalog, each, stats)
 
 
 def _foreign_rows(
@@ -277,5 +281,6 @@ def analyze_table(ctx: DdlContext, desc: RelationDesc, named: Sequence[int] = ()
         ctx.storage, ctx.changes, ctx.view, target, now_us, say=say if verbose else None, warn=warn,
         foreign=partial(_foreign_rows, ctx),
     )  # fmt: skip
-    with ctx.maintaining(desc):
+    with reporting(ctx.session, "ANALYZE", desc.oid) as progress, ctx.maintaining(desc):
+        progress.put(Analyze.PHASE, Analyze.ACQUIRING)
         gather(by, desc, named)

@@ -40,6 +40,7 @@ from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.relations.schema import CATALOGS_BY_OID, FIRST_NORMAL_OID, NAMESPACE_CATALOG, NAMESPACE_TOAST
 from compute_node.session.transactions import forbid_in_block, next_part
 from compute_node.txn.locks import ACCESS_EXCLUSIVE, SHARE, SHARE_UPDATE_EXCLUSIVE
+from compute_node.work.progress import CreateIndex
 
 _T = enums.ReindexObjectType
 _BOOLEANS = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
@@ -256,7 +257,7 @@ def _rebuild_beside_writers(
     ]
     second = [oid for _, oid in made]
     with Parts(ctx, table) as parts:
-        build_beside_writers(parts, second)
+        build_beside_writers(parts, second, CreateIndex.REINDEX_CONCURRENTLY)
         for oid, other in made:
             _exchange(parts.ctx, table, oid, other)
         parts.commit()
@@ -358,6 +359,6 @@ def _rebuild(ctx: DdlContext, table: RelationDesc, indexes: list[IndexDesc], ver
     wanted = {index.oid for index in indexes}
     for index in fresh.indexes:
         if index.oid in wanted:
-            ctx.build_index(fresh, index)
+            ctx.build_index(fresh, index, CreateIndex.REINDEX)
             if verbose:
                 ctx.notice(f'index "{index.name}" was reindexed', severity="INFO")

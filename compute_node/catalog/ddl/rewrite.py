@@ -23,6 +23,7 @@ from compute_node.hub import HUB
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.sql.parse import parse
 from compute_node.txn.locks import ACCESS_EXCLUSIVE
+from compute_node.work.progress import Cluster, Progress
 
 if TYPE_CHECKING:
     from compute_node.access.table import Table
@@ -64,21 +65,28 @@ def build_indexes(ctx: DdlContext, desc: RelationDesc) -> None:
         ctx.build_index(desc, index)
 
 
-def write_anew(ctx: DdlContext, desc: RelationDesc, batches: Iterator[list[Row]]) -> int:
+def write_anew(ctx: DdlContext, desc: RelationDesc, batches: Iterator[list[Row]], progress: Progress) -> int:
     """Give a locked table new storage that holds these rows: the values of all its columns, stored ones as handles or
     not, and last who inserted the row, which stays so. A snapshot that is older than this does not find the rows that
-    were deleted or replaced since. How many rows. ``batches`` read the old storage, and have begun to."""
+    were deleted or replaced since. How many rows. ``batches`` read the old storage, and have begun to. ``progress`` is
+    CLUSTER's."""
     fresh = new_relfiles(ctx, relation(ctx, desc.oid))
     table = ctx.storage.table(without_watchers(fresh))
     count = 0
     for xid, rows in _same_inserters(_kept(batches, table)):
         table.refill(ctx.txn, rows, xid)
         count += len(rows)
+        progress.put(Cluster.SCANNED, count)
+        progress.put(Cluster.WRITTEN, count)
         ctx.session.check_interrupts()
         HUB.pulse()
     ctx.txn.cid += 1
     ctx.note_size(desc.oid, fresh.relfile, count, even_empty=True)
-    build_indexes(ctx, fresh)
+    progress.put(Cluster.PHASE, Cluster.REBUILDING)
+    for index in fresh.indexes:
+        ctx.build_index(fresh, index)
+        progress.add(Cluster.REBUILT, 1)
+    progress.put(Cluster.PHASE, Cluster.CLEANING)
     return count
 
 

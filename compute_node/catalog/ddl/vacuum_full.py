@@ -17,6 +17,7 @@ from compute_node.catalog.ddl.context import DdlContext
 from compute_node.catalog.ddl.rewrite import write_anew
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.plan import SYSTEM_COLUMNS
+from compute_node.work.progress import Cluster, reporting
 
 _XMIN = next(attno for attno, name in SYSTEM_COLUMNS.items() if name == "xmin")
 
@@ -50,7 +51,10 @@ def rewrite_table(ctx: DdlContext, desc: RelationDesc, verbose: bool) -> None:
     if verbose:
         ctx.notice(f'vacuuming "{desc.schema}.{desc.name}"', severity="INFO")
     told = Rewriting(ctx, desc)
-    count = write_anew(ctx, desc, _as_stored(ctx, desc))
+    with reporting(ctx.session, "CLUSTER", desc.oid) as progress:
+        progress.put(Cluster.COMMAND, Cluster.VACUUM_FULL)
+        progress.put(Cluster.PHASE, Cluster.SCANNING)
+        count = write_anew(ctx, desc, _as_stored(ctx, desc), progress)
     if desc.kind == "t":
         ctx.changes.touch(int(desc.name.removeprefix("pg_toast_")))
     if verbose:

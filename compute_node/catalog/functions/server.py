@@ -30,7 +30,7 @@ from compute_node.session import notifications, query_ids, read_only, setting_st
 from compute_node.session.settings import SECRET, SettingValue, define_or_raise, parse_value, show_value
 from compute_node.txn.locks import FIRST_ADVISORY, FIRST_OBJECT, MODE_NAMES
 from compute_node.types.acl import SELECT, SET, UPDATE, USAGE
-from compute_node.work.waits import EVENTS
+from compute_node.work.waits import EVENTS, TRANSACTION
 
 if TYPE_CHECKING:
     from compute_node.session.settings import Setting
@@ -196,6 +196,19 @@ def hba_file_rules(call: Call) -> Iterator[Row]:
     yield from call.session.registry.file_rules()
 
 
+def _wait_of(session: SessionState) -> tuple[str | None, str | None]:
+    """What another session waits for: the type of the event, and the event."""
+    waiting = None if session.txn is None else session.txn.waiting
+    if waiting is not None:
+        # The first who waits for a row waits for its transaction, the others for their turn.
+        return "Lock", EVENTS[TRANSACTION if waiting.is_first else waiting.event]
+    if session.forwarding is not None and (forwards := EVENTS.get(session.forwarding.waiting)) is not None:
+        return "IPC", forwards
+    if session.state != "active":
+        return "Client", "ClientRead"
+    return (None, None) if session.client_wait is None else ("Client", session.client_wait)
+
+
 def stat_get_activity(call: Call, pid: int | None) -> Iterator[Row]:
     """pg_stat_get_activity: one row a session."""
     rights = call.view.layer.rights(call.session.user_oid)
@@ -210,14 +223,13 @@ def stat_get_activity(call: Call, pid: int | None) -> Iterator[Row]:
             # What another role's session does is not for everybody to see.
             yield (*base, None, "<insufficient privilege>", *(None,) * 9, xid, *(None,) * 14)
             continue
-        waiting = txn is not None and txn.waiting is not None
-        forwards = EVENTS.get(session.forwarding.waiting) if session.forwarding is not None else None
+        kind, event = (None, None) if session is call.session else _wait_of(session)
         yield (
             *base,
             "active" if session is call.session else session.state,
             session.query,
-            "Lock" if waiting else "IPC" if forwards else None,
-            "transactionid" if waiting else forwards,
+            kind,
+            event,
             session.xact_start or None,
             session.query_start,
             session.backend_start,

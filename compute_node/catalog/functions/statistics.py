@@ -14,6 +14,8 @@ from aurora.datum import Datum, Row
 from aurora.errors import InvalidParameterValue
 from compute_node.catalog.functions import counters, server
 from compute_node.catalog.functions.call import Call
+from compute_node.catalog.roles import PG_READ_ALL_STATS
+from compute_node.work.progress import PARAMETERS
 
 if TYPE_CHECKING:
     from compute_node.session.state import SessionState
@@ -83,10 +85,21 @@ _COMMANDS = ("ANALYZE", "VACUUM", "CLUSTER", "CREATE INDEX", "BASEBACKUP", "COPY
 
 
 def progress(call: Call, command: str) -> Iterator[Row]:
-    """pg_stat_get_progress_info: commands report no progress. 22023."""
-    if command.upper() not in _COMMANDS:
+    """pg_stat_get_progress_info: one row for each session that runs such a command; how far it is is for those to see
+    who have the privileges of its user, or of pg_read_all_stats. 22023."""
+    wanted = command.upper()
+    if wanted not in _COMMANDS:
         raise InvalidParameterValue(f'invalid command name: "{command}"')
-    return iter(())
+    rights, registry = call.view.layer.rights(call.session.user_oid), call.session.registry
+    for session in [call.session] if registry is None else list(registry.sessions.values()):
+        found = session.progress
+        if found is None or found.command != wanted:
+            continue
+        database = session.engine.database_oid
+        if rights.has_role(session.role_oid) or rights.has_role(PG_READ_ALL_STATS):
+            yield (session.pid, database, found.relation, *found.values)
+        else:
+            yield (session.pid, database, *(None,) * (PARAMETERS + 1))
 
 
 _TARGETS = ("archiver", "bgwriter", "recovery_prefetch", "wal")
