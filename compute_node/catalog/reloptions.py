@@ -38,6 +38,8 @@ class _Option(NamedTuple):
     """of an enum"""
     valid: str = ""
     """how an error names these"""
+    multiple: int = 1
+    """of an integer: what it must be a multiple of"""
 
 
 _BOOLEAN: Final = _Option("boolean")
@@ -93,6 +95,8 @@ _OF_CLASSES: Final[dict[int | str, dict[str, _Option]]] = {
     "g_int_options": {"numranges": _Option("integer", 1, 252)},
     "g_intbig_options": {"siglen": _Option("integer", 1, 2024)},
     "ghstore_options": {"siglen": _Option("integer", 1, 2024)},
+    "ltree_gist_options": {"siglen": _Option("integer", 4, 2024, multiple=4)},
+    "_ltree_gist_options": {"siglen": _Option("integer", 1, 2024)},
 }
 """by the support function of an operator class that reads them: gtsvector_options, brin_bloom_options,
 brin_minmax_multi_options, a symbol of an extension"""
@@ -142,6 +146,8 @@ def class_options(support: Sequence[int | str], name: str, given: Sequence[ast.D
             raise InvalidParameterValue(f'unrecognized parameter "{option.defname}"')
         found[option.defname] = option_text(option)
         _check(option.defname, known, found[option.defname])
+        if known.multiple > 1 and int(found[option.defname]) % known.multiple:
+            raise InvalidParameterValue(f"{option.defname} value must be a multiple of {known.multiple}")
     return tuple(f"{key}={text}" for key, text in found.items())
 
 

@@ -28,6 +28,9 @@ class ForeignWrapper(Protocol):
         negative). ``types``: those of the table's columns, by OID. What it holds open it lets go when the iterator is
         closed."""
 
+    def pages(self, relation: RelationDesc) -> int:
+        """The size of a foreign table in pages of 8 kB, at least one; 0: ANALYZE cannot look at it. May wait."""
+
     def explained(self, relation: RelationDesc) -> list[tuple[str, str]]:
         """What EXPLAIN tells of a scan: (label, value)."""
 

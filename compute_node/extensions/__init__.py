@@ -26,6 +26,7 @@ _MODULES: Final = (
     "pg_trgm",
     "hstore",
     "tablefunc",
+    "ltree",
 )
 """the modules of the folders, by their names below this package"""
 

@@ -11,6 +11,7 @@ machine's files. Source: PostgreSQL manual, F.15.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +25,7 @@ from aurora.errors import (
     NotSupported,
     SqlSyntaxError,
 )
+from aurora.page import PAGE_BYTES
 from compute_node.exec.copy_target import input_columns
 from compute_node.exec.foreign import define_wrapper
 from compute_node.extensions.library import define
@@ -40,6 +42,8 @@ from compute_node.types.charsets.names import SQL_ASCII, UTF8
 from compute_node.types.registry import FunctionContext, PgType
 from compute_node.work.account import Account
 from compute_node.work.copy_streams import CopyFile, Program
+from compute_node.work.server_files import failed
+from compute_node.work.workers import run_in_thread
 
 if TYPE_CHECKING:
     from compute_node.exec.context import ExecContext
@@ -158,6 +162,17 @@ class Files:
         finally:
             stream.leave()
             account.close()
+
+    def pages(self, relation: RelationDesc) -> int:
+        """Those of the file; a program is not run for ANALYZE. 58P01, 42501."""
+        name = require_handler(relation).options.get("filename")
+        if name is None:
+            return 0
+        try:
+            size = run_in_thread(os.path.getsize, name)
+        except OSError as error:
+            raise failed(f'stat file "{name}"', error) from None
+        return max(1, -(-size // PAGE_BYTES))
 
     def explained(self, relation: RelationDesc) -> list[tuple[str, str]]:
         """The file or the program."""

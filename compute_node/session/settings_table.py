@@ -71,7 +71,7 @@ rds.accepted_password_auth_method|enum|md5+scram|sighup||||md5+scram,scram
 rds.adaptive_autovacuum|bool|on|sighup||||
 rds.babelfish_status|enum|off|postmaster||||on,off,datatypesonly
 rds.enable_plan_management|bool|off|postmaster||||
-rds.extensions|string|aurora_stat_utils,~btree_gin,~btree_gist,~citext,~cube,~earthdistance,~file_fdw,~fuzzystrmatch,~hstore,~intarray,~pg_stat_statements,~pg_trgm,~pgcrypto,~tablefunc,~unaccent,~uuid-ossp|internal||||
+rds.extensions|string|aurora_stat_utils,~btree_gin,~btree_gist,~citext,~cube,~earthdistance,~file_fdw,~fuzzystrmatch,~hstore,~intarray,~ltree,~pg_stat_statements,~pg_trgm,~pgcrypto,~tablefunc,~unaccent,~uuid-ossp|internal||||
 rds.force_admin_logging_level|enum|disabled|sighup||||@logging
 rds.force_autovacuum_logging_level|enum|warning|sighup||||@logging
 rds.force_ssl|bool|off|sighup||||

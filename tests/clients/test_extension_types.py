@@ -99,9 +99,15 @@ create index kept_hash on kept using hash (h);
 create domain with_a as ext.hstore check (value operator(ext.?) 'a');
 create view kept_view as select id, h['x'] as x from kept;
 create materialized view kept_made as select ext.hstore(kept.*) as h from kept;
+create table tree (p ext.ltree primary key, several ext.ltree[], q ext.lquery default 'a.*{2}', w ext.ltxtquery);
+insert into tree values ('a', '{a.b,c}', '*.b|c%', 'a & !(b | c)'), ('a.b', '{}', default, null), ('a.b.c', null);
+create index tree_gist on tree using gist (p ext.gist_ltree_ops (siglen='16'), several);
+create view tree_view as select p, p operator(ext.<@) 'a.b' as below from tree;
+create view pivot as select * from ext.crosstab2('select 1::text, 2::text, ''x''::text') c;
 """
 SHOWN = (
     "select * from kept order by id", "select * from kept_view order by id", "select * from kept_made order by 1",
+    "select * from tree_view order by 1", "select p, several, q::text, w::text from tree order by 1", "table pivot",
     "select indexdef from pg_indexes where schemaname = 'public' order by 1",
     "select extname, extversion, nspname from pg_extension e join pg_namespace n on n.oid = extnamespace order by 1",
 )  # fmt: skip
@@ -128,7 +134,8 @@ def test_a_schema_is_dumped_and_restored(shared_cluster: Cluster, database: str)
         try:
             with psycopg.connect(source, autocommit=True) as inside:
                 inside.execute("CREATE SCHEMA ext")
-                inside.execute("CREATE EXTENSION hstore SCHEMA ext")
+                for name in ("hstore", "ltree", "tablefunc"):
+                    inside.execute(f"CREATE EXTENSION {name} SCHEMA ext")
                 inside.execute(SCHEMA)
             _command("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", copy, text=_command("pg_dump", "-d", source))
             assert _shown(copy) == _shown(source)

@@ -256,6 +256,9 @@ class FakeIndex:
             if version.visible(snapshot) and self._key(version) == key
         ]
 
+    def finder(self, columns: tuple[int, ...], want_tid: bool) -> Callable[[int, Row], list[Row]]:
+        return lambda snapshot, key: self.lookup(snapshot, key, columns, want_tid)
+
     def _found(self, keys: list[ScanKey], backward: bool) -> list[Version]:
         """The versions that meet the keys, visible or not, in key order."""
         tests = {1: operator.lt, 2: operator.le, 3: operator.eq, 4: operator.ge, 5: operator.gt}

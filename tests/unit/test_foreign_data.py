@@ -51,6 +51,37 @@ def test_objects_come_and_go_with_their_transaction() -> None:
     served(test)
 
 
+def test_analyze_samples_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("".join(f"{number % 5},row {number}\n" for number in range(40_000)))
+    known = "select reltuples, relpages from pg_class where relname = 'f'"
+
+    async def test(db: Db, other: Db, server: Server) -> None:
+        await db.execute(FILE.format(path))
+        await db.execute("analyze")
+        assert await rows(other, known) == [(-1, 0)]
+        told: list[str] = []
+        db.add_notice_handler(lambda notice: told.append(str(notice.message_primary)))
+        await db.execute("analyze verbose f")
+        assert told == ['analyzing "public.f"', '"f": file contains 40000 rows; 30000 rows in sample']
+        assert await rows(other, known) == [(40_000, -(-path.stat().st_size // 8192))]
+        found = "select attname, n_distinct, array_length(most_common_vals::text::text[], 1) from pg_stats"
+        assert (await rows(other, f"{found} where tablename = 'f' order by 1"))[0] == ("a", 5, 5)
+        assert _open(path) == 0
+        path.write_text("x,y\n")
+        await refused(db, "analyze f", errors.InvalidTextRepresentation)
+        assert (await rows(other, known))[0][0] == 40_000
+        path.unlink()
+        await refused(db, "analyze f", errors.UndefinedFile)
+        await db.execute("create role pl")
+        await db.execute("set role pl")
+        told.clear()
+        await db.execute("analyze f")
+        assert told == ['skipping "f" --- only table or database owner can analyze it']
+
+    served(test)
+
+
 def test_a_prepared_scan_follows_its_table_s_options(tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     one.write_text("1,a\n")

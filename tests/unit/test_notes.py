@@ -185,7 +185,7 @@ def test_a_change_of_the_catalog_is_in_the_commit() -> None:
     txn = writer.txns.begin()
     writer.table.insert(txn, (1,))
     what = Invalidations(5, frozenset({16384}), {1259: frozenset({16384})})
-    txn.tie().catalog = SimpleNamespace(invalidations=lambda: what)
+    txn.tie().catalog = SimpleNamespace(invalidations=lambda: what, ended=lambda: None)
     txn.catalog_changed = True
     writer.txns.commit(txn)
     ((_, note),) = writer.new()

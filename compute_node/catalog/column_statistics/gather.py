@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from aurora.datum import Row
 from aurora.errors import InvariantViolation
 from compute_node.access.stored import LAZY
 from compute_node.catalog.column_statistics import store
 from compute_node.catalog.column_statistics.collect import analyze_column
 from compute_node.catalog.column_statistics.extended import analyze_extended, target_of
-from compute_node.catalog.column_statistics.sample import ROWS_A_TARGET, Sample, take, together
+from compute_node.catalog.column_statistics.sample import ROWS_A_TARGET, Sample, choose, take, together
 from compute_node.catalog.reloptions import option_number
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.sql.family_tables import matching_attnos, tables_of
@@ -36,6 +37,8 @@ class Gathering:
     automatic: bool = False
     say: Callable[[str], None] | None = None
     warn: Callable[[str], None] | None = None
+    foreign: Callable[[RelationDesc, Sequence[ColumnDesc]], tuple[int, Iterator[list[Row]]]] | None = None
+    """of a foreign table: its pages, and these columns of its rows"""
 
 
 def gather(by: Gathering, desc: RelationDesc, named: Sequence[int] = ()) -> None:
@@ -119,6 +122,12 @@ def _sample(
     for table in tables:
         share = size if len(tables) == 1 else round(size * blocks[table.oid] / max(whole, 1))
         part = Sample([])
+        if desc.kind == "f" and by.foreign is not None:
+            pages, batches = by.foreign(desc, columns)
+            part = choose(batches, pages, desc.oid, size, area)
+            if by.say is not None:
+                by.say(f'"{desc.name}": file contains {part.seen} rows; {len(part.rows)} rows in sample')
+            return part
         if by.storage.exists(table.relfile) and (share or len(tables) == 1):
             mine = matching_attnos(desc, table)
             lookup = by.view.type

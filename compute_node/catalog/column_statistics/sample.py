@@ -55,6 +55,12 @@ def take(table: Table, snapshot: Snapshot, columns: tuple[int, ...], size: int, 
     return Sample(kept, pages, total, len(blocks), seen)
 
 
+def choose(batches: Iterator[list[Row]], pages: int, seed: int, size: int, area: Area) -> Sample:
+    """At most ``size`` of the rows of a table that is not stored here, all of which are read."""
+    kept, seen = _reservoir(batches, size, Random(seed), area)
+    return Sample(kept, pages, float(seen), pages, seen)
+
+
 def _reservoir(batches: Iterator[list[Row]], size: int, choice: Random, area: Area) -> tuple[list[Row], int]:
     """(``size`` of the rows, each as likely as the others, in their order; how many rows there were). By skips: Li's
     algorithm L (ACM TOMS 20, 1994)."""

@@ -377,7 +377,9 @@ class DdlContext:
             return
         if statistics.set_size(self.rows, record, self.storage.blocks(relfile), rows):
             self.changes.touch(oid)
-            self.txn.on_undo(lambda: statistics.have_changed(self.catalog, {oid}))
+            if not any(relfile in level.created for level in self.txn.levels):
+                # Others see the row, and what was put into it in place.
+                self.txn.on_undo(lambda: statistics.have_changed(self.catalog, {oid}))
 
     def maintaining(self, desc: RelationDesc) -> AbstractContextManager[None]:
         """While a table's own functions are evaluated for whoever keeps it up: as its owner, see ``restricted``."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
 from pglast import ast
 
+from aurora.datum import Row
 from aurora.errors import (
     DuplicateColumn,
     InvalidObjectDefinition,
@@ -24,10 +25,12 @@ from compute_node.catalog.ddl.context import DdlContext
 from compute_node.catalog.ddl.partitions.indexes import below
 from compute_node.catalog.ddl.relation import class_record, relation
 from compute_node.catalog.ddl.vacuum_full import rewrite_table
-from compute_node.relations.descriptors import RelationDesc
+from compute_node.exec.foreign import wrapper_of
+from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.relations.foreign import require_handler
 from compute_node.relations.schema import CATALOGS, FIRST_NORMAL_OID, NAMESPACE_CATALOG
 from compute_node.session.transactions import in_block, next_part
+from compute_node.sql.deparse.expressions import quote_identifier
 from compute_node.txn.locks import ACCESS_EXCLUSIVE, ACCESS_SHARE, SHARE_UPDATE_EXCLUSIVE
 from compute_node.work.progress import Analyze, VacuumTable, reporting
 
@@ -169,7 +172,8 @@ def _tables(ctx: DdlContext, node: ast.VacuumStmt) -> list[_Target]:
             raise InvariantViolation("desc is not there")
         if not _may_maintain(ctx, desc, verb):
             continue
-        if desc.kind not in ("rmpt" if node.is_vacuumcmd else "rmp"):
+        samples = desc.kind == "f" and not node.is_vacuumcmd and wrapper_of(desc).pages(desc) > 0
+        if desc.kind not in ("rmpt" if node.is_vacuumcmd else "rmp") and not samples:
             _skip(ctx, desc, verb)
             continue
         result.append(_Target(desc.oid, desc.name, desc.kind, _columns(desc, item.va_cols or ()), named=True))
@@ -182,8 +186,7 @@ def _tables(ctx: DdlContext, node: ast.VacuumStmt) -> list[_Target]:
 
 
 def _skip(ctx: DdlContext, desc: RelationDesc, verb: str) -> None:
-    """Warns of a relation that has nothing to look at; no wrapper that is here gives samples. 55000 for one without a
-    handler."""
+    """Warns of a relation that has nothing to look at. 55000 for a foreign table without a handler."""
     what = "non-tables or special system tables"
     if desc.kind == "f" and verb == "analyze":
         require_handler(desc)
@@ -244,6 +247,15 @@ def vacuum_table(ctx: DdlContext, desc: RelationDesc, truncate: bool | None, toa
             statistics.vacuumed(ctx.catalog, each, stats)
 
 
+def _foreign_rows(
+    ctx: DdlContext, desc: RelationDesc, columns: Sequence[ColumnDesc]
+) -> tuple[int, Iterator[list[Row]]]:
+    """The pages of a foreign table, and these columns of its rows."""
+    names = ", ".join(quote_identifier(each.name) for each in columns) or "NULL"
+    source = f"{quote_identifier(desc.schema)}.{quote_identifier(desc.name)}"
+    return wrapper_of(desc).pages(desc), ctx.fetch_own(f"SELECT {names} FROM {source}")
+
+
 def analyze_table(ctx: DdlContext, desc: RelationDesc, named: Sequence[int] = (), verbose: bool = False) -> None:
     """Gather what the planner knows of a table: of its columns (the ``named`` alone, if any), its size and its
     indexes'."""
@@ -265,7 +277,10 @@ def analyze_table(ctx: DdlContext, desc: RelationDesc, named: Sequence[int] = ()
 
     target = int(ctx.session.settings.get("default_statistics_target"))
     now_us = ctx.session.clock()
-    by = Gathering(ctx.storage, ctx.changes, ctx.view, target, now_us, say=say if verbose else None, warn=warn)
+    by = Gathering(
+        ctx.storage, ctx.changes, ctx.view, target, now_us, say=say if verbose else None, warn=warn,
+        foreign=partial(_foreign_rows, ctx),
+    )  # fmt: skip
     with reporting(ctx.session, "ANALYZE", desc.oid) as progress, ctx.maintaining(desc):
         progress.put(Analyze.PHASE, Analyze.ACQUIRING)
         gather(by, desc, named)
