@@ -280,8 +280,8 @@ class Server:
             given = self.config.settings.get(name)
             return self.engine.session_function(None, "system_setting", name) if given is None else given
 
-        wanted = split_list(str(value("shared_preload_libraries")))
-        most = int(value("pg_stat_statements.max"))
+        wanted = split_list(str(value("shared_preload_libraries") or ""))
+        most = int(value("pg_stat_statements.max") or 0) if statement_counts.LIBRARY in wanted else 0
         if self._has_loaded:  # others were let in while it read
             return
         self._has_loaded = True

@@ -82,7 +82,7 @@ SELECT to_regclass('mt_own');
 CLUSTER pg_authid USING pg_authid_oid_index;
 CLUSTER pg_class USING nosuch;
 CLUSTER pg_attrdef USING pg_class_oid_index;
-CREATE TABLE ms (a int, b text);
+CREATE TABLE ms (a int, b text) WITH (autovacuum_enabled = off);
 SELECT reltuples, relpages FROM pg_class WHERE relname = 'ms';
 CREATE INDEX ms_a ON ms (a);
 SELECT relname, reltuples FROM pg_class WHERE relname LIKE 'ms%' ORDER BY 1;
