@@ -100,7 +100,8 @@ create domain with_a as ext.hstore check (value operator(ext.?) 'a');
 create view kept_view as select id, h['x'] as x from kept;
 create materialized view kept_made as select ext.hstore(kept.*) as h from kept;
 create table tree (p ext.ltree primary key, several ext.ltree[], q ext.lquery default 'a.*{2}', w ext.ltxtquery);
-insert into tree values ('a', '{a.b,c}', '*.b|c%', 'a & !(b | c)'), ('a.b', '{}', default, null), ('a.b.c', null, default, null);
+insert into tree values ('a', '{a.b,c}', '*.b|c%', 'a & !(b | c)'), ('a.b', '{}', default, null),
+  ('a.b.c', null, default, null);
 create index tree_gist on tree using gist (p ext.gist_ltree_ops (siglen='16'), several);
 create view tree_view as select p, p operator(ext.<@) 'a.b' as below from tree;
 create view pivot as select * from ext.crosstab2('select 1::text, 2::text, ''x''::text') c;
