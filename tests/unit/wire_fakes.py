@@ -238,7 +238,13 @@ class FakeEngine:
             raise UndefinedTable('relation "nope" does not exist')
         txn.wrote = True
         return SimpleNamespace(
-            columns=self.copy_columns, table_columns=(), write_rows=self.copied.extend, finish=lambda: len(self.copied)
+            oid=0,
+            columns=self.copy_columns,
+            table_columns=(),
+            stored=0,
+            excluded=0,
+            write_rows=self.copied.extend,
+            finish=lambda: len(self.copied),
         )
 
     def compile(
