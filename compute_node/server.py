@@ -63,9 +63,9 @@ LOGGER = logging.getLogger(__name__)
 
 KEEP_PATIENCE_S = 1.0
 VACUUM_NAP_S = 5.0
-GIVE_BACK_NAP_S = 0.004
-"""between two extents: the background leaves room for the foreground"""
 """Between two looks for tables that need vacuuming."""
+GIVE_BACK_NAP_S = 0.004
+"""Between two extents that are given back: the background leaves room for the foreground."""
 FOLLOW_AGAIN_S = 0.1
 DRAIN_S = 2.0
 """How long a reader goes on applying what has come before it follows another writer."""

@@ -20,6 +20,7 @@ from compute_node.access.vacuum import COUNTERS_REDO_BYTES, Pace, VacuumStats, i
 from compute_node.access.vacuum_truncate import truncate_tail
 from compute_node.hub import HUB
 from compute_node.relations.descriptors import RelationDesc
+from compute_node.txn.counts import settle
 from compute_node.txn.locks import SHARE_UPDATE_EXCLUSIVE, SKIP_LOCKED
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ class AutoVacuum:
         if not self._setting("autovacuum") or not self._setting("track_counts"):
             return
         self._summarize()
+        settle(self._storage.counts.pending)
         now_us = self._storage.clock()
         self._rests = {relfile: until for relfile, until in self._rests.items() if until > now_us}
         for relfile in self._needy():

@@ -842,14 +842,16 @@ class QueryPlanner:
                     kept += conditions
                     continue
             parts = [part for each in conditions for part in self.conditions(each)]
-            if any(isinstance(part, Const) and part.value is not True for part in parts):
+            if _is_never(parts):
                 # No row of the sub-select is ever found.
                 if kind == "semi":
                     kept.append(Const(type=oids.BOOL, value=False))
                 continue
             makers.append(self._maker(kind, trees, parts))
         for tree, condition in self._anti_joins:
-            makers.append(self._maker("anti", [tree], self.conditions(condition)))
+            parts = self.conditions(condition)
+            if not _is_never(parts):
+                makers.append(self._maker("anti", [tree], parts))
         return kept, makers
 
     def _maker(
@@ -876,6 +878,11 @@ class QueryPlanner:
 
 
 _PLACEHOLDER = Plan()
+
+
+def _is_never(conditions: Sequence[Expr]) -> bool:
+    """Whether no row can meet them all."""
+    return any(isinstance(part, Const) and part.value is not True for part in conditions)
 
 
 def _locks_rows(query: Query) -> bool:
