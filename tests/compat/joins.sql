@@ -199,6 +199,8 @@ select b.y, count(*) from anti_a a left join anti_b b on a.x = b.ax where b.ax i
 select a.id from anti_a a left join anti_b b on a.x = b.ax where b.ax is null for update of b;
 select a.id from anti_a a full join anti_b b on a.x = b.ax where b.ax is null order by 1 limit 2;
 select d.id from anti_c d join anti_a a on d.id = a.id left join anti_b b on a.x = b.ax where b.ax is null and exists (select 1 from anti_c c where c.by_ = a.id) order by 1;
+select a.id, b.y from anti_a a left join anti_b b on a.x = b.ax and 1 = 2 where b.ax is null order by 1 limit 3;
+select count(*) from anti_a a left join anti_b b on a.x = b.ax and null::bool where b.ax is null;
 delete from anti_a a using anti_a a2 left join anti_b b on a2.x = b.ax where a.id = a2.id and b.ax is null and a.id < 9 returning a.*, b.y;
 update anti_a a set t = 'none' from anti_a a2 left join anti_b b on a2.x = b.ax where a.id = a2.id and b.ax is null;
 select id from anti_a where t = 'none' order by id;

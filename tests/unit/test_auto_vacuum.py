@@ -130,6 +130,11 @@ def test_inserted_rows() -> None:
         assert await one(db, "select n_ins_since_vacuum from pg_stat_user_tables") == (6,)
         await HUB.call(daemon.round)
         assert await done(db) == (2, 0)
+        # single rows, and nobody looks at the counters before the daemon does
+        for number in range(6):
+            await db.execute(f"insert into t values ({number}, 'y')")
+        await HUB.call(daemon.round)
+        assert await done(db) == (3, 0)
 
     served(body)
 
