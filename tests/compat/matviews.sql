@@ -151,7 +151,7 @@ SELECT pg_describe_object('pg_class'::regclass, 'mn'::regclass, 0), pg_describe_
 -- catalogs
 SELECT relkind, relispopulated, relhasrules, relreplident, relam, reltoastrelid <> 0 AS toast, relnatts, relhasindex, relpersistence FROM pg_class WHERE relname = 'mn';
 SELECT matviewname, hasindexes, ispopulated, definition FROM pg_matviews WHERE matviewname LIKE 'm%' ORDER BY 1;
-SELECT classid::regclass, objsubid, refclassid::regclass, refobjsubid, deptype FROM pg_depend WHERE objid = 'mn'::regclass OR objid IN (SELECT oid FROM pg_rewrite WHERE ev_class = 'mn'::regclass) ORDER BY 1, 2, 3, 4;
+SELECT classid::regclass, objsubid, refclassid::regclass, refobjsubid, deptype FROM pg_depend WHERE objid = 'mn'::regclass OR objid IN (SELECT oid FROM pg_rewrite WHERE ev_class = 'mn'::regclass) ORDER BY 1, 2, 3, 4, 5;
 SELECT rulename, ev_type, is_instead FROM pg_rewrite WHERE ev_class = 'mn'::regclass;
 SELECT pg_get_viewdef('mn'), pg_get_viewdef('mn', true);
 SELECT pg_relation_is_updatable('mn'::regclass, false), pg_relation_size('mn') > 0;
